@@ -1,0 +1,178 @@
+"""The model folder: weights, settings, labels, calibration, ONNX and model card. Nothing in it is pickled.
+
+```
+config.json          what the model is: `ModelConfig`, with the other files' hashes
+model.safetensors    the weights, under the names of `emocatcher.model.EmotionNetwork`
+model.onnx           the same network for inference without PyTorch
+README.md            the model card, as the Hugging Face hub shows it
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from emocatcher import storage
+from emocatcher.config import Settings
+from emocatcher.errors import ModelError
+
+FORMAT = 1
+WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a model comes from, and what was measured of it."""
+
+    corpus: str
+    licence: str  # of the corpus, which the weights inherit
+    protocol: str
+    fold: int | None
+    speakers_shared: bool | None  # None: not known
+    selection: str
+    epoch: int
+    seed: int | None
+    scores: dict[str, float] = {}
+    synthetic: bool = False
+    note: str = ""
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`config.json`."""
+
+    format: int = FORMAT
+    name: str
+    version: str  # of emocatcher, when the folder was written
+    labels: tuple[str, ...]
+    settings: Settings
+    training: Training
+    n_parameters: int
+    temperature: float = 1.0  # logits are divided by it before the softmax
+    sha256: dict[str, str] = {}
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """An opened model folder."""
+
+    path: Path
+    config: ModelConfig
+
+    @property
+    def onnx_path(self) -> Path:
+        """The network for inference."""
+        return self.path / ONNX
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """The weights by name.
+
+        Raises:
+            ModelError: if the file is torn.
+        """
+        try:
+            return load_tensors((self.path / WEIGHTS).read_bytes())
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{self.path / WEIGHTS} cannot be read: {error}. Copy the model folder again") from error
+
+
+def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], onnx: bytes) -> Bundle:
+    """Write a model folder; `config.json` comes last, so that a folder without it was never finished.
+
+    Args:
+        folder: where; files of the same names are replaced.
+        config: what the model is; the hashes are filled in here.
+        weights: by name.
+        onnx: the serialised graph.
+
+    Raises:
+        ModelError: if the folder cannot be written.
+    """
+    parts = {WEIGHTS: save_tensors(weights), ONNX: onnx, CARD: _card(config).encode()}
+    hashes = {name: hashlib.sha256(payload).hexdigest() for name, payload in parts.items() if name != CARD}
+    config = msgspec.structs.replace(config, sha256=hashes)
+    try:
+        (folder / CONFIG).unlink(missing_ok=True)
+        for name, payload in parts.items():
+            storage.write_bytes(folder / name, payload)
+        storage.write_bytes(folder / CONFIG, msgspec.json.format(msgspec.json.encode(config)) + b"\n")
+    except OSError as error:
+        raise ModelError(f"The model folder {folder} cannot be written: {error.strerror}") from error
+    return Bundle(folder, config)
+
+
+def read(folder: Path) -> Bundle:
+    """Open a model folder, and check that every part is the one that was written.
+
+    Raises:
+        ModelError: if the folder or a part is missing, altered, or of a format that this version does not know.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ModelError(
+            f"{folder} is not a model folder: it has no {CONFIG}. "
+            "`emocatcher train` writes model folders to RUN/fold_K/last, `emocatcher convert` makes them from .pth files"
+        )
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=ModelConfig)
+    except (msgspec.DecodeError, OSError) as error:
+        raise ModelError(f"{path} is not a model's settings: {error}") from None
+    if config.format != FORMAT:
+        raise ModelError(f"{folder} has the format {config.format}; this version of emocatcher reads {FORMAT}")
+    for name, expected in config.sha256.items():
+        part = folder / Path(name).name
+        if not part.is_file():
+            raise ModelError(f"{folder} lacks {name}. Copy the model folder again")
+        if hashlib.sha256(part.read_bytes()).hexdigest() != expected:
+            raise ModelError(f"{part} is not the file that {CONFIG} describes. Copy the model folder again")
+    return Bundle(folder, config)
+
+
+def _card(config: ModelConfig) -> str:
+    training, front_end = config.training, config.settings.front_end
+    heard = {None: "not known", True: "yes: the scores hold for voices heard in training", False: "no"}
+    facts = {
+        "Emotions": ", ".join(config.labels),
+        "Parameters": f"{config.n_parameters:,}",
+        "Corpus": training.corpus + (" (SYNTHETIC: made by a program, fit for tests only)" if training.synthetic else ""),
+        "Protocol": training.protocol + ("" if training.fold is None else f", fold {training.fold}"),
+        "Speakers shared between training and test": heard[training.speakers_shared],
+        "Selection": training.selection + (" (optimistic)" if training.selection == "best-test" else ""),
+        "Epoch": str(training.epoch),
+        "Seed": "not known" if training.seed is None else str(training.seed),
+        "Sample rate": f"{front_end.sample_rate} Hz",
+        "Temperature": f"{config.temperature:g}" + (" (not calibrated)" if config.temperature == 1.0 else ""),
+    }
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    scores = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in training.scores.items())
+    scores_table = f"\n## Scores\n\n| score | on the test part |\n|---|---|\n{scores}\n" if scores else ""
+    note = f"\n{training.note}\n" if training.note else ""
+    return f"""---
+library_name: emocatcher
+license: other
+tags: [speech-emotion-recognition, audio-classification]
+---
+
+# {config.name}
+
+A speech emotion recognition model of emocatcher {config.version}.
+{note}
+| | |
+|---|---|
+{rows}
+{scores_table}
+## Licence
+
+The weights follow from the corpus, whose licence is: {training.licence}.
+
+## Limits
+
+Acted emotions, read in a studio, in the corpus's language: nothing here says how the model does on spontaneous
+speech, on other languages or in noise. It names what a voice sounds like, not what a person feels. Do not use it to
+judge people.
+"""

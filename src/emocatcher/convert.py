@@ -1,0 +1,108 @@
+"""A published checkpoint (.pth) → a model folder. No pickled code is ever run."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher import __version__, bundle
+from emocatcher.bundle import Bundle, ModelConfig, Training
+from emocatcher.config import load_preset
+from emocatcher.errors import ModelError
+from emocatcher.labels import EMOTIONS
+
+# The published modules' names, and ours.
+_RENAMED = (
+    (r"^conv_block(\d)\.conv_block\.0\.", lambda match: f"blocks.{int(match[1]) - 1}.conv."),
+    (r"^conv_block(\d)\.conv_block\.1\.layer_norm\.", lambda match: f"blocks.{int(match[1]) - 1}.norm."),
+    (r"^gru_layernorm\.", "norm."),
+    (r"^attention\.linear_q\.", "attention.query."),
+    (r"^attention\.linear_k\.", "attention.key."),
+    (r"^attention\.linear_z\.", "attention.score."),
+    (r"^linear1\.0\.", "hidden."),
+    (r"^linear1\.1\.", "hidden_norm."),
+    (r"^linear2\.", "output."),
+)
+
+
+def convert(checkpoint: Path, folder: Path) -> Bundle:
+    """Turn a checkpoint that EmoCatcher published in 2023 into a model folder.
+
+    Read with weights-only loading: a file that holds anything but tensors is refused, unread.
+
+    Args:
+        checkpoint: a state dictionary, as `torch.save` wrote it.
+        folder: where the model folder goes; it must not hold a model yet.
+
+    Raises:
+        ModelError: if the file is not such a checkpoint, or the folder holds a model.
+    """
+    from emocatcher.export import checked_onnx
+    from emocatcher.model import EmotionNetwork
+
+    if (folder / bundle.CONFIG).exists():
+        raise ModelError(f"{folder} holds a model already. Name another folder with --to, or remove it first")
+    settings = load_preset("cabg")
+    network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(EMOTIONS))
+    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    tensors = {_rename(name): tensor for name, tensor in _read(checkpoint).items()}
+    for name in expected.keys() | tensors.keys():
+        there, here = getattr(tensors.get(name), "shape", None), expected.get(name)
+        if there != here:
+            wrong = f"lacks {name}" if there is None else f"has {name} {tuple(there)}"
+            wanted = f", where {tuple(here)} is expected" if here is not None and there is not None else ""
+            raise ModelError(f"{checkpoint} is not a checkpoint of the published network: it {wrong}{wanted}")
+    network.load_state_dict(tensors)
+    weights: dict[str, NDArray[Any]] = {name: np.asarray(tensor) for name, tensor in network.state_dict().items()}
+    config = ModelConfig(
+        name=f"cabg-published-{checkpoint.stem}",
+        version=__version__,
+        labels=EMOTIONS,
+        settings=settings,
+        training=Training(
+            corpus="ravdess",
+            licence="CC BY-NC-SA 4.0 (RAVDESS); the published checkpoint itself is MIT (Kim Seonju 2023)",
+            protocol="reference-holdout",
+            fold=0,
+            speakers_shared=True,
+            selection="best-test" if checkpoint.stem.startswith("best") else "last",
+            epoch=0,
+            seed=None,
+            note=f"Converted from `{checkpoint.name}`, published 2023 by Kim Seonju (hwang9u/emocatcher).",
+        ),
+        n_parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
+    return bundle.write(folder, config, weights, checked_onnx(network, settings, EMOTIONS))
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    import torch
+
+    if not checkpoint.is_file():
+        raise ModelError(f"No checkpoint at {checkpoint}. Give the path of a .pth file")
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ModelError(
+            f"{checkpoint} holds more than tensors, or is not a checkpoint; it was not read. "
+            "Save the network's state_dict() alone, and convert that"
+        ) from None
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{checkpoint} cannot be read as a checkpoint: {reason}") from None
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise ModelError(f"{checkpoint} is not a dictionary of tensors. Save the network's state_dict() alone")
+    return state
+
+
+def _rename(name: str) -> str:
+    for pattern, ours in _RENAMED:
+        name, n_replaced = re.subn(pattern, ours, name)
+        if n_replaced:
+            break
+    return name

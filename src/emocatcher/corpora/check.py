@@ -1,0 +1,203 @@
+"""What is in a corpus, and what is odd about it, found by decoding all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import soundfile
+
+from emocatcher import audio
+from emocatcher.corpora import ravdess
+from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.errors import AudioError, NonFiniteError
+
+_FULL_SCALE = 0.999  # 0.01 dB below it: players and encoders clip there already
+_QUIET_RMS = 0.001  # -60 dBFS
+_SHORT_S = 0.3  # about one syllable
+_FILES_PER_PROCESS = 64  # starting a process costs about as much as decoding these
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something to know before using a corpus."""
+
+    kind: str  # undecodable, non-finite, missing, duplicate, stereo, full-scale, quiet, short, cut-off or sample-rate
+    utterances: tuple[str, ...]  # ids
+    text: str  # one sentence: what it is, and what it means
+
+
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A corpus in figures, and its findings."""
+
+    corpus: str
+    n_utterances: int
+    n_decoded: int  # of them, those with usable samples
+    hours: float
+    shortest_s: float
+    longest_s: float
+    per_emotion: dict[str, int]
+    per_speaker: dict[str, int]
+    findings: tuple[Finding, ...]
+
+
+class _Measurement(NamedTuple):
+    id: str
+    problem: str = ""  # the kind of finding
+    reason: str = ""
+    sample_rate: int = 0  # Hz
+    n_channels: int = 1
+    duration_s: float = 0.0
+    missing_s: float = 0.0  # how far the wanted stretch reaches beyond the recording's end
+    peak: float = 0.0
+    rms: float = 0.0
+    digest: bytes = b""
+
+
+def check(
+    corpus: Corpus, *, on_progress: Callable[[int, int], None] | None = None, n_workers: int | None = None
+) -> CheckReport:
+    """Decode every recording of a corpus and report what was found.
+
+    Several processes are started afresh ("spawn"), so a script that calls this needs its
+    `if __name__ == "__main__":`.
+
+    Args:
+        corpus: what to check.
+        on_progress: called with (utterances done, utterances in all).
+        n_workers: processes; 1 stays in this one; None takes all cores, or fewer for a small corpus.
+
+    Returns:
+        the report; recordings that cannot be used are findings, not exceptions.
+    """
+    by_path: dict[Path, list[Utterance]] = defaultdict(list)
+    for utterance in corpus:
+        by_path[utterance.path].append(utterance)
+    if n_workers is None:
+        n_workers = max(1, min(_n_cores(), len(by_path) // _FILES_PER_PROCESS))
+    measurements: list[_Measurement] = []
+    for measured in _measure_all(list(by_path.values()), n_workers):
+        measurements += measured
+        if on_progress is not None:
+            on_progress(len(measurements), len(corpus))
+    durations = [measurement.duration_s for measurement in measurements if not measurement.problem]
+    return CheckReport(
+        corpus=corpus.name,
+        n_utterances=len(corpus),
+        n_decoded=len(durations),
+        hours=sum(durations) / 3600,
+        shortest_s=min(durations, default=0.0),
+        longest_s=max(durations, default=0.0),
+        per_emotion={label: sum(u.emotion == label for u in corpus) for label in corpus.labels},
+        per_speaker={speaker: sum(u.speaker == speaker for u in corpus) for speaker in corpus.speakers},
+        findings=tuple(_find(corpus, measurements)),
+    )
+
+
+def _n_cores() -> int:
+    # A container may be given fewer cores than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _measure_all(files: list[list[Utterance]], n_workers: int) -> Iterator[list[_Measurement]]:
+    if n_workers == 1:
+        yield from map(_measure, files)
+        return
+    # "spawn" is the same on every system, and safe where this process runs threads.
+    with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+        yield from executor.map(_measure, files, chunksize=8)
+
+
+def _measure(utterances: list[Utterance]) -> list[_Measurement]:
+    """Decode one file once, for all utterances in it."""
+    path = utterances[0].path
+    try:
+        waveform, sample_rate = audio.load(path)
+        return [_measure_one(u, waveform, sample_rate, _count_channels(path)) for u in utterances]
+    except AudioError as error:
+        kind = "non-finite" if isinstance(error, NonFiniteError) else "undecodable"
+        return [_Measurement(u.id, kind, str(error)) for u in utterances]
+
+
+def _measure_one(utterance: Utterance, waveform: audio.Waveform, sample_rate: int, n_channels: int) -> _Measurement:
+    first = round((utterance.start_s or 0.0) * sample_rate)
+    last = len(waveform) if utterance.end_s is None else round(utterance.end_s * sample_rate)
+    samples = waveform[first:last]
+    if not samples.size:
+        reason = f"{utterance.path} ends at {len(waveform) / sample_rate:.2f} s, before {utterance.id} starts"
+        return _Measurement(utterance.id, "undecodable", reason)
+    return _Measurement(
+        id=utterance.id,
+        sample_rate=sample_rate,
+        n_channels=n_channels,
+        duration_s=samples.size / sample_rate,
+        missing_s=max(0, last - len(waveform)) / sample_rate,
+        peak=float(np.abs(samples).max()),
+        rms=float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))),
+        digest=hashlib.blake2b(samples.tobytes(), digest_size=16, salt=sample_rate.to_bytes(8, "little")).digest(),
+    )
+
+
+def _count_channels(path: Path) -> int:
+    try:
+        return int(soundfile.info(str(path)).channels)
+    except (soundfile.LibsndfileError, RuntimeError):
+        return 1  # not libsndfile's format: its channels were averaged, and are not counted here
+
+
+def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]:
+    usable = [m for m in measurements if not m.problem]
+
+    def finding(kind: str, found: Iterable[_Measurement], text: str) -> Iterator[Finding]:
+        if ids := tuple(m.id for m in found):
+            yield Finding(kind, ids, text)
+
+    for kind, wording in (("undecodable", "cannot be decoded"), ("non-finite", "hold NaN or infinite samples")):
+        bad = [m for m in measurements if m.problem == kind]
+        if bad:
+            yield from finding(kind, bad, f"{wording}; the first: {bad[0].reason}")
+    if corpus.name == "ravdess":
+        present = {utterance.id for utterance in corpus}
+        if missing := tuple(id_ for id_ in ravdess.clip_ids() if id_ not in present):
+            text = f"absent, of {len(ravdess.clip_ids()):,} published clips (60 an actor; neutral has no strong one)"
+            yield Finding("missing", missing, text)
+    copies: dict[bytes, list[_Measurement]] = defaultdict(list)
+    for measurement in usable:
+        copies[measurement.digest].append(measurement)
+    for group in copies.values():
+        if len(group) > 1:
+            yield from finding(
+                "duplicate",
+                group,
+                "the same samples: they must not stand on both sides of a split that claims no leakage",
+            )
+    yield from finding("stereo", (m for m in usable if m.n_channels > 1), "more than one channel; they are averaged")
+    yield from finding(
+        "full-scale",
+        (m for m in usable if m.peak >= _FULL_SCALE),
+        "touches full scale (peak from 0.999); it may be clipped",
+    )
+    yield from finding(
+        "quiet",
+        (m for m in usable if m.rms < _QUIET_RMS),
+        f"an rms below {_QUIET_RMS:g} of full scale ({20 * np.log10(_QUIET_RMS):.0f} dBFS): "
+        "whispered or recorded low, so that noise and rounding weigh more than in the others",
+    )
+    yield from finding(
+        "short", (m for m in usable if m.duration_s < _SHORT_S), f"shorter than {_SHORT_S:g} s: hardly a syllable"
+    )
+    yield from finding(
+        "cut-off", (m for m in usable if m.missing_s > 0.0), "the recording ends before end_s; what there is, is used"
+    )
+    rates = Counter(m.sample_rate for m in usable)
+    if len(rates) > 1:
+        usual = rates.most_common(1)[0][0]
+        others = ", ".join(f"{rate} Hz" for rate in sorted(rates) if rate != usual)
+        yield from finding("sample-rate", (m for m in usable if m.sample_rate != usual), f"{others}, not {usual} Hz")

@@ -1,0 +1,242 @@
+"""The user's own recordings: a table of them, or a folder with one sub-folder per emotion."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.errors import ManifestError, MissingExtraError, suggest
+from emocatcher.labels import EMOTIONS
+
+FORMATS = (".csv", ".jsonl", ".parquet")
+AUDIO_SUFFIXES = (
+    ".wav .flac .ogg .opus .mp3 .m4a .aac .webm .amr .aiff .aif .mp4".split()  # noqa: SIM905 - a list to read
+)
+SPLITS = ("train", "valid", "test")
+_COLUMNS = ("path", "label", "emotion", "speaker", "start_s", "end_s", "split", "id")
+
+
+class _Row(NamedTuple):
+    place: str  # names the file and the row, to begin an error with
+    cells: dict[str, Any]
+
+
+def read(path: Path) -> Corpus:
+    """Read a table with one recording, or one stretch of a recording, per row.
+
+    The columns are `path` (relative paths start at the table's folder), `label` (or `emotion`) and optionally
+    `speaker`, `start_s`, `end_s` (seconds), `split` (train, valid or test) and `id`; others are ignored. A speaker or
+    a split stands in all rows or in none. Without an `id`, it is the path, with "#start-end" where rows share a file.
+
+    Args:
+        path: CSV (with a header; commas, semicolons or tabs), JSONL or Parquet. Rows are counted as an editor counts
+            lines, in Parquet from 1.
+
+    Returns:
+        the corpus, in the table's order, named like the file; the labels are the known emotions that occur, in
+        their own order, and then the others, sorted.
+
+    Raises:
+        ManifestError: if the table or a row cannot be used; it names the file and the row.
+        MissingExtraError: if the table is Parquet and pyarrow is not installed.
+    """
+    rows = list(_rows(path))
+    if not rows:
+        raise ManifestError(f"{path} holds no rows. Give one row per recording, with the columns path and label.")
+    columns = list(dict.fromkeys(column for row in rows for column in row.cells))
+    label = "emotion" if "emotion" in columns and "label" not in columns else "label"
+    for needed in ("path", label):
+        if needed not in columns:
+            raise ManifestError(
+                f"{path} has no column '{needed}'. Its columns: {', '.join(columns)}. "
+                f"Needed: path, label; optional: {', '.join(_COLUMNS[3:])}"
+            )
+    shared = Counter(_text(row, "path") for row in rows)
+    utterances = [_utterance(row, path.parent, label, shared) for row in rows]
+    for column in ("speaker", "split"):
+        filled = [getattr(utterance, column) is not None for utterance in utterances]
+        if any(filled) and not all(filled):
+            place = rows[filled.index(False)].place
+            raise ManifestError(
+                f"{place}: no {column}, but {sum(filled)} of {len(rows)} rows have one. Fill in all rows or none."
+            )
+    first: dict[str, _Row] = {}
+    for row, utterance in zip(rows, utterances, strict=True):
+        if utterance.id in first:
+            raise ManifestError(
+                f"{row.place}: '{utterance.id}' stands already in {first[utterance.id].place}. "
+                "Remove one of the two, or give each its own id."
+            )
+        first[utterance.id] = row
+    return _corpus(path.stem, utterances)
+
+
+def read_folder(root: Path) -> Corpus:
+    """Read a folder with one sub-folder per emotion, each with recordings in it, at any depth.
+
+    Returns:
+        the corpus, sorted by path, named like the folder, without speakers.
+
+    Raises:
+        ManifestError: if there are no such recordings, or some lie outside the sub-folders.
+    """
+    utterances = []
+    for path in sorted(_find_recordings(root)):
+        relative = path.relative_to(root)
+        if len(relative.parts) == 1:
+            raise ManifestError(
+                f"{path} lies in no emotion's folder. Put each recording into a sub-folder named like its emotion."
+            )
+        utterances.append(Utterance(id=relative.as_posix(), path=path, emotion=relative.parts[0]))
+    if not utterances:
+        raise ManifestError(
+            f"{root} holds no recordings. Give one sub-folder per emotion, with {', '.join(AUDIO_SUFFIXES)} in it."
+        )
+    return _corpus(root.resolve().name, utterances)
+
+
+def _find_recordings(root: Path) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in names:
+            # macOS puts "._clip.wav" beside clip.wav on foreign disks.
+            if not name.startswith(".") and name.lower().endswith(tuple(AUDIO_SUFFIXES)):
+                yield Path(folder, name)
+
+
+def _corpus(name: str, utterances: Iterable[Utterance]) -> Corpus:
+    utterances = tuple(utterances)
+    present = {utterance.emotion for utterance in utterances}
+    labels = (*(e for e in EMOTIONS if e in present), *sorted(present.difference(EMOTIONS)))
+    return Corpus(name=name, utterances=utterances, labels=labels)
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such file. Give a table as {', '.join(FORMATS)}")
+    match path.suffix.lower():
+        case ".csv":
+            return _csv_rows(path)
+        case ".jsonl":
+            return _jsonl_rows(path)
+        case ".parquet":
+            return _parquet_rows(path)
+    raise ManifestError(f"{path} is not a table that can be read. Allowed: {', '.join(FORMATS)}")
+
+
+def _read_text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")  # Excel begins its UTF-8 with a mark
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        raise ManifestError(f"{path}, row {row}: not UTF-8. Save the table again with the encoding UTF-8.") from None
+
+
+def _csv_rows(path: Path) -> Iterator[_Row]:
+    text = _read_text(path)
+    header_line = text.partition("\n")[0]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header_line.count), strict=True)
+    try:
+        header = [column.strip().lower() for column in next(lines, [])]
+        for cells in lines:
+            if not any(cell.strip() for cell in cells):
+                continue
+            place = f"{path}, row {lines.line_num}"
+            if len(cells) > len(header):
+                raise ManifestError(
+                    f"{place}: {len(cells)} cells under {len(header)} columns ({', '.join(header)}). "
+                    "Put cells that hold the separator in double quotes."
+                )
+            # Programs leave off the empty cells at a row's end.
+            yield _Row(place, dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True)))
+    except csv.Error as error:
+        raise ManifestError(f"{path}, row {lines.line_num}: not CSV: {error}") from None
+
+
+def _jsonl_rows(path: Path) -> Iterator[_Row]:
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+        if line.strip():
+            place = f"{path}, row {number}"
+            try:
+                yield _Row(place, msgspec.json.decode(line, type=dict[str, Any]))
+            except msgspec.DecodeError as error:
+                raise ManifestError(f"{place}: not a JSON object: {error}") from None
+
+
+def _parquet_rows(path: Path) -> Iterator[_Row]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtraError("reading Parquet", "train") from None
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ManifestError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None
+    known = [column for column in table.column_names if column in _COLUMNS]
+    others = dict.fromkeys(column for column in table.column_names if column not in _COLUMNS)
+    for number, cells in enumerate(table.select(known).to_pylist(), start=1):
+        yield _Row(f"{path}, row {number}", {**cells, **others})
+
+
+def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None]) -> Utterance:
+    path = _text(row, "path")
+    if path is None:
+        raise ManifestError(f"{row.place}: the path is empty. Give the recording's path, from the table's folder.")
+    emotion = _text(row, label)
+    if emotion is None:
+        raise ManifestError(f"{row.place}: the {label} is empty. Every recording needs one.")
+    audio_path = folder / Path(path).expanduser()
+    if not audio_path.is_file():
+        raise ManifestError(
+            f"{row.place}: no such recording: '{path}'. Relative paths start at the table's folder, {folder}"
+        )
+    start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
+    if end_s is not None and (start_s or 0.0) >= end_s:
+        raise ManifestError(f"{row.place}: start_s {start_s or 0.0:g} is not before end_s {end_s:g} (in seconds).")
+    split = _text(row, "split")
+    if split is not None and split not in SPLITS:
+        raise ManifestError(f"{row.place}: {suggest(split, SPLITS, 'split')}")
+    stretch = f"#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}" if shared[path] > 1 else ""
+    return Utterance(
+        id=_text(row, "id") or f"{path}{stretch}",
+        path=audio_path,
+        emotion=emotion,
+        speaker=_text(row, "speaker"),
+        start_s=start_s,
+        end_s=end_s,
+        split=split,
+    )
+
+
+def _text(row: _Row, column: str) -> str | None:
+    """A cell as text; None where it is empty, missing, or the NaN that pandas writes for both."""
+    value = row.cells.get(column)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if not isinstance(value, (str, int, float)):
+        raise ManifestError(f"{row.place}: {column} is {value!r}. Give text or a number.")
+    return str(value).strip() or None
+
+
+def _seconds(row: _Row, column: str) -> float | None:
+    text = _text(row, column)
+    try:
+        value = None if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise ManifestError(
+            f"{row.place}: {column} is '{text}'. Give seconds as a number from 0, with a decimal point."
+        )
+    return value

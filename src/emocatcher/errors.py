@@ -1,0 +1,135 @@
+"""Every error a user can meet, as one tree.
+
+```
+EmoCatcherError
+├── SettingError        a preset, a setting or a flag
+├── AudioError          a recording: names the file
+│   ├── DecodeError         not audio, or audio nobody here can read
+│   ├── EmptyAudioError     audio without a single sample
+│   └── NonFiniteError      NaN or infinity among the samples
+├── CorpusError         a table of utterances
+│   ├── CorpusNotFoundError
+│   ├── ManifestError
+│   └── DownloadError
+│       └── HashMismatchError
+├── ProtocolError       folds and splits
+├── FeatureCacheError   the features on disk
+├── ModelError          a model folder or a published checkpoint
+├── RunError            a run folder
+└── MissingExtraError   an optional dependency that is not installed
+```
+
+A message says what was wrong (with the value), what is allowed, and what to do
+next. The command line prints it as one line and exits with 2; anything that is
+not an `EmoCatcherError` is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class EmoCatcherError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class SettingError(EmoCatcherError):
+    """A preset, a setting or a flag has a value that is not allowed."""
+
+
+class AudioError(EmoCatcherError):
+    """A recording cannot be used.
+
+    Args:
+        source: the file's path, or a name for bytes and arrays.
+        reason: what is wrong and what to do next.
+    """
+
+    def __init__(self, source: str | Path, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[AudioError], tuple[str | Path, str]]:
+        # Exceptions are rebuilt from `args` when they cross a process; ours holds one string there.
+        return type(self), (self.source, self.reason)
+
+
+class DecodeError(AudioError):
+    """The bytes are not audio, or no decoder here can read them."""
+
+
+class EmptyAudioError(AudioError):
+    """The recording decodes, to zero samples."""
+
+
+class NonFiniteError(AudioError):
+    """The recording holds NaN or infinite samples."""
+
+
+class CorpusError(EmoCatcherError):
+    """A corpus is missing, incomplete or malformed."""
+
+
+class CorpusNotFoundError(CorpusError):
+    """The corpus is nowhere it was looked for."""
+
+
+class ManifestError(CorpusError):
+    """A user's table of recordings has a row or a column that cannot be used."""
+
+
+class DownloadError(CorpusError):
+    """A download did not complete."""
+
+
+class HashMismatchError(DownloadError):
+    """A download completed with other bytes than the published ones."""
+
+
+class ProtocolError(EmoCatcherError):
+    """A protocol is unknown, or does not fit the corpus."""
+
+
+class FeatureCacheError(EmoCatcherError):
+    """The features cannot be written where they belong."""
+
+
+class ModelError(EmoCatcherError):
+    """A model folder or a published checkpoint is missing a part, or a part is not what it should be."""
+
+
+class RunError(EmoCatcherError):
+    """A run folder exists already, is incomplete, or belongs to other settings."""
+
+
+class MissingExtraError(EmoCatcherError):
+    """An optional dependency is not installed.
+
+    Args:
+        need: what was asked for, e.g. "training".
+        extra: the extra that brings it, e.g. "train".
+    """
+
+    def __init__(self, need: str, extra: str) -> None:
+        super().__init__(f"{need} needs the extra '{extra}'. Install it with: pip install 'emocatcher[{extra}]'")
+        self.need = need
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.need, self.extra)
+
+
+def suggest(wrong: str, allowed: Iterable[str], what: str) -> str:
+    """Word the first half of an error: the wrong name, the nearest right one, and all that exist.
+
+    Examples:
+        >>> suggest("cagb", ["cabg", "other"], "preset")
+        "Unknown preset 'cagb'. Did you mean 'cabg'? Allowed: cabg, other"
+    """
+    names = list(allowed)
+    near = difflib.get_close_matches(wrong, names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"Unknown {what} '{wrong}'.{hint} Allowed: {', '.join(names)}"

@@ -1,0 +1,146 @@
+"""All folds of a protocol → a run folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from emocatcher import fold, protocols, run_writer
+from emocatcher.bundle import Training
+from emocatcher.config import Settings
+from emocatcher.corpora.table import Corpus
+from emocatcher.dataset import load_features
+from emocatcher.fold import FoldTask
+from emocatcher.protocols import Protocol
+from emocatcher.summary import summarise
+from emocatcher.train import Epoch, Part
+from emocatcher.workers import Workers
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run` tells while it works."""
+
+    stage: str  # "features" or "training"
+    done: int  # utterances or epochs
+    total: int
+    epoch: Epoch | None = None
+
+
+def run(
+    corpus: Corpus,
+    protocol: Protocol,
+    settings: Settings,
+    out: Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Train and test every fold of a protocol, side by side on all cores.
+
+    Args:
+        corpus: the utterances.
+        protocol: the folds; it fits the corpus.
+        settings: the recipe.
+        out: the run folder to write.
+        seed: of everything random. The same seed on the same machine gives the same weights, bit for bit.
+        resume: go on where a run in `out` was cut; it ends in the same weights as one that never was.
+        on_progress: called as utterances and epochs are done, from another thread.
+
+    Returns:
+        the run folder, complete but for its report.
+
+    Raises:
+        RunError: if `out` holds a run and `resume` was not asked for, or holds a run of something else.
+        AudioError: if a recording cannot be used.
+    """
+    started = time.perf_counter()
+    plan = run_writer.Plan(corpus=corpus.name, protocol=protocol.name, seed=seed, n_utterances=len(corpus))
+    folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
+    run_writer.prepare(out, plan, settings, corpus, folds, resume=resume)
+    tell = on_progress or (lambda _: None)
+    n_epochs = settings.training.n_epochs
+    done = dict.fromkeys(range(len(folds)), 0)
+
+    def on_report(epoch: Epoch | None) -> None:
+        if epoch is not None:
+            done[epoch.fold] = epoch.epoch
+        total = len(folds) * n_epochs
+        tell(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch))
+
+    n_cores = os.cpu_count() or 1
+    n_workers = min(len(folds), n_cores)
+    n_threads = max(n_cores // n_workers, 1)
+    with Workers(n_workers, n_threads, fold.warm_up, on_report) as pool:
+        features = load_features(
+            corpus,
+            settings,
+            on_progress=lambda n, total: tell(Progress(stage="features", done=n, total=total)),
+        )
+        features_s = time.perf_counter() - started
+        training = _training(corpus, protocol, seed)
+        tasks = [
+            FoldTask(
+                fold=number,
+                seed=seed,
+                folder=out / f"fold_{number}",
+                settings=settings,
+                labels=corpus.labels,
+                features=features,
+                parts=_parts(one, corpus),
+                training=training,
+                resume=resume,
+            )
+            for number, one in enumerate(folds)
+        ]
+        outcomes = []
+        for outcome in pool.run(fold.run, tasks):
+            outcomes.append(outcome)
+            on_report(outcome.epochs[-1])
+    outcomes.sort(key=lambda outcome: outcome.fold)
+    seconds = {"features": features_s, "training": time.perf_counter() - started - features_s}
+    result = summarise(corpus, protocol, settings, seed, tasks, outcomes, seconds)
+    run_writer.finish(out, corpus, tasks, outcomes, result, n_threads)
+    return out
+
+
+def _with_validation(
+    one: protocols.Fold, corpus: Corpus, protocol: Protocol, settings: Settings, seed: int
+) -> protocols.Fold:
+    if settings.training.selection != "best-valid":
+        return one
+    return protocols.carve_validation(
+        one,
+        corpus,
+        separates_speakers=protocol.separates_speakers,
+        fraction=settings.training.valid_fraction,
+        seed=seed,
+    )
+
+
+def _parts(one: protocols.Fold, corpus: Corpus) -> dict[str, Part]:
+    position = {label: i for i, label in enumerate(corpus.labels)}
+    return {
+        name: Part(ids, np.array([position[utterance.emotion] for utterance in corpus.select(ids)], np.int64))
+        for name in ("train", "valid", "test")
+        if (ids := getattr(one, name))
+    }
+
+
+def _training(corpus: Corpus, protocol: Protocol, seed: int) -> Training:
+    return Training(
+        corpus=corpus.name,
+        licence=corpus.licence,
+        protocol=protocol.name,
+        fold=None,
+        speakers_shared=any(protocols.speakers_shared(one, corpus) for one in protocol.folds),
+        selection="last",
+        epoch=0,
+        seed=seed,
+        synthetic=corpus.synthetic,
+    )

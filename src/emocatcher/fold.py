@@ -1,0 +1,149 @@
+"""One fold, whole: train it, and leave its models and its outcome in the run folder. Runs in a worker process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher import __version__, bundle, metrics, storage, workers
+from emocatcher.config import Settings
+from emocatcher.dataset import FeatureTable
+from emocatcher.train import Epoch, FoldTrainer, Part
+
+_OUTCOME = "outcome.safetensors"
+
+
+class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker needs to train one fold."""
+
+    fold: int
+    seed: int
+    folder: Path  # fold_K
+    settings: Settings
+    labels: tuple[str, ...]
+    features: FeatureTable
+    parts: dict[str, Part]
+    training: bundle.Training  # what the models' cards say; fold, selection, epoch and scores are filled in here
+    resume: bool
+
+
+class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the selected model said of the test part, and how it got there."""
+
+    fold: int
+    epochs: list[Epoch]
+    selected_epoch: int
+    n_parameters: int
+    logits: NDArray[np.float32]  # (n_test, n_classes)
+    attention: NDArray[np.float32]  # the utterances' weights one after the other
+    attention_lengths: NDArray[np.int64]  # (n_test,)
+
+
+def warm_up() -> None:
+    """Import what `run` needs."""
+    from emocatcher import export  # noqa: F401
+
+
+def run(task: FoldTask) -> FoldOutcome:
+    """Train a fold, or take up where it was left.
+
+    Raises:
+        RunError: if the state cannot be saved.
+        ModelError: if a model folder cannot be written.
+    """
+    finished = read_outcome(task) if task.resume else None
+    if finished is not None:
+        return finished
+    trainer = FoldTrainer(
+        task.settings,
+        task.labels,
+        task.features,
+        task.parts,
+        fold=task.fold,
+        seed=task.seed,
+        resume_dir=task.folder / "resume",
+    )
+    if task.resume:
+        trainer.restore()
+    workers.report(trainer.epochs[-1] if trainer.epochs else None)
+    trainer.run(workers.report)
+    return _finish(task, trainer)
+
+
+def read_outcome(task: FoldTask) -> FoldOutcome | None:
+    """The outcome of a fold that was finished before, or None."""
+    found = storage.read_tensors(task.folder / "resume" / _OUTCOME)
+    if found is None:
+        return None
+    tensors, meta = found
+    epochs = msgspec.convert(meta.pop("epochs"), list[Epoch])
+    return FoldOutcome(**tensors, **meta, epochs=epochs)
+
+
+def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
+    selection = task.settings.training.selection
+    assert trainer.best is not None  # noqa: S101 (every fold has an epoch)
+    last_epoch, best = len(trainer.epochs), trainer.best
+    n_parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
+    chosen_best = selection if selection != "last" else f"best-{trainer.best_part}"
+
+    def outcome_of(epoch: int, named: str, folder: str) -> FoldOutcome:
+        logits, attention = trainer.evaluate(trainer.parts["test"])
+        scores = metrics.score(trainer.parts["test"].true, logits.argmax(axis=1), task.labels)
+        training = msgspec.structs.replace(
+            task.training,
+            fold=task.fold,
+            selection=named,
+            epoch=epoch,
+            scores={
+                "accuracy": scores.accuracy,
+                "unweighted_average_recall": scores.unweighted_average_recall,
+                "macro_f1": scores.macro_f1,
+            },
+        )
+        _write_model(task, trainer, training, task.folder / folder, n_parameters)
+        lengths = np.array([len(weights) for weights in attention], np.int64)
+        return FoldOutcome(
+            fold=task.fold, epochs=trainer.epochs, selected_epoch=epoch, n_parameters=n_parameters, logits=logits,
+            attention=np.concatenate(attention), attention_lengths=lengths,
+        )  # fmt: skip
+
+    outcome = outcome_of(last_epoch, "last", "last")
+    trainer.network.load_state_dict(best.weights)
+    of_best = outcome_of(best.epoch, chosen_best, "best")
+    if selection != "last":
+        outcome = of_best
+    _write_outcome(task, outcome)
+    return outcome
+
+
+def _write_model(
+    task: FoldTask, trainer: FoldTrainer, training: bundle.Training, folder: Path, n_parameters: int
+) -> None:
+    from emocatcher.export import checked_onnx
+
+    config = bundle.ModelConfig(
+        name=f"{task.settings.preset}-{training.corpus}-{training.protocol}-fold{task.fold}-{training.selection}",
+        version=__version__,
+        labels=task.labels,
+        settings=task.settings,
+        training=training,
+        n_parameters=n_parameters,
+    )
+    weights: dict[str, NDArray[Any]] = {name: value.numpy() for name, value in trainer.network.state_dict().items()}
+    bundle.write(folder, config, weights, checked_onnx(trainer.network, task.settings, task.labels))
+
+
+def _write_outcome(task: FoldTask, outcome: FoldOutcome) -> None:
+    tensors = {name: getattr(outcome, name) for name in ("logits", "attention", "attention_lengths")}
+    meta = {
+        "fold": outcome.fold,
+        "epochs": msgspec.to_builtins(outcome.epochs),
+        "selected_epoch": outcome.selected_epoch,
+        "n_parameters": outcome.n_parameters,
+    }
+    storage.write_tensors(task.folder / "resume" / _OUTCOME, tensors, meta)

@@ -1,0 +1,298 @@
+"""Scores of a classifier: pure functions of whole-number labels and a confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.int64]
+Rates = npt.NDArray[np.float64]
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """The scores of one set of predictions; every rate is a fraction in 0..1."""
+
+    n_utterances: int
+    n_correct: int
+    accuracy: float
+    unweighted_average_recall: float
+    macro_f1: float
+    recall: dict[str, float | None]  # None: no utterance has this label
+
+
+class Intervals(msgspec.Struct, frozen=True):
+    """Confidence intervals as (low, high), fractions in 0..1, and how they were made."""
+
+    accuracy: tuple[float, float]
+    unweighted_average_recall: tuple[float, float]
+    level: float
+    resampled: Literal["speakers", "utterances"]
+    n_resamples: int
+
+
+def confusion_matrix(true: npt.ArrayLike, predicted: npt.ArrayLike, n_classes: int) -> Counts:
+    """Count how often each class was taken for each other.
+
+    Args:
+        true: shape (n_utterances,), integer classes in 0..n_classes - 1.
+        predicted: the same, as predicted.
+        n_classes: how many classes there are.
+
+    Returns:
+        shape (n_classes, n_classes), int64; rows are true classes, columns predicted ones.
+
+    Raises:
+        ValueError: if the arrays are empty, not integer, of different shapes, or hold a class out of range.
+
+    Examples:
+        >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    true, predicted = _check_classes(true, predicted, n_classes)
+    return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def accuracy_score(confusion: npt.ArrayLike) -> float:
+    """The share of utterances that are right (WAR: the recalls weighted by how often each class occurs).
+
+    Args:
+        confusion: shape (n_classes, n_classes), counts, rows true.
+
+    Raises:
+        ValueError: if that is not a square matrix of counts, or it counts nothing.
+
+    Examples:
+        >>> accuracy_score([[3, 1], [0, 0]])
+        0.75
+    """
+    return float(_accuracies(_check_confusion(confusion)))
+
+
+def recall_scores(confusion: npt.ArrayLike) -> Rates:
+    """The share of each class's utterances that are right.
+
+    Args:
+        confusion: shape (n_classes, n_classes), counts, rows true.
+
+    Returns:
+        shape (n_classes,), float64; NaN for a class that no utterance truly has.
+
+    Raises:
+        ValueError: if that is not a square matrix of counts, or it counts nothing.
+
+    Examples:
+        >>> recall_scores([[3, 1], [0, 0]]).tolist()
+        [0.75, nan]
+    """
+    return _recalls(_check_confusion(confusion))
+
+
+def unweighted_average_recall_score(confusion: npt.ArrayLike) -> float:
+    """The mean recall of the classes that occur (UAR), every class weighing the same.
+
+    Args:
+        confusion: shape (n_classes, n_classes), counts, rows true.
+
+    Raises:
+        ValueError: if that is not a square matrix of counts, or it counts nothing.
+
+    Examples:
+        >>> unweighted_average_recall_score([[9, 1], [1, 1]])
+        0.7
+    """
+    return float(_unweighted_average_recalls(_check_confusion(confusion)))
+
+
+def macro_f1_score(confusion: npt.ArrayLike) -> float:
+    """The mean F1 of the classes that occur, in truth or among the predictions.
+
+    Args:
+        confusion: shape (n_classes, n_classes), counts, rows true.
+
+    Raises:
+        ValueError: if that is not a square matrix of counts, or it counts nothing.
+
+    Examples:
+        >>> macro_f1_score([[2, 0, 0], [0, 2, 0], [0, 0, 0]])
+        1.0
+    """
+    counts = _check_confusion(confusion)
+    true_and_predicted = counts.sum(axis=1) + counts.sum(axis=0)
+    occurs = true_and_predicted > 0
+    return float(np.mean(2 * np.diagonal(counts)[occurs] / true_and_predicted[occurs]))
+
+
+def expected_calibration_error(probabilities: npt.ArrayLike, true: npt.ArrayLike, n_bins: int = 15) -> float:
+    """The mean gap between how sure a prediction is and how often it is right; lower is better.
+
+    Predictions are gathered by confidence into bins of equal width, (0, 1/n_bins] and on; the gaps between
+    mean confidence and accuracy are averaged over the bins, weighted by their counts
+    (Naeini et al. 2015; Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3).
+
+    Args:
+        probabilities: shape (n_utterances, n_classes), rows summing to 1.
+        true: shape (n_utterances,), integer classes.
+        n_bins: how many bins.
+
+    Raises:
+        ValueError: if the shapes disagree, a row is not a distribution, or n_bins is below 1.
+
+    Examples:
+        >>> expected_calibration_error([[1.0, 0.0], [0.0, 1.0]], [0, 0])
+        0.5
+    """
+    rows: Rates = np.asarray(probabilities, dtype=np.float64)
+    if rows.ndim != 2:
+        raise ValueError(f"probabilities have the shape {rows.shape}; needed: (n_utterances, n_classes)")
+    if n_bins < 1:
+        raise ValueError(f"n_bins is {n_bins}; at least 1 is needed")
+    # Written so that NaN, which is neither above nor below, fails too.
+    wrong = ~((rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1) - 1) < 1e-3))
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise ValueError(f"row {i} of the probabilities, {rows[i].tolist()}, is not a distribution that sums to 1")
+    truth, predicted = _check_classes(true, rows.argmax(axis=1) if rows.size else [], rows.shape[1])
+    confidence = rows.max(axis=1)
+    bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+    # |mean confidence - accuracy| * count is |sum of confidence - number right|: the counts cancel.
+    gaps = np.bincount(bins, weights=confidence - (truth == predicted), minlength=n_bins)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def bootstrap_intervals(
+    true: npt.ArrayLike,
+    predicted: npt.ArrayLike,
+    groups: Sequence[str | None] | npt.NDArray[Any] | None,
+    n_classes: int,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Intervals:
+    """Percentile intervals of accuracy and UAR by the cluster bootstrap: whole speakers are drawn, not clips.
+
+    A speaker's clips succeed and fail together, so that drawing clips would feign more evidence than there is
+    (Field & Welsh 2007, "Bootstrapping clustered data"; Ferrer & Riera, "Confidence intervals for evaluation
+    in machine learning"). With fewer than two speakers, or any unknown, utterances are drawn instead and
+    `resampled` says so.
+
+    Args:
+        true: shape (n_utterances,), integer classes in 0..n_classes - 1.
+        predicted: the same, as predicted.
+        groups: (n_utterances,) speakers; None, or None among them, where unknown.
+        n_classes: how many classes there are.
+        n_resamples: how often to draw.
+        level: the share of resamples inside the interval, in 0..1.
+        seed: of the draws.
+
+    Raises:
+        ValueError: if the arrays do not fit each other, or n_resamples or level is out of range.
+
+    Examples:
+        >>> bootstrap_intervals([0, 1, 0, 1], [0, 1, 0, 1], ["a", "a", "b", "b"], 2).accuracy
+        (1.0, 1.0)
+    """
+    true, predicted = _check_classes(true, predicted, n_classes)
+    if groups is not None and len(groups) != len(true):
+        raise ValueError(f"{len(groups)} groups for {len(true)} utterances; needed: one each")
+    if n_resamples < 1 or not 0 < level < 1:
+        raise ValueError(f"n_resamples {n_resamples} and level {level}; needed: at least 1, and between 0 and 1")
+    speakers = [] if groups is None or any(group is None for group in groups) else list(groups)
+    names, speaker = np.unique(np.asarray(speakers), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    cells = true * n_classes + predicted
+    resamples: npt.NDArray[Any]
+    if len(names) >= 2:
+        n_cells = n_classes**2
+        per_speaker = np.bincount(speaker * n_cells + cells, minlength=len(names) * n_cells).reshape(-1, n_cells)
+        times_drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
+        resamples = times_drawn.astype(np.float64) @ per_speaker  # in float64, which BLAS multiplies; exact below 2**53
+    else:
+        # Drawing utterances with replacement is drawing cells of the confusion matrix by their shares.
+        shares = np.bincount(cells, minlength=n_classes**2) / len(cells)
+        resamples = rng.multinomial(len(cells), shares, size=n_resamples)
+    confusions = resamples.reshape(n_resamples, n_classes, n_classes)
+    return Intervals(
+        accuracy=_interval(_accuracies(confusions), level),
+        unweighted_average_recall=_interval(_unweighted_average_recalls(confusions), level),
+        level=level,
+        resampled="speakers" if len(names) >= 2 else "utterances",
+        n_resamples=n_resamples,
+    )
+
+
+def score(true: npt.ArrayLike, predicted: npt.ArrayLike, labels: Sequence[str]) -> Scores:
+    """All scores of one set of predictions.
+
+    Args:
+        true: shape (n_utterances,), integer positions in `labels`.
+        predicted: the same, as predicted.
+        labels: the classes' names.
+
+    Raises:
+        ValueError: if the arrays are empty, not integer, of different shapes, or hold a class out of range.
+
+    Examples:
+        >>> score([0, 0, 1, 1], [0, 1, 1, 1], ["sad", "calm", "happy"]).recall
+        {'sad': 0.5, 'calm': 1.0, 'happy': None}
+    """
+    confusion = confusion_matrix(true, predicted, len(labels))
+    recalls = recall_scores(confusion).tolist()
+    return Scores(
+        n_utterances=int(confusion.sum()),
+        n_correct=int(np.trace(confusion)),
+        accuracy=accuracy_score(confusion),
+        unweighted_average_recall=unweighted_average_recall_score(confusion),
+        macro_f1=macro_f1_score(confusion),
+        recall={label: None if np.isnan(recall) else recall for label, recall in zip(labels, recalls, strict=True)},
+    )
+
+
+def _accuracies(confusions: npt.NDArray[Any]) -> Rates:  # like the next two: (..., n_classes, n_classes) at once
+    correct = np.trace(confusions, axis1=-2, axis2=-1)
+    return np.asarray(correct / confusions.sum(axis=(-2, -1)), dtype=np.float64)
+
+
+def _recalls(confusions: npt.NDArray[Any]) -> Rates:
+    n_true = confusions.sum(axis=-1)
+    correct = np.diagonal(confusions, axis1=-2, axis2=-1)
+    recalls: Rates = np.full(n_true.shape, np.nan)
+    np.divide(correct, n_true, out=recalls, where=n_true > 0)
+    return recalls
+
+
+def _unweighted_average_recalls(confusions: npt.NDArray[Any]) -> Rates:
+    return np.asarray(np.nanmean(_recalls(confusions), axis=-1), dtype=np.float64)
+
+
+def _interval(scores: Rates, level: float) -> tuple[float, float]:
+    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _check_classes(true: npt.ArrayLike, predicted: npt.ArrayLike, n_classes: int) -> tuple[Counts, Counts]:
+    arrays = np.asarray(true), np.asarray(predicted)
+    if arrays[0].ndim != 1 or arrays[0].shape != arrays[1].shape:
+        raise ValueError(f"true has the shape {arrays[0].shape}, predicted {arrays[1].shape}; needed: one length")
+    if not arrays[0].size:
+        raise ValueError("true and predicted are empty; at least one utterance is needed")
+    for name, array in zip(("true", "predicted"), arrays, strict=True):
+        if not np.issubdtype(array.dtype, np.integer):
+            raise ValueError(f"{name} has the dtype {array.dtype}; needed: integer classes")
+        if array.min() < 0 or array.max() >= n_classes:
+            raise ValueError(f"{name} holds classes {array.min()} to {array.max()}; allowed: 0 to {n_classes - 1}")
+    return arrays[0].astype(np.int64), arrays[1].astype(np.int64)
+
+
+def _check_confusion(confusion: npt.ArrayLike) -> Counts:
+    counts = np.asarray(confusion)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise ValueError(f"the confusion matrix has the shape {counts.shape}; needed: (n_classes, n_classes)")
+    if not np.issubdtype(counts.dtype, np.integer) or counts.min(initial=0) < 0:
+        raise ValueError(f"the confusion matrix, {counts.dtype} with the minimum {counts.min()}, does not hold counts")
+    if not counts.sum():
+        raise ValueError("the confusion matrix counts no utterance; at least one is needed")
+    return counts.astype(np.int64)

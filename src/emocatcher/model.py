@@ -1,0 +1,155 @@
+"""The network: log_mel, lengths → logits, attention.
+
+Inside, clips lie end to end as rows of one matrix, with a few rows of zeros between them. A clip's neighbours are
+then never more than zeros to it, as if it stood alone, and no time is spent on padding. What a clip gets does not
+depend on the clips that share its batch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from emocatcher.config import Network
+from emocatcher.convolution import ConvolutionBlock, Dropout, RowPooling
+from emocatcher.recurrent import BidirectionalGRU
+
+
+class EmotionNetwork(nn.Module):
+    """Convolutional attention-based bidirectional GRU ("CABG", Kim Seonju 2023).
+
+    Args:
+        settings: the sizes.
+        n_mels: mel bands in.
+        n_classes: emotions out.
+
+    Examples:
+        >>> from emocatcher.config import load_preset
+        >>> network = EmotionNetwork(load_preset("cabg").network, n_mels=64, n_classes=8).eval()
+        >>> sum(parameter.numel() for parameter in network.parameters())
+        166729
+        >>> logits, attention = network(torch.zeros(2, 64, 30), torch.tensor([30, 17]))
+        >>> logits.shape, attention.shape
+        (torch.Size([2, 8]), torch.Size([2, 15]))
+    """
+
+    def __init__(self, settings: Network, n_mels: int, n_classes: int) -> None:
+        super().__init__()
+        channels = (n_mels, *settings.conv_channels)
+        width = 2 * settings.gru_units
+        self.pool_size = settings.pool_size
+        # Zero rows between clips: as many as a convolution, or a pool that a clip does not fill, reaches over its end.
+        self.gap = max(settings.kernel_size // 2, settings.pool_size - 1)
+        self.blocks = nn.ModuleList(
+            ConvolutionBlock(n_in, n_out, settings.kernel_size, settings.conv_dropout)
+            for n_in, n_out in zip(channels, channels[1:], strict=False)
+        )
+        self.norm = nn.LayerNorm(channels[-1])
+        self.gru = BidirectionalGRU(channels[-1], settings.gru_units)
+        self.attention = BahdanauAttention(width)
+        self.hidden = nn.Linear(width, settings.classifier_units)
+        self.hidden_norm = nn.BatchNorm1d(settings.classifier_units)
+        self.hidden_dropout = Dropout(settings.classifier_dropout)
+        self.output = nn.Linear(settings.classifier_units, n_classes)
+        self._initialise()
+
+    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify a batch of clips.
+
+        Args:
+            log_mel: shape (batch, n_mels, n_frames), float32, dB; frames beyond a clip's length are never read.
+            lengths: shape (batch,), int64, valid frames, each at least 1.
+
+        Returns:
+            logits: shape (batch, n_classes).
+            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `pooled_lengths`; sums to 1
+                over a clip's valid steps, 0 beyond.
+        """
+        layout = _Layout(lengths.numpy(), self.gap, self.pool_size)
+        valid = torch.arange(log_mel.shape[2]) < lengths[:, None]
+        rows = log_mel.new_zeros(layout.n_rows, log_mel.shape[1])
+        rows[layout.clip_rows] = log_mel.transpose(1, 2)[valid]
+        for block in self.blocks:
+            rows = block(rows, layout.is_clip)
+        pooled: Tensor = RowPooling.apply(rows, layout.pool_members)  # type: ignore[no-untyped-call]
+        outputs, final = self.gru(self.norm(pooled), layout.pooled_lengths)
+        context, attention = self.attention(final, outputs, layout.pooled_lengths)
+        hidden = self.hidden_dropout(functional.gelu(self.hidden_norm(self.hidden(context))))
+        return self.output(hidden), attention
+
+    def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
+        """Draw all dropout from `bit_generator` from now on."""
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.bit_generator = bit_generator
+
+    def _initialise(self) -> None:
+        """The published initialisation: Kaiming normal, with biases of 0, where nothing else is said."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for name, parameter in self.gru.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            elif name.startswith("weight_hh"):
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+        for projection in (self.attention.query, self.attention.key):
+            nn.init.xavier_uniform_(projection.weight)
+
+
+def pooled_length(n_frames: int, pool_size: int) -> int:
+    """How many steps remain of `n_frames` frames after the pooling; a clip shorter than one pool keeps one step."""
+    return max(n_frames // pool_size, 1)
+
+
+class BahdanauAttention(nn.Module):
+    """Additive attention (Bahdanau et al. 2015): which steps matter, given a query."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.score = nn.Linear(width, 1)
+
+    def forward(self, query: Tensor, keys: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Weigh the keys and sum them.
+
+        Args:
+            query: shape (batch, width).
+            keys: shape (batch, n_steps, width); also the values.
+            lengths: shape (batch,), valid steps.
+
+        Returns:
+            context: shape (batch, width).
+            attention: shape (batch, n_steps), sums to 1 over valid steps.
+        """
+        scores = self.score(torch.tanh(self.query(query)[:, None] + self.key(keys))).squeeze(2)
+        valid = torch.arange(keys.shape[1]) < lengths[:, None]
+        attention = torch.softmax(scores.masked_fill(~valid, -torch.inf), dim=1)
+        return torch.bmm(attention[:, None], keys).squeeze(1), attention
+
+
+class _Layout:
+    """Where a batch's frames lie when its clips are laid end to end."""
+
+    def __init__(self, lengths: np.ndarray, gap: int, pool_size: int) -> None:
+        starts = np.cumsum(lengths + gap) - (lengths + gap)
+        pooled = np.maximum(lengths // pool_size, 1)
+        self.n_rows = int((lengths + gap).sum())
+        self.clip_rows = torch.from_numpy(_runs(starts, lengths, 1))
+        self.is_clip = torch.zeros(self.n_rows, 1)
+        self.is_clip[self.clip_rows] = 1.0
+        self.pool_members = torch.from_numpy(_runs(starts, pooled, pool_size)[:, None] + np.arange(pool_size))
+        self.pooled_lengths = torch.from_numpy(pooled)
+
+
+def _runs(starts: np.ndarray, counts: np.ndarray, step: int) -> np.ndarray:
+    """start, start + step, … `counts` times for each start, one after the other."""
+    position = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(starts, counts) + position * step

@@ -1,0 +1,92 @@
+"""One self-contained page: every figure and number of a run, and nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from emocatcher.report import published, style, tables, text
+from emocatcher.report.run_folder import Run
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_WIDE_INCHES = 5.0  # a figure wider than this spans the page
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing as it stands in the page."""
+
+    name: str
+    title: str
+    caption: str
+    svg: Markup
+    wide: bool
+
+
+def picture(drawing: style.Drawing, svg: str) -> Picture:
+    """Prepare a saved drawing for the page.
+
+    Args:
+        drawing: the drawing.
+        svg: its SVG element, as `save.save` returned it.
+    """
+    from markupsafe import Markup
+
+    # A style element inside a page would reach out of its figure; template.html holds the one rule for all.
+    start, end = svg.index("<style"), svg.index("</style>") + len("</style>")
+    body = svg[:start] + svg[end:]
+    label = f'<svg role="img" aria-label="{escape(drawing.alt)}" '
+    width = drawing.figure.get_figwidth()
+    return Picture(
+        name=drawing.name,
+        title=drawing.title,
+        caption=drawing.caption,
+        svg=Markup(body.replace("<svg ", label, 1)),  # noqa: S704 - matplotlib escaped it, and so did `escape`
+        wide=width > _WIDE_INCHES,
+    )
+
+
+def render(run: Run, pictures: list[Picture]) -> str:
+    """Write the page.
+
+    Args:
+        run: a finished run.
+        pictures: in the order in which they are to stand; single folds of several go into a fold of their own.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((resources.files(__package__) / "template.html").read_text(encoding="utf-8"))
+    many = len(run.result.folds) > 1
+    of_folds = [item for item in pictures if many and item.name.startswith("confusion_fold_")]
+    return template.render(
+        run=run,
+        result=run.result,
+        pictures=[item for item in pictures if item not in of_folds],
+        pictures_of_folds=of_folds,
+        many=many,
+        optimistic=style.OPTIMISTIC,
+        headline=text.headline(run),
+        selection=text.selection(run),
+        speakers=text.speakers(run),
+        resampling=text.resampling(run),
+        command=text.command(run),
+        results=[
+            tables.selected(run),
+            tables.epochs(run, "accuracy"),
+            tables.epochs(run, "unweighted_average_recall"),
+            tables.training(run),
+        ],
+        recall=tables.recall(run),
+        beside_published=tables.beside_published(run),
+        source=published.SOURCE,
+        data=tables.data(run),
+        percent=tables.percent,
+        interval=tables.interval,
+    )

@@ -1,0 +1,122 @@
+"""The run in words: the lines that head the report and close a training in the terminal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import msgspec
+
+from emocatcher.config import load_preset, presets
+from emocatcher.report import style, tables
+from emocatcher.report.run_folder import Run
+
+
+def headline(run: Run) -> str:
+    """The main result in one sentence, with its protocol and its selection.
+
+    Args:
+        run: a finished run.
+
+    Returns:
+        One line of plain text.
+    """
+    result = run.result
+    mean, std = result.mean.selected, result.std.selected
+    many = len(result.folds) > 1
+    accuracy = tables.plus_minus(mean.accuracy, std.accuracy) if many else tables.percent(mean.accuracy)
+    uar = tables.percent(mean.unweighted_average_recall)
+    over = f", mean ± std of {len(result.folds)} folds" if many else ""
+    stamp = "SYNTHETIC. " if result.synthetic else ""
+    return (
+        f"{stamp}{result.preset} on {result.corpus}, {result.protocol}: accuracy {accuracy}%, UAR {uar}%{over} "
+        f"({selection(run)}). {speakers(run)}"
+    )
+
+
+def selection(run: Run) -> str:
+    """Which epoch's model every result is of."""
+    result = run.result
+    words = {
+        "last": "selection: last epoch",
+        "best-valid": "selection: best epoch on the validation part",
+        "best-test": "selection: best epoch on the test part",
+    }
+    chosen = words.get(result.selection, f"selection: {result.selection}")
+    return f"{chosen}; {style.OPTIMISTIC}" if result.optimistic else chosen
+
+
+def speakers(run: Run) -> str:
+    """Whether training and test share speakers, and what the protocol therefore cannot claim."""
+    result = run.result
+    shared = "yes" if result.speakers_shared else "no"
+    if result.speakers_shared and not result.n_speakers:
+        shared = "perhaps, the corpus names no speakers"
+    cannot = result.cannot_claim.strip()
+    return f"Speakers shared between training and test: {shared}{'. ' + cannot if cannot else '.'}"
+
+
+def resampling(run: Run) -> str:
+    """What the intervals are, and what was resampled for them."""
+    result = run.result
+    interval = result.interval
+    n = result.n_speakers if interval.resampled == "speakers" else len(run.predictions.fold)
+    folds = "the test predictions" if len(result.folds) == 1 else "the test predictions of all folds pooled"
+    return (
+        f"{interval.level:.0%} intervals: bootstrap of {folds}, {interval.n_resamples} resamples of "
+        f"{n} {interval.resampled}."
+    )
+
+
+def summary_rows(run: Run) -> tuple[list[str], list[list[str]]]:
+    """The table that closes a training.
+
+    Args:
+        run: a finished run.
+
+    Returns:
+        header: the columns' names; rates are in percent.
+        rows: one per fold, then mean ± std over folds, then the interval over all predictions.
+    """
+    result = run.result
+    by_epoch = tables.epochs(run, "accuracy").rows
+    by_selection = tables.selected(run).rows
+    n_shown = len(result.folds) + (len(result.folds) > 1)
+    rows = [
+        [chosen[0], chosen[3], chosen[5], chosen[7], late[2], late[3]]
+        for chosen, late in zip(by_selection[:n_shown], by_epoch[:n_shown], strict=True)
+    ]
+    interval = result.interval
+    rows.append(
+        [f"{interval.level:.0%} interval ({interval.resampled})", tables.interval(interval.accuracy),
+         tables.interval(interval.unweighted_average_recall), "", "", ""]
+    )  # fmt: skip
+    chosen = f"accuracy %, {result.selection}" + (" (optimistic)" if result.optimistic else "")
+    return ["", chosen, "UAR %", "macro F1 %", "accuracy %, last 10 epochs", f"accuracy %, {tables.BEST}"], rows
+
+
+def command(run: Run) -> str:
+    """The command that trains the same again."""
+    result = run.result
+    words = ["emocatcher", "train"]
+    if result.preset in presets():
+        words += ["--preset", result.preset]
+        changes = _changes(msgspec.to_builtins(run.settings), msgspec.to_builtins(load_preset(result.preset)))
+    else:
+        words += ["--preset", f"{run.name}/config.toml"]
+        changes = []
+    words += ["--corpus", result.corpus, "--protocol", result.protocol, "--seed", f"{result.seed}"]
+    for change in changes:
+        words += ["--set", change]
+    return shlex.join([*words, "--out", f"{run.name}-again"])
+
+
+def _changes(ours: dict[str, dict[str, object]], theirs: dict[str, dict[str, object]]) -> list[str]:
+    # JSON writes numbers, strings and lists as TOML reads them.
+    return [
+        f"{section}.{key}={json.dumps(value)}"
+        for section, fields in ours.items()
+        if isinstance(fields, dict)
+        for key, value in fields.items()
+        if value != theirs[section][key]
+    ]

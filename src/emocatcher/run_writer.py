@@ -1,0 +1,200 @@
+"""Lays the run folder and fills it (see DESIGN's list of its files; `emocatcher.report.run_folder` reads it)."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime
+import io
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from emocatcher import __version__, protocols, storage
+from emocatcher.config import Settings
+from emocatcher.corpora.table import Corpus
+from emocatcher.errors import RunError
+from emocatcher.features import mel_centres_hz
+from emocatcher.fold import FoldOutcome, FoldTask
+from emocatcher.result import Result
+from emocatcher.train import Part
+
+_N_EXAMPLES = 16
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be run; `run.json`. A run is resumed only with the same plan."""
+
+    corpus: str  # its name
+    protocol: str
+    seed: int
+    n_utterances: int
+
+
+def prepare(
+    out: Path, plan: Plan, settings: Settings, corpus: Corpus, folds: list[protocols.Fold], *, resume: bool
+) -> None:
+    """Lay the run folder, or check that the one that is there is of the same run.
+
+    Raises:
+        RunError: if it holds a run and `resume` was not asked for, or holds a run of something else, or cannot be
+            written.
+    """
+    files = {
+        "run.json": msgspec.json.format(msgspec.json.encode(plan)).decode() + "\n",
+        "config.toml": settings.to_toml(),
+        "split.csv": _split_table(corpus, folds),
+    }
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file. Name a folder with --out")
+    if any((out / name).exists() for name in (*files, "result.json")):
+        if not resume:
+            raise RunError(f"{out} holds a run already. Go on with --resume, or name another folder with --out")
+        for name, text in files.items():
+            with contextlib.suppress(FileNotFoundError):
+                if (out / name).read_text(encoding="utf-8") != text:
+                    raise RunError(
+                        f"{out} holds another run: its {name} differs from what was asked for. "
+                        "Resume with the same settings, corpus, protocol and seed, or name another folder with --out"
+                    )
+    try:
+        for name, text in files.items():
+            storage.write_text(out / name, text)
+    except OSError as error:
+        raise RunError(f"The run folder {out} cannot be written: {error.strerror}") from error
+
+
+def finish(
+    out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome], result: Result, n_threads: int
+) -> None:
+    """Write what is known once all folds are done; `result.json` comes last, and says that the run is whole.
+
+    Raises:
+        RunError: if a file cannot be written.
+    """
+    try:
+        _write_environment(out, n_threads)
+        _write_metrics(out, outcomes)
+        _write_predictions(out, corpus, tasks, outcomes)
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            _write_evidence(task, outcome)
+        _write_json(out / "result.json", result)
+    except OSError as error:
+        raise RunError(
+            f"The run folder {out} cannot be written: {error.strerror}. Mend the cause, and go on with --resume"
+        ) from error
+
+
+def record_report_seconds(out: Path, seconds: float) -> None:
+    """Note in `result.json` how long the report took."""
+    path = out / "result.json"
+    result = msgspec.json.decode(path.read_bytes())
+    result["seconds"]["report"] = round(seconds, 3)
+    _write_json(path, result)
+
+
+def _split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
+    rows: list[tuple[Any, ...]] = []
+    for number, one in enumerate(folds):
+        for part in ("train", "valid", "test"):
+            for utterance in corpus.select(getattr(one, part)):
+                rows.append((number, part, utterance.id, utterance.speaker or "", utterance.emotion))
+    return _csv(("fold", "part", "utterance", "speaker", "emotion"), rows)
+
+
+def _write_environment(out: Path, n_threads: int) -> None:
+    environment = {
+        "emocatcher": __version__,
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "n_cores": os.cpu_count(),
+        "threads_per_fold": n_threads,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    _write_json(out / "environment.json", environment)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _write_metrics(out: Path, outcomes: list[FoldOutcome]) -> None:
+    lines = [msgspec.json.encode(epoch) for outcome in outcomes for epoch in outcome.epochs]
+    storage.write_bytes(out / "metrics.jsonl", b"\n".join(lines) + b"\n")
+
+
+def _write_predictions(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome]) -> None:
+    header = ("fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability")
+    rows: list[tuple[Any, ...]] = []
+    for task, outcome in zip(tasks, outcomes, strict=True):
+        probabilities = _softmax(outcome.logits)
+        for utterance, row in zip(corpus.select(task.parts["test"].ids), probabilities, strict=True):
+            best = int(row.argmax())
+            rows.append(
+                (task.fold, utterance.id, utterance.speaker or "", utterance.gender or "", utterance.emotion,
+                 corpus.labels[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row))
+            )  # fmt: skip
+    storage.write_text(out / "predictions.csv", _csv((*header, *(f"p_{label}" for label in corpus.labels)), rows))
+
+
+def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
+    """What the figures of attention and of examples are drawn from."""
+    part, features = task.parts["test"], task.features
+    examples = _examples(part, outcome.logits.argmax(axis=1))
+    shown = [features.log_mel(part.ids[i]) for i in examples]
+    settings = task.settings
+    period_s = settings.front_end.frame_period_s
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        utterances=np.array(part.ids),
+        attention=outcome.attention,
+        attention_lengths=outcome.attention_lengths,
+        attention_period_s=np.float64(period_s * settings.network.pool_size),
+        example_utterances=np.array([part.ids[i] for i in examples]),
+        example_log_mel=np.concatenate(shown, axis=1),
+        example_lengths=np.array([log_mel.shape[1] for log_mel in shown], np.int64),
+        frame_period_s=np.float64(period_s),
+        mel_centres_hz=mel_centres_hz(settings.front_end),
+    )
+    storage.write_bytes(task.folder / "evidence.npz", buffer.getvalue())
+
+
+def _examples(part: Part, predicted: np.ndarray) -> list[int]:
+    """A fixed choice over all emotions: of each, the first that was right and the first that was not, in turn."""
+    wanted: list[int] = []
+    for right in (True, False):
+        for label in np.unique(part.true):
+            of_kind = np.flatnonzero((part.true == label) & ((predicted == part.true) == right))
+            wanted += [int(i) for i in of_kind[:1]]
+    rest = [i for i in range(len(part.ids)) if i not in set(wanted)]
+    return (wanted + rest)[: min(_N_EXAMPLES, len(part.ids))]
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponential = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+
+
+def _csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _write_json(path: Path, value: object) -> None:
+    storage.write_bytes(path, msgspec.json.format(msgspec.json.encode(value)) + b"\n")

@@ -1,0 +1,150 @@
+"""From what every fold's model said to the run's `result.json`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from emocatcher import metrics, result
+from emocatcher.config import Settings
+from emocatcher.corpora.table import Corpus
+from emocatcher.fold import FoldOutcome, FoldTask
+from emocatcher.protocols import Protocol
+
+_N_LAST = 10  # epochs, as the published figures have it
+
+_Statistic = Callable[[Sequence[float]], float]
+
+
+def summarise(
+    corpus: Corpus,
+    protocol: Protocol,
+    settings: Settings,
+    seed: int,
+    tasks: Sequence[FoldTask],
+    outcomes: Sequence[FoldOutcome],
+    seconds: dict[str, float],
+) -> result.Result:
+    """Score every fold and all of them together.
+
+    Args:
+        corpus: the utterances.
+        protocol: whose folds these are.
+        settings: the recipe.
+        seed: of the run.
+        tasks: one per fold.
+        outcomes: one per fold, in the order of `tasks`.
+        seconds: what each stage took.
+    """
+    folds = [_fold(corpus, task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)]
+    accuracies = [one.selected.accuracy for one in folds]
+    true = np.concatenate([task.parts["test"].true for task in tasks])
+    predicted = np.concatenate([outcome.logits.argmax(axis=1) for outcome in outcomes])
+    speakers = _speakers(corpus, [id_ for task in tasks for id_ in task.parts["test"].ids])
+    pooled = metrics.bootstrap_intervals(true, predicted, speakers, len(corpus.labels))
+    selection = settings.training.selection
+    return result.Result(
+        protocol=protocol.name,
+        separates_speakers=protocol.separates_speakers,
+        speakers_shared=bool(tasks[0].training.speakers_shared),
+        cannot_claim=protocol.cannot_claim,
+        corpus=corpus.name,
+        licence=corpus.licence,
+        synthetic=corpus.synthetic,
+        preset=settings.preset,
+        selection=selection,
+        optimistic=selection == "best-test",
+        seed=seed,
+        n_parameters=outcomes[0].n_parameters,
+        n_epochs=settings.training.n_epochs,
+        n_utterances=len(corpus),
+        n_speakers=len(corpus.speakers),
+        labels=corpus.labels,
+        seconds={stage: round(value, 3) for stage, value in seconds.items()},
+        folds=tuple(folds),
+        mean=_over(folds, lambda values: float(np.mean(values))),
+        std=_over(folds, lambda values: float(np.std(values))),
+        min=_over(folds, min),
+        max=_over(folds, max),
+        lowest_fold=folds[int(np.argmin(accuracies))].fold,
+        highest_fold=folds[int(np.argmax(accuracies))].fold,
+        interval=result.Interval(
+            accuracy=pooled.accuracy,
+            unweighted_average_recall=pooled.unweighted_average_recall,
+            level=pooled.level,
+            resampled=pooled.resampled,
+            n_resamples=pooled.n_resamples,
+        ),
+    )
+
+
+def _fold(corpus: Corpus, task: FoldTask, outcome: FoldOutcome) -> result.Fold:
+    test, epochs = task.parts["test"], outcome.epochs
+    predicted = outcome.logits.argmax(axis=1)
+    scores = metrics.score(test.true, predicted, corpus.labels)
+    intervals = metrics.bootstrap_intervals(test.true, predicted, _speakers(corpus, test.ids), len(corpus.labels))
+    best = int(np.argmax([epoch.test_accuracy for epoch in epochs]))
+
+    def all_epochs(values: list[float], at_best: float) -> result.AllEpochs:
+        return result.AllEpochs(**_last_epochs(values), best_test=at_best)
+
+    recalls = [epoch.test_unweighted_average_recall for epoch in epochs]
+    return result.Fold(
+        fold=task.fold,
+        n_train=len(task.parts["train"].ids),
+        n_valid=len(task.parts["valid"].ids) if "valid" in task.parts else 0,
+        n_test=len(test.ids),
+        selected_epoch=outcome.selected_epoch,
+        accuracy=all_epochs([epoch.test_accuracy for epoch in epochs], epochs[best].test_accuracy),
+        unweighted_average_recall=all_epochs(recalls, max(recalls)),
+        loss=all_epochs([epoch.test_loss for epoch in epochs], epochs[best].test_loss),
+        train_accuracy=result.LastEpochs(**_last_epochs([epoch.train_accuracy for epoch in epochs])),
+        train_loss=result.LastEpochs(**_last_epochs([epoch.train_loss for epoch in epochs])),
+        selected=result.FoldScores(
+            accuracy=scores.accuracy,
+            unweighted_average_recall=scores.unweighted_average_recall,
+            macro_f1=scores.macro_f1,
+            recall=scores.recall,
+            accuracy_interval=intervals.accuracy,
+            unweighted_average_recall_interval=intervals.unweighted_average_recall,
+        ),
+    )
+
+
+def _last_epochs(values: list[float]) -> dict[str, float]:
+    late = values[-_N_LAST:]
+    return {"last": values[-1], "last_10_mean": float(np.mean(late)), "last_10_std": float(np.std(late))}
+
+
+def _over(folds: Sequence[result.Fold], statistic: _Statistic) -> result.OverFolds:
+    def all_epochs(name: str) -> result.AllEpochs:
+        values = [getattr(one, name) for one in folds]
+        fields = result.AllEpochs.__struct_fields__
+        return result.AllEpochs(**{field: statistic([getattr(value, field) for value in values]) for field in fields})
+
+    def selected(name: str) -> float:
+        return statistic([getattr(one.selected, name) for one in folds])
+
+    recall: dict[str, Any] = {}
+    for label in folds[0].selected.recall:
+        known = [value for one in folds if (value := one.selected.recall[label]) is not None and not math.isnan(value)]
+        recall[label] = statistic(known) if known else None
+    return result.OverFolds(
+        accuracy=all_epochs("accuracy"),
+        unweighted_average_recall=all_epochs("unweighted_average_recall"),
+        loss=all_epochs("loss"),
+        selected=result.Scores(
+            accuracy=selected("accuracy"),
+            unweighted_average_recall=selected("unweighted_average_recall"),
+            macro_f1=selected("macro_f1"),
+            recall=recall,
+        ),
+    )
+
+
+def _speakers(corpus: Corpus, ids: Sequence[str]) -> list[str | None] | None:
+    speakers = [utterance.speaker for utterance in corpus.select(ids)]
+    return None if None in speakers else speakers

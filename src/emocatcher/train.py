@@ -1,0 +1,271 @@
+"""Train one fold: an explicit loop whose whole state can be put down and taken up again, bit for bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_optimizer import AdaBelief
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from emocatcher import metrics, storage
+from emocatcher.config import Settings
+from emocatcher.dataset import FeatureTable, batches, pad_batch
+from emocatcher.errors import RunError
+from emocatcher.model import EmotionNetwork
+
+_EVALUATION_BATCH = 96  # utterances
+_SAVE_EVERY_S = 5.0
+_STATE = "state.safetensors"
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part of a split: which utterances, and what they are labelled with."""
+
+    ids: tuple[str, ...]
+    true: NDArray[np.int64]  # (n_utterances,), positions in the labels
+
+
+class Epoch(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `metrics.jsonl`. The training figures are running ones, with dropout, as the published work's are."""
+
+    fold: int
+    epoch: int  # counts from 1
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+    test_loss: float
+    test_accuracy: float
+    test_unweighted_average_recall: float
+    seconds: float
+
+
+class Snapshot(msgspec.Struct):
+    """The best epoch so far."""
+
+    epoch: int
+    accuracy: float
+    weights: dict[str, Tensor]
+
+
+class FoldTrainer:
+    """One fold's network, optimiser and progress.
+
+    Args:
+        settings: the recipe.
+        labels: the classes, in order.
+        features: of every utterance of the fold.
+        parts: "train", "test" and, where there is one, "valid".
+        fold: the fold's number, and with `seed` what all its random numbers come from.
+        seed: of the run.
+        resume_dir: where the state is kept.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        labels: tuple[str, ...],
+        features: FeatureTable,
+        parts: dict[str, Part],
+        *,
+        fold: int,
+        seed: int,
+        resume_dir: Path,
+    ) -> None:
+        self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
+        self.fold, self.seed = fold, seed
+        self._state_path = resume_dir / _STATE
+        torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
+        self.network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(labels))
+        self._flat = _flatten(self.network)
+        recipe = settings.optimiser
+        self._optimiser = AdaBelief(
+            [self._flat],
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            eps=recipe.epsilon,
+            weight_decay=recipe.weight_decay,
+            weight_decouple=False,
+            rectify=False,
+        )
+        schedule = settings.schedule
+        self._schedule = ReduceLROnPlateau(
+            self._optimiser,
+            factor=schedule.factor,
+            patience=schedule.patience,
+            cooldown=schedule.cooldown,
+            threshold=schedule.threshold,
+            min_lr=schedule.min_learning_rate,
+        )
+        self.epochs: list[Epoch] = []
+        # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
+        self.best_part = "valid" if "valid" in parts else "test"
+        self.best: Snapshot | None = None
+        self._saved_at = time.monotonic()
+
+    def run(self, on_epoch: Callable[[Epoch], None] | None = None) -> None:
+        """Train to the last epoch, from wherever the state stands; save it as time goes and at the end.
+
+        Raises:
+            RunError: if the state cannot be saved; the last one that was is whole.
+        """
+        while len(self.epochs) < self.settings.training.n_epochs:
+            epoch = self._run_epoch()
+            if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+                self.save()
+            if on_epoch:
+                on_epoch(epoch)
+        self.save()
+
+    def evaluate(self, part: Part) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Logits (n_utterances, n_classes) and attention, one array (n_frames',) each, without dropout."""
+        self.network.eval()
+        log_mels = self.features.log_mels(part.ids)
+        # By length, so that little of a batch is padding.
+        order = np.argsort([log_mel.shape[1] for log_mel in log_mels], kind="stable")
+        logits = np.empty((len(order), len(self.labels)), np.float32)
+        attention: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(order)
+        with torch.inference_mode():
+            for start in range(0, len(order), _EVALUATION_BATCH):
+                batch = order[start : start + _EVALUATION_BATCH]
+                log_mel, lengths = pad_batch([log_mels[i] for i in batch])
+                of_batch, weights = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+                logits[batch] = of_batch.numpy()
+                pooled = np.maximum(lengths // self.settings.network.pool_size, 1)
+                for i, row, n in zip(batch, weights.numpy(), pooled, strict=True):
+                    attention[i] = row[:n]
+        return logits, attention
+
+    def save(self) -> None:
+        """Put the whole state down, in one file that is there whole or not at all.
+
+        Raises:
+            RunError: if it cannot be written.
+        """
+        moments = self._optimiser.state[self._flat]
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"optimiser.{name}": moments[name] for name in ("exp_avg", "exp_avg_var")}
+        if self.best:
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
+        group = self._optimiser.param_groups[0]
+        meta = {
+            "epochs": msgspec.to_builtins(self.epochs),
+            "best": [self.best.epoch, self.best.accuracy] if self.best else None,
+            "step": group["step"],
+            "learning_rate": group["lr"],
+            "schedule": self._schedule.state_dict(),
+        }
+        try:
+            storage.write_tensors(self._state_path, {name: tensor.numpy() for name, tensor in tensors.items()}, meta)
+        except OSError as error:
+            raise RunError(
+                f"Fold {self.fold} cannot save its state to {self._state_path}: {error.strerror}. The last state that "
+                "was saved is whole: mend the cause, and go on with --resume"
+            ) from error
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> bool:
+        """Take the state up where it was put down; False where there is none, or it is torn."""
+        found = storage.read_tensors(self._state_path)
+        if found is None:
+            return False
+        arrays, meta = found
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimiser": {}, "best": {}}
+        for name, array in arrays.items():
+            group, _, rest = name.partition(".")
+            groups[group][rest] = torch.from_numpy(array.copy())
+        self.network.load_state_dict(groups["network"])
+        self._optimiser.state[self._flat].update(groups["optimiser"])
+        self._optimiser.param_groups[0].update(step=meta["step"], lr=meta["learning_rate"])
+        self._schedule.load_state_dict(meta["schedule"])
+        self.epochs = msgspec.convert(meta["epochs"], list[Epoch])
+        self.best = Snapshot(*meta["best"], groups["best"]) if meta["best"] else None
+        return True
+
+    def _run_epoch(self) -> Epoch:
+        start = time.perf_counter()
+        number = len(self.epochs) + 1
+        train_loss, train_accuracy = self._learn(number)
+        self._schedule.step(train_loss)
+        valid = self._measure(self.parts["valid"]) if "valid" in self.parts else None
+        test = self._measure(self.parts["test"])
+        epoch = Epoch(
+            fold=self.fold,
+            epoch=number,
+            learning_rate=self._optimiser.param_groups[0]["lr"],
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            valid_loss=valid[0] if valid else None,
+            valid_accuracy=valid[1] if valid else None,
+            test_loss=test[0],
+            test_accuracy=test[1],
+            test_unweighted_average_recall=test[2],
+            seconds=round(time.perf_counter() - start, 4),
+        )
+        accuracy = (valid or test)[1]
+        if self.best is None or accuracy > self.best.accuracy:
+            weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+            self.best = Snapshot(number, accuracy, weights)
+        self.epochs.append(epoch)
+        return epoch
+
+    def _learn(self, number: int) -> tuple[float, float]:
+        """One pass over the training part: running loss and accuracy."""
+        part = self.parts["train"]
+        shuffle, noise = self._seeds(number).spawn(2)
+        self.network.set_noise(np.random.SFC64(noise))
+        order = np.random.default_rng(shuffle).permutation(len(part.ids))
+        log_mels = self.features.log_mels(part.ids)
+        losses, n_correct = 0.0, 0
+        self.network.train()
+        for batch in batches(order, self.settings.training.batch_size):
+            log_mel, lengths = pad_batch([log_mels[i] for i in batch])
+            true = torch.from_numpy(part.true[batch])
+            logits, _ = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+            loss = self._loss(logits, true)
+            self._optimiser.zero_grad(set_to_none=False)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimiser.step()
+            losses += loss.item() * len(batch)
+            n_correct += int((logits.detach().argmax(dim=1) == true).sum())
+        return losses / len(order), n_correct / len(order)
+
+    def _measure(self, part: Part) -> tuple[float, float, float]:
+        """Loss, accuracy and UAR on a part."""
+        logits, _ = self.evaluate(part)
+        loss = self._loss(torch.from_numpy(logits), torch.from_numpy(part.true)).item()
+        confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
+        return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)
+
+    def _loss(self, logits: Tensor, true: Tensor) -> Tensor:
+        # PyTorch spreads the smoothing over all classes, the true one too; ours gives it to the others alone.
+        n_classes = len(self.labels)
+        smoothing = self.settings.training.label_smoothing * n_classes / max(n_classes - 1, 1)
+        return functional.cross_entropy(logits, true, label_smoothing=min(smoothing, 1.0))
+
+    def _seeds(self, epoch: int) -> np.random.SeedSequence:
+        """Random numbers of one epoch (0: the initial weights), so that where a run was cut leaves no trace."""
+        return np.random.SeedSequence([self.seed, self.fold, epoch])
+
+
+def _flatten(network: nn.Module) -> nn.Parameter:
+    """Make all parameters views of one, so that the optimiser has one tensor to loop over, not thirty."""
+    parameters = list(network.parameters())
+    flat = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
+    flat.grad = torch.zeros_like(flat)
+    sizes = [parameter.numel() for parameter in parameters]
+    values: Any = flat.detach().split(sizes)
+    for parameter, value, gradient in zip(parameters, values, flat.grad.split(sizes), strict=True):
+        parameter.data = value.view_as(parameter)
+        parameter.grad = gradient.view_as(parameter)
+    return flat

@@ -1,0 +1,24 @@
+"""What the tests of the corpora share."""
+
+from pathlib import Path
+
+import pytest
+
+from emocatcher.corpora import synthetic
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no corpora from outside: no test here may touch the user's own."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("EMOCATCHER_CACHE", str(cache))
+    monkeypatch.delenv("EMOCATCHER_CORPORA", raising=False)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two synthetic voices, a man's and a woman's: 120 clips."""
+    root = tmp_path_factory.mktemp("made") / "corpus"
+    synthetic.generate(root, n_voices=2)
+    return root

@@ -1,0 +1,121 @@
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from emocatcher import corpora
+from emocatcher.corpora import places, ravdess, synthetic
+from emocatcher.errors import CorpusError, CorpusNotFoundError, ManifestError
+
+
+@pytest.fixture
+def small_synthesis(monkeypatch):
+    """One voice in place of 24, and a count of how often it was made."""
+    made = []
+    generate = synthetic.generate
+
+    def generate_one(root):
+        made.append(root)
+        generate(root, n_voices=1)
+
+    monkeypatch.setattr(synthetic, "generate", generate_one)
+    return made
+
+
+def test_the_cards_agree_with_the_corpora():
+    cards = {card.name: card for card in corpora.known()}
+    assert list(cards) == ["ravdess", "synthetic"]
+    assert all(card.n_utterances == len(ravdess.clip_ids()) and card.n_speakers == 24 for card in cards.values())
+    assert cards["ravdess"].licence == ravdess.LICENCE
+    assert cards["synthetic"].licence == synthetic.LICENCE
+
+
+def test_ravdess_that_is_nowhere_says_how_to_fetch_it():
+    assert corpora.locate("ravdess") is None
+    with pytest.raises(CorpusNotFoundError, match="emocatcher fetch ravdess"):
+        corpora.load("ravdess")
+
+
+@pytest.mark.parametrize("in_cache", [True, False])
+def test_ravdess_is_found(tmp_path, monkeypatch, in_cache):
+    root = places.corpus_dir("ravdess") if in_cache else tmp_path / "shelf" / "ravdess"
+    monkeypatch.setenv("EMOCATCHER_CORPORA", str(tmp_path / "shelf"))
+    root.mkdir(parents=True)
+    (root / "03-01-05-01-01-01-02.wav").touch()
+    assert corpora.locate("ravdess") == root
+    assert [u.path.parent for u in corpora.load("ravdess")] == [root]
+
+
+def test_synthetic_is_made_once(small_synthesis):
+    assert corpora.locate("synthetic") is None
+    first, second = corpora.load("synthetic"), corpora.load("synthetic")
+    assert first == second
+    assert first.synthetic
+    assert len(small_synthesis) == 1
+    assert corpora.locate("synthetic") == small_synthesis[0]
+    assert small_synthesis[0].is_relative_to(corpora.cache_dir())
+
+
+def test_synthetic_made_by_another_process_meanwhile_will_do(made_dir, monkeypatch):
+    def lose_the_race(root):
+        shutil.copytree(made_dir, root)
+        raise OSError(39, "Directory not empty")
+
+    monkeypatch.setattr(synthetic, "generate", lose_the_race)
+    assert corpora.load("synthetic").synthetic
+
+
+def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EMOCATCHER_CACHE", str(tmp_path / "file"))
+    with pytest.raises(CorpusError, match="EMOCATCHER_CACHE"):
+        corpora.load("synthetic")
+
+
+def test_made_voices_are_never_taken_for_people(made_dir, tmp_path, monkeypatch):
+    assert corpora.load(str(made_dir)).synthetic
+    assert corpora.load(str(made_dir.parent)).synthetic
+    assert corpora.load(str(made_dir / "Actor_01")).synthetic
+    shutil.copytree(made_dir, tmp_path / "ravdess")
+    monkeypatch.setenv("EMOCATCHER_CORPORA", str(tmp_path))
+    assert corpora.load("ravdess").synthetic
+
+
+def test_paths_are_read_for_what_they_hold(tmp_path):
+    (tmp_path / "people" / "deep").mkdir(parents=True)
+    (tmp_path / "people" / "deep" / "03-01-05-01-01-01-02.flac").touch()
+    assert corpora.load(str(tmp_path / "people")).name == "ravdess"
+
+    (tmp_path / "mine" / "happy").mkdir(parents=True)
+    (tmp_path / "mine" / "happy" / "03-01-2024.wav").touch()  # a date, not RAVDESS
+    assert [u.emotion for u in corpora.load(str(tmp_path / "mine"))] == ["happy"]
+
+    (tmp_path / "table.CSV").write_text("path,label\nmine/happy/03-01-2024.wav,sad\n")
+    assert corpora.locate(str(tmp_path / "table.CSV")) == tmp_path / "table.CSV"
+    assert corpora.load(str(tmp_path / "table.CSV")).labels == ("sad",)
+
+
+def test_what_is_no_corpus_is_told(tmp_path):
+    assert corpora.locate("ravdes") is None
+    with pytest.raises(CorpusNotFoundError, match="Did you mean 'ravdess'"):
+        corpora.load("ravdes")
+    (tmp_path / "clip.wav").touch()
+    with pytest.raises(CorpusNotFoundError, match=r"clip\.wav.*\.parquet"):
+        corpora.load(str(tmp_path / "clip.wav"))
+    with pytest.raises(CorpusNotFoundError, match=r"no\.csv"):
+        corpora.load(str(tmp_path / "no.csv"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ManifestError):
+        corpora.load(str(tmp_path / "empty"))
+
+
+def test_importing_it_draws_in_nothing_heavy():
+    script = (
+        "import sys, emocatcher.corpora, emocatcher.corpora.download\n"
+        "print([m for m in ('torch', 'requests', 'pooch', 'pyarrow', 'av', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run([sys.executable, "-c", script], check=True, env=environment, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"

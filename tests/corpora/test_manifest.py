@@ -1,0 +1,211 @@
+import json
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emocatcher.corpora import manifest
+from emocatcher.errors import ManifestError, MissingExtraError
+
+HEADER = "path,label,speaker,start_s,end_s,split\n"
+ROWS = [
+    {"path": "a.wav", "label": "bored", "speaker": "x", "start_s": 0.0, "end_s": 1.5, "split": "train"},
+    {"path": "a.wav", "label": "happy", "speaker": "x", "start_s": 1.5, "end_s": None, "split": "train"},
+    {"path": "sub/b.wav", "label": "neutral", "speaker": "7", "start_s": None, "end_s": None, "split": "test"},
+    {"path": "c.wav", "label": "awed", "speaker": "7", "start_s": None, "end_s": 2.0, "split": "valid"},
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("a.wav", "sub/b.wav", "c.wav"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def write_csv(folder, text, name="mine.csv", encoding="utf-8"):
+    (folder / name).write_text(text, encoding=encoding, newline="")
+    return folder / name
+
+
+def as_csv(folder, separator=",", line_end="\n", encoding="utf-8"):
+    def cell(value):
+        return "" if value is None else str(value)
+
+    lines = [separator.join(ROWS[0]), *(separator.join(map(cell, row.values())) for row in ROWS)]
+    return write_csv(folder, line_end.join(lines), encoding=encoding)
+
+
+def as_jsonl(folder):
+    path = folder / "mine.jsonl"
+    path.write_text("".join(json.dumps({k: v for k, v in row.items() if v is not None}) + "\n" for row in ROWS))
+    return path
+
+
+def as_parquet(folder):
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "mine.parquet")
+    return folder / "mine.parquet"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        as_csv,
+        lambda folder: as_csv(folder, ";", "\r\n", "utf-8-sig"),
+        lambda folder: as_csv(folder, "\t"),
+        as_jsonl,
+        as_parquet,
+    ],
+    ids=["csv", "excel", "tabs", "jsonl", "parquet"],
+)
+def test_every_format_reads_the_same(folder, write):
+    corpus = manifest.read(write(folder))
+    assert corpus.name == "mine"
+    assert corpus.labels == ("neutral", "happy", "awed", "bored")
+    assert not corpus.synthetic
+    assert [u.id for u in corpus] == ["a.wav#0-1.5", "a.wav#1.5-end", "sub/b.wav", "c.wav"]
+    read_back = [
+        {"path": u.path.relative_to(folder).as_posix(), "label": u.emotion}
+        | {column: getattr(u, column) for column in ("speaker", "start_s", "end_s", "split")}
+        for u in corpus
+    ]
+    assert read_back == ROWS
+
+
+def test_only_path_and_label_are_needed_and_emotion_will_do(folder):
+    corpus = manifest.read(write_csv(folder, "Emotion, Path ,note\nhappy,c.wav,hello\n\nsad,a.wav\n"))
+    assert [(u.id, u.emotion, u.speaker, u.split) for u in corpus] == [
+        ("c.wav", "happy", None, None),
+        ("a.wav", "sad", None, None),
+    ]
+
+
+def test_label_wins_over_emotion(folder):
+    assert manifest.read(write_csv(folder, "path,emotion,label\nc.wav,x,happy\n")).labels == ("happy",)
+
+
+def test_known_emotions_come_in_their_order_and_others_sorted(folder):
+    written = ("zeal", "surprised", "awe", "Happy", "neutral", "envy", "angry", "boredom")
+    path = write_csv(folder, "path,label,id\n" + "".join(f"c.wav,{label},{label}\n" for label in written))
+    assert manifest.read(path).labels == ("neutral", "angry", "surprised", "Happy", "awe", "boredom", "envy", "zeal")
+
+
+def test_own_ids_and_absolute_paths(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "ünï.wav"
+    elsewhere.touch()
+    corpus = manifest.read(write_csv(folder, f'path,label,id\n"{elsewhere}",happy,one\nc.wav,sad,two\n'))
+    assert [(u.id, u.path) for u in corpus] == [("one", elsewhere), ("two", folder / "c.wav")]
+
+
+def test_what_pandas_writes_for_nothing_is_nothing(folder):
+    table = pa.table({"path": ["c.wav"], "label": ["happy"], "start_s": [float("nan")], "speaker": pa.nulls(1)})
+    pq.write_table(table, folder / "mine.parquet")
+    (utterance,) = manifest.read(folder / "mine.parquet")
+    assert (utterance.start_s, utterance.speaker) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "words"),
+    [
+        ("path,labl\nc.wav,happy\n", None, ["no column 'label'", "path, labl", "Needed: path, label"]),
+        ("file,label\nc.wav,happy\n", None, ["no column 'path'"]),
+        ("path,label\nc.wav,happy\na.wav, \n", 3, ["label is empty"]),
+        ("path,emotion\na.wav,\n", 2, ["emotion is empty"]),
+        ("path,label\n,happy\n", 2, ["path is empty"]),
+        ("path,label\nc.wav,happy\n\nno.wav,sad\n", 4, ["no such recording", "no.wav"]),
+        ("path,label\nsub,happy\n", 2, ["no such recording"]),
+        (HEADER + "c.wav,happy,x,2,2,train\n", 2, ["start_s 2", "end_s 2"]),
+        (HEADER + "c.wav,happy,x,,0,train\n", 2, ["start_s 0", "end_s 0"]),
+        (HEADER + "c.wav,happy,x,-1,2,train\n", 2, ["start_s is '-1'"]),
+        (HEADER + "c.wav,happy,x,1,soon,train\n", 2, ["end_s is 'soon'"]),
+        (HEADER + "c.wav,happy,x,inf,,train\n", 2, ["start_s is 'inf'"]),
+        (HEADER + "c.wav,happy,x,0,1,tset\n", 2, ["'tset'", "Did you mean 'test'?", "train, valid, test"]),
+        ("path,label,speaker\nc.wav,happy,x\na.wav,sad,\n", 3, ["no speaker", "1 of 2"]),
+        ("path,label,split\nc.wav,happy,\na.wav,sad,test\n", 2, ["no split", "1 of 2"]),
+        ("path,label\nc.wav,happy\na.wav,sad\nc.wav,sad\n", 4, ["c.wav#0-end", "row 2"]),
+        ("path,label,id\nc.wav,happy,one\na.wav,sad,one\n", 3, ["'one'", "row 2"]),
+        ("path,label\nc.wav,happy,sad\n", 2, ["3 cells under 2 columns"]),
+        ('path,label\n"c.wav,happy\n', 2, ["not CSV"]),
+        ("path,label\n", None, ["no rows"]),
+        ("", None, ["no rows"]),
+    ],
+)
+def test_a_bad_row_is_named(folder, text, row, words):
+    path = write_csv(folder, text)
+    with pytest.raises(ManifestError) as caught:
+        manifest.read(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    for word in [*words, *([f"row {row}:"] if row else [])]:
+        assert word in message
+
+
+def test_another_encoding_is_named(folder):
+    path = write_csv(folder, "path,label\nc.wav,fröhlich\n", encoding="latin-1")
+    with pytest.raises(ManifestError, match="row 2: not UTF-8"):
+        manifest.read(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"path": "c.wav"', "not a JSON object"),
+        ('["c.wav", "happy"]', "not a JSON object"),
+        ('{"path": "c.wav", "label": ["happy"]}', "label is"),
+    ],
+)
+def test_a_bad_json_line_is_named(folder, line, words):
+    (folder / "mine.jsonl").write_text('{"path": "a.wav", "label": "sad"}\n' + line)
+    with pytest.raises(ManifestError, match=f"row 2: .*{words}"):
+        manifest.read(folder / "mine.jsonl")
+
+
+def test_a_file_that_is_no_table(folder):
+    (folder / "mine.parquet").write_text("hello")
+    with pytest.raises(ManifestError, match="not a Parquet file"):
+        manifest.read(folder / "mine.parquet")
+    with pytest.raises(ManifestError, match=r"\.csv, \.jsonl, \.parquet"):
+        manifest.read(folder / "a.wav")
+    with pytest.raises(ManifestError, match="no such file"):
+        manifest.read(folder / "no.csv")
+
+
+def test_a_folder_per_emotion(tmp_path):
+    for name in ("happy/1.wav", "happy/ann/1.M4A", "zen/2.opus", "sad/3.flac", "notes/readme.txt", ".trash/x/4.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "happy" / "._1.wav").touch()
+    corpus = manifest.read_folder(tmp_path)
+    assert corpus.name == tmp_path.name
+    assert corpus.labels == ("happy", "sad", "zen")
+    assert [(u.id, u.emotion) for u in corpus] == [
+        ("happy/1.wav", "happy"),
+        ("happy/ann/1.M4A", "happy"),
+        ("sad/3.flac", "sad"),
+        ("zen/2.opus", "zen"),
+    ]
+    assert corpus.speakers == ()
+
+
+def test_a_recording_without_an_emotion_is_refused(tmp_path):
+    (tmp_path / "happy").mkdir()
+    (tmp_path / "happy" / "1.wav").touch()
+    (tmp_path / "loose.wav").touch()
+    with pytest.raises(ManifestError, match=r"loose\.wav lies in no emotion's folder"):
+        manifest.read_folder(tmp_path)
+
+
+def test_a_folder_without_recordings(tmp_path: Path):
+    with pytest.raises(ManifestError, match="holds no recordings"):
+        manifest.read_folder(tmp_path)
+
+
+def test_parquet_without_the_extra_says_which(folder, monkeypatch):
+    path = as_parquet(folder)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match="train"):
+        manifest.read(path)

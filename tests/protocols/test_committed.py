@@ -1,0 +1,52 @@
+from collections import Counter
+from importlib import resources
+
+import pytest
+
+from emocatcher.protocols import load, speakers_shared
+from emocatcher.protocols.committed import COMMITTED, Header, read, write
+
+
+def test_every_file_is_listed_and_every_listed_protocol_has_its_two_files():
+    files = {entry.name for entry in (resources.files("emocatcher.protocols") / "files").iterdir()}
+    assert files == {f"{name}{suffix}" for name in COMMITTED for suffix in (".toml", ".csv")}
+
+
+def test_the_holdout_tests_a_fifth_of_every_emotion(ravdess_table):
+    (fold,) = load("reference-holdout", ravdess_table).folds
+    assert (len(fold.train), len(fold.valid), len(fold.test)) == (1152, 0, 288)
+    counts = Counter(utterance.emotion for utterance in ravdess_table.select(fold.test))
+    assert counts.pop("neutral") in (19, 20)
+    assert set(counts.values()) <= {38, 39}
+
+
+def test_the_five_folds_test_every_clip_once(ravdess_table):
+    folds = load("reference-cv5", ravdess_table).folds
+    assert [len(fold.test) for fold in folds] == [288] * 5
+    assert Counter(id_ for fold in folds for id_ in fold.test) == Counter({u.id: 1 for u in ravdess_table})
+    assert all(set(fold.train).isdisjoint(fold.test) and len(fold.train) == 1152 for fold in folds)
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_they_say_what_they_cannot_claim(ravdess_table, name):
+    protocol = load(name, ravdess_table)
+    assert not protocol.separates_speakers
+    assert all(speakers_shared(fold, ravdess_table) for fold in protocol.folds)
+    assert "nothing about speakers not heard before" in protocol.cannot_claim
+    twins = {"03-01-03-01-02-01-07", "03-01-03-01-02-02-07"}
+    leaking = [str(i) for i, fold in enumerate(protocol.folds) if len(twins & set(fold.test)) == 1]
+    if leaking:
+        assert f"stand on both sides of folds {' and '.join(leaking)} (counted from 0)" in protocol.cannot_claim
+    else:
+        assert "byte-identical" not in protocol.cannot_claim
+
+
+def test_what_is_written_is_read_again(tmp_path, monkeypatch):
+    header = Header(
+        title="t", corpus="c", separates_speakers=True, command="make", source='a "quoted" source', cannot_claim=""
+    )
+    write("mine", header, ["u3", "u1", "u2"], [1, None, 0], tmp_path / "new" / "files")
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path / "new")
+    protocol = read("mine")
+    assert (protocol.name, protocol.source, protocol.separates_speakers) == ("mine", 'a "quoted" source', True)
+    assert [(fold.train, fold.test) for fold in protocol.folds] == [(("u3", "u1"), ("u2",)), (("u1", "u2"), ("u3",))]

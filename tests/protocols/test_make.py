@@ -1,0 +1,43 @@
+from importlib import resources
+
+import pytest
+
+from emocatcher.errors import ProtocolError
+from emocatcher.protocols import make
+from emocatcher.protocols.committed import COMMITTED
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", COMMITTED)
+def test_the_command_makes_the_committed_files_again(ravdess_dir, tmp_path, name):
+    file_order = ravdess_dir.parent.parent / "reference" / "file_order.csv"
+    if not file_order.is_file():
+        pytest.skip("needs the published list of files: reference/file_order.csv beside the corpora")
+    make.main([name, "--file-order", str(file_order), "--to", str(tmp_path)])
+    committed = resources.files("emocatcher.protocols") / "files"
+    for suffix in (".toml", ".csv"):
+        assert (tmp_path / f"{name}{suffix}").read_bytes() == (committed / f"{name}{suffix}").read_bytes()
+
+
+def test_the_files_name_no_place_on_the_machine(tmp_path):
+    listing = tmp_path / "order.csv"
+    rows = [f"../../dataset/x/clip-{i:02}.wav,{i % 2 + 1:02}" for i in range(40)]
+    listing.write_text("\n".join(["speech_list,emotion", *rows]))
+    make.make("reference-cv5", listing, tmp_path / "out")
+    text = (tmp_path / "out" / "reference-cv5.csv").read_text()
+    assert [line.split(",")[0] for line in text.splitlines()[1:]] == [f"clip-{i:02}" for i in range(40)]
+    assert "/" not in text
+    assert str(tmp_path) not in (tmp_path / "out" / "reference-cv5.toml").read_text()
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "speech_list,emotion\nx.wav,sad\n", None])
+def test_a_list_that_cannot_be_read_ends_in_one_line(tmp_path, capsys, text):
+    listing = tmp_path / "order.csv"
+    if text is not None:
+        listing.write_text(text)
+    with pytest.raises(ProtocolError, match="is no list of files"):
+        make.read_file_order(listing)
+    with pytest.raises(SystemExit) as stop:
+        make.main(["reference-cv5", "--file-order", str(listing), "--to", str(tmp_path)])
+    assert stop.value.code == 2
+    assert "is no list of files" in capsys.readouterr().err
