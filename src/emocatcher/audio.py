@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import soundfile
@@ -16,6 +16,9 @@ import soxr
 from numpy.typing import NDArray
 
 from emocatcher.errors import AudioError, DecodeError, EmptyAudioError, NonFiniteError
+
+if TYPE_CHECKING:
+    import av
 
 Waveform: TypeAlias = NDArray[np.float32]
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
@@ -154,7 +157,7 @@ def _decode_with_ffmpeg(source: str | Path | bytes, name: str) -> tuple[Waveform
     rate = 0
     refusal = "is not a recording that can be decoded: is it audio at all, and whole?"
     try:
-        with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as container:
+        with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), mode="r") as container:
             if not container.streams.audio:
                 raise DecodeError(name, "holds no sound")
             stream = container.streams.audio[0]
@@ -162,12 +165,16 @@ def _decode_with_ffmpeg(source: str | Path | bytes, name: str) -> tuple[Waveform
             converter = av.AudioResampler(format="fltp")
             rate = int(stream.rate)
             for frame in container.decode(stream):
-                blocks += [converted.to_ndarray().T for converted in converter.resample(frame)]
-            blocks += [converted.to_ndarray().T for converted in converter.resample(None)]
+                blocks += [_samples(converted) for converted in converter.resample(frame)]
+            blocks += [_samples(converted) for converted in converter.resample(None)]
     except (av.FFmpegError, ValueError) as error:
         # A recording that breaks off is used as far as it goes; one without a single frame is refused.
         if not blocks:
             raise DecodeError(name, refusal) from error
     if not blocks:
         raise EmptyAudioError(name, "holds no samples. Record it again, or leave it out")
-    return np.concatenate(blocks).astype(np.float32, copy=False), rate
+    return np.concatenate(blocks), rate
+
+
+def _samples(frame: av.AudioFrame) -> Waveform:
+    return np.asarray(frame.to_ndarray().T, np.float32)

@@ -116,7 +116,7 @@ def read(folder: Path) -> Bundle:
     if not path.is_file():
         raise ModelError(
             f"{folder} is not a model folder: it has no {CONFIG}. "
-            "`emocatcher train` writes model folders to RUN/fold_K/last, `emocatcher convert` makes them from .pth files"
+            "`emocatcher train` writes them to RUN/fold_K/last, `emocatcher convert` makes them from .pth files"
         )
     try:
         config = msgspec.json.decode(path.read_bytes(), type=ModelConfig)
@@ -139,7 +139,7 @@ def _card(config: ModelConfig) -> str:
     facts = {
         "Emotions": ", ".join(config.labels),
         "Parameters": f"{config.n_parameters:,}",
-        "Corpus": training.corpus + (" (SYNTHETIC: made by a program, fit for tests only)" if training.synthetic else ""),
+        "Corpus": training.corpus + (" (SYNTHETIC: made voices, fit for tests only)" if training.synthetic else ""),
         "Protocol": training.protocol + ("" if training.fold is None else f", fold {training.fold}"),
         "Speakers shared between training and test": heard[training.speakers_shared],
         "Selection": training.selection + (" (optimistic)" if training.selection == "best-test" else ""),

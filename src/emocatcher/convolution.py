@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ class ConvolutionBlock(nn.Module):
         """
         weight = self.conv.weight.transpose(1, 2).flatten(1)
         convolved: Tensor = _RowConvolution.apply(rows, weight, self.conv.bias)  # type: ignore[no-untyped-call]
-        return self.dropout(functional.gelu(self.norm(convolved)), is_clip)
+        dropped: Tensor = self.dropout(functional.gelu(self.norm(convolved)), is_clip)
+        return dropped
 
 
 class _RowConvolution(torch.autograd.Function):
@@ -79,20 +81,22 @@ class RowPooling(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, members: Tensor) -> Tensor:
         """From rows (n_rows, n) and row numbers (n_groups, group_size), no row twice, to (n_groups, n)."""
-        values, winner = rows.index_select(0, members.flatten()).view(*members.shape, -1).max(dim=1)
+        candidates = [rows.index_select(0, column) for column in members.unbind(1)]
+        values = reduce(torch.maximum, candidates)
         ctx.n_rows = len(rows)
-        ctx.save_for_backward(winner, members)
+        ctx.save_for_backward(members, values, *candidates)
         return values
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """The gradient goes to the winner, the first among equals."""
-        winner, members = ctx.saved_tensors
-        (d_values,) = gradients
-        n_channels = d_values.shape[1]
-        spread = d_values.new_zeros(*members.shape, n_channels).scatter_(1, winner[:, None], d_values[:, None])
-        d_rows = d_values.new_zeros(ctx.n_rows, n_channels)
-        d_rows[members.flatten()] = spread.view(-1, n_channels)
+        members, values, *candidates = ctx.saved_tensors
+        (left,) = gradients
+        d_rows = left.new_zeros(ctx.n_rows, left.shape[1])
+        for column, candidate in zip(members.unbind(1), candidates, strict=True):
+            won = left * (candidate == values)
+            d_rows.index_copy_(0, column, won)
+            left = left - won
         return d_rows, None
 
 

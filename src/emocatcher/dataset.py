@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,9 @@ class FeatureTable:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._places
 
     def log_mel(self, id_: str) -> NDArray[np.float32]:
         """The features of one utterance, shape (n_mels, n_frames), dB."""
@@ -103,7 +107,7 @@ def load_features(
         content = _read_bytes(utterance.path)
         stretch = "" if utterance.start_s is None and utterance.end_s is None else _stretch(utterance)
         key = hashlib.sha256(content).hexdigest() + stretch
-        if key in known._places:
+        if key in known:
             return key, known.log_mel(key)
         try:
             waveform, _ = audio.load(
@@ -163,10 +167,10 @@ def batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.in
         >>> [len(batch) for batch in batches(np.arange(65), 32)]
         [32, 33]
     """
-    cuts = list(range(0, len(order), batch_size)) + [len(order)]
+    cuts = [*range(0, len(order), batch_size), len(order)]
     if len(cuts) > 2 and cuts[-1] - cuts[-2] == 1:
         del cuts[-2]
-    for first, last in zip(cuts, cuts[1:], strict=False):
+    for first, last in itertools.pairwise(cuts):
         yield order[first:last]
 
 

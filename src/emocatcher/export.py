@@ -45,8 +45,8 @@ def to_onnx(weights: Weights, settings: Settings, labels: tuple[str, ...]) -> by
     rows = graph.add("Mul", [padded, mask])
     for number in range(len(network.conv_channels)):
         rows = _block(graph, f"blocks.{number}", rows, mask, network.kernel_size)
-    pool = {"kernel_shape": [network.pool_size], "strides": [network.pool_size]}
-    steps = graph.add("Transpose", [graph.add("MaxPool", [rows], **pool)], perm=[0, 2, 1])
+    pool = [network.pool_size]
+    steps = graph.add("Transpose", [graph.add("MaxPool", [rows], kernel_shape=pool, strides=pool)], perm=[0, 2, 1])
     pooled = graph.add("Div", ["lengths", graph.ints([network.pool_size])])
     pooled = graph.add("Max", [pooled, graph.ints([1])])
     # Beyond the longest clip there is nothing to attend to; PyTorch's graph leaves it out too.
@@ -167,8 +167,8 @@ def _gru(graph: _Graph, rows: str, lengths: str, units: int) -> tuple[str, str]:
         graph.constant("gru.bias", bias),
         graph.add("Cast", [lengths], to=TensorProto.INT32),
     ]
-    names = {"outputs": ["gru_outputs", "gru_final"]}
-    graph.add("GRU", inputs, **names, hidden_size=units, direction="bidirectional", linear_before_reset=1)
+    results = ["gru_outputs", "gru_final"]
+    graph.add("GRU", inputs, outputs=results, hidden_size=units, direction="bidirectional", linear_before_reset=1)
     shape = graph.ints([0, 0, 2 * units])
     outputs = graph.add("Transpose", ["gru_outputs"], perm=[2, 0, 1, 3])  # batch, step, direction, unit
     final = graph.add("Transpose", ["gru_final"], perm=[1, 0, 2])
@@ -179,8 +179,8 @@ def _attention(graph: _Graph, keys: str, query: str, lengths: str, n_steps: str)
     both = graph.add("Add", [_linear(graph, "attention.query", query), _linear(graph, "attention.key", keys)])
     scores = _linear(graph, "attention.score", graph.add("Tanh", [both]))  # (batch, n_steps, 1)
     scores = graph.add("Transpose", [scores], perm=[0, 2, 1])
-    hidden = graph.add("Sub", [_mask(graph, n_steps, lengths), graph.constant("one_f", np.float32(1.0))])
-    far_below = graph.add("Mul", [hidden, graph.constant("far", np.float32(1e9))])
+    hidden = graph.add("Sub", [_mask(graph, n_steps, lengths), graph.constant("one_f", np.array(1.0, np.float32))])
+    far_below = graph.add("Mul", [hidden, graph.constant("far", np.array(1e9, np.float32))])
     weights = graph.add("Softmax", [graph.add("Add", [scores, far_below])], axis=2)
     graph.add("Squeeze", [weights, graph.ints([1])], outputs=["attention"])
     return graph.add("Squeeze", [graph.add("MatMul", [weights, keys]), graph.ints([1])])

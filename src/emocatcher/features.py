@@ -109,7 +109,7 @@ def _mel_power(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.floa
     for start in range(0, n_frames, _FRAMES_AT_ONCE):
         n = min(_FRAMES_AT_ONCE, n_frames - start)
         np.multiply(frames[start : start + n], window, out=buffers.windowed[:n, : front_end.win_length])
-        np.fft.rfft(buffers.windowed[:n], out=buffers.spectrum[:n])
+        np.fft.rfft(buffers.windowed[:n], out=buffers.spectrum[:n])  # type: ignore[arg-type]  # NumPy's stub is behind
         used = buffers.spectrum[:n, :n_bins]
         power, imaginary = buffers.power[:n], buffers.imaginary[:n]
         np.square(used.real, out=power)

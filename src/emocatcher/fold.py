@@ -81,7 +81,8 @@ def read_outcome(task: FoldTask) -> FoldOutcome | None:
         return None
     tensors, meta = found
     epochs = msgspec.convert(meta.pop("epochs"), list[Epoch])
-    return FoldOutcome(**tensors, **meta, epochs=epochs)
+    parts: dict[str, Any] = {**tensors, **meta}
+    return FoldOutcome(**parts, epochs=epochs)
 
 
 def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:

@@ -45,9 +45,7 @@ class Recognizer:
         # One clip is too little work to share out: threads that wait for each other cost more than they do.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.config = model.config
-        self._session = onnxruntime.InferenceSession(
-            str(model.onnx_path), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(str(model.onnx_path), options, providers=["CPUExecutionProvider"])
 
     def __repr__(self) -> str:
         config = self.config

@@ -7,6 +7,8 @@ depend on the clips that share its batch.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -44,7 +46,7 @@ class EmotionNetwork(nn.Module):
         self.gap = max(settings.kernel_size // 2, settings.pool_size - 1)
         self.blocks = nn.ModuleList(
             ConvolutionBlock(n_in, n_out, settings.kernel_size, settings.conv_dropout)
-            for n_in, n_out in zip(channels, channels[1:], strict=False)
+            for n_in, n_out in itertools.pairwise(channels)
         )
         self.norm = nn.LayerNorm(channels[-1])
         self.gru = BidirectionalGRU(channels[-1], settings.gru_units)
@@ -152,4 +154,4 @@ class _Layout:
 def _runs(starts: np.ndarray, counts: np.ndarray, step: int) -> np.ndarray:
     """start, start + step, … `counts` times for each start, one after the other."""
     position = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(starts, counts) + position * step
+    return np.asarray(np.repeat(starts, counts) + position * step)

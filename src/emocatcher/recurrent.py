@@ -42,10 +42,9 @@ class BidirectionalGRU(nn.GRU):
             final: shape (batch, 2 · hidden_size), each direction's state after its last step.
         """
         units, batch, n_steps = self.hidden_size, len(lengths), int(lengths.max())
-        weight_ih = torch.cat([self.weight_ih_l0, self.weight_ih_l0_reverse])
-        bias_ih = torch.cat([self.bias_ih_l0, self.bias_ih_l0_reverse])
-        weight_hh = torch.stack([self.weight_hh_l0.T, self.weight_hh_l0_reverse.T])
-        bias_hh = torch.stack([self.bias_hh_l0, self.bias_hh_l0_reverse])
+        weight_ih, bias_ih = torch.cat(self._both("weight_ih")), torch.cat(self._both("bias_ih"))
+        weight_hh = torch.stack(self._both("weight_hh")).transpose(1, 2)
+        bias_hh = torch.stack(self._both("bias_hh"))
         padding = rows.new_zeros(2, 3, units)
         padding[:, 1] = _KEEP_STATE
         gates = torch.cat([functional.linear(rows, weight_ih, bias_ih), padding.view(1, -1)]).view(-1, 3 * units)
@@ -54,6 +53,9 @@ class BidirectionalGRU(nn.GRU):
         states: Tensor = _Recurrence.apply(gates, weight_hh, bias_hh[:, None])  # type: ignore[no-untyped-call]
         outputs = torch.cat([states[:, 0], states[:, 1].flip(0)], dim=-1).transpose(0, 1)
         return outputs, states[-1].transpose(0, 1).reshape(batch, 2 * units)
+
+    def _both(self, part: str) -> list[Tensor]:
+        return [getattr(self, f"{part}_l0"), getattr(self, f"{part}_l0_reverse")]
 
 
 def _schedule(lengths: Tensor, n_steps: int) -> tuple[Tensor, Tensor]:
@@ -109,7 +111,7 @@ class _Recurrence(torch.autograd.Function):
         candidates = gates.new_empty(n_steps, 2, batch, units)
         state, inner_t, candidate = states.unbind(), inner.unbind(), candidates.unbind()
         switch, gate_new = inner[..., : 2 * units].unbind(), gates[..., 2 * units :].unbind()
-        reset, update, product_new = (part.unbind() for part in inner.split(units, dim=-1))
+        reset, update, product_new = (part.unbind() for part in inner.chunk(3, dim=-1))
         for t in range(n_steps):
             inner_t[t].baddbmm_(state[t], weight)
             switch[t].sigmoid_()
@@ -127,7 +129,7 @@ class _Recurrence(torch.autograd.Function):
         states, inner, candidates, weight = ctx.saved_tensors
         into_states = gradients[0].contiguous()
         n_steps, _, batch, units = candidates.shape
-        reset, update, product_new = inner.split(units, dim=-1)
+        reset, update, product_new = inner.chunk(3, dim=-1)
         to_new = (1.0 - update) * (1.0 - candidates.square())
         to_update = (states[:-1] - candidates) * update * (1.0 - update)
         to_product_new = to_new * reset

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import datetime
 import io
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,10 @@ def _split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
     rows: list[tuple[Any, ...]] = []
     for number, one in enumerate(folds):
         for part in ("train", "valid", "test"):
-            for utterance in corpus.select(getattr(one, part)):
-                rows.append((number, part, utterance.id, utterance.speaker or "", utterance.emotion))
+            rows += [
+                (number, part, utterance.id, utterance.speaker or "", utterance.emotion)
+                for utterance in corpus.select(getattr(one, part))
+            ]
     return _csv(("fold", "part", "utterance", "speaker", "emotion"), rows)
 
 
@@ -117,7 +119,7 @@ def _write_environment(out: Path, n_threads: int) -> None:
         "processor": _processor(),
         "n_cores": os.cpu_count(),
         "threads_per_fold": n_threads,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     _write_json(out / "environment.json", environment)
 

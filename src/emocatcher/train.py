@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -189,7 +188,7 @@ class FoldTrainer:
         self._optimiser.param_groups[0].update(step=meta["step"], lr=meta["learning_rate"])
         self._schedule.load_state_dict(meta["schedule"])
         self.epochs = msgspec.convert(meta["epochs"], list[Epoch])
-        self.best = Snapshot(*meta["best"], groups["best"]) if meta["best"] else None
+        self.best = Snapshot(meta["best"][0], meta["best"][1], groups["best"]) if meta["best"] else None
         return True
 
     def _run_epoch(self) -> Epoch:
@@ -264,8 +263,8 @@ def _flatten(network: nn.Module) -> nn.Parameter:
     flat = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
     flat.grad = torch.zeros_like(flat)
     sizes = [parameter.numel() for parameter in parameters]
-    values: Any = flat.detach().split(sizes)
-    for parameter, value, gradient in zip(parameters, values, flat.grad.split(sizes), strict=True):
+    values, gradients = torch.split(flat.detach(), sizes), torch.split(flat.grad, sizes)
+    for parameter, value, gradient in zip(parameters, values, gradients, strict=True):
         parameter.data = value.view_as(parameter)
         parameter.grad = gradient.view_as(parameter)
     return flat

@@ -235,3 +235,38 @@ def made_run(tmp_path: Path) -> Callable[..., Path]:
         return write_made_run(tmp_path / name, **options)
 
     return make
+
+
+ODD_LABELS = ("<b>bold</b>", "a & b", "$x_1$", '"quoted" and long enough to be cut')
+
+
+@pytest.fixture(scope="session")
+def holdout_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A written report of one fold."""
+    return _written(tmp_path_factory, "holdout", n_utterances=480, n_epochs=30)
+
+
+@pytest.fixture(scope="session")
+def folds_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A written report of several folds, with a validation part."""
+    return _written(
+        tmp_path_factory, "folds", n_folds=2, n_utterances=600, n_epochs=12, protocol="speakers-3",
+        selection="best-valid", with_valid=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def odd_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A written report of everything unusual: synthetic, optimistic, one epoch, no speakers, labels to escape."""
+    return _written(
+        tmp_path_factory, "odd", labels=ODD_LABELS, n_epochs=1, synthetic=True, selection="best-test",
+        with_speakers=False, n_utterances=120,
+    )  # fmt: skip
+
+
+def _written(factory: pytest.TempPathFactory, name: str, **options: Any) -> Path:
+    from emocatcher import report
+
+    run_dir = write_made_run(factory.mktemp(name) / name, **options)
+    report.write(run_dir)
+    return run_dir

@@ -13,7 +13,6 @@ from emocatcher.report.style import INK
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import RendererBase
-    from matplotlib.backends.backend_svg import RendererSVG
     from matplotlib.textpath import TextPath
 
 _SIZE = 6.5  # points
@@ -38,7 +37,7 @@ def write_words(panel: Axes, words: list[Word]) -> None:
     One `Text` each, laid out and drawn glyph by glyph, would take most of a report's time.
     """
     from matplotlib.artist import Artist
-    from matplotlib.backends.backend_svg import RendererSVG
+    from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.collections import PathCollection
     from matplotlib.colors import to_rgba
     from matplotlib.font_manager import FontProperties
@@ -53,7 +52,7 @@ def write_words(panel: Axes, words: list[Word]) -> None:
     class Words(Artist):  # defined here because matplotlib is imported late
         def draw(self, renderer: RendererBase) -> None:
             points = panel.transData.transform([(word.x, word.y) for word in words])
-            if isinstance(renderer, RendererSVG):
+            if not isinstance(renderer, RendererAgg):
                 self._draw_text(renderer, points)
                 return
             pixels = PathCollection(
@@ -63,12 +62,12 @@ def write_words(panel: Axes, words: list[Word]) -> None:
                 facecolors=[word.colour for word in words],
                 linewidths=0,
             )
-            pixels.set_transform(Affine2D().scale(renderer.points_to_pixels(1.0)))
+            pixels.set_transform(Affine2D().scale(renderer.dpi / 72))
             pixels.set_figure(panel.figure)
             pixels.draw(renderer)
 
-        def _draw_text(self, renderer: RendererSVG, points: Floats) -> None:
-            height = renderer.get_canvas_width_height()[1]
+        def _draw_text(self, renderer: RendererBase, points: Floats) -> None:
+            height = float(panel.figure.bbox.height)
             gc = renderer.new_gc()
             for word, (x, y) in zip(words, points, strict=True):
                 sine, cosine = np.sin(np.deg2rad(word.angle)), np.cos(np.deg2rad(word.angle))

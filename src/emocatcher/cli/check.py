@@ -1,0 +1,39 @@
+"""`emocatcher check`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+EXAMPLES = "Examples: emocatcher check ravdess | emocatcher check my.csv"
+
+_SHOWN = 5
+
+
+def check(
+    corpus: Annotated[str, typer.Argument(help="A corpus's name, a table of recordings, or a folder.")],
+    everything: Annotated[bool, typer.Option("--all", help="Name every recording of every finding.")] = False,
+) -> None:
+    """Decode every recording; count, and name what is missing, duplicated or odd."""
+    from emocatcher import corpora
+    from emocatcher.cli import screen
+    from emocatcher.corpora import check as checking
+
+    loaded = corpora.load(corpus)
+    with screen.progress(unit="recordings") as start:
+        advance = start("decoding")
+        found = checking.check(loaded, on_progress=lambda done, total: advance(done, total, ""))
+    target = screen.console()
+    target.print(
+        f"{found.corpus}: {found.n_decoded} of {found.n_utterances} recordings decode, {found.hours:.2f} h, "
+        f"{found.shortest_s:.2f} to {found.longest_s:.2f} s, {len(found.per_speaker)} speakers"
+    )
+    screen.table(("emotion", "recordings"), [(name, str(n)) for name, n in found.per_emotion.items()])
+    if not found.findings:
+        target.print("Nothing odd was found.")
+    for finding in found.findings:
+        shown = finding.utterances if everything else finding.utterances[:_SHOWN]
+        more = len(finding.utterances) - len(shown)
+        names = ", ".join(shown) + (f" and {more} more (--all)" if more else "")
+        target.print(f"- {finding.kind}: {finding.text} {names}", markup=False)

@@ -1,0 +1,22 @@
+"""`emocatcher convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = "Example: emocatcher convert best_model.pth --to models/published"
+
+
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A .pth file that EmoCatcher published in 2023.")],
+    to: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="The model folder to write.")],
+) -> None:
+    """Turn a published checkpoint into a model folder; no pickled code is ever run."""
+    from emocatcher.cli import screen
+    from emocatcher.convert import convert as converting
+
+    made = converting(checkpoint, to)
+    screen.console().print(f"{made.config.name}: {made.config.n_parameters:,} parameters, in {to}", markup=False)

@@ -1,0 +1,54 @@
+"""`emocatcher evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = "Example: emocatcher evaluate runs/holdout/fold_0/last --protocol reference-holdout --fold 0 --json"
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A model folder.")],
+    protocol: Annotated[str, typer.Option(help="The protocol whose test part is used.")],
+    fold: Annotated[int, typer.Option(min=0, help="Which fold, counting from 0.")] = 0,
+    corpus: Annotated[str, typer.Option(help="A corpus's name, a table of recordings, or a folder.")] = "ravdess",
+    batch_size: Annotated[int, typer.Option(min=1, help="Utterances at a time; the scores do not depend on it.")] = 64,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of speakers-K and stratified-K; by default the model's own.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score a model on the test part of one fold."""
+    import msgspec
+
+    from emocatcher import corpora, evaluation, inference, protocols
+    from emocatcher.cli import screen
+
+    recognizer = inference.load(model)
+    loaded = corpora.load(corpus)
+    chosen = (recognizer.config.training.seed or 0) if seed is None else seed
+    found = evaluation.evaluate(
+        recognizer, loaded, protocols.load(protocol, loaded, chosen), fold, batch_size=batch_size
+    )
+    for warning in found.warnings:
+        screen.console(stderr=True).print(f"Note: {warning}", markup=False)
+    if as_json:
+        fields = {name: value for name, value in msgspec.to_builtins(found).items() if name != "warnings"}
+        typer.echo(msgspec.json.encode(fields).decode())
+        return
+    target = screen.console()
+    shared = "yes: these voices were heard in training" if found.speakers_shared else "no"
+    target.print(f"{recognizer.config.name} on {loaded.name}, {found.protocol}, fold {found.fold}", markup=False)
+    target.print(f"speakers shared with training: {shared}")
+    rows = [
+        ("right", f"{found.n_correct} of {found.n_utterances}"),
+        ("accuracy (WAR)", f"{found.accuracy:.2%}"),
+        ("UAR", f"{found.unweighted_average_recall:.2%}"),
+        ("macro F1", f"{found.macro_f1:.2%}"),
+        *((f"recall of {name}", "none here" if rate is None else f"{rate:.2%}") for name, rate in found.recall.items()),
+    ]
+    screen.table(("", "test part"), rows)

@@ -1,0 +1,29 @@
+"""`emocatcher fetch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = "Example: emocatcher fetch ravdess --to ~/corpora/ravdess"
+
+
+def fetch(
+    corpus: Annotated[str, typer.Argument(help="Which corpus: ravdess (208 MB).")],
+    to: Annotated[
+        Path | None, typer.Option(help="The folder to put it in; by default in the user's cache.", show_default=False)
+    ] = None,
+) -> None:
+    """Download a corpus: resumed where it broke off, checked by its MD5, unpacked."""
+    from emocatcher.cli import screen
+    from emocatcher.corpora.download import fetch_ravdess
+    from emocatcher.errors import CorpusNotFoundError, suggest
+
+    if corpus != "ravdess":
+        raise CorpusNotFoundError(suggest(corpus, ["ravdess"], "corpus to fetch"))
+    with screen.progress(unit="MB") as start:
+        advance = start("download")
+        place = fetch_ravdess(to, on_progress=lambda done, total: advance(done // 1_000_000, total // 1_000_000, "MB"))
+    screen.console().print(f"RAVDESS is in {place}. Check it with: emocatcher check {to or 'ravdess'}")

@@ -1,0 +1,18 @@
+"""`emocatcher report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = "Example: emocatcher report runs/cv5"
+
+
+def report(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run folder.")]) -> None:
+    """Draw a run's figures and page again."""
+    from emocatcher import report as writing
+    from emocatcher.cli import screen
+
+    screen.console().print(f"Report: {writing.write(run)}", markup=False)

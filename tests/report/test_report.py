@@ -1,0 +1,145 @@
+"""The whole of it: `write`, and what stands in the folder afterwards."""
+
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from emocatcher import report
+from emocatcher.errors import RunError
+from emocatcher.report.style import OPTIMISTIC
+
+FIGURES = {"curves", "confusion_fold_0", "recall", "speakers", "attention", "examples"}
+
+
+def _texts(svg_path: Path) -> str:
+    root = ET.parse(svg_path).getroot()
+    return "\n".join("".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def _names(run_dir: Path) -> set[str]:
+    return {path.stem for path in (run_dir / "figures").iterdir()}
+
+
+def test_one_fold_writes_these_figures_as_svg_and_png(holdout_dir: Path) -> None:
+    assert {path.name for path in (holdout_dir / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")
+    }
+
+
+def test_several_folds_add_the_pooled_and_the_lowest_beside_the_highest(folds_dir: Path) -> None:
+    more = {"confusion_pooled", "confusion_lowest_highest", "confusion_fold_1"}
+    assert _names(folds_dir) == FIGURES | more
+
+
+def test_without_speakers_there_is_no_figure_of_them(odd_dir: Path) -> None:
+    assert _names(odd_dir) == FIGURES - {"speakers"}
+
+
+def test_pngs_are_columns_of_a_paper_at_200_dpi(folds_dir: Path) -> None:
+    for path in (folds_dir / "figures").glob("*.png"):
+        with Image.open(path) as image:
+            assert image.width in (700, 1440), path.name
+            assert image.info["dpi"][0] == pytest.approx(200, abs=0.1)
+            assert len(image.convert("L").histogram()) > 2
+            assert image.getextrema() != ((255, 255),) * 3
+
+
+@pytest.mark.parametrize("folder", ["holdout_dir", "folds_dir", "odd_dir"])
+def test_every_figure_says_its_protocol_and_carries_its_stamps(folder: str, request: pytest.FixtureRequest) -> None:
+    run_dir: Path = request.getfixturevalue(folder)
+    run = report.read(run_dir)
+    paths = sorted((run_dir / "figures").glob("*.svg"))
+    assert paths
+    for path in paths:
+        texts = _texts(path)  # parses: well-formed
+        assert f"{run.result.protocol} (speakers shared)" in texts, path.name
+        assert f"epoch: {run.result.selection}" in texts
+        assert (texts.count("SYNTHETIC") == 2) == run.result.synthetic  # across the figure, and below it
+        assert ("SYNTHETIC" in texts) == run.result.synthetic
+        assert (OPTIMISTIC in texts) == run.result.optimistic
+
+
+def test_the_stamp_is_in_the_pixels_too(odd_dir: Path, holdout_dir: Path) -> None:
+    def pinkish(run_dir: Path) -> int:
+        with Image.open(run_dir / "figures" / "curves.png") as image:
+            return sum(red > green + 20 and 200 < green < 235 for red, green, _ in image.get_flattened_data())
+
+    assert pinkish(odd_dir) > 20 * max(pinkish(holdout_dir), 100)
+
+
+def test_the_same_run_gives_the_same_bytes(odd_dir: Path, tmp_path: Path) -> None:
+    again = tmp_path / odd_dir.name
+    shutil.copytree(odd_dir, again, ignore=shutil.ignore_patterns("figures", "report.html"))
+    assert report.write(again) == again / "report.html"
+    for path in [odd_dir / "report.html", *(odd_dir / "figures").iterdir()]:
+        assert path.read_bytes() == (again / path.relative_to(odd_dir)).read_bytes(), path.name
+
+
+def test_no_date_and_no_absolute_path_is_written(holdout_dir: Path) -> None:
+    for path in [holdout_dir / "report.html", *(holdout_dir / "figures").glob("*.svg")]:
+        text = path.read_text(encoding="utf-8")
+        assert "<metadata" not in text
+        assert str(holdout_dir.parent) not in text
+
+
+def test_ids_are_unique_over_all_figures_and_all_references_hold(folds_dir: Path) -> None:
+    seen: set[str] = set()
+    for path in (folds_dir / "figures").glob("*.svg"):
+        text = path.read_text(encoding="utf-8")
+        ids = re.findall(r'\bid="([^"]+)"', text)
+        references = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+        assert len(ids) == len(set(ids))
+        assert references <= set(ids)
+        assert not seen & set(ids)
+        seen |= set(ids)
+
+
+def test_a_folder_that_cannot_be_written_is_named(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(n_utterances=120, n_epochs=2)
+    (run_dir / "figures").write_text("in the way")
+    with pytest.raises(RunError, match="Cannot write the report"):
+        report.write(run_dir)
+
+
+def test_an_unfinished_folder_is_refused_before_anything_is_written(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(n_utterances=120, n_epochs=2)
+    (run_dir / "result.json").unlink()
+    with pytest.raises(RunError, match=r"result\.json is missing"):
+        report.write(run_dir)
+    assert not (run_dir / "figures").exists()
+
+
+def test_importing_is_light_and_drawing_never_loads_pyplot(holdout_dir: Path) -> None:
+    code = (
+        "import sys, emocatcher.report as report\n"
+        "heavy = {'matplotlib', 'jinja2', 'torch', 'pandas', 'sklearn'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "from emocatcher.report import curves\n"
+        f"curves.draw(report.read({str(holdout_dir)!r}))\n"
+        "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_many_labels(made_run: Callable[..., Path]) -> None:
+    labels = tuple(f"emotion number {index}" for index in range(20))
+    run_dir = made_run(labels=labels, n_folds=2, n_epochs=2, protocol="stratified-2", absent_label=True)
+    assert report.write(run_dir).stat().st_size < 5e6
+    texts = _texts(run_dir / "figures" / "confusion_pooled.svg").splitlines()
+    assert all(texts.count(label) == 4 for label in labels)  # rows and columns of both matrices
+    assert "no test utterance" in _texts(run_dir / "figures" / "attention.svg")
+
+
+@pytest.mark.slow
+def test_many_folds(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(labels=("high", "low"), n_folds=10, n_utterances=300, n_epochs=2, protocol="speakers-10")
+    assert report.write(run_dir).stat().st_size < 5e6
+    assert {f"confusion_fold_{fold}" for fold in range(10)} < _names(run_dir)

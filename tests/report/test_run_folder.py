@@ -1,0 +1,95 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emocatcher.errors import RunError
+from emocatcher.report.run_folder import read
+
+SMALL = {"n_utterances": 120, "n_epochs": 3}
+PARTS = ["result.json", "config.toml", "environment.json", "split.csv", "metrics.jsonl", "predictions.csv"]
+
+
+def test_read_gives_every_part_its_shape(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(n_folds=3, **SMALL))
+    assert run.curves["test_accuracy"].shape == (3, 3)
+    assert not np.isnan(run.curves["train_loss"]).any()
+    assert np.isnan(run.curves["valid_loss"]).all()
+    assert run.predictions.fold.size == sum(fold.n_test for fold in run.result.folds)
+    assert (run.split.part == "test").sum() == run.result.folds[0].n_test
+    assert len(run.evidence.attention) == len(run.evidence.utterances) == run.result.folds[0].n_test
+    assert all(weights.sum() == pytest.approx(1, abs=1e-5) for weights in run.evidence.attention)
+    assert [log_mel.shape[0] for log_mel in run.evidence.example_log_mel] == [64] * 16
+    assert run.settings.training.n_epochs == 3
+
+
+def test_predictions_agree_with_the_result(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(n_folds=2, **SMALL))
+    for fold in run.result.folds:
+        correct = run.predictions.correct[run.predictions.fold == fold.fold]
+        assert correct.mean() == pytest.approx(fold.selected.accuracy)
+
+
+def test_a_recall_that_does_not_exist_is_nan(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(absent_label=True, **SMALL))
+    assert np.isnan(run.result.folds[0].selected.recall["surprised"])
+
+
+@pytest.mark.parametrize("part", [*PARTS, "fold_0/evidence.npz"])
+def test_a_missing_part_is_named(made_run: Callable[..., Path], part: str) -> None:
+    run_dir = made_run(**SMALL)
+    (run_dir / part).unlink()
+    with pytest.raises(RunError, match=part):
+        read(run_dir)
+
+
+@pytest.mark.parametrize("part", [*PARTS, "fold_0/evidence.npz"])
+def test_a_broken_part_is_named(made_run: Callable[..., Path], part: str) -> None:
+    run_dir = made_run(**SMALL)
+    (run_dir / part).write_bytes(b"broken")
+    with pytest.raises(RunError, match=part):
+        read(run_dir)
+
+
+def test_no_folder_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="No run folder"):
+        read(tmp_path / "nowhere")
+
+
+def test_an_unfinished_training_is_counted(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(n_folds=2, **SMALL)
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    (run_dir / "metrics.jsonl").write_text("\n".join(lines[:-2]))
+    with pytest.raises(RunError, match="4 of 6 epochs"):
+        read(run_dir)
+
+
+def test_an_emotion_outside_the_labels_is_named(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(**SMALL)
+    text = (run_dir / "predictions.csv").read_text()
+    head, body = text.split("\n", 1)
+    (run_dir / "predictions.csv").write_text(f"{head}\n{body.replace('angry', 'bored')}")
+    with pytest.raises(RunError, match="'bored'"):
+        read(run_dir)
+
+
+def test_a_result_of_another_shape_is_refused(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(**SMALL)
+    result = json.loads((run_dir / "result.json").read_text())
+    del result["folds"][0]["selected"]["macro_f1"]
+    (run_dir / "result.json").write_text(json.dumps(result))
+    with pytest.raises(RunError, match="macro_f1"):
+        read(run_dir)
+
+
+def test_pickles_are_never_opened(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(**SMALL)
+    path = run_dir / "fold_0" / "evidence.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["utterances"] = np.array([{"an": "object"}], dtype=object)
+    np.savez(path, **arrays)
+    with pytest.raises(RunError, match=r"evidence\.npz"):
+        read(run_dir)
