@@ -1,9 +1,18 @@
 """What several test files share."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+
+from emocatcher import corpora, protocols
+from emocatcher.config import Settings, load_preset
+from emocatcher.corpora import synthetic
+from emocatcher.corpora.table import Corpus
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +22,88 @@ def ravdess_dir() -> Path:
     if not root or not (Path(root) / "ravdess").is_dir():
         pytest.skip("needs the real RAVDESS: set EMOCATCHER_CORPORA to the folder that holds ravdess/")
     return Path(root) / "ravdess"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scratch_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test touches the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("EMOCATCHER_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def voices_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four synthetic voices: 240 clips, 2 s each."""
+    root = tmp_path_factory.mktemp("voices") / "corpus"
+    synthetic.generate(root, n_voices=4)
+    return root
+
+
+@pytest.fixture(scope="session")
+def voices(voices_dir: Path) -> Corpus:
+    return corpora.load(str(voices_dir))
+
+
+@pytest.fixture(scope="session")
+def small_network() -> tuple[str, ...]:
+    """Overrides that make a network of a few thousand parameters, with which an epoch takes a moment."""
+    return ("network.conv_channels=[8, 8]", "network.gru_units=8", "network.classifier_units=8")
+
+
+@pytest.fixture(scope="session")
+def small_settings(small_network: tuple[str, ...]) -> Settings:
+    return load_preset("cabg", [*small_network, "training.n_epochs=3"])
+
+
+class Finished(NamedTuple):
+    folder: Path
+    corpus: Corpus
+    protocol: protocols.Protocol
+    settings: Settings
+
+
+class InProcess:
+    """Stands in for `Workers`: one task after the other, here, where starting processes would take seconds."""
+
+    def __init__(self, n_workers: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]) -> None:
+        self.on_report, self.patch = on_report, pytest.MonkeyPatch()
+
+    def __enter__(self) -> InProcess:
+        self.patch.setattr("emocatcher.workers.report", self.on_report)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.patch.undo()
+
+    def run(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+        yield from map(function, reversed(tasks))  # outcomes come in any order
+
+
+@pytest.fixture(scope="session")
+def train_here() -> Iterator[Callable[..., Finished]]:
+    """`experiment.run` without processes of its own: (out, corpus, protocol's name, settings, …) → what it made."""
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    from emocatcher import experiment
+
+    def train(out: Path, corpus: Corpus, name: str, settings: Settings, **options: Any) -> Finished:
+        protocol = protocols.load(name, corpus, options.get("seed", 0))
+        experiment.run(corpus, protocol, settings, out, **options)
+        return Finished(out, corpus, protocol, settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "Workers", InProcess)
+        yield train
+
+
+@pytest.fixture(scope="session")
+def small_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    train_here: Callable[..., Finished],
+    voices: Corpus,
+    small_network: tuple[str, ...],
+) -> Finished:
+    """Two folds that share speakers, 12 epochs. Not to be written to."""
+    settings = load_preset("cabg", [*small_network, "training.n_epochs=12"])
+    return train_here(tmp_path_factory.mktemp("runs") / "small", voices, "stratified-2", settings)

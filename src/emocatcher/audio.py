@@ -7,8 +7,11 @@ to FFmpeg through PyAV: phone and browser formats, and the sound of films.
 from __future__ import annotations
 
 import io
+import itertools
+import math
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import soundfile
@@ -17,11 +20,13 @@ from numpy.typing import NDArray
 
 from emocatcher.errors import AudioError, DecodeError, EmptyAudioError, NonFiniteError
 
-if TYPE_CHECKING:
-    import av
-
 Waveform: TypeAlias = NDArray[np.float32]
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
+
+_LOWEST_RATE = 1000  # Hz; no voice fits below, and a forged header would swell to gigabytes when resampled
+_LOUDEST = 1e10  # full scale is 1, unscaled 32-bit integers reach 2e9; float32 power overflows from 1e16
+_MOST_CHANNELS = 64
+_MOST_BYTES = 1 << 30  # decoded at once by libsndfile, which believes whatever length a header claims
 
 
 def load(
@@ -45,6 +50,7 @@ def load(
         sample_rate: Hz.
 
     Raises:
+        AudioError: if the sample rate, the stretch, or an array's shape, type or scale makes no sense; in particular
         DecodeError: if there is no such file, or it is not audio.
         EmptyAudioError: if there are no samples, or none in the stretch.
         NonFiniteError: if a sample is NaN or infinite.
@@ -56,18 +62,18 @@ def load(
     """
     name = _name(source)
     samples, native_rate = _from_array(name, *source) if isinstance(source, tuple) else _decode(source, name)
+    if native_rate < _LOWEST_RATE:
+        raise AudioError(name, f"has a sample rate of {native_rate} Hz. Give a recording of {_LOWEST_RATE} Hz or more")
     if start_s is not None or end_s is not None:
-        first = round((start_s or 0.0) * native_rate)
-        last = len(samples) if end_s is None else round(end_s * native_rate)
-        if first >= len(samples):
-            raise EmptyAudioError(name, f"ends at {len(samples) / native_rate:.2f} s, before start_s = {start_s}")
-        samples = samples[first:last]
+        samples = _cut(name, samples, native_rate, start_s or 0.0, math.inf if end_s is None else end_s)
     if samples.size == 0:
         raise EmptyAudioError(name, "holds no samples. Record it again, or leave it out")
-    waveform = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-    # The sum of the finite samples of any recording is finite in float64; one pass instead of an array of flags.
-    if not np.isfinite(waveform.sum(dtype=np.float64)):
+    lowest, highest = float(samples.min()), float(samples.max())  # NaN where one sample is
+    if not math.isfinite(lowest) or not math.isfinite(highest):
         raise NonFiniteError(name, "holds NaN or infinite samples. Export it again from the program that made it")
+    if max(-lowest, highest) > _LOUDEST:
+        raise AudioError(name, f"holds samples from {lowest:g} to {highest:g}. Scale them to -1 … 1")
+    waveform = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if sample_rate is not None and sample_rate != native_rate:
         waveform, native_rate = resample(waveform, native_rate, sample_rate), sample_rate
     return np.ascontiguousarray(waveform), native_rate
@@ -106,47 +112,58 @@ def _name(source: Source) -> str:
     return str(source)
 
 
+def _cut(name: str, samples: Waveform, rate: int, start_s: float, end_s: float) -> Waveform:
+    if not 0.0 <= start_s < end_s:
+        raise AudioError(name, f"cannot be cut to start_s = {start_s:g}, end_s = {end_s:g}. Give 0 <= start_s < end_s")
+    duration_s = len(samples) / rate
+    if start_s >= duration_s:
+        raise EmptyAudioError(name, f"ends at {duration_s:.2f} s, before start_s = {start_s}")
+    return samples[round(start_s * rate) : round(min(end_s, duration_s) * rate)]
+
+
 def _from_array(name: str, samples: NDArray[np.generic], sample_rate: int) -> tuple[Waveform, int]:
     array = np.asarray(samples)
     if array.ndim not in (1, 2):
         raise AudioError(name, f"has the shape {array.shape}. Give (n_samples,) or (n_samples, n_channels)")
-    if int(sample_rate) != sample_rate or sample_rate <= 0:
-        raise AudioError(name, f"has a sample rate of {sample_rate}. Give a whole number of Hz above 0")
+    if not isinstance(sample_rate, Real) or not math.isfinite(sample_rate) or sample_rate % 1:
+        raise AudioError(name, f"has a sample rate of {sample_rate!r}. Give a whole number of Hz")
     columns = array[:, None] if array.ndim == 1 else array
     if columns.shape[1] == 0:
         raise EmptyAudioError(name, "has no channel")
+    if columns.shape[1] > _MOST_CHANNELS:
+        raise AudioError(name, f"has {columns.shape[1]} channels. Give (n_samples, n_channels): transpose it")
     if np.issubdtype(array.dtype, np.unsignedinteger):
         half = (np.iinfo(array.dtype).max + 1) / 2
         return ((columns.astype(np.float64) - half) / half).astype(np.float32), int(sample_rate)
     if np.issubdtype(array.dtype, np.signedinteger):
         return (columns / (np.iinfo(array.dtype).max + 1.0)).astype(np.float32), int(sample_rate)
     if np.issubdtype(array.dtype, np.floating):
-        return columns.astype(np.float32, copy=False), int(sample_rate)
+        with np.errstate(over="ignore"):  # infinity then, and refused as that
+            return columns.astype(np.float32, copy=False), int(sample_rate)
     raise AudioError(name, f"holds {array.dtype}. Give integers or real floating-point numbers")
 
 
 def _decode(source: str | Path | bytes, name: str) -> tuple[Waveform, int]:
     if not isinstance(source, bytes):
         path = Path(source)
-        if not path.is_file():
-            kind = "is a folder, not a recording" if path.is_dir() else "no such file"
-            raise DecodeError(name, kind)
         try:
+            if not path.is_file():
+                raise DecodeError(name, "is a folder, not a recording" if path.is_dir() else "no such file")
             if path.stat().st_size == 0:
                 raise EmptyAudioError(name, "is an empty file (0 bytes)")
             with path.open("rb"):
                 pass
-        except PermissionError:
-            raise DecodeError(name, "cannot be opened: permission denied") from None
+        except OSError as error:
+            raise DecodeError(name, f"cannot be opened: {error.strerror}") from None
     elif not source:
         raise EmptyAudioError(name, "are empty (0 bytes)")
     try:
-        samples, rate = soundfile.read(
-            io.BytesIO(source) if isinstance(source, bytes) else str(source), dtype="float32", always_2d=True
-        )
+        with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as file:
+            if file.frames * file.channels * 4 <= _MOST_BYTES:
+                return file.read(file.frames, dtype="float32", always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
-        return _decode_with_ffmpeg(source, name)
-    return samples, int(rate)
+        pass
+    return _decode_with_ffmpeg(source, name)
 
 
 def _decode_with_ffmpeg(source: str | Path | bytes, name: str) -> tuple[Waveform, int]:
@@ -161,20 +178,20 @@ def _decode_with_ffmpeg(source: str | Path | bytes, name: str) -> tuple[Waveform
             if not container.streams.audio:
                 raise DecodeError(name, "holds no sound")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise DecodeError(name, refusal)
             # Planar float and the stream's own rate and layout: FFmpeg changes the sample format only.
             converter = av.AudioResampler(format="fltp")
-            rate = int(stream.rate)
-            for frame in container.decode(stream):
-                blocks += [_samples(converted) for converted in converter.resample(frame)]
-            blocks += [_samples(converted) for converted in converter.resample(None)]
+            for frame in itertools.chain(container.decode(stream), [None]):
+                for converted in converter.resample(frame):
+                    # The frame's rate, not the container's: the two differ in HE-AAC. Averaged here, for a broken
+                    # stream may change its channels on the way.
+                    rate = converted.sample_rate
+                    blocks.append(np.asarray(converted.to_ndarray().mean(axis=0), np.float32))
     except (av.FFmpegError, ValueError) as error:
         # A recording that breaks off is used as far as it goes; one without a single frame is refused.
         if not blocks:
             raise DecodeError(name, refusal) from error
     if not blocks:
         raise EmptyAudioError(name, "holds no samples. Record it again, or leave it out")
-    return np.concatenate(blocks), rate
-
-
-def _samples(frame: av.AudioFrame) -> Waveform:
-    return np.asarray(frame.to_ndarray().T, np.float32)
+    return np.concatenate(blocks)[:, None], rate

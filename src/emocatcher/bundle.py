@@ -58,6 +58,10 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     sha256: dict[str, str] = {}
 
 
+class _Format(msgspec.Struct):
+    format: int
+
+
 class Bundle(msgspec.Struct, frozen=True):
     """An opened model folder."""
 
@@ -119,16 +123,19 @@ def read(folder: Path) -> Bundle:
             "`emocatcher train` writes them to RUN/fold_K/last, `emocatcher convert` makes them from .pth files"
         )
     try:
-        config = msgspec.json.decode(path.read_bytes(), type=ModelConfig)
-    except (msgspec.DecodeError, OSError) as error:
+        payload = path.read_bytes()
+        # First the format alone: another one may hold anything else.
+        found = msgspec.json.decode(payload, type=_Format).format
+        if found != FORMAT:
+            raise ModelError(f"{folder} has the format {found}; this version of emocatcher reads {FORMAT}")
+        config = msgspec.json.decode(payload, type=ModelConfig)
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise ModelError(f"{path} is not a model's settings: {error}") from None
-    if config.format != FORMAT:
-        raise ModelError(f"{folder} has the format {config.format}; this version of emocatcher reads {FORMAT}")
-    for name, expected in config.sha256.items():
-        part = folder / Path(name).name
+    for name in (WEIGHTS, ONNX):
+        part = folder / name
         if not part.is_file():
             raise ModelError(f"{folder} lacks {name}. Copy the model folder again")
-        if hashlib.sha256(part.read_bytes()).hexdigest() != expected:
+        if hashlib.sha256(part.read_bytes()).hexdigest() != config.sha256.get(name):
             raise ModelError(f"{part} is not the file that {CONFIG} describes. Copy the model folder again")
     return Bundle(folder, config)
 

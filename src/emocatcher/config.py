@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import tomli_w
@@ -14,7 +15,9 @@ import tomli_w
 from emocatcher.errors import SettingError, suggest
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
-PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+# Finite: JSON, and so a model's config.json, knows no infinity.
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
+NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
@@ -26,7 +29,7 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     win_length: PositiveInt  # samples, at most n_fft
     hop_length: PositiveInt  # samples
     n_mels: PositiveInt
-    f_min: Annotated[float, msgspec.Meta(ge=0)]  # Hz
+    f_min: NonNegativeFloat  # Hz
     f_max: PositiveFloat  # Hz, at most half the sample rate
     amin: PositiveFloat  # power
     floor_db: PositiveFloat  # dB below the clip's maximum
@@ -74,7 +77,7 @@ class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     learning_rate: PositiveFloat
     betas: tuple[Fraction, Fraction]
     epsilon: PositiveFloat
-    weight_decay: Annotated[float, msgspec.Meta(ge=0)]
+    weight_decay: NonNegativeFloat
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,8 +86,8 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     factor: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     patience: Annotated[int, msgspec.Meta(ge=0)]  # epochs
     cooldown: Annotated[int, msgspec.Meta(ge=0)]  # epochs
-    threshold: Annotated[float, msgspec.Meta(ge=0)]  # relative
-    min_learning_rate: Annotated[float, msgspec.Meta(ge=0)]
+    threshold: NonNegativeFloat  # relative
+    min_learning_rate: NonNegativeFloat
 
 
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,14 +169,14 @@ def _read(name: str) -> dict[str, Any]:
         path = Path(name)
         if not path.is_file():
             raise SettingError(f"No settings file '{name}'. Give a TOML file, or a preset: {', '.join(presets())}")
-        text, label = path.read_text(encoding="utf-8"), path.stem
+        content, label = path.read_bytes(), path.stem
     elif name in presets():
-        text, label = (resources.files("emocatcher") / "presets" / f"{name}.toml").read_text(encoding="utf-8"), name
+        content, label = (resources.files("emocatcher") / "presets" / f"{name}.toml").read_bytes(), name
     else:
         raise SettingError(suggest(name, presets(), "preset"))
     try:
-        raw: dict[str, Any] = msgspec.toml.decode(text)
-    except msgspec.DecodeError as error:
+        raw: dict[str, Any] = msgspec.toml.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"{name} is not TOML: {error}") from None
     return {"preset": label, **raw}
 
@@ -184,26 +187,37 @@ def _replace(raw: dict[str, Any], override: str) -> None:
     if not equals or len(keys) != 2:
         raise SettingError(f"'{override}' is not a setting. Write section.key=value, e.g. optimiser.learning_rate=5e-4")
     section, key = keys
-    sections = {name: fields for name, fields in raw.items() if isinstance(fields, dict)}
+    sections = _sections()
     if section not in sections:
         raise SettingError(suggest(section, sections, "section"))
     if key not in sections[section]:
         raise SettingError(suggest(key, sections[section], f"setting in [{section}]"))
+    if not isinstance(fields := raw.setdefault(section, {}), dict):
+        return  # refused as a whole when it is converted
     try:
-        sections[section][key] = msgspec.toml.decode(f"value = {value}")["value"]
+        fields[key] = msgspec.toml.decode(f"value = {value}")["value"]
     except msgspec.DecodeError:
-        sections[section][key] = value.strip()  # a bare word: selection=last
+        fields[key] = value.strip()  # a bare word: selection=last
 
 
 def _convert(raw: dict[str, Any], source: str) -> Settings:
     try:
         return msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
-        message = str(error)
-        unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)`)?", message)
-        if unknown:
-            field, section = unknown.groups()
-            fields = raw[section] if section else raw
-            allowed = [name for name in fields if name != field] or [field]
-            raise SettingError(f"{source}: {suggest(field, allowed, 'setting')}") from None
-        raise SettingError(f"{source}: {message.replace('`$.', '`')}") from None
+        problem, at, place = str(error).rstrip("`").partition(" - at `$.")
+        section, _, key = place.partition(".")
+        types = _sections().get(section) or _types(Settings)
+        if unknown := re.search(r"unknown field `(.+?)`?$", problem):
+            raise SettingError(f"{source}: {suggest(unknown[1], types, 'setting')}") from None
+        if problem.startswith("Invalid enum value"):
+            problem += f". Allowed: {', '.join(get_args(types[key]))}"
+        value = f" = {raw[section][key]!r}" if key in types and key in raw[section] else ""
+        raise SettingError(f"{source}: {problem}" + (f" - at `{place}{value}`" if at else "")) from None
+
+
+def _sections() -> dict[str, dict[str, Any]]:
+    return {name: _types(kind) for name, kind in _types(Settings).items() if name != "preset"}
+
+
+def _types(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(struct)}

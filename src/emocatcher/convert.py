@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,14 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
     network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(EMOTIONS))
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     tensors = {_rename(name): tensor for name, tensor in _read(checkpoint).items()}
-    for name in expected.keys() | tensors.keys():
+    for name in sorted(expected.keys() | tensors.keys()):
         there, here = getattr(tensors.get(name), "shape", None), expected.get(name)
         if there != here:
             wrong = f"lacks {name}" if there is None else f"has {name} {tuple(there)}"
             wanted = f", where {tuple(here)} is expected" if here is not None and there is not None else ""
             raise ModelError(f"{checkpoint} is not a checkpoint of the published network: it {wrong}{wanted}")
+        if not tensors[name].isfinite().all():
+            raise ModelError(f"{checkpoint} has NaN or infinity in {name}. Save the network again from a good epoch")
     network.load_state_dict(tensors)
     weights: dict[str, NDArray[Any]] = {name: np.asarray(tensor) for name, tensor in network.state_dict().items()}
     config = ModelConfig(
@@ -86,16 +89,20 @@ def _read(checkpoint: Path) -> dict[str, Any]:
     if not checkpoint.is_file():
         raise ModelError(f"No checkpoint at {checkpoint}. Give the path of a .pth file")
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles; they are refused anyway
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ModelError(
             f"{checkpoint} holds more than tensors, or is not a checkpoint; it was not read. "
             "Save the network's state_dict() alone, and convert that"
         ) from None
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except Exception as error:  # the reader meets a stranger's bytes, and stumbles over them in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{checkpoint} cannot be read as a checkpoint: {reason}") from None
-    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
+    ):
         raise ModelError(f"{checkpoint} is not a dictionary of tensors. Save the network's state_dict() alone")
     return state
 

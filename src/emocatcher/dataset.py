@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import audio, features, storage
+from emocatcher import audio, features, machine, storage
 from emocatcher.config import Settings
 from emocatcher.corpora.places import cache_dir
 from emocatcher.corpora.table import Corpus, Utterance
@@ -21,6 +20,13 @@ from emocatcher.errors import AudioError, FeatureCacheError
 
 # Counts up whenever the code computes other features from the same settings: caches written before are not read.
 _CODE_VERSION = 1
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part of a split: which utterances, and what they are labelled with."""
+
+    ids: tuple[str, ...]
+    true: NDArray[np.int64]  # (n_utterances,), positions in the labels
 
 
 class FeatureTable:
@@ -119,7 +125,7 @@ def load_features(
 
     found: list[tuple[str, NDArray[np.float32]]] = []
     # Threads: decoding, resampling and the transform all let go of the interpreter.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(machine.usable_cores()) as pool:
         for pair in pool.map(one, corpus.utterances):
             found.append(pair)
             if on_progress:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from emocatcher import fold, protocols, run_writer
+from emocatcher import fold, machine, protocols, run_writer
 from emocatcher.bundle import Training
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
-from emocatcher.dataset import load_features
+from emocatcher.dataset import Part, load_features
+from emocatcher.errors import MissingExtraError
 from emocatcher.fold import FoldTask
 from emocatcher.protocols import Protocol
+from emocatcher.result import Epoch
 from emocatcher.summary import summarise
-from emocatcher.train import Epoch, Part
 from emocatcher.workers import Workers
 
 
@@ -56,9 +57,11 @@ def run(
         the run folder, complete but for its report.
 
     Raises:
+        MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
         RunError: if `out` holds a run and `resume` was not asked for, or holds a run of something else.
         AudioError: if a recording cannot be used.
     """
+    _require_training()
     started = time.perf_counter()
     plan = run_writer.Plan(corpus=corpus.name, protocol=protocol.name, seed=seed, n_utterances=len(corpus))
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
@@ -67,16 +70,13 @@ def run(
     n_epochs = settings.training.n_epochs
     done = dict.fromkeys(range(len(folds)), 0)
 
-    def on_report(epoch: Epoch | None) -> None:
-        if epoch is not None:
-            done[epoch.fold] = epoch.epoch
+    def on_report(epoch: Epoch) -> None:
+        done[epoch.fold] = epoch.epoch
         total = len(folds) * n_epochs
         tell(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch))
 
-    n_cores = os.cpu_count() or 1
-    n_workers = min(len(folds), n_cores)
-    n_threads = max(n_cores // n_workers, 1)
-    with Workers(n_workers, n_threads, fold.warm_up, on_report) as pool:
+    n_workers = min(len(folds), machine.usable_cores())
+    with Workers(n_workers, fold.warm_up, on_report) as pool:
         features = load_features(
             corpus,
             settings,
@@ -105,8 +105,13 @@ def run(
     outcomes.sort(key=lambda outcome: outcome.fold)
     seconds = {"features": features_s, "training": time.perf_counter() - started - features_s}
     result = summarise(corpus, protocol, settings, seed, tasks, outcomes, seconds)
-    run_writer.finish(out, corpus, tasks, outcomes, result, n_threads)
+    run_writer.finish(out, corpus, tasks, outcomes, result)
     return out
+
+
+def _require_training() -> None:
+    if not all(find_spec(name) for name in ("torch", "pytorch_optimizer", "onnx", "sklearn")):
+        raise MissingExtraError("Training", "train")
 
 
 def _with_validation(

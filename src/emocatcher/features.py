@@ -98,12 +98,14 @@ def _mel_power(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.floa
     the window lies within its zero-padded frame changes the spectrum's phase, not its power, so it stands first.
     """
     window, filters = _hann(front_end.win_length), _mel_filters(front_end)
-    half, n_bins = front_end.win_length // 2, len(filters)
+    # Samples before a frame's centre: half the window, as it lies in the middle of n_fft.
+    half, n_bins = front_end.n_fft // 2 - (front_end.n_fft - front_end.win_length) // 2, len(filters)
     n_frames = 1 + len(waveform) // front_end.hop_length
     last_start = (n_frames - 1) * front_end.hop_length
     padded = np.zeros(max(last_start + front_end.win_length, half + len(waveform)), np.float32)
     padded[half : half + len(waveform)] = waveform
-    frames = np.lib.stride_tricks.sliding_window_view(padded, front_end.win_length)[:: front_end.hop_length]
+    shape, strides = (n_frames, front_end.win_length), (front_end.hop_length * padded.itemsize, padded.itemsize)
+    frames = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
     buffers = _buffers(front_end)
     mel = np.empty((n_frames, front_end.n_mels), np.float32)
     for start in range(0, n_frames, _FRAMES_AT_ONCE):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from emocatcher import __version__, bundle, metrics, storage, workers
 from emocatcher.config import Settings
-from emocatcher.dataset import FeatureTable
-from emocatcher.train import Epoch, FoldTrainer, Part
+from emocatcher.dataset import FeatureTable, Part
+from emocatcher.errors import RunError
+from emocatcher.result import Epoch
+
+if TYPE_CHECKING:
+    from emocatcher.train import FoldTrainer
 
 _OUTCOME = "outcome.safetensors"
 
@@ -44,17 +48,19 @@ class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def warm_up() -> None:
-    """Import what `run` needs."""
-    from emocatcher import export  # noqa: F401
+    """Import what `run` needs, PyTorch above all; the process that calls for folds never does."""
+    from emocatcher import export, train  # noqa: F401
 
 
 def run(task: FoldTask) -> FoldOutcome:
     """Train a fold, or take up where it was left.
 
     Raises:
-        RunError: if the state cannot be saved.
+        RunError: if the state or the outcome cannot be saved.
         ModelError: if a model folder cannot be written.
     """
+    from emocatcher.train import FoldTrainer
+
     finished = read_outcome(task) if task.resume else None
     if finished is not None:
         return finished
@@ -69,7 +75,8 @@ def run(task: FoldTask) -> FoldOutcome:
     )
     if task.resume:
         trainer.restore()
-    workers.report(trainer.epochs[-1] if trainer.epochs else None)
+    if trainer.epochs:
+        workers.report(trainer.epochs[-1])
     trainer.run(workers.report)
     return _finish(task, trainer)
 
@@ -147,4 +154,10 @@ def _write_outcome(task: FoldTask, outcome: FoldOutcome) -> None:
         "selected_epoch": outcome.selected_epoch,
         "n_parameters": outcome.n_parameters,
     }
-    storage.write_tensors(task.folder / "resume" / _OUTCOME, tensors, meta)
+    path = task.folder / "resume" / _OUTCOME
+    try:
+        storage.write_tensors(path, tensors, meta)
+    except OSError as error:
+        raise RunError(
+            f"Fold {task.fold} cannot note its outcome in {path}: {error.strerror}. Mend the cause, and go on with --resume"
+        ) from error

@@ -1,8 +1,24 @@
-"""The shape of `result.json`: every score of a run, as fractions in 0..1 (losses in nats)."""
+"""The shapes of `metrics.jsonl` and `result.json`: every score of a run, as fractions in 0..1 (losses in nats)."""
 
 from __future__ import annotations
 
 import msgspec
+
+
+class Epoch(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `metrics.jsonl`. The training figures are running ones, with dropout, as the published work's are."""
+
+    fold: int
+    epoch: int  # counts from 1
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+    test_loss: float
+    test_accuracy: float
+    test_unweighted_average_recall: float
+    seconds: float
 
 
 class LastEpochs(msgspec.Struct, frozen=True):

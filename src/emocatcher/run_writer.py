@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,14 +14,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from emocatcher import __version__, protocols, storage
+from emocatcher import __version__, machine, protocols, storage, workers
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
+from emocatcher.dataset import Part
 from emocatcher.errors import RunError
 from emocatcher.features import mel_centres_hz
 from emocatcher.fold import FoldOutcome, FoldTask
 from emocatcher.result import Result
-from emocatcher.train import Part
 
 _N_EXAMPLES = 16
 
@@ -69,16 +68,14 @@ def prepare(
         raise RunError(f"The run folder {out} cannot be written: {error.strerror}") from error
 
 
-def finish(
-    out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome], result: Result, n_threads: int
-) -> None:
+def finish(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome], result: Result) -> None:
     """Write what is known once all folds are done; `result.json` comes last, and says that the run is whole.
 
     Raises:
         RunError: if a file cannot be written.
     """
     try:
-        _write_environment(out, n_threads)
+        _write_environment(out)
         _write_metrics(out, outcomes)
         _write_predictions(out, corpus, tasks, outcomes)
         for task, outcome in zip(tasks, outcomes, strict=True):
@@ -109,7 +106,7 @@ def _split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
     return _csv(("fold", "part", "utterance", "speaker", "emotion"), rows)
 
 
-def _write_environment(out: Path, n_threads: int) -> None:
+def _write_environment(out: Path) -> None:
     environment = {
         "emocatcher": __version__,
         "python": platform.python_version(),
@@ -117,8 +114,8 @@ def _write_environment(out: Path, n_threads: int) -> None:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "processor": _processor(),
-        "n_cores": os.cpu_count(),
-        "threads_per_fold": n_threads,
+        "n_cores": machine.usable_cores(),
+        "threads_per_fold": workers.N_THREADS,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     _write_json(out / "environment.json", environment)
@@ -166,7 +163,7 @@ def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
         attention_lengths=outcome.attention_lengths,
         attention_period_s=np.float64(period_s * settings.network.pool_size),
         example_utterances=np.array([part.ids[i] for i in examples]),
-        example_log_mel=np.concatenate(shown, axis=1),
+        example_log_mel=np.ascontiguousarray(np.concatenate(shown, axis=1)),
         example_lengths=np.array([log_mel.shape[1] for log_mel in shown], np.int64),
         frame_period_s=np.float64(period_s),
         mel_centres_hz=mel_centres_hz(settings.front_end),

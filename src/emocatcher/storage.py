@@ -54,7 +54,7 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], meta: object)
     Raises:
         OSError: if it cannot be written; the file is then as it was.
     """
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     text = json.dumps(meta)
     write_bytes(path, save(contiguous, metadata={"meta": text, "sha256": _digest(contiguous, text)}))
 

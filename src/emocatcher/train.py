@@ -17,36 +17,14 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from emocatcher import metrics, storage
 from emocatcher.config import Settings
-from emocatcher.dataset import FeatureTable, batches, pad_batch
+from emocatcher.dataset import FeatureTable, Part, batches, pad_batch
 from emocatcher.errors import RunError
 from emocatcher.model import EmotionNetwork
+from emocatcher.result import Epoch
 
 _EVALUATION_BATCH = 96  # utterances
 _SAVE_EVERY_S = 5.0
 _STATE = "state.safetensors"
-
-
-class Part(msgspec.Struct, frozen=True):
-    """One part of a split: which utterances, and what they are labelled with."""
-
-    ids: tuple[str, ...]
-    true: NDArray[np.int64]  # (n_utterances,), positions in the labels
-
-
-class Epoch(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `metrics.jsonl`. The training figures are running ones, with dropout, as the published work's are."""
-
-    fold: int
-    epoch: int  # counts from 1
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    valid_loss: float | None
-    valid_accuracy: float | None
-    test_loss: float
-    test_accuracy: float
-    test_unweighted_average_recall: float
-    seconds: float
 
 
 class Snapshot(msgspec.Struct):

@@ -70,14 +70,14 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
     doubled = np.maximum(2.0 * log_mel, 20.0 * np.float32(np.log10(_AMIN)))
     lowest, highest = float(doubled.min()), float(doubled.max())
     lowest = max(lowest, highest - settings.floor_db)
-    if not lowest < highest:
+    if n_frames < 2 or not lowest < highest:
         return whole
     np.maximum(doubled, lowest, out=doubled)
     loudness = (doubled.sum(axis=0, dtype=np.float64) - lowest * len(doubled)) / (highest - lowest)
-    curve = _smooth(np.sort(loudness), settings.smoothing_sigma)
-    if n_frames < 2:
+    if loudness.min() == loudness.max():  # a steady tone; its smoothed curve would be level only but for rounding
         return whole
-    threshold = curve[np.argmax(np.gradient(curve))]
+    curve = _smooth(np.sort(loudness), settings.smoothing_sigma)
+    threshold = curve[_steepest(curve)]
     above = np.flatnonzero(loudness > threshold)
     if len(above) == 0:
         return whole
@@ -89,8 +89,23 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
 def _smooth(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
     """Gaussian filter with SciPy's defaults: cut at 4 sigma, edges reflected (d c b a | a b c d | d c b a)."""
     kernel = _gaussian(sigma)
-    radius = len(kernel) // 2
-    return np.convolve(np.pad(values, radius, mode="symmetric"), kernel, mode="valid")
+    return np.convolve(values[_reflected(len(values), len(kernel) // 2)], kernel, mode="valid")
+
+
+def _steepest(curve: NDArray[np.float64]) -> int:
+    """Where the gradient is largest: central differences, one-sided at the ends."""
+    gradient = np.empty_like(curve)
+    np.subtract(curve[2:], curve[:-2], out=gradient[1:-1])
+    gradient[1:-1] *= 0.5
+    gradient[0], gradient[-1] = curve[1] - curve[0], curve[-1] - curve[-2]
+    return int(gradient.argmax())
+
+
+@lru_cache(maxsize=512)
+def _reflected(n_values: int, radius: int) -> NDArray[np.int64]:
+    """Which value stands where, `radius` places beyond both ends; short curves are reflected more than once."""
+    period = np.concatenate([np.arange(n_values), np.arange(n_values)[::-1]])
+    return np.asarray(period[np.arange(-radius, n_values + radius) % len(period)])
 
 
 @lru_cache(maxsize=8)

@@ -1,8 +1,9 @@
 """Folds side by side, each in a process of its own with the threads and the memory habits chosen for it.
 
-Small networks on small machines lose most of their time to threads that wait for each other, and on some machines to
-memory that is handed back to the system after every step only to be asked for again. Both are settings of a
-process's environment, so training never runs in the caller's own process.
+One thread each. On two cores a second thread makes an epoch of this network a fifth shorter where the other core is
+idle, and ten times longer where it is not, for the two then wait for each other at every operation. It would also
+round differently, so that a machine's number of cores would change the weights. Threads are a setting of a whole
+process, so training never runs in the caller's own.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from emocatcher import machine
 from emocatcher.errors import RunError
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
-_KEEP_MEMORY = str(1 << 30)  # bytes that glibc keeps rather than give back
+N_THREADS = 1
+_NO_MORE = "no more reports"
 _report: Callable[[Any], None]
 
 
@@ -30,20 +34,18 @@ class Workers:
 
     Args:
         n_workers: processes.
-        n_threads: threads of each.
         warm_up: called once in each, so that its imports run while the caller is busy elsewhere.
         on_report: called here, from another thread, with whatever a task passes to `report`.
     """
 
-    def __init__(
-        self, n_workers: int, n_threads: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, n_workers: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]) -> None:
         context = multiprocessing.get_context("spawn")
         self._queue = context.SimpleQueue()
+        self._failure: Exception | None = None
         self._listener = threading.Thread(target=self._listen, args=(on_report,), daemon=True)
         self._listener.start()
-        self._pool = ProcessPoolExecutor(n_workers, context, _start, (self._queue, n_threads, warm_up))
-        with _environment(n_threads):
+        self._pool = ProcessPoolExecutor(n_workers, context, _start, (self._queue, warm_up))
+        with _single_threaded():
             # The processes start with the first tasks, and take the environment of that moment.
             for _ in range(n_workers):
                 self._pool.submit(_nothing)
@@ -52,12 +54,13 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # The pool forgets its processes as it shuts down.
+        processes = list((getattr(self._pool, "_processes", None) or {}).values())
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
         if kind is not None:
-            for process in list(getattr(self._pool, "_processes", None) or {}):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, 15)
-        self._queue.put(None)
+            for process in processes:
+                process.terminate()
+        self._queue.put(_NO_MORE)
         self._listener.join(timeout=5)
 
     def run(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
@@ -70,6 +73,8 @@ class Workers:
         try:
             for future in as_completed(futures):
                 yield future.result()
+                if self._failure is not None:
+                    raise self._failure
         except BrokenProcessPool:
             raise RunError(
                 "A training process was killed, perhaps for want of memory. What it had saved is whole: "
@@ -77,25 +82,38 @@ class Workers:
             ) from None
 
     def _listen(self, on_report: Callable[[Any], None]) -> None:
-        while (message := self._queue.get()) is not None:
-            on_report(message)
+        while (message := self._queue.get()) != _NO_MORE:
+            if self._failure is None:
+                try:
+                    on_report(message)
+                except Exception as error:  # the queue is emptied all the same, or the workers would wait for ever
+                    self._failure = error
 
 
 def report(message: Any) -> None:
-    """Send something to the caller's `on_report`; only inside a task. Ends the process where the caller is gone."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        raise SystemExit("the process that started this training is gone")
+    """Send something to the caller's `on_report`; only inside a task."""
     _report(message)
 
 
-def _start(queue: Any, n_threads: int, warm_up: Callable[[], None]) -> None:
+def _start(queue: Any, warm_up: Callable[[], None]) -> None:
     global _report
     _report = queue.put
+    # Ctrl-C reaches every process of the terminal; the caller alone answers it, and ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_the_caller, daemon=True).start()
     import torch
 
-    torch.set_num_threads(n_threads)
+    machine.keep_memory()
+    torch.set_num_threads(N_THREADS)
     warm_up()
+
+
+def _leave_with_the_caller() -> None:
+    """A worker whose caller was killed would wait for its next task for ever."""
+    caller = multiprocessing.parent_process()
+    if caller is not None:
+        caller.join()
+        os._exit(1)
 
 
 def _nothing() -> None:
@@ -103,9 +121,8 @@ def _nothing() -> None:
 
 
 @contextlib.contextmanager
-def _environment(n_threads: int) -> Iterator[None]:
-    changed = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(n_threads))
-    changed |= dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), _KEEP_MEMORY)
+def _single_threaded() -> Iterator[None]:
+    changed = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(N_THREADS))
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
     try:

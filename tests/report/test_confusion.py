@@ -24,7 +24,7 @@ def test_counts_are_the_predictions_and_their_trace_the_right_ones(made_run: Cal
 
 def test_recall_is_by_row_and_agrees_with_the_result(made_run: Callable[..., Path]) -> None:
     run = read(made_run(absent_label=True, **SMALL))
-    shares = confusion.recall(confusion.count(run, [0]))
+    shares = confusion.shares(confusion.count(run, [0]))
     np.testing.assert_allclose(shares[:-1].sum(axis=1), 1)
     assert np.isnan(shares[-1]).all()
     expected = [run.result.folds[0].selected.recall[label] for label in run.result.labels]

@@ -66,6 +66,13 @@ def test_every_figure_says_its_protocol_and_carries_its_stamps(folder: str, requ
         assert (OPTIMISTIC in texts) == run.result.optimistic
 
 
+def test_labels_stand_as_they_are_never_as_mathematics_or_markup(odd_dir: Path) -> None:
+    for name in ("confusion_fold_0", "recall", "attention", "examples"):
+        texts = _texts(odd_dir / "figures" / f"{name}.svg")
+        for label in ("$x_1$", "a & b", "<b>bold</b>"):
+            assert label in texts, (name, label)
+
+
 def test_the_stamp_is_in_the_pixels_too(odd_dir: Path, holdout_dir: Path) -> None:
     def pinkish(run_dir: Path) -> int:
         with Image.open(run_dir / "figures" / "curves.png") as image:

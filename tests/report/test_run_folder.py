@@ -84,12 +84,34 @@ def test_a_result_of_another_shape_is_refused(made_run: Callable[..., Path]) -> 
         read(run_dir)
 
 
+def test_a_fold_without_predictions_is_named(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(n_folds=2, **SMALL)
+    path = run_dir / "predictions.csv"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith("1,")))
+    with pytest.raises(RunError, match="no prediction of fold 1"):
+        read(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("utterances", "nobody"), ("example_utterances", "nobody"), ("attention_lengths", 1)]
+)
+def test_evidence_of_something_else_is_refused(made_run: Callable[..., Path], name: str, value: object) -> None:
+    run_dir = made_run(**SMALL)
+    _change_evidence(run_dir, name, value)
+    with pytest.raises(RunError, match=r"evidence\.npz"):
+        read(run_dir)
+
+
 def test_pickles_are_never_opened(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(**SMALL)
+    _change_evidence(run_dir, "utterances", {"an": "object"})
+    with pytest.raises(RunError, match=r"evidence\.npz.*allow_pickle"):
+        read(run_dir)
+
+
+def _change_evidence(run_dir: Path, name: str, value: object) -> None:
     path = run_dir / "fold_0" / "evidence.npz"
     with np.load(path) as stored:
         arrays = dict(stored)
-    arrays["utterances"] = np.array([{"an": "object"}], dtype=object)
+    arrays[name] = np.full(arrays[name].shape, value, dtype=object if isinstance(value, dict) else None)
     np.savez(path, **arrays)
-    with pytest.raises(RunError, match=r"evidence\.npz"):
-        read(run_dir)

@@ -7,7 +7,7 @@ import pytest
 
 from emocatcher.report import style
 from emocatcher.report.run_folder import read
-from emocatcher.report.save import save
+from emocatcher.report.save import save, stamp
 
 WIDTHS = [style.SINGLE, style.DOUBLE]
 
@@ -40,3 +40,19 @@ def test_two_figures_of_one_content_share_no_id(made_run: Callable[..., Path], t
     assert one
     assert two
     assert not one & two
+
+
+@pytest.mark.parametrize("synthetic", [False, True])
+@pytest.mark.parametrize("optimistic", [False, True])
+def test_each_stamp_stands_exactly_where_it_is_true(
+    made_run: Callable[..., Path], synthetic: bool, optimistic: bool
+) -> None:
+    result = read(made_run(n_utterances=120, n_epochs=2)).result
+    result = msgspec.structs.replace(result, synthetic=synthetic, optimistic=optimistic)
+    with style.paper():
+        figure = _drawing(style.SINGLE).figure
+        stamp(figure, result)
+    texts = [text.get_text() for text in figure.texts]
+    assert ("SYNTHETIC" in texts) == synthetic
+    assert any("SYNTHETIC corpus" in text for text in texts) == synthetic
+    assert any(style.OPTIMISTIC in text for text in texts) == optimistic

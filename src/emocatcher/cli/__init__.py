@@ -10,13 +10,14 @@ def main() -> None:
     """Run `emocatcher`; errors that a user can mend are one line on stderr, with exit code 2."""
     # NumPy's threads on matrices of this size wait for each other; must be said before NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from emocatcher import machine
+    from emocatcher.cli import screen
     from emocatcher.cli.app import app
     from emocatcher.errors import EmoCatcherError
 
+    machine.keep_memory()
     try:
         app()
     except EmoCatcherError as error:
-        # A file name may hold a line break or bytes that are not text; the message stays one printable line.
-        text = " ".join(str(error).splitlines()).encode(errors="backslashreplace").decode()
-        print(f"Error: {text}", file=sys.stderr)  # noqa: T201
+        print(f"Error: {screen.one_line(error)}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None

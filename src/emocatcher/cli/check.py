@@ -27,7 +27,8 @@ def check(
     target = screen.console()
     target.print(
         f"{found.corpus}: {found.n_decoded} of {found.n_utterances} recordings decode, {found.hours:.2f} h, "
-        f"{found.shortest_s:.2f} to {found.longest_s:.2f} s, {len(found.per_speaker)} speakers"
+        f"{found.shortest_s:.2f} to {found.longest_s:.2f} s, {len(found.per_speaker)} speakers",
+        markup=False,
     )
     screen.table(("emotion", "recordings"), [(name, str(n)) for name, n in found.per_emotion.items()])
     if not found.findings:

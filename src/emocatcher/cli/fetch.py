@@ -26,4 +26,4 @@ def fetch(
     with screen.progress(unit="MB") as start:
         advance = start("download")
         place = fetch_ravdess(to, on_progress=lambda done, total: advance(done // 1_000_000, total // 1_000_000, "MB"))
-    screen.console().print(f"RAVDESS is in {place}. Check it with: emocatcher check {to or 'ravdess'}")
+    screen.console().print(f"RAVDESS is in {place}. Check it with: emocatcher check {to or 'ravdess'}", markup=False)

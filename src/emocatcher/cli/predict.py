@@ -25,7 +25,8 @@ def predict(
 
     heard = inference.load(model).predict(recording)
     target = screen.console()
-    target.print(f"{recording}: [bold]{heard.emotion}[/bold] {heard.probability:.0%}")
+    # As text, not as markup: a file name or a label may hold brackets.
+    target.print(Text(f"{screen.one_line(recording)}: ") + Text(heard.emotion, "bold") + f" {heard.probability:.0%}")
     shades = colours(list(heard.probabilities))
     width = max(map(len, heard.probabilities))
     for emotion, probability in sorted(heard.probabilities.items(), key=lambda pair: -pair[1]):
@@ -35,4 +36,4 @@ def predict(
     time_s, weight = max(heard.attention, key=lambda pair: pair[1])
     target.print(f"heard most at {time_s:.2f} s ({weight:.0%} of the attention)")
     for warning in heard.warnings:
-        target.print(f"Note: {warning}")
+        target.print(f"Note: {warning}", markup=False)

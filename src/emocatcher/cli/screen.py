@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,43 +15,49 @@ if TYPE_CHECKING:
 Advance = Callable[[int, int, str], None]
 
 _PLAIN_EVERY_S = 10.0
+_PIPE_WIDTH = 200  # characters; a pipe has no width of its own
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that stays plain, and unwrapped, where its output is piped."""
+    """A console that stays plain, and as wide as its lines, where its output is piped."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty())
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(stderr=stderr, highlight=False, width=width, soft_wrap=width is not None)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print a table; the first column reads from the left, the others from the right."""
-    from rich import box
-    from rich.table import Table
+def one_line(value: object) -> str:
+    r"""Text that stays on its line: a file name may hold line breaks, escape codes, or bytes that are not text.
 
-    drawn = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(header):
-        drawn.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
-    for row in rows:
-        drawn.add_row(*row)
-    target = console()
-    # A pipe has no width; a table must not be cut to a guess of one.
-    target.print(drawn, width=None if target.is_terminal else 200)
+    Examples:
+        >>> print(one_line("two\nlines.wav"))
+        two\nlines.wav
+    """
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(value))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of numbers: the first column reads from the left, the others from the right."""
+    _print_table(header, rows, "right")
 
 
 def list_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table of words: every column reads from the left, and long cells wrap."""
+    _print_table(header, rows, "left")
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], justify: Literal["left", "right"]) -> None:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in header:
-        drawn.add_column(name, overflow="fold")
+    for i, name in enumerate(header):
+        drawn.add_column(name, justify="left" if i == 0 else justify, overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
-    target = console()
-    target.print(drawn, width=None if target.is_terminal else 200)
+        drawn.add_row(*map(Text, row))  # as text: a label or a path may hold what reads as markup
+    console().print(drawn, soft_wrap=False)
 
 
 @contextlib.contextmanager

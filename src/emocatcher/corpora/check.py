@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +14,7 @@ import msgspec
 import numpy as np
 import soundfile
 
-from emocatcher import audio
+from emocatcher import audio, machine
 from emocatcher.corpora import ravdess
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.errors import AudioError, NonFiniteError
@@ -81,7 +80,7 @@ def check(
     for utterance in corpus:
         by_path[utterance.path].append(utterance)
     if n_workers is None:
-        n_workers = max(1, min(_n_cores(), len(by_path) // _FILES_PER_PROCESS))
+        n_workers = max(1, min(machine.usable_cores(), len(by_path) // _FILES_PER_PROCESS))
     measurements: list[_Measurement] = []
     for measured in _measure_all(list(by_path.values()), n_workers):
         measurements += measured
@@ -99,11 +98,6 @@ def check(
         per_speaker={speaker: sum(u.speaker == speaker for u in corpus) for speaker in corpus.speakers},
         findings=tuple(_find(corpus, measurements)),
     )
-
-
-def _n_cores() -> int:
-    # A container may be given fewer cores than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _measure_all(files: list[list[Utterance]], n_workers: int) -> Iterator[list[_Measurement]]:

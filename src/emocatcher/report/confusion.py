@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emocatcher import metrics
 from emocatcher.report import style
 from emocatcher.report.run_folder import Floats, Integers, Run
 from emocatcher.report.shades import sequential, text_colour
@@ -32,29 +33,28 @@ def draw(run: Run) -> list[style.Drawing]:
 
 def count(run: Run, folds: list[int]) -> Integers:
     """Count the predictions of some folds, shape (n_classes, n_classes), rows true, columns predicted."""
-    n_labels = len(run.result.labels)
     chosen = np.isin(run.predictions.fold, folds)
-    cells = run.predictions.emotion[chosen] * n_labels + run.predictions.predicted[chosen]
-    return np.bincount(cells, minlength=n_labels**2).reshape(n_labels, n_labels)
+    emotion, predicted = run.predictions.emotion[chosen], run.predictions.predicted[chosen]
+    return metrics.confusion_matrix(emotion, predicted, len(run.result.labels))
 
 
-def recall(counts: Integers) -> Floats:
-    """Divide each row by its sum; a row without an utterance is NaN."""
+def shares(counts: Integers) -> Floats:
+    """Divide each row by its sum, so that the diagonal is recall; a row without an utterance is NaN."""
     totals = counts.sum(axis=1, keepdims=True)
-    shares: Floats = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    return shares
+    of_rows: Floats = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
+    return of_rows
 
 
 def _scores(counts: Integers) -> str:
-    accuracy = np.trace(counts) / max(counts.sum(), 1)
-    return f"accuracy {accuracy:.2%} · UAR {np.nanmean(np.diag(recall(counts))):.2%}"
+    accuracy, uar = metrics.accuracy_score(counts), metrics.unweighted_average_recall_score(counts)
+    return f"accuracy {accuracy:.2%} · UAR {uar:.2%}"
 
 
 def _counts_beside_recall(run: Run, folds: list[int], what: str, name: str) -> style.Drawing:
     counts = count(run, folds)
     figure, (left, right) = _pair(run)
     _draw_matrix(left, counts.astype(np.float64), run.result.labels, top=float(max(counts.max(), 1)))
-    _draw_matrix(right, recall(counts), run.result.labels, top=1.0, percent=True)
+    _draw_matrix(right, shares(counts), run.result.labels, top=1.0, percent=True)
     left.set_title("Counts")
     right.set_title("Recall, % of each row")
     style.heading(figure, f"{what} · {_scores(counts)} · n = {counts.sum()}")
@@ -73,7 +73,7 @@ def _lowest_beside_highest(run: Run) -> style.Drawing:
     words = []
     for panel, fold, rank in zip(axes, folds, ("Lowest", "Highest"), strict=True):
         counts = count(run, [fold])
-        _draw_matrix(panel, recall(counts), run.result.labels, top=1.0, percent=True)
+        _draw_matrix(panel, shares(counts), run.result.labels, top=1.0, percent=True)
         panel.set_title(f"{rank}: fold {fold} · {_scores(counts)}", fontsize=7)
         words.append(f"{rank.lower()} fold {fold}, {_scores(counts)}")
     style.heading(figure, "Lowest beside highest fold · recall, % of each row")

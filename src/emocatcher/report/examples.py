@@ -54,7 +54,8 @@ def draw(run: Run) -> style.Drawing:
         title="Predicted examples",
         caption=(
             f"Test utterances of fold {evidence.fold}: log-mel of the voiced span, titled true / predicted "
-            "(probability). Wrong ones carry a cross and a frame. The white line is the attention, "
+            "(probability). Wrong ones carry a cross and a frame. They are a fixed choice of right and wrong ones, "
+            "not a sample: their share says nothing about the accuracy. The white line is the attention, "
             "its height relative within each utterance."
         ),
         alt=f"{n_examples} log-mel spectrograms, true / predicted (probability): {'; '.join(words)}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from emocatcher.report.result import AllEpochs, LastEpochs, Result
+from emocatcher.result import AllEpochs, LastEpochs, Result
 
 SOURCE = "Kim Seonju 2023, hwang9u/emocatcher"
 N_EPOCHS = 120

@@ -7,7 +7,7 @@ import numpy as np
 from emocatcher.labels import colours
 from emocatcher.report import style
 from emocatcher.report.run_folder import Run
-from emocatcher.report.tables import NONE
+from emocatcher.report.tables import NONE, recall_of
 
 _ROW_HEIGHT = 0.21  # inches
 
@@ -17,8 +17,8 @@ def draw(run: Run) -> style.Drawing:
     result = run.result
     labels = result.labels
     names = [style.shorten(label) for label in labels]
-    values = np.array([[fold.selected.recall.get(label, np.nan) for label in labels] for fold in result.folds])
-    mean = np.array([result.mean.selected.recall.get(label, np.nan) for label in labels])
+    values = np.array([recall_of(fold.selected, labels) for fold in result.folds])
+    mean = recall_of(result.mean.selected, labels)
     uar = result.mean.selected.unweighted_average_recall
     height = len(labels) * _ROW_HEIGHT + 0.33 + 0.38 + style.FOOTER
     figure, axes = style.panels(

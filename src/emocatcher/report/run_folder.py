@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emocatcher.config import Settings, from_toml
 from emocatcher.errors import RunError, SettingError
-from emocatcher.report.result import Result
+from emocatcher.result import Result
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -117,6 +117,7 @@ def read(run_dir: Path) -> Run:
     except SettingError as error:
         raise RunError(str(error)) from None
     environment = run_dir / "environment.json"
+    predictions = _read_predictions(run_dir / "predictions.csv", result)
     return Run(
         name=run_dir.resolve().name,
         result=result,
@@ -124,9 +125,9 @@ def read(run_dir: Path) -> Run:
         settings_text=settings_text,
         environment=_convert(_json(environment), dict[str, str | int | float], environment),
         curves=_read_curves(run_dir / "metrics.jsonl", result),
-        predictions=_read_predictions(run_dir / "predictions.csv", result),
+        predictions=predictions,
         split=_read_split(run_dir / "split.csv", result),
-        evidence=_read_evidence(run_dir, result),
+        evidence=_read_evidence(run_dir, result, predictions),
     )
 
 
@@ -208,10 +209,12 @@ def _indices(emotions: list[str], labels: tuple[str, ...], path: Path) -> Intege
 def _read_predictions(path: Path, result: Result) -> Predictions:
     names = ("fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability")
     fold, utterance, speaker, gender, emotion, predicted, probability = _columns(path, names)
-    if not fold:
-        raise RunError(f"'{path}' holds no prediction. Finish the training with --resume")
+    folds = _numbers(fold, int, path)
+    missing = {entry.fold for entry in result.folds} - set(folds.tolist())
+    if missing:
+        raise RunError(f"'{path}' holds no prediction of fold {min(missing)}. Finish the training with --resume")
     return Predictions(
-        fold=_numbers(fold, int, path),
+        fold=folds,
         utterance=np.array(utterance, dtype=np.str_),
         speaker=np.array(speaker, dtype=np.str_),
         gender=np.array(gender, dtype=np.str_),
@@ -231,7 +234,7 @@ def _read_split(path: Path, result: Result) -> Split:
     )
 
 
-def _read_evidence(run_dir: Path, result: Result) -> Evidence:
+def _read_evidence(run_dir: Path, result: Result, predictions: Predictions) -> Evidence:
     fold = result.folds[0].fold
     path = run_dir / f"fold_{fold}" / "evidence.npz"
     if not path.is_file():
@@ -241,6 +244,11 @@ def _read_evidence(run_dir: Path, result: Result) -> Evidence:
         )
     try:
         with np.load(path, allow_pickle=False) as stored:
+            known = set(predictions.utterance[predictions.fold == fold])
+            if not known.issuperset(stored["utterances"]) or not known.issuperset(stored["example_utterances"]):
+                raise ValueError("it names utterances that predictions.csv does not hold for this fold")
+            if stored["attention_lengths"].sum() != stored["attention"].size:
+                raise ValueError("its attention is not as long as its lengths say")
             attention = np.split(stored["attention"].astype(np.float64), np.cumsum(stored["attention_lengths"])[:-1])
             log_mel = stored["example_log_mel"].astype(np.float64)
             return Evidence(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emocatcher.report.result import Result
 from emocatcher.report.style import FAINT, MARK, OPTIMISTIC, PNG_DPI, Drawing
+from emocatcher.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emocatcher.report import published
-from emocatcher.report.result import AllEpochs, LastEpochs
-from emocatcher.report.run_folder import Run
+from emocatcher.report.run_folder import Floats, Run
+from emocatcher.result import AllEpochs, LastEpochs, Scores
 
 BEST = "best on test (optimistic)"
 NONE = "\N{EN DASH}"  # where there is no number, and between the ends of an interval
@@ -164,16 +164,21 @@ def training(run: Run) -> Table:
     )  # fmt: skip
 
 
+def recall_of(scores: Scores, labels: tuple[str, ...]) -> Floats:
+    """Recall in the order of the labels, shape (n_classes,); NaN for an emotion without a test utterance."""
+    return np.array([scores.recall.get(label) for label in labels], dtype=np.float64)
+
+
 def recall(run: Run) -> Table:
     """Recall per emotion, of the selected models."""
     result = run.result
     counts = np.bincount(run.predictions.emotion, minlength=len(result.labels))
     many = len(result.folds) > 1
+    overs = (result.mean, result.std, result.min, result.max)
+    recalls = np.stack([recall_of(over.selected, result.labels) for over in overs], axis=1)
     rows = []
     for index, label in enumerate(result.labels):
-        mean, std, low, high = (
-            over.selected.recall.get(label, math.nan) for over in (result.mean, result.std, result.min, result.max)
-        )
+        mean, std, low, high = recalls[index].tolist()
         value = plus_minus(mean, std) if many else percent(mean)
         rows.append((label, f"{counts[index]}", value, *((percent(low), percent(high)) if many else ())))
     return Table(

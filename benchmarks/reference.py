@@ -1,0 +1,166 @@
+"""Speed and memory of the reference experiment: `make bench`, or `python benchmarks/reference.py [--quick]`.
+
+Needs RAVDESS (EMOCATCHER_CORPORA). Whole commands are timed as whole processes; parts are timed against the published
+way of doing them in the same run, alternating, because machines drift. Figures go to benchmarks/RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+# One core for the parts that are measured in this process.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+import numpy as np
+import soundfile
+import torch
+
+import published
+from emocatcher import audio, corpora, features, machine
+from emocatcher.config import load_preset
+from emocatcher.dataset import load_features, pad_batch
+from emocatcher.model import EmotionNetwork
+
+WANTED = (("reference-holdout", 1, "≤ 75 s, aim 40"), ("reference-cv5", 5, "≤ 240 s, aim 150"))
+RESULTS = Path(__file__).with_name("RESULTS.md")
+_MARK = "## Speed and memory"
+Pair = tuple[float, float]
+
+
+def alternate(ours: Callable[[], None], theirs: Callable[[], None], rounds: int) -> Pair:
+    """Median seconds of each, taken in turn after one round that does not count."""
+    taken: list[Pair] = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        ours()
+        middle = time.perf_counter()
+        theirs()
+        taken.append((middle - start, time.perf_counter() - middle))
+    return median(t[0] for t in taken[1:]), median(t[1] for t in taken[1:])
+
+
+def time_clips(folder: Path, n_clips: int) -> Pair:
+    """Seconds a clip, ours and theirs, from WAV files on one core."""
+    settings = load_preset("cabg")
+    clips = list(corpora.load("ravdess"))[:: 1440 // n_clips][:n_clips]
+    paths = []
+    for clip in clips:
+        samples, rate = soundfile.read(clip.path, dtype="int16")
+        paths.append(folder / f"{clip.id}.wav")
+        soundfile.write(paths[-1], samples, rate)
+
+    def ours() -> None:
+        for path in paths:
+            waveform, _ = audio.load(path, settings.front_end.sample_rate)
+            features.extract(waveform, settings.front_end, settings.vad)
+
+    def theirs() -> None:
+        for path in paths:
+            published.features(path)
+
+    pair = alternate(ours, theirs, 3)
+    return pair[0] / len(paths), pair[1] / len(paths)
+
+
+def time_step() -> Pair:
+    """Seconds of one training step without the optimiser, ours and theirs, one thread, real batches of 32."""
+    torch.set_num_threads(1)
+    settings = load_preset("cabg")
+    corpus = corpora.load("ravdess")
+    table = load_features(corpus, settings)
+    order = np.random.default_rng(0).permutation(len(table))[:320].reshape(10, 32)
+    batches = [tuple(map(torch.from_numpy, pad_batch(table.log_mels([table.ids[i] for i in row])))) for row in order]
+    true = torch.arange(32) % 8
+    ours_network, theirs_network = EmotionNetwork(settings.network, 64, 8), published.Network()
+
+    def run(forward: Callable[..., torch.Tensor]) -> None:
+        for log_mel, lengths in batches:
+            torch.nn.functional.cross_entropy(forward(log_mel, lengths), true).backward()
+
+    pair = alternate(lambda: run(lambda *x: ours_network(*x)[0]), lambda: run(theirs_network), 10)
+    return pair[0] / len(batches), pair[1] / len(batches)
+
+
+def time_cold_features(folder: Path) -> tuple[float, float]:
+    """Seconds for all 1,440 clips with all cores and nothing cached: from the corpus as it is, and from WAV files."""
+    corpus = corpora.load("ravdess")
+    wavs = folder / "wavs"
+    wavs.mkdir()
+    for clip in corpus:
+        samples, rate = soundfile.read(clip.path, dtype="int16")
+        soundfile.write(wavs / f"{clip.id}.wav", samples, rate)
+    taken = []
+    for name, found in (("as-is", corpus), ("wav", corpora.load(str(wavs)))):
+        start = time.perf_counter()
+        load_features(found, load_preset("cabg"), folder=folder / name)
+        taken.append(time.perf_counter() - start)
+    return taken[0], taken[1]
+
+
+def time_training(protocol: str, folder: Path) -> tuple[float, float]:
+    """Wall seconds and the largest process's memory (MB) of the whole command, cold cache, report included."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    environment["EMOCATCHER_CACHE"] = str(folder / f"cache-{protocol}")
+    command = [sys.executable, "-m", "emocatcher", "train", "--protocol", protocol, "--out", str(folder / protocol)]
+    start = time.perf_counter()
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    elapsed = time.perf_counter() - start
+    return elapsed, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure, print, and rewrite the section of RESULTS.md."""
+    machine.keep_memory()  # as the command line does
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only the parts, not the whole trainings")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ours, theirs = time_clips(folder, 96)
+        rows.append(("features of one clip from WAV, one core", f"{1e3 * ours:.2f} ms", f"{1e3 * theirs:.2f} ms",
+                     f"{theirs / ours:.1f}", "≤ 1.7 ms, aim 1.2"))  # fmt: skip
+        as_is, from_wav = time_cold_features(folder)
+        rows.append(("features of all 1,440 clips, cold, all cores, from WAV", f"{from_wav:.1f} s", "", "", "≤ 3 s"))
+        rows.append(("… from this corpus's files", f"{as_is:.1f} s", "", "", ""))
+        step, their_step = time_step()
+        rows.append(("forward and backward of a batch of 32, one thread", f"{1e3 * step:.1f} ms",
+                     f"{1e3 * their_step:.1f} ms", f"{their_step / step:.1f}", ""))  # fmt: skip
+        # Per epoch the reference extracts every clip again, steps 36 times, and tests 288 clips.
+        epoch = 1440 * theirs + 36 * their_step + 0.25 * 36 / 3 * their_step
+        if not arguments.quick:
+            for protocol, n_folds, bound in (
+                ("reference-holdout", 1, "≤ 75 s, aim 40"),
+                ("reference-cv5", 5, "≤ 240 s, aim 150"),
+            ):
+                seconds, megabytes = time_training(protocol, folder)
+                reference = 120 * n_folds * epoch
+                ratio = f"{reference / seconds:.1f}"
+                rows.append((f"train {protocol}, cold, with report", f"{seconds:.0f} s",
+                             f"{reference:.0f} s (from its parts)", ratio, bound))  # fmt: skip
+                rows.append(("… its largest process", f"{megabytes:.0f} MB", "", "", "< 1 GB"))
+    table = ["| what | here | the published way | ratio | wanted |", "|---|---|---|---|---|"]
+    table += ["| " + " | ".join(row) + " |" for row in rows]
+    software = (
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, PyTorch {torch.__version__}"
+    )
+    section = "\n".join([_MARK, "", f"`python benchmarks/reference.py` on {software}.", "", *table, ""])
+    print(section)
+    before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n\n"
+    head, found, tail = before.partition(_MARK)
+    rest = tail[tail.index("\n## ") + 1 :] if found and "\n## " in tail else ""
+    RESULTS.write_text(head + section + ("\n" + rest if rest else ""), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
