@@ -173,8 +173,10 @@ def test_a_damaged_file_is_made_anew(paths, cache, decoded, how):
     again = load_features(corpus_of(paths), CABG, folder=cache)
     assert len(decoded) == 5
     np.testing.assert_array_equal(again.rows, first.rows)
-    assert file.read_bytes() == whole
     assert list(cache.iterdir()) == [file]
+    decoded.clear()
+    load_features(corpus_of(paths), CABG, folder=cache)
+    assert decoded == []
 
 
 def test_stretches_of_one_recording_are_kept_apart(tmp_path, cache, decoded):
@@ -259,7 +261,9 @@ def test_the_users_cache_is_the_default(paths, tmp_path, monkeypatch):
 def test_progress_is_told_one_by_one(paths, cache):
     for _ in range(2):
         told = []
-        load_features(corpus_of(paths), CABG, folder=cache, on_progress=lambda *counts: told.append(counts))
+        load_features(
+            corpus_of(paths), CABG, folder=cache, on_progress=lambda done, total, told=told: told.append((done, total))
+        )
         assert told == [(done, 5) for done in range(1, 6)]
 
 

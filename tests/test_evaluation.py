@@ -45,12 +45,10 @@ def test_a_fold_that_is_not_there_is_refused(small_run: Any, fold: int) -> None:
 
 def test_an_emotion_the_model_does_not_know_is_named(small_run: Any) -> None:
     corpus = small_run.corpus
-    bored = tuple(
-        msgspec.structs.replace(u, emotion="bored") if u.emotion == "sad" else u for u in corpus.utterances
-    )
+    bored = tuple(msgspec.structs.replace(u, emotion="bored") if u.emotion == "sad" else u for u in corpus.utterances)
     corpus = msgspec.structs.replace(corpus, utterances=bored, labels=(*corpus.labels, "bored"))
     recognizer = inference.load(small_run.folder / "fold_0" / "last")
-    with pytest.raises(ModelError, match="'bored'.*It knows: neutral, calm"):
+    with pytest.raises(ModelError, match=r"'bored'.*It knows: neutral, calm"):
         evaluation.evaluate(recognizer, corpus, small_run.protocol, 0)
 
 

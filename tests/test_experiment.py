@@ -27,7 +27,8 @@ def what_matters(folder: Path) -> dict[str, bytes]:
     kept = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name in {
-            "model.safetensors", "model.onnx", "predictions.csv", "split.csv", "config.toml", "README.md", "evidence.npz",
+            "model.safetensors", "model.onnx", "predictions.csv", "split.csv", "config.toml", "README.md",
+            "evidence.npz",
         }:  # fmt: skip
             kept[str(path.relative_to(folder))] = path.read_bytes()
     result = json.loads((folder / "result.json").read_text())
@@ -79,7 +80,9 @@ def test_a_run_that_was_cut_ends_as_one_that_never_was(
     assert what_matters(tmp_path / "run") == what_matters(small_run.folder)
 
 
-def test_taking_up_a_finished_run_changes_nothing(train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path) -> None:
+def test_taking_up_a_finished_run_changes_nothing(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
     run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
     before = what_matters(run.folder)
     train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
@@ -131,7 +134,12 @@ def test_a_run_of_something_else_is_not_taken_up(
     before = what_matters(small_run.folder)
     with pytest.raises(RunError, match=f"holds another run: its {named} differs"):
         train_here(
-            small_run.folder, corpus, change.get("name", "stratified-2"), settings, seed=change.get("seed", 0), resume=True
+            small_run.folder,
+            corpus,
+            change.get("name", "stratified-2"),
+            settings,
+            seed=change.get("seed", 0),
+            resume=True,
         )
     assert what_matters(small_run.folder) == before
 
@@ -146,9 +154,16 @@ def test_a_place_that_cannot_hold_a_run_is_named(
         train_here(tmp_path / "file" / "run", voices, "stratified-2", small_settings)
 
 
-@pytest.mark.parametrize("victim", ["state.safetensors", "outcome.safetensors", "model.onnx", "metrics.jsonl", "result.json"])
+@pytest.mark.parametrize(
+    "victim", ["state.safetensors", "outcome.safetensors", "model.onnx", "metrics.jsonl", "result.json"]
+)
 def test_a_full_disk_is_said_and_can_be_mended(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+    train_here: Train,
+    voices: Corpus,
+    small_settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    victim: str,
 ) -> None:
     from emocatcher.errors import EmoCatcherError
 
@@ -230,7 +245,19 @@ def test_best_test_is_marked_optimistic(train_here: Train, small_run: Any, tmp_p
 
 def test_nothing_in_a_run_is_pickled(small_run: Any) -> None:
     suffixes = {path.suffix for path in small_run.folder.rglob("*") if path.is_file()}
-    assert suffixes <= {".json", ".jsonl", ".csv", ".toml", ".md", ".safetensors", ".onnx", ".npz", ".html", ".svg", ".png"}
+    assert suffixes <= {
+        ".json",
+        ".jsonl",
+        ".csv",
+        ".toml",
+        ".md",
+        ".safetensors",
+        ".onnx",
+        ".npz",
+        ".html",
+        ".svg",
+        ".png",
+    }
     with np.load(small_run.folder / "fold_0" / "evidence.npz", allow_pickle=False) as evidence:
         assert len(evidence["attention"]) == evidence["attention_lengths"].sum()
         starts = np.cumsum(evidence["attention_lengths"])[:-1]
@@ -267,7 +294,9 @@ def test_a_recording_that_cannot_be_used_is_named_before_training(
 ) -> None:
     (tmp_path / "bad.wav").write_text("I am text")
     bad = msgspec.structs.replace(voices.utterances[3], path=tmp_path / "bad.wav")
-    corpus = msgspec.structs.replace(voices, name="bad", utterances=(*voices.utterances[:3], bad, *voices.utterances[4:]))
+    corpus = msgspec.structs.replace(
+        voices, name="bad", utterances=(*voices.utterances[:3], bad, *voices.utterances[4:])
+    )
     with pytest.raises(AudioError, match=r"bad\.wav"):
         train_here(tmp_path / "run", corpus, "stratified-2", small_settings)
 

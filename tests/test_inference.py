@@ -65,7 +65,9 @@ def test_it_agrees_with_the_predictions_of_the_run(recognizer: Recognizer, small
 def test_batches_do_not_change_the_answer(recognizer: Recognizer, small_run: Any) -> None:
     settings = recognizer.config.settings
     log_mels = [
-        features.extract(audio.load(u.path, settings.front_end.sample_rate)[0], settings.front_end, settings.vad).log_mel
+        features.extract(
+            audio.load(u.path, settings.front_end.sample_rate)[0], settings.front_end, settings.vad
+        ).log_mel
         for u in small_run.corpus.utterances[:13]
     ]
     alone, alone_attention = recognizer.run(log_mels, 1)

@@ -1,5 +1,7 @@
 """The network against plain PyTorch, and against itself in other company."""
 
+import itertools
+
 import msgspec
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ class PlainNetwork(nn.Module):
         self.pool_size = sizes.pool_size
         self.convs = nn.ModuleList(
             nn.Conv1d(n_in, n_out, sizes.kernel_size, padding=sizes.kernel_size // 2)
-            for n_in, n_out in zip(channels, channels[1:], strict=False)
+            for n_in, n_out in itertools.pairwise(channels)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(n_out) for n_out in channels[1:])
         self.pool = nn.MaxPool1d(sizes.pool_size)

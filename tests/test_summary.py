@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, recall_score
 
-COURSES = {"accuracy": "test_accuracy", "unweighted_average_recall": "test_unweighted_average_recall", "loss": "test_loss"}
+COURSES = {
+    "accuracy": "test_accuracy",
+    "unweighted_average_recall": "test_unweighted_average_recall",
+    "loss": "test_loss",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,9 @@ def test_courses_agree_with_the_epochs(result: dict[str, Any], epochs: list[dict
             )
 
 
-def test_selected_scores_are_scikit_learns(result: dict[str, Any], predictions: list[dict[str, str]], small_run: Any) -> None:
+def test_selected_scores_are_scikit_learns(
+    result: dict[str, Any], predictions: list[dict[str, str]], small_run: Any
+) -> None:
     labels = result["labels"]
     for entry, fold in zip(result["folds"], small_run.protocol.folds, strict=True):
         rows = [row for row in predictions if row["fold"] == str(entry["fold"])]

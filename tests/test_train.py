@@ -86,7 +86,7 @@ def test_a_run_cut_and_taken_up_is_one_that_never_was(make: Make, cut: int) -> N
     unbroken.run()
     assert len({epoch.learning_rate for epoch in unbroken.epochs}) > 1
 
-    class Cut(Exception):
+    class CutError(Exception):
         pass
 
     broken = make("broken", **changes)
@@ -95,9 +95,9 @@ def test_a_run_cut_and_taken_up_is_one_that_never_was(make: Make, cut: int) -> N
         if epoch.epoch == cut:
             broken.save()
         if epoch.epoch == cut + 1:  # this epoch's work is lost
-            raise Cut
+            raise CutError
 
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         broken.run(stop)
     torch.manual_seed(999)
     np.random.seed(999)  # noqa: NPY002 (the global state must not matter)

@@ -96,11 +96,11 @@ def test_where_nothing_stands_out_the_whole_clip_is_the_span(log_mel):
     assert vad.detect(log_mel, CABG.vad) == (0, log_mel.shape[1], False)
 
 
-@settings(deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 120))
-def test_equal_frames_never_stand_out_by_rounding(seed, n_frames):
-    spectrum = np.random.default_rng(seed).normal(-40, 10, (64, 1)).astype(np.float32)
-    assert vad.detect(np.repeat(spectrum, n_frames, axis=1), CABG.vad) == (0, n_frames, False)
+def test_equal_frames_never_stand_out_by_rounding():
+    random = np.random.default_rng(0)
+    for n_frames in random.integers(1, 120, 2000):  # one in 400 would, were it left to the smoothed curve
+        spectrum = random.normal(-40, 10, (64, 1)).astype(np.float32)
+        assert vad.detect(np.repeat(spectrum, n_frames, axis=1), CABG.vad) == (0, n_frames, False)
 
 
 @pytest.mark.parametrize("frame", [0, 1, 20, 38, 39])

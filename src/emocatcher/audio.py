@@ -178,8 +178,6 @@ def _decode_with_ffmpeg(source: str | Path | bytes, name: str) -> tuple[Waveform
             if not container.streams.audio:
                 raise DecodeError(name, "holds no sound")
             stream = container.streams.audio[0]
-            if stream.codec_context is None:
-                raise DecodeError(name, refusal)
             # Planar float and the stream's own rate and layout: FFmpeg changes the sample format only.
             converter = av.AudioResampler(format="fltp")
             for frame in itertools.chain(container.decode(stream), [None]):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emocatcher import __version__, bundle
 from emocatcher.bundle import Bundle, ModelConfig, Training
 from emocatcher.config import load_preset
-from emocatcher.errors import ModelError
+from emocatcher.errors import MissingExtraError, ModelError
 from emocatcher.labels import EMOTIONS
 
 # The published modules' names, and ours.
@@ -42,9 +42,13 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
 
     Raises:
         ModelError: if the file is not such a checkpoint, or the folder holds a model.
+        MissingExtraError: if PyTorch or ONNX is not installed.
     """
-    from emocatcher.export import checked_onnx
-    from emocatcher.model import EmotionNetwork
+    try:
+        from emocatcher.export import checked_onnx
+        from emocatcher.model import EmotionNetwork
+    except ModuleNotFoundError:
+        raise MissingExtraError("Converting a checkpoint", "train") from None
 
     if (folder / bundle.CONFIG).exists():
         raise ModelError(f"{folder} holds a model already. Name another folder with --to, or remove it first")

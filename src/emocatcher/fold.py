@@ -159,5 +159,6 @@ def _write_outcome(task: FoldTask, outcome: FoldOutcome) -> None:
         storage.write_tensors(path, tensors, meta)
     except OSError as error:
         raise RunError(
-            f"Fold {task.fold} cannot note its outcome in {path}: {error.strerror}. Mend the cause, and go on with --resume"
+            f"Fold {task.fold} cannot note its outcome in {path}: {error.strerror}. Mend the cause, and go on with "
+            "--resume"
         ) from error

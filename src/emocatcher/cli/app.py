@@ -37,4 +37,5 @@ def _root(
 
 for _module in (demo, corpora, fetch, check, train, evaluate, report, convert, predict):
     _name = _module.__name__.rpartition(".")[2]
-    app.command(_name, epilog=_module.EXAMPLES)(getattr(_module, _name))
+    # Blank lines keep the examples from being run together.
+    app.command(_name, epilog="\n\n".join(("For example:", *_module.EXAMPLES)))(getattr(_module, _name))

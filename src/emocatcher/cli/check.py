@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Examples: emocatcher check ravdess | emocatcher check my.csv"
+EXAMPLES = ("emocatcher check ravdess", "emocatcher check my.csv")
 
 _SHOWN = 5
 

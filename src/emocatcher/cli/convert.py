@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Example: emocatcher convert best_model.pth --to models/published"
+EXAMPLES = ("emocatcher convert best_model.pth --to models/published",)
 
 
 def convert(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-EXAMPLES = "Example: emocatcher corpora"
+EXAMPLES = ("emocatcher corpora",)
 
 
 def corpora() -> None:

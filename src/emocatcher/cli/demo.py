@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Example: emocatcher demo --out runs"
+EXAMPLES = ("emocatcher demo --out runs",)
 
 
 def demo(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Example: emocatcher evaluate runs/holdout/fold_0/last --protocol reference-holdout --fold 0 --json"
+EXAMPLES = ("emocatcher evaluate runs/holdout/fold_0/last --protocol reference-holdout --fold 0 --json",)
 
 
 def evaluate(

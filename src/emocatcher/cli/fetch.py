@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Example: emocatcher fetch ravdess --to ~/corpora/ravdess"
+EXAMPLES = ("emocatcher fetch ravdess --to ~/corpora/ravdess",)
 
 
 def fetch(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Example: emocatcher predict clip.wav --model runs/holdout/fold_0/last"
+EXAMPLES = ("emocatcher predict clip.wav --model runs/holdout/fold_0/last",)
 
 _BAR = 30  # characters
 

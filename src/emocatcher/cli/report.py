@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "Example: emocatcher report runs/cv5"
+EXAMPLES = ("emocatcher report runs/cv5",)
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run folder.")]) -> None:

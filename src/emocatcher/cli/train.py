@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from emocatcher.experiment import Progress
 
 EXAMPLES = (
-    "Examples: emocatcher train --corpus ravdess --protocol reference-holdout --out runs/holdout | "
-    "emocatcher train --corpus my.csv --protocol speakers-5 --out runs/mine --set optimiser.learning_rate=5e-4"
+    "emocatcher train --corpus ravdess --protocol reference-holdout --out runs/holdout",
+    "emocatcher train --corpus my.csv --protocol speakers-5 --out runs/mine --set optimiser.learning_rate=5e-4",
 )
 
 
@@ -43,6 +43,8 @@ def train(
 
     overrides = [*(setting or ()), *([f"training.n_epochs={epochs}"] if epochs else ())]
     settings = load_preset(preset, overrides)
+    if corpus == "synthetic" and corpora.locate(corpus) is None:
+        screen.console(stderr=True).print("Making the synthetic corpus, once: about 20 s")
     loaded = corpora.load(corpus)
     folds = protocols.load(protocol, loaded, seed)
     from emocatcher import experiment

@@ -1,0 +1,83 @@
+"""The command line, called here or as a process of its own; and one real run of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from emocatcher.cli import main
+from emocatcher.corpora.table import Corpus
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class TrainedRun(NamedTuple):
+    table: Path  # the user's recordings
+    folder: Path
+    said: Said
+
+
+def as_process(arguments: Sequence[str], cwd: Path | None = None) -> Said:
+    environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "FORCE_COLOR"}}
+    command = [sys.executable, "-m", "emocatcher", *arguments]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=cwd, env=environment)
+    return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run `emocatcher` with these arguments in this process."""
+
+    def call(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["emocatcher", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+        with pytest.raises(SystemExit) as left:
+            main()
+        code = left.value.code
+        said = capsys.readouterr()
+        return Said(code if isinstance(code, int) else 0 if code is None else 1, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def process() -> Callable[..., Said]:
+    """Run `emocatcher` with these arguments as a process of its own, its output piped."""
+    return as_process
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, voices: Corpus, voices_dir: Path, small_network: tuple[str, ...]
+) -> TrainedRun:
+    """One whole run of `emocatcher train`: a user's table with labels, speakers and a split of its own."""
+    folder = tmp_path_factory.mktemp("cli")
+    table = folder / "mine.csv"
+    names = {"happy": "glad", "sad": "low", "angry": "cross", "neutral": "flat"}
+    chosen = [utterance for utterance in voices if utterance.emotion in names]
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "speaker", "split"])
+        for utterance in chosen:
+            split = {"01": "test", "02": "valid"}.get(utterance.speaker or "", "train")
+            path = os.path.relpath(utterance.path, folder)
+            writer.writerow([path, names[utterance.emotion], utterance.speaker, split])
+    settings = [argument for setting in small_network for argument in ("--set", setting)]
+    said = as_process(
+        ["train", "--corpus", "mine.csv", "--protocol", "manifest", "--out", "run", "--epochs", "3", *settings,
+         "--set", "training.selection=best-valid", "--seed", "5"],
+        cwd=folder,
+    )  # fmt: skip
+    return TrainedRun(table, folder / "run", said)

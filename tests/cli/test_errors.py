@@ -1,0 +1,126 @@
+"""What a user can do wrong: one line on stderr, exit code 2, no traceback."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+Call = Callable[..., Any]
+
+TRAIN = ("train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run")
+
+
+def assert_one_line(said: Any, *needed: str) -> None:
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err.startswith("Error: ")
+    assert said.err.count("\n") == 1
+    assert said.err.endswith("\n")
+    for text in needed:
+        assert text in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        ([*TRAIN, "--preset", "cagb"], ["Unknown preset 'cagb'. Did you mean 'cabg'?"]),
+        ([*TRAIN, "--preset", "no.toml"], ["No settings file 'no.toml'"]),
+        ([*TRAIN, "--set", "optimiser.learning_rat=1"], ["Did you mean 'learning_rate'?"]),
+        ([*TRAIN, "--set", "optimizer.learning_rate=1"], ["Did you mean 'optimiser'?"]),
+        ([*TRAIN, "--set", "learning_rate"], ["section.key=value"]),
+        ([*TRAIN, "--set", "training.selection=beste"], ["selection"]),
+        ([*TRAIN, "--set", "optimiser.learning_rate=-1"], ["learning_rate"]),
+        ([*TRAIN, "--set", "network.kernel_size=4"], ["even"]),
+        ([*TRAIN, "--protocol", "stratified"], ["Unknown protocol 'stratified'", "stratified-K"]),
+        ([*TRAIN, "--protocol", "speakers-99"], ["99 folds", "allowed are 2 to 4"]),
+        ([*TRAIN, "--protocol", "stratified-1"], ["stratified-1"]),
+        ([*TRAIN, "--protocol", "reference-holdout"], ["needs", "lacks"]),
+        ([*TRAIN, "--protocol", "manifest"], ["split"]),
+        ([*TRAIN, "--corpus", "ravdes"], ["Did you mean 'ravdess'?"]),
+        ([*TRAIN, "--corpus", "{tmp}/none.csv"], ["none.csv"]),
+        ([*TRAIN, "--out", "{voices}/truth.csv"], ["truth.csv is a file"]),
+        ([*TRAIN, "--out", "{run}"], ["holds a run already", "--resume"]),
+        ([*TRAIN, "--out", "{run}", "--resume"], ["config.toml differs"]),
+        (["evaluate", "{tmp}", "--protocol", "stratified-2"], ["not a model folder"]),
+        (["evaluate", "{run}/fold_0/last", "--protocol", "stratified-2", "--fold", "2", "--corpus", "{voices}"],
+         ["no fold 2", "0 to 1"]),
+        (["evaluate", "{run}/fold_0/last", "--protocol", "nonsense", "--corpus", "{voices}"], ["Unknown protocol"]),
+        (["predict", "{tmp}/none.wav", "--model", "{run}/fold_0/last"], ["none.wav"]),
+        (["predict", "{tmp}/text.wav", "--model", "{run}/fold_0/last"], ["text.wav"]),
+        (["predict", "{tmp}/nan.wav", "--model", "{run}/fold_0/last"], ["nan.wav", "NaN"]),
+        (["predict", "{tmp}/empty.wav", "--model", "{run}/fold_0/last"], ["empty.wav"]),
+        (["predict", "{tmp}", "--model", "{run}/fold_0/last"], ["{tmp}"]),
+        (["predict", "{tmp}/two\nlines.wav", "--model", "{run}/fold_0/last"], ["two\\nlines.wav"]),
+        (["predict", "{tmp}/\x1b[31mred.wav", "--model", "{run}/fold_0/last"], ["\\x1b[31mred.wav"]),
+        (["predict", "{tmp}/\udcff.wav", "--model", "{run}/fold_0/last"], ["\\udcff.wav"]),
+        (["predict", "{tmp}/a[/b].wav", "--model", "{run}/fold_0/last"], ["a[/b].wav"]),
+        (["predict", "{tmp}/text.wav", "--model", "{tmp}/none"], ["not a model folder"]),
+        (["convert", "{tmp}/none.pth", "--to", "{tmp}/model"], ["No checkpoint"]),
+        (["convert", "{tmp}/text.wav", "--to", "{tmp}/model"], ["text.wav"]),
+        (["convert", "{tmp}/text.wav", "--to", "{run}/fold_0/last"], ["holds a model already"]),
+        (["report", "{tmp}"], ["{tmp}"]),
+        (["report", "{tmp}/none"], ["none"]),
+        (["fetch", "iemocap"], ["Unknown corpus to fetch 'iemocap'"]),
+        (["check", "nonsense"], ["Unknown corpus 'nonsense'"]),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_line(
+    call: Call, tmp_path: Path, voices_dir: Path, small_run: Any, arguments: list[str], needed: list[str]
+) -> None:
+    (tmp_path / "a[").mkdir()
+    for name in ("text.wav", "two\nlines.wav", "a[/b].wav", "\x1b[31mred.wav"):
+        (tmp_path / name).write_text("I am text, whatever my name says")
+    soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan, 0.1]), 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    places = {"{tmp}": str(tmp_path), "{voices}": str(voices_dir), "{run}": str(small_run.folder)}
+
+    def filled(text: str) -> str:
+        for mark, place in places.items():
+            text = text.replace(mark, place)
+        return text
+
+    assert_one_line(call(*map(filled, arguments)), *map(filled, needed))
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "model").exists()
+
+
+def test_as_a_process_too(process: Callable[..., Any], tmp_path: Path) -> None:
+    assert_one_line(process(["predict", "x.wav", "--model", str(tmp_path)]), "not a model folder")
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("torch", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
+        ("sklearn", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
+        ("torch", ["convert", "{tmp}/x.pth", "--to", "{tmp}/model"]),
+        ("onnx", ["convert", "{tmp}/x.pth", "--to", "{tmp}/model"]),
+        ("matplotlib", ["report", "{run}"]),
+        ("jinja2", ["report", "{run}"]),
+    ],
+)
+def test_a_missing_extra_is_named(
+    tmp_path: Path, voices_dir: Path, small_run: Any, missing: str, arguments: list[str]
+) -> None:
+    (tmp_path / "x.pth").write_bytes(b"x")
+    # Found by nobody, as if it were not installed.
+    program = (
+        "import importlib.util, sys\n"
+        f"class Absent:\n    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] == {missing!r}: raise ModuleNotFoundError(name, name={missing!r})\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "found = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name, *rest: None if name == {missing!r} else found(name, *rest)\n"
+        "from emocatcher.cli import main\nmain()\n"
+    )
+    places = {"tmp": tmp_path, "voices": voices_dir, "run": small_run.folder}
+    command = [sys.executable, "-c", program, *(argument.format(**places) for argument in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "emocatcher[train]" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,72 @@
+"""`train` killed at any moment, and taken up with `--resume`."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def group_is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def wait_until_gone(group: int) -> None:
+    end = time.monotonic() + 30
+    while not group_is_gone(group):
+        assert time.monotonic() < end, "workers outlive the process that started them"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_in_the_same_weights(
+    process: Callable[..., Any], voices_dir: Path, tmp_path: Path, small_network: tuple[str, ...]
+) -> None:
+    settings = [argument for setting in small_network for argument in ("--set", setting)]
+    arguments = ["train", "--corpus", str(voices_dir), "--protocol", "stratified-2", "--epochs", "100", *settings]
+    begun = time.monotonic()
+    assert process([*arguments, "--out", str(tmp_path / "unbroken")]).code == 0
+    whole_s = time.monotonic() - begun
+
+    chance = random.Random(1)
+    command = [sys.executable, "-m", "emocatcher", *arguments, "--out", str(tmp_path / "broken"), "--resume"]
+    for _ in range(3):
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as running:
+            time.sleep(chance.uniform(0.1, 0.7) * whole_s)
+            running.send_signal(signal.SIGKILL)  # the caller alone; its workers have to notice
+            running.wait()
+        wait_until_gone(running.pid)
+    done = process([*arguments, "--out", str(tmp_path / "broken"), "--resume"])
+    assert done.code == 0, done.err
+    names = [f"fold_{fold}/{kind}/model.safetensors" for fold in (0, 1) for kind in ("last", "best")]
+    for name in (*names, "predictions.csv", "split.csv"):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_it_quietly(voices_dir: Path, tmp_path: Path, small_network: tuple[str, ...]) -> None:
+    settings = [argument for setting in small_network for argument in ("--set", setting)]
+    arguments = ["train", "--corpus", str(voices_dir), "--protocol", "stratified-2", "--epochs", "5000", *settings]
+    command = [sys.executable, "-m", "emocatcher", *arguments, "--out", str(tmp_path / "run")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("run/fold_*/resume/*.safetensors")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does with Ctrl-C
+        _, said = running.communicate(timeout=60)
+    assert running.returncode not in (0, 2)
+    assert "Traceback" not in said
+    wait_until_gone(running.pid)

@@ -1,0 +1,106 @@
+"""Processes side by side: what they are told, what they tell, and how they end."""
+
+import math
+import operator
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emocatcher import workers
+from emocatcher.errors import RunError
+from emocatcher.workers import Workers
+
+
+def ignore(_message: Any) -> None:
+    pass
+
+
+def gone(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")  # where there is one, it tells a zombie, which is dead, from the living
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_tasks_run_elsewhere_with_threads_of_their_own_and_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    told: list[Any] = []
+    with Workers(1, os.getpid, told.append) as pool:
+        assert sorted(pool.run(math.sqrt, [4.0, 9.0])) == [2.0, 3.0]
+        (process,) = pool.run(eval, ["__import__('os').getpid()"])
+        assert process != os.getpid()
+        (threads,) = pool.run(eval, ["__import__('torch').get_num_threads()"])
+        assert threads == 1
+        assert list(pool.run(os.getenv, ["OMP_NUM_THREADS"])) == [str(threads)]
+        list(pool.run(workers.report, [{"epoch": 1}, None, "x"]))
+        with pytest.raises(ValueError, match="math domain error"):
+            list(pool.run(math.sqrt, [-1.0]))
+    assert told == [{"epoch": 1}, None, "x"]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert gone(lambda: not is_alive(process))
+
+
+def test_a_killed_process_is_an_error_with_a_hint() -> None:
+    with pytest.raises(RunError, match="--resume"), Workers(1, os.getpid, ignore) as pool:
+        list(pool.run(signal.raise_signal, [signal.SIGKILL]))
+
+
+def test_an_error_in_one_task_ends_the_others() -> None:
+    started: list[int] = []
+    begun = time.monotonic()
+    sleep = "__import__('emocatcher.workers').workers.report(__import__('os').getpid()), __import__('time').sleep(600)"
+    wait_and_fail = "__import__('time').sleep(1), 1 / 0"
+    with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, started.append) as pool:
+        list(pool.run(eval, [sleep, wait_and_fail]))
+    assert time.monotonic() - begun < 60
+    assert len(started) == 1
+    assert gone(lambda: not is_alive(started[0]))
+
+
+def test_a_report_that_fails_does_not_hang_the_run() -> None:
+    # More than a pipe holds: if nobody emptied it, the worker would wait for ever.
+    many = "[__import__('emocatcher.workers').workers.report('x' * 1000) for _ in range(300)]"
+    with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
+        list(pool.run(eval, [many]))
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_workers_die_with_the_process_that_started_them(busy: bool) -> None:
+    task = "__import__('time').sleep(600)" if busy else "0"
+    program = (
+        "import os, time\n"
+        "from emocatcher.workers import Workers\n"
+        "def run():\n"
+        "    with Workers(1, os.getpid, print) as pool:\n"
+        "        (process,) = pool.run(eval, ['__import__(\"os\").getpid()'])\n"
+        "        print(process, flush=True)\n"
+        f"        list(pool.run(eval, [{task!r}]))\n"
+        "        time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    run()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert is_alive(worker)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert gone(lambda: not is_alive(worker))
