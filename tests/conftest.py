@@ -14,6 +14,9 @@ from emocatcher.config import Settings, load_preset
 from emocatcher.corpora import synthetic
 from emocatcher.corpora.table import Corpus
 
+# Before PyTorch is imported: two threads that wait for each other beside a busy core make these tests ten times longer.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def ravdess_dir() -> Path:

@@ -60,7 +60,7 @@ def test_a_checkpoint_becomes_a_model_that_says_the_same(network: EmotionNetwork
         np.testing.assert_array_equal(weights[name], tensor.numpy())
     config = made.config
     assert config.n_parameters == 166_729
-    assert config.training.selection == "best-test"
+    assert config.training.selection == "not known"  # a name like the published one proves nothing
     assert config.training.speakers_shared is True
     assert "CC BY-NC-SA 4.0" in config.training.licence
     assert "MIT" in config.training.licence
@@ -69,11 +69,6 @@ def test_a_checkpoint_becomes_a_model_that_says_the_same(network: EmotionNetwork
     with torch.inference_mode():
         expected, _ = network(torch.from_numpy(log_mel)[None], torch.tensor([30]))
     np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4)
-
-
-def test_the_last_epochs_checkpoint_is_called_so(state: State, tmp_path: Path) -> None:
-    torch.save(state, tmp_path / "last_epoch.pth")
-    assert convert(tmp_path / "last_epoch.pth", tmp_path / "model").config.training.selection == "last"
 
 
 class Payload:
@@ -197,7 +192,8 @@ def test_the_published_checkpoints_score_what_they_score(
     found = list((ravdess_dir.parents[1] / "reference").glob(pattern))
     if not found:
         pytest.skip(f"needs the published checkpoint {pattern} in {ravdess_dir.parents[1] / 'reference'}")
-    convert(found[0], tmp_path / "model")
+    made = convert(found[0], tmp_path / "model")
+    assert made.config.training.selection == {245: "best-test", 240: "last"}[n_right]
     recognizer, corpus = inference.load(tmp_path / "model"), corpora.load("ravdess")
     protocol = protocols.load("reference-holdout", corpus)
     scores = evaluation.evaluate(recognizer, corpus, protocol, 0)

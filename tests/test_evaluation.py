@@ -30,10 +30,24 @@ def test_a_fold_the_model_may_have_been_trained_on_is_warned_of(small_run: Any) 
     recognizer = inference.load(small_run.folder / "fold_0" / "last")
     found = evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 1)
     assert "trained on" in found.warnings[0]
+    # Of another protocol it is not known whom the model heard, so nothing is claimed.
     other = protocols.load("speakers-2", small_run.corpus)
     found = evaluation.evaluate(recognizer, small_run.corpus, other, 0)
     assert "trained on" in found.warnings[0]
+    assert found.speakers_shared
+    # The same name, dealt with another seed, is another protocol.
+    dealt = protocols.load("stratified-2", small_run.corpus, 9)
+    found = evaluation.evaluate(recognizer, small_run.corpus, dealt, 0, seed=9)
+    assert "trained on" in found.warnings[0]
+    assert found.speakers_shared
+
+
+def test_a_corpus_the_model_never_met_shares_no_speaker(small_run: Any) -> None:
+    elsewhere = msgspec.structs.replace(small_run.corpus, name="elsewhere")
+    recognizer = inference.load(small_run.folder / "fold_0" / "last")
+    found = evaluation.evaluate(recognizer, elsewhere, small_run.protocol, 0)
     assert not found.speakers_shared
+    assert found.warnings == ()
 
 
 @pytest.mark.parametrize("fold", [-1, 2])

@@ -144,6 +144,18 @@ def test_a_run_of_something_else_is_not_taken_up(
     assert what_matters(small_run.folder) == before
 
 
+def test_a_run_of_other_recordings_is_not_taken_up(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    settings = with_training(small_settings, n_epochs=1)
+    run = train_here(tmp_path / "run", voices, "stratified-2", settings)
+    first, *others = voices.utterances
+    swapped = msgspec.structs.replace(first, path=others[0].path)
+    changed = msgspec.structs.replace(voices, utterances=(swapped, *others))
+    with pytest.raises(RunError, match="other recordings"):
+        train_here(run.folder, changed, "stratified-2", settings, resume=True)
+
+
 def test_a_place_that_cannot_hold_a_run_is_named(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
@@ -248,6 +260,7 @@ def test_nothing_in_a_run_is_pickled(small_run: Any) -> None:
     assert suffixes <= {
         ".json",
         ".jsonl",
+        ".sha256",
         ".csv",
         ".toml",
         ".md",

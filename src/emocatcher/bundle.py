@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from numpy.typing import NDArray
@@ -25,6 +25,11 @@ from emocatcher.config import Settings
 from emocatcher.errors import ModelError
 
 FORMAT = 1
+_ACTED = (
+    "Acted emotions, read in a studio in North American English: nothing here says how the model does on spontaneous "
+    "speech, on other languages or in noise."
+)
+_OTHER = "Nothing here says how the model does on voices, languages and rooms that are not like those of its corpus."
 WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
 
 
@@ -37,7 +42,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     fold: int | None
     speakers_shared: bool | None  # None: not known
     selection: str
-    epoch: int
+    epoch: int | None  # None: not known
     seed: int | None
     scores: dict[str, float] = {}
     synthetic: bool = False
@@ -54,7 +59,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     training: Training
     n_parameters: int
-    temperature: float = 1.0  # logits are divided by it before the softmax
+    temperature: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # logits are divided by it before the softmax
     sha256: dict[str, str] = {}
 
 
@@ -150,7 +155,7 @@ def _card(config: ModelConfig) -> str:
         "Protocol": training.protocol + ("" if training.fold is None else f", fold {training.fold}"),
         "Speakers shared between training and test": heard[training.speakers_shared],
         "Selection": training.selection + (" (optimistic)" if training.selection == "best-test" else ""),
-        "Epoch": str(training.epoch),
+        "Epoch": "not known" if training.epoch is None else str(training.epoch),
         "Seed": "not known" if training.seed is None else str(training.seed),
         "Sample rate": f"{front_end.sample_rate} Hz",
         "Temperature": f"{config.temperature:g}" + (" (not calibrated)" if config.temperature == 1.0 else ""),
@@ -179,7 +184,6 @@ The weights follow from the corpus, whose licence is: {training.licence}.
 
 ## Limits
 
-Acted emotions, read in a studio, in the corpus's language: nothing here says how the model does on spontaneous
-speech, on other languages or in noise. It names what a voice sounds like, not what a person feels. Do not use it to
-judge people.
+{_ACTED if training.corpus == "ravdess" else _OTHER} It names what a voice sounds like, not what a person feels. Do
+not use it to judge people.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import warnings
@@ -16,6 +17,12 @@ from emocatcher.bundle import Bundle, ModelConfig, Training
 from emocatcher.config import load_preset
 from emocatcher.errors import MissingExtraError, ModelError
 from emocatcher.labels import EMOTIONS
+
+# The published hold-out checkpoints by their SHA-256, and how their epochs were chosen.
+_PUBLISHED = {
+    "8b266a026ba3a8843e3d95549a6b85b6895a311795f7b89b22f4aabe5e5f8ec0": "best-test",
+    "a41db285cb64fbf491fe1713e1b7ac80fc7ab9a4a568f19edebfb161ad4b7700": "last",
+}
 
 # The published modules' names, and ours.
 _RENAMED = (
@@ -77,8 +84,8 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
             protocol="reference-holdout",
             fold=0,
             speakers_shared=True,
-            selection="best-test" if checkpoint.stem.startswith("best") else "last",
-            epoch=0,
+            selection=_PUBLISHED.get(hashlib.sha256(checkpoint.read_bytes()).hexdigest(), "not known"),
+            epoch=None,
             seed=None,
             note=f"Converted from `{checkpoint.name}`, published 2023 by Kim Seonju (hwang9u/emocatcher).",
         ),

@@ -61,6 +61,13 @@ class FeatureTable:
         """The features of several utterances, in the order asked for."""
         return [self.log_mel(id_) for id_ in ids]
 
+    def digest(self) -> str:
+        """A fingerprint of all names and features: two tables with the same one train the same."""
+        digest = hashlib.sha256("\n".join(self.ids).encode())
+        digest.update(np.ascontiguousarray(self.lengths).data)
+        digest.update(np.ascontiguousarray(self.rows).data)
+        return digest.hexdigest()
+
     def save(self, path: Path) -> None:
         """Write the table to one file, whole or not at all.
 
@@ -131,8 +138,10 @@ def load_features(
             if on_progress:
                 on_progress(len(found), len(corpus))
     by_key = dict(found)
-    if by_key.keys() != set(known.ids):
-        _table(list(by_key), list(by_key.values())).save(path)
+    if not by_key.keys() <= set(known.ids):
+        # What is there already stays: a part of a corpus may be asked for today, and the whole of it tomorrow.
+        kept = {key: known.log_mel(key) for key in known.ids} | by_key
+        _table(list(kept), list(kept.values())).save(path)
     return _table([utterance.id for utterance in corpus], [log_mel for _, log_mel in found])
 
 

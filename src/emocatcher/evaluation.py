@@ -24,12 +24,12 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     recall: dict[str, float | None]  # None: no utterance of the fold has this emotion
     protocol: str
     fold: int
-    speakers_shared: bool
+    speakers_shared: bool  # the model may have heard a speaker of this part in training
     warnings: tuple[str, ...] = ()
 
 
 def evaluate(
-    recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int, *, batch_size: int = 64
+    recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int, *, seed: int = 0, batch_size: int = 64
 ) -> Evaluation:
     """Score a model on the test part of a fold.
 
@@ -38,6 +38,7 @@ def evaluate(
         corpus: the utterances; their emotions must be among the model's labels.
         protocol: the folds.
         fold: which one, counting from 0.
+        seed: that the protocol was made with, where it was made on the fly.
         batch_size: utterances at a time; it does not change the answer.
 
     Raises:
@@ -64,16 +65,31 @@ def evaluate(
         **msgspec.structs.asdict(scores),
         protocol=protocol.name,
         fold=fold,
-        speakers_shared=protocols.speakers_shared(protocol.folds[fold], corpus),
-        warnings=_warnings(recognizer, corpus, protocol, fold),
+        speakers_shared=_speakers_shared(recognizer, corpus, protocol, fold, seed),
+        warnings=_warnings(recognizer, corpus, protocol, fold, seed),
     )
 
 
-def _warnings(recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int) -> tuple[str, ...]:
+def _same_fold(recognizer: Recognizer, protocol: Protocol, fold: int, seed: int) -> bool:
+    """Whether the model was trained on this very fold; a protocol made on the fly is another with every seed."""
+    training = recognizer.config.training
+    committed = protocol.corpus is not None
+    return (training.protocol, training.fold) == (protocol.name, fold) and (committed or training.seed == seed)
+
+
+def _speakers_shared(recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int, seed: int) -> bool:
+    if recognizer.config.training.corpus != corpus.name:
+        return False
+    # Of another fold of its corpus it is not known whom the model heard; then nothing is claimed.
+    same = _same_fold(recognizer, protocol, fold, seed)
+    return protocols.speakers_shared(protocol.folds[fold], corpus) if same else True
+
+
+def _warnings(recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int, seed: int) -> tuple[str, ...]:
     training = recognizer.config.training
     warnings = []
-    if training.corpus == corpus.name and (training.protocol, training.fold) != (protocol.name, fold):
-        trained = training.protocol + ("" if training.fold is None else f", fold {training.fold}")
+    if training.corpus == corpus.name and not _same_fold(recognizer, protocol, fold, seed):
+        trained = training.protocol + ("" if training.fold is None else f", fold {training.fold}, seed {training.seed}")
         warnings.append(f"the model was trained on {trained}: it may have been trained on these very recordings")
     if training.selection == "best-test":
         warnings.append("optimistic: the model's epoch was chosen on the test part")

@@ -18,7 +18,7 @@ from emocatcher.dataset import Part, load_features
 from emocatcher.errors import MissingExtraError
 from emocatcher.fold import FoldTask
 from emocatcher.protocols import Protocol
-from emocatcher.result import Epoch
+from emocatcher.result import Epoch, Plan
 from emocatcher.summary import summarise
 from emocatcher.workers import Workers
 
@@ -39,6 +39,7 @@ def run(
     out: Path,
     *,
     seed: int = 0,
+    corpus_argument: str = "",
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
@@ -50,6 +51,7 @@ def run(
         settings: the recipe.
         out: the run folder to write.
         seed: of everything random. The same seed on the same machine gives the same weights, bit for bit.
+        corpus_argument: how the corpus was asked for, so that the report can say how to ask for it again.
         resume: go on where a run in `out` was cut; it ends in the same weights as one that never was.
         on_progress: called as utterances and epochs are done, from another thread.
 
@@ -63,14 +65,22 @@ def run(
     """
     _require_training()
     started = time.perf_counter()
-    plan = run_writer.Plan(corpus=corpus.name, protocol=protocol.name, seed=seed, n_utterances=len(corpus))
+    plan = Plan(
+        corpus=corpus.name,
+        protocol=protocol.name,
+        seed=seed,
+        n_utterances=len(corpus),
+    )
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
-    run_writer.prepare(out, plan, settings, corpus, folds, resume=resume)
+    split = run_writer.split_table(corpus, folds)
+    run_writer.check(out, plan, settings, split, resume=resume)
     tell = on_progress or (lambda _: None)
     n_epochs = settings.training.n_epochs
     done = dict.fromkeys(range(len(folds)), 0)
 
     def on_report(epoch: Epoch) -> None:
+        if epoch.epoch > done[epoch.fold]:
+            run_writer.append_epoch(out, epoch)
         done[epoch.fold] = epoch.epoch
         total = len(folds) * n_epochs
         tell(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch))
@@ -82,6 +92,7 @@ def run(
             settings,
             on_progress=lambda n, total: tell(Progress(stage="features", done=n, total=total)),
         )
+        run_writer.lay(out, plan, settings, split, features)
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)
         tasks = [
@@ -104,7 +115,9 @@ def run(
             on_report(outcome.epochs[-1])
     outcomes.sort(key=lambda outcome: outcome.fold)
     seconds = {"features": features_s, "training": time.perf_counter() - started - features_s}
-    result = summarise(corpus, protocol, settings, seed, tasks, outcomes, seconds)
+    if resume:  # a run that was finished already took the time that it took
+        seconds = run_writer.seconds_before(out) or seconds
+    result = summarise(corpus, plan, protocol, settings, tasks, outcomes, seconds, corpus_argument or corpus.name)
     run_writer.finish(out, corpus, tasks, outcomes, result)
     return out
 

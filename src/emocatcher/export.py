@@ -91,7 +91,7 @@ def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> b
     noise = np.random.default_rng(0).normal(-30.0, 20.0, (4, settings.front_end.n_mels, 41))
     error = parity_error(payload, network, noise.astype(np.float32), lengths)
     if not error <= 1e-3:
-        raise ModelError(f"The ONNX graph differs from the network by {error:.2g} in a logit. Nothing was written")
+        raise ModelError(f"The ONNX graph differs from the network by {error:.2g}. Nothing was written")
     return payload
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emocatcher import __version__, bundle, metrics, storage, workers
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part
-from emocatcher.errors import RunError
+from emocatcher.errors import ModelError, RunError
 from emocatcher.result import Epoch
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(task: FoldTask) -> FoldOutcome:
     from emocatcher.train import FoldTrainer
 
     finished = read_outcome(task) if task.resume else None
-    if finished is not None:
+    if finished is not None and _has_models(task):
         return finished
     trainer = FoldTrainer(
         task.settings,
@@ -92,9 +92,19 @@ def read_outcome(task: FoldTask) -> FoldOutcome | None:
     return FoldOutcome(**parts, epochs=epochs)
 
 
+def _has_models(task: FoldTask) -> bool:
+    try:
+        for name in ("last", "best"):
+            bundle.read(task.folder / name)
+    except ModelError:
+        return False
+    return True
+
+
 def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
     selection = task.settings.training.selection
-    assert trainer.best is not None  # noqa: S101 (every fold has an epoch)
+    if trainer.best is None:
+        raise RunError(f"Fold {task.fold} has no epoch to select from")
     last_epoch, best = len(trainer.epochs), trainer.best
     n_parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
     chosen_best = selection if selection != "last" else f"best-{trainer.best_part}"

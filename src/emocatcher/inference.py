@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from emocatcher import audio, bundle, features
 from emocatcher.bundle import Bundle
 from emocatcher.dataset import pad_batch
+from emocatcher.errors import ModelError
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,19 @@ class Recognizer:
         # One clip is too little work to share out: threads that wait for each other cost more than they do.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.config = model.config
-        self._session = onnxruntime.InferenceSession(str(model.onnx_path), options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(model.onnx_path), options, providers=["CPUExecutionProvider"]
+            )
+            labels = json.loads(self._session.get_modelmeta().custom_metadata_map.get("labels", "[]"))
+        except Exception as error:  # ONNX Runtime raises a dozen kinds, with no common base but this
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{model.onnx_path} cannot be run: {reason}. Copy the model folder again") from error
+        if tuple(labels) != self.config.labels:
+            raise ModelError(
+                f"{model.onnx_path} names the emotions {', '.join(labels) or '(none)'}, but {bundle.CONFIG} "
+                f"{', '.join(self.config.labels)}. Copy the model folder again"
+            )
 
     def __repr__(self) -> str:
         config = self.config

@@ -69,7 +69,7 @@ def _schedule(lengths: Tensor, n_steps: int) -> tuple[Tensor, Tensor]:
     steps = torch.arange(n_steps)[:, None]
     forward = torch.where(steps < lengths, starts + steps, int(lengths.sum()))
     rows = torch.stack([2 * forward, 2 * forward.flip(0) + 1], dim=1).flatten()
-    places = torch.empty(2 * int(lengths.sum()) + 2, dtype=torch.int64)
+    places = torch.zeros(2 * int(lengths.sum()) + 2, dtype=torch.int64)
     places[rows] = torch.arange(len(rows))
     return rows, places
 

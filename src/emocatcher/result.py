@@ -1,8 +1,17 @@
-"""The shapes of `metrics.jsonl` and `result.json`: every score of a run, as fractions in 0..1 (losses in nats)."""
+"""The shapes of a run folder's JSON files. Rates are fractions in 0..1, losses are label-smoothed, in nats."""
 
 from __future__ import annotations
 
 import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be run; `run.json`. A run is resumed only with the same plan."""
+
+    corpus: str  # its name
+    protocol: str
+    seed: int
+    n_utterances: int
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +103,7 @@ class Result(msgspec.Struct, frozen=True):
     speakers_shared: bool
     cannot_claim: str
     corpus: str
+    corpus_argument: str  # as it was asked for
     licence: str
     synthetic: bool
     preset: str

@@ -17,55 +17,94 @@ import numpy as np
 from emocatcher import __version__, machine, protocols, storage, workers
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
-from emocatcher.dataset import Part
+from emocatcher.dataset import FeatureTable, Part
 from emocatcher.errors import RunError
 from emocatcher.features import mel_centres_hz
 from emocatcher.fold import FoldOutcome, FoldTask
-from emocatcher.result import Result
+from emocatcher.result import Epoch, Plan, Result
 
 _N_EXAMPLES = 16
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be run; `run.json`. A run is resumed only with the same plan."""
+def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool) -> None:
+    """Refuse a folder that holds a run, unless it is this one and to be resumed. Nothing is written yet.
 
-    corpus: str  # its name
-    protocol: str
-    seed: int
-    n_utterances: int
-
-
-def prepare(
-    out: Path, plan: Plan, settings: Settings, corpus: Corpus, folds: list[protocols.Fold], *, resume: bool
-) -> None:
-    """Lay the run folder, or check that the one that is there is of the same run.
+    Args:
+        out: the run folder.
+        plan: what is to be run.
+        settings: the recipe.
+        split: from `split_table`.
+        resume: whether to go on with a run that is there.
 
     Raises:
-        RunError: if it holds a run and `resume` was not asked for, or holds a run of something else, or cannot be
-            written.
+        RunError: if it holds a run and `resume` was not asked for, or holds a run of something else.
     """
-    files = {
-        "run.json": msgspec.json.format(msgspec.json.encode(plan)).decode() + "\n",
-        "config.toml": settings.to_toml(),
-        "split.csv": _split_table(corpus, folds),
-    }
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file. Name a folder with --out")
-    if any((out / name).exists() for name in (*files, "result.json")):
-        if not resume:
-            raise RunError(f"{out} holds a run already. Go on with --resume, or name another folder with --out")
-        for name, text in files.items():
-            with contextlib.suppress(FileNotFoundError):
-                if (out / name).read_text(encoding="utf-8") != text:
-                    raise RunError(
-                        f"{out} holds another run: its {name} differs from what was asked for. "
-                        "Resume with the same settings, corpus, protocol and seed, or name another folder with --out"
-                    )
+    files = _start_files(plan, settings, split)
+    if not any((out / name).exists() for name in (*files, "result.json")):
+        return
+    if not resume:
+        raise RunError(f"{out} holds a run already. Go on with --resume, or name another folder with --out")
+    for name, text in files.items():
+        try:
+            there = (out / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise RunError(f"{out / name} cannot be read: {error.strerror}. Name another folder with --out") from error
+        if there != text.encode():
+            raise RunError(
+                f"{out} holds another run: its {name} differs from what was asked for. "
+                "Resume with the same settings, corpus, protocol and seed, or name another folder with --out"
+            )
+
+
+def lay(out: Path, plan: Plan, settings: Settings, split: str, features: FeatureTable) -> None:
+    """Write what a run starts from, and pin what its recordings sound like.
+
+    Raises:
+        RunError: if a run that is resumed was of other recordings, or the folder cannot be written.
+    """
+    pin = out / "features.sha256"
     try:
-        for name, text in files.items():
+        if pin.exists() and pin.read_bytes() != features.digest().encode():
+            raise RunError(
+                f"{out} holds a run of other recordings: what '{plan.corpus}' sounds like has changed since. "
+                "Name another folder with --out"
+            )
+        for name, text in _start_files(plan, settings, split).items():
             storage.write_text(out / name, text)
+        storage.write_text(pin, features.digest())
     except OSError as error:
         raise RunError(f"The run folder {out} cannot be written: {error.strerror}") from error
+
+
+def append_epoch(out: Path, epoch: Epoch) -> None:
+    """Add a line to `metrics.jsonl` as it happens; `finish` puts the lines in order."""
+    # What cannot be noted now is noted at the end: training does not stop for it.
+    with contextlib.suppress(OSError), (out / "metrics.jsonl").open("ab") as file:
+        file.write(msgspec.json.encode(epoch) + b"\n")
+
+
+def split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
+    """`split.csv`: who is in which part of which fold."""
+    rows: list[tuple[Any, ...]] = []
+    for number, one in enumerate(folds):
+        for part in ("train", "valid", "test"):
+            rows += [
+                (number, part, utterance.id, utterance.speaker or "", utterance.emotion)
+                for utterance in corpus.select(getattr(one, part))
+            ]
+    return _csv(("fold", "part", "utterance", "speaker", "emotion"), rows)
+
+
+def _start_files(plan: Plan, settings: Settings, split: str) -> dict[str, str]:
+    return {
+        "run.json": msgspec.json.format(msgspec.json.encode(plan)).decode() + "\n",
+        "config.toml": settings.to_toml(),
+        "split.csv": split,
+    }
 
 
 def finish(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome], result: Result) -> None:
@@ -88,22 +127,27 @@ def finish(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[Fold
 
 
 def record_report_seconds(out: Path, seconds: float) -> None:
-    """Note in `result.json` how long the report took."""
+    """Note in `result.json` how long the report took.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
     path = out / "result.json"
-    result = msgspec.json.decode(path.read_bytes())
-    result["seconds"]["report"] = round(seconds, 3)
-    _write_json(path, result)
+    try:
+        result = msgspec.json.decode(path.read_bytes())
+        result["seconds"]["report"] = round(seconds, 3)
+        _write_json(path, result)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
-    rows: list[tuple[Any, ...]] = []
-    for number, one in enumerate(folds):
-        for part in ("train", "valid", "test"):
-            rows += [
-                (number, part, utterance.id, utterance.speaker or "", utterance.emotion)
-                for utterance in corpus.select(getattr(one, part))
-            ]
-    return _csv(("fold", "part", "utterance", "speaker", "emotion"), rows)
+def seconds_before(out: Path) -> dict[str, float] | None:
+    """What the stages of a finished run took; None where the folder holds none."""
+    try:
+        found = msgspec.json.decode((out / "result.json").read_bytes(), type=Result).seconds
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found
 
 
 def _write_environment(out: Path) -> None:

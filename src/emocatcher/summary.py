@@ -13,6 +13,7 @@ from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.fold import FoldOutcome, FoldTask
 from emocatcher.protocols import Protocol
+from emocatcher.result import Plan
 
 _N_LAST = 10  # epochs, as the published figures have it
 
@@ -21,23 +22,25 @@ _Statistic = Callable[[Sequence[float]], float]
 
 def summarise(
     corpus: Corpus,
+    plan: Plan,
     protocol: Protocol,
     settings: Settings,
-    seed: int,
     tasks: Sequence[FoldTask],
     outcomes: Sequence[FoldOutcome],
     seconds: dict[str, float],
+    corpus_argument: str,
 ) -> result.Result:
     """Score every fold and all of them together.
 
     Args:
         corpus: the utterances.
+        plan: what was asked for.
         protocol: whose folds these are.
         settings: the recipe.
-        seed: of the run.
         tasks: one per fold.
         outcomes: one per fold, in the order of `tasks`.
         seconds: what each stage took.
+        corpus_argument: how the corpus was asked for.
     """
     folds = [_fold(corpus, task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)]
     accuracies = [one.selected.accuracy for one in folds]
@@ -52,12 +55,13 @@ def summarise(
         speakers_shared=bool(tasks[0].training.speakers_shared),
         cannot_claim=protocol.cannot_claim,
         corpus=corpus.name,
+        corpus_argument=corpus_argument,
         licence=corpus.licence,
         synthetic=corpus.synthetic,
         preset=settings.preset,
         selection=selection,
         optimistic=selection == "best-test",
-        seed=seed,
+        seed=plan.seed,
         n_parameters=outcomes[0].n_parameters,
         n_epochs=settings.training.n_epochs,
         n_utterances=len(corpus),
@@ -99,7 +103,7 @@ def _fold(corpus: Corpus, task: FoldTask, outcome: FoldOutcome) -> result.Fold:
         n_test=len(test.ids),
         selected_epoch=outcome.selected_epoch,
         accuracy=all_epochs([epoch.test_accuracy for epoch in epochs], epochs[best].test_accuracy),
-        unweighted_average_recall=all_epochs(recalls, max(recalls)),
+        unweighted_average_recall=all_epochs(recalls, recalls[best]),
         loss=all_epochs([epoch.test_loss for epoch in epochs], epochs[best].test_loss),
         train_accuracy=result.LastEpochs(**_last_epochs([epoch.train_accuracy for epoch in epochs])),
         train_loss=result.LastEpochs(**_last_epochs([epoch.train_loss for epoch in epochs])),

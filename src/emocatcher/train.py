@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from emocatcher import metrics, storage
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches, pad_batch
-from emocatcher.errors import RunError
+from emocatcher.errors import ProtocolError, RunError, SettingError
 from emocatcher.model import EmotionNetwork
 from emocatcher.result import Epoch
 
@@ -61,6 +61,14 @@ class FoldTrainer:
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
         self.fold, self.seed = fold, seed
+        if len(parts["train"].ids) < 2:
+            raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: record more")
+        most = (len(labels) - 1) / len(labels)
+        if settings.training.label_smoothing > most:
+            raise SettingError(
+                f"training.label_smoothing is {settings.training.label_smoothing:g}. With {len(labels)} emotions, "
+                f"{most:.3g} spreads the truth evenly over all of them; allowed: up to that"
+            )
         self._state_path = resume_dir / _STATE
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
         self.network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(labels))
@@ -86,7 +94,8 @@ class FoldTrainer:
         )
         self.epochs: list[Epoch] = []
         # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
-        self.best_part = "valid" if "valid" in parts else "test"
+        by_test = settings.training.selection == "best-test" or "valid" not in parts
+        self.best_part = "test" if by_test else "valid"
         self.best: Snapshot | None = None
         self._saved_at = time.monotonic()
 
@@ -172,6 +181,7 @@ class FoldTrainer:
     def _run_epoch(self) -> Epoch:
         start = time.perf_counter()
         number = len(self.epochs) + 1
+        learning_rate = self._optimiser.param_groups[0]["lr"]
         train_loss, train_accuracy = self._learn(number)
         self._schedule.step(train_loss)
         valid = self._measure(self.parts["valid"]) if "valid" in self.parts else None
@@ -179,7 +189,7 @@ class FoldTrainer:
         epoch = Epoch(
             fold=self.fold,
             epoch=number,
-            learning_rate=self._optimiser.param_groups[0]["lr"],
+            learning_rate=learning_rate,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             valid_loss=valid[0] if valid else None,
@@ -189,7 +199,7 @@ class FoldTrainer:
             test_unweighted_average_recall=test[2],
             seconds=round(time.perf_counter() - start, 4),
         )
-        accuracy = (valid or test)[1]
+        accuracy = valid[1] if valid and self.best_part == "valid" else test[1]
         if self.best is None or accuracy > self.best.accuracy:
             weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
             self.best = Snapshot(number, accuracy, weights)
@@ -210,6 +220,11 @@ class FoldTrainer:
             true = torch.from_numpy(part.true[batch])
             logits, _ = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
             loss = self._loss(logits, true)
+            if not torch.isfinite(loss):
+                raise RunError(
+                    f"Fold {self.fold}, epoch {number}: the loss is {loss.item()}. Training diverged: "
+                    f"lower optimiser.learning_rate (it is {self.settings.optimiser.learning_rate:g})"
+                )
             self._optimiser.zero_grad(set_to_none=False)
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
@@ -228,7 +243,7 @@ class FoldTrainer:
         # PyTorch spreads the smoothing over all classes, the true one too; ours gives it to the others alone.
         n_classes = len(self.labels)
         smoothing = self.settings.training.label_smoothing * n_classes / max(n_classes - 1, 1)
-        return functional.cross_entropy(logits, true, label_smoothing=min(smoothing, 1.0))
+        return functional.cross_entropy(logits, true, label_smoothing=smoothing)
 
     def _seeds(self, epoch: int) -> np.random.SeedSequence:
         """Random numbers of one epoch (0: the initial weights), so that where a run was cut leaves no trace."""

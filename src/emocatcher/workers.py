@@ -69,16 +69,16 @@ class Workers:
         Raises:
             RunError: if a process was killed.
         """
-        futures: list[Future[Outcome]] = [self._pool.submit(function, task) for task in tasks]
         try:
+            futures: list[Future[Outcome]] = [self._pool.submit(function, task) for task in tasks]
             for future in as_completed(futures):
                 yield future.result()
                 if self._failure is not None:
                     raise self._failure
         except BrokenProcessPool:
             raise RunError(
-                "A training process was killed, perhaps for want of memory. What it had saved is whole: "
-                "go on with --resume"
+                "A training process ended before its time: killed, perhaps for want of memory, or unable to start. "
+                "What it had saved is whole: go on with --resume"
             ) from None
 
     def _listen(self, on_report: Callable[[Any], None]) -> None:

@@ -45,7 +45,7 @@ def assert_one_line(said: Any, *needed: str) -> None:
         ([*TRAIN, "--corpus", "{tmp}/none.csv"], ["none.csv"]),
         ([*TRAIN, "--out", "{voices}/truth.csv"], ["truth.csv is a file"]),
         ([*TRAIN, "--out", "{run}"], ["holds a run already", "--resume"]),
-        ([*TRAIN, "--out", "{run}", "--resume"], ["config.toml differs"]),
+        ([*TRAIN, "--out", "{run}", "--resume"], ["holds another run"]),
         (["evaluate", "{tmp}", "--protocol", "stratified-2"], ["not a model folder"]),
         (["evaluate", "{run}/fold_0/last", "--protocol", "stratified-2", "--fold", "2", "--corpus", "{voices}"],
          ["no fold 2", "0 to 1"]),

@@ -178,7 +178,9 @@ def write_made_run(
     result = {
         "protocol": protocol, "separates_speakers": False, "speakers_shared": True,
         "cannot_claim": "A score for speakers heard in training; it says nothing about new voices.",
-        "corpus": "synthetic" if synthetic else "ravdess", "licence": "CC BY-NC-SA 4.0", "synthetic": synthetic,
+        "corpus": "synthetic" if synthetic else "ravdess",
+        "corpus_argument": "synthetic" if synthetic else "ravdess",
+        "licence": "CC BY-NC-SA 4.0", "synthetic": synthetic,
         "preset": "cabg", "selection": selection, "optimistic": selection == "best-test", "seed": 0,
         "n_parameters": 166729, "n_epochs": n_epochs, "n_utterances": n_utterances,
         "n_speakers": 24 if with_speakers else 0, "labels": list(labels),

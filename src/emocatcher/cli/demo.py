@@ -33,4 +33,5 @@ def demo(
                 f"{error} Going on with the synthetic corpus: made voices, nothing measured on them means anything.",
                 markup=False,
             )
-    train("reference-holdout", out / f"demo-{corpus}", corpus=corpus, epochs=epochs, resume=True)
+    folder = out / (f"demo-{corpus}" if epochs is None else f"demo-{corpus}-{epochs}-epochs")
+    train("reference-holdout", folder, corpus=corpus, epochs=epochs, resume=True)

@@ -18,7 +18,9 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Utterances at a time; the scores do not depend on it.")] = 64,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Of speakers-K and stratified-K; by default the model's own.", show_default=False),
+        typer.Option(
+            min=0, max=2**32 - 1, help="Of speakers-K and stratified-K; by default the model's own.", show_default=False
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -32,7 +34,7 @@ def evaluate(
     loaded = corpora.load(corpus)
     chosen = (recognizer.config.training.seed or 0) if seed is None else seed
     found = evaluation.evaluate(
-        recognizer, loaded, protocols.load(protocol, loaded, chosen), fold, batch_size=batch_size
+        recognizer, loaded, protocols.load(protocol, loaded, chosen), fold, seed=chosen, batch_size=batch_size
     )
     for warning in found.warnings:
         screen.console(stderr=True).print(f"Note: {warning}", markup=False)

@@ -24,7 +24,7 @@ def train(
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     corpus: Annotated[str, typer.Option(help="A corpus's name, a table of recordings, or a folder.")] = "ravdess",
     preset: Annotated[str, typer.Option(help="The recipe: a preset's name, or a TOML file.")] = "cabg",
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)
     ] = None,
@@ -59,7 +59,7 @@ def train(
             note = f"loss {epoch.train_loss:.3f}, test accuracy {epoch.test_accuracy:.1%}" if epoch else ""
             bars[step.stage](step.done, step.total, note)
 
-        experiment.run(loaded, folds, settings, out, seed=seed, resume=resume, on_progress=show)
+        experiment.run(loaded, folds, settings, out, seed=seed, corpus_argument=corpus, resume=resume, on_progress=show)
     from emocatcher import report
 
     started = time.perf_counter()

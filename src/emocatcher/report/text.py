@@ -105,7 +105,7 @@ def command(run: Run) -> str:
     else:
         words += ["--preset", f"{run.name}/config.toml"]
         changes = []
-    words += ["--corpus", result.corpus, "--protocol", result.protocol, "--seed", f"{result.seed}"]
+    words += ["--corpus", result.corpus_argument, "--protocol", result.protocol, "--seed", f"{result.seed}"]
     for change in changes:
         words += ["--set", change]
     return shlex.join([*words, "--out", f"{run.name}-again"])
