@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import wave
+from pathlib import Path
 
 import av
 import librosa
@@ -496,3 +497,23 @@ def test_a_wav_of_the_standard_library(tmp_path):
     waveform, rate = audio.load(str(tmp_path / "clip.wav"))
     assert rate == 44_100
     np.testing.assert_array_equal(waveform, np.full(441, 0.125, np.float32))
+
+
+def test_a_name_that_is_not_text_is_read(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.wav"))
+    try:
+        path.write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    soundfile.write(tmp_path / "plain.wav", np.linspace(-0.5, 0.5, 800), 8_000)
+    path.write_bytes((tmp_path / "plain.wav").read_bytes())
+    np.testing.assert_array_equal(audio.load(path)[0], audio.load(tmp_path / "plain.wav")[0])
+    path.unlink()
+    with pytest.raises(DecodeError, match="cannot be opened"):
+        audio.load(path)
+
+
+def test_16_bit_is_scaled_as_libsndfile_scales_it(tmp_path):
+    path = tmp_path / "every-value.wav"
+    soundfile.write(path, np.arange(-32_768, 32_768, dtype=np.int16), 48_000)
+    np.testing.assert_array_equal(audio.load(path)[0], soundfile.read(path, dtype="float32")[0])

@@ -146,6 +146,9 @@ def _from_array(name: str, samples: NDArray[np.generic], sample_rate: int) -> tu
 def _decode(source: str | Path | bytes, name: str) -> tuple[Waveform, int]:
     if not isinstance(source, bytes):
         path = Path(source)
+        if any("\ud800" <= character <= "\udfff" for character in str(path)):
+            # A name whose bytes are not text: the decoders take none, so they are given what is in the file.
+            return _decode(_read_bytes(path, name), name)
         try:
             if not path.is_file():
                 raise DecodeError(name, "is a folder, not a recording" if path.is_dir() else "no such file")
@@ -160,10 +163,24 @@ def _decode(source: str | Path | bytes, name: str) -> tuple[Waveform, int]:
     try:
         with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as file:
             if file.frames * file.channels * 4 <= _MOST_BYTES:
-                return file.read(file.frames, dtype="float32", always_2d=True), int(file.samplerate)
+                return _read(file), int(file.samplerate)
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         pass
     return _decode_with_ffmpeg(source, name)
+
+
+def _read(file: soundfile.SoundFile) -> Waveform:
+    """All samples, shape (n_samples, n_channels), float32; of 16 bit the same as libsndfile's own scaling, sooner."""
+    if file.subtype != "PCM_16":
+        return np.asarray(file.read(file.frames, dtype="float32", always_2d=True))
+    return np.asarray(file.read(file.frames, dtype="int16", always_2d=True) * np.float32(1.0 / 32_768.0))
+
+
+def _read_bytes(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DecodeError(name, f"cannot be opened: {error.strerror}") from None
 
 
 def _decode_with_ffmpeg(source: str | Path | bytes, name: str) -> tuple[Waveform, int]:

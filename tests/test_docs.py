@@ -1,0 +1,64 @@
+"""The README and CONTRIBUTING say what is so: their commands exist, their flags too, and their Python runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from emocatcher import protocols
+from emocatcher.config import presets
+
+ROOT = Path(__file__).parents[1]
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")}
+
+
+def _blocks(text: str, language: str) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    return [block for found, block in fenced if found == language]
+
+
+def _commands() -> list[list[str]]:
+    lines = "\n".join(block for text in TEXTS.values() for block in _blocks(text, "")).splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("emocatcher ")]
+
+
+@pytest.mark.parametrize("words", _commands(), ids=" ".join)
+def test_every_command_in_the_documents_is_one_that_parses(words: list[str]) -> None:
+    import typer
+
+    from emocatcher.cli.app import app
+
+    group = typer.main.get_command(app)
+    command = group.get_command(None, words[1])
+    assert command is not None, f"no such command: {words[1]}"
+    context = command.make_context(words[1], words[2:], resilient_parsing=False)
+    named = context.params.get("protocol")
+    assert named is None or re.sub(r"\d+$", "K", named) in protocols.names() or named in protocols.names()
+    assert context.params.get("preset") in (None, *presets())
+
+
+def test_the_documents_show_commands() -> None:
+    assert len(_commands()) >= 9
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "test-all", "lint", "types", "format", "bench"])
+def test_every_make_target_in_the_documents_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def test_the_files_the_documents_point_to_exist() -> None:
+    for name, text in TEXTS.items():
+        for link in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (ROOT / link).exists(), f"{name} points to {link}"
+    for name in re.findall(r"`([a-z_]+\.py)`", TEXTS["README.md"]):
+        assert (ROOT / "src" / "emocatcher" / name).is_file(), name
+
+
+def test_the_python_of_the_readme_compiles_and_names_what_is_public() -> None:
+    import emocatcher
+
+    (block,) = _blocks(TEXTS["README.md"], "python")
+    compile(block, "README.md", "exec")
+    for name in re.findall(r"from emocatcher import (\w+)", block):
+        assert callable(getattr(emocatcher, name))
