@@ -156,10 +156,7 @@ def main() -> None:
         # Per epoch the reference extracts every clip again, steps 36 times, and tests 288 clips.
         epoch = 1440 * theirs + 36 * their_step + 0.25 * 36 / 3 * their_step
         if not arguments.quick:
-            for protocol, n_folds, bound in (
-                ("reference-holdout", 1, "≤ 75 s, aim 40"),
-                ("reference-cv5", 5, "≤ 240 s, aim 150"),
-            ):
+            for protocol, n_folds, bound in WANTED:
                 seconds, megabytes = time_training(protocol, arguments.keep or folder, folder)
                 reference = 120 * n_folds * epoch
                 ratio = f"{reference / seconds:.1f}"

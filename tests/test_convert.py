@@ -126,6 +126,7 @@ def test_a_legacy_file_with_wrong_bytes_is_refused_or_read(state: State, tmp_pat
     (tmp_path / "odd.pth").write_bytes(payload[: None if seed % 2 else 30_000])
     with contextlib.suppress(ModelError):
         convert(tmp_path / "odd.pth", tmp_path / "model")
+    assert (tmp_path / "model").exists() == (tmp_path / "model" / "config.json").is_file()  # whole, or not begun
 
 
 @pytest.mark.parametrize(
