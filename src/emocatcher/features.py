@@ -48,8 +48,21 @@ def extract(waveform: audio.Waveform, front_end: FrontEnd, voice_activity: Voice
         ((64, 17), False)
     """
     log_mel = log_mel_spectrogram(waveform, front_end)
+    return voiced(log_mel, len(waveform) / front_end.sample_rate, front_end, voice_activity)
+
+
+def voiced(
+    log_mel: NDArray[np.float32], duration_s: float, front_end: FrontEnd, voice_activity: VoiceActivity
+) -> Features:
+    """Cut the voiced span out of a whole clip's spectrogram.
+
+    Args:
+        log_mel: shape (n_mels, n_frames), dB, of the whole clip.
+        duration_s: of the clip.
+        front_end: that made it.
+        voice_activity: the detector's settings.
+    """
     span = vad.detect(log_mel, voice_activity)
-    duration_s = len(waveform) / front_end.sample_rate
     return Features(
         # A copy, so that the frames outside the span are let go.
         log_mel=np.ascontiguousarray(log_mel[:, span.first : span.last]),
