@@ -28,8 +28,9 @@ import torch
 import published
 from emocatcher import audio, corpora, features, machine
 from emocatcher.config import load_preset
-from emocatcher.dataset import load_features, pad_batch
+from emocatcher.dataset import load_features
 from emocatcher.model import EmotionNetwork
+from emocatcher.padding import pad_batch
 
 WANTED = (("reference-holdout", 1, "≤ 75 s, aim 40"), ("reference-cv5", 5, "≤ 240 s, aim 150"))
 RESULTS = Path(__file__).with_name("RESULTS.md")

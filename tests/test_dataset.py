@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from emocatcher import audio, dataset, features
 from emocatcher.config import load_preset
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.dataset import FeatureTable, batches, load_features, pad_batch
+from emocatcher.dataset import FeatureTable, batches, load_features
 from emocatcher.errors import AudioError, DecodeError, EmptyAudioError, FeatureCacheError, NonFiniteError
+from emocatcher.padding import pad_batch
 
 CABG = load_preset("cabg")
 RATE = 16_000

@@ -17,9 +17,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from emocatcher import metrics, storage
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
-from emocatcher.dataset import FeatureTable, Part, load_features, pad_batch
+from emocatcher.dataset import FeatureTable, Part, load_features
 from emocatcher.errors import RunError
 from emocatcher.model import EmotionNetwork
+from emocatcher.padding import pad_batch
 from emocatcher.train import FoldTrainer
 
 Make = Callable[..., FoldTrainer]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emocatcher.inference import Prediction, Recognizer, load
+    from emocatcher.inference import Recognizer, load
+    from emocatcher.prediction import Caution, Failure, Prediction
 
 __version__ = "0.1.0"
-__all__ = ["Prediction", "Recognizer", "__version__", "load"]
+__all__ = ["Caution", "Failure", "Prediction", "Recognizer", "__version__", "load"]
+
+_HOMES = {"Recognizer": "inference", "load": "inference"}
 
 
 def __getattr__(name: str) -> Any:
     # Loaded when first asked for, so that `import emocatcher` costs next to nothing.
     if name in __all__:
-        from emocatcher import inference
-
-        return getattr(inference, name)
+        return getattr(import_module(f"emocatcher.{_HOMES.get(name, 'prediction')}"), name)
     raise AttributeError(f"module 'emocatcher' has no attribute '{name}'")

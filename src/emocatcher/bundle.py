@@ -21,6 +21,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from emocatcher import storage
+from emocatcher.conditions import Conditions
 from emocatcher.config import Settings
 from emocatcher.errors import ModelError
 
@@ -30,6 +31,7 @@ _ACTED = (
     "speech, on other languages or in noise."
 )
 _OTHER = "Nothing here says how the model does on voices, languages and rooms that are not like those of its corpus."
+BUNDLED = "cabg"  # the model that is used where none is named
 WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
 
 
@@ -60,6 +62,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     training: Training
     n_parameters: int
     temperature: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # logits are divided by it before the softmax
+    abstain_below: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrated probability of the answer
+    conditions: Conditions | None = None  # of the training recordings
     sha256: dict[str, str] = {}
 
 
@@ -88,6 +92,17 @@ class Bundle(msgspec.Struct, frozen=True):
             return load_tensors((self.path / WEIGHTS).read_bytes())
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{self.path / WEIGHTS} cannot be read: {error}. Copy the model folder again") from error
+
+
+def bundled(name: str = BUNDLED) -> Path | None:
+    """The folder of a model that comes with the package; None where it has none of that name.
+
+    Examples:
+        >>> bundled("no-such-model") is None
+        True
+    """
+    folder = Path(__file__).parent / "models" / name
+    return folder if name.isidentifier() and (folder / CONFIG).is_file() else None
 
 
 def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], onnx: bytes) -> Bundle:
@@ -159,10 +174,11 @@ def _card(config: ModelConfig) -> str:
         "Seed": "not known" if training.seed is None else str(training.seed),
         "Sample rate": f"{front_end.sample_rate} Hz",
         "Temperature": f"{config.temperature:g}" + (" (not calibrated)" if config.temperature == 1.0 else ""),
+        "Abstains below": f"{config.abstain_below:g}" if config.abstain_below else "never",
     }
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     scores = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in training.scores.items())
-    scores_table = f"\n## Scores\n\n| score | on the test part |\n|---|---|\n{scores}\n" if scores else ""
+    scores_table = f"\n## Scores\n\n| score | held out |\n|---|---|\n{scores}\n" if scores else ""
     note = f"\n{training.note}\n" if training.note else ""
     return f"""---
 library_name: emocatcher
@@ -185,5 +201,6 @@ The weights follow from the corpus, whose licence is: {training.licence}.
 ## Limits
 
 {_ACTED if training.corpus == "ravdess" else _OTHER} It names what a voice sounds like, not what a person feels. Do
-not use it to judge people.
+not use it to judge people: their truthfulness, their health, their fitness for a job. A probability says how often
+such answers were right on held-out recordings of that corpus, and promises nothing about other recordings.
 """

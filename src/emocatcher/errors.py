@@ -16,6 +16,7 @@ EmoCatcherError
 ├── FeatureCacheError   the features on disk
 ├── ModelError          a model folder or a published checkpoint
 ├── RunError            a run folder
+├── OutputError         a file to be written exists already, or cannot be written
 └── MissingExtraError   an optional dependency that is not installed
 ```
 
@@ -105,6 +106,10 @@ class RunError(EmoCatcherError):
     """A run folder exists already, is incomplete, or belongs to other settings."""
 
 
+class OutputError(EmoCatcherError):
+    """A file that was to be written exists already, belongs to something else, or cannot be written."""
+
+
 class MissingExtraError(EmoCatcherError):
     """An optional dependency is not installed.
 
@@ -133,3 +138,13 @@ def suggest(wrong: str, allowed: Iterable[str], what: str) -> str:
     near = difflib.get_close_matches(wrong, names, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return f"Unknown {what} '{wrong}'.{hint} Allowed: {', '.join(names)}"
+
+
+def one_line(value: object) -> str:
+    r"""Text that stays on its line: a file name may hold line breaks, escape codes, or bytes that are not text.
+
+    Examples:
+        >>> print(one_line("two\nlines.wav"))
+        two\nlines.wav
+    """
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(value))

@@ -92,11 +92,34 @@ def log_mel_spectrogram(waveform: audio.Waveform, front_end: FrontEnd) -> NDArra
     """
     if waveform.ndim != 1 or waveform.size == 0:
         raise ValueError(f"waveform has the shape {waveform.shape}; (n_samples,) with at least one sample is needed")
-    mel = _mel_power(waveform.astype(np.float32, copy=False), front_end)
-    log_mel = np.log10(np.maximum(mel, np.float32(front_end.amin), out=mel), out=mel)
-    log_mel *= np.float32(10.0)
-    np.maximum(log_mel, log_mel.max() - np.float32(front_end.floor_db), out=log_mel)
-    return log_mel.T
+    return to_log_mel(_mel_power(waveform.astype(np.float32, copy=False), front_end), front_end)
+
+
+def to_log_mel(mel_power: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """Take power per mel band to dB, floored below the clip's maximum.
+
+    Args:
+        mel_power: shape (n_frames, n_mels), float32, of one clip, at least one frame.
+        front_end: the settings that made it.
+
+    Returns:
+        shape (n_mels, n_frames), float32, dB.
+    """
+    return floored(to_decibels(mel_power, front_end), front_end)
+
+
+def to_decibels(mel_power: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """The part of `to_log_mel` that every frame has for itself: (n_frames, n_mels) → the same shape, dB."""
+    decibels = np.maximum(mel_power, np.float32(front_end.amin))
+    np.log10(decibels, out=decibels)
+    decibels *= np.float32(10.0)
+    return decibels
+
+
+def floored(decibels: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """The part of `to_log_mel` that takes the whole clip: (n_frames, n_mels), dB → log_mel (n_mels, n_frames)."""
+    lowest = decibels.max() - np.float32(front_end.floor_db)
+    return np.asarray(np.maximum(decibels, lowest).T)
 
 
 def mel_centres_hz(front_end: FrontEnd) -> NDArray[np.float64]:
@@ -104,23 +127,97 @@ def mel_centres_hz(front_end: FrontEnd) -> NDArray[np.float64]:
     return _mel_edges_hz(front_end)[1:-1]
 
 
+class MelStream:
+    """Power per mel band of a waveform that comes in blocks: joined, it is what the whole waveform would give.
+
+    How it is cut into blocks changes no bit of the outcome. Memory does not grow with the waveform.
+
+    Args:
+        front_end: the settings.
+
+    Examples:
+        >>> from emocatcher.config import load_preset
+        >>> stream = MelStream(load_preset("cabg").front_end)
+        >>> [len(stream.push(np.zeros(n, np.float32))) for n in (1, 1364, 20_000)], len(stream.finish())
+        ([0, 1, 14], 1)
+    """
+
+    def __init__(self, front_end: FrontEnd) -> None:
+        self._front_end = front_end
+        self._waiting = np.zeros(_n_before_centre(front_end), np.float32)  # from the next frame's first sample on
+        self._n_unused = 0  # samples still to come that lie between two frames, where hop_length exceeds win_length
+        self._n_samples = self._n_frames = 0
+
+    def push(self, block: audio.Waveform) -> NDArray[np.float32]:
+        """Take the next samples; give the power of all frames that are complete with them.
+
+        Args:
+            block: shape (n_samples,), float32; it may be empty.
+
+        Returns:
+            shape (n_frames, n_mels), float32.
+        """
+        self._n_samples += len(block)
+        n_unused = min(self._n_unused, len(block))
+        self._n_unused -= n_unused
+        self._waiting = np.concatenate([self._waiting, block[n_unused:]])
+        length, hop = self._front_end.win_length, self._front_end.hop_length
+        return self._next(1 + (len(self._waiting) - length) // hop if len(self._waiting) >= length else 0)
+
+    def finish(self) -> NDArray[np.float32]:
+        """Give the power of the last frames, those that reach beyond the end; shape as from `push`."""
+        front_end = self._front_end
+        n_left = 1 + self._n_samples // front_end.hop_length - self._n_frames if self._n_samples else 0
+        needed = max(n_left - 1, 0) * front_end.hop_length + front_end.win_length
+        self._waiting = np.concatenate([self._waiting, np.zeros(max(needed - len(self._waiting), 0), np.float32)])
+        return self._next(n_left)
+
+    def _next(self, n_frames: int) -> NDArray[np.float32]:
+        mel = np.empty((n_frames, self._front_end.n_mels), np.float32)
+        if n_frames:
+            _fill_mel_power(_frames(self._waiting, n_frames, self._front_end), self._front_end, mel, whole_chunks=True)
+            n_used = n_frames * self._front_end.hop_length
+            self._n_unused += max(n_used - len(self._waiting), 0)
+            self._waiting = self._waiting[n_used:]
+            self._n_frames += n_frames
+        return mel
+
+
 def _mel_power(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.float32]:
-    """Power per mel band, shape (n_frames, n_mels).
+    """Power per mel band, shape (n_frames, n_mels)."""
+    before = _n_before_centre(front_end)
+    n_frames = 1 + len(waveform) // front_end.hop_length
+    last_start = (n_frames - 1) * front_end.hop_length
+    padded = np.zeros(max(last_start + front_end.win_length, before + len(waveform)), np.float32)
+    padded[before : before + len(waveform)] = waveform
+    mel = np.empty((n_frames, front_end.n_mels), np.float32)
+    _fill_mel_power(_frames(padded, n_frames, front_end), front_end, mel)
+    return mel
+
+
+def _n_before_centre(front_end: FrontEnd) -> int:
+    """Samples of a frame before its centre: half the window, as it lies in the middle of n_fft."""
+    return front_end.n_fft // 2 - (front_end.n_fft - front_end.win_length) // 2
+
+
+def _frames(padded: audio.Waveform, n_frames: int, front_end: FrontEnd) -> NDArray[np.float32]:
+    """Overlapping views of the samples under each frame's window, shape (n_frames, win_length)."""
+    shape, strides = (n_frames, front_end.win_length), (front_end.hop_length * padded.itemsize, padded.itemsize)
+    return np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
+
+
+def _fill_mel_power(
+    frames: NDArray[np.float32], front_end: FrontEnd, mel: NDArray[np.float32], *, whole_chunks: bool = False
+) -> None:
+    """Write the power of `frames`, shape (n_frames, win_length), into `mel`, shape (n_frames, n_mels).
 
     Only the window's samples of each frame are touched, and only the bins that a mel band uses are squared. Where
     the window lies within its zero-padded frame changes the spectrum's phase, not its power, so it stands first.
+
+    `whole_chunks` multiplies matrices of one size only, whose sums BLAS adds up in one order.
     """
     window, filters = _hann(front_end.win_length), _mel_filters(front_end)
-    # Samples before a frame's centre: half the window, as it lies in the middle of n_fft.
-    half, n_bins = front_end.n_fft // 2 - (front_end.n_fft - front_end.win_length) // 2, len(filters)
-    n_frames = 1 + len(waveform) // front_end.hop_length
-    last_start = (n_frames - 1) * front_end.hop_length
-    padded = np.zeros(max(last_start + front_end.win_length, half + len(waveform)), np.float32)
-    padded[half : half + len(waveform)] = waveform
-    shape, strides = (n_frames, front_end.win_length), (front_end.hop_length * padded.itemsize, padded.itemsize)
-    frames = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
-    buffers = _buffers(front_end)
-    mel = np.empty((n_frames, front_end.n_mels), np.float32)
+    buffers, n_bins, n_frames = _buffers(front_end), len(filters), len(frames)
     for start in range(0, n_frames, _FRAMES_AT_ONCE):
         n = min(_FRAMES_AT_ONCE, n_frames - start)
         np.multiply(frames[start : start + n], window, out=buffers.windowed[:n, : front_end.win_length])
@@ -129,8 +226,11 @@ def _mel_power(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.floa
         power, imaginary = buffers.power[:n], buffers.imaginary[:n]
         np.square(used.real, out=power)
         power += np.square(used.imag, out=imaginary)
-        np.matmul(power, filters, out=mel[start : start + n])
-    return mel
+        if whole_chunks and n < _FRAMES_AT_ONCE:
+            buffers.power[n:] = 0.0
+            mel[start : start + n] = (buffers.power @ filters)[:n]
+        else:
+            np.matmul(power, filters, out=mel[start : start + n])
 
 
 class _Buffers:

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import audio, bundle, features
+from emocatcher import audio, bundle, cautions, features, hub, pool, speech, timeline
 from emocatcher.bundle import Bundle
-from emocatcher.dataset import pad_batch
-from emocatcher.errors import ModelError
+from emocatcher.conditions import Judge
+from emocatcher.errors import AudioError, ModelError, SettingError
+from emocatcher.features import Features
+from emocatcher.padding import pad_batch
+from emocatcher.prediction import Caution, Failure, Prediction
+from emocatcher.timeline import Stream, Timeline
 
-
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """What was heard in one recording."""
-
-    path: str
-    emotion: str
-    probability: float  # of that emotion
-    probabilities: dict[str, float]
-    attention: tuple[tuple[float, float], ...]  # (time in s, weight); the weights sum to 1
-    voiced_start_s: float
-    voiced_end_s: float
-    duration_s: float
-    model: str
-    warnings: tuple[str, ...] = ()
+LONGEST_S = 600.0  # of a recording taken as one utterance; beyond, memory would grow with its length
 
 
 class Recognizer:
-    """A model folder, ready to listen.
+    """A model folder, ready to listen. May be used by several threads at once, and sent to other processes.
 
     Args:
         model: an opened model folder.
+
+    Raises:
+        ModelError: if its network cannot be run, or is another than its settings say.
     """
 
     def __init__(self, model: Bundle) -> None:
@@ -46,7 +41,9 @@ class Recognizer:
         options = onnxruntime.SessionOptions()
         # One clip is too little work to share out: threads that wait for each other cost more than they do.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.path = model.path
         self.config = model.config
+        self._judge = Judge(model.config.conditions) if model.config.conditions else None
         try:
             self._session = onnxruntime.InferenceSession(
                 str(model.onnx_path), options, providers=["CPUExecutionProvider"]
@@ -68,37 +65,87 @@ class Recognizer:
             f"labels: {', '.join(config.labels)})"
         )
 
-    def predict(self, source: audio.Source) -> Prediction:
-        """Recognise one recording.
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        # The session stays behind: whoever receives it opens the folder anew.
+        return load, (self.path.absolute(),)
+
+    def predict(self, source: audio.Source, *, abstain_below: float | None = None) -> Prediction:
+        """Recognise one recording, taken as one utterance.
 
         Args:
             source: a path, an encoded file's bytes, or (samples, sample_rate).
+            abstain_below: the probability under which the answer is marked `abstain`; None for the model's own.
+
+        Raises:
+            AudioError: if the recording cannot be used, or is longer than `LONGEST_S`.
+            SettingError: if `abstain_below` is not within 0 … 1.
+        """
+        threshold = self._threshold(abstain_below)
+        settings = self.config.settings
+        recording = audio.read(source, settings.front_end.sample_rate, longest_s=LONGEST_S)
+        log_mel = features.log_mel_spectrogram(recording.waveform, settings.front_end)
+        duration_s = len(recording.waveform) / recording.sample_rate
+        clip = features.voiced(log_mel, duration_s, settings.front_end, settings.vad)
+        found = cautions.find(recording, log_mel, clip, settings.front_end, self._judge)
+        return self._prediction(_path(source), clip, found, threshold)
+
+    def predict_many(
+        self,
+        sources: Iterable[audio.Source],
+        *,
+        workers: int = 1,
+        ordered: bool = True,
+        abstain_below: float | None = None,
+    ) -> Iterator[Prediction | Failure]:
+        """Recognise many recordings; one that cannot be used gives a `Failure` and stops nothing.
+
+        Args:
+            sources: as for `predict`; taken as they are needed, so there may be millions.
+            workers: processes; 1 works in this one.
+            ordered: whether outcomes come in the order of the sources, or as they are ready.
+            abstain_below: as for `predict`.
+
+        Raises:
+            SettingError: if `workers` or `abstain_below` is not allowed.
+        """
+        self._threshold(abstain_below)
+        task = partial(_predict, self, abstain_below)
+        return pool.ordered_map(task, sources, n_workers=workers, ordered=ordered, on_death=_lost)
+
+    def timeline(
+        self,
+        source: audio.Source,
+        window_s: float = 3.0,
+        hop_s: float = 0.5,
+        *,
+        on_block: Callable[[audio.Waveform], object] | None = None,
+    ) -> Timeline:
+        """Recognise a recording of any length window by window.
+
+        Args:
+            source: as for `predict`; of any length, for it is never held as a whole.
+            window_s: length of a window, seconds.
+            hop_s: from one window to the next, seconds.
+            on_block: called with each block of the waveform, at the model's rate, as soon as it was heard.
 
         Raises:
             AudioError: if the recording cannot be used.
+            SettingError: if the lengths make no sense.
         """
-        settings = self.config.settings
-        waveform, _ = audio.load(source, settings.front_end.sample_rate)
-        clip = features.extract(waveform, settings.front_end, settings.vad)
-        logits, attention = self.run([clip.log_mel])
-        probabilities = self.probabilities(logits)[0]
-        best = int(probabilities.argmax())
-        step_s = settings.network.pool_size * settings.front_end.frame_period_s
-        weights = attention[0]
-        return Prediction(
-            path=str(source) if isinstance(source, str | Path) else "",
-            emotion=self.config.labels[best],
-            probability=float(probabilities[best]),
-            probabilities=dict(zip(self.config.labels, map(float, probabilities), strict=True)),
-            attention=tuple(
-                (round(clip.voiced_start_s + i * step_s, 6), float(weight)) for i, weight in enumerate(weights)
-            ),
-            voiced_start_s=clip.voiced_start_s,
-            voiced_end_s=clip.voiced_end_s,
-            duration_s=clip.duration_s,
-            model=self.config.name,
-            warnings=() if clip.span.found else ("no voiced span stands out: the whole recording was used",),
-        )
+        return timeline.hear(self, speech.has_speech, source, window_s, hop_s, on_block)
+
+    def stream(self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5) -> Stream:
+        """Recognise sound while it is still coming: push chunks of it, and windows come back.
+
+        Args:
+            sample_rate: of the chunks, Hz.
+            window_s: length of a window, seconds.
+            hop_s: from one window to the next, seconds.
+
+        Raises:
+            SettingError: if the rate or the lengths make no sense.
+        """
+        return Stream(self, speech.has_speech, sample_rate, window_s, hop_s)
 
     def run(
         self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = 64
@@ -128,14 +175,86 @@ class Recognizer:
         exponential = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
 
+    def _threshold(self, asked: float | None) -> float:
+        if asked is not None and not 0.0 <= asked <= 1.0:
+            raise SettingError(f"abstain_below is {asked!r}. Give a probability, 0 to 1")
+        return self.config.abstain_below if asked is None else asked
 
-def load(model: str | Path) -> Recognizer:
-    """Open a model folder for recognition.
+    def _prediction(self, path: str, clip: Features, found: tuple[Caution, ...], threshold: float) -> Prediction:
+        settings = self.config.settings
+        logits, attention = self.run([clip.log_mel])
+        probabilities = self.probabilities(logits)[0]
+        second, first = np.sort(probabilities)[-2:] if len(probabilities) > 1 else (0.0, probabilities[0])
+        step_s = settings.network.pool_size * settings.front_end.frame_period_s
+        return Prediction(
+            path=path,
+            emotion=self.config.labels[int(probabilities.argmax())],
+            probability=float(first),
+            probabilities=dict(zip(self.config.labels, probabilities.tolist(), strict=True)),
+            margin=float(first - second),
+            entropy=float(-(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum()),
+            abstain=bool(first < threshold),
+            voiced_start_s=clip.voiced_start_s,
+            voiced_end_s=clip.voiced_end_s,
+            duration_s=clip.duration_s,
+            attention=tuple(
+                (round(clip.voiced_start_s + i * step_s, 6), weight) for i, weight in enumerate(attention[0].tolist())
+            ),
+            model=self.config.name,
+            model_version=self.config.version,
+            warnings=found,
+        )
+
+
+def _predict(recognizer: Recognizer, abstain_below: float | None, source: audio.Source) -> Prediction | Failure:
+    try:
+        return recognizer.predict(source, abstain_below=abstain_below)
+    except AudioError as error:
+        return Failure(path=_path(source), error=type(error).__name__, message=error.reason)
+    except MemoryError:
+        return Failure(path=_path(source), error="MemoryError", message="there is not enough memory for it")
+
+
+def _lost(source: audio.Source) -> Failure:
+    message = "the process that read it ended before its time: killed, or brought down by the file"
+    return Failure(path=_path(source), error="WorkerDied", message=message)
+
+
+def _path(source: audio.Source) -> str:
+    return os.fspath(source) if isinstance(source, str | Path) else ""
+
+
+def load(model: str | Path | None = None) -> Recognizer:
+    """Open a model for recognition.
 
     Args:
-        model: the folder.
+        model: None for the one that comes with the package, or its name; a model folder; or a name on the Hugging
+            Face hub, "owner/name" or "owner/name@revision" (needs the extra `hub`).
 
     Raises:
-        ModelError: if it is not a model folder, or a part of it is missing or altered.
+        ModelError: if there is no such model, or a part of it is missing or altered.
+
+    Examples:
+        >>> load()
+        Recognizer('cabg', 22050 Hz, labels: neutral, calm, happy, sad, angry, fearful, disgust, surprised)
     """
-    return Recognizer(bundle.read(Path(model)))
+    return Recognizer(bundle.read(folder_of(model)))
+
+
+def folder_of(model: str | Path | None) -> Path:
+    """The model folder that `load` opens; one on the hub is fetched.
+
+    Raises:
+        ModelError: if there is no such model.
+    """
+    name = bundle.BUNDLED if model is None else str(model)
+    if model is not None and Path(model).exists():
+        return Path(model)
+    if (folder := bundle.bundled(name)) is not None:
+        return folder
+    if isinstance(model, str) and hub.looks_like_name(model):
+        return hub.fetch(model)
+    raise ModelError(
+        f"No model '{name}'. Give a model folder, {bundle.BUNDLED} (it comes with emocatcher), or owner/name on the "
+        "Hugging Face hub"
+    )

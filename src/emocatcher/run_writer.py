@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from emocatcher import __version__, machine, protocols, storage, workers
+from emocatcher import __version__, machine, protocols, storage
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import FeatureTable, Part
@@ -159,7 +159,7 @@ def _write_environment(out: Path) -> None:
         "platform": platform.platform(),
         "processor": _processor(),
         "n_cores": machine.usable_cores(),
-        "threads_per_fold": workers.N_THREADS,
+        "threads_per_fold": machine.N_THREADS,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     _write_json(out / "environment.json", environment)

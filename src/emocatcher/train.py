@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from emocatcher import metrics, storage
 from emocatcher.config import Settings
-from emocatcher.dataset import FeatureTable, Part, batches, pad_batch
+from emocatcher.dataset import FeatureTable, Part, batches
 from emocatcher.errors import ProtocolError, RunError, SettingError
 from emocatcher.model import EmotionNetwork
+from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
 
 _EVALUATION_BATCH = 96  # utterances
@@ -42,10 +44,10 @@ class FoldTrainer:
         settings: the recipe.
         labels: the classes, in order.
         features: of every utterance of the fold.
-        parts: "train", "test" and, where there is one, "valid".
+        parts: "train"; "test", unless nothing is held back; and, where there is one, "valid".
         fold: the fold's number, and with `seed` what all its random numbers come from.
         seed: of the run.
-        resume_dir: where the state is kept.
+        resume_dir: where the state is kept; None keeps none.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class FoldTrainer:
         *,
         fold: int,
         seed: int,
-        resume_dir: Path,
+        resume_dir: Path | None,
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
         self.fold, self.seed = fold, seed
@@ -69,7 +71,7 @@ class FoldTrainer:
                 f"training.label_smoothing is {settings.training.label_smoothing:g}. With {len(labels)} emotions, "
                 f"{most:.3g} spreads the truth evenly over all of them; allowed: up to that"
             )
-        self._state_path = resume_dir / _STATE
+        self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
         self.network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(labels))
         self._flat = _flatten(self.network)
@@ -138,6 +140,8 @@ class FoldTrainer:
         Raises:
             RunError: if it cannot be written.
         """
+        if self._state_path is None:
+            return
         moments = self._optimiser.state[self._flat]
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"optimiser.{name}": moments[name] for name in ("exp_avg", "exp_avg_var")}
@@ -162,7 +166,7 @@ class FoldTrainer:
 
     def restore(self) -> bool:
         """Take the state up where it was put down; False where there is none, or it is torn."""
-        found = storage.read_tensors(self._state_path)
+        found = storage.read_tensors(self._state_path) if self._state_path else None
         if found is None:
             return False
         arrays, meta = found
@@ -185,7 +189,7 @@ class FoldTrainer:
         train_loss, train_accuracy = self._learn(number)
         self._schedule.step(train_loss)
         valid = self._measure(self.parts["valid"]) if "valid" in self.parts else None
-        test = self._measure(self.parts["test"])
+        test = self._measure(self.parts["test"]) if "test" in self.parts else (math.nan, math.nan, math.nan)
         epoch = Epoch(
             fold=self.fold,
             epoch=number,

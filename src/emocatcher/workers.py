@@ -8,9 +8,7 @@ process, so training never runs in the caller's own.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +22,6 @@ from emocatcher.errors import RunError
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
-N_THREADS = 1
 _NO_MORE = "no more reports"
 _report: Callable[[Any], None]
 
@@ -45,7 +42,7 @@ class Workers:
         self._listener = threading.Thread(target=self._listen, args=(on_report,), daemon=True)
         self._listener.start()
         self._pool = ProcessPoolExecutor(n_workers, context, _start, (self._queue, warm_up))
-        with _single_threaded():
+        with machine.single_threaded():
             # The processes start with the first tasks, and take the environment of that moment.
             for _ in range(n_workers):
                 self._pool.submit(_nothing)
@@ -100,36 +97,13 @@ def _start(queue: Any, warm_up: Callable[[], None]) -> None:
     _report = queue.put
     # Ctrl-C reaches every process of the terminal; the caller alone answers it, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_the_caller, daemon=True).start()
+    machine.leave_with_the_caller()
     import torch
 
     machine.keep_memory()
-    torch.set_num_threads(N_THREADS)
+    torch.set_num_threads(machine.N_THREADS)
     warm_up()
-
-
-def _leave_with_the_caller() -> None:
-    """A worker whose caller was killed would wait for its next task for ever."""
-    caller = multiprocessing.parent_process()
-    if caller is not None:
-        caller.join()
-        os._exit(1)
 
 
 def _nothing() -> None:
     pass
-
-
-@contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
-    changed = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(N_THREADS))
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -1,20 +1,72 @@
-"""The list of commands."""
+"""The list of commands. One that runs loads its own module only, and the overview none of Typer's heavier parts."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from emocatcher.cli import check, convert, corpora, demo, evaluate, fetch, predict, report, train
+# Each is a module here, with EXAMPLES and a function of the same name.
+SECTIONS = {
+    "Recognise": ("predict", "timeline", "listen", "info"),
+    "Recordings to learn from": ("corpora", "fetch", "check"),
+    "Train and test": ("demo", "train", "evaluate", "report", "finalise", "convert"),
+}
+NAMES = tuple(name for names in SECTIONS.values() for name in names)
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+
+class _Commands(Mapping[str, Any]):
+    """Name to command; built when it is looked up, for building them all would take longer than most of them do."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in NAMES:
+            raise KeyError(name)
+        alone = typer.Typer(
+            add_completion=False, context_settings=_CONTEXT, pretty_exceptions_enable=False, rich_markup_mode="rich"
+        )
+        # Blank lines keep the examples from being run together.
+        epilog = "\n\n".join(("For example:", *_module(name).EXAMPLES))
+        alone.command(name, epilog=epilog)(_function(name))
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+class _Overview(TyperGroup):
+    """The root: plain click where Typer would import all of Rich to draw a frame."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands: Any = _Commands()
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
+        """All names, none of them loaded."""
+        return list(NAMES)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Each with the first line of its docstring."""
+        width = max(map(len, NAMES))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(typer.style(f"{name:<{width}}", bold=True), _summary(name)) for name in names])
+
 
 app = typer.Typer(
     name="emocatcher",
+    cls=_Overview,
     help="Speech emotion recognition: an emotion, how sure, and where in the sound it was heard.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings=_CONTEXT,
 )
 
 
@@ -35,7 +87,14 @@ def _root(
     pass
 
 
-for _module in (demo, corpora, fetch, check, train, evaluate, report, convert, predict):
-    _name = _module.__name__.rpartition(".")[2]
-    # Blank lines keep the examples from being run together.
-    app.command(_name, epilog="\n\n".join(("For example:", *_module.EXAMPLES)))(getattr(_module, _name))
+def _module(name: str) -> Any:
+    return import_module(f"emocatcher.cli.{name}")
+
+
+def _function(name: str) -> Callable[..., None]:
+    function: Callable[..., None] = getattr(_module(name), name)
+    return function
+
+
+def _summary(name: str) -> str:
+    return (_function(name).__doc__ or "").partition("\n")[0]

@@ -3,37 +3,129 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-EXAMPLES = ("emocatcher predict clip.wav --model runs/holdout/fold_0/last",)
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-_BAR = 30  # characters
+    from emocatcher.batch import Done
+    from emocatcher.inference import Recognizer
+    from emocatcher.prediction import Failure, Prediction
+
+EXAMPLES = (
+    "emocatcher predict voice.m4a",
+    "emocatcher predict a.wav calls/ '*.ogg' --out results.parquet --workers 2",
+    "find . -name '*.wav' | emocatcher predict - --format jsonl",
+)
+
+_UNKNOWN = 1 << 62  # of what comes through a pipe
 
 
 def predict(
-    recording: Annotated[Path, typer.Argument(help="A recording, in any common format.")],
-    model: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="A model folder.")],
+    recordings: Annotated[
+        list[str],
+        typer.Argument(metavar="RECORDINGS", help="Files, folders, quoted patterns; - reads names from a pipe."),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model folder, or a name on the hub; by default the model that comes with emocatcher."),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="json, jsonl, csv or parquet; by default what --out ends with.", metavar="KIND"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The table to write; by default it is printed.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one for each core.")] = 1,
+    unordered: Annotated[bool, typer.Option("--unordered", help="Rows as they are ready.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the table in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table in --out.")] = False,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Mark answers below this probability, 0 to 1; by default the model's own."),
+    ] = None,
+    null: Annotated[bool, typer.Option("--null", "-0", help="Names in the pipe end with NUL.")] = False,
 ) -> None:
-    """Recognise the emotion in a recording."""
-    from rich.text import Text
+    """Recognise the emotion in recordings."""
+    import itertools
+    import sys
 
-    from emocatcher import inference
+    from emocatcher import batch, inference, machine
+
+    kind = batch.format_of(format_, out) if format_ or out else None
+    if resume and out is None:
+        raise typer.BadParameter("there is nothing to go on with: give --out too", param_hint="--resume")
+    piped = [name for name in recordings if name == "-"]
+    files = batch.expand(name for name in recordings if name != "-")
+    names = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())
+    recognizer = inference.load(model)
+    n_workers = workers or machine.usable_cores()
+    if kind is None:
+        _print(recognizer, names, alone=len(files) == 1 and not piped, n_workers=n_workers, abstain_below=abstain_below)
+        return
     from emocatcher.cli import screen
-    from emocatcher.labels import colours
 
-    heard = inference.load(model).predict(recording)
+    with screen.progress(unit="files") as start:
+        advance = start("predict")
+
+        def show(done: Done, _: Prediction | Failure) -> None:
+            note = f"{done.n_failed} failed" if done.n_failed else ""
+            advance(done.n, len(files) if not piped else _UNKNOWN, note)
+
+        try:
+            state = batch.run(
+                recognizer,
+                names,
+                kind=kind,
+                out=out,
+                stream=sys.stdout.buffer,
+                workers=n_workers,
+                ordered=not unordered,
+                resume=resume,
+                overwrite=overwrite,
+                abstain_below=abstain_below,
+                on_row=show,
+            )
+        except KeyboardInterrupt:
+            how = f"Go on with --resume --out {out}" if out else "Nothing more is printed"
+            typer.echo(f"Stopped; every row that was done is kept. {how}", err=True)
+            raise typer.Exit(130) from None
+    if state.n_failed:
+        typer.echo(f"{state.n_failed} of {state.n} recordings failed: see their rows", err=True)
+        raise typer.Exit(1)
+
+
+def _print(
+    recognizer: Recognizer, names: Iterable[str], *, alone: bool, n_workers: int, abstain_below: float | None
+) -> None:
+    """For people: a card for one recording, a line for each of several."""
+    from emocatcher.cli import card, screen
+    from emocatcher.prediction import Failure
+
     target = screen.console()
-    # As text, not as markup: a file name or a label may hold brackets.
-    target.print(Text(f"{screen.one_line(recording)}: ") + Text(heard.emotion, "bold") + f" {heard.probability:.0%}")
-    shades = colours(list(heard.probabilities))
-    width = max(map(len, heard.probabilities))
-    for emotion, probability in sorted(heard.probabilities.items(), key=lambda pair: -pair[1]):
-        bar = Text("█" * round(probability * _BAR) or "▏", style=shades[emotion])
-        target.print(Text(f"  {emotion:<{width}} {probability:6.1%} ") + bar)
-    target.print(f"voiced {heard.voiced_start_s:.2f} to {heard.voiced_end_s:.2f} s of {heard.duration_s:.2f} s")
-    time_s, weight = max(heard.attention, key=lambda pair: pair[1])
-    target.print(f"heard most at {time_s:.2f} s ({weight:.0%} of the attention)")
-    for warning in heard.warnings:
-        target.print(f"Note: {warning}", markup=False)
+    if alone:
+        (name,) = names
+        card.show(recognizer.predict(name, abstain_below=abstain_below), target)
+        return
+    n_failed = 0
+    for heard in recognizer.predict_many(names, workers=n_workers, abstain_below=abstain_below):
+        if isinstance(heard, Failure):
+            n_failed += 1
+        target.print(_line(heard), markup=False)
+    if n_failed:
+        typer.echo(f"{n_failed} recordings failed", err=True)
+        raise typer.Exit(1)
+
+
+def _line(heard: Prediction | Failure) -> str:
+    from emocatcher.errors import one_line
+    from emocatcher.prediction import Failure
+
+    if isinstance(heard, Failure):
+        return f"{'failed':<10}      {one_line(heard.path)}: {heard.message}"
+    codes = " ".join(caution.code for caution in heard.warnings)
+    unsure = "?" if heard.abstain else " "
+    return f"{heard.emotion:<10} {heard.probability:4.0%}{unsure}{one_line(heard.path)}" + (
+        f"  ! {codes}" if codes else ""
+    )

@@ -8,9 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from emocatcher.errors import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
+
+__all__ = ["Advance", "console", "list_table", "one_line", "progress", "table"]
 
 Advance = Callable[[int, int, str], None]
 
@@ -25,16 +29,6 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
     return Console(stderr=stderr, highlight=False, width=width, soft_wrap=width is not None)
-
-
-def one_line(value: object) -> str:
-    r"""Text that stays on its line: a file name may hold line breaks, escape codes, or bytes that are not text.
-
-    Examples:
-        >>> print(one_line("two\nlines.wav"))
-        two\nlines.wav
-    """
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(value))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -40,6 +40,7 @@ class Predictions:
     emotion: Integers  # (n,), indices into the labels
     predicted: Integers  # (n,), indices into the labels
     probability: Floats  # (n,), of `predicted`
+    probabilities: Floats  # (n, n_classes)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -208,7 +209,8 @@ def _indices(emotions: list[str], labels: tuple[str, ...], path: Path) -> Intege
 
 def _read_predictions(path: Path, result: Result) -> Predictions:
     names = ("fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability")
-    fold, utterance, speaker, gender, emotion, predicted, probability = _columns(path, names)
+    of_labels = tuple(f"p_{label}" for label in result.labels)
+    fold, utterance, speaker, gender, emotion, predicted, probability, *each = _columns(path, (*names, *of_labels))
     folds = _numbers(fold, int, path)
     missing = {entry.fold for entry in result.folds} - set(folds.tolist())
     if missing:
@@ -221,6 +223,7 @@ def _read_predictions(path: Path, result: Result) -> Predictions:
         emotion=_indices(emotion, result.labels, path),
         predicted=_indices(predicted, result.labels, path),
         probability=_numbers(probability, float, path),
+        probabilities=np.stack([_numbers(column, float, path) for column in each], axis=1),
     )
 
 

@@ -1,0 +1,319 @@
+"""Speed and memory of recognition: `python benchmarks/inference.py [--footprint] [--ten-hours]`.
+
+Needs RAVDESS (EMOCATCHER_CORPORA) and the model in the package. What a user waits for is timed as whole processes;
+the rest in this one, on one core, with a bare decoding of the same files beside it, because machines drift. Figures go
+to benchmarks/RESULTS.md and benchmarks/results/inference.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import mean, median
+
+# One core for what is measured in this process.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+import msgspec
+import numpy as np
+import soundfile
+import soxr
+
+import emocatcher
+from emocatcher import audio, bundle, cautions, corpora, features, machine
+from emocatcher.conditions import Judge
+from emocatcher.inference import Recognizer
+from emocatcher.prediction import Prediction
+
+ROOT = Path(__file__).parent.parent
+_MARK = "## Recognition: speed and memory"
+_ROUNDS = 7
+_MIB = 1 << 20
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One figure."""
+
+    what: str
+    value: float
+    unit: str
+    wanted: str = ""
+    note: str = ""
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """As a row of the table."""
+        digits = 0 if self.value >= 100 else 1 if self.value >= 10 else 2
+        return self.what, f"{self.value:,.{digits}f} {self.unit}", self.wanted, self.note
+
+
+def seconds(function: Callable[[], object], rounds: int = _ROUNDS) -> list[float]:
+    """What each call takes, after one that does not count."""
+    taken = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - start)
+    return taken[1:]
+
+
+def cold(name: str, arguments: Sequence[str], wanted: str) -> Row:
+    """A whole command as a process of its own; the least of several, for a busy machine only ever adds."""
+    command = [sys.executable, "-m", "emocatcher", *arguments]
+
+    def run() -> None:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken = seconds(run)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / (_ROUNDS + 1)
+    return Row(name, min(taken), "s", wanted, f"median {median(taken):.2f}, processor time {cpu:.2f}")
+
+
+def imported(arguments: Sequence[str]) -> Row:
+    """How many third-party modules a command loads, and which."""
+    program = (
+        "import sys, json, atexit\n"
+        "atexit.register(lambda: print('\\n' + json.dumps(list(sys.modules)), file=sys.stderr))\n"
+        f"sys.argv = ['emocatcher', *{list(arguments)!r}]\n"
+        "from emocatcher.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    tops = {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+    tops -= sys.stdlib_module_names | {"emocatcher", "__main__", "__mp_main__"}
+    outside = sorted(name for name in tops if not name.startswith(("_sysconfigdata", "_distutils")))
+    return Row(f"third-party modules that `{arguments[0]}` loads", len(outside), "", "", ", ".join(outside))
+
+
+def footprint(folder: Path) -> list[Row]:
+    """The base install in a venv of its own, as du counts it; without pip and setuptools."""
+    venv = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    python = venv / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", str(ROOT)]
+    subprocess.run(install, check=True, stderr=subprocess.DEVNULL)
+    packages = next((venv / "lib").glob("python*/site-packages"))
+    largest = sorted(((disk_mib(path), path.name) for path in packages.iterdir()), reverse=True)[:6]
+    note = ", ".join(f"{name} {size:.0f}" for size, name in largest)
+    return [Row("base install, venv without pip and setuptools", disk_mib(venv), "MiB", "≤ 300 MB", note)]
+
+
+def disk_mib(path: Path) -> float:
+    """What a file or a folder takes on the disk; links are not followed."""
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return sum(entry.lstat().st_blocks * 512 for entry in (path, *inside)) / _MIB
+
+
+def one_clip(recognizer: Recognizer, paths: Sequence[Path]) -> list[Row]:
+    """From a WAV file's bytes to its Prediction, and the parts of that way, each the median over clips."""
+    taken: dict[str, list[float]] = {}
+    ways = [steps(recognizer, path) for path in paths]
+    for counts in (False, True, True, True):
+        # Clip by clip, not step by step: what a step finds in the core's cache is then what it finds in real use.
+        for way in ways:
+            for name, step in way.items():
+                start = time.perf_counter()
+                step()
+                if counts:
+                    taken.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
+    parts = {name: median(values) for name, values in taken.items()}
+    note = ", ".join(f"{name} {value:.2f}" for name, value in parts.items() if name not in {"whole", "bare"})
+    slowest = f"slowest {max(taken['whole']):.0f}, {len(paths)} clips"
+    return [
+        Row("one WAV of 3.7 s, warm, bytes to Prediction", parts["whole"], "ms", "≤ 5 ms", note),
+        Row("… mean instead of median", mean(taken["whole"]), "ms", "", slowest),
+        Row(
+            "… bare soundfile and soxr",
+            parts["bare"],
+            "ms",
+            "",
+            f"the whole takes {parts['whole'] / parts['bare']:.1f} times that",
+        ),
+    ]
+
+
+def steps(recognizer: Recognizer, path: Path) -> dict[str, Callable[[], object]]:
+    """What is timed of one clip: all of it, its parts, and the least that anyone has to do."""
+    config, content = recognizer.config, path.read_bytes()
+    front_end, vad = config.settings.front_end, config.settings.vad
+    judge = Judge(config.conditions) if config.conditions else None
+    native = audio.read(content)
+    recording = audio.read(content, front_end.sample_rate)
+    log_mel = features.log_mel_spectrogram(recording.waveform, front_end)
+    duration_s = len(recording.waveform) / recording.sample_rate
+    clip = features.voiced(log_mel, duration_s, front_end, vad)
+    return {
+        "whole": lambda: recognizer.predict(content),
+        "bare": lambda: bare(path, front_end.sample_rate),
+        "decode": lambda: audio.read(content),
+        "resample": lambda: audio.resample(native.waveform, native.sample_rate, front_end.sample_rate),
+        "front end": lambda: features.log_mel_spectrogram(recording.waveform, front_end),
+        "voiced span": lambda: features.voiced(log_mel, duration_s, front_end, vad),
+        "warnings": lambda: cautions.find(recording, log_mel, clip, front_end, judge),
+        "network": lambda: recognizer.run([clip.log_mel]),
+    }
+
+
+def bare(path: Path, rate: int) -> None:
+    """The least that has to be done: decode and resample, nothing else."""
+    samples, native = soundfile.read(path, dtype="float32")
+    soxr.resample(samples, native, rate)
+
+
+def bulk(recognizer: Recognizer, paths: Sequence[Path], name: str, wanted: str) -> list[Row]:
+    """Many files on one core."""
+    audio_s = sum(soundfile.info(path).duration for path in paths)
+    taken = min(seconds(lambda: heard(recognizer.predict_many(paths)), 2))
+    bare_s = min(seconds(lambda: [bare(path, recognizer.config.settings.front_end.sample_rate) for path in paths], 2))
+    note = f"bare decoding and resampling: {audio_s / bare_s:,.0f}"
+    return [Row(f"{len(paths)} {name} files, one core", audio_s / taken, "times real time", wanted, note)]
+
+
+def two_workers(recognizer: Recognizer, paths: Sequence[Path]) -> list[Row]:
+    """Two processes against one, in turn; without the first quarter, for starting them costs once, not per file."""
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    n_first = len(paths) // 4
+    for _ in range(3):
+        for workers, found in rates.items():
+            outcomes = recognizer.predict_many(paths, workers=workers, ordered=False)
+            heard(islice(outcomes, n_first))
+            start = time.perf_counter()
+            heard(outcomes)
+            found.append((len(paths) - n_first) / (time.perf_counter() - start))
+    ratio = max(rates[2]) / max(rates[1])
+    note = f"{max(rates[1]):.0f} and {max(rates[2]):.0f} files a second, {machine.usable_cores()} cores"
+    return [Row("two workers against one", ratio, "times", "≥ 1.8", note)]
+
+
+def heard(outcomes: Iterable[object]) -> None:
+    """Take them all; a file that failed makes the figure worthless."""
+    if not all(isinstance(outcome, Prediction) for outcome in outcomes):
+        raise SystemExit("a clip could not be recognised")
+
+
+def write_long(path: Path, clips: Sequence[Path], hours: int) -> None:
+    """Join clips to a recording of that length, 16 bit, without holding it."""
+    rate = soundfile.info(clips[0]).samplerate
+    left = hours * 3600 * rate
+    with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
+        for clip in cycle(clips):
+            samples, _ = soundfile.read(clip, dtype="int16", always_2d=True)
+            file.write(samples[:left, 0])
+            left -= min(left, len(samples))
+            if not left:
+                return
+
+
+def long_recording(folder: Path, clips: Sequence[Path], hours: int) -> list[Row]:
+    """A timeline in a fresh process: how fast, and the most memory it ever held (Linux's VmHWM)."""
+    path = folder / f"{hours}h.wav"
+    write_long(path, clips, hours)
+    program = (
+        "import sys, time, emocatcher\n"
+        "recognizer = emocatcher.load()\n"
+        "start = time.perf_counter()\n"
+        "timeline = recognizer.timeline(sys.argv[1], window_s=3, hop_s=0.5)\n"
+        "taken = time.perf_counter() - start\n"
+        "peak = next(row.split()[1] for row in open('/proc/self/status') if row.startswith('VmHWM:'))\n"
+        "print(timeline.duration_s / taken, int(peak) / 1024, len(timeline.windows), len(timeline.segments))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], check=True, stdout=subprocess.PIPE, text=True)
+    path.unlink()
+    speed, peak, n_windows, n_segments = map(float, done.stdout.split())
+    name = f"{hours} hour{'s' * (hours > 1)} through `timeline`"
+    return [
+        Row(name, speed, "times real time", "≥ 400", f"{n_windows:,.0f} windows, {n_segments:,.0f} segments"),
+        Row("… peak memory of the process", peak, "MiB", "≤ 300 MB"),
+    ]
+
+
+def stream(recognizer: Recognizer, clips: Sequence[Path]) -> list[Row]:
+    """Half-second chunks at 16 kHz, as from a microphone."""
+    rate, hop_s = 16_000, 0.5
+    sound = np.concatenate([audio.load(clip, rate)[0] for clip in clips])
+    live = recognizer.stream(rate, window_s=3, hop_s=hop_s)
+    chunks = np.array_split(sound, max(1, int(len(sound) / (hop_s * rate))))
+    taken = []
+    for chunk in chunks:
+        start = time.perf_counter()
+        live.push(chunk)
+        taken.append(1e3 * (time.perf_counter() - start))
+    warm = sorted(taken[10:])
+    note = f"95 of 100 within {warm[int(0.95 * len(warm))]:.1f}, slowest {warm[-1]:.1f}, {len(warm)} hops"
+    return [Row("stream, one half-second hop", median(warm), "ms", "≤ 5 ms", note)]
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> Iterable[Row]:
+    """All figures, as they come."""
+    recognizer = emocatcher.load()
+    flacs = [utterance.path for utterance in corpora.load("ravdess")][:: arguments.every]
+    wavs = [folder / f"{path.stem}.wav" for path in flacs]
+    for flac, wav in zip(flacs, wavs, strict=True):
+        samples, rate = soundfile.read(flac, dtype="int16")
+        soundfile.write(wav, samples, rate)
+    predict = ("predict", str(wavs[0]), "--model", str(bundle.bundled()))
+    yield cold("`emocatcher --help`, cold", ["--help"], "≤ 0.2 s")
+    yield cold("`emocatcher predict clip.wav`, cold", predict, "≤ 0.6 s")
+    yield imported(["--help"])
+    yield imported(predict)
+    if arguments.footprint:
+        yield from footprint(folder)
+    yield from one_clip(recognizer, wavs[:: max(1, len(wavs) // 48)])
+    yield from bulk(recognizer, wavs, "WAV", "≥ 1,000")
+    yield from bulk(recognizer, flacs, flacs[0].suffix[1:].upper(), "≥ 800")
+    yield from two_workers(recognizer, wavs)
+    yield from stream(recognizer, wavs[:40])
+    yield from long_recording(folder, wavs, 1)
+    if arguments.ten_hours:
+        yield from long_recording(folder, wavs, 10)
+
+
+def main() -> None:
+    """Measure, print, and write."""
+    machine.keep_memory()  # as the command line does
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--footprint", action="store_true", help="also the size of a base install, made in a fresh venv"
+    )
+    parser.add_argument("--ten-hours", action="store_true", help="also a timeline of ten hours; needs 3.5 GB of disk")
+    parser.add_argument("--every", type=int, default=2, metavar="N", help="of the corpus, every Nth clip (2)")
+    parser.add_argument("--to", type=Path, default=ROOT / "benchmarks", help="the folder of RESULTS.md and results/")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        for row in measure(Path(name), arguments):
+            print(*row.cells(), sep=" | ", flush=True)
+            rows.append(row)
+    write(rows, arguments.to)
+
+
+def write(rows: Sequence[Row], folder: Path) -> None:
+    """Rewrite the section of RESULTS.md, and the same as JSON."""
+    software = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    (folder / "results").mkdir(exist_ok=True)
+    payload = msgspec.json.encode({"machine": software, "rows": rows})
+    (folder / "results" / "inference.json").write_bytes(msgspec.json.format(payload) + b"\n")
+    table = ["| what | here | wanted | |", "|---|---|---|---|"]
+    table += ["| " + " | ".join(row.cells()) + " |" for row in rows]
+    section = "\n".join([_MARK, "", f"`python benchmarks/inference.py` on {software}.", "", *table, ""])
+    results = folder / "RESULTS.md"
+    before = results.read_text(encoding="utf-8") if results.exists() else "# Results\n\n"
+    head, found, tail = before.partition(_MARK + "\n")
+    rest = tail[tail.index("\n## ") + 1 :] if found and "\n## " in tail else ""
+    head = head if found else head.rstrip("\n") + "\n\n"
+    results.write_text(head + section + ("\n" + rest if rest else ""), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

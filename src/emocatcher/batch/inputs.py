@@ -1,0 +1,81 @@
+"""What a user names → recordings: files, folders, patterns, and names from a pipe."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from emocatcher.errors import AudioError, SettingError
+
+# What is looked for in a folder; a file named outright may be called anything.
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3", "m4a", "m4b", "aac", "webm", "amr", "awb", "aif", "aiff"),
+        *("aifc", "au", "snd", "caf", "w64", "rf64", "wma", "ac3", "mp2", "mka", "mp4", "m4v", "mkv", "mov", "avi"),
+        *("3gp", "3g2", "ts", "mpg", "mpeg", "ogv"),
+    )
+)
+_PIECE = 1 << 16  # bytes
+
+
+def expand(names: Iterable[str]) -> list[str]:
+    """The recordings that these names stand for, in their order; a recording that is named twice comes twice.
+
+    Args:
+        names: files; folders, searched through and through for audio; patterns such as `calls/*.ogg` or `**/*.wav`.
+            A name that is none of these stays, so that it gets a row that says so.
+
+    Raises:
+        AudioError: if a folder holds no audio.
+        SettingError: if a pattern meets nothing.
+    """
+    found: list[str] = []
+    for name in names:
+        if os.path.isdir(name):  # noqa: PTH112 (a name that is not text stays as it is)
+            found += _in_folder(name)
+        elif glob.has_magic(name) and not os.path.lexists(name):
+            matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207
+            if not matches:
+                raise SettingError(f"The pattern '{name}' meets no file. Quote it, and see it from this folder")
+            found += expand(matches)
+        else:
+            found.append(name)
+    return found
+
+
+def lines(stream: BinaryIO, *, null: bool = False) -> Iterator[str]:
+    r"""Names from a pipe, as they come; empty ones are left out.
+
+    Args:
+        stream: of bytes; they need not be text.
+        null: names end with NUL (`find -print0`), so that they may hold line breaks.
+
+    Examples:
+        >>> import io
+        >>> list(lines(io.BytesIO(b"a.wav\n\nb c.wav")))
+        ['a.wav', 'b c.wav']
+    """
+    end, rest = b"\0" if null else b"\n", b""
+    while piece := stream.read1(_PIECE) if hasattr(stream, "read1") else stream.read(_PIECE):
+        *whole, rest = (rest + piece).split(end)
+        yield from (os.fsdecode(name) for name in map(_trimmed, whole) if name)
+    if rest := _trimmed(rest):
+        yield os.fsdecode(rest)
+
+
+def _trimmed(name: bytes) -> bytes:
+    return name.removesuffix(b"\r")
+
+
+def _in_folder(folder: str) -> list[str]:
+    found = []
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        found += [os.path.join(root, name) for name in files if Path(name).suffix.lower() in SUFFIXES]  # noqa: PTH118
+    if not found:
+        raise AudioError(folder, "is a folder without audio files. Name the files themselves if they are called oddly")
+    return sorted(found)

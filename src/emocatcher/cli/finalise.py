@@ -1,0 +1,56 @@
+"""`emocatcher finalise`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from emocatcher.result import Epoch
+
+EXAMPLES = ("emocatcher finalise runs/speakers-5 --to models/mine",)
+
+
+def finalise(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of two or more folds.")],
+    to: Annotated[Path, typer.Option(help="The model folder to write.")],
+    name: Annotated[str, typer.Option(help="What to call the model; by default its preset's name.")] = "",
+    abstain_below: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Mark answers below this calibrated probability.")
+    ] = 0.4,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
+) -> None:
+    """Train one model on all recordings of a run's corpus, calibrated by the run's held-out answers."""
+    from emocatcher import bundle, corpora, report
+    from emocatcher.cli import screen
+    from emocatcher.errors import ModelError
+
+    if (to / bundle.CONFIG).exists() and not overwrite:
+        raise ModelError(f"{to} holds a model. Give --overwrite, or another folder")
+    finished = report.read(run)
+    from emocatcher import finalise
+
+    with screen.progress(unit="epochs") as start:
+        advance = start("training")
+
+        def show(epoch: Epoch) -> None:
+            advance(epoch.epoch, finished.settings.training.n_epochs, f"loss {epoch.train_loss:.3f}")
+
+        model = finalise.finalise(
+            run,
+            corpora.load(finished.result.corpus_argument),
+            to,
+            name=name or finished.settings.preset,
+            abstain_below=abstain_below,
+            on_epoch=show,
+        )
+    scores = model.config.training.scores
+    target = screen.console()
+    target.print(f"{model.config.name}: {finished.result.protocol} gave this recipe {scores['accuracy']:.1%}")
+    before, after = scores["expected_calibration_error_before"], scores["expected_calibration_error"]
+    target.print(
+        f"temperature {model.config.temperature:.2f}: calibration error {before:.3f} before, {after:.3f} after"
+    )
+    target.print(f"Model: {to}", markup=False)

@@ -1,0 +1,126 @@
+"""`emocatcher info`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from emocatcher.bundle import Bundle, ModelConfig
+
+EXAMPLES = (
+    "emocatcher info",
+    "emocatcher info runs/holdout/fold_0/last --json",
+    "emocatcher info --schema > prediction.schema.json",
+)
+
+
+def info(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model folder, or owner/name on the Hugging Face hub; by default the model that comes with this.",
+            show_default=False,
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the model's settings as JSON.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of predictions, which all models share, and leave.")
+    ] = False,
+) -> None:
+    """Show a model's card: labels, data, protocol, scores, licence, limits."""
+    if schema:
+        from emocatcher.schema import prediction_schema_text
+
+        typer.echo(prediction_schema_text(), nl=False)
+        return
+    import msgspec
+
+    from emocatcher import bundle, inference
+
+    opened = bundle.read(inference.folder_of(model or None))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(opened.config)).decode())
+    else:
+        _print(opened)
+
+
+def _print(opened: Bundle) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from emocatcher import bundle
+    from emocatcher.cli import screen
+
+    config, training, front_end = opened.config, opened.config.training, opened.config.settings.front_end
+    speakers = {None: "", True: "; test speakers heard in training too", False: "; no speaker in both parts"}
+    protocol = training.protocol + ("" if training.fold is None else f", fold {training.fold}")
+    selection = training.selection + (
+        " (optimistic: chosen by the test part)" if training.selection == "best-test" else ""
+    )
+    learned = (("epoch", training.epoch), ("seed", training.seed))
+    rows: list[tuple[str, str | Text]] = [
+        ("Emotions", _labels(config)),
+        ("Hears", f"{front_end.sample_rate:,} Hz, {front_end.n_mels} mel bands up to {front_end.f_max:g} Hz"),
+        ("Parameters", f"{config.n_parameters:,} (preset {config.settings.preset})"),
+        ("Corpus", training.corpus + (" (SYNTHETIC: made voices, fit for tests only)" if training.synthetic else "")),
+        ("Protocol", protocol + speakers[training.speakers_shared]),
+        ("Selection", ", ".join([selection, *(f"{name} {value}" for name, value in learned if value is not None)])),
+        ("Scores", _scores(training.scores)),
+        ("Calibration", _calibration(config)),
+        ("Abstains", f"below a probability of {config.abstain_below:.0%}" if config.abstain_below else "never"),
+        ("Note", training.note),
+        ("Licence", training.licence),
+        ("Limits", _limits(opened.path / bundle.CARD)),
+        ("Folder", str(opened.path)),
+    ]
+    target, grid = screen.console(), Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            # As text, not as markup: whoever wrote the model may have put brackets or escape codes there.
+            lines = value if isinstance(value, Text) else Text("\n".join(map(screen.one_line, value.splitlines())))
+            grid.add_row(name, lines)
+    title = Text.assemble((screen.one_line(config.name), "bold"), f", by emocatcher {screen.one_line(config.version)}")
+    target.print(title)
+    target.print(grid, soft_wrap=False)
+
+
+def _labels(config: ModelConfig) -> Text:
+    from rich.text import Text
+
+    from emocatcher.cli import screen
+    from emocatcher.labels import colours
+
+    shades = colours(config.labels).items()
+    return Text("  ").join(Text.assemble(("■ ", shade), screen.one_line(label)) for label, shade in shades)
+
+
+def _scores(scores: dict[str, float]) -> str:
+    shown = {name: value for name, value in scores.items() if not name.startswith("expected_calibration_error")}
+    width = max(map(len, shown), default=0)
+    return "\n".join(f"{name.replace('_', ' '):<{width}}  {value:.1%}" for name, value in shown.items())
+
+
+def _calibration(config: ModelConfig) -> str:
+    """The temperature, and what it is worth where that was measured."""
+    scores = config.training.scores
+    before, after = scores.get("expected_calibration_error_before"), scores.get("expected_calibration_error")
+    if config.temperature == 1.0:
+        return "none: the probabilities are the network's own"
+    measured = "" if before is None or after is None else f"; calibration error {before:.3f} before, {after:.3f} after"
+    return f"temperature {config.temperature:.3g}{measured}"
+
+
+def _limits(card: Path) -> str:
+    """What the folder's own card says under that heading, as one paragraph."""
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    found = re.search(r"^## Limits\n(.*?)(?=^#|\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    return " ".join(found[1].split()) if found else ""

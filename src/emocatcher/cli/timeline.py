@@ -1,0 +1,176 @@
+"""`emocatcher timeline`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from emocatcher.audio import Waveform
+    from emocatcher.timeline import Timeline
+
+EXAMPLES = (
+    "emocatcher timeline interview.mp3",
+    "emocatcher timeline interview.mp3 --out interview.TextGrid --plot interview.svg",
+    "emocatcher timeline interview.mp3 --window 3 --hop 0.5 --format csv",
+)
+
+_BAR = 20  # characters
+_LONG_S = 120.0  # of a recording that is worth a progress bar
+
+
+def timeline(
+    recording: Annotated[Path, typer.Argument(help="A recording of any length, in any common format.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model folder, or a name on the hub; by default the model that comes with emocatcher."),
+    ] = None,
+    window: Annotated[float, typer.Option(metavar="SECONDS", help="How much is heard at a time.")] = 3.0,
+    hop: Annotated[float, typer.Option(metavar="SECONDS", help="From one window to the next.")] = 0.5,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="KIND",
+            help="table, json, csv, parquet, srt, vtt, textgrid or audacity; by default what --out ends with.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; by default it is printed.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw a picture too, .svg or .png.")] = None,
+) -> None:
+    """Recognise emotions over the length of a recording."""
+    from emocatcher import inference
+    from emocatcher.errors import SettingError, suggest
+    from emocatcher.timeline import export
+    from emocatcher.timeline import plot as picture
+    from emocatcher.timeline.envelope import Envelope
+
+    # All that can be wrong is looked for before hours of sound are heard.
+    kind = format_ or (export.format_of(out) if out else "table")
+    if kind != "table" and kind not in export.FORMATS:
+        raise SettingError(suggest(kind, ["table", *export.FORMATS], "format"))
+    if kind == "parquet" and out is None and sys.stdout.isatty():
+        raise SettingError("Parquet is not for reading on a screen. Give --out FILE")
+    export.check(kind)
+    for path in filter(None, (out, plot)):
+        _check_free(path, overwrite=overwrite)
+    envelope = Envelope() if plot else None
+    if plot is not None:
+        plot_kind = picture.kind_of(plot)
+        picture.check()
+    recognizer = inference.load(model)
+    rate = recognizer.config.settings.front_end.sample_rate
+    from emocatcher.cli import screen
+
+    with screen.progress(unit="s") as start:
+        expected_s = _duration_s(recording)
+        advance = start("timeline") if expected_s is None or expected_s >= _LONG_S else None
+        n_heard = 0
+
+        def watch(block: Waveform) -> None:
+            nonlocal n_heard
+            n_heard += len(block)
+            if envelope is not None:
+                envelope.push(block)
+            if advance is not None:
+                advance(n_heard // rate, max(round(expected_s or 0), n_heard // rate + 1), "")
+
+        heard = recognizer.timeline(recording, window_s=window, hop_s=hop, on_block=watch)
+        if advance is not None:
+            advance(round(heard.duration_s), round(heard.duration_s), "")
+    if plot is not None and envelope is not None:
+        _write(plot, picture.draw(heard, envelope, plot_kind))
+    _put(heard, kind, out)
+
+
+def _put(heard: Timeline, kind: str, out: Path | None) -> None:
+    from rich.console import Console
+
+    from emocatcher.cli import screen
+    from emocatcher.timeline import export
+
+    if kind != "table":
+        payload = export.encode(heard, kind)
+        if out is not None:
+            _write(out, payload)
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(payload)
+            sys.stdout.buffer.flush()
+    elif out is None:
+        screen.console().print(_table(heard), soft_wrap=False)
+    else:
+        import io
+
+        text = Console(file=io.StringIO(), width=100, color_system=None)
+        with text.capture() as captured:
+            text.print(_table(heard))
+        _write(out, captured.get().encode())
+
+
+def _table(heard: Timeline) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from emocatcher.labels import colours
+
+    shades = colours(heard.labels)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, justify in (("from", "right"), ("to", "right"), ("emotion", "left"), ("probability", "left")):
+        drawn.add_column(name, justify="right" if justify == "right" else "left")
+    for segment in heard.segments:
+        times = clock(segment.start_s), clock(segment.end_s)
+        if segment.emotion is None or segment.probability is None:
+            drawn.add_row(*times, Text("no speech", "dim"), "")
+        else:
+            bar = Text("█" * round(segment.probability * _BAR) or "▏", shades[segment.emotion])
+            drawn.add_row(*times, Text(segment.emotion), Text(f"{segment.probability:4.0%} ") + bar)
+    return drawn
+
+
+def clock(time_s: float) -> str:
+    """A time for people.
+
+    Examples:
+        >>> clock(3.25), clock(3725.5)
+        ('0:03.2', '1:02:05.5')
+    """
+    tenths = int(10 * time_s)
+    hours, minutes, seconds = tenths // 36_000, tenths // 600 % 60, tenths % 600 / 10
+    return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
+
+
+def _check_free(path: Path, *, overwrite: bool) -> None:
+    from emocatcher.errors import OutputError
+
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder. Give the name of a file")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already. Give another name, or --overwrite")
+
+
+def _write(path: Path, payload: bytes) -> None:
+    from emocatcher import storage
+    from emocatcher.errors import OutputError
+
+    try:
+        storage.write_bytes(path, payload)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _duration_s(recording: Path) -> float | None:
+    """What the header says, where libsndfile reads it; only for the progress bar."""
+    import soundfile
+
+    try:
+        return float(soundfile.info(str(recording)).duration)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError):
+        return None

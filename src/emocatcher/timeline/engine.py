@@ -1,0 +1,187 @@
+"""Windows over a waveform that comes in blocks. Every frame's features are computed once, whatever the overlap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher import audio, features, vad
+from emocatcher.config import Settings
+from emocatcher.errors import SettingError
+from emocatcher.timeline.windows import Windows
+
+SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.5, 600.0
+_SHORTEST_VOICE_S = 0.1  # less is a click
+_BATCH_SIZE = 16  # windows; more are no faster on one core
+
+HasSpeech = Callable[[audio.Waveform, int, NDArray[np.float32]], bool]
+
+
+class Card(Protocol):
+    """What the engine reads of a model's settings."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def version(self) -> str: ...  # noqa: D102
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def settings(self) -> Settings: ...  # noqa: D102
+
+
+class Network(Protocol):
+    """What the engine needs of a model; `inference.Recognizer` is one."""
+
+    @property
+    def config(self) -> Card:
+        """Its settings."""
+
+    def run(
+        self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = ...
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Arrays of shape (n_mels, n_frames), dB → logits, shape (n_clips, n_classes), and attention."""
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logits → calibrated probabilities, both of shape (n_clips, n_classes)."""
+
+
+class _Cut(NamedTuple):
+    """Where a window lies."""
+
+    start_s: float
+    end_s: float
+    first: int  # frame of the whole waveform
+    last: int  # up to, not including
+
+
+class Engine:
+    """Turns blocks of a waveform into windows.
+
+    Window k lies from k · hop_s to k · hop_s + window_s, in whole frames. What remains at the end, and a waveform
+    shorter than a window, has one more window that ends with it. A window depends on the waveform only, not on how it
+    was cut into blocks; of a waveform no longer than a window it is what `Recognizer.predict` hears.
+
+    Memory holds one window and the newest block.
+
+    Args:
+        network: the model.
+        has_speech: (waveform, sample rate, log_mel) of a window → whether anybody speaks in it.
+        window_s: length of a window, seconds.
+        hop_s: from one window to the next, seconds.
+
+    Raises:
+        SettingError: if the lengths make no sense.
+    """
+
+    def __init__(self, network: Network, has_speech: HasSpeech, window_s: float, hop_s: float) -> None:
+        self._network, self._has_speech = network, has_speech
+        self._settings = settings = network.config.settings
+        self._front_end = front_end = settings.front_end
+        if not SHORTEST_WINDOW_S <= window_s <= LONGEST_WINDOW_S:
+            allowed = f"{SHORTEST_WINDOW_S:g} to {LONGEST_WINDOW_S:g} s"
+            raise SettingError(f"The window is {window_s:g} s. Give {allowed}; the model hears about 3 s best")
+        if not front_end.frame_period_s <= hop_s <= window_s:
+            allowed = f"{math.ceil(1000 * front_end.frame_period_s) / 1000:g} s (a frame of this model)"
+            raise SettingError(f"The hop is {hop_s:g} s. Give {allowed} to {window_s:g} s (the window)")
+        self._window_s, self._hop_s = float(window_s), float(hop_s)
+        self._window_frames = 1 + math.floor(window_s * front_end.sample_rate / front_end.hop_length)
+        self._mel = features.MelStream(front_end)
+        self._decibels = np.empty((0, front_end.n_mels), np.float32)  # from frame `_first_frame` on
+        self._first_frame = 0
+        self._waveform = np.empty(0, np.float32)  # from the same frame's centre on
+        self._n_samples = 0
+        self._n_windows = 0  # given so far, by the regular hop
+        self._last_frame = 0  # up to which windows were given
+
+    @property
+    def duration_s(self) -> float:
+        """How much was pushed, seconds."""
+        return self._n_samples / self._front_end.sample_rate
+
+    def push(self, block: audio.Waveform) -> Windows:
+        """Take the next samples, at the front end's rate; give the windows that are complete with them."""
+        self._n_samples += len(block)
+        self._waveform = np.concatenate([self._waveform, block])
+        windows = self._hear(self._regular(self._mel.push(block)))
+        self._forget()
+        return windows
+
+    def finish(self) -> Windows:
+        """Give the windows that were still waiting for more, and the one that ends with the waveform."""
+        cuts = self._regular(self._mel.finish())
+        n_frames = self._first_frame + len(self._decibels)
+        if self._last_frame < n_frames:
+            start_s = max(self.duration_s - self._window_s, 0.0)
+            first = max(n_frames - self._window_frames, 0)
+            cuts.append(_Cut(start_s, self.duration_s, first, n_frames))
+        return self._hear(cuts)
+
+    def _regular(self, mel_power: NDArray[np.float32]) -> list[_Cut]:
+        """The windows that end with what there is now."""
+        if len(mel_power):
+            self._decibels = np.concatenate([self._decibels, features.to_decibels(mel_power, self._front_end)])
+        n_frames = self._first_frame + len(self._decibels)
+        cuts: list[_Cut] = []
+        while True:
+            start_s = self._n_windows * self._hop_s
+            first, end_s = self._frame_at(start_s), start_s + self._window_s
+            last = first + self._window_frames
+            if last > n_frames or round(end_s * self._front_end.sample_rate) > self._n_samples:
+                return cuts
+            cuts.append(_Cut(start_s, end_s, first, last))
+            self._n_windows += 1
+            self._last_frame = last
+
+    def _frame_at(self, time_s: float) -> int:
+        return round(time_s * self._front_end.sample_rate / self._front_end.hop_length)
+
+    def _forget(self) -> None:
+        """Let go of what no window to come will hold: the next one, or the one that ends with the waveform."""
+        n_frames = self._first_frame + len(self._decibels)
+        oldest = min(self._frame_at(self._n_windows * self._hop_s), n_frames - self._window_frames)
+        n_old = oldest - self._first_frame
+        if n_old > 0:
+            # Copies, for a view would keep the whole block.
+            self._decibels = self._decibels[n_old:].copy()
+            self._waveform = self._waveform[n_old * self._front_end.hop_length :].copy()
+            self._first_frame = oldest
+
+    def _hear(self, cuts: Sequence[_Cut]) -> Windows:
+        front_end, labels = self._front_end, self._network.config.labels
+        n_cuts = len(cuts)
+        speech = np.zeros(n_cuts, np.bool_)
+        probabilities = np.full((n_cuts, len(labels)), np.nan)
+        voiced_s, clips = np.zeros((n_cuts, 2)), []
+        for i, cut in enumerate(cuts):
+            log_mel = features.floored(
+                self._decibels[cut.first - self._first_frame : cut.last - self._first_frame], front_end
+            )
+            span = vad.detect(log_mel, self._settings.vad)
+            frames = cut.first + np.array([span.first, span.last])
+            voiced_s[i] = np.clip(frames * front_end.frame_period_s, cut.start_s, cut.end_s)
+            speech[i] = self._is_speech(cut, log_mel, voiced_s[i, 1] - voiced_s[i, 0])
+            if speech[i]:
+                clips.append(np.ascontiguousarray(log_mel[:, span.first : span.last]))
+        if clips:
+            # Of like length together: the network hears every batch as long as its longest.
+            order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
+            logits, _ = self._network.run([clips[i] for i in order], _BATCH_SIZE)
+            probabilities[np.flatnonzero(speech)[order]] = self._network.probabilities(logits)
+        times_s = np.array([cut[:2] for cut in cuts]).reshape(n_cuts, 2)
+        return Windows(labels, times_s[:, 0], times_s[:, 1], voiced_s[:, 0], voiced_s[:, 1], speech, probabilities)
+
+    def _is_speech(self, cut: _Cut, log_mel: NDArray[np.float32], voiced_s: float) -> bool:
+        if voiced_s < _SHORTEST_VOICE_S or log_mel.min() == log_mel.max():
+            return False
+        hop_length, rate = self._front_end.hop_length, self._front_end.sample_rate
+        start = (cut.first - self._first_frame) * hop_length
+        waveform = self._waveform[start : start + round((cut.end_s - cut.start_s) * rate)]
+        return self._has_speech(waveform, rate, log_mel)

@@ -1,0 +1,231 @@
+"""The picture of a timeline: the waveform, the probabilities below it, and the segments by name."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.errors import MissingExtraError, SettingError
+from emocatcher.labels import colours
+from emocatcher.timeline.envelope import Envelope
+from emocatcher.timeline.recording import Timeline
+from emocatcher.timeline.windows import Windows
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Kind: TypeAlias = Literal["svg", "png"]
+
+_MOST_COLUMNS = 1200  # more than a screen can show of a picture this wide
+_WIDTH, _HEIGHT = 10.0, 4.6  # inches
+_LETTER_INCHES = 0.085  # of a name in the strip, generously
+_INK, _FAINT, _SILENCE, _WAVE = "#222222", "#767676", "#E4E4E4", "#555555"
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so every machine lays text out alike
+    "font.size": 9.0,
+    "axes.edgecolor": _FAINT,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "text.color": _INK,
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "svg.fonttype": "none",  # text stays text: small and searchable
+    "svg.hashsalt": "emocatcher",  # the same picture is the same file
+}
+
+
+def check() -> None:
+    """See that pictures can be drawn, before hours of sound are heard for one.
+
+    Raises:
+        MissingExtraError: without matplotlib.
+    """
+    try:
+        import matplotlib  # noqa: F401, ICN001
+    except ImportError:
+        raise MissingExtraError("The timeline's picture", "train") from None
+
+
+def kind_of(path: Path) -> Kind:
+    """The kind of picture that a file's name asks for.
+
+    Raises:
+        SettingError: if it asks for none.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".svg":
+        return "svg"
+    if suffix == ".png":
+        return "png"
+    raise SettingError(f"'{path.name}' is no picture that can be drawn. Give a name that ends in .svg or .png")
+
+
+def draw(timeline: Timeline, envelope: Envelope, kind: Kind) -> bytes:
+    """Draw a timeline.
+
+    Args:
+        timeline: what was heard.
+        envelope: of the same recording's waveform.
+        kind: of picture.
+
+    Returns:
+        the content of the file.
+
+    Raises:
+        MissingExtraError: without matplotlib.
+    """
+    check()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    defaults: dict[Any, Any] = {
+        key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")
+    }
+    with mpl.rc_context():
+        mpl.rcParams.update(defaults)  # whatever the user's own settings are
+        mpl.rcParams.update(_STYLE)
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=150)
+        wave, shares, strip = figure.subplots(
+            3,
+            1,
+            sharex=True,
+            gridspec_kw={"height_ratios": [1.0, 2.2, 0.45], "hspace": 0.09}
+            | {"left": 0.065, "right": 0.985, "top": 0.86, "bottom": 0.105},
+        )
+        _draw_wave(wave, timeline, envelope)
+        _draw_shares(shares, timeline)
+        _draw_strip(strip, timeline)
+        strip.set_xlim(0.0, timeline.duration_s)
+        _clock_axis(strip, timeline.duration_s)
+        _legend(figure, timeline)
+        figure.align_ylabels([wave, shares])
+        sink = io.BytesIO()
+        figure.savefig(sink, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    return sink.getvalue()
+
+
+def columns(timeline: Timeline) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities over time, as many as a picture can show.
+
+    Where windows are few, a column is the stretch of which one speaks; where they are many, the mean of those whose
+    stretch begins in it.
+
+    Returns:
+        edges_s: shape (n_columns + 1,), seconds, from 0 to the end.
+        shares: shape (n_labels, n_columns); what is missing to 1 is the part without speech.
+    """
+    windows = Windows.of(timeline.labels, timeline.windows)
+    bounds_s, shares = windows.bounds_s(timeline.duration_s), np.nan_to_num(windows.probabilities)
+    n_together = -(-len(windows) // _MOST_COLUMNS)
+    if n_together <= 1:
+        return bounds_s, shares.T
+    firsts = np.arange(0, len(windows), n_together)
+    n_windows = np.diff(firsts, append=len(windows))
+    return np.append(bounds_s[firsts], bounds_s[-1]), (np.add.reduceat(shares, firsts) / n_windows[:, None]).T
+
+
+def _draw_wave(axes: Axes, timeline: Timeline, envelope: Envelope) -> None:
+    outline = envelope.outline()
+    times_s = np.minimum(np.arange(outline.shape[1] + 1) * envelope.step / max(envelope.n_samples, 1), 1.0)
+    times_s *= timeline.duration_s
+    lowest, highest = np.concatenate([outline, outline[:, -1:]], axis=1)
+    axes.fill_between(times_s, lowest, highest, step="post", color=_WAVE, linewidth=0.3)
+    for segment in timeline.segments[:_MOST_COLUMNS]:
+        if segment.emotion is None:
+            axes.axvspan(segment.start_s, segment.end_s, color=_SILENCE, linewidth=0, zorder=0)
+    limit = max(float(np.abs(outline).max(initial=0.0)), 1e-3) * 1.05
+    axes.set_ylim(-limit, limit)
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(bottom=False)
+    axes.set_ylabel("waveform", color=_FAINT)
+
+
+def _draw_shares(axes: Axes, timeline: Timeline) -> None:
+    edges_s, shares = columns(timeline)
+    shades = colours(timeline.labels)
+    tops = np.cumsum(shares, axis=0)
+    tops = np.concatenate([np.zeros((1, tops.shape[1])), tops, np.ones((1, tops.shape[1]))])
+    tops = np.concatenate([tops, tops[:, -1:]], axis=1)  # a step goes on to the last edge
+    for label, lower, upper in zip([*timeline.labels, None], tops[:-1], tops[1:], strict=True):
+        shade = _SILENCE if label is None else shades[label]
+        axes.fill_between(edges_s, lower, upper, step="post", color=shade, linewidth=0)
+    axes.set_ylim(0.0, 1.0)
+    axes.set_yticks([0.0, 0.5, 1.0], ["0%", "50%", "100%"])
+    axes.tick_params(bottom=False)
+    axes.set_ylabel("probability", color=_FAINT)
+
+
+def _draw_strip(axes: Axes, timeline: Timeline) -> None:
+    edges_s, shares = columns(timeline)
+    shades = [_SILENCE, *colours(timeline.labels).values()]
+    from matplotlib.colors import to_rgb
+
+    if len(timeline.segments) <= _MOST_COLUMNS:
+        edges_s = np.array([segment.start_s for segment in timeline.segments] + [timeline.duration_s])
+        places = {label: i for i, label in enumerate(timeline.labels, 1)}
+        chosen = [places.get(segment.emotion or "", 0) for segment in timeline.segments]
+    else:
+        chosen = np.concatenate([1.0 - shares.sum(axis=0, keepdims=True), shares]).argmax(axis=0).tolist()
+    widths_s = np.diff(edges_s)
+    axes.bar(edges_s[:-1], 1.0, widths_s, align="edge", color=[shades[i] for i in chosen], linewidth=0)
+    inches_a_second = _WIDTH * 0.92 / max(timeline.duration_s, 1e-9)
+    for start_s, width_s, place in zip(edges_s, widths_s, chosen, strict=False):
+        name = "no speech" if place == 0 else timeline.labels[place - 1]
+        if width_s * inches_a_second >= _LETTER_INCHES * len(name):
+            red, green, blue = to_rgb(shades[place])
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.52  # luma, ITU-R BT.601
+            axes.text(
+                start_s + width_s / 2, 0.47, name, ha="center", va="center", color="white" if dark else _INK, fontsize=8
+            )
+    axes.set_ylim(0.0, 1.0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+
+
+def _clock_axis(axes: Axes, duration_s: float) -> None:
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200]
+    step = next((step for step in steps if duration_s / step <= 12), max(duration_s / 12, 1e-3))
+    axes.xaxis.set_major_locator(MultipleLocator(step))
+
+    def clock(time_s: float, _place: object) -> str:
+        if duration_s < 60:
+            return f"{time_s:g} s"
+        minutes, seconds = divmod(round(time_s), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{seconds:02d}" if duration_s >= 3600 else f"{minutes}:{seconds:02d}"
+
+    axes.xaxis.set_major_formatter(FuncFormatter(clock))
+
+
+def _legend(figure: Figure, timeline: Timeline) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=shade, label=label) for label, shade in colours(timeline.labels).items()]
+    patches.append(Patch(color=_SILENCE, label="no speech"))
+    figure.legend(
+        handles=patches,
+        loc="upper left",
+        bbox_to_anchor=(0.06, 0.935),
+        ncols=len(patches),
+        frameon=False,
+        fontsize=8,
+        handlelength=1.0,
+        handleheight=1.0,
+        columnspacing=1.2,
+        handletextpad=0.4,
+        borderaxespad=0.0,
+    )
+    name = timeline.path.rpartition("/")[2] or "recording"
+    title = f"{''.join(character if character.isprintable() else '·' for character in name)}, heard by {timeline.model}"
+    figure.text(0.065, 0.985, title, ha="left", va="top", fontweight="bold")

@@ -1,0 +1,85 @@
+"""A recording of any length → its `Timeline`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from emocatcher import audio
+from emocatcher.prediction import SCHEMA_VERSION
+from emocatcher.timeline import segments
+from emocatcher.timeline.engine import Engine, HasSpeech, Network
+from emocatcher.timeline.segments import Segment
+from emocatcher.timeline.windows import Window, Windows
+
+_BLOCK_S = 60.0  # decoded at a time; its windows go through the network together
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """What was heard over the length of a recording. `emocatcher.timeline.export` writes it in many formats."""
+
+    schema_version: int = SCHEMA_VERSION
+    path: str  # as it was given, bytes that are no text as \xNN; "" for bytes and arrays
+    model: str
+    model_version: str  # of emocatcher, when the model was written
+    labels: tuple[str, ...]  # in the model's order
+    window_s: float
+    hop_s: float
+    duration_s: float
+    segments: tuple[Segment, ...]  # from 0 to the end, without gaps
+    windows: Sequence[Window]
+
+
+def hear(
+    network: Network,
+    has_speech: HasSpeech,
+    source: audio.Source,
+    window_s: float = 3.0,
+    hop_s: float = 0.5,
+    on_block: Callable[[audio.Waveform], object] | None = None,
+) -> Timeline:
+    """Recognise a recording window by window. Beyond the timeline itself, memory does not grow with its length.
+
+    Args:
+        network: the model.
+        has_speech: (waveform, sample rate, log_mel) of a window → whether anybody speaks in it.
+        source: a path, an encoded file's bytes, or (samples, sample_rate).
+        window_s: length of a window, seconds.
+        hop_s: from one window to the next, seconds.
+        on_block: called with each block of the waveform, at the model's rate, as soon as it was heard.
+
+    Raises:
+        AudioError: if the recording cannot be used.
+        SettingError: if the lengths make no sense.
+    """
+    engine = Engine(network, has_speech, window_s, hop_s)
+    parts: list[Windows] = []
+    for block in audio.blocks(source, network.config.settings.front_end.sample_rate, block_s=_BLOCK_S):
+        # The blocks of an array are as long as it is.
+        step = round(_BLOCK_S * network.config.settings.front_end.sample_rate)
+        for start in range(0, len(block), step):
+            parts.append(engine.push(block[start : start + step]))
+            if on_block is not None:
+                on_block(block[start : start + step])
+    parts.append(engine.finish())
+    config = network.config
+    windows = Windows.join(config.labels, parts)
+    return Timeline(
+        path=_text(os.fspath(source)) if isinstance(source, str | Path) else "",
+        model=config.name,
+        model_version=config.version,
+        labels=config.labels,
+        window_s=float(window_s),
+        hop_s=float(hop_s),
+        duration_s=engine.duration_s,
+        segments=segments.merge(windows, engine.duration_s),
+        windows=windows,
+    )
+
+
+def _text(path: str) -> str:
+    """A path that every format can hold."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -1,0 +1,43 @@
+"""Neighbouring windows of the same emotion, merged."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from emocatcher.timeline.windows import Windows
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch with one emotion, or without speech. Segments touch: together they are the whole recording."""
+
+    start_s: float
+    end_s: float
+    emotion: str | None  # None: no speech
+    probability: float | None  # of that emotion, calibrated; the mean of the segment's windows
+
+
+def merge(windows: Windows, duration_s: float) -> tuple[Segment, ...]:
+    """Join the stretches of neighbouring windows whose most probable label is the same.
+
+    Args:
+        windows: in the order of time.
+        duration_s: of the recording.
+    """
+    if not len(windows):
+        return ()
+    best, bounds_s = windows.best(), windows.bounds_s(duration_s)
+    firsts = np.concatenate([[0], 1 + np.flatnonzero(np.diff(best))])
+    n_windows = np.diff(firsts, append=len(best))
+    highest = np.where(best < 0, np.nan, windows.probabilities[np.arange(len(best)), best])
+    means = np.add.reduceat(highest, firsts) / n_windows
+    edges_s = [*bounds_s[firsts].tolist(), float(bounds_s[-1])]
+    return tuple(
+        Segment(
+            start_s=edges_s[i],
+            end_s=edges_s[i + 1],
+            emotion=None if label < 0 else windows.labels[label],
+            probability=None if label < 0 else mean,
+        )
+        for i, (label, mean) in enumerate(zip(best[firsts].tolist(), means.tolist(), strict=True))
+    )

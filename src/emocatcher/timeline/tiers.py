@@ -1,0 +1,78 @@
+"""Segments as annotations: Praat's TextGrid and Audacity's label track."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emocatcher.timeline.recording import Timeline
+
+_HEADER = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = {end}
+tiers? <exists>
+size = {n_tiers}
+item []:
+"""
+_TIER = """    item [{number}]:
+        class = "IntervalTier"
+        name = "{name}"
+        xmin = 0
+        xmax = {end}
+        intervals: size = {n_intervals}
+"""
+_INTERVAL = """        intervals [{number}]:
+            xmin = {start}
+            xmax = {end}
+            text = "{text}"
+"""
+
+
+def to_textgrid(timeline: Timeline) -> bytes:
+    """Two interval tiers, "emotion" and "probability", both empty where there is no speech.
+
+    The long text format of Praat's manual ("TextGrid file formats"), UTF-8.
+    """
+    emotions = [segment.emotion or "" for segment in timeline.segments]
+    probabilities = [
+        "" if segment.probability is None else f"{segment.probability:.3f}" for segment in timeline.segments
+    ]
+    tiers = {"emotion": emotions, "probability": probabilities}
+    text = [_HEADER.format(end=_seconds(timeline.duration_s), n_tiers=len(tiers))]
+    for number, (name, texts) in enumerate(tiers.items(), 1):
+        text += _tier(number, name, texts, timeline)
+    return "".join(text).encode()
+
+
+def to_audacity(timeline: Timeline) -> bytes:
+    """A label track: start, end and label, between tabs; stretches without speech have none."""
+    lines = (
+        f"{_seconds(segment.start_s)}\t{_seconds(segment.end_s)}\t{_one_line(segment.emotion)}\n"
+        for segment in timeline.segments
+        if segment.emotion is not None
+    )
+    return "".join(lines).encode()
+
+
+def _tier(number: int, name: str, texts: Sequence[str], timeline: Timeline) -> list[str]:
+    end = _seconds(timeline.duration_s)
+    head = _TIER.format(number=number, name=name, end=end, n_intervals=len(texts))
+    return [head] + [
+        _INTERVAL.format(
+            number=i,
+            start=_seconds(segment.start_s),
+            end=_seconds(segment.end_s),
+            text=_one_line(text).replace('"', '""'),  # as Praat writes it
+        )
+        for i, (segment, text) in enumerate(zip(timeline.segments, texts, strict=True), 1)
+    ]
+
+
+def _seconds(time_s: float) -> str:
+    """To a microsecond, without an exponent."""
+    return f"{time_s:.6f}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

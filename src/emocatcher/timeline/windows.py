@@ -1,0 +1,150 @@
+"""What is said of one window; and many windows, held as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Column = NDArray[np.float64]
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """What was heard in one window."""
+
+    start_s: float
+    end_s: float
+    time_s: float  # its centre, of which it speaks
+    speech: bool  # whether there is any; if not, there is no emotion either
+    emotion: str | None  # the most probable label
+    probability: float | None  # of that emotion, calibrated
+    probabilities: dict[str, float]  # by label, in the model's order; empty without speech
+    voiced_start_s: float
+    voiced_end_s: float
+
+
+class Windows(Sequence[Window]):
+    """Windows in the order of time; each `Window` is made when it is asked for.
+
+    An hour holds thousands: as objects of their own they would take ten times the memory.
+
+    Args:
+        labels: the emotions, in the model's order.
+        start_s: shape (n_windows,), as all that follow in seconds.
+        end_s: where the windows end.
+        voiced_start_s: where voice starts in them.
+        voiced_end_s: where it ends.
+        speech: shape (n_windows,), bool.
+        probabilities: shape (n_windows, n_labels), float64; NaN where there is no speech.
+    """
+
+    __slots__ = ("end_s", "labels", "probabilities", "speech", "start_s", "voiced_end_s", "voiced_start_s")
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        start_s: Column,
+        end_s: Column,
+        voiced_start_s: Column,
+        voiced_end_s: Column,
+        speech: NDArray[np.bool_],
+        probabilities: Column,
+    ) -> None:
+        self.labels = labels
+        self.start_s, self.end_s = start_s, end_s
+        self.voiced_start_s, self.voiced_end_s = voiced_start_s, voiced_end_s
+        self.speech = speech
+        self.probabilities = probabilities
+
+    @classmethod
+    def join(cls, labels: tuple[str, ...], parts: Iterable[Windows]) -> Windows:
+        """One after the other; none at all for no parts."""
+        found = list(parts) or [cls.of(labels, ())]
+        names = ("start_s", "end_s", "voiced_start_s", "voiced_end_s", "speech", "probabilities")
+        columns: list[Any] = [np.concatenate([getattr(part, name) for part in found]) for name in names]
+        return cls(labels, *columns)
+
+    @classmethod
+    def of(cls, labels: tuple[str, ...], windows: Sequence[Window]) -> Windows:
+        """The columns of single windows, such as those read back from JSON."""
+        if isinstance(windows, cls):
+            return windows
+        missing = dict.fromkeys(labels, np.nan)
+        return cls(
+            labels,
+            np.array([window.start_s for window in windows], np.float64),
+            np.array([window.end_s for window in windows], np.float64),
+            np.array([window.voiced_start_s for window in windows], np.float64),
+            np.array([window.voiced_end_s for window in windows], np.float64),
+            np.array([window.speech for window in windows], np.bool_),
+            np.array(
+                [[(window.probabilities or missing)[label] for label in labels] for window in windows], np.float64
+            ).reshape(len(windows), len(labels)),
+        )
+
+    @property
+    def time_s(self) -> Column:
+        """The windows' centres, shape (n_windows,), seconds."""
+        return 0.5 * (self.start_s + self.end_s)
+
+    def best(self) -> NDArray[np.int64]:
+        """The place of each window's most probable label, shape (n_windows,); -1 where there is no speech."""
+        best = np.full(len(self), -1)
+        if self.speech.any():
+            best[self.speech] = self.probabilities[self.speech].argmax(axis=1)
+        return best
+
+    def bounds_s(self, duration_s: float) -> Column:
+        """Where the stretch of which each window speaks begins, and the last one ends; shape (n_windows + 1,), seconds.
+
+        A window speaks of what is nearer to its centre than to its neighbours': what lies at its edges, it shares with
+        them.
+        """
+        centres = self.time_s
+        return np.concatenate([[0.0], 0.5 * (centres[1:] + centres[:-1]), [duration_s]])
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+    @overload
+    def __getitem__(self, index: int) -> Window: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Window]: ...
+
+    def __getitem__(self, index: int | slice) -> Window | list[Window]:
+        if isinstance(index, slice):
+            return [self._window(i) for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"window {index} of {len(self)}")
+        return self._window(index)
+
+    def __iter__(self) -> Iterator[Window]:
+        return map(self._window, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(Window.__eq__, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's: its arrays could be changed
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} windows>"
+
+    def _window(self, index: int) -> Window:
+        start_s, end_s, speech = float(self.start_s[index]), float(self.end_s[index]), bool(self.speech[index])
+        row = self.probabilities[index].tolist()
+        best = max(range(len(row)), key=row.__getitem__)
+        return Window(
+            start_s=start_s,
+            end_s=end_s,
+            time_s=0.5 * (start_s + end_s),
+            speech=speech,
+            emotion=self.labels[best] if speech else None,
+            probability=row[best] if speech else None,
+            probabilities=dict(zip(self.labels, row, strict=True)) if speech else {},
+            voiced_start_s=float(self.voiced_start_s[index]),
+            voiced_end_s=float(self.voiced_end_s[index]),
+        )

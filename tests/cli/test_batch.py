@@ -1,0 +1,126 @@
+"""`predict` on many recordings: tables, pipes, kills."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import emocatcher
+
+
+@pytest.fixture(scope="module")
+def folder(small_run) -> str:
+    return str(small_run.corpus.utterances[0].path.parent)
+
+
+def test_a_folder_becomes_a_table(call, folder, tmp_path):
+    said = call("predict", folder, "--out", tmp_path / "out.jsonl")
+    assert (said.code, said.out) == (0, "")
+    assert "60/60 files" in said.err
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len(rows) == 60
+    assert {row["model"] for row in rows} == {"cabg"}
+
+
+def test_one_bad_file_is_a_row_and_an_exit_code(call, folder, tmp_path):
+    said = call("predict", folder, tmp_path / "none.wav", "--format", "csv")
+    assert said.code == 1
+    assert said.out.splitlines()[-1].startswith(f"{tmp_path / 'none.wav'},")
+    assert "no such file" in said.out.splitlines()[-1]
+    assert "1 of 61 recordings failed" in said.err
+
+
+def test_several_without_a_format_are_a_line_each(call, small_run):
+    clips = [utterance.path for utterance in small_run.corpus.utterances[:3]]
+    said = call("predict", *clips)
+    assert said.code == 0
+    assert [line.split()[-1] if "!" not in line else line for line in said.out.splitlines()]
+    assert all(str(clip) in line for clip, line in zip(clips, said.out.splitlines(), strict=True))
+
+
+def test_names_come_through_a_pipe(small_run, tmp_path):
+    clips = [str(utterance.path) for utterance in small_run.corpus.utterances[:3]]
+    command = [sys.executable, "-m", "emocatcher", "predict", "-", "--format", "jsonl"]
+    done = subprocess.run(command, input="\n".join(clips).encode(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == clips
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["{folder}", "--out", "out.xls"], "'xls' is not a format"),
+        (["{folder}", "--format", "parquet"], "give --out"),
+        (["{folder}", "--format", "csv", "--abstain-below", "2"], "0 to 1"),
+        (["{folder}", "--out", "{tmp}"], "No format"),
+        (["{folder}", "--out", "{tmp}/there.csv"], "exists: give --overwrite"),
+        (["{folder}", "--out", "/dev/full", "--format", "csv"], "cannot be written"),
+        (["*.none"], "meets no file"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(call, folder, tmp_path, arguments, needed):
+    (tmp_path / "there.csv").write_text("mine")
+    said = call("predict", *(argument.format(folder=folder, tmp=tmp_path) for argument in arguments))
+    assert said.code == 2
+    assert needed in said.err
+    assert said.err.count("\n") == 1
+    assert (tmp_path / "there.csv").read_text() == "mine"
+
+
+def start(folder, out, *options):
+    command = [sys.executable, "-m", "emocatcher", "predict", folder, "--out", str(out), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(process):
+    process.communicate(timeout=300)
+    assert process.returncode == 0
+
+
+def test_ctrl_c_ends_cleanly_and_can_be_taken_up(folder, tmp_path):
+    out = tmp_path / "out.jsonl"
+    process = start(folder, out)
+    while not out.exists() or not out.read_bytes():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("it was done before the signal came")
+    assert process.returncode == 130
+    assert b"--resume" in said
+    assert b"Traceback" not in said
+    finish(start(folder, out, "--resume"))
+    assert len(out.read_text().splitlines()) == 60
+
+
+@pytest.mark.slow
+@pytest.mark.corpus
+@pytest.mark.parametrize(("kind", "workers"), [("jsonl", "2"), ("parquet", "1")])
+def test_a_table_survives_ten_kills(ravdess_dir, tmp_path, kind, workers):
+    folder = str(ravdess_dir / "Actor_0*")
+    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    finish(start(folder, whole, "--workers", workers))
+    dice, resume = random.Random(kind + workers), []
+    for _ in range(10):
+        process = start(folder, cut, "--workers", workers, *resume)
+        time.sleep(dice.uniform(0.3, 1.6))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        resume = ["--resume"] if Path(tmp_path / f".cut.{kind}.begun").exists() else ["--overwrite"]
+    finish(start(folder, cut, "--workers", workers, *resume))
+    if kind == "jsonl":
+        assert cut.read_bytes() == whole.read_bytes()
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        assert parquet.read_table(cut).equals(parquet.read_table(whole))
+
+
+def test_the_bundled_model_is_found_without_being_named():
+    assert emocatcher.load().config.name == "cabg"

@@ -1,0 +1,111 @@
+"""`timeline`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from emocatcher import inference
+from emocatcher.cli.timeline import clock
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def model(small_run: Any) -> Path:
+    folder: Path = small_run.folder / "fold_0" / "last"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def talk(small_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five voices, one after the other."""
+    clips = [soundfile.read(utterance.path)[0] for utterance in small_run.corpus.utterances[:5]]
+    rate = soundfile.info(small_run.corpus.utterances[0].path).samplerate
+    path = tmp_path_factory.mktemp("talk") / "talk [one].wav"
+    soundfile.write(path, np.concatenate(clips), rate)
+    return path
+
+
+def test_it_prints_a_table(call: Call, model: Path, talk: Path) -> None:
+    said = call("timeline", talk, "--model", model)
+    heard = inference.load(model).timeline(talk)
+    assert (said.code, said.err) == (0, "")
+    lines = [line.split() for line in said.out.splitlines() if line.strip()]
+    assert lines[0] == ["from", "to", "emotion", "probability"]
+    for line, segment in zip(lines[2:], heard.segments, strict=True):
+        assert line[:2] == [clock(segment.start_s), clock(segment.end_s)]
+        assert segment.emotion in {line[2], None}
+
+
+def test_it_prints_json(call: Call, model: Path, talk: Path) -> None:
+    said = call("timeline", talk, "--model", model, "--format", "json", "--window", "2", "--hop", "1")
+    found = json.loads(said.out)
+    assert (found["window_s"], found["hop_s"], found["path"]) == (2.0, 1.0, str(talk))
+    assert len(found["windows"]) == 1 + int(found["duration_s"] - 2.0) + (found["duration_s"] % 1 > 0)
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.csv", "t.parquet", "t.srt", "t.vtt", "t.TextGrid", "t.txt"])
+def test_the_file_tells_the_format(call: Call, model: Path, talk: Path, tmp_path: Path, name: str) -> None:
+    from emocatcher.timeline import export
+
+    out = tmp_path / name
+    said = call("timeline", talk, "--model", model, "--out", out)
+    assert (said.code, said.out, said.err) == (0, "", "")
+    heard = inference.load(model).timeline(talk)
+    assert out.read_bytes() == export.encode(heard, export.format_of(out))
+
+
+def test_files_are_not_replaced_unasked(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
+    out, plot = tmp_path / "t.csv", tmp_path / "t.svg"
+    arguments = ("timeline", talk, "--model", model, "--out", out, "--plot", plot)
+    assert call(*arguments).code == 0
+    assert plot.read_text(encoding="utf-8").startswith("<?xml")
+    first = out.read_bytes()
+    out.write_bytes(b"mine")
+    said = call(*arguments)
+    assert said.code == 2
+    assert "exists already. Give another name, or --overwrite" in said.err
+    assert out.read_bytes() == b"mine"
+    assert call(*arguments, "--overwrite").code == 0
+    assert out.read_bytes() == first
+
+
+def test_a_table_can_be_a_file(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
+    out = tmp_path / "table.txt"
+    assert call("timeline", talk, "--model", model, "--format", "table", "--out", out).code == 0
+    assert out.read_text(encoding="utf-8").split()[:4] == ["from", "to", "emotion", "probability"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--format", "cvs"], "Did you mean 'csv'"),
+        (["--out", "talk.doc"], "'talk.doc' tells no format"),
+        (["--plot", "talk.gif"], "ends in .svg or .png"),
+        (["--window", "0.1"], "The window is 0.1 s"),
+        (["--hop", "5"], "The hop is 5 s"),
+        (["--hop", "nan"], "The hop is nan s"),
+        (["--out", ".", "--format", "csv"], "is a folder"),
+        (["--out", "/proc/none/t.csv"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(call: Call, model: Path, talk: Path, arguments: list[str], says: str) -> None:
+    said = call("timeline", talk, "--model", model, *arguments)
+    assert said.code == 2
+    assert says in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_a_long_recording_has_a_progress_bar(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
+    samples, rate = soundfile.read(talk)
+    long = tmp_path / "long.wav"
+    soundfile.write(long, np.tile(samples, 14), rate)
+    said = call("timeline", long, "--model", model, "--hop", "3")
+    assert said.code == 0
+    assert "timeline: " in said.err

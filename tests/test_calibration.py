@@ -1,0 +1,68 @@
+"""One temperature: it makes an over-sure model honest, and never changes an answer."""
+
+import numpy as np
+import pytest
+
+from emocatcher import calibration, metrics
+
+
+def answers(n=3_000, over_sure=2.0, seed=0):
+    """Probabilities of a model whose logits are `over_sure` times those that the truth was drawn from."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 1.5, (n, 5))
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    true = np.array([random.choice(5, p=row) for row in honest])
+    sure = np.exp(over_sure * logits)
+    return sure / sure.sum(axis=1, keepdims=True), true, random.integers(0, 3, n)
+
+
+@pytest.mark.parametrize("over_sure", [0.5, 1.0, 2.0, 4.0])
+def test_the_temperature_undoes_what_made_the_model_too_sure(over_sure):
+    probabilities, true, _ = answers(over_sure=over_sure)
+    assert calibration.fit_temperature(probabilities, true) == pytest.approx(over_sure, rel=0.08)
+
+
+def test_scaling_keeps_the_answer_and_one_is_no_change():
+    probabilities, _, _ = answers(200)
+    np.testing.assert_allclose(calibration.scale(probabilities, 1.0), probabilities, atol=1e-5)
+    scaled = calibration.scale(probabilities, 3.0)
+    np.testing.assert_array_equal(scaled.argmax(axis=1), probabilities.argmax(axis=1))
+    np.testing.assert_allclose(scaled.sum(axis=1), 1.0)
+    assert (scaled.max(axis=1) < probabilities.max(axis=1)).all()
+
+
+def test_calibration_lowers_the_error_of_folds_it_was_not_fitted_on():
+    probabilities, true, folds = answers()
+    found = calibration.calibrate(probabilities, true, folds, abstain_below=0.4)
+    assert found.expected_calibration_error == metrics.expected_calibration_error(probabilities, true)
+    assert found.expected_calibration_error_calibrated < found.expected_calibration_error / 2
+    assert found.accuracy_kept > (probabilities.argmax(axis=1) == true).mean()
+    assert 0 < found.share_kept < 1
+
+
+def test_no_fold_is_judged_by_its_own_temperature():
+    probabilities, true, folds = answers(900)
+    before = calibration.calibrate(probabilities, true, folds, abstain_below=0.0)
+    # One fold whose answers are always wrong moves the others' temperature, and its own judgement stays theirs.
+    spoilt = true.copy()
+    spoilt[folds == 0] = probabilities[folds == 0].argmin(axis=1)
+    after = calibration.calibrate(probabilities, spoilt, folds, abstain_below=0.0)
+    others = calibration.fit_temperature(probabilities[folds != 0], true[folds != 0])
+    judged = calibration.scale(probabilities[folds == 0], others)
+    assert after.temperature > before.temperature
+    own = calibration.fit_temperature(probabilities[folds == 0], spoilt[folds == 0])
+    assert own > 2 * others
+    assert judged.max() > 0.9  # as sure as ever, though wrong every time
+
+
+def test_one_fold_cannot_be_judged():
+    probabilities, true, _ = answers(50)
+    with pytest.raises(ValueError, match="two or more"):
+        calibration.calibrate(probabilities, true, np.zeros(50, int), abstain_below=0.4)
+
+
+def test_nothing_kept_is_not_a_number():
+    probabilities, true, folds = answers(50)
+    found = calibration.calibrate(probabilities, true, folds, abstain_below=1.0)
+    assert found.share_kept == 0
+    assert np.isnan(found.accuracy_kept)

@@ -1,0 +1,56 @@
+"""A run of several folds → one calibrated model that trained on everything."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from emocatcher import bundle, calibration, experiment, finalise, inference, report
+from emocatcher.errors import RunError
+
+
+@pytest.fixture(scope="module")
+def final(small_run, train_here, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("final") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        # `train_here` put the one in its place that starts no process.
+        patch.setattr(finalise, "Workers", experiment.Workers)
+        return finalise.finalise(small_run.folder, small_run.corpus, folder, name="mine", abstain_below=0.3)
+
+
+def test_it_is_a_model_of_the_same_recipe(final, small_run):
+    config = bundle.read(final.path).config
+    assert (config.name, config.settings) == ("mine", small_run.settings)
+    assert (config.training.protocol, config.training.fold, config.training.seed) == ("all", None, 0)
+    assert config.abstain_below == 0.3
+    assert "stratified-2" in (final.path / "README.md").read_text()
+    heard = inference.load(final.path).predict(small_run.corpus.utterances[0].path)
+    assert heard.model == "mine"
+
+
+def test_it_learned_from_what_the_folds_left_out(final, small_run):
+    folds = [bundle.read(small_run.folder / f"fold_{number}" / "last").weights() for number in (0, 1)]
+    ours = final.weights()
+    assert all(not np.array_equal(ours["hidden.weight"], fold["hidden.weight"]) for fold in folds)
+
+
+def test_its_temperature_comes_from_held_out_answers(final, small_run):
+    run = report.read(small_run.folder)
+    probabilities, true = run.predictions.probabilities, run.predictions.emotion
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), run.predictions.predicted)
+    assert final.config.temperature == pytest.approx(calibration.fit_temperature(probabilities, true), abs=1e-5)
+    scores = final.config.training.scores
+    assert scores["accuracy"] == run.result.mean.accuracy.last
+    assert 0 <= scores["expected_calibration_error"] <= 1
+
+
+def test_one_fold_or_another_corpus_is_refused(small_run, tmp_path, monkeypatch):
+    other = msgspec.structs.replace(small_run.corpus, name="another")
+    with pytest.raises(RunError, match="not on this 'another'"):
+        finalise.finalise(small_run.folder, other, tmp_path, name="mine")
+    run = report.read(small_run.folder)
+    single = msgspec.structs.replace(run.result, folds=run.result.folds[:1])
+    monkeypatch.setattr(finalise.report, "read", lambda _: type(run)(**{**vars(run), "result": single}))
+    with pytest.raises(RunError, match="one fold"):
+        finalise.finalise(small_run.folder, small_run.corpus, tmp_path, name="mine")
+    assert not (tmp_path / "config.json").exists()

@@ -1,0 +1,74 @@
+"""One outcome for each input, in order, whatever becomes of a process."""
+
+import itertools
+import os
+import signal
+import time
+
+import pytest
+
+from emocatcher import pool
+from emocatcher.errors import SettingError
+
+
+def double(number):
+    return 2 * number
+
+
+def slow_when_even(number):
+    time.sleep(0.05 if number % 2 == 0 else 0)
+    return number
+
+
+def die_at_thirteen(number):
+    if number == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def raise_at_five(number):
+    if number == 5:
+        raise KeyError(number)
+    return number
+
+
+def lost(number):
+    return f"lost {number}"
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_outcomes_come_in_order(n_workers):
+    assert list(pool.ordered_map(double, range(40), n_workers=n_workers, on_death=lost)) == list(range(0, 80, 2))
+
+
+def test_none_is_lost_or_doubled_without_order():
+    found = list(pool.ordered_map(slow_when_even, range(40), n_workers=2, ordered=False, on_death=lost))
+    assert sorted(found) == list(range(40))
+
+
+def test_a_process_that_dies_takes_its_own_input_and_no_other():
+    found = list(pool.ordered_map(die_at_thirteen, range(60), n_workers=2, on_death=lost))
+    assert found == [f"lost {i}" if i == 13 else i for i in range(60)]
+
+
+def test_inputs_are_taken_as_they_are_needed():
+    taken = itertools.count()
+    found = pool.ordered_map(double, (next(taken) for _ in itertools.repeat(0)), n_workers=2, on_death=lost)
+    assert list(itertools.islice(found, 20)) == list(range(0, 40, 2))
+    assert next(taken) < 500
+    found.close()
+
+
+def test_what_the_function_raises_reaches_the_caller():
+    with pytest.raises(KeyError):
+        list(pool.ordered_map(raise_at_five, range(9), n_workers=2, on_death=lost))
+
+
+def test_no_inputs_no_outcomes():
+    assert list(pool.ordered_map(double, [], n_workers=2, on_death=lost)) == []
+
+
+@pytest.mark.parametrize("n_workers", [0, -1, 100_000])
+def test_a_senseless_number_of_workers_is_refused(n_workers):
+    with pytest.raises(SettingError, match="workers"):
+        pool.ordered_map(double, [], n_workers=n_workers, on_death=lost)

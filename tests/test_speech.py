@@ -1,0 +1,90 @@
+"""Made sounds are no speech, real clips are; and what the gate looks at does not depend on the level."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from emocatcher import audio, features, speech
+from emocatcher.config import load_preset
+
+CABG = load_preset("cabg")
+RATE = CABG.front_end.sample_rate
+TIME_S = np.arange(3 * RATE) / RATE
+
+
+def noise(seed=0):
+    return np.random.default_rng(seed).normal(0, 0.1, len(TIME_S))
+
+
+SOUNDS = {
+    "silence": np.zeros(len(TIME_S)),
+    "nearly silence": 1e-7 * noise(),
+    "one sample": np.zeros(1),
+    "white noise": noise(),
+    "brown noise": np.cumsum(noise()) / 300,
+    "a tone": 0.3 * np.sin(2 * np.pi * 440 * TIME_S),
+    "a low tone": 0.3 * np.sin(2 * np.pi * 60 * TIME_S),
+    "a chirp": 0.3 * np.sin(2 * np.pi * (200 * TIME_S + 500 * TIME_S**2)),
+    "clicks": np.where(np.arange(len(TIME_S)) % 5_000 < 3, 0.8, 0.0),
+    "a motor": 0.3 * np.sign(np.sin(2 * np.pi * 90 * TIME_S)) + 0.1 * noise(),
+    "rain": noise() * (1 + 0.3 * np.sin(2 * np.pi * 0.7 * TIME_S)),
+    "a chord": sum(0.1 * np.sin(2 * np.pi * hz * TIME_S) for hz in (262, 330, 392)),
+}
+
+
+def has_speech(waveform):
+    waveform = np.asarray(waveform, np.float32)
+    return speech.has_speech(waveform, RATE, features.log_mel_spectrogram(waveform, CABG.front_end))
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_a_made_sound_is_no_speech(name):
+    assert not has_speech(SOUNDS[name])
+
+
+@pytest.mark.corpus
+def test_nearly_every_real_clip_is_speech_at_any_level(ravdess_dir):
+    clips = sorted(ravdess_dir.rglob("*.flac"))[::24]
+    waveforms = [audio.load(clip, RATE)[0] for clip in clips]
+    assert sum(map(has_speech, waveforms)) >= len(clips) - 1
+    assert sum(has_speech(0.3 * waveform) for waveform in waveforms) >= len(clips) - 2
+    telephone = [audio.resample(audio.resample(waveform, RATE, 8_000), 8_000, RATE) for waveform in waveforms[::4]]
+    assert sum(map(has_speech, telephone)) >= len(telephone) - 1
+
+
+def test_the_summary_has_one_number_for_each_weight_and_knows_no_level():
+    log_mel = np.random.default_rng(0).normal(-40, 12, (64, 50)).astype(np.float32)
+    numbers = speech.summary(log_mel, speech.loudness_db(log_mel))
+    assert numbers.shape == (len(speech._WEIGHTS),)
+    quieter = speech.summary(log_mel - 20, speech.loudness_db(log_mel - 20))
+    np.testing.assert_allclose(quieter, numbers, atol=1e-3)
+
+
+def test_the_spectral_shape_is_the_discrete_cosine_transform():
+    from scipy.fft import dct
+
+    log_mel = np.random.default_rng(1).normal(-40, 1, (64, 9)).astype(np.float32)  # every frame is active
+    numbers = speech.summary(log_mel, speech.loudness_db(log_mel))
+    cepstra = dct(log_mel, type=2, axis=0, norm="ortho")[: speech.N_CEPSTRA]
+    np.testing.assert_allclose(numbers[: speech.N_CEPSTRA - 1], cepstra.mean(axis=1)[1:], atol=1e-3)
+
+
+def test_one_frame_and_another_front_end_are_answered_too():
+    assert has_speech(np.full(10, 0.1)) in (True, False)
+    other = np.full((40, 30), -30.0, np.float32)
+    assert not speech.has_speech(np.zeros(RATE, np.float32), RATE, other)
+
+
+def test_threads_do_not_share_what_was_heard():
+    answers = []
+
+    def ask():
+        answers.append([has_speech(SOUNDS[name]) for name in ("a chirp", "brown noise", "a chord")])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [[False] * 3] * 4

@@ -1,0 +1,93 @@
+"""A model that is there at once: its answer depends on every cell that it is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emocatcher import audio, timeline
+from emocatcher.config import Settings, load_preset
+from emocatcher.timeline import Timeline
+
+RATE = 22_050
+_TALK_S = 44
+
+
+class Card(NamedTuple):
+    name: str = "made"
+    version: str = "0.0.1"
+    labels: tuple[str, ...] = ("glad", "low", "cross")
+    settings: Settings = load_preset("cabg")
+
+
+class MadeNetwork:
+    """Two sums over a clip, turned into logits; each clip for itself, whatever the batch."""
+
+    def __init__(self, labels: tuple[str, ...] = ("glad", "low", "cross")) -> None:
+        self.config = Card(labels=labels)
+
+    def run(
+        self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = 64
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        rows = []
+        for log_mel in log_mels:
+            level = np.asarray(log_mel, np.float64).mean(axis=1) / 20.0
+            rows.append(
+                [np.sin((i + 1) * level).sum() + 0.05 * log_mel.shape[1] for i in range(len(self.config.labels))]
+            )
+        return np.array(rows, np.float32), [np.ones(1, np.float32) for _ in rows]
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        exponential = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+
+
+def is_loud(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32]) -> bool:
+    """Stands in for the search for speech."""
+    assert sample_rate == RATE
+    assert log_mel.shape[0] == 64
+    # The waveform is the one under these frames.
+    assert abs(1 + len(waveform) // 1364 - log_mel.shape[1]) <= 1
+    return bool(np.abs(waveform).max() > 0.01)
+
+
+@lru_cache(maxsize=1)
+def _long_talk() -> audio.Waveform:
+    times_s = np.arange(_TALK_S * RATE) / RATE
+    pitch = 120 + 40 * np.sin(0.9 * times_s)
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    voice = sum(np.sin(k * phase + k) * np.sin(0.3 * k * times_s) / k for k in range(1, 12))
+    spoken = (times_s % 11.0 < 6.0) & (np.sin(2 * np.pi * 2.3 * times_s) > -0.5)
+    noise = np.random.default_rng(0).normal(0, 1e-4, len(times_s))
+    return (0.1 * voice * spoken + noise).astype(np.float32)
+
+
+def talk(seconds: float) -> audio.Waveform:
+    """Syllables of changing colour, and between them noise that nobody would call speech."""
+    return np.tile(_long_talk(), math.ceil(seconds / _TALK_S))[: round(seconds * RATE)]
+
+
+@pytest.fixture(scope="session")
+def network() -> MadeNetwork:
+    return MadeNetwork()
+
+
+@pytest.fixture(scope="session")
+def heard(network: MadeNetwork) -> Timeline:
+    return timeline.hear(network, is_loud, (talk(40.3), RATE))
+
+
+def push_all(stream: Any, samples: NDArray[Any], sizes: Sequence[int]) -> list[timeline.Window]:
+    """Push in chunks of these sizes, again and again, and finish."""
+    windows, start, turn = [], 0, 0
+    while start < len(samples):
+        size = sizes[turn % len(sizes)]
+        windows += stream.push(samples[start : start + size])
+        start, turn = start + size, turn + 1
+    return windows + stream.finish()

@@ -1,0 +1,187 @@
+"""Windows, and what they say, against the plain way: every window cut out and heard for itself."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emocatcher import features, timeline
+from emocatcher.errors import EmptyAudioError, SettingError
+
+from .conftest import RATE, MadeNetwork, is_loud, talk
+
+NETWORK = MadeNetwork()
+FRONT_END, VAD = NETWORK.config.settings.front_end, NETWORK.config.settings.vad
+
+
+def hear(waveform, **options):
+    return timeline.hear(NETWORK, is_loud, (waveform, RATE), **options)
+
+
+@pytest.mark.parametrize("seconds", [0.7, 1.0, 2.0, 2.95, 3.0])
+def test_a_clip_no_longer_than_a_window_is_heard_as_predict_hears_it(seconds):
+    waveform = talk(seconds)
+    clip = features.extract(waveform, FRONT_END, VAD)
+    expected = NETWORK.probabilities(NETWORK.run([clip.log_mel])[0])[0]
+    found = hear(waveform)
+    (window,) = found.windows
+    assert list(window.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-6)
+    assert (window.start_s, window.end_s) == (0.0, len(waveform) / RATE)
+    assert (window.voiced_start_s, window.voiced_end_s) == (clip.voiced_start_s, clip.voiced_end_s)
+    assert found.duration_s == len(waveform) / RATE
+    assert [(s.start_s, s.end_s, s.emotion) for s in found.segments] == [(0.0, found.duration_s, window.emotion)]
+
+
+def test_every_window_is_its_own_clip():
+    """But for the two frames at its edges, which hear what is around it."""
+    waveform = talk(20.0)
+    mel = features._mel_power(waveform, FRONT_END)
+    for window in hear(waveform, hop_s=0.7).windows:
+        first = round(min(window.start_s * RATE / 1364, len(mel) - 49))
+        if window.end_s == 20.0:
+            first = len(mel) - 49
+        log_mel = features.to_log_mel(mel[first : first + 49], FRONT_END)
+        clip = features.voiced(log_mel, 3.0, FRONT_END, VAD)
+        if window.speech:
+            expected = NETWORK.probabilities(NETWORK.run([clip.log_mel])[0])[0]
+            assert list(window.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-6)
+            assert window.voiced_start_s == pytest.approx(window.start_s + clip.voiced_start_s, abs=0.04)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seconds=st.floats(0.001, 12.0),
+    window_s=st.floats(0.5, 4.0),
+    hop_share=st.floats(0.0, 1.0),
+)
+def test_windows_lie_where_they_should(seconds, window_s, hop_share):
+    n_samples = math.ceil(seconds * RATE)
+    hop_s = max(0.2 + hop_share * (window_s - 0.2), 0.2)
+    found = hear(talk(13.0)[:n_samples], window_s=window_s, hop_s=hop_s)
+    starts = np.array([window.start_s for window in found.windows])
+    ends = np.array([window.end_s for window in found.windows])
+    assert found.duration_s == n_samples / RATE
+    assert starts[0] == 0.0
+    assert (np.diff(starts) > 0).all()
+    assert starts[:-1] == pytest.approx(np.arange(len(starts) - 1) * hop_s)
+    assert ends - starts == pytest.approx(min(window_s, found.duration_s), abs=1e-4)
+    # Up to one frame may remain: the last frame's window reaches beyond it.
+    assert found.duration_s - ends[-1] <= 1.5 * FRONT_END.frame_period_s
+    assert ends[-1] <= found.duration_s + 1e-4
+    for window in found.windows:
+        assert window.start_s <= window.voiced_start_s <= window.voiced_end_s <= window.end_s
+        assert window.time_s == pytest.approx((window.start_s + window.end_s) / 2)
+    assert found.segments[0].start_s == 0.0
+    assert found.segments[-1].end_s == found.duration_s
+    for before, after in zip(found.segments, found.segments[1:], strict=False):
+        assert before.end_s == after.start_s
+        assert before.emotion != after.emotion
+
+
+def test_without_speech_there_is_no_emotion():
+    quiet = np.random.default_rng(0).normal(0, 1e-4, 8 * RATE).astype(np.float32)
+    found = hear(np.concatenate([talk(6.0), quiet, talk(6.0)]))
+    silent = [window for window in found.windows if window.start_s >= 6.2 and window.end_s <= 13.8]
+    assert len(silent) > 5
+    for window in silent:
+        assert (window.speech, window.emotion, window.probability, window.probabilities) == (False, None, None, {})
+    (gap,) = [segment for segment in found.segments if segment.emotion is None]
+    assert gap.probability is None
+    assert gap.start_s == pytest.approx(7.0, abs=1.0)
+    assert gap.end_s == pytest.approx(13.0, abs=1.0)
+
+
+@pytest.mark.parametrize("n_samples", [1, 100, RATE, 10 * RATE])
+def test_digital_silence_is_not_even_asked_about(n_samples):
+    def fail(*_):
+        raise AssertionError
+
+    found = timeline.hear(NETWORK, fail, (np.zeros(n_samples, np.float32), RATE))
+    assert not any(window.speech for window in found.windows)
+    assert [segment.emotion for segment in found.segments] == [None]
+
+
+def test_speech_is_asked_about_once_a_window():
+    asked = []
+
+    def count(waveform, rate, log_mel):
+        asked.append(len(waveform))
+        return False
+
+    found = timeline.hear(NETWORK, count, (talk(30.0), RATE))
+    assert len(asked) == len(found.windows) == 55
+    assert set(asked) <= {3 * RATE, 3 * RATE - 1, 3 * RATE + 1}
+
+
+def test_an_emotion_over_several_windows_is_one_segment():
+    found = hear(talk(40.0))
+    assert len(found.segments) < len(found.windows)
+    for segment in found.segments:
+        if segment.emotion is None:
+            continue
+        within = [w for w in found.windows if segment.start_s <= w.time_s <= segment.end_s]
+        assert {window.emotion for window in within} == {segment.emotion}
+        assert segment.probability == pytest.approx(np.mean([window.probability for window in within]))
+
+
+@pytest.mark.parametrize(
+    ("window_s", "hop_s", "says"),
+    [
+        (0.4, 0.1, "window is 0.4 s"),
+        (math.nan, 0.5, "window is nan s"),
+        (math.inf, 0.5, "window is inf s"),
+        (1e9, 0.5, "0.5 to 600 s"),
+        (-3.0, 0.5, "window is -3 s"),
+        (3.0, 0.0, "hop is 0 s"),
+        (3.0, -1.0, "hop is -1 s"),
+        (3.0, 3.1, "0.062 s .* to 3 s"),
+        (3.0, math.nan, "hop is nan s"),
+        (3.0, 1e-9, "a frame of this model"),
+    ],
+)
+def test_lengths_that_make_no_sense(window_s, hop_s, says):
+    with pytest.raises(SettingError, match=says):
+        hear(talk(1.0), window_s=window_s, hop_s=hop_s)
+
+
+def test_a_recording_without_samples():
+    with pytest.raises(EmptyAudioError):
+        hear(np.zeros(0, np.float32))
+
+
+def test_blocks_are_shown_as_they_are_heard():
+    seen = []
+    found = timeline.hear(NETWORK, is_loud, (talk(150.0), RATE), hop_s=3.0, on_block=seen.append)
+    assert [len(block) / RATE for block in seen] == [60.0, 60.0, 30.0]
+    assert found.duration_s == 150.0
+
+
+def test_memory_does_not_grow_with_the_length():
+    def peak(n_blocks):
+        engine = timeline.engine.Engine(NETWORK, lambda *_: False, 3.0, 1.0)
+        block = talk(5.0)
+        engine.push(block)
+        tracemalloc.start()
+        for _ in range(n_blocks):
+            engine.push(block)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(2)
+    assert peak(40) < 1.2 * peak(4)
+
+
+def test_windows_are_a_sequence():
+    windows = hear(talk(20.0)).windows
+    assert windows[0].start_s == 0.0
+    assert windows[-1] == windows[len(windows) - 1] == list(windows)[-1]
+    assert windows[2:6:2] == [windows[2], windows[4]]
+    assert windows == list(windows)
+    assert timeline.Windows.of(NETWORK.config.labels, list(windows)) == windows
+    assert windows != list(windows)[1:]
+    with pytest.raises(IndexError):
+        windows[len(windows)]

@@ -1,0 +1,155 @@
+"""Each format, read back by a reader that is not ours."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pysubs2
+import pytest
+import srt
+import textgrid
+import tgt
+import webvtt
+
+from emocatcher import timeline
+from emocatcher.errors import SettingError
+from emocatcher.timeline import Timeline, export
+
+from .conftest import RATE, MadeNetwork, is_loud, talk
+
+ODD = ('gl"ad & <b>', "low\nand --> slow", "croß\tü")
+
+
+@pytest.fixture(scope="module")
+def odd() -> Timeline:
+    """Labels that every format must quote in its own way."""
+    return timeline.hear(MadeNetwork(ODD), is_loud, (talk(30.0), RATE))
+
+
+def emotional(heard):
+    return [segment for segment in heard.segments if segment.emotion is not None]
+
+
+def said(heard):
+    return [f"{' '.join(segment.emotion.split())} {segment.probability:.0%}" for segment in emotional(heard)]
+
+
+@pytest.fixture(params=["heard", "odd"])
+def any_timeline(request: pytest.FixtureRequest) -> Timeline:
+    found: Timeline = request.getfixturevalue(request.param)
+    assert len(emotional(found)) > 2
+    assert len(emotional(found)) < len(found.segments)
+    return found
+
+
+def test_json_is_the_timeline(any_timeline):
+    back = msgspec.json.decode(export.encode(any_timeline, "json"), type=Timeline)
+    assert list(back.windows) == list(any_timeline.windows)
+    assert msgspec.structs.replace(back, windows=()) == msgspec.structs.replace(any_timeline, windows=())
+    for name in export.FORMATS:  # parquet's bytes too
+        assert export.encode(back, name) == export.encode(any_timeline, name)
+
+
+def test_csv(any_timeline):
+    rows = list(csv.DictReader(io.StringIO(export.encode(any_timeline, "csv").decode(), newline="")))
+    assert len(rows) == len(any_timeline.windows)
+    for row, window in zip(rows, any_timeline.windows, strict=True):
+        assert float(row["time_s"]) == pytest.approx(window.time_s, abs=1e-6)
+        assert row["speech"] == ("true" if window.speech else "false")
+        assert row["emotion"] == (window.emotion or "")
+        for label in any_timeline.labels:
+            cell = row[f"p_{label}"]
+            assert float(cell) == pytest.approx(window.probabilities[label], abs=1e-6) if window.speech else cell == ""
+
+
+def test_parquet(any_timeline, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "t.parquet").write_bytes(export.encode(any_timeline, "parquet"))
+    read = parquet.read_table(tmp_path / "t.parquet")
+    assert read.schema.metadata[b"model"] == b"made"
+    rows = read.to_pylist()
+    assert len(rows) == len(any_timeline.windows)
+    for row, window in zip(rows, any_timeline.windows, strict=True):
+        assert (row["emotion"], row["probability"], row["end_s"]) == (window.emotion, window.probability, window.end_s)
+        assert [row[f"p_{label}"] for label in any_timeline.labels] == [
+            window.probabilities.get(label) for label in any_timeline.labels
+        ]
+
+
+def test_srt(any_timeline):
+    text = export.encode(any_timeline, "srt").decode()
+    cues = list(srt.parse(text))
+    assert [cue.index for cue in cues] == list(range(1, len(cues) + 1))
+    assert [cue.content for cue in cues] == said(any_timeline)
+    for cue, segment in zip(cues, emotional(any_timeline), strict=True):
+        assert cue.start.total_seconds() == pytest.approx(segment.start_s, abs=6e-4)
+        assert cue.end.total_seconds() == pytest.approx(segment.end_s, abs=6e-4)
+    assert len(pysubs2.SSAFile.from_string(text, format_="srt")) == len(cues)
+
+
+def test_vtt(any_timeline):
+    text = export.encode(any_timeline, "vtt").decode()
+    cues = list(webvtt.from_buffer(io.StringIO(text)))
+    escaped = [line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in said(any_timeline)]
+    assert [cue.raw_text for cue in cues] == escaped
+    for cue, segment in zip(cues, emotional(any_timeline), strict=True):
+        assert cue.start_in_seconds == pytest.approx(segment.start_s, abs=1.0)
+        assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", cue.start)
+    events = pysubs2.SSAFile.from_string(text, format_="vtt").events
+    assert [event.start for event in events] == [round(1000 * s.start_s) for s in emotional(any_timeline)]
+
+
+def test_textgrid(any_timeline, tmp_path):
+    path = tmp_path / "t.TextGrid"
+    path.write_bytes(export.encode(any_timeline, "textgrid"))
+    grid = tgt.read_textgrid(str(path), encoding="utf-8", include_empty_intervals=True)
+    names = [" ".join((segment.emotion or "").split()) for segment in any_timeline.segments]
+    tier = grid.get_tier_by_name("emotion")
+    assert [interval.text.replace('""', '"') for interval in tier.intervals] == names
+    assert tier.intervals[0].start_time == 0.0
+    assert float(tier.intervals[-1].end_time) == pytest.approx(any_timeline.duration_s, abs=1e-6)
+    numbers = [interval.text for interval in grid.get_tier_by_name("probability").intervals]
+    assert [float(number) for number in numbers if number] == pytest.approx(
+        [segment.probability for segment in emotional(any_timeline)], abs=5e-4
+    )
+    if not any("\t" in label for label in any_timeline.labels):
+        other = textgrid.TextGrid.fromFile(str(path))
+        assert [interval.mark for interval in other.getFirst("emotion")] == names
+
+
+def test_audacity(any_timeline):
+    lines = export.encode(any_timeline, "audacity").decode().splitlines()
+    for line, segment in zip(lines, emotional(any_timeline), strict=True):
+        start, end, label = line.split("\t")
+        assert (float(start), float(end)) == pytest.approx((segment.start_s, segment.end_s), abs=1e-6)
+        assert label == " ".join(segment.emotion.split())
+
+
+def test_a_recording_without_speech_can_be_written_too():
+    silent = timeline.hear(MadeNetwork(), is_loud, (np.zeros(5 * RATE, np.float32), RATE))
+    assert export.encode(silent, "srt") == b""
+    assert export.encode(silent, "vtt") == b"WEBVTT\n"
+    assert export.encode(silent, "audacity") == b""
+    assert export.encode(silent, "csv").count(b"\n") == 1 + len(silent.windows)
+    assert list(webvtt.from_buffer(io.StringIO(export.encode(silent, "vtt").decode()))) == []
+
+
+def test_hours_in_a_subtitle():
+    last = timeline.Segment(start_s=3599.9996, end_s=36_000.25, emotion="low", probability=0.5)
+    long = Timeline(
+        path="", model="m", model_version="0", labels=("low",), window_s=3.0, hop_s=0.5, duration_s=36_000.25,
+        segments=(last,), windows=(),
+    )  # fmt: skip
+    assert b"01:00:00,000 --> 10:00:00,250" in export.encode(long, "srt")
+
+
+def test_formats_are_known_by_their_suffix():
+    for name, known in export.FORMATS.items():
+        assert export.format_of(Path(f"some.thing{known.suffix.upper()}")) == name
+    with pytest.raises(SettingError, match="tells no format"):
+        export.format_of(Path("interview.doc"))
+    with pytest.raises(SettingError, match="Did you mean 'json'"):
+        export.encode(None, "jsn")
