@@ -175,7 +175,8 @@ class MelStream:
     def _next(self, n_frames: int) -> NDArray[np.float32]:
         mel = np.empty((n_frames, self._front_end.n_mels), np.float32)
         if n_frames:
-            _fill_mel_power(_frames(self._waiting, n_frames, self._front_end), self._front_end, mel, whole_chunks=True)
+            row = self._n_frames % _FRAMES_AT_ONCE
+            _fill_mel_power(_frames(self._waiting, n_frames, self._front_end), self._front_end, mel, row)
             n_used = n_frames * self._front_end.hop_length
             self._n_unused += max(n_used - len(self._waiting), 0)
             self._waiting = self._waiting[n_used:]
@@ -207,30 +208,34 @@ def _frames(padded: audio.Waveform, n_frames: int, front_end: FrontEnd) -> NDArr
 
 
 def _fill_mel_power(
-    frames: NDArray[np.float32], front_end: FrontEnd, mel: NDArray[np.float32], *, whole_chunks: bool = False
+    frames: NDArray[np.float32], front_end: FrontEnd, mel: NDArray[np.float32], row: int | None = None
 ) -> None:
     """Write the power of `frames`, shape (n_frames, win_length), into `mel`, shape (n_frames, n_mels).
 
     Only the window's samples of each frame are touched, and only the bins that a mel band uses are squared. Where
     the window lies within its zero-padded frame changes the spectrum's phase, not its power, so it stands first.
 
-    `whole_chunks` multiplies matrices of one size only, whose sums BLAS adds up in one order.
+    With a `row`, the first frame takes that place in its chunk, and chunks are multiplied whole: the order in which
+    BLAS adds up depends on a matrix's size and on the place in it, so a frame then has one outcome in any company.
     """
     window, filters = _hann(front_end.win_length), _mel_filters(front_end)
     buffers, n_bins, n_frames = _buffers(front_end), len(filters), len(frames)
-    for start in range(0, n_frames, _FRAMES_AT_ONCE):
-        n = min(_FRAMES_AT_ONCE, n_frames - start)
-        np.multiply(frames[start : start + n], window, out=buffers.windowed[:n, : front_end.win_length])
-        np.fft.rfft(buffers.windowed[:n], out=buffers.spectrum[:n])  # type: ignore[arg-type]  # NumPy's stub is behind
-        used = buffers.spectrum[:n, :n_bins]
-        power, imaginary = buffers.power[:n], buffers.imaginary[:n]
+    start, whole, row = 0, row is not None, row or 0
+    while start < n_frames:
+        n = min(_FRAMES_AT_ONCE - row, n_frames - start)
+        rows = slice(row, row + n)
+        np.multiply(frames[start : start + n], window, out=buffers.windowed[rows, : front_end.win_length])
+        np.fft.rfft(buffers.windowed[rows], out=buffers.spectrum[rows])  # type: ignore[arg-type]  # NumPy's stub is behind
+        used = buffers.spectrum[rows, :n_bins]
+        power, imaginary = buffers.power[rows], buffers.imaginary[rows]
         np.square(used.real, out=power)
         power += np.square(used.imag, out=imaginary)
-        if whole_chunks and n < _FRAMES_AT_ONCE:
-            buffers.power[n:] = 0.0
-            mel[start : start + n] = (buffers.power @ filters)[:n]
+        if whole and n < _FRAMES_AT_ONCE:
+            buffers.power[:row] = buffers.power[row + n :] = 0.0
+            mel[start : start + n] = (buffers.power @ filters)[rows]
         else:
             np.matmul(power, filters, out=mel[start : start + n])
+        start, row = start + n, 0
 
 
 class _Buffers:

@@ -111,7 +111,8 @@ def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
 
 def loudness_db(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
     """The loudness of each frame below that of the loudest, at least -60, dB, shape (n_frames,)."""
-    power = np.exp(log_mel * np.float32(np.log(10.0) / 10.0)).sum(axis=0)
+    # From the loudest cell down, so that nothing overflows.
+    power = np.exp((log_mel - log_mel.max()) * np.float32(np.log(10.0) / 10.0)).sum(axis=0)
     loudness = 10.0 * np.log10(np.maximum(power, np.float32(1e-30)))
     return np.asarray(np.maximum(loudness - loudness.max(), _QUIETEST_DB), np.float32)
 

@@ -59,7 +59,7 @@ def test_columns_are_few_and_keep_the_mean():
     found = timeline.hear(MadeNetwork(), is_loud, (talk(300.0), RATE), window_s=0.5, hop_s=0.2)
     edges_s, shares = plot.columns(found)
     assert len(found.windows) == 1499
-    assert shares.shape[1] == 750
+    assert shares.shape[1] == 300
     assert shares.shape == (3, len(edges_s) - 1)
     assert (edges_s[0], edges_s[-1]) == (0.0, 300.0)
     assert (np.diff(edges_s) > 0).all()

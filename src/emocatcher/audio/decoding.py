@@ -64,7 +64,7 @@ class Track:
     def _with_libsndfile(self, source: str | bytes) -> Iterator[Waveform]:
         """Nothing at all, where libsndfile cannot read it."""
         try:
-            with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
+            with soundfile.SoundFile(_Bytes(source) if isinstance(source, bytes) else source) as file:
                 self.rate = int(file.samplerate)
                 self.truncated = _claims_more(file.extra_info)
                 n_left, n_block = file.frames, max(math.ceil(self._block_s * self.rate), 1)
@@ -93,7 +93,8 @@ class Track:
                         # The frame's rate, not the container's: the two differ in HE-AAC.
                         rate = self._same_rate(converted.sample_rate, rate)
                         # Averaged here, for a broken stream may change its channels on the way.
-                        ready.append(np.asarray(converted.to_ndarray().mean(axis=0), np.float32))
+                        with np.errstate(invalid="ignore", over="ignore"):  # not finite then, and refused as that
+                            ready.append(np.asarray(converted.to_ndarray().mean(axis=0), np.float32))
                         n_ready += len(ready[-1])
                     if n_ready >= self._block_s * rate > 0:
                         yield np.concatenate(ready)[:, None]
@@ -112,6 +113,16 @@ class Track:
             raise DecodeError(self.name, f"changes its sample rate from {before} to {rate} Hz on the way. Convert it")
         self.rate = rate
         return rate
+
+
+class _Bytes(io.BytesIO):
+    """Stays where it is when a forged header sends libsndfile before the beginning: from C no exception comes back."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return self.tell()
 
 
 def _after(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
