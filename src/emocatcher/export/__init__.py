@@ -1,0 +1,153 @@
+"""A model as ONNX, written node by node, with a parity check.
+
+Written by hand rather than traced: a graph is the few operators that the network is, takes any batch and any length,
+and needs nothing at run time but ONNX Runtime, or whatever else reads ONNX. Needs the extra `export`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.bundle import Bundle, ModelConfig
+from emocatcher.config import Settings
+from emocatcher.errors import ModelError
+from emocatcher.export.graph import FLOAT, INT64, Graph, Weights
+from emocatcher.export.network import add_network
+from emocatcher.export.waveform import add_recognition
+
+__all__ = ["as_onnx", "checked_onnx", "describe", "parity_error", "to_onnx", "to_waveform_onnx"]
+
+
+def as_onnx(model: Bundle, *, waveform: bool = False, int8: bool = False) -> bytes:
+    """Write a model folder's network as one file that says what it is (see `describe`).
+
+    Args:
+        model: an opened model folder.
+        waveform: whether the file takes a waveform (`to_waveform_onnx`) or log_mel and lengths (`to_onnx`).
+        int8: as for `to_onnx`.
+
+    Raises:
+        ModelError: if the weights cannot be read.
+    """
+    config = model.config
+    if waveform:
+        return to_waveform_onnx(model.weights(), config, int8=int8)
+    return to_onnx(model.weights(), config.settings, config.labels, int8=int8, metadata=describe(config))
+
+
+def to_onnx(
+    weights: Weights,
+    settings: Settings,
+    labels: tuple[str, ...],
+    *,
+    int8: bool = False,
+    metadata: Mapping[str, object] | None = None,
+) -> bytes:
+    """Write the network as an ONNX graph.
+
+    Inputs are `log_mel` (batch, n_mels, n_frames) float32 and `lengths` (batch,) int64; outputs are `logits`
+    (batch, n_classes) and `attention` (batch, n_frames'). The labels stand in the metadata, as JSON.
+
+    Args:
+        weights: of `emocatcher.model.EmotionNetwork`, by name.
+        settings: the network's and the front end's.
+        labels: the classes, in order.
+        int8: whether the matrices are stored as 8-bit numbers with one scale per output channel.
+        metadata: what else is to stand there.
+
+    Returns:
+        the serialised model.
+
+    Raises:
+        MissingExtraError: on importing this package without onnx.
+    """
+    graph = Graph(weights, int8=int8)
+    logits = add_network(graph, settings.network, "log_mel", "lengths", attention="attention")
+    graph.add("Identity", [logits], outputs=["logits"])
+    return graph.serialise(
+        {"log_mel": (FLOAT, ["batch", settings.front_end.n_mels, "n_frames"]), "lengths": (INT64, ["batch"])},
+        {"logits": (FLOAT, ["batch", len(labels)]), "attention": (FLOAT, ["batch", "n_steps"])},
+        {"labels": labels, **(metadata or {})},
+    )
+
+
+def to_waveform_onnx(weights: Weights, config: ModelConfig, *, int8: bool = False) -> bytes:
+    """Write the whole way from a waveform to an answer as one ONNX graph: front end, detector, network, calibration.
+
+    The input is `waveform` (n_samples,), float32, mono, in [-1, 1], at the model's sample rate, with one sample or
+    more. The outputs are `probabilities` (n_classes,), calibrated; `attention` (n_frames',), one weight per
+    pool_size · hop_length samples of the voiced span; `voiced_start_s` and `voiced_end_s`, scalars; all float32. No
+    custom operator, no complex number.
+
+    Args:
+        weights: of the network, by name.
+        config: the model's; what it is stands in the metadata (see `describe`).
+        int8: as for `to_onnx`.
+
+    Returns:
+        the serialised model.
+    """
+    graph = Graph(weights, int8=int8)
+    add_recognition(graph, config.settings, config.temperature)
+    return graph.serialise(
+        {"waveform": (FLOAT, ["n_samples"])},
+        {
+            "probabilities": (FLOAT, [len(config.labels)]),
+            "attention": (FLOAT, ["n_steps"]),
+            "voiced_start_s": (FLOAT, []),
+            "voiced_end_s": (FLOAT, []),
+        },
+        describe(config),
+    )
+
+
+def describe(config: ModelConfig) -> dict[str, object]:
+    """What an exported file says of itself: labels, sample rate, temperature, name, version and licence."""
+    return {
+        "labels": config.labels,
+        "sample_rate": config.settings.front_end.sample_rate,
+        "temperature": config.temperature,
+        "name": config.name,
+        "version": config.version,
+        "licence": config.training.licence,
+    }
+
+
+def parity_error(onnx_bytes: bytes, network: Any, log_mel: NDArray[np.float32], lengths: NDArray[np.int64]) -> float:
+    """The largest difference of any logit or attention weight between PyTorch and ONNX Runtime.
+
+    Args:
+        onnx_bytes: from `to_onnx`.
+        network: the `EmotionNetwork` with the same weights.
+        log_mel: shape (batch, n_mels, n_frames).
+        lengths: shape (batch,).
+    """
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {"log_mel": log_mel, "lengths": lengths})
+    network.eval()
+    with torch.inference_mode():
+        ours = network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+    return max(float(np.abs(our.numpy() - their).max()) for our, their in zip(ours, theirs, strict=True))
+
+
+def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> bytes:
+    """Write a network as ONNX, and refuse it where it does not say the same as the network.
+
+    Raises:
+        ModelError: if a logit differs by more than 1e-3 on made clips of several lengths.
+    """
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    payload = to_onnx(weights, settings, labels)
+    lengths = np.array([40, 1, 2, 17], np.int64)
+    noise = np.random.default_rng(0).normal(-30.0, 20.0, (4, settings.front_end.n_mels, 41))
+    error = parity_error(payload, network, noise.astype(np.float32), lengths)
+    if not error <= 1e-3:
+        raise ModelError(f"The ONNX graph differs from the network by {error:.2g}. Nothing was written")
+    return payload

@@ -1,0 +1,91 @@
+"""What an exported file is tried on: the recordings that tell most, or made ones where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from emocatcher import audio, corpora, protocols
+from emocatcher.bundle import ModelConfig
+from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.errors import MissingExtraError, ProtocolError
+
+_MADE = 24  # clips
+
+
+class Clips(msgspec.Struct, frozen=True, kw_only=True):
+    """Clips to compare by."""
+
+    what: str  # for people
+    utterances: tuple[Utterance, ...] = ()  # empty: made clips
+    held_out: bool = False  # none of them was in the model's training
+    note: str = ""  # why nothing better could be had
+
+    def __len__(self) -> int:
+        return len(self.utterances) or _MADE
+
+    def waveforms(self, sample_rate: int) -> Iterator[audio.Waveform]:
+        """Each as (n_samples,), float32, one at a time.
+
+        Raises:
+            AudioError: if a recording cannot be used.
+        """
+        for clip in self.utterances:
+            yield audio.load(clip.path, sample_rate, start_s=clip.start_s, end_s=clip.end_s)[0]
+        if not self.utterances:
+            yield from _made(sample_rate)
+
+
+def choose(config: ModelConfig, corpus_argument: str | None = None) -> Clips:
+    """The test part that the model was not trained on; else all of the corpus; else made clips.
+
+    Args:
+        config: the model's.
+        corpus_argument: as for `corpora.load`; None for the model's own corpus, where it is on this machine.
+
+    Raises:
+        CorpusError: if a corpus is asked for by name, and cannot be had.
+    """
+    training = config.training
+    if corpus_argument is None:
+        known = training.corpus in {card.name for card in corpora.known()}
+        if not known or corpora.locate(training.corpus) is None:
+            return Clips(
+                what=f"{_MADE} made clips",
+                note=f"the model's corpus, '{training.corpus}', was not found: --corpus shows the cost in accuracy",
+            )
+    corpus = corpora.load(corpus_argument or training.corpus)
+    everything = Clips(what=f"all {len(corpus)} clips of {corpus.name}", utterances=corpus.utterances)
+    if corpus.name != training.corpus:
+        return msgspec.structs.replace(everything, note=f"{corpus.name} is not the model's own corpus")
+    if training.fold is None:
+        note = "no held-out part exists: the model was trained on all of its corpus, so its accuracy here says nothing"
+        return msgspec.structs.replace(everything, note=note)
+    return _test_part(config, corpus, everything)
+
+
+def _test_part(config: ModelConfig, corpus: Corpus, everything: Clips) -> Clips:
+    training = config.training
+    try:
+        protocol = protocols.load(training.protocol, corpus, training.seed or 0)
+    except (ProtocolError, MissingExtraError) as error:
+        return msgspec.structs.replace(everything, note=f"the test part could not be had: {error}")
+    if training.fold is None or training.fold >= len(protocol.folds):
+        return msgspec.structs.replace(everything, note=f"{training.protocol} has no fold {training.fold}")
+    utterances = corpus.select(protocol.folds[training.fold].test)
+    what = f"the {len(utterances)} test clips of {corpus.name}, {training.protocol}, fold {training.fold}"
+    return Clips(what=what, utterances=utterances, held_out=True)
+
+
+def _made(sample_rate: int) -> Iterator[audio.Waveform]:
+    """Bursts of coloured noise between near-silence, of 0.1 to 6 s."""
+    random = np.random.default_rng(0)
+    for duration_s in np.geomspace(0.1, 6.0, _MADE):
+        n_samples = int(duration_s * sample_rate)
+        knots = random.uniform(-70.0, -15.0, 8)
+        level_db = np.interp(np.linspace(0, 7, n_samples), np.arange(8), knots)
+        noise = random.normal(size=n_samples + 15)
+        colour = np.convolve(noise, random.normal(size=16), mode="valid") / 4.0
+        yield (np.clip(colour * 10.0 ** (level_db / 20.0), -1.0, 1.0)).astype(np.float32)

@@ -1,0 +1,155 @@
+"""What an exported file says beside what the Python path says of the same clips, and how long each takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher import audio, features
+from emocatcher.dataset import pad_batch
+from emocatcher.timeline import Network
+
+PARITY_ERROR = 1e-3  # of a probability: what an exported float graph may differ by
+CLEAR_MARGIN = 0.01  # between the two largest probabilities: above it, the label must not change
+_SPAN_ERROR_S = 1e-4  # a frame is hundreds of times as long, float32's rounding of a time far shorter
+
+
+class Answer(NamedTuple):
+    """Of one clip."""
+
+    probabilities: NDArray[np.floating]  # (n_classes,), calibrated
+    voiced_start_s: float
+    voiced_end_s: float
+
+
+Listener = Callable[[audio.Waveform], Answer]
+
+
+class Answers(NamedTuple):
+    """Of one listener, to all clips."""
+
+    probabilities: NDArray[np.float64]  # (n_clips, n_classes)
+    voiced_s: NDArray[np.float64]  # (n_clips, 2)
+    ms_per_clip: float  # the median
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Which class each clip is given, shape (n_clips,)."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def margin(self) -> NDArray[np.float64]:
+        """The largest probability less the second, shape (n_clips,)."""
+        ordered = np.sort(self.probabilities, axis=1)
+        return np.asarray(ordered[:, -1] - (ordered[:, -2] if ordered.shape[1] > 1 else 0.0))
+
+
+class Difference(NamedTuple):
+    """Between two listeners."""
+
+    largest: float  # of any probability
+    n_same_label: int
+    n_clear_changed: int  # labels that differ although the margin exceeds `CLEAR_MARGIN`
+    n_spans_changed: int  # voiced spans that differ by a frame or more
+
+    @property
+    def is_parity(self) -> bool:
+        """Whether it is within what an export may differ by."""
+        return self.largest <= PARITY_ERROR and self.n_clear_changed == 0
+
+
+def python_path(network: Network) -> Listener:
+    """The features of this package, and the network as it is in the model folder."""
+    settings = network.config.settings
+
+    def hear(waveform: audio.Waveform) -> Answer:
+        clip = features.extract(waveform, settings.front_end, settings.vad)
+        probabilities = network.probabilities(network.run([clip.log_mel])[0])[0]
+        return Answer(probabilities, clip.voiced_start_s, clip.voiced_end_s)
+
+    return hear
+
+
+def log_mel_graph(payload: bytes, network: Network) -> Listener:
+    """The features of this package, and a graph from `to_onnx`; calibrated as `network` is."""
+    run, settings = _opened(payload), network.config.settings
+
+    def hear(waveform: audio.Waveform) -> Answer:
+        clip = features.extract(waveform, settings.front_end, settings.vad)
+        log_mel, lengths = pad_batch([clip.log_mel])
+        logits = run({"log_mel": log_mel, "lengths": lengths})[0]
+        return Answer(network.probabilities(logits)[0], clip.voiced_start_s, clip.voiced_end_s)
+
+    return hear
+
+
+def waveform_graph(payload: bytes) -> Listener:
+    """A graph from `to_waveform_onnx`, and nothing else."""
+    run = _opened(payload)
+
+    def hear(waveform: audio.Waveform) -> Answer:
+        probabilities, _, start_s, end_s = run({"waveform": waveform})
+        return Answer(probabilities, float(start_s), float(end_s))
+
+    return hear
+
+
+def ask(
+    listeners: Mapping[str, Listener], clips: Iterable[audio.Waveform], on_clip: Callable[[int], None] | None = None
+) -> dict[str, Answers]:
+    """Play every clip to every listener.
+
+    Args:
+        listeners: by name.
+        clips: shape (n_samples,) each, at the model's rate; at least one; never held all at once.
+        on_clip: called with how many clips are done.
+
+    Returns:
+        by the same names, what they said.
+    """
+    heard: dict[str, list[Answer]] = {name: [] for name in listeners}
+    seconds: dict[str, list[float]] = {name: [] for name in listeners}
+    for number, waveform in enumerate(clips, 1):
+        for name, listener in listeners.items():  # in turn, because machines drift
+            start = time.perf_counter()
+            heard[name].append(listener(waveform))
+            seconds[name].append(time.perf_counter() - start)
+        if on_clip is not None:
+            on_clip(number)
+    return {
+        name: Answers(
+            np.stack([answer.probabilities for answer in answers]).astype(np.float64),
+            np.array([answer[1:] for answer in answers]),
+            1000.0 * float(np.median(seconds[name])),
+        )
+        for name, answers in heard.items()
+    }
+
+
+def difference(ours: Answers, theirs: Answers) -> Difference:
+    """How far `theirs` is from `ours`."""
+    same = ours.labels == theirs.labels
+    return Difference(
+        largest=float(np.abs(ours.probabilities - theirs.probabilities).max()),
+        n_same_label=int(same.sum()),
+        n_clear_changed=int((~same & (ours.margin > CLEAR_MARGIN)).sum()),
+        n_spans_changed=int((np.abs(ours.voiced_s - theirs.voiced_s) > _SPAN_ERROR_S).any(axis=1).sum()),
+    )
+
+
+def _opened(payload: bytes) -> Callable[[dict[str, NDArray[np.generic]]], list[NDArray[np.float32]]]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # as the recogniser does
+    session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+
+    def run(inputs: dict[str, NDArray[np.generic]]) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = session.run(None, inputs)
+        return outputs
+
+    return run

@@ -1,0 +1,123 @@
+"""The front end's part of a graph: waveform → log_mel of the whole clip.
+
+The Fourier transform is two small matrix products (Cooley and Tukey 1965, one step). With n_fft = P·Q, samples
+numbered n = Q·a + b and bins k = k1 + P·k2,
+
+    X[k1 + P·k2] = Σ_b  W_Q^(b·k2) · W_N^(b·k1) · Σ_a  W_P^(a·k1) · x[Q·a + b],     W_M = exp(-2πi / M),
+
+for the fourth factor, W_N^(Q·a·P·k2), is 1. Zeros after the window are rows `a` left out, bins above the last mel band
+columns `k2` left out. At n_fft 4096 that is an eighth of the one large product's work, and 70 kB of constants instead
+of 18 MB, without the STFT operator and its complex numbers, which browsers and phones do not all have.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.config import FrontEnd
+from emocatcher.export.graph import FLOAT, Graph
+from emocatcher.features import mel_centres_hz
+
+
+def add_log_mel(graph: Graph, front_end: FrontEnd, waveform: str) -> str:
+    """Add what `emocatcher.features.log_mel_spectrogram` does.
+
+    Args:
+        graph: to which.
+        front_end: the settings.
+        waveform: shape (n_samples,), float32.
+
+    Returns:
+        shape (n_frames, n_mels), float32, dB.
+    """
+    rows = _factor(front_end.n_fft)
+    columns = front_end.n_fft // rows
+    power = _power(graph, front_end, _frames(graph, front_end, waveform, columns), rows)
+    mel = graph.add("MatMul", [power, _mel_filters(graph, front_end, rows)])
+    # 10·log10(x) = 10 / ln(10) · ln(x)
+    natural = graph.add("Log", [graph.add("Max", [mel, graph.number(front_end.amin, np.float32)])])
+    log_mel = graph.add("Mul", [natural, graph.number(float(10.0 / np.log(10.0)), np.float32)])
+    loudest = graph.add("ReduceMax", [log_mel], keepdims=0)
+    return graph.add("Max", [log_mel, graph.add("Sub", [loudest, graph.number(front_end.floor_db, np.float32)])])
+
+
+def _factor(n: int) -> int:
+    """The largest factor of `n` that is not above its square root.
+
+    Examples:
+        >>> _factor(4096), _factor(400), _factor(13)
+        (64, 20, 1)
+    """
+    return max(factor for factor in range(1, int(n**0.5) + 1) if n % factor == 0)
+
+
+def _frames(graph: Graph, front_end: FrontEnd, waveform: str, columns: int) -> str:
+    """Windowed frames, centred, zeros beyond the ends: shape (n_frames, rows, columns)."""
+    win_length, half = front_end.win_length, front_end.n_fft // 2 - (front_end.n_fft - front_end.win_length) // 2
+    padded = graph.add("Pad", [waveform, graph.ints([half, win_length])])
+    n_samples = graph.add("Squeeze", [graph.add("Shape", [waveform])])
+    n_steps = graph.add("Div", [n_samples, graph.number(front_end.hop_length, np.int64)])
+    n_frames = graph.add("Add", [n_steps, graph.number(1, np.int64)])
+    numbers = graph.add("Unsqueeze", [graph.range(graph.number(0, np.int64), n_frames), graph.ints([1])])
+    starts = graph.add("Mul", [numbers, graph.number(front_end.hop_length, np.int64)])
+    within = graph.range(graph.number(0, np.int64), graph.number(win_length, np.int64))
+    frames = graph.add("Gather", [padded, graph.add("Add", [starts, within])])
+    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(win_length) / win_length)
+    windowed = graph.add("Mul", [frames, graph.constant("window", window.astype(np.float32))])
+    if extra := -win_length % columns:
+        windowed = graph.add("Pad", [windowed, graph.ints([0, 0, 0, extra])])
+    return graph.add("Reshape", [windowed, graph.ints([0, -1, columns])])
+
+
+def _power(graph: Graph, front_end: FrontEnd, frames: str, rows: int) -> str:
+    """Power per bin: shape (n_frames, n_bins), the bins in the order (k1, k2)."""
+    n_fft = front_end.n_fft
+    columns = n_fft // rows
+    a, b = np.arange(-(-front_end.win_length // columns)), np.arange(columns)
+    k1, k2 = np.arange(rows), np.arange(_n_columns(front_end, rows))
+    # (n_frames, 2 · rows, columns): real parts over imaginary parts.
+    first = _turns(np.outer(k1, a), rows)
+    inner = graph.add("MatMul", [graph.constant("dft_rows", np.concatenate([first.real, first.imag])), frames])
+    real, imaginary = (
+        graph.add("Slice", [inner, graph.ints([start]), graph.ints([start + rows]), graph.ints([1])])
+        for start in (0, rows)
+    )
+    twiddles = _turns(np.outer(k1, b), n_fft)
+    cosines, sines = graph.constant("twiddle_real", twiddles.real), graph.constant("twiddle_imag", twiddles.imag)
+    turned_real = graph.add("Sub", [graph.add("Mul", [real, cosines]), graph.add("Mul", [imaginary, sines])])
+    turned_imaginary = graph.add("Add", [graph.add("Mul", [real, sines]), graph.add("Mul", [imaginary, cosines])])
+    turned = graph.add("Concat", [turned_real, turned_imaginary], axis=2)
+    # (n_frames, rows, 2 · n_columns): the complex product as one of real numbers.
+    second = _turns(np.outer(b, k2), columns)
+    matrix = np.block([[second.real, second.imag], [-second.imag, second.real]])
+    spectrum = graph.add("MatMul", [turned, graph.constant("dft_columns", matrix)])
+    squared = graph.add("Reshape", [graph.add("Mul", [spectrum, spectrum]), graph.ints([0, 0, 2, -1])])
+    power = graph.add("ReduceSum", [squared, graph.ints([2])], keepdims=0)
+    return graph.add("Reshape", [power, graph.ints([0, -1])])
+
+
+def _turns(exponents: NDArray[np.int64], n: int) -> NDArray[np.complex64]:
+    """exp(-2πi · exponent / n)."""
+    return np.exp(-2j * np.pi * (exponents % n) / n).astype(np.complex64)
+
+
+def _n_columns(front_end: FrontEnd, rows: int) -> int:
+    """How many k2 reach up to the last mel band's upper edge, and not beyond half the sample rate."""
+    last_bin = int(front_end.f_max * front_end.n_fft / front_end.sample_rate)
+    return last_bin // rows + 1
+
+
+def _mel_filters(graph: Graph, front_end: FrontEnd, rows: int) -> str:
+    """Slaney's triangles from their edges, shape (n_bins, n_mels), float32; folded into a constant when loaded."""
+    k1, k2 = np.arange(rows)[:, None], np.arange(_n_columns(front_end, rows))
+    bins = (k1 + rows * k2).reshape(-1, 1) * (front_end.sample_rate / front_end.n_fft)
+    edges = np.array([front_end.f_min, *mel_centres_hz(front_end), front_end.f_max])
+    hz, lower, upper = (
+        graph.constant(name, values) for name, values in (("bin_hz", bins), ("lower", edges[:-2]), ("upper", edges[2:]))
+    )
+    rise, fall, area = edges[1:-1] - edges[:-2], edges[2:] - edges[1:-1], 2.0 / (edges[2:] - edges[:-2])
+    rising = graph.add("Div", [graph.add("Sub", [hz, lower]), graph.constant("rise", rise)])
+    falling = graph.add("Div", [graph.add("Sub", [upper, hz]), graph.constant("fall", fall)])
+    triangles = graph.add("Max", [graph.add("Min", [rising, falling]), graph.number(0.0, np.float64)])
+    return graph.add("Cast", [graph.add("Mul", [triangles, graph.constant("area", area)])], to=FLOAT)
