@@ -132,7 +132,7 @@ class Recognizer:
             AudioError: if the recording cannot be used.
             SettingError: if the lengths make no sense.
         """
-        return timeline.hear(self, speech.has_speech, source, window_s, hop_s, on_block)
+        return timeline.hear(self, speech.has_speech_at_once, source, window_s, hop_s, on_block)
 
     def stream(self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5) -> Stream:
         """Recognise sound while it is still coming: push chunks of it, and windows come back.
@@ -145,7 +145,7 @@ class Recognizer:
         Raises:
             SettingError: if the rate or the lengths make no sense.
         """
-        return Stream(self, speech.has_speech, sample_rate, window_s, hop_s)
+        return Stream(self, speech.has_speech_at_once, sample_rate, window_s, hop_s)
 
     def run(
         self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = 64
