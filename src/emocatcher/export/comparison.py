@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher import audio, features
-from emocatcher.dataset import pad_batch
+from emocatcher.padding import pad_batch
 from emocatcher.timeline import Network
 
 PARITY_ERROR = 1e-3  # of a probability: what an exported float graph may differ by
@@ -39,7 +39,7 @@ class Answers(NamedTuple):
     @property
     def labels(self) -> NDArray[np.int64]:
         """Which class each clip is given, shape (n_clips,)."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def margin(self) -> NDArray[np.float64]:

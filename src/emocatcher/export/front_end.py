@@ -99,7 +99,7 @@ def _power(graph: Graph, front_end: FrontEnd, frames: str, rows: int) -> str:
 
 def _turns(exponents: NDArray[np.int64], n: int) -> NDArray[np.complex64]:
     """exp(-2πi · exponent / n)."""
-    return np.exp(-2j * np.pi * (exponents % n) / n).astype(np.complex64)
+    return np.asarray(np.exp(-2j * np.pi * (exponents % n) / n), np.complex64)
 
 
 def _n_columns(front_end: FrontEnd, rows: int) -> int:

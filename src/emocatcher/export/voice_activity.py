@@ -83,7 +83,7 @@ def _smooth(graph: Graph, settings: VoiceActivity, values: str, n_values: str) -
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / settings.smoothing_sigma) ** 2)
     starts = graph.add("Unsqueeze", [graph.range(graph.number(0, np.int64), n_values), graph.ints([1])])
     reach = graph.range(graph.number(-radius, np.int64), graph.number(radius + 1, np.int64))
-    # Position m of the endless row a b c d d c b a a b c d … is m where it rises, and as far from the end where it falls.
+    # Position m of the endless row a b c d d c b a a b c d … is m where it rises, and counts back where it falls.
     period = graph.add("Add", [n_values, n_values])
     position = graph.add("Mod", [graph.add("Add", [starts, reach]), period])
     mirrored = graph.add("Sub", [graph.add("Sub", [period, graph.number(1, np.int64)]), position])
