@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -30,13 +29,14 @@ import soundfile
 import soxr
 
 import emocatcher
+import results
 from emocatcher import audio, bundle, cautions, corpora, features, machine
 from emocatcher.conditions import Judge
 from emocatcher.inference import Recognizer
 from emocatcher.prediction import Prediction
 
 ROOT = Path(__file__).parent.parent
-_MARK = "## Recognition: speed and memory"
+HEADING = "Recognition: speed and memory"
 _ROUNDS = 7
 _MIB = 1 << 20
 
@@ -288,7 +288,7 @@ def main() -> None:
     )
     parser.add_argument("--ten-hours", action="store_true", help="also a timeline of ten hours; needs 3.5 GB of disk")
     parser.add_argument("--every", type=int, default=2, metavar="N", help="of the corpus, every Nth clip (2)")
-    parser.add_argument("--to", type=Path, default=ROOT / "benchmarks", help="the folder of RESULTS.md and results/")
+    parser.add_argument("--to", type=Path, default=results.FOLDER, help="the folder of RESULTS.md and results/")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -300,19 +300,11 @@ def main() -> None:
 
 def write(rows: Sequence[Row], folder: Path) -> None:
     """Rewrite the section of RESULTS.md, and the same as JSON."""
-    software = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     (folder / "results").mkdir(exist_ok=True)
-    payload = msgspec.json.encode({"machine": software, "rows": rows})
+    payload = msgspec.json.encode({"machine": results.software(), "rows": rows})
     (folder / "results" / "inference.json").write_bytes(msgspec.json.format(payload) + b"\n")
-    table = ["| what | here | wanted | |", "|---|---|---|---|"]
-    table += ["| " + " | ".join(row.cells()) + " |" for row in rows]
-    section = "\n".join([_MARK, "", f"`python benchmarks/inference.py` on {software}.", "", *table, ""])
-    results = folder / "RESULTS.md"
-    before = results.read_text(encoding="utf-8") if results.exists() else "# Results\n\n"
-    head, found, tail = before.partition(_MARK + "\n")
-    rest = tail[tail.index("\n## ") + 1 :] if found and "\n## " in tail else ""
-    head = head if found else head.rstrip("\n") + "\n\n"
-    results.write_text(head + section + ("\n" + rest if rest else ""), encoding="utf-8")
+    table = results.table(["what", "here", "wanted", ""], [row.cells() for row in rows])
+    results.rewrite(HEADING, f"`python benchmarks/inference.py` on {results.software()}.\n\n{table}", folder)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import soundfile
 import torch
 
 import published
+import results
 from emocatcher import audio, corpora, features, machine
 from emocatcher.config import load_preset
 from emocatcher.dataset import load_features
@@ -33,8 +33,7 @@ from emocatcher.model import EmotionNetwork
 from emocatcher.padding import pad_batch
 
 WANTED = (("reference-holdout", 1, "≤ 75 s, aim 40"), ("reference-cv5", 5, "≤ 240 s, aim 150"))
-RESULTS = Path(__file__).with_name("RESULTS.md")
-_MARK = "## Speed and memory"
+HEADING = "Speed and memory"
 Pair = tuple[float, float]
 
 
@@ -164,17 +163,11 @@ def main() -> None:
                 rows.append((f"train {protocol}, cold, with report", f"{seconds:.0f} s",
                              f"{reference:.0f} s (from its parts)", ratio, bound))  # fmt: skip
                 rows.append(("… memory of all its processes at the peak", f"{megabytes:.0f} MB", "", "", "< 1 GB"))
-    table = ["| what | here | the published way | ratio | wanted |", "|---|---|---|---|---|"]
-    table += ["| " + " | ".join(row) + " |" for row in rows]
-    software = (
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, PyTorch {torch.__version__}"
-    )
-    section = "\n".join([_MARK, "", f"`python benchmarks/reference.py` on {software}.", "", *table, ""])
-    print(section)
-    before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n\n"
-    head, found, tail = before.partition(_MARK)
-    rest = tail[tail.index("\n## ") + 1 :] if found and "\n## " in tail else ""
-    RESULTS.write_text(head + section + ("\n" + rest if rest else ""), encoding="utf-8")
+    software = results.software(f"PyTorch {torch.__version__}")
+    table = results.table(["what", "here", "the published way", "ratio", "wanted"], rows)
+    text = f"`python benchmarks/reference.py` on {software}.\n\n{table}"
+    print(text)
+    results.rewrite(HEADING, text)
 
 
 if __name__ == "__main__":

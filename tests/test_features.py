@@ -164,7 +164,9 @@ def test_the_floor_is_80_db_below_the_loudest_cell():
 
 def test_digital_silence_is_the_smallest_power_everywhere():
     clip = features.extract(np.zeros(RATE, np.float32), CABG.front_end, CABG.vad)
-    assert (clip.log_mel == -100.0).all()
+    # Some processors' vectorised logarithm is off by the last bit.
+    np.testing.assert_allclose(clip.log_mel, -100.0, rtol=1e-6)
+    assert np.ptp(clip.log_mel) == 0.0
     assert clip.span == (0, 17, False)
     assert (clip.voiced_start_s, clip.voiced_end_s, clip.duration_s) == (0.0, 1.0, 1.0)
 

@@ -1,0 +1,204 @@
+"""Do all ways to an answer give the same answer? `python benchmarks/parity.py [--model MODEL_DIR]`.
+
+On every clip of RAVDESS (EMOCATCHER_CORPORA): PyTorch, ONNX Runtime clip by clip and in batches, the exported graphs
+with the front end inside and with 8-bit weights; and a stream in chunks of any size against the timeline of the same
+sound, for each clip and for the whole corpus as one recording. Figures go to benchmarks/RESULTS.md and
+benchmarks/results/parity.json. Ends with exit code 1 where a bound is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+import results
+from emocatcher import audio, bundle, corpora, features, inference, machine
+from emocatcher.bundle import Bundle
+from emocatcher.export import as_onnx
+from emocatcher.export.comparison import (
+    PARITY_ERROR,
+    Answer,
+    Answers,
+    Listener,
+    ask,
+    difference,
+    log_mel_graph,
+    python_path,
+    waveform_graph,
+)
+from emocatcher.inference import Recognizer
+from emocatcher.model import EmotionNetwork
+
+HEADING = "Recognition: parity"
+SINGLE, BATCHES = "one clip at a time (`predict`)", "in batches of 64"
+FLOAT_BOUNDS = {"PyTorch": 1e-4, "waveform graph": PARITY_ERROR, "log_mel graph": PARITY_ERROR}
+BATCH_BOUND = STREAM_BOUND = 1e-5
+CHUNKS = (1, 160, 441, 4_800, 24_000, 100_003)  # samples at 48 kHz, in turn by chance
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison."""
+
+    what: str
+    against: str
+    largest_difference: float  # of any probability
+    bound: float | None  # None: a price, not a promise
+    n_compared: int
+    n_same_label: int
+    n_clear_changed: int = 0  # labels that differ although the margin exceeds 0.01
+    n_spans_changed: int = 0  # voiced spans that differ by a frame or more
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise is kept."""
+        return self.bound is None or (self.largest_difference <= self.bound and self.n_clear_changed == 0)
+
+    def cells(self) -> list[str]:
+        """As a row of the table."""
+        bound = "" if self.bound is None else f"≤ {self.bound:.0e}"
+        same = f"{self.n_same_label:,} of {self.n_compared:,}"
+        return [self.what, self.against, f"{self.largest_difference:.1e}", bound, same, str(self.n_clear_changed)]
+
+
+def pytorch(model: Bundle, recognizer: Recognizer) -> Listener:
+    """The network as it was trained."""
+    settings = model.config.settings
+    network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(model.config.labels)).eval()
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in model.weights().items()})
+
+    def hear(waveform: audio.Waveform) -> Answer:
+        clip = features.extract(waveform, settings.front_end, settings.vad)
+        with torch.inference_mode():
+            logits, _ = network(torch.from_numpy(clip.log_mel[None]), torch.tensor([clip.log_mel.shape[1]]))
+        return Answer(recognizer.probabilities(logits.numpy())[0], clip.voiced_start_s, clip.voiced_end_s)
+
+    return hear
+
+
+def in_batches(recognizer: Recognizer, waveforms: Iterator[audio.Waveform], alone: Answers) -> Answers:
+    """All clips at once; the spans are those of `alone`, for they do not pass through the network."""
+    settings = recognizer.config.settings
+    clips = [features.extract(waveform, settings.front_end, settings.vad).log_mel for waveform in waveforms]
+    return Answers(recognizer.probabilities(recognizer.run(clips)[0]), alone.voiced_s, alone.ms_per_clip)
+
+
+def streamed(recognizer: Recognizer, samples: NDArray[np.float32], rate: int, dice: np.random.Generator) -> list:
+    """Push a recording in chunks of sizes drawn by chance."""
+    stream, windows, start = recognizer.stream(rate), [], 0
+    while start < len(samples):
+        n = int(dice.choice(CHUNKS))
+        windows += stream.push(samples[start : start + n])
+        start += n
+    return windows + stream.finish()
+
+
+def stream_row(recognizer: Recognizer, paths: Sequence[Path], what: str, dice: np.random.Generator) -> Row:
+    """The windows of a stream against those of the timeline, over recordings."""
+    n_compared = n_same = 0
+    largest = 0.0
+    for path in paths:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        live, offline = streamed(recognizer, samples.mean(axis=1), rate, dice), recognizer.timeline(path).windows
+        if len(live) != len(offline):
+            raise SystemExit(f"{path}: {len(live)} windows live, {len(offline)} offline")
+        for one, other in zip(live, offline, strict=True):
+            n_compared += 1
+            n_same += one.emotion == other.emotion
+            names = one.probabilities if one.speech and other.speech else ()
+            gap = max((abs(one.probabilities[name] - other.probabilities[name]) for name in names), default=0.0)
+            times = max(abs(one.start_s - other.start_s), abs(one.end_s - other.end_s))
+            largest = max(largest, gap, times, float(one.speech != other.speech))
+    return Row(
+        what=f"stream, {what} ({n_compared:,} windows)",
+        against="`timeline`",
+        largest_difference=largest,
+        bound=STREAM_BOUND,
+        n_compared=n_compared,
+        n_same_label=n_same,
+    )
+
+
+def joined(paths: Sequence[Path], to: Path) -> Path:
+    """All recordings one after the other, 16 bit, mono."""
+    rate = soundfile.info(paths[0]).samplerate
+    with soundfile.SoundFile(to, "w", rate, 1, "PCM_16") as file:
+        for path in paths:
+            file.write(soundfile.read(path, dtype="int16", always_2d=True)[0][:, 0])
+    return to
+
+
+def compare(model: Bundle, every: int) -> Iterator[Row]:
+    """All comparisons, as they are made."""
+    recognizer = Recognizer(model)
+    rate = recognizer.config.settings.front_end.sample_rate
+    paths = [utterance.path for utterance in corpora.load("ravdess")][::every]
+    listeners = {
+        SINGLE: python_path(recognizer),
+        "PyTorch": pytorch(model, recognizer),
+        "log_mel graph": log_mel_graph(as_onnx(model), recognizer),
+        "log_mel graph, int8": log_mel_graph(as_onnx(model, int8=True), recognizer),
+        "waveform graph": waveform_graph(as_onnx(model, waveform=True)),
+        "waveform graph, int8": waveform_graph(as_onnx(model, waveform=True, int8=True)),
+    }
+    answers = ask(listeners, (audio.load(path, rate)[0] for path in paths))
+    answers[BATCHES] = in_batches(recognizer, (audio.load(path, rate)[0] for path in paths), answers[SINGLE])
+    for name, said in answers.items():
+        if name == SINGLE:
+            continue
+        found = difference(answers[SINGLE], said)
+        yield Row(
+            what=name,
+            against=SINGLE,
+            largest_difference=found.largest,
+            bound=BATCH_BOUND if name == BATCHES else FLOAT_BOUNDS.get(name),
+            n_compared=len(said.labels),
+            n_same_label=found.n_same_label,
+            n_clear_changed=found.n_clear_changed,
+            n_spans_changed=found.n_spans_changed,
+        )
+    dice = np.random.default_rng(0)
+    yield stream_row(recognizer, paths, "each clip", dice)
+    with tempfile.TemporaryDirectory() as folder:
+        yield stream_row(recognizer, [joined(paths, Path(folder) / "all.wav")], "all clips as one recording", dice)
+
+
+def main() -> None:
+    """Compare, print, and write."""
+    machine.keep_memory()  # as the command line does
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="a model folder; by default the one in the package")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of the corpus, every Nth clip (1)")
+    parser.add_argument("--to", type=Path, default=results.FOLDER, help="the folder of RESULTS.md and results/")
+    asked = parser.parse_args()
+    rows = []
+    model = bundle.read(inference.folder_of(asked.model))
+    for row in compare(model, asked.every):
+        print(*row.cells(), sep=" | ", flush=True)
+        rows.append(row)
+    (asked.to / "results").mkdir(exist_ok=True)
+    payload = msgspec.json.encode({"model": model.config.name, "rows": rows})
+    (asked.to / "results" / "parity.json").write_bytes(msgspec.json.format(payload) + b"\n")
+    n_spans = sum(row.n_spans_changed for row in rows)
+    header = ["what", "against", "largest difference of a probability", "bound", "same label", "clear labels changed"]
+    text = (
+        f"`python benchmarks/parity.py` on {results.software(f'PyTorch {torch.__version__}')}; all of RAVDESS. Clear: "
+        f"the margin exceeds 0.01. Voiced spans that differ anywhere: {n_spans}. A stream's chunks are of 1 to 100,003 "
+        "samples at 48 kHz, in an order drawn by chance. 8-bit weights have a price and no bound.\n\n"
+    )
+    results.rewrite(HEADING, text + results.table(header, [row.cells() for row in rows]), asked.to)
+    if not all(row.holds for row in rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

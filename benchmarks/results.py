@@ -1,0 +1,31 @@
+"""`RESULTS.md`, section by section: each benchmark rewrites its own and leaves the others alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def software(*more: str) -> str:
+    """The machine in a few words, for a figure without it says little."""
+    return ", ".join([f"{os.cpu_count()} cores", platform.machine(), f"Python {platform.python_version()}", *more])
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def rewrite(heading: str, text: str, folder: Path = FOLDER) -> None:
+    """Put a text under a heading of `RESULTS.md`, in place of what stood there; new headings go to the end."""
+    path, mark = folder / "RESULTS.md", f"## {heading}\n"
+    before = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
+    head, found, tail = before.partition(mark)
+    _, more, rest = tail.partition("\n## ")
+    head = head if found else head.rstrip("\n") + "\n\n"
+    path.write_text(f"{head}{mark}\n{text.strip()}\n" + (f"\n## {rest}" if more else ""), encoding="utf-8")
