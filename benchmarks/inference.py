@@ -300,7 +300,7 @@ def main() -> None:
 
 def write(rows: Sequence[Row], folder: Path) -> None:
     """Rewrite the section of RESULTS.md, and the same as JSON."""
-    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results").mkdir(parents=True, exist_ok=True)
     payload = msgspec.json.encode({"machine": results.software(), "rows": rows})
     (folder / "results" / "inference.json").write_bytes(msgspec.json.format(payload) + b"\n")
     table = results.table(["what", "here", "wanted", ""], [row.cells() for row in rows])

@@ -185,7 +185,7 @@ def main() -> None:
     for row in compare(model, asked.every):
         print(*row.cells(), sep=" | ", flush=True)
         rows.append(row)
-    (asked.to / "results").mkdir(exist_ok=True)
+    (asked.to / "results").mkdir(parents=True, exist_ok=True)
     payload = msgspec.json.encode({"model": model.config.name, "rows": rows})
     (asked.to / "results" / "parity.json").write_bytes(msgspec.json.format(payload) + b"\n")
     n_spans = sum(row.n_spans_changed for row in rows)
