@@ -169,12 +169,25 @@ def test_what_is_there_is_not_overwritten_unasked(recognizer, inputs, tmp_path):
     out = tmp_path / "out.csv"
     run(recognizer, inputs[:2], out)
     before = out.read_bytes()
-    for resume in (False, True):
-        with pytest.raises(OutputError, match="exists: give --overwrite"):
-            run(recognizer, inputs[:3], out, resume=resume)
+    with pytest.raises(OutputError, match="exists: give --overwrite"):
+        run(recognizer, inputs[:3], out)
+    with pytest.raises(OutputError, match="is finished, and holds nothing of"):
+        run(recognizer, inputs[:3], out, resume=True)
     assert out.read_bytes() == before
     run(recognizer, inputs[:3], out, overwrite=True)
     assert len(table(out)) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_a_finished_table_nothing_is_left_to_do(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs, out)
+    before = out.read_bytes()
+    assert run(recognizer, inputs, out, resume=True).n == len(inputs)
+    with pytest.raises(OutputError, match="not among the inputs"):
+        run(recognizer, inputs[:-1], out, resume=True)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
 def begin(recognizer, inputs, out, after=2):

@@ -1,13 +1,11 @@
 """`predict` on many recordings: tables, pipes, kills."""
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -104,17 +102,16 @@ def test_ctrl_c_ends_cleanly_and_can_be_taken_up(folder, tmp_path):
 @pytest.mark.corpus
 @pytest.mark.parametrize(("kind", "workers"), [("jsonl", "2"), ("parquet", "1")])
 def test_a_table_survives_ten_kills(ravdess_dir, tmp_path, kind, workers):
-    folder = str(ravdess_dir / "Actor_0*")
+    folder = str(ravdess_dir)
     whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
     finish(start(folder, whole, "--workers", workers))
-    dice, resume = random.Random(kind + workers), []
+    dice = random.Random(kind + workers)
     for _ in range(10):
-        process = start(folder, cut, "--workers", workers, *resume)
+        process = start(folder, cut, "--workers", workers, "--resume")
         time.sleep(dice.uniform(0.3, 1.6))
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.communicate()
-        resume = ["--resume"] if Path(tmp_path / f".cut.{kind}.begun").exists() else ["--overwrite"]
-    finish(start(folder, cut, "--workers", workers, *resume))
+    finish(start(folder, cut, "--workers", workers, "--resume"))
     if kind == "jsonl":
         assert cut.read_bytes() == whole.read_bytes()
     else:

@@ -62,7 +62,8 @@ def run(
         stream: for rows that go to no file.
         workers: processes.
         ordered: whether rows come in the order of the inputs.
-        resume: go on with the table in `out`, if it was begun; it ends as one that never was cut.
+        resume: go on with the table in `out`, if it was begun; it ends as one that never was cut. Of one that is
+            finished already, nothing is left to do.
         overwrite: replace what is in `out`.
         abstain_below: as for `Recognizer.predict`.
         on_row: called after each row.
@@ -82,6 +83,8 @@ def run(
     if out is not None and out.exists() and not out.is_file() and not out.is_dir():
         path = None  # a device or a pipe: nothing to replace or to take up
     try:
+        if path is not None and resume and path.is_file() and not _note_of(path).exists():
+            return _finished(path, kind, inputs, ordered=ordered)
         if path is not None:
             before = _begin(path, begun, resume=resume, overwrite=overwrite)
             inputs = _left(inputs, before, path, ordered=ordered)
@@ -130,6 +133,15 @@ def _begin(out: Path, begun: _Begun, *, resume: bool, overwrite: bool) -> Counte
     out.parent.mkdir(parents=True, exist_ok=True)
     storage.write_bytes(note, msgspec.json.encode(begun))
     return Counter()
+
+
+def _finished(out: Path, kind: str, inputs: Iterable[str], *, ordered: bool) -> Done:
+    """Nothing to do, for a script may say --resume every time; unless there is an input without a row."""
+    before = Counter(tables.finished_paths(out, kind))
+    n_rows = before.total()
+    for path in _left(inputs, before, out, ordered=ordered):
+        raise OutputError(f"{out} is finished, and holds nothing of {path}. Give --overwrite, or another name to --out")
+    return Done(n=n_rows, n_before=n_rows)
 
 
 def _check_same(out: Path, note: Path, begun: _Begun) -> None:

@@ -95,6 +95,20 @@ def paths(path: Path, kind: str) -> Iterator[str]:
         ) from None
 
 
+def finished_paths(path: Path, kind: str) -> list[str]:
+    """The paths of the rows that a finished table holds, in order.
+
+    Raises:
+        OutputError: if what is there is not such a table.
+    """
+    if kind != "json":
+        return list(paths(path, kind))
+    try:
+        return [one["path"] for one in msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])]
+    except (msgspec.DecodeError, KeyError):
+        raise OutputError(f"{path} is not a table that was written here. Give --overwrite, or another") from None
+
+
 def journal_of(path: Path) -> Path:
     """Where the rows of a table gather that cannot grow line by line."""
     return path.with_name(f".{path.name}.journal")

@@ -25,10 +25,13 @@ def show(heard: Prediction, target: Console) -> None:
     shades = colours(list(heard.probabilities))
     # As text, not as markup: a file name or a label may hold brackets.
     target.print(Text(one_line(heard.path)))
-    doubt = Text("   too unsure to say: the best guess only", "yellow") if heard.abstain else Text()
-    target.print(
-        Text("  ") + Text(heard.emotion, f"bold {shades[heard.emotion]}") + f" {heard.probability:.0%}" + doubt
-    )
+    answer = Text(heard.emotion, f"bold {shades[heard.emotion]}") + f" {heard.probability:.0%}"
+    if any(caution.code == "no-speech" for caution in heard.warnings):
+        # The answer would read as if somebody had been heard.
+        answer = Text("no speech found", "bold yellow") + Text("   as a voice it would be ", "dim") + answer
+    elif heard.abstain:
+        answer += Text("   too unsure to say: the best guess only", "yellow")
+    target.print(Text("  ") + answer)
     target.print()
     width = max(map(len, heard.probabilities))
     for emotion, probability in sorted(heard.probabilities.items(), key=lambda pair: -pair[1]):
