@@ -25,8 +25,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)     ## measure speed and memory, rewrite benchmarks/RESULTS.md
+bench: $(INSTALLED)     ## measure speed, memory and parity, rewrite benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/reference.py
+	$(BIN)/python benchmarks/inference.py --footprint --ten-hours
+	$(BIN)/python benchmarks/parity.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
