@@ -27,8 +27,39 @@ def test_the_five_folds_test_every_clip_once(ravdess_table):
     assert all(set(fold.train).isdisjoint(fold.test) and len(fold.train) == 1152 for fold in folds)
 
 
+ACTORS = {"emobox-6": [4] * 6, "luna-5": [5, 5, 5, 5, 4], "loso-24": [1] * 24}
+
+
+@pytest.mark.parametrize("name", ACTORS)
+def test_some_test_every_actor_once_and_train_on_none_of_them(ravdess_table, name):
+    protocol = load(name, ravdess_table)
+    tested = [{u.speaker for u in ravdess_table.select(fold.test)} for fold in protocol.folds]
+    assert [len(actors) for actors in tested] == ACTORS[name]
+    assert set().union(*tested) == set(ravdess_table.speakers)
+    assert Counter(id_ for fold in protocol.folds for id_ in fold.test) == Counter({u.id: 1 for u in ravdess_table})
+    assert protocol.separates_speakers
+    assert not any(speakers_shared(fold, ravdess_table) for fold in protocol.folds)
+    assert "other words" in protocol.cannot_claim
+
+
+def test_the_first_fold_of_emobox_tests_the_actors_it_is_known_by(ravdess_table):
+    first = load("emobox-6", ravdess_table).folds[0]
+    assert {u.speaker for u in ravdess_table.select(first.test)} == {"01", "11", "20", "21"}
+
+
 @pytest.mark.parametrize("name", COMMITTED)
-def test_they_say_what_they_cannot_claim(ravdess_table, name):
+def test_they_say_what_stands_there_and_how_it_was_chosen(ravdess_table, name):
+    protocol = load(name, ravdess_table)
+    assert "%" in protocol.published
+    assert protocol.selection
+    assert not protocol.separates_statements
+    for fold in protocol.folds:
+        statements = [{u.statement for u in ravdess_table.select(ids)} for ids in (fold.train, fold.test)]
+        assert statements[0] & statements[1]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMITTED if name not in ACTORS])
+def test_the_others_say_what_they_cannot_claim(ravdess_table, name):
     protocol = load(name, ravdess_table)
     assert not protocol.separates_speakers
     assert all(speakers_shared(fold, ravdess_table) for fold in protocol.folds)
@@ -43,7 +74,15 @@ def test_they_say_what_they_cannot_claim(ravdess_table, name):
 
 def test_what_is_written_is_read_again(tmp_path, monkeypatch):
     header = Header(
-        title="t", corpus="c", separates_speakers=True, command="make", source='a "quoted" source', cannot_claim=""
+        title="t",
+        corpus="c",
+        separates_speakers=True,
+        separates_statements=True,
+        selection="last",
+        published="",
+        command="make",
+        source='a "quoted" source',
+        cannot_claim="",
     )
     write("mine", header, ["u3", "u1", "u2"], [1, None, 0], tmp_path / "new" / "files")
     monkeypatch.setattr(resources, "files", lambda _: tmp_path / "new")

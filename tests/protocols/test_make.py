@@ -6,24 +6,44 @@ from emocatcher.errors import ProtocolError
 from emocatcher.protocols import make
 from emocatcher.protocols.committed import COMMITTED
 
+ORDERED = [name for name in COMMITTED if make.RECIPES[name].needs_file_order]
+
+
+def is_as_committed(folder, name):
+    committed = resources.files("emocatcher.protocols") / "files"
+    return all(
+        (folder / f"{name}{suffix}").read_bytes() == (committed / f"{name}{suffix}").read_bytes()
+        for suffix in (".toml", ".csv")
+    )
+
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", COMMITTED)
+@pytest.mark.parametrize("name", ORDERED)
 def test_the_command_makes_the_committed_files_again(ravdess_dir, tmp_path, name):
     file_order = ravdess_dir.parent.parent / "reference" / "file_order.csv"
     if not file_order.is_file():
         pytest.skip("needs the published list of files: reference/file_order.csv beside the corpora")
     make.main([name, "--file-order", str(file_order), "--to", str(tmp_path)])
-    committed = resources.files("emocatcher.protocols") / "files"
-    for suffix in (".toml", ".csv"):
-        assert (tmp_path / f"{name}{suffix}").read_bytes() == (committed / f"{name}{suffix}").read_bytes()
+    assert is_as_committed(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMITTED if name not in ORDERED])
+def test_and_those_that_need_no_list(tmp_path, name):
+    make.main([name, "--to", str(tmp_path)])
+    assert is_as_committed(tmp_path, name)
+
+
+def test_every_committed_protocol_has_a_recipe_and_says_when_it_needs_the_list(tmp_path):
+    assert tuple(make.RECIPES) == COMMITTED
+    with pytest.raises(ProtocolError, match="Give --file-order"):
+        make.make("reference-cv5", tmp_path)
 
 
 def test_the_files_name_no_place_on_the_machine(tmp_path):
     listing = tmp_path / "order.csv"
     rows = [f"../../dataset/x/clip-{i:02}.wav,{i % 2 + 1:02}" for i in range(40)]
     listing.write_text("\n".join(["speech_list,emotion", *rows]))
-    make.make("reference-cv5", listing, tmp_path / "out")
+    make.make("reference-cv5", tmp_path / "out", listing)
     text = (tmp_path / "out" / "reference-cv5.csv").read_text()
     assert [line.split(",")[0] for line in text.splitlines()[1:]] == [f"clip-{i:02}" for i in range(40)]
     assert "/" not in text

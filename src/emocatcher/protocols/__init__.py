@@ -17,8 +17,8 @@ def names() -> tuple[str, ...]:
     """The protocols there are; K stands for a number of folds.
 
     Examples:
-        >>> names()
-        ('reference-holdout', 'reference-cv5', 'speakers-K', 'stratified-K', 'manifest')
+        >>> names()[:3], names()[-3:]
+        (('reference-holdout', 'reference-cv5', 'kfold-10'), ('speakers-K', 'stratified-K', 'manifest'))
     """
     return (*committed.COMMITTED, "speakers-K", "stratified-K", "manifest")
 

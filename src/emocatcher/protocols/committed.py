@@ -13,7 +13,7 @@ import tomli_w
 
 from emocatcher.protocols.protocol import Fold, Protocol
 
-COMMITTED = ("reference-holdout", "reference-cv5")
+COMMITTED = ("reference-holdout", "reference-cv5", "kfold-10", "emobox-6", "luna-5", "loso-24")
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,6 +22,9 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     corpus: str
     separates_speakers: bool
+    separates_statements: bool
+    selection: str
+    published: str
     command: str
     source: str
     cannot_claim: str

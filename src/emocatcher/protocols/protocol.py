@@ -8,6 +8,7 @@ from emocatcher.corpora.table import Corpus
 from emocatcher.errors import ProtocolError
 
 SHARED_CLAIM = "Speakers of the test part are heard in training too, so it says nothing about speakers not heard before"
+SAME_WORDS_CLAIM = "The sentences of the test part are heard in training too, so it says nothing about other words"
 
 
 class Fold(msgspec.Struct, frozen=True):
@@ -29,6 +30,9 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     command: str  # what made it
     cannot_claim: str  # one sentence; empty where there is nothing to hold back
     source: str = ""  # where the split was published
+    separates_statements: bool = False  # no sentence of a test part is heard before
+    selection: str = ""  # how those who published it chose the epoch or the setting that they scored
+    published: str = ""  # what stands there for it, and whose it is
 
 
 def speakers_shared(fold: Fold, corpus: Corpus) -> bool:
