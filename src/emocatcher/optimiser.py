@@ -7,8 +7,6 @@ import math
 import torch
 from torch import nn
 
-_CHUNK = 32_768  # values; what a chunk touches stays in a core's own cache from the first operation to the last
-
 
 class AdaBelief(torch.optim.Optimizer):
     """AdaBelief (Zhuang et al. 2020, algorithm 2), with weight decay added to the gradient.
@@ -39,10 +37,10 @@ class AdaBelief(torch.optim.Optimizer):
         epsilon, decay = group["eps"], group["weight_decay"]
         step_size = group["lr"] / (1.0 - beta_mean ** group["step"])
         correction = math.sqrt(1.0 - beta_surprise ** group["step"])
-        tensors = (flat, flat.grad, self.state[flat]["exp_avg"], self.state[flat]["exp_avg_var"])
-        for value, gradient, mean, surprise in zip(*(torch.split(x, _CHUNK) for x in tensors), strict=True):
-            gradient.add_(value, alpha=decay)
-            mean.lerp_(gradient, 1.0 - beta_mean)
-            residual = gradient.sub_(mean)
-            surprise.mul_(beta_surprise).addcmul_(residual, residual, value=1.0 - beta_surprise).add_(epsilon)
-            value.addcdiv_(mean, surprise.sqrt().div_(correction).add_(epsilon), value=-step_size)
+        gradient, moments = flat.grad, self.state[flat]
+        mean, surprise = moments["exp_avg"], moments["exp_avg_var"]
+        gradient.add_(flat, alpha=decay)
+        mean.lerp_(gradient, 1.0 - beta_mean)
+        residual = gradient.sub_(mean)
+        surprise.mul_(beta_surprise).addcmul_(residual, residual, value=1.0 - beta_surprise).add_(epsilon)
+        flat.addcdiv_(mean, surprise.sqrt().div_(correction).add_(epsilon), value=-step_size)
