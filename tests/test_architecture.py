@@ -39,7 +39,7 @@ ROWS = (
     ("batch", "evaluation", "run_writer", "schema", "summary"),
     ("experiment",),
     # 6
-    ("report",),
+    ("report", "sweep"),
     ("finalise",),
     # 7
     ("cli",),

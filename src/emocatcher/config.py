@@ -164,6 +164,24 @@ def load_preset(name: str, overrides: Iterable[str] = ()) -> Settings:
     return _convert(raw, f"Preset '{name}'")
 
 
+def check_smoothing(settings: Settings, n_classes: int) -> None:
+    """Refuse a label smoothing that leaves the true class less than each other.
+
+    Args:
+        settings: the recipe.
+        n_classes: how many emotions there are.
+
+    Raises:
+        SettingError: if it does.
+    """
+    most = (n_classes - 1) / n_classes
+    if settings.training.label_smoothing > most:
+        raise SettingError(
+            f"training.label_smoothing is {settings.training.label_smoothing:g}. With {n_classes} emotions, "
+            f"{most:.3g} spreads the truth evenly over all of them; allowed: up to that"
+        )
+
+
 def _read(name: str) -> dict[str, Any]:
     if name.endswith(".toml"):
         path = Path(name)

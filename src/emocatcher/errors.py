@@ -16,6 +16,7 @@ EmoCatcherError
 ├── FeatureCacheError   the features on disk
 ├── ModelError          a model folder or a published checkpoint
 ├── RunError            a run folder
+│   └── DivergedError       training went astray
 ├── OutputError         a file to be written exists already, or cannot be written
 └── MissingExtraError   an optional dependency that is not installed
 ```
@@ -104,6 +105,10 @@ class ModelError(EmoCatcherError):
 
 class RunError(EmoCatcherError):
     """A run folder exists already, is incomplete, or belongs to other settings."""
+
+
+class DivergedError(RunError):
+    """The loss of a training is no number any more."""
 
 
 class OutputError(EmoCatcherError):

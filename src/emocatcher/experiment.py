@@ -63,7 +63,7 @@ def run(
         RunError: if `out` holds a run and `resume` was not asked for, or holds a run of something else.
         AudioError: if a recording cannot be used.
     """
-    _require_training()
+    require_training()
     started = time.perf_counter()
     plan = Plan(
         corpus=corpus.name,
@@ -104,7 +104,7 @@ def run(
                 settings=settings,
                 labels=corpus.labels,
                 features=features,
-                parts=_parts(one, corpus),
+                parts=parts_of(one, corpus),
                 training=training,
                 resume=resume,
                 pause_at=pauses.get(number),
@@ -146,7 +146,12 @@ def pause_epochs(n_folds: int, n_workers: int, n_epochs: int) -> dict[int, int]:
     return pauses
 
 
-def _require_training() -> None:
+def require_training() -> None:
+    """Refuse where what trains is not installed.
+
+    Raises:
+        MissingExtraError: if PyTorch or another part of the extra 'train' is missing.
+    """
     if not all(find_spec(name) for name in ("torch", "onnx", "sklearn")):
         raise MissingExtraError("Training", "train")
 
@@ -165,7 +170,8 @@ def _with_validation(
     )
 
 
-def _parts(one: protocols.Fold, corpus: Corpus) -> dict[str, Part]:
+def parts_of(one: protocols.Fold, corpus: Corpus) -> dict[str, Part]:
+    """The parts of a fold that are not empty, "train", "valid" and "test", with their utterances' labels."""
     position = {label: i for i, label in enumerate(corpus.labels)}
     return {
         name: Part(ids, np.array([position[utterance.emotion] for utterance in corpus.select(ids)], np.int64))

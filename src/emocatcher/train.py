@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from emocatcher import metrics, storage
+from emocatcher import config, metrics, storage
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
-from emocatcher.errors import ProtocolError, RunError, SettingError
+from emocatcher.errors import DivergedError, ProtocolError, RunError
 from emocatcher.model import EmotionNetwork
 from emocatcher.optimiser import AdaBelief
 from emocatcher.padding import pad_batch
@@ -65,12 +65,7 @@ class FoldTrainer:
         self.fold, self.seed = fold, seed
         if len(parts["train"].ids) < 2:
             raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: record more")
-        most = (len(labels) - 1) / len(labels)
-        if settings.training.label_smoothing > most:
-            raise SettingError(
-                f"training.label_smoothing is {settings.training.label_smoothing:g}. With {len(labels)} emotions, "
-                f"{most:.3g} spreads the truth evenly over all of them; allowed: up to that"
-            )
+        config.check_smoothing(settings, len(labels))
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
         self.network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(labels))
@@ -229,7 +224,7 @@ class FoldTrainer:
             loss = self._loss(logits, true)
             loss_value = loss.item()
             if not math.isfinite(loss_value):
-                raise RunError(
+                raise DivergedError(
                     f"Fold {self.fold}, epoch {number}: the loss is {loss_value}. Training diverged: "
                     f"lower optimiser.learning_rate (it is {self.settings.optimiser.learning_rate:g})"
                 )

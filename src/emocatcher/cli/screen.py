@@ -31,24 +31,28 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=width, soft_wrap=width is not None)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of numbers: the first column reads from the left, the others from the right."""
-    _print_table(header, rows, "right")
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_words: int = 1) -> None:
+    """Print a table of numbers: its first `n_words` columns read from the left, the others from the right."""
+    _print_table(header, rows, "right", n_words)
 
 
 def list_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table of words: every column reads from the left, and long cells wrap."""
-    _print_table(header, rows, "left")
+    _print_table(header, rows, "left", 1)
 
 
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], justify: Literal["left", "right"]) -> None:
+def _print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], justify: Literal["left", "right"], n_words: int
+) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
-        drawn.add_column(name, justify="left" if i == 0 else justify, overflow="fold")
+        # Beside words that may fold, numbers stay whole.
+        whole = 1 < n_words <= i
+        drawn.add_column(name, justify="left" if i < n_words else justify, overflow="fold", no_wrap=whole)
     for row in rows:
         drawn.add_row(*map(Text, row))  # as text: a label or a path may hold what reads as markup
     console().print(drawn, soft_wrap=False)

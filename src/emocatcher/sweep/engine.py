@@ -1,0 +1,205 @@
+"""All trials of a sweep, side by side as one queue → a sweep folder and its ranking."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from emocatcher import config, experiment, machine
+from emocatcher.config import FrontEnd, Settings, VoiceActivity
+from emocatcher.corpora.table import Corpus
+from emocatcher.dataset import FeatureTable, load_features
+from emocatcher.protocols import Protocol
+from emocatcher.sweep import folder, inner_folds, ranking, trial
+from emocatcher.sweep.inner_folds import InnerFold
+from emocatcher.sweep.plan import Plan
+from emocatcher.sweep.ranking import Ranking
+from emocatcher.sweep.trial import EpochDone, Finished, Trial, TrialTask
+from emocatcher.workers import Workers
+
+_Ears = tuple[FrontEnd, VoiceActivity]  # what features depend on
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run` tells while it works."""
+
+    stage: str  # "features" or "training"
+    done: int  # utterances or epochs
+    total: int
+    n_trials_done: int = 0
+    n_trials: int = 0
+    train_loss: float | None = None
+
+
+def warm_up() -> None:
+    """Import what a trial needs, PyTorch above all; the process that calls for trials never does."""
+    from emocatcher import train  # noqa: F401
+
+
+def run(
+    plan: Plan,
+    corpus: Corpus,
+    protocol: Protocol,
+    out: Path,
+    *,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[Ranking, dict[str, float]]:
+    """Train every setting on every inner fold with every seed, and rank them by validation.
+
+    Args:
+        plan: the sweep.
+        corpus: the utterances.
+        protocol: it fits the corpus; its test parts are thrown away before anything else is done.
+        out: the sweep folder to write.
+        resume: go on where a sweep in `out` was cut; it ends in the same ranking as one that never was.
+        on_progress: called as utterances and epochs are done, from another thread.
+
+    Returns:
+        the ranking, which is `ranking.json` in `out` too, and the seconds that a trial of each setting took.
+
+    Raises:
+        MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
+        SettingError: if a setting is not allowed with this corpus.
+        ProtocolError: if a training part cannot be cut for validation.
+        RunError: if `out` holds a sweep and `resume` was not asked for, or holds something else.
+        AudioError: if a recording cannot be used.
+    """
+    experiment.require_training()
+    for choice in plan.choices:
+        config.check_smoothing(choice.settings, len(corpus.labels))
+    inner = inner_folds.cut(corpus, protocol, plan.file.folds, plan.file.inner)
+    corpus = inner_folds.corpus_of(inner, corpus)  # from here on, nobody knows of another utterance
+    files = folder.start_files(plan, corpus, inner)
+    folder.check(out, files, resume=resume)
+    trials = ranking.all_trials(plan.choices, inner, plan.file.seeds)
+    known = folder.read_trials(out) if resume else []
+    finished = _usable(known, trials, inner, corpus)
+    if len(finished) < len(trials):
+        _train(plan, corpus, inner, trials, finished, out, files, on_progress or (lambda _: None))
+    shutil.rmtree(out / folder.UNDER_WAY, ignore_errors=True)
+    folder.write_trials(out, folder.in_order(trials, finished))
+    found = ranking.rank(plan, corpus, inner, finished, separates_speakers=protocol.separates_speakers)
+    folder.write_ranking(out, found)
+    return found, ranking.seconds_a_trial(finished)
+
+
+def _train(
+    plan: Plan,
+    corpus: Corpus,
+    inner: Sequence[InnerFold],
+    trials: Sequence[Trial],
+    finished: dict[Trial, Finished],
+    out: Path,
+    files: dict[str, str],
+    tell: Callable[[Progress], None],
+) -> None:
+    """Run the trials that are left, and add them to `finished`."""
+    settings = {choice.name: choice.settings for choice in plan.choices}
+    epochs = [settings[one.setting].training.n_epochs for one in trials]
+    done = [n if one in finished else 0 for one, n in zip(trials, epochs, strict=True)]
+
+    def on_report(epoch: EpochDone) -> None:
+        done[epoch.number] = max(done[epoch.number], epoch.epoch)
+        show(epoch.train_loss)
+
+    def show(train_loss: float | None = None) -> None:
+        tell(
+            Progress(
+                stage="training",
+                done=sum(done),
+                total=sum(epochs),
+                n_trials_done=len(finished),
+                n_trials=len(trials),
+                train_loss=train_loss,
+            )
+        )
+
+    left = [number for number, one in enumerate(trials) if one not in finished]
+    n_workers = min(len(left), machine.usable_cores())
+    with Workers(n_workers, warm_up, on_report) as pool:
+        tables = _features(plan, corpus, tell)
+        folder.lay(out, files, [table.digest() for table in tables.values()], corpus.name)
+        # A line that a kill has torn must not be appended to.
+        folder.write_trials(out, folder.in_order(trials, finished))
+        tasks = [_task(corpus, inner, trials[n], n, settings, tables, folder.resume_dir(out, n)) for n in left]
+        for number, one in pool.run(_run, _paused(tasks, n_workers), trial.rest_of):
+            folder.append_trial(out, one)
+            finished[one.trial] = one
+            shutil.rmtree(folder.resume_dir(out, number), ignore_errors=True)
+            done[number] = epochs[number]
+            show()
+
+
+def _run(task: TrialTask) -> tuple[int, Finished] | None:
+    found = trial.run(task)
+    return None if found is None else (task.number, found)
+
+
+def _paused(tasks: Sequence[TrialTask], n_workers: int) -> list[TrialTask]:
+    """Put trials of one length down in their midst, so that all workers end together; those come first."""
+    lengths = {task.settings.training.n_epochs for task in tasks}
+    if len(lengths) > 1:
+        return list(tasks)
+    pauses = experiment.pause_epochs(len(tasks), n_workers, lengths.pop())
+    marked = [msgspec.structs.replace(task, pause_at=pauses.get(i)) for i, task in enumerate(tasks)]
+    return sorted(marked, key=lambda task: task.pause_at is None)
+
+
+def _task(
+    corpus: Corpus,
+    inner: Sequence[InnerFold],
+    one: Trial,
+    number: int,
+    settings: dict[str, Settings],
+    tables: dict[_Ears, FeatureTable],
+    resume_dir: Path,
+) -> TrialTask:
+    place = next(i for i, each in enumerate(inner) if (each.fold, each.split) == (one.fold, one.split))
+    parts = experiment.parts_of(inner[place].parts, corpus)
+    recipe = settings[one.setting]
+    return TrialTask(
+        trial=one,
+        number=number,
+        inner=place,
+        settings=recipe,
+        labels=corpus.labels,
+        features=tables[recipe.front_end, recipe.vad],
+        train=parts["train"],
+        valid=parts["valid"],
+        resume_dir=resume_dir,
+    )
+
+
+def _features(plan: Plan, corpus: Corpus, tell: Callable[[Progress], None]) -> dict[_Ears, FeatureTable]:
+    """One table per front end, however many settings share it."""
+    recipes = {(choice.settings.front_end, choice.settings.vad): choice.settings for choice in plan.choices}
+    tables: dict[_Ears, FeatureTable] = {}
+    for ears, recipe in recipes.items():
+        before = len(tables) * len(corpus)
+
+        def on_progress(n: int, total: int, before: int = before) -> None:
+            tell(Progress(stage="features", done=before + n, total=total * len(recipes)))
+
+        tables[ears] = load_features(corpus, recipe, on_progress=on_progress)
+    return tables
+
+
+def _usable(
+    known: Sequence[Finished], trials: Sequence[Trial], inner: Sequence[InnerFold], corpus: Corpus
+) -> dict[Trial, Finished]:
+    """The trials among those that were read which answer what is asked; the others are run again."""
+    asked = {(one.fold, one.split): one.valid for one in inner}
+    wanted, labels = set(trials), set(corpus.labels)
+    return {
+        one.trial: one
+        for one in known
+        if one.trial in wanted
+        and (
+            one.diverged
+            or (tuple(one.predictions) == asked[one.fold, one.split] and labels.issuperset(one.predictions.values()))
+        )
+    }
