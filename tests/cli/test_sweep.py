@@ -1,0 +1,174 @@
+"""`sweep`: the table, the JSON, what is refused, and a kill."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emocatcher.sweep import folder
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def write(tmp_path: Path, voices_dir: Path, small_network: tuple[str, ...]) -> Callable[..., Path]:
+    def write(n_epochs: int = 1, extra: str = "", corpus: str = "") -> Path:
+        settings = json.dumps([*small_network, f"training.n_epochs={n_epochs}"])
+        path = tmp_path / "sweep.toml"
+        path.write_text(
+            f'corpus = "{corpus or voices_dir}"\nprotocol = "speakers-2"\ninner = 2\nset = {settings}\n{extra}\n'
+            '[[setting]]\nname = "baseline"\n[[setting]]\nname = "[red]smooth"\n'
+            'set = ["training.label_smoothing=0.3"]\n'
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, train_here: Any) -> None:
+    """No processes."""
+    from emocatcher import experiment
+    from emocatcher.sweep import engine
+
+    monkeypatch.setattr(engine, "Workers", experiment.Workers)
+
+
+def test_the_ranking_is_a_table_and_says_what_it_is(here: None, call: Call, write: Any, tmp_path: Path) -> None:
+    said = call("sweep", write(), "--out", tmp_path / "s")
+    assert said.code == 0, said.err
+    for text in ("rank", "setting", "what differs", "accuracy", "UAR", "difference", "s/trial"):
+        assert text in said.out.splitlines()[1]
+    rows = [line for line in said.out.splitlines() if "baseline " in line or "[red]smooth" in line]
+    assert len(rows) == 2
+    assert all(re.search(r"\d+\.\d% \[\d+\.\d, \d+\.\d\]", row) for row in rows)
+    (other,) = (row for row in rows if "[red]smooth" in row)
+    assert "training.label_smoothing=0.3" in other
+    assert re.search(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]", other)
+    assert "Validation inside the training part of speakers-2, fold 0" in said.out
+    assert "no clip of the test part was touched" in said.out
+    assert "trials 4/4" in said.err
+    for text in (said.out, said.err):
+        assert "\x1b" not in text
+        assert "\r" not in text
+
+    again = call("sweep", tmp_path / "sweep.toml", "--out", tmp_path / "s", "--resume", "--json")
+    assert again.code == 0
+    assert again.out.count("\n") == 1
+    assert json.loads(again.out) == json.loads((tmp_path / "s" / "ranking.json").read_text())
+    # What was resolved can be swept again.
+    once_more = call("sweep", tmp_path / "s" / "sweep.toml", "--out", tmp_path / "s", "--resume", "--json")
+    assert once_more.out == again.out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_it_fits_a_terminal(
+    here: None, call: Call, write: Any, tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    from emocatcher.cli import screen
+
+    monkeypatch.setattr(screen, "console", lambda stderr=False: Console(stderr=stderr, width=columns, highlight=False))
+    said = call("sweep", write(), "--out", tmp_path / "s")
+    assert said.code == 0
+    assert max(map(len, said.out.replace(str(tmp_path), "").splitlines())) <= columns
+    assert len(re.findall(r"\[\d+\.\d, \d+\.\d\]", said.out)) == 4
+    assert len(re.findall(r"\[[+-]\d+\.\d, [+-]\d+\.\d\]", said.out)) == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "corpus", "words"),
+    [
+        ("inner_folds = 3", "", "Did you mean 'inner'?"),
+        ("folds = [7]", "", "no fold 7"),
+        ("seeds = []", "", "seeds"),
+        ("", "ravdes", "Did you mean 'ravdess'?"),
+    ],
+)
+def test_an_error_is_one_line(call: Call, write: Any, tmp_path: Path, extra: str, corpus: str, words: str) -> None:
+    said = call("sweep", write(extra=extra, corpus=corpus), "--out", tmp_path / "s")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("Error: ")
+    assert said.err.count("\n") == 1
+    assert words in said.err
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_folder_that_is_taken_is_refused(here: None, call: Call, write: Any, tmp_path: Path) -> None:
+    assert call("sweep", write(), "--out", tmp_path / "s").code == 0
+    for arguments, words in (((), "holds a sweep already"), (("--resume",), "holds another sweep")):
+        path = write(n_epochs=2) if arguments else write()
+        said = call("sweep", path, "--out", tmp_path / "s", *arguments)
+        assert said.code == 2
+        assert words in said.err
+        assert said.err.count("\n") == 1
+
+
+def test_an_interrupt_says_how_to_go_on(
+    here: None, call: Call, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = folder.append_trial
+
+    def then_interrupt(out: Path, one: Any) -> None:
+        append(out, one)
+        raise KeyboardInterrupt
+
+    path = write()
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "append_trial", then_interrupt)
+        said = call("sweep", path, "--out", tmp_path / "s")
+    assert said.code == 130
+    assert said.out == ""
+    assert "trials are done and kept. Go on with --resume --out" in said.err
+    assert "Traceback" not in said.err
+    assert len(folder.read_trials(tmp_path / "s")) == 1
+    assert call("sweep", path, "--out", tmp_path / "s", "--resume").code == 0
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_ends_in_the_same_ranking(process: Call, write: Any, tmp_path: Path) -> None:
+    path = write(n_epochs=60)
+    begun = time.monotonic()
+    done = process(["sweep", str(path), "--out", str(tmp_path / "unbroken")])
+    assert done.code == 0, done.err
+    whole_s = time.monotonic() - begun
+    chance = random.Random(2)
+    command = [sys.executable, "-m", "emocatcher", "sweep", str(path), "--out", str(tmp_path / "broken"), "--resume"]
+    for _ in range(3):
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as running:
+            time.sleep(chance.uniform(0.2, 0.8) * whole_s)
+            running.send_signal(signal.SIGKILL)  # the caller alone; its workers have to notice
+            running.wait()
+        wait_until_gone(running.pid)
+    done = process([*command[3:]])
+    assert done.code == 0, done.err
+    for name in ("ranking.json", "split.csv", "sweep.toml", "config.toml"):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes(), name
+    answers = [
+        [(one.trial, one.train_loss, one.predictions) for one in folder.read_trials(tmp_path / out)]
+        for out in ("broken", "unbroken")
+    ]
+    assert answers[0] == answers[1]
+
+
+def wait_until_gone(group: int) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("workers outlive the process that started them")

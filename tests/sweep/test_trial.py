@@ -1,0 +1,72 @@
+"""One trial, whole, in pieces, and astray."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import pytest
+
+from emocatcher.config import load_preset
+from emocatcher.dataset import load_features
+from emocatcher.experiment import parts_of
+from emocatcher.protocols import Fold
+from emocatcher.sweep import trial
+from emocatcher.sweep.trial import Trial, TrialTask
+
+
+@pytest.fixture
+def told(monkeypatch) -> Iterator[list]:
+    told = []
+    monkeypatch.setattr("emocatcher.workers.report", told.append)
+    return told
+
+
+@pytest.fixture
+def task(voices, small_settings, tmp_path) -> TrialTask:
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    ids = [u.id for u in voices]
+    parts = parts_of(Fold(train=tuple(ids[:100]), valid=tuple(ids[100:160]), test=()), voices)
+    return TrialTask(
+        trial=Trial("a", 0, 2, 1), number=7, inner=2, settings=small_settings, labels=voices.labels,
+        features=load_features(voices, small_settings), train=parts["train"], valid=parts["valid"],
+        resume_dir=tmp_path / "state",
+    )  # fmt: skip
+
+
+def what_was_said(finished):
+    return msgspec.structs.replace(finished, seconds=0.0)
+
+
+def test_it_answers_the_validation_part_after_the_last_epoch(task, told):
+    from emocatcher.train import FoldTrainer
+
+    found = trial.run(task)
+    assert [(one.number, one.epoch) for one in told] == [(7, 1), (7, 2), (7, 3)]
+    assert found.trial == task.trial
+    assert found.train_loss == told[-1].train_loss
+    trainer = FoldTrainer(
+        task.settings, task.labels, task.features, {"train": task.train}, fold=2, seed=1, resume_dir=None
+    )
+    trainer.run()
+    logits, _ = trainer.evaluate(task.valid)
+    assert tuple(found.predictions) == task.valid.ids
+    assert list(found.predictions.values()) == [task.labels[i] for i in logits.argmax(axis=1)]
+
+
+@pytest.mark.parametrize("pause_at", [1, 2])
+def test_put_down_and_taken_up_it_says_the_same(task, told, pause_at, tmp_path):
+    whole = trial.run(task)
+    paused = msgspec.structs.replace(task, pause_at=pause_at, resume_dir=tmp_path / "other")
+    assert trial.run(paused) is None
+    assert what_was_said(trial.run(trial.rest_of(paused))) == what_was_said(whole)
+    # Found further on than where it was to be put down, it goes to its end.
+    assert what_was_said(trial.run(paused)) == what_was_said(whole)
+
+
+def test_one_that_diverges_says_so_and_is_no_error(task, told, voices, small_network):
+    mad = load_preset("cabg", [*small_network, "training.n_epochs=3", "optimiser.learning_rate=1e30"])
+    with np.errstate(all="ignore"):
+        found = trial.run(msgspec.structs.replace(task, settings=mad))
+    assert found.predictions == {}
+    assert found.diverged.startswith("fold 0, split 2, seed 1, epoch ")
+    assert "Training diverged: lower optimiser.learning_rate" in found.diverged
