@@ -82,8 +82,10 @@ def test_it_fits_a_terminal(
     said = call("sweep", write(), "--out", tmp_path / "s")
     assert said.code == 0
     assert max(map(len, said.out.replace(str(tmp_path), "").splitlines())) <= columns
-    assert len(re.findall(r"\[\d+\.\d, \d+\.\d\]", said.out)) == 4
-    assert len(re.findall(r"\[[+-]\d+\.\d, [+-]\d+\.\d\]", said.out)) == 1
+    assert len(re.findall(r" \d+\.\d\N{EN DASH}\d+\.\d\b", said.out)) == 4
+    assert len(re.findall(r"[+-]\d+\.\d to [+-]\d+\.\d\b", said.out)) == 1
+    assert re.search(r"\bbaseline\b", said.out)
+    assert (" label_smoothing=0.3 " if columns == 80 else " training.label_smoothing=0.3 ") in said.out
 
 
 @pytest.mark.parametrize(

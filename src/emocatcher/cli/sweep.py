@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,8 @@ EXAMPLES = (
     "emocatcher sweep sweep.toml --out runs/sweep",
     "emocatcher sweep sweep.toml --out runs/sweep --resume --json",
 )
-_WIDE = 132  # columns from which an interval has room beside its score
-_NONE = "\N{EN DASH}"
+_BROAD, _WIDE = 100, 132  # columns from which a key has room with its section, an interval beside its score
+_DASH = "\N{EN DASH}"
 
 
 def sweep(
@@ -59,10 +60,8 @@ def sweep(
         typer.echo(msgspec.json.encode(ranking).decode())
         return
     target = screen.console()
-    wide = target.width >= _WIDE
-    header = ("rank", "setting", "what differs", "accuracy", "UAR", _gap("difference", "to the first", wide), "s/trial")
-    rows = [_cells(row, ranking, seconds[row.setting], wide) for row in ranking.settings]
-    screen.table(header, rows, n_words=3)
+    header, rows = _table(ranking, seconds, target.width)
+    screen.table(header, rows, n_words=len(header) - 4)
     target.print(_summary(ranking), markup=False)
     for row in ranking.settings:
         if row.diverged:
@@ -70,38 +69,56 @@ def sweep(
     target.print(f"Sweep: {out}", markup=False)
 
 
-def _cells(row: Row, ranking: Ranking, seconds: float, wide: bool) -> tuple[str, ...]:
-    ranked = getattr(row, ranking.ranked_by)
-    is_baseline = row.setting == ranking.baseline
-    differs = _NONE if is_baseline else ", ".join(row.differs) or "nothing"
-    if ranked is None:
-        return (_NONE, row.setting, differs, "diverged", _NONE, _NONE, f"{seconds:.1f}")
-    return (
-        str(row.rank),
-        row.setting,
-        differs,
-        *(_score(score, wide) for score in (row.accuracy, row.unweighted_average_recall)),
-        _NONE if is_baseline else _difference(ranked, wide),
-        f"{seconds:.1f}",
-    )
+def _table(ranking: Ranking, seconds: dict[str, float], width: int) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """Header and rows; on a narrow screen what differs stands below the setting, and an interval below its score."""
+    rows: list[Sequence[str]] = []
+    for row in ranking.settings:
+        ranked: Score | None = getattr(row, ranking.ranked_by)
+        is_baseline = row.setting == ranking.baseline
+        differs = _DASH if is_baseline else ", ".join(row.differs) or "nothing"
+        numbers = (
+            ("diverged", _DASH, _DASH)
+            if ranked is None
+            else (
+                _score(row.accuracy, width),
+                _score(row.unweighted_average_recall, width),
+                _DASH if is_baseline else _difference(ranked, width),
+            )
+        )
+        names = (row.setting, differs) if width >= _WIDE else (_below(row, is_baseline, width),)
+        rows.append((str(row.rank or _DASH), *names, *numbers, f"{seconds[row.setting]:.1f}"))
+    if width >= _WIDE:
+        return ("rank", "setting", "what differs", "accuracy", "UAR", "difference to the first", "s/trial"), rows
+    return ("rank", "setting\nwhat differs", "accuracy", "UAR", "difference\nto the first", "s/trial"), rows
 
 
-def _score(score: Score | None, wide: bool) -> str:
+def _below(row: Row, is_baseline: bool, width: int) -> str:
+    if is_baseline:
+        return row.setting
+    short = [one.partition(".")[2] for one in row.differs]
+    if row.setting == ", ".join(short):  # as a grid names its settings
+        return row.setting
+    return "\n".join((row.setting, *((short if width < _BROAD else row.differs) or ("nothing",))))
+
+
+def _score(score: Score | None, width: int) -> str:
     if score is None:
-        return _NONE
-    low, high = score.interval
-    return _gap(f"{score.value:.1%}", f"[{100 * low:.1f}, {100 * high:.1f}]", wide)
+        return _DASH
+    low, high = (100 * end for end in score.interval)
+    between = f"[{low:.1f}, {high:.1f}]" if width >= _WIDE else f"{low:.1f}{_DASH}{high:.1f}"
+    return _joined(f"{score.value:.1%}", between, width)
 
 
-def _difference(score: Score, wide: bool) -> str:
+def _difference(score: Score, width: int) -> str:
     if score.difference is None or score.difference_interval is None:
-        return _NONE
-    low, high = score.difference_interval
-    return _gap(f"{100 * score.difference:+.1f}", f"[{100 * low:+.1f}, {100 * high:+.1f}]", wide)
+        return _DASH
+    low, high = (100 * end for end in score.difference_interval)
+    between = f"[{low:+.1f}, {high:+.1f}]" if width >= _WIDE else f"{low:+.1f} to {high:+.1f}"
+    return _joined(f"{100 * score.difference:+.1f}", between, width)
 
 
-def _gap(first: str, second: str, wide: bool) -> str:
-    return f"{first}{' ' if wide else chr(10)}{second}"
+def _joined(value: str, between: str, width: int) -> str:
+    return f"{value} {between}" if width >= _WIDE else f"{value}\n{between}"
 
 
 def _summary(ranking: Ranking) -> str:
