@@ -184,3 +184,13 @@ def test_files_that_are_no_settings(tmp_path):
 def test_extreme_numbers_survive_the_round_trip():
     changed = load_preset("cabg", ["front_end.amin=1e-300", f"optimiser.epsilon={math.pi!r}"])
     assert from_toml(changed.to_toml(), "x") == changed
+
+
+@pytest.mark.parametrize(("smoothing", "n_classes", "allowed"), [(0.5, 2, True), (0.51, 2, False), (0.51, 8, True)])
+def test_smoothing_spreads_the_truth_evenly_at_most(smoothing, n_classes, allowed):
+    settings = load_preset("cabg", [f"training.label_smoothing={smoothing}"])
+    if allowed:
+        config.check_smoothing(settings, n_classes)
+    else:
+        with pytest.raises(SettingError, match=r"is 0\.51. With 2 emotions, 0\.5 spreads"):
+            config.check_smoothing(settings, n_classes)

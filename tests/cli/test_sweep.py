@@ -131,7 +131,7 @@ def test_an_interrupt_says_how_to_go_on(
         said = call("sweep", path, "--out", tmp_path / "s")
     assert said.code == 130
     assert said.out == ""
-    assert "trials are done and kept. Go on with --resume --out" in said.err
+    assert "trials done, and kept: 1 of 4. Go on with --resume --out" in said.err
     assert "Traceback" not in said.err
     assert len(folder.read_trials(tmp_path / "s")) == 1
     assert call("sweep", path, "--out", tmp_path / "s", "--resume").code == 0

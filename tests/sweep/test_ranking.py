@@ -47,7 +47,7 @@ def ranked(answer, table=None, diverged=(), **file):
         finished[trial] = Finished(**msgspec.structs.asdict(trial), seconds=1.0 + trial.split, predictions=said)
         if trial.setting in diverged and trial.split == 1:
             finished[trial] = Finished(**msgspec.structs.asdict(trial), seconds=0.0, diverged="the loss is nan")
-    return ranking.rank(plan, table, inner, finished, separates_speakers=True), finished
+    return ranking.rank(plan, table, inner, finished), finished
 
 
 def answer(setting, seed, utterance):
@@ -82,7 +82,7 @@ def test_the_order_in_which_trials_ended_is_nothing():
     found, finished = ranked(answer, table)
     plan = resolve(SweepFile(protocol="speakers-2", setting=tuple(map(Named, ("base", "worse", "better")))), "a sweep")
     turned = dict(reversed(finished.items()))
-    assert ranking.rank(plan, table, inner_of(table), turned, separates_speakers=True) == found
+    assert ranking.rank(plan, table, inner_of(table), turned) == found
 
 
 def test_it_may_be_ranked_by_uar():
@@ -134,6 +134,16 @@ def test_trials_are_ordered_so_that_settings_keep_pace():
     trials = ranking.all_trials(plan.choices, inner_of(corpus()), (0, 1))
     assert [trial.setting for trial in trials] == ["a", "b"] * 4
     assert len(set(trials)) == 8
+
+
+def test_whether_speakers_are_heard_before_is_seen_from_the_utterances():
+    apart, _ = ranked(answer)
+    assert apart.separates_speakers
+    assert "of speakers not trained on" in apart.note
+    for speakers in (("a", "b", "a", "b"), (None,) * 4):
+        shared, _ = ranked(answer, corpus(speakers))
+        assert not shared.separates_speakers
+        assert "of speakers that may have been trained on" in shared.note
 
 
 def test_the_note_says_what_it_is():

@@ -36,16 +36,19 @@ def sweep(
     from emocatcher.cli import screen
 
     plan = sweeps.read(file)
+    if plan.file.corpus == "synthetic" and corpora.locate("synthetic") is None:
+        screen.console(stderr=True).print("Making the synthetic corpus, once: about 20 s")
     corpus = corpora.load(plan.file.corpus)
     protocol = protocols.load(plan.file.protocol, corpus, plan.file.seeds[0])
     with screen.progress(unit="done") as start:
         bars: dict[str, Advance] = {}
-        state = {"done": 0, "all": 0}
+        n_trials = 0
 
         def show(step: Progress) -> None:
+            nonlocal n_trials
+            n_trials = step.n_trials
             if step.stage not in bars:
                 bars[step.stage] = start(step.stage)
-            state.update({"done": step.n_trials_done, "all": step.n_trials})
             note = f"trials {step.n_trials_done}/{step.n_trials}" if step.n_trials else ""
             loss = "" if step.train_loss is None else f", loss {step.train_loss:.3f}"
             bars[step.stage](step.done, step.total, note + loss)
@@ -53,8 +56,8 @@ def sweep(
         try:
             ranking, seconds = sweeps.run(plan, corpus, protocol, out, resume=resume, on_progress=show)
         except KeyboardInterrupt:
-            kept = f"{state['done']} of {state['all']} trials are done and kept" if state["all"] else "Nothing is lost"
-            typer.echo(f"Stopped. {kept}. Go on with --resume --out {out}", err=True)
+            kept = f"{len(sweeps.read_trials(out))} of {n_trials}" if n_trials else "None"
+            typer.echo(f"Stopped; trials done, and kept: {kept}. Go on with --resume --out {out}", err=True)
             raise typer.Exit(130) from None
     if as_json:
         typer.echo(msgspec.json.encode(ranking).decode())

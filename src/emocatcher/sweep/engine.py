@@ -82,7 +82,7 @@ def run(
         _train(plan, corpus, inner, trials, finished, out, files, on_progress or (lambda _: None))
     shutil.rmtree(out / folder.UNDER_WAY, ignore_errors=True)
     folder.write_trials(out, folder.in_order(trials, finished))
-    found = ranking.rank(plan, corpus, inner, finished, separates_speakers=protocol.separates_speakers)
+    found = ranking.rank(plan, corpus, inner, finished)
     folder.write_ranking(out, found)
     return found, ranking.seconds_a_trial(finished)
 

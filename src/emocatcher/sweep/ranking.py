@@ -8,7 +8,9 @@ from statistics import mean
 import msgspec
 import numpy as np
 
+from emocatcher import protocols
 from emocatcher.corpora.table import Corpus
+from emocatcher.protocols import Fold
 from emocatcher.sweep import resampling
 from emocatcher.sweep.inner_folds import InnerFold
 from emocatcher.sweep.plan import Choice, Plan, RankBy, differences
@@ -63,14 +65,7 @@ def all_trials(choices: Sequence[Choice], inner: Sequence[InnerFold], seeds: Seq
     return [Trial(choice.name, one.fold, one.split, seed) for seed in seeds for one in inner for choice in choices]
 
 
-def rank(
-    plan: Plan,
-    corpus: Corpus,
-    inner: Sequence[InnerFold],
-    finished: Mapping[Trial, Finished],
-    *,
-    separates_speakers: bool,
-) -> Ranking:
+def rank(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], finished: Mapping[Trial, Finished]) -> Ranking:
     """Rank the settings by what they said of the validation parts after the last epoch.
 
     Args:
@@ -78,7 +73,6 @@ def rank(
         corpus: where the utterances are.
         inner: the inner folds.
         finished: every trial of the sweep.
-        separates_speakers: whether the inner folds do.
     """
     file = plan.file
     answers = [(seed, one, id_) for seed in file.seeds for one in inner for id_ in one.valid]
@@ -119,6 +113,8 @@ def rank(
 
     keys = {name: _key(each, file.rank_by) for name, each in whole.items()}
     ranked = sorted(plan.choices, key=lambda choice: keys.get(choice.name, (1.0, 1.0)))
+    # Seen from the utterances, not from what the protocol promises of its test parts.
+    separates = not any(protocols.speakers_shared(Fold(one.train, (), one.valid), corpus) for one in inner)
     rows = tuple(
         Row(
             rank=1 + sum(key < keys[choice.name] for key in keys.values()) if choice.name in keys else None,
@@ -132,14 +128,14 @@ def rank(
         for choice in ranked
     )
     return Ranking(
-        note=note(plan, separates_speakers=separates_speakers),
+        note=note(plan, separates_speakers=separates),
         preset=plan.base.preset,
         corpus=corpus.name,
         protocol=file.protocol,
         folds=file.folds,
         n_splits=len(inner),
         seeds=file.seeds,
-        separates_speakers=separates_speakers,
+        separates_speakers=separates,
         ranked_by=file.rank_by,
         baseline=baseline.name,
         n_utterances=len({each.id for each in asked}),
