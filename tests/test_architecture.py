@@ -30,7 +30,7 @@ ROWS = (
     ("conditions",),
     ("cautions",),
     # 3
-    ("bundle", "dataset", "timeline", "workers"),
+    ("audit", "bundle", "dataset", "timeline", "workers"),
     ("hub", "pool"),
     # 4
     ("export", "inference", "train"),

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from emocatcher.audit import Audit
     from emocatcher.cli.screen import Advance
+    from emocatcher.config import Settings
+    from emocatcher.corpora import Corpus
     from emocatcher.experiment import Progress
+    from emocatcher.protocols import Protocol
 
 EXAMPLES = (
     "emocatcher train --corpus ravdess --protocol reference-holdout --out runs/holdout",
@@ -33,20 +37,28 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Replace one setting; may be repeated."),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse to train where the audit finds a leak.")] = False,
+    no_audit: Annotated[bool, typer.Option("--no-audit", help="Do not look for leaks; the report says so.")] = False,
 ) -> None:
-    """Train and test every fold of a protocol, and write the report."""
+    """Audit a protocol for leaks, train and test every fold of it, and write the report."""
     import time
 
-    from emocatcher import corpora, protocols, run_writer
+    from emocatcher import audit, corpora, protocols, run_writer
     from emocatcher.cli import screen
     from emocatcher.config import load_preset
+    from emocatcher.errors import SettingError
 
+    if strict and no_audit:
+        raise SettingError(
+            "--strict cannot hold with --no-audit: it refuses what the audit finds. Leave one of them out"
+        )
     overrides = [*(setting or ()), *([f"training.n_epochs={epochs}"] if epochs else ())]
     settings = load_preset(preset, overrides)
     if corpus == "synthetic" and corpora.locate(corpus) is None:
         screen.console(stderr=True).print("Making the synthetic corpus, once: about 20 s")
     loaded = corpora.load(corpus)
     folds = protocols.load(protocol, loaded, seed)
+    found = None if no_audit else _audit(loaded, folds, settings, strict=strict)
     from emocatcher import experiment
 
     with screen.progress(unit="done") as start:
@@ -60,6 +72,7 @@ def train(
             bars[step.stage](step.done, step.total, note)
 
         experiment.run(loaded, folds, settings, out, seed=seed, corpus_argument=corpus, resume=resume, on_progress=show)
+    audit.write(found, out)
     from emocatcher import report
 
     started = time.perf_counter()
@@ -68,5 +81,21 @@ def train(
     run = report.read(out)
     target = screen.console()
     target.print(report.headline(run), markup=False)
+    target.print(report.audited(run), markup=False)
     screen.table(*report.summary_rows(run))
     target.print(f"Report: {page}", markup=False)
+
+
+def _audit(corpus: Corpus, protocol: Protocol, settings: Settings, *, strict: bool) -> Audit:
+    """Look for leaks, say what was found, and stop there if it has to be none."""
+    from emocatcher import audit
+    from emocatcher.cli import screen
+
+    with screen.progress(unit="recordings") as start:
+        advance = start("audit")
+        found = audit.run(corpus, protocol, settings, on_progress=lambda done, total: advance(done, total, ""))
+    for line in found.lines():
+        screen.console(stderr=True).print(line, markup=False)
+    if strict:
+        found.refuse_leaks()
+    return found

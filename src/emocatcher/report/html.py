@@ -75,6 +75,7 @@ def render(run: Run, pictures: list[Picture]) -> str:
         headline=text.headline(run),
         selection=text.selection(run),
         speakers=text.speakers(run),
+        audited=text.audited(run),
         resampling=text.resampling(run),
         command=text.command(run),
         results=[
