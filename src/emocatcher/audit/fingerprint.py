@@ -22,8 +22,9 @@ SAMPLE_RATE = 8_000  # Hz, that of the narrowest recordings of speech in use
 NARROWEST_RATE = 6_000  # Hz; a recording of a lower rate lacks bands
 HOP_S = 0.008
 
-# On RAVDESS's 1,440 clips: at most 0.02 between a clip and its copy as MP3, AAC or Opus at 64 kbit/s, at 8 kHz or
-# trimmed, and never below 0.13 between two takes of one sentence in one emotion by one actor.
+# On RAVDESS: at most 0.017 between a clip and its copy as MP3, AAC or Opus at 64 kbit/s, late by any number of
+# milliseconds, at 8 kHz, or half of it; 0.026 at a tenth of the level in 16 bit. Between two takes by one actor, or of
+# one sentence in one emotion by two, never below 0.133.
 _MOST_ERRORS = 0.06
 _MOST_ERRORS_FRAMES = 100  # 0.8 s; where fewer are compared, chance weighs more and fewer errors are allowed
 _HOP = 64  # samples
