@@ -77,6 +77,13 @@ def test_a_recording_on_both_sides_is_found(rows, table, inspect, tmp_path, way)
         assert 0.0 < later < 0.1  # and what the coder puts before it
 
 
+def test_a_recording_of_the_test_part_must_not_be_validated_on(rows, table, inspect, tmp_path):
+    (tmp_path / "copy.wav").write_bytes(rows[0][0].read_bytes())
+    validated = [[*rows[0][:3], "valid"], *rows[1:], ["copy.wav", rows[0][1], "03", "test"]]
+    validated = [row for row in validated if row[2] != rows[0][2] or row[3] == "valid"]
+    assert kinds(inspect(table(validated))) == ["same-audio"]
+
+
 def test_a_recording_twice_on_one_side_is_a_note(rows, table, inspect, tmp_path):
     (tmp_path / "copy.wav").write_bytes(rows[0][0].read_bytes())
     found = inspect(table([*rows, ["copy.wav", *rows[0][1:]]]))

@@ -34,6 +34,14 @@ def test_a_copy_is_found_among_many(marks: list[Fingerprint], waveforms: list[np
     assert all(one.likeness.shift < 0 for one in found)  # it comes later in the second
 
 
+def test_a_copy_none_of_whose_words_is_as_it_was_is_found(marks: list[Fingerprint]) -> None:
+    """The least certain bits may all have tipped."""
+    tipped = marks[5]._replace(words=marks[5].words ^ marks[5].weakest)
+    loud = tipped.weakest != 0
+    assert not (tipped.words == marks[5].words)[loud].any()
+    assert [(one.first, one.second) for one in match([*marks, tipped])] == [(5, 60)]
+
+
 def test_a_match_is_what_a_search_over_all_shifts_finds(marks: list[Fingerprint], waveforms: list[np.ndarray]) -> None:
     copy = fingerprint(waveforms[7][1_003:])
     (found,) = match([*marks, copy])
