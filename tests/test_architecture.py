@@ -25,7 +25,7 @@ ROWS = (
     ("calibration",),
     ("corpora",),
     # 2
-    ("convolution", "features", "padding", "protocols", "recurrent"),
+    ("convolution", "features", "optimiser", "padding", "protocols", "recurrent"),
     ("model", "speech"),
     ("conditions",),
     ("cautions",),

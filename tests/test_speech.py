@@ -53,12 +53,48 @@ def test_nearly_every_real_clip_is_speech_at_any_level(ravdess_dir):
     assert sum(map(has_speech, telephone)) >= len(telephone) - 1
 
 
-def test_the_summary_has_one_number_for_each_weight_and_knows_no_level():
+@pytest.mark.corpus
+def test_speech_in_noise_is_still_speech(ravdess_dir):
+    clips = sorted(ravdess_dir.rglob("*.flac"))[::48]
+    waveforms = [audio.load(clip, RATE)[0] for clip in clips]
+    dice = np.random.default_rng(0)
+    noisy = []
+    for waveform in waveforms:
+        loudest = np.sqrt(max(np.mean(frame**2) for frame in np.array_split(waveform, len(waveform) // 512)))
+        noisy.append((waveform + 0.03 * loudest * dice.normal(size=len(waveform))).astype(np.float32))
+    assert sum(map(has_speech, noisy)) >= len(clips) - 3
+    log_mels = [features.log_mel_spectrogram(waveform, CABG.front_end) for waveform in noisy]
+    at_once = [speech.has_speech_at_once(*pair) for pair in zip(noisy, [RATE] * len(noisy), log_mels, strict=True)]
+    assert sum(at_once) >= len(clips) - 3
+
+
+@pytest.mark.parametrize("numbers_of", [speech.summary, speech.traits])
+def test_the_numbers_know_no_level(numbers_of):
     log_mel = np.random.default_rng(0).normal(-40, 12, (64, 50)).astype(np.float32)
-    numbers = speech.summary(log_mel, speech.loudness_db(log_mel))
-    assert numbers.shape == (len(speech._WEIGHTS),)
-    quieter = speech.summary(log_mel - 20, speech.loudness_db(log_mel - 20))
+    numbers = numbers_of(log_mel, speech.loudness_db(log_mel))
+    quieter = numbers_of(log_mel - 20, speech.loudness_db(log_mel - 20))
     np.testing.assert_allclose(quieter, numbers, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 7, 64, 65, 500])
+def test_there_is_one_trait_for_each_weight_however_long_the_clip(n_frames):
+    log_mel = np.random.default_rng(0).normal(-40, 12, (64, n_frames)).astype(np.float32)
+    numbers = speech.traits(log_mel, speech.loudness_db(log_mel))
+    assert numbers.shape == speech._WEIGHTS.shape
+    assert numbers.dtype == np.float32
+    assert np.isfinite(numbers).all()
+    assert np.isfinite(speech.traits(np.full_like(log_mel, -30.0), np.zeros(n_frames, np.float32))).all()
+
+
+def test_the_ripple_is_measured_as_its_autocorrelation_says():
+    low = np.random.default_rng(2).normal(-40, 12, (speech._N_HARMONIC, 50)).astype(np.float32)
+    padded = np.pad(low.astype(float), ((3, 3), (0, 0)), mode="edge")
+    ripple = low - np.mean([padded[i : i + len(low)] for i in range(7)], axis=0)
+    energy = (ripple**2).sum(axis=0) + 1
+    regular = np.stack([(ripple[lag:] * ripple[:-lag]).sum(axis=0) for lag in speech._HARMONIC_LAGS]) / energy
+    best, depth = regular.max(axis=0), np.sqrt(energy / len(low))
+    expected = [best.mean(), best.std(), depth.mean(), depth.std(), regular.argmax(axis=0).std()]
+    np.testing.assert_allclose(speech._harmonics(low), expected, rtol=1e-3)
 
 
 def test_the_spectral_shape_is_the_discrete_cosine_transform():

@@ -58,6 +58,14 @@ def test_tasks_run_elsewhere_with_threads_of_their_own_and_report(monkeypatch: p
     assert gone(lambda: not is_alive(process))
 
 
+def test_a_task_that_was_put_down_is_taken_up_after_all_others() -> None:
+    put_down = "__import__('emocatcher.workers').workers.report('begun')"
+    with Workers(1, os.getpid, ignore) as pool:
+        assert list(pool.run(eval, [put_down, "1", "2", put_down, "3"], lambda _: "'rest'")) == [
+            1, 2, 3, "rest", "rest",
+        ]  # fmt: skip
+
+
 def test_a_killed_process_is_an_error_with_a_hint() -> None:
     with pytest.raises(RunError, match="--resume"), Workers(1, os.getpid, ignore) as pool:
         list(pool.run(signal.raise_signal, [signal.SIGKILL]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,10 @@ class ConvolutionBlock(nn.Module):
         """
         weight = self.conv.weight.transpose(1, 2).flatten(1)
         convolved: Tensor = _RowConvolution.apply(rows, weight, self.conv.bias)  # type: ignore[no-untyped-call]
-        dropped: Tensor = self.dropout(functional.gelu(self.norm(convolved)), is_clip)
-        return dropped
+        kept = self.dropout.draw(convolved)
+        row_factor = is_clip if kept is None else is_clip * self.dropout.scale
+        activated: Tensor = _GELU.apply(self.norm(convolved), kept, row_factor)  # type: ignore[no-untyped-call]
+        return activated
 
 
 class _RowConvolution(torch.autograd.Function):
@@ -53,10 +54,11 @@ class _RowConvolution(torch.autograd.Function):
         n_rows, n_in = rows.shape
         kernel_size = weight.shape[1] // n_in
         padded = functional.pad(rows, (0, 0, kernel_size // 2, kernel_size // 2))
-        neighbours = padded.as_strided((n_rows, kernel_size * n_in), (n_in, 1)).contiguous()
+        # A view: made into a matrix only for as long as it takes to multiply it, since memory is what is slow here.
+        neighbours = padded.as_strided((n_rows, kernel_size * n_in), (n_in, 1))
         ctx.kernel_size = kernel_size
         ctx.save_for_backward(neighbours, weight)
-        return torch.addmm(bias, neighbours, weight.T)
+        return torch.addmm(bias, neighbours.contiguous(), weight.T)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
@@ -72,7 +74,7 @@ class _RowConvolution(torch.autograd.Function):
             for offset in range(1, reach + 1):
                 d_rows[offset:] += spread[:-offset, reach + offset]
                 d_rows[:-offset] += spread[offset:, reach - offset]
-        return d_rows, d_output.T @ neighbours, d_output.sum(0)
+        return d_rows, d_output.T @ neighbours.contiguous(), d_output.sum(0)
 
 
 class RowPooling(torch.autograd.Function):
@@ -81,23 +83,47 @@ class RowPooling(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, members: Tensor) -> Tensor:
         """From rows (n_rows, n) and row numbers (n_groups, group_size), no row twice, to (n_groups, n)."""
-        candidates = [rows.index_select(0, column) for column in members.unbind(1)]
-        values = reduce(torch.maximum, candidates)
+        values, *candidates = [rows.index_select(0, column) for column in members.unbind(1)]
+        leads = []
+        for candidate in candidates:
+            leads.append(candidate - values)
+            values = torch.maximum(values, candidate)
         ctx.n_rows = len(rows)
-        ctx.save_for_backward(members, values, *candidates)
+        ctx.save_for_backward(members, *leads)
         return values
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """The gradient goes to the winner, the first among equals."""
-        members, values, *candidates = ctx.saved_tensors
+        members, *leads = ctx.saved_tensors
         (left,) = gradients
         d_rows = left.new_zeros(ctx.n_rows, left.shape[1])
-        for column, candidate in zip(members.unbind(1), candidates, strict=True):
-            won = left * (candidate == values)
+        first, *columns = members.unbind(1)
+        for column, lead in zip(reversed(columns), reversed(leads), strict=True):
+            won = torch.ops.aten.threshold_backward(left, lead, 0.0)  # where it leads all before it
             d_rows.index_copy_(0, column, won)
             left = left - won
-        return d_rows, None
+        return d_rows.index_copy_(0, first, left), None
+
+
+class _GELU(torch.autograd.Function):
+    """GELU, then zeros where dropout wants them and between clips; keeps no more than the way back needs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kept: Tensor | None, row_factor: Tensor) -> Tensor:
+        """From x (n_rows, n), kept (n_rows, n) uint8 or None, and row_factor (n_rows, 1) to (n_rows, n)."""
+        ctx.save_for_backward(x, kept, row_factor)
+        return functional.gelu(x).mul_(_factor(x, kept, row_factor))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of x alone."""
+        x, kept, row_factor = ctx.saved_tensors
+        return torch.ops.aten.gelu_backward(gradients[0] * _factor(x, kept, row_factor), x), None, None
+
+
+def _factor(x: Tensor, kept: Tensor | None, row_factor: Tensor) -> Tensor:
+    return row_factor if kept is None else kept.to(x.dtype).mul_(row_factor)
 
 
 class Dropout(nn.Module):
@@ -110,13 +136,20 @@ class Dropout(nn.Module):
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
+        self.scale = 1.0 / (1.0 - probability)
         self.bit_generator: np.random.BitGenerator = np.random.SFC64()
 
-    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Zero a share of `x` in training, and wherever `keep` (broadcast to `x`, 1 or 0) is 0."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero a share of `x` in training, and scale the rest so that its mean stays."""
+        kept = self.draw(x)
+        return x if kept is None else x * kept.to(x.dtype).mul_(self.scale)
+
+    def draw(self, x: Tensor) -> Tensor | None:
+        """Which values of `x` to keep: 1 or 0 in its shape, uint8; None for all of them.
+
+        PyTorch turns bytes into floats many times faster than it does truth values.
+        """
         if not self.training or self.probability == 0.0:
-            return x if keep is None else x * keep
-        scale = x.new_full((1, 1), 1.0 / (1.0 - self.probability)) if keep is None else keep / (1.0 - self.probability)
+            return None
         noise = self.bit_generator.random_raw(-(-x.numel() // 4)).view(np.uint16)[: x.numel()]
-        drawn = torch.from_numpy(noise >= round(self.probability * 65_536)).view(x.shape)
-        return x * (drawn * scale)
+        return torch.from_numpy((noise >= round(self.probability * 65_536)).view(np.uint8)).view(x.shape)

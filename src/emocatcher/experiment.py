@@ -95,6 +95,7 @@ def run(
         run_writer.lay(out, plan, settings, split, features)
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)
+        pauses = pause_epochs(len(folds), n_workers, n_epochs)
         tasks = [
             FoldTask(
                 fold=number,
@@ -106,11 +107,13 @@ def run(
                 parts=_parts(one, corpus),
                 training=training,
                 resume=resume,
+                pause_at=pauses.get(number),
             )
             for number, one in enumerate(folds)
         ]
         outcomes = []
-        for outcome in pool.run(fold.run, tasks):
+        paused_first = sorted(tasks, key=lambda task: task.pause_at is None)
+        for outcome in pool.run(fold.run, paused_first, fold.rest_of):
             outcomes.append(outcome)
             on_report(outcome.epochs[-1])
     outcomes.sort(key=lambda outcome: outcome.fold)
@@ -122,8 +125,29 @@ def run(
     return out
 
 
+def pause_epochs(n_folds: int, n_workers: int, n_epochs: int) -> dict[int, int]:
+    """Which folds to put down, and after which epoch, so that all workers end together.
+
+    McNaughton's wrap-around rule (1959): all folds' epochs lie on one line, which is cut into one equal share a worker.
+    A fold that a cut goes through is put down: the part beyond the cut comes first, at the beginning of the next share,
+    and the other part last, at the end of its own. The two never meet, as a share is longer than a fold.
+
+    Examples:
+        >>> pause_epochs(5, 2, 120)
+        {2: 60}
+        >>> pause_epochs(4, 2, 120)
+        {}
+    """
+    pauses = {}
+    for cut in range(1, n_workers if n_workers < n_folds else 1):
+        number, before = divmod(cut * n_folds * n_epochs // n_workers, n_epochs)
+        if before:
+            pauses[number] = n_epochs - before
+    return pauses
+
+
 def _require_training() -> None:
-    if not all(find_spec(name) for name in ("torch", "pytorch_optimizer", "onnx", "sklearn")):
+    if not all(find_spec(name) for name in ("torch", "onnx", "sklearn")):
         raise MissingExtraError("Training", "train")
 
 

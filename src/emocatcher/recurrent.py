@@ -1,24 +1,56 @@
 """A bidirectional GRU for short, ragged batches on a CPU.
 
 PyTorch's own recurrent layer builds an autograd graph step by step, which on sequences of about twenty steps costs
-more than the arithmetic. Here both directions advance together, one batched matrix product a step, and the backward
-pass is written out, so that whatever does not depend on the previous step is computed for all steps at once.
+more than the arithmetic. Here both directions advance together over the sequences that are still going, and the
+backward pass is written out, so that whatever does not depend on the previous step is computed for all steps at once.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-# sigmoid(100) is exactly 1 in float32: an update gate that keeps the state, bit for bit, and has no gradient.
-_KEEP_STATE = 100.0
+
+class Packing:
+    """Sequences side by side, step by step, the longest first: those that still go on always stand in front.
+
+    Args:
+        lengths: shape (batch,), each at least 1.
+
+    Attributes:
+        order: shape (batch,), int64, the sequences from the longest to the shortest; "place" is a position in it.
+        sizes: n_steps numbers, how many sequences have that step.
+        step: shape (n_rows,), int64, of each row; n_rows is the sum of lengths.
+        place: shape (n_rows,), int64, whose row it is.
+
+    Examples:
+        >>> packing = Packing(np.array([1, 3]))
+        >>> packing.order.tolist(), packing.sizes, packing.step.tolist(), packing.place.tolist()
+        ([1, 0], [2, 1, 1], [0, 0, 1, 2], [0, 1, 0, 0])
+    """
+
+    def __init__(self, lengths: NDArray[np.int64]) -> None:
+        self.order = np.argsort(-lengths, kind="stable")
+        from_longest = lengths[self.order]
+        goes_on = np.arange(from_longest[0])[:, None] < from_longest
+        self.step, self.place = np.nonzero(goes_on)
+        n_going = goes_on.sum(axis=1)
+        first = np.cumsum(n_going) - n_going
+        self.sizes: list[int] = n_going.tolist()
+        # The last row of each sequence, and where each row goes when every sequence is turned round.
+        self.last = torch.from_numpy(first[from_longest - 1] + np.arange(len(lengths)))
+        self.turned = torch.from_numpy(first[from_longest[self.place] - 1 - self.step] + self.place)
+        # The row before each, where rows are preceded by one initial row a sequence.
+        before = np.concatenate([np.zeros(1, np.int64), first + len(lengths)])
+        self.before = torch.from_numpy(before[self.step] + self.place)
 
 
 class BidirectionalGRU(nn.GRU):
-    """One bidirectional GRU layer over sequences laid end to end.
+    """One bidirectional GRU layer over packed sequences.
 
     Parameters, their names and their meaning are those of `torch.nn.GRU(bidirectional=True)`.
 
@@ -30,121 +62,124 @@ class BidirectionalGRU(nn.GRU):
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size, bidirectional=True)
 
-    def forward(self, rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, rows: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Run both directions.
 
         Args:
-            rows: shape (sum of lengths, input_size), the sequences one after the other.
-            lengths: shape (batch,), int64, each at least 1.
+            rows: shape (n_rows, input_size), in the packing's order.
+            packing: of the sequences.
 
         Returns:
-            outputs: shape (batch, max_length, 2 · hidden_size); beyond a sequence's length the values mean nothing.
-            final: shape (batch, 2 · hidden_size), each direction's state after its last step.
+            outputs: shape (n_rows, 2 · hidden_size), in the packing's order.
+            final: shape (batch, 2 · hidden_size), each direction's state after its last step, the longest sequence
+                first.
         """
-        units, batch, n_steps = self.hidden_size, len(lengths), int(lengths.max())
-        weight_ih, bias_ih = torch.cat(self._both("weight_ih")), torch.cat(self._both("bias_ih"))
-        weight_hh = torch.stack(self._both("weight_hh")).transpose(1, 2)
-        bias_hh = torch.stack(self._both("bias_hh"))
-        padding = rows.new_zeros(2, 3, units)
-        padding[:, 1] = _KEEP_STATE
-        gates = torch.cat([functional.linear(rows, weight_ih, bias_ih), padding.view(1, -1)]).view(-1, 3 * units)
-        gates = _Gather.apply(gates, *_schedule(lengths, n_steps))  # type: ignore[no-untyped-call]
-        gates = gates.view(n_steps, 2, batch, 3 * units)
-        states: Tensor = _Recurrence.apply(gates, weight_hh, bias_hh[:, None])  # type: ignore[no-untyped-call]
-        outputs = torch.cat([states[:, 0], states[:, 1].flip(0)], dim=-1).transpose(0, 1)
-        return outputs, states[-1].transpose(0, 1).reshape(batch, 2 * units)
-
-    def _both(self, part: str) -> list[Tensor]:
-        return [getattr(self, f"{part}_l0"), getattr(self, f"{part}_l0_reverse")]
-
-
-def _schedule(lengths: Tensor, n_steps: int) -> tuple[Tensor, Tensor]:
-    """Which gate row each (step, direction, sequence) reads, and which of those places each gate row went to.
-
-    Gate rows alternate between the directions; the last pair is padding, whose place means nothing. The backward
-    direction meets a sequence's padding first, while its state is still zero, and keeps it so; the forward direction
-    meets it last, and keeps its final state.
-    """
-    starts = torch.cumsum(lengths, 0) - lengths
-    steps = torch.arange(n_steps)[:, None]
-    forward = torch.where(steps < lengths, starts + steps, int(lengths.sum()))
-    rows = torch.stack([2 * forward, 2 * forward.flip(0) + 1], dim=1).flatten()
-    places = torch.zeros(2 * int(lengths.sum()) + 2, dtype=torch.int64)
-    places[rows] = torch.arange(len(rows))
-    return rows, places
-
-
-class _Gather(torch.autograd.Function):
-    """Rows to places, where each row but the padding goes to one place: the way back is a gather too, not a sum."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-        """From (n_rows, n) to (n_places, n)."""
-        ctx.save_for_backward(places)
-        return values.index_select(0, rows)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """The padding's gradient is not meant to be used."""
-        (places,) = ctx.saved_tensors
-        return gradients[0].index_select(0, places), None, None
+        parameters = [
+            getattr(self, f"{part}_l0{direction}")
+            for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            for direction in ("", "_reverse")
+        ]
+        outputs: Tensor = _Recurrence.apply(rows, packing, *parameters)  # type: ignore[no-untyped-call]
+        units, batch = self.hidden_size, packing.sizes[0]
+        return outputs, torch.cat([outputs[packing.last, :units], outputs[:batch, units:]], dim=1)
 
 
 class _Recurrence(torch.autograd.Function):
     """The GRU's steps (Cho et al. 2014, in the form of cuDNN, which resets after the product).
 
     r = sigmoid(g_r + a_r), z = sigmoid(g_z + a_z), n = tanh(g_n + r · a_n), h' = n + z · (h - n),
-    where g are the input's gates and a = h · weight + bias.
+    where g are the input's gates and a = weight · h + bias.
+
+    PyTorch's tanh takes four times as long as its sigmoid. As tanh(x) = 2 sigmoid(2x) - 1, the steps carry
+    s = (h + 1) / 2 and c = (n + 1) / 2 instead: c = sigmoid(2 (g_n + r · a_n)), s' = c + z · (s - c).
 
     At this size a call costs as much as its arithmetic, so the loops hold as few as possible, and the views that
-    they walk over are taken outside.
+    they walk over are taken outside. Columns of the workspace are g_n, then c | g_r + a_r, then r | g_z + a_z, then z
+    | a_n: the input writes the first three, the state the last three.
     """
 
     @staticmethod
-    def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """From gates (n_steps, 2, batch, 3 · units) to states (n_steps, 2, batch, units)."""
-        n_steps, _, batch, triple = gates.shape
-        units = triple // 3
-        # Per step: r, z and a_n. The input's share of r and z and all biases lie there before the product is added.
-        inner = bias + functional.pad(gates[..., : 2 * units], (0, units))
-        states = gates.new_zeros(n_steps + 1, 2, batch, units)
-        candidates = gates.new_empty(n_steps, 2, batch, units)
-        state, inner_t, candidate = states.unbind(), inner.unbind(), candidates.unbind()
-        switch, gate_new = inner[..., : 2 * units].unbind(), gates[..., 2 * units :].unbind()
-        reset, update, product_new = (part.unbind() for part in inner.chunk(3, dim=-1))
-        for t in range(n_steps):
-            inner_t[t].baddbmm_(state[t], weight)
-            switch[t].sigmoid_()
-            torch.addcmul(gate_new[t], reset[t], product_new[t], out=candidate[t]).tanh_()
-            torch.lerp(candidate[t], state[t], update[t], out=state[t + 1])
-        ctx.save_for_backward(states, inner, candidates, weight)
-        return states[1:]
+    def forward(ctx: Any, rows: Tensor, packing: Packing, *parameters: Tensor) -> Tensor:
+        """From rows (n_rows, n_in) to outputs (n_rows, 2 · units)."""
+        weight_ih, weight_hh, bias_ih, bias_hh = (parameters[i : i + 2] for i in range(0, 8, 2))
+        units, (n_rows, batch) = weight_hh[0].shape[1], (len(rows), packing.sizes[0])
+        inputs = [rows, rows.index_select(0, packing.turned)]
+        work = rows.new_empty(2, n_rows, 4 * units)
+        states = rows.new_empty(2, batch + n_rows, units)
+        states[:, :batch] = 0.5
+        into = []
+        for i in range(2):
+            # The state's offset and both biases of r and z are there before the first step; n counts twice.
+            offset = bias_hh[i] - weight_hh[i].sum(1)
+            bias = bias_ih[i].clone()
+            bias[: 2 * units] += offset[: 2 * units]
+            torch.addmm(bias[: 2 * units], inputs[i], weight_ih[i][: 2 * units].T, out=work[i, :, units : 3 * units])
+            torch.addmm(
+                bias[2 * units :], inputs[i], weight_ih[i][2 * units :].T, alpha=2, beta=2, out=work[i, :, :units]
+            )
+            work[i, :, 3 * units :] = 2 * offset[2 * units :]
+            weight = 2 * weight_hh[i]
+            weight[2 * units :] *= 2
+            into.append(weight.T)
+        steps = [torch.split(part, packing.sizes, 1) for part in (work[..., units : 3 * units], *work.chunk(4, 2))]
+        inner, inner_reverse = (torch.split(part, packing.sizes) for part in work[..., units:].unbind())
+        after = torch.split(states[:, batch:], packing.sizes, 1)
+        before = [states[:, :batch], *(state[:, :n] for state, n in zip(after[:-1], packing.sizes[1:], strict=True))]
+        for t, (switch, candidate, reset, update, product_new) in enumerate(zip(*steps, strict=True)):
+            state, state_reverse = before[t].unbind()
+            inner[t].addmm_(state, into[0])
+            inner_reverse[t].addmm_(state_reverse, into[1])
+            switch.sigmoid_()
+            candidate.addcmul_(reset, product_new).sigmoid_()
+            torch.lerp(candidate, before[t], update, out=after[t])
+        outputs = torch.cat([states[0, batch:], states[1, batch:].index_select(0, packing.turned)], dim=1)
+        ctx.packing = packing
+        ctx.save_for_backward(*inputs, work, states, *weight_ih, *weight_hh)
+        return outputs.mul_(2.0).sub_(1.0)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Backpropagation through time.
 
         Every pre-activation's gradient is the new state's gradient times a factor that all steps know beforehand.
         """
-        states, inner, candidates, weight = ctx.saved_tensors
-        into_states = gradients[0].contiguous()
-        n_steps, _, batch, units = candidates.shape
-        reset, update, product_new = inner.chunk(3, dim=-1)
-        to_new = (1.0 - update) * (1.0 - candidates.square())
-        to_update = (states[:-1] - candidates) * update * (1.0 - update)
-        to_product_new = to_new * reset
-        to_reset = to_product_new * product_new * (1.0 - reset)
-        factors = torch.stack([to_reset, to_update, to_product_new], dim=3)  # (n_steps, 2, batch, 3, units)
-        d_inner = torch.empty_like(factors)
-        d_states = into_states.clone()
-        d_state, update_t, factor = d_states.unbind(), update.unbind(), factors.unbind()
-        d_state_wide, d_inner_wide = d_states.unsqueeze(3).unbind(), d_inner.unbind()
-        d_inner_t, transposed = d_inner.flatten(3).unbind(), weight.transpose(1, 2).contiguous()
-        for t in range(n_steps - 1, 0, -1):
-            torch.mul(d_state_wide[t], factor[t], out=d_inner_wide[t])
-            d_state[t - 1].addcmul_(d_state[t], update_t[t]).baddbmm_(d_inner_t[t], transposed)
-        torch.mul(d_state_wide[0], factor[0], out=d_inner_wide[0])
-        d_gates = torch.cat([d_inner[..., :2, :].flatten(3), d_states * to_new], dim=-1)
-        before = states[:-1].transpose(0, 1).reshape(2, n_steps * batch, units)
-        after = d_inner.transpose(0, 1).reshape(2, n_steps * batch, 3 * units)
-        return d_gates, torch.bmm(before.transpose(1, 2), after), after.sum(1, keepdim=True)
+        *inputs, work, states, weight_ih, weight_ih_reverse, weight_hh, weight_hh_reverse = ctx.saved_tensors
+        packing, units = ctx.packing, states.shape[2]
+        n_rows = work.shape[1]
+        candidate, reset, update, product_new = work.chunk(4, 2)
+        before = states.index_select(1, packing.before)
+        backward_of = torch.ops.aten.sigmoid_backward
+        factors = torch.empty_like(work).view(2, n_rows, 4, units)
+        to_new, to_reset, to_update, to_product_new = factors.unbind(2)
+        torch.mul(backward_of(1.0 - update, candidate), 4.0, out=to_new)
+        torch.mul(to_new, reset, out=to_product_new)
+        torch.mul(backward_of(to_new * product_new, reset), 0.5, out=to_reset)
+        torch.mul(backward_of(before - candidate, update), 2.0, out=to_update)
+
+        d_outputs = gradients[0]
+        d_states = torch.stack([d_outputs[:, :units], d_outputs[:, units:].index_select(0, packing.turned)])
+        d_work = torch.empty_like(factors)
+        walked = (d_states, d_states.unsqueeze(2), update, factors, d_work)
+        d_state, d_wide, update_t, factor, d_step = (torch.split(part, packing.sizes, 1) for part in walked)
+        d_all = d_work.flatten(2)
+        d_inner, d_inner_reverse = (torch.split(part, packing.sizes) for part in d_all[..., units:])
+        for t in range(len(packing.sizes) - 1, 0, -1):
+            torch.mul(d_wide[t], factor[t], out=d_step[t])
+            d_before = d_state[t - 1][:, : packing.sizes[t]].addcmul_(d_state[t], update_t[t])
+            d_ahead, d_reverse = d_before.unbind()
+            d_ahead.addmm_(d_inner[t], weight_hh)
+            d_reverse.addmm_(d_inner_reverse[t], weight_hh_reverse)
+        torch.mul(d_wide[0], factor[0], out=d_step[0])
+        d_bias = d_all.sum(1)
+        before = before.mul_(2.0).sub_(1.0)
+        d_inputs, of_ih, of_hh, of_bias_ih, of_bias_hh = [], [], [], [], []
+        for i, weight in enumerate((weight_ih, weight_ih_reverse)):
+            d_new, d_switch = d_all[i, :, :units], d_all[i, :, units : 3 * units]
+            if ctx.needs_input_grad[0]:
+                d_inputs.append((d_switch @ weight[: 2 * units]).addmm_(d_new, weight[2 * units :]))
+            of_ih.append(torch.cat([d_switch.T @ inputs[i], d_new.T @ inputs[i]]))
+            of_hh.append(d_all[i, :, units:].T @ before[i])
+            of_bias_ih.append(d_bias[i, : 3 * units].roll(-units))
+            of_bias_hh.append(d_bias[i, units:])
+        d_rows = d_inputs[0].add_(d_inputs[1].index_select(0, packing.turned)) if d_inputs else None
+        return d_rows, None, *of_ih, *of_hh, *of_bias_ih, *of_bias_hh

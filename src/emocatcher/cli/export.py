@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from emocatcher.export.clips import Clips
     from emocatcher.export.comparison import Answers
     from emocatcher.inference import Recognizer
@@ -17,7 +22,7 @@ EXAMPLES = (
     "emocatcher export runs/holdout/fold_0/last --to small.onnx --waveform --int8",
 )
 
-_PYTHON, _FLOAT, _INT8 = "Python and the model folder", "exported", "exported, int8"
+_PYTHON, _FLOAT, _INT8 = "in Python", "exported", "with int8"
 
 
 def export(
@@ -43,13 +48,19 @@ def export(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --to.")] = False,
 ) -> None:
-    """Write a model as one ONNX file, and say how far it is from the original."""
+    """Write a model as one ONNX file, and say how far it is from the original.
+
+    Both hear the same recordings: those that were held out in the model's
+    training, where they are on this machine. The table has size and speed, by
+    how much a probability differs at most, how many clips keep their label, and
+    what --int8 costs in accuracy. A graph that says anything else than the
+    model is not written.
+    """
     from emocatcher import bundle, inference, storage
     from emocatcher.cli import screen
     from emocatcher.errors import ModelError, OutputError
 
-    if to.is_dir() or (to.exists() and not overwrite):
-        raise OutputError(f"{to} exists already. Give {'a file' if to.is_dir() else '--overwrite'}, or another name")
+    _check_target(to, overwrite=overwrite)
     opened = bundle.read(inference.folder_of(model or None))
     recognizer = inference.Recognizer(opened)
     from emocatcher.export import as_onnx
@@ -67,17 +78,47 @@ def export(
             f"The graph differs from {opened.config.name} by {exact.largest:.2g} in a probability, and in "
             f"{exact.n_clear_changed} clear labels. Nothing was written: a fault of emocatcher, please report it"
         )
+    written = _INT8 if int8 else _FLOAT
     try:
-        storage.write_bytes(to, files[_INT8 if int8 else _FLOAT])
+        storage.write_bytes(to, files[written])
     except OSError as error:
         raise OutputError(f"{to} cannot be written: {error.strerror}") from error
     target = screen.console()
     sizes = {_PYTHON: opened.onnx_path.stat().st_size} | {name: len(payload) for name, payload in files.items()}
-    target.print(f"{opened.config.name} on {clips.what}", markup=False)
-    screen.table(*_table(answers, sizes, recognizer.config.labels, clips))
+    true = _true_labels(clips, recognizer.config.labels)
+    target.print(screen.one_line(f"{opened.config.name} on {clips.what}"), markup=False)
+    screen.table(*_table(answers, sizes, true))
+    if int8:
+        target.print(_cost(answers, true), markup=False)
     if clips.note:
-        target.print(f"Note: {clips.note}", markup=False)
-    target.print(f"Model: {screen.one_line(to)}", markup=False)
+        target.print(screen.one_line(f"Note: {clips.note}"), markup=False)
+    target.print(f"Model: {screen.one_line(to)} ({written}, {_size(sizes[written])})", markup=False)
+
+
+def _check_target(to: Path, *, overwrite: bool) -> None:
+    """Refuse before the comparing, which takes its time, what could not be written after it."""
+    from emocatcher import bundle
+    from emocatcher.errors import OutputError
+
+    try:
+        try:
+            is_there, is_dir = True, stat.S_ISDIR(to.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = is_dir = False
+        folder = next(above for above in to.absolute().parents if above.exists())
+        is_open = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        raise OutputError(f"{to} cannot be written: {error.strerror}") from error
+    if is_dir:
+        raise OutputError(f"{to} is a folder. Give the name of a file")
+    if not is_open:
+        raise OutputError(f"{to} cannot be written: {folder} is not a folder that takes files. Give another place")
+    parts = {bundle.ONNX, bundle.WEIGHTS, bundle.CONFIG, bundle.CARD}
+    if to.name in parts and (to.parent / bundle.CONFIG).is_file():
+        # Their hashes stand in the folder's settings: with another file there the model would open no more.
+        raise OutputError(f"{to} is a part of a model folder, which needs it as it is. Give another name")
+    if is_there and not overwrite:
+        raise OutputError(f"{to} exists already. Give another name, or --overwrite")
 
 
 def _compare(recognizer: Recognizer, files: dict[str, bytes], clips: Clips, *, waveform: bool) -> dict[str, Answers]:
@@ -93,27 +134,51 @@ def _compare(recognizer: Recognizer, files: dict[str, bytes], clips: Clips, *, w
         return ask(listeners, clips.waveforms(sample_rate), lambda done: advance(done, len(clips), ""))
 
 
-def _table(
-    answers: dict[str, Answers], sizes: dict[str, int], labels: tuple[str, ...], clips: Clips
-) -> tuple[list[str], list[list[str]]]:
-    """Header and rows; accuracy only where it says something."""
+def _true_labels(clips: Clips, labels: tuple[str, ...]) -> NDArray[np.int64] | None:
+    """Of clips whose accuracy says something: held out, and of emotions that the model knows."""
     import numpy as np
 
+    if not clips.held_out or not {clip.emotion for clip in clips.utterances} <= set(labels):
+        return None
+    return np.array([labels.index(clip.emotion) for clip in clips.utterances], np.int64)
+
+
+def _table(
+    answers: dict[str, Answers], sizes: dict[str, int], true: NDArray[np.int64] | None
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows."""
     from emocatcher.export.comparison import difference
 
-    true = np.array([labels.index(clip.emotion) if clip.emotion in labels else -1 for clip in clips.utterances])
-    is_scored = clips.held_out and bool((true >= 0).all())
-    header = ["", "size", "time a clip", "speed", "largest difference", "same label"]
+    header = ["", "size", "per clip", "speed", "differs by", "same label"]
     rows = []
     for name, said in answers.items():
         found = difference(answers[_PYTHON], said)
         row = [
             name,
-            f"{sizes[name] / 1000:,.0f} kB",
+            _size(sizes[name]),
             f"{said.ms_per_clip:.2f} ms",
             f"{answers[_PYTHON].ms_per_clip / said.ms_per_clip:.2f} ×",  # noqa: RUF001
             "" if name == _PYTHON else f"{found.largest:.1e}",
             "" if name == _PYTHON else f"{found.n_same_label} of {len(said.labels)}",
         ]
-        rows.append([*row, f"{(said.labels == true).mean():.2%}"] if is_scored else row)
-    return [*header, "accuracy"] if is_scored else header, rows
+        rows.append(row if true is None else [*row, f"{(said.labels == true).mean():.2%}"])
+    return header if true is None else [*header, "accuracy"], rows
+
+
+def _cost(answers: dict[str, Answers], true: NDArray[np.int64] | None) -> str:
+    """What int8 costs, in a sentence."""
+    before, after = answers[_FLOAT].labels, answers[_INT8].labels
+    n_clips, n_changed = len(before), int((before != after).sum())
+    changed = f"{'gets' if n_changed == 1 else 'get'} another label"
+    if true is None:
+        unknown = "what that costs in accuracy cannot be told from these clips"
+        return f"int8: {n_changed} of {n_clips} clips {changed}; {unknown}"
+    n_before, n_after = int((before == true).sum()), int((after == true).sum())
+    points = f"{100.0 * abs(n_before - n_after) / n_clips:.2f} points of"
+    cost = "costs no" if n_after == n_before else f"costs {points}" if n_after < n_before else f"gains {points}"
+    right = f"{n_after} of {n_clips} clips are right, {'as' if n_after == n_before else f'{n_before}'} without it"
+    return f"int8 {cost} accuracy: {right}; {n_changed} {changed}"
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1000:,.0f} kB"

@@ -10,7 +10,7 @@ import numpy as np
 from emocatcher import audio, corpora, protocols
 from emocatcher.bundle import ModelConfig
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.errors import MissingExtraError, ProtocolError
+from emocatcher.errors import CorpusError, CorpusNotFoundError, MissingExtraError, ProtocolError
 
 _MADE = 24  # clips
 
@@ -49,19 +49,26 @@ def choose(config: ModelConfig, corpus_argument: str | None = None) -> Clips:
         CorpusError: if a corpus is asked for by name, and cannot be had.
     """
     training = config.training
-    if corpus_argument is None:
-        known = training.corpus in {card.name for card in corpora.known()}
-        if not known or corpora.locate(training.corpus) is None:
-            return Clips(
-                what=f"{_MADE} made clips",
-                note=f"the model's corpus, '{training.corpus}', was not found: --corpus shows the cost in accuracy",
-            )
-    corpus = corpora.load(corpus_argument or training.corpus)
+    try:
+        if corpus_argument is None and not _is_here(training.corpus):
+            raise CorpusNotFoundError(f"'{training.corpus}' was not found")
+        corpus = corpora.load(corpus_argument or training.corpus)
+    except CorpusError as error:
+        if corpus_argument is not None:
+            raise
+        # Nobody asked for it: that it is gone or torn must not stand in the way of an export.
+        return Clips(
+            what=f"{_MADE} made clips",
+            note=f"the model's own corpus could not be had ({error}). Name one with --corpus",
+        )
     everything = Clips(what=f"all {len(corpus)} clips of {corpus.name}", utterances=corpus.utterances)
     if corpus.name != training.corpus:
         return msgspec.structs.replace(everything, note=f"{corpus.name} is not the model's own corpus")
     if training.fold is None:
-        note = "no held-out part exists: the model was trained on all of its corpus, so its accuracy here says nothing"
+        note = (
+            "the model was trained on all of its corpus, so its accuracy here would say nothing. A model of one fold, "
+            "RUN/fold_K/last, has clips that were held out"
+        )
         return msgspec.structs.replace(everything, note=note)
     return _test_part(config, corpus, everything)
 
@@ -76,7 +83,12 @@ def _test_part(config: ModelConfig, corpus: Corpus, everything: Clips) -> Clips:
         return msgspec.structs.replace(everything, note=f"{training.protocol} has no fold {training.fold}")
     utterances = corpus.select(protocol.folds[training.fold].test)
     what = f"the {len(utterances)} test clips of {corpus.name}, {training.protocol}, fold {training.fold}"
-    return Clips(what=what, utterances=utterances, held_out=True)
+    note = "optimistic: the model's epoch was chosen on these clips" if training.selection == "best-test" else ""
+    return Clips(what=what, utterances=utterances, held_out=True, note=note)
+
+
+def _is_here(name: str) -> bool:
+    return name in {card.name for card in corpora.known()} and corpora.locate(name) is not None
 
 
 def _made(sample_rate: int) -> Iterator[audio.Waveform]:

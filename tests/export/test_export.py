@@ -8,28 +8,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emocatcher.bundle import Bundle
 from emocatcher.config import Settings, load_preset
 from emocatcher.errors import ModelError
-from emocatcher.export import checked_onnx, parity_error, to_onnx
+from emocatcher.export import as_onnx, checked_onnx, parity_error, to_onnx
 from emocatcher.model import EmotionNetwork
 
 CABG = load_preset("cabg")
 LABELS = ("glad", "traurig", "wütend", "bored, or so")
-
-
-def network_of(recipe: Settings, n_classes: int = len(LABELS)) -> EmotionNetwork:
-    torch.manual_seed(2)
-    network = EmotionNetwork(recipe.network, recipe.front_end.n_mels, n_classes)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-        network.hidden_norm.running_mean.normal_()
-        network.hidden_norm.running_var.uniform_(0.5, 2.0)
-    return network.eval()
 
 
 def graph_of(network: EmotionNetwork, recipe: Settings) -> bytes:
@@ -37,8 +26,9 @@ def graph_of(network: EmotionNetwork, recipe: Settings) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def network() -> EmotionNetwork:
-    return network_of(CABG)
+def network(make_network: Any) -> EmotionNetwork:
+    made: EmotionNetwork = make_network(CABG)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +52,9 @@ def test_it_says_what_pytorch_says(network: EmotionNetwork, graph: bytes, length
     "changes",
     [{"pool_size": 1}, {"pool_size": 3, "kernel_size": 5}, {"conv_channels": (7,), "gru_units": 3, "kernel_size": 1}],
 )
-def test_it_does_so_for_other_sizes(changes: dict[str, Any]) -> None:
+def test_it_does_so_for_other_sizes(make_network: Any, changes: dict[str, Any]) -> None:
     recipe = msgspec.structs.replace(CABG, network=msgspec.structs.replace(CABG.network, **changes))
-    other = network_of(recipe)
+    other = make_network(recipe)
     assert parity_error(graph_of(other, recipe), other, *clips([1, 2, 3, 20, 7])) <= 1e-4
 
 
@@ -86,8 +76,27 @@ def test_the_same_weights_give_the_same_bytes(network: EmotionNetwork, graph: by
 
 
 @pytest.mark.parametrize("shift", [0.01, float("nan")])
-def test_a_graph_that_says_something_else_is_refused(shift: float) -> None:
-    network = network_of(CABG)
+def test_a_graph_that_says_something_else_is_refused(make_network: Any, shift: float) -> None:
+    network = make_network(CABG)
     network.register_forward_hook(lambda _module, _inputs, outputs: (outputs[0] + shift, outputs[1]))
     with pytest.raises(ModelError, match="differs"):
         checked_onnx(network, CABG, LABELS)
+
+
+def test_what_is_exported_says_what_it_is(made_model: Bundle) -> None:
+    session = onnxruntime.InferenceSession(as_onnx(made_model), providers=["CPUExecutionProvider"])
+    said = session.get_modelmeta().custom_metadata_map
+    config = made_model.config
+    assert json.loads(said["labels"]) == list(config.labels)
+    assert json.loads(said["sample_rate"]) == config.settings.front_end.sample_rate
+    assert json.loads(said["temperature"]) == config.temperature
+    assert (said["licence"], said["name"]) == (config.training.licence, config.name)
+
+
+def test_what_is_exported_is_what_lies_in_the_model_folder(made_model: Bundle, opened: Any) -> None:
+    inputs = dict(zip(("log_mel", "lengths"), clips([3, 50, 20]), strict=True))
+    exported, there = (
+        opened(payload)(**inputs) for payload in (as_onnx(made_model), made_model.onnx_path.read_bytes())
+    )
+    for ours, theirs in zip(exported, there, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
