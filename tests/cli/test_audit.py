@@ -94,7 +94,12 @@ def test_what_train_does_with_the_outcome(
     from emocatcher import experiment
 
     out = tmp_path / "run"
-    monkeypatch.setattr(experiment, "run", lambda *args, **_: shutil.copytree(trained.folder, args[3]))
+
+    def run(*arguments: Any, before: Callable[[], None], **_: Any) -> None:
+        shutil.copytree(trained.folder, arguments[3])
+        before()
+
+    monkeypatch.setattr(experiment, "run", run)
     table = trained.table if flag == "--strict" else leaking
     flags = [] if flag == "none" else [flag]
     said = call("train", "--corpus", table, "--protocol", "manifest", "--out", out, *flags)

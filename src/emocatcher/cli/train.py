@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from emocatcher.audit import Audit
     from emocatcher.cli.screen import Advance
-    from emocatcher.config import Settings
-    from emocatcher.corpora import Corpus
     from emocatcher.experiment import Progress
-    from emocatcher.protocols import Protocol
 
 EXAMPLES = (
     "emocatcher train --corpus ravdess --protocol reference-holdout --out runs/holdout",
@@ -58,7 +54,6 @@ def train(
         screen.console(stderr=True).print("Making the synthetic corpus, once: about 20 s")
     loaded = corpora.load(corpus)
     folds = protocols.load(protocol, loaded, seed)
-    found = None if no_audit else _audit(loaded, folds, settings, strict=strict)
     from emocatcher import experiment
 
     with screen.progress(unit="done") as start:
@@ -71,8 +66,21 @@ def train(
             note = f"loss {epoch.train_loss:.3f}, test accuracy {epoch.test_accuracy:.1%}" if epoch else ""
             bars[step.stage](step.done, step.total, note)
 
-        experiment.run(loaded, folds, settings, out, seed=seed, corpus_argument=corpus, resume=resume, on_progress=show)
-    audit.write(found, out)
+        def look_for_leaks() -> None:
+            found = None
+            if not no_audit:
+                advance = start("audit")
+                found = audit.run(loaded, folds, settings, on_progress=lambda done, total: advance(done, total, ""))
+                for line in found.lines():
+                    screen.console(stderr=True).print(line, markup=False)
+                if strict:
+                    found.refuse_leaks()
+            audit.write(found, out)
+
+        experiment.run(
+            loaded, folds, settings, out,
+            seed=seed, corpus_argument=corpus, resume=resume, before=look_for_leaks, on_progress=show,
+        )  # fmt: skip
     from emocatcher import report
 
     started = time.perf_counter()
@@ -84,18 +92,3 @@ def train(
     target.print(report.audited(run), markup=False)
     screen.table(*report.summary_rows(run))
     target.print(f"Report: {page}", markup=False)
-
-
-def _audit(corpus: Corpus, protocol: Protocol, settings: Settings, *, strict: bool) -> Audit:
-    """Look for leaks, say what was found, and stop there if it has to be none."""
-    from emocatcher import audit
-    from emocatcher.cli import screen
-
-    with screen.progress(unit="recordings") as start:
-        advance = start("audit")
-        found = audit.run(corpus, protocol, settings, on_progress=lambda done, total: advance(done, total, ""))
-    for line in found.lines():
-        screen.console(stderr=True).print(line, markup=False)
-    if strict:
-        found.refuse_leaks()
-    return found
