@@ -17,7 +17,7 @@ EXAMPLES = (
     "emocatcher compare runs/seed-0 runs/seed-1 runs/other --out seeds.html --overwrite",
 )
 
-_GAP = 2  # characters between columns
+_GAP, _EDGES = 3, 2  # characters between the columns of a table, and around it
 
 
 def compare(
@@ -95,7 +95,7 @@ def _side_by_side(columns: Sequence[tuple[str, Mapping[str, str]]], width: int, 
     rest = list(columns)
     stub = max(map(len, [*names, corner]))
     while rest:
-        taken, used = 0, stub
+        taken, used = 0, stub + _EDGES
         for title, cells in rest:
             # A title of several words may wrap: its longest word, and what stands below it, need the room.
             used += _GAP + max(map(len, [*title.split(), *cells.values()]))

@@ -62,9 +62,9 @@ def draw(rows: Sequence[Row]) -> style.Drawing:
         name="scores",
         title="Runs side by side",
         caption=(
-            "Left: accuracy with its 95% interval, a bootstrap over speakers; hollow dots are single seeds. Blue circles "
+            "Left: accuracy with its 95% interval, by bootstrap over speakers; hollow dots are seeds. Blue circles "
             "were tested on voices never heard in training, orange squares on voices heard there: the two are not to "
-            "be compared. Middle: from the worst speaker to the best, and by gender. Right: recall per emotion, percent."
+            "be compared. Middle: from the worst speaker to the best, and by gender. Right: recall per emotion."
         ),
         alt=f"Rows of runs. {spoken}.",
         figure=figure,
