@@ -17,6 +17,7 @@ EXAMPLES = (
     "emocatcher compare runs/seed-0 runs/seed-1 runs/other --out seeds.html --overwrite",
 )
 
+_MOST_TESTS = 10  # sentences on the terminal
 _GAP, _EDGES = 3, 2  # characters between the columns of a table, and around it
 
 
@@ -79,8 +80,10 @@ def _show(found: Comparison) -> None:
     )
     for note in found.notes:
         target.print(f"Note: {screen.one_line(note)}", markup=False)
-    for pair in found.pairs:
+    for pair in found.pairs[:_MOST_TESTS]:
         target.print(f"Test: {screen.one_line(pair.verdict)}", markup=False)
+    if len(found.pairs) > _MOST_TESTS:
+        target.print(f"… and {len(found.pairs) - _MOST_TESTS} more tests, on the page and with --json.")
     for line in _not_tested(found.unpaired):
         target.print(screen.one_line(line), markup=False)
 

@@ -84,7 +84,8 @@ def _stamp(rows: Sequence[Row]) -> tuple[str, list[str]]:
     corpora = ", ".join(dict.fromkeys(row.corpus for row in rows))
     found = ["SYNTHETIC corpus"] * any(row.synthetic for row in rows)
     found += [style.OPTIMISTIC] * any(row.optimistic for row in rows)
-    return style.shorten(f"{corpora} · {sum(len(row.runs) for row in rows)} runs", 60), found
+    n_runs = sum(len(row.runs) for row in rows)
+    return style.shorten(f"{corpora} · {n_runs} run{'s' if n_runs > 1 else ''}", 60), found
 
 
 def _draw_accuracy(panel: Axes, rows: Sequence[Row]) -> None:

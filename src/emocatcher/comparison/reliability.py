@@ -14,18 +14,20 @@ from emocatcher.report import save, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_COLUMNS = 4
+_MOST_COLUMNS, _FIT_ONE_COLUMN = 4, 2
 _PANEL, _TITLE = 1.35, 0.5  # inches
 _FEW = 10  # answers in a bin, below which its bar is pale
 
 
 def draw(rows: Sequence[Row]) -> style.Drawing:
-    """Draw every row's reliability diagram at the width of two columns."""
+    """Draw every row's reliability diagram, two at the width of one column, more at that of two."""
+    width = style.SINGLE if len(rows) <= _FIT_ONE_COLUMN else style.DOUBLE
+    bottom = 0.35 if width > style.SINGLE else 0.5  # where marks take a line of their own
     n_columns = min(max(len(rows), 2), _MOST_COLUMNS)
     n_rows = -(-len(rows) // n_columns)
-    height = 0.25 + _TITLE + n_rows * _PANEL + (n_rows - 1) * (_TITLE + 0.25) + 0.35 + style.FOOTER
+    height = 0.25 + _TITLE + n_rows * _PANEL + (n_rows - 1) * (_TITLE + 0.25) + bottom + style.FOOTER
     figure, axes = style.panels(
-        n_rows, n_columns, (style.DOUBLE, height), left=0.5, right=0.2, top=0.25 + _TITLE, bottom=0.35,
+        n_rows, n_columns, (width, height), left=0.5, right=0.2, top=0.25 + _TITLE, bottom=bottom,
         gaps=(0.3, _TITLE + 0.25),
     )  # fmt: skip
     for index, panel in enumerate(axes.flat):
@@ -33,7 +35,7 @@ def draw(rows: Sequence[Row]) -> style.Drawing:
             panel.set_axis_off()
             continue
         _draw_panel(panel, rows[index], leftmost=index % n_columns == 0, lowest=index + n_columns >= len(rows))
-    style.heading(figure, "Reliability: how sure an answer is, and how often it is right")
+    style.heading(figure, "Reliability: how sure, and how often right")
     found = ["SYNTHETIC corpus"] * any(row.synthetic for row in rows)
     found += [style.OPTIMISTIC] * any(row.optimistic for row in rows)
     words = "blue: right as often · hatched: the gap · grey below: how many answers"
