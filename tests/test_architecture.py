@@ -21,7 +21,7 @@ ROWS = (
     ("errors", "labels"),
     ("config", "prediction"),
     # 1 leaves
-    ("audio", "machine", "metrics", "result", "storage", "vad"),
+    ("audio", "machine", "metrics", "result", "significance", "storage", "vad"),
     ("calibration",),
     ("corpora",),
     # 2
@@ -40,7 +40,7 @@ ROWS = (
     ("experiment",),
     # 6
     ("report",),
-    ("finalise",),
+    ("comparison", "finalise"),
     # 7
     ("cli",),
     ("__main__",),

@@ -48,9 +48,9 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], justify: 
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
-        drawn.add_column(name, justify="left" if i == 0 else justify, overflow="fold")
+        drawn.add_column(Text(name), justify="left" if i == 0 else justify, overflow="fold")
     for row in rows:
-        drawn.add_row(*map(Text, row))  # as text: a label or a path may hold what reads as markup
+        drawn.add_row(*map(Text, row))  # as text, like the header: a label or a path may hold what reads as markup
     console().print(drawn, soft_wrap=False)
 
 
