@@ -21,7 +21,7 @@ ROWS = (
     ("errors", "labels"),
     ("config", "prediction"),
     # 1 leaves
-    ("audio", "machine", "metrics", "result", "storage", "vad"),
+    ("audio", "machine", "metrics", "result", "significance", "storage", "vad"),
     ("calibration",),
     ("corpora",),
     # 2
@@ -30,7 +30,7 @@ ROWS = (
     ("conditions",),
     ("cautions",),
     # 3
-    ("bundle", "dataset", "timeline", "workers"),
+    ("audit", "bundle", "dataset", "timeline", "workers"),
     ("hub", "pool"),
     # 4
     ("export", "inference", "train"),
@@ -40,7 +40,7 @@ ROWS = (
     ("experiment",),
     # 6
     ("report", "sweep"),
-    ("finalise",),
+    ("comparison", "finalise"),
     # 7
     ("cli",),
     ("__main__",),

@@ -66,3 +66,17 @@ def test_nothing_kept_is_not_a_number():
     found = calibration.calibrate(probabilities, true, folds, abstain_below=1.0)
     assert found.share_kept == 0
     assert np.isnan(found.accuracy_kept)
+
+
+@pytest.mark.parametrize("n_bins", [1, 10, 15])
+def test_a_reliability_diagram_s_gaps_are_the_calibration_error(n_bins):
+    probabilities, true, _ = answers()
+    bins = calibration.reliability(probabilities, true, n_bins)
+    known = bins.n_utterances > 0
+    assert bins.n_utterances.sum() == len(true)
+    gaps = np.abs(bins.confidence - bins.accuracy)[known] * bins.n_utterances[known]
+    error = metrics.expected_calibration_error(probabilities, true, n_bins)
+    assert gaps.sum() / len(true) == pytest.approx(error)
+    assert np.isnan(bins.accuracy[~known]).all()
+    edges = np.arange(n_bins + 1) / n_bins
+    assert ((bins.confidence > edges[:-1]) & (bins.confidence <= edges[1:] + 1e-12))[known].all()

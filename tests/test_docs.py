@@ -62,3 +62,14 @@ def test_the_python_of_the_readme_compiles_and_names_what_is_public() -> None:
     compile(block, "README.md", "exec")
     for name in re.findall(r"from emocatcher import (\w+)", block):
         assert callable(getattr(emocatcher, name))
+
+
+def test_the_sweep_of_the_readme_is_one_that_is_read(tmp_path: Path) -> None:
+    from emocatcher import sweep
+
+    (block,) = _blocks(TEXTS["README.md"], "toml")
+    (tmp_path / "sweep.toml").write_text(block, encoding="utf-8")
+    plan = sweep.read(tmp_path / "sweep.toml")
+    assert plan.file.protocol in protocols.names()
+    assert [choice.name for choice in plan.choices][:2] == ["baseline", "smoother"]
+    assert len(plan.choices) == 4

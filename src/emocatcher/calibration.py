@@ -59,6 +59,38 @@ def calibrate(
     )
 
 
+class Reliability(NamedTuple):
+    """The bins of a reliability diagram; those without an utterance hold NaN."""
+
+    confidence: NDArray[np.float64]  # (n_bins,), mean probability of the answers
+    accuracy: NDArray[np.float64]  # (n_bins,), share of them that is right
+    n_utterances: NDArray[np.int64]  # (n_bins,)
+
+
+def reliability(probabilities: NDArray[np.floating], true: NDArray[np.integer], n_bins: int = 15) -> Reliability:
+    """How often answers of each confidence are right (Guo et al. 2017, figure 1).
+
+    The bins are those of `metrics.expected_calibration_error`: (0, 1/n_bins] and on, by the highest probability.
+
+    Args:
+        probabilities: shape (n_utterances, n_classes), rows summing to 1.
+        true: shape (n_utterances,), classes.
+        n_bins: how many bins.
+
+    Examples:
+        >>> bins = reliability(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0]), n_bins=2)
+        >>> bins.accuracy.tolist(), bins.n_utterances.tolist()
+        ([nan, 0.5], [0, 2])
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == true
+    bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+    counts = np.bincount(bins, minlength=n_bins)
+    sums = [np.bincount(bins, weights=weights, minlength=n_bins) for weights in (confidence, right)]
+    means = [np.divide(total, counts, out=np.full(n_bins, np.nan), where=counts > 0) for total in sums]
+    return Reliability(confidence=means[0], accuracy=means[1], n_utterances=counts)
+
+
 def fit_temperature(probabilities: NDArray[np.floating], true: NDArray[np.integer]) -> float:
     """The temperature under which the true classes are most likely.
 

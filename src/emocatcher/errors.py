@@ -13,7 +13,8 @@ EmoCatcherError
 │   └── DownloadError
 │       └── HashMismatchError
 ├── ProtocolError       folds and splits
-├── FeatureCacheError   the features on disk
+├── LeakError           the audit found a leak, and --strict was asked for
+├── FeatureCacheError   the features or the fingerprints on disk
 ├── ModelError          a model folder or a published checkpoint
 ├── RunError            a run folder
 │   └── DivergedError       training went astray
@@ -95,8 +96,12 @@ class ProtocolError(EmoCatcherError):
     """A protocol is unknown, or does not fit the corpus."""
 
 
+class LeakError(EmoCatcherError):
+    """A leak was found where none was to be suffered."""
+
+
 class FeatureCacheError(EmoCatcherError):
-    """The features cannot be written where they belong."""
+    """The features or the fingerprints cannot be written where they belong."""
 
 
 class ModelError(EmoCatcherError):

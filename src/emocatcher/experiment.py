@@ -41,6 +41,7 @@ def run(
     seed: int = 0,
     corpus_argument: str = "",
     resume: bool = False,
+    before: Callable[[], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Train and test every fold of a protocol, side by side on all cores.
@@ -53,6 +54,7 @@ def run(
         seed: of everything random. The same seed on the same machine gives the same weights, bit for bit.
         corpus_argument: how the corpus was asked for, so that the report can say how to ask for it again.
         resume: go on where a run in `out` was cut; it ends in the same weights as one that never was.
+        before: called when the run may begin, and nothing is written yet; what it raises stops the run.
         on_progress: called as utterances and epochs are done, from another thread.
 
     Returns:
@@ -64,7 +66,6 @@ def run(
         AudioError: if a recording cannot be used.
     """
     require_training()
-    started = time.perf_counter()
     plan = Plan(
         corpus=corpus.name,
         protocol=protocol.name,
@@ -74,6 +75,9 @@ def run(
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
     split = run_writer.split_table(corpus, folds)
     run_writer.check(out, plan, settings, split, resume=resume)
+    if before:
+        before()
+    started = time.perf_counter()
     tell = on_progress or (lambda _: None)
     n_epochs = settings.training.n_epochs
     done = dict.fromkeys(range(len(folds)), 0)

@@ -26,7 +26,7 @@ _LOUD_DB = -12.0  # and the spectrum's shape is that of these
 _QUIETEST_DB = -60.0
 _SILENCE_DB = -95.0  # the front end writes digital silence as -100
 # The gate's word stands outside these log odds of speech.
-_SURELY_NOT, _SURELY = -3.0, 1.0
+_SURELY_NOT, _SURELY = -3.0, 0.5
 
 _N_BANDS = 8  # of the mel scale, equally wide
 _N_HARMONIC = 28  # mel bands, to 1.3 kHz: here a voice's harmonics are apart

@@ -65,6 +65,10 @@ def assert_one_line(said: Any, *needed: str) -> None:
         (["convert", "{tmp}/text.wav", "--to", "{run}/fold_0/last"], ["holds a model already"]),
         (["report", "{tmp}"], ["{tmp}"]),
         (["report", "{tmp}/none"], ["none"]),
+        (["compare", "{tmp}/none", "--out", "{tmp}/a.html"], ["No run folder", "none"]),
+        (["compare", "{run}", "{tmp}", "--out", "{tmp}/a.html"], ["{tmp}", "not a finished run folder"]),
+        (["compare", "{run}", "{run}", "--out", "{tmp}/a.html"], ["given twice"]),
+        (["compare", "{run}", "--out", "{tmp}/text.wav"], ["ends in .html"]),
         (["fetch", "iemocap"], ["Unknown corpus to fetch 'iemocap'"]),
         (["check", "nonsense"], ["Unknown corpus 'nonsense'"]),
     ],
@@ -102,6 +106,7 @@ def test_as_a_process_too(process: Callable[..., Any], tmp_path: Path) -> None:
         ("torch", ["convert", "{tmp}/x.pth", "--to", "{tmp}/model"]),
         ("matplotlib", ["report", "{run}"]),
         ("jinja2", ["report", "{run}"]),
+        ("matplotlib", ["compare", "{run}", "--out", "{tmp}/a.html"]),
     ],
 )
 def test_a_missing_extra_is_named(

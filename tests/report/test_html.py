@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -5,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emocatcher import report
+from emocatcher import audit, report
+from emocatcher.report import html
 from emocatcher.report.style import OPTIMISTIC
 
 FOLDERS = ["holdout_dir", "folds_dir", "odd_dir"]
@@ -107,6 +109,19 @@ def test_the_protocol_and_what_it_cannot_claim_head_the_page(folds_dir: Path) ->
     assert "best epoch on the validation part" in head
     assert "2000 resamples of 24 speakers" in head
     assert f"Lowest fold: {run.result.lowest_fold}; highest: {run.result.highest_fold}" in head
+
+
+def test_the_audit_stands_at_the_head_marked_unless_it_is_clean(folds_dir: Path) -> None:
+    run = report.read(folds_dir)
+    assert "Audit: not audited" in Page(folds_dir / "report.html").text.split("Results")[0]
+    leak = audit.Leak(kind="same-audio", text="<b>", folds=(1,))
+    for leaks, stamp in (((), "Audit: no leak found"), ((leak,), "Audit: the same recording on both sides of fold 1")):
+        found = audit.Audit(
+            corpus="x", protocol="y", n_folds=2, n_utterances=2, n_fingerprints=2, leaks=leaks, notes=()
+        )
+        source = html.render(dataclasses.replace(run, audit=found), [])
+        assert stamp in source
+        assert (f'<span class="mark">{stamp}' in source) == bool(leaks)
 
 
 def test_settings_environment_and_command_are_all_there(folds_dir: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from emocatcher import audit
 from emocatcher.config import load_preset
 from emocatcher.report import text
 from emocatcher.report.run_folder import read
@@ -34,6 +35,15 @@ def test_separate_speakers_need_no_caveat(made_run: Callable[..., Path]) -> None
     assert text.speakers(type(run)(**{**vars(run), "result": result})) == (
         "Speakers shared between training and test: no."
     )
+
+
+def test_the_audit_stamps_a_run_and_one_that_had_none_says_so(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(n_utterances=120, n_epochs=2)
+    assert text.audited(read(run_dir)) == "Audit: not audited"
+    leak = audit.Leak(kind="selection-on-test", text="…")
+    found = audit.Audit(corpus="x", protocol="y", n_folds=1, n_utterances=2, n_fingerprints=2, leaks=(leak,), notes=())
+    audit.write(found, run_dir)
+    assert text.audited(read(run_dir)) == "Audit: the epoch chosen on the test part"
 
 
 @pytest.mark.parametrize("n_folds", [1, 4])

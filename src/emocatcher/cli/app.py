@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 SECTIONS = {
     "Recognise": ("predict", "timeline", "listen", "info", "export"),
     "Recordings to learn from": ("corpora", "fetch", "check"),
-    "Train and test": ("demo", "train", "sweep", "evaluate", "report", "finalise", "convert"),
+    "Train and test": ("demo", "audit", "train", "sweep", "evaluate", "report", "compare", "finalise", "convert"),
 }
 NAMES = tuple(name for names in SECTIONS.values() for name in names)
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}

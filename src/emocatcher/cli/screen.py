@@ -52,9 +52,9 @@ def _print_table(
     for i, name in enumerate(header):
         # Beside words that may fold, numbers stay whole.
         whole = 1 < n_words <= i
-        drawn.add_column(name, justify="left" if i < n_words else justify, overflow="fold", no_wrap=whole)
+        drawn.add_column(Text(name), justify="left" if i < n_words else justify, overflow="fold", no_wrap=whole)
     for row in rows:
-        drawn.add_row(*map(Text, row))  # as text: a label or a path may hold what reads as markup
+        drawn.add_row(*map(Text, row))  # as text, like the header: a label or a path may hold what reads as markup
     console().print(drawn, soft_wrap=False)
 
 

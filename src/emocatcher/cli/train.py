@@ -33,14 +33,21 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Replace one setting; may be repeated."),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse to train where the audit finds a leak.")] = False,
+    no_audit: Annotated[bool, typer.Option("--no-audit", help="Do not look for leaks; the report says so.")] = False,
 ) -> None:
-    """Train and test every fold of a protocol, and write the report."""
+    """Audit a protocol for leaks, train and test every fold of it, and write the report."""
     import time
 
-    from emocatcher import corpora, protocols, run_writer
+    from emocatcher import audit, corpora, protocols, run_writer
     from emocatcher.cli import screen
     from emocatcher.config import load_preset
+    from emocatcher.errors import SettingError
 
+    if strict and no_audit:
+        raise SettingError(
+            "--strict cannot hold with --no-audit: it refuses what the audit finds. Leave one of them out"
+        )
     overrides = [*(setting or ()), *([f"training.n_epochs={epochs}"] if epochs else ())]
     settings = load_preset(preset, overrides)
     if corpus == "synthetic" and corpora.locate(corpus) is None:
@@ -59,7 +66,21 @@ def train(
             note = f"loss {epoch.train_loss:.3f}, test accuracy {epoch.test_accuracy:.1%}" if epoch else ""
             bars[step.stage](step.done, step.total, note)
 
-        experiment.run(loaded, folds, settings, out, seed=seed, corpus_argument=corpus, resume=resume, on_progress=show)
+        def look_for_leaks() -> None:
+            found = None
+            if not no_audit:
+                advance = start("audit")
+                found = audit.run(loaded, folds, settings, on_progress=lambda done, total: advance(done, total, ""))
+                for line in found.lines():
+                    screen.console(stderr=True).print(line, markup=False)
+                if strict:
+                    found.refuse_leaks()
+            audit.write(found, out)
+
+        experiment.run(
+            loaded, folds, settings, out,
+            seed=seed, corpus_argument=corpus, resume=resume, before=look_for_leaks, on_progress=show,
+        )  # fmt: skip
     from emocatcher import report
 
     started = time.perf_counter()
@@ -68,5 +89,6 @@ def train(
     run = report.read(out)
     target = screen.console()
     target.print(report.headline(run), markup=False)
+    target.print(report.audited(run), markup=False)
     screen.table(*report.summary_rows(run))
     target.print(f"Report: {page}", markup=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from emocatcher.report.run_folder import Run, read
-from emocatcher.report.text import headline, summary_rows
+from emocatcher.report.text import audited, headline, summary_rows
 
-__all__ = ["Run", "headline", "read", "summary_rows", "write"]
+__all__ = ["Run", "audited", "headline", "read", "summary_rows", "write"]
 
 
 def write(run_dir: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emocatcher.report import published, style, tables, text
 from emocatcher.report.run_folder import Run
@@ -25,14 +25,16 @@ class Picture:
     caption: str
     svg: Markup
     wide: bool
+    file: str  # beside the page, without its ending
 
 
-def picture(drawing: style.Drawing, svg: str) -> Picture:
+def picture(drawing: style.Drawing, svg: str, file: str = "") -> Picture:
     """Prepare a saved drawing for the page.
 
     Args:
         drawing: the drawing.
         svg: its SVG element, as `save.save` returned it.
+        file: where it lies beside the page, without its ending; by default where a report's figures lie.
     """
     from markupsafe import Markup
 
@@ -47,7 +49,30 @@ def picture(drawing: style.Drawing, svg: str) -> Picture:
         caption=drawing.caption,
         svg=Markup(body.replace("<svg ", label, 1)),  # noqa: S704 - matplotlib escaped it, and so did `escape`
         wide=width > _WIDE_INCHES,
+        file=file or f"figures/{drawing.name}",
     )
+
+
+def fill(template: str, **values: Any) -> str:
+    """Fill in a page's template; `parts.html` and `style.css` are what all pages share.
+
+    Args:
+        template: its text.
+        values: what it names; text in them is escaped.
+    """
+    import jinja2
+
+    def read(name: str) -> str:
+        return (resources.files(__package__) / name).read_text(encoding="utf-8")
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(read),
+    )
+    return environment.from_string(template).render(**values)
 
 
 def render(run: Run, pictures: list[Picture]) -> str:
@@ -57,15 +82,10 @@ def render(run: Run, pictures: list[Picture]) -> str:
         run: a finished run.
         pictures: in the order in which they are to stand; single folds of several go into a fold of their own.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string((resources.files(__package__) / "template.html").read_text(encoding="utf-8"))
     many = len(run.result.folds) > 1
     of_folds = [item for item in pictures if many and item.name.startswith("confusion_fold_")]
-    return template.render(
+    return fill(
+        (resources.files(__package__) / "template.html").read_text(encoding="utf-8"),
         run=run,
         result=run.result,
         pictures=[item for item in pictures if item not in of_folds],
@@ -75,6 +95,7 @@ def render(run: Run, pictures: list[Picture]) -> str:
         headline=text.headline(run),
         selection=text.selection(run),
         speakers=text.speakers(run),
+        audited=text.audited(run),
         resampling=text.resampling(run),
         command=text.command(run),
         results=[

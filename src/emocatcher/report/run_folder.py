@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from emocatcher import audit
 from emocatcher.config import Settings, from_toml
 from emocatcher.errors import RunError, SettingError
 from emocatcher.result import Result
@@ -89,6 +90,7 @@ class Run:
     predictions: Predictions
     split: Split
     evidence: Evidence
+    audit: audit.Audit | None = None  # None: not audited
 
 
 def read(run_dir: Path) -> Run:
@@ -129,6 +131,7 @@ def read(run_dir: Path) -> Run:
         predictions=predictions,
         split=_read_split(run_dir / "split.csv", result),
         evidence=_read_evidence(run_dir, result, predictions),
+        audit=audit.read(run_dir),
     )
 
 

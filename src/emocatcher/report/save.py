@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +20,24 @@ _NARROW_INCHES = 5.0
 
 
 def stamp(figure: Figure, result: Result) -> None:
-    """Write below a figure where it comes from, and mark what must not be taken for more than it is."""
-    width, height = figure.get_size_inches()
+    """Write below a figure which run it is of, and mark what must not be taken for more than it is."""
     shared = "speakers shared" if result.speakers_shared else "speakers separate"
-    words = f"{result.corpus} · {result.preset} · {result.protocol} ({shared}) · epoch: {result.selection}"
-    figure.text(0.08 / width, 0.07 / height, words, fontsize=5.5, color=FAINT, va="bottom", ha="left")
     marks = ["SYNTHETIC corpus"] * result.synthetic + [OPTIMISTIC] * result.optimistic
+    words = f"{result.corpus} · {result.preset} · {result.protocol} ({shared}) · epoch: {result.selection}"
+    stamp_words(figure, words, marks, synthetic=result.synthetic)
+
+
+def stamp_words(figure: Figure, words: str, marks: Sequence[str], *, synthetic: bool) -> None:
+    """Write words and marks below a figure.
+
+    Args:
+        figure: what is stamped.
+        words: where it comes from.
+        marks: what must not be overlooked.
+        synthetic: whether all of it is of made voices, and the word is to run across it.
+    """
+    width, height = figure.get_size_inches()
+    figure.text(0.08 / width, 0.07 / height, words, fontsize=5.5, color=FAINT, va="bottom", ha="left")
     narrow = width < _NARROW_INCHES  # both would not fit one line
     if marks:
         figure.text(
@@ -37,7 +50,7 @@ def stamp(figure: Figure, result: Result) -> None:
             va="bottom",
             ha="left" if narrow else "right",
         )
-    if result.synthetic:
+    if synthetic:
         figure.text(
             0.5,
             0.5,
@@ -54,22 +67,31 @@ def stamp(figure: Figure, result: Result) -> None:
 
 
 def save(drawing: Drawing, result: Result, figures_dir: Path) -> str:
-    """Stamp a figure and write it as `<name>.svg` and, at 200 dpi, `<name>.png`; the same bytes every time.
+    """Stamp a run's figure and write it as `<name>.svg` and, at 200 dpi, `<name>.png`; the same bytes every time.
+
+    Returns:
+        The SVG element, its ids unique to this figure, to stand inside a page.
+    """
+    stamp(drawing.figure, result)
+    return write(drawing, figures_dir / drawing.name)
+
+
+def write(drawing: Drawing, stem: Path) -> str:
+    """Write a stamped figure as `<stem>.svg` and, at 200 dpi, `<stem>.png`; the same bytes every time.
 
     Returns:
         The SVG element, its ids unique to this figure, to stand inside a page.
     """
     import matplotlib as mpl
 
-    stamp(drawing.figure, result)
-    _save_png(drawing.figure, figures_dir / f"{drawing.name}.png")
+    _save_png(drawing.figure, stem.with_name(f"{stem.name}.png"))
     buffer = StringIO()
     with mpl.rc_context({"svg.hashsalt": drawing.name}):
         drawing.figure.savefig(
             buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), dpi=PNG_DPI
         )
     svg = _with_own_ids(buffer.getvalue(), drawing.name)
-    (figures_dir / f"{drawing.name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+    stem.with_name(f"{stem.name}.svg").write_text(svg, encoding="utf-8", newline="\n")
     return svg[svg.index("<svg") :]
 
 

@@ -7,6 +7,7 @@ import shlex
 
 import msgspec
 
+from emocatcher.audit import NOT_AUDITED
 from emocatcher.config import load_preset, presets
 from emocatcher.report import style, tables
 from emocatcher.report.run_folder import Run
@@ -54,6 +55,11 @@ def speakers(run: Run) -> str:
         shared = "perhaps, the corpus names no speakers"
     cannot = result.cannot_claim.strip()
     return f"Speakers shared between training and test: {shared}{'. ' + cannot if cannot else '.'}"
+
+
+def audited(run: Run) -> str:
+    """What the leakage audit found, in one line."""
+    return run.audit.stamp if run.audit else NOT_AUDITED
 
 
 def resampling(run: Run) -> str:

@@ -1,0 +1,116 @@
+"""`emocatcher compare`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from emocatcher.comparison import Comparison, Unpaired
+
+EXAMPLES = (
+    "emocatcher compare runs/cv5 runs/emobox",
+    "emocatcher compare runs/seed-0 runs/seed-1 runs/other --out seeds.html --overwrite",
+)
+
+_MOST_TESTS = 10  # sentences on the terminal
+_GAP, _EDGES = 3, 2  # characters between the columns of a table, and around it
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Finished run folders.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="The page to write, its figures beside it; by default comparison.html here, none with --json.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page and its figures.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Put runs side by side: one table, one figure, paired tests."""
+    from emocatcher import comparison
+    from emocatcher.cli import screen
+
+    page = None if as_json and out is None else out or Path("comparison.html")
+    if page is not None:
+        comparison.check_place(page, overwrite=overwrite)
+    found = comparison.compare(runs)
+    if page is not None:
+        comparison.write(found, page, overwrite=overwrite)
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    _show(found)
+    screen.console().print(f"Comparison: {screen.one_line(page)}", markup=False)
+
+
+def _show(found: Comparison) -> None:
+    from emocatcher.cli import screen
+    from emocatcher.comparison import tables
+    from emocatcher.report.tables import NONE
+
+    target = screen.console()
+    columns = []
+    for row in found.rows:
+        marked = [screen.one_line(row.name), *tables.marks(row)]
+        recalls = {label: tables.spread(row.recall[label]) for label in row.labels}
+        columns.append((" · ".join(marked), tables.measures(row), recalls))
+    _side_by_side([(name, shown) for name, shown, _ in columns], target.width)
+    labels = tables.all_labels(found.rows)
+    emotions = [(name, {label: recalls.get(label, NONE) for label in labels}) for name, _, recalls in columns]
+    _side_by_side(emotions, target.width, "recall")
+    seeds = [
+        (screen.one_line(one.name), tables.seed_measures(one))
+        for row in found.rows
+        if len(row.runs) > 1
+        for one in row.runs
+    ]
+    _side_by_side(seeds, target.width, "single seeds")
+    target.print(
+        "Rates in percent, intervals of 95%; ± is over seeds. ECE: expected calibration error, lower is better."
+    )
+    for note in found.notes:
+        target.print(f"Note: {screen.one_line(note)}", markup=False)
+    for pair in found.pairs[:_MOST_TESTS]:
+        target.print(f"Test: {screen.one_line(pair.verdict)}", markup=False)
+    if len(found.pairs) > _MOST_TESTS:
+        target.print(f"… and {len(found.pairs) - _MOST_TESTS} more tests, on the page and with --json.")
+    for line in _not_tested(found.unpaired):
+        target.print(screen.one_line(line), markup=False)
+
+
+def _side_by_side(columns: Sequence[tuple[str, Mapping[str, str]]], width: int, corner: str = "") -> None:
+    """Print columns next to each other, in as many tables as the width takes."""
+    from emocatcher.cli import screen
+
+    if not columns:
+        return
+    names = list(columns[0][1])
+    rest = list(columns)
+    stub = max(map(len, [*names, corner]))
+    while rest:
+        taken, used = 0, stub + _EDGES
+        for title, cells in rest:
+            # A title of several words may wrap: its longest word, and what stands below it, need the room.
+            used += _GAP + max(map(len, [*title.split(), *cells.values()]))
+            if taken and used > width:
+                break
+            taken += 1
+        now, rest = rest[:taken], rest[taken:]
+        screen.table(
+            [corner, *(title for title, _ in now)], [[name, *(cells[name] for _, cells in now)] for name in names]
+        )
+
+
+def _not_tested(unpaired: Sequence[Unpaired]) -> list[str]:
+    reasons = Counter(pair.reason for pair in unpaired)
+    return [f"Not tested: {n} pair{'s' if n > 1 else ''}, {reason}" for reason, n in reasons.items()]

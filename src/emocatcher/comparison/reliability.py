@@ -1,0 +1,109 @@
+"""Reliability diagrams, one small panel per row: how often an answer of each confidence is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emocatcher.comparison.scores import Row
+from emocatcher.comparison.tables import SHARED, calibration_error, marks
+from emocatcher.report import save, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_COLUMNS, _FIT_ONE_COLUMN = 4, 2
+_PANEL, _TITLE = 1.35, 0.5  # inches
+_FEW = 10  # answers in a bin, below which its bar is pale
+
+
+def draw(rows: Sequence[Row]) -> style.Drawing:
+    """Draw every row's reliability diagram, two at the width of one column, more at that of two."""
+    width = style.SINGLE if len(rows) <= _FIT_ONE_COLUMN else style.DOUBLE
+    bottom = 0.35 if width > style.SINGLE else 0.5  # where marks take a line of their own
+    n_columns = min(max(len(rows), 2), _MOST_COLUMNS)
+    n_rows = -(-len(rows) // n_columns)
+    height = 0.25 + _TITLE + n_rows * _PANEL + (n_rows - 1) * (_TITLE + 0.25) + bottom + style.FOOTER
+    figure, axes = style.panels(
+        n_rows, n_columns, (width, height), left=0.5, right=0.2, top=0.25 + _TITLE, bottom=bottom,
+        gaps=(0.3, _TITLE + 0.25),
+    )  # fmt: skip
+    for index, panel in enumerate(axes.flat):
+        if index >= len(rows):
+            panel.set_axis_off()
+            continue
+        _draw_panel(panel, rows[index], leftmost=index % n_columns == 0, lowest=index + n_columns >= len(rows))
+    style.heading(figure, "Reliability: how sure, and how often right")
+    found = ["SYNTHETIC corpus"] * any(row.synthetic for row in rows)
+    found += [style.OPTIMISTIC] * any(row.optimistic for row in rows)
+    words = "blue: right as often · hatched: the gap · grey below: how many answers"
+    save.stamp_words(figure, words, found, synthetic=all(row.synthetic for row in rows))
+    spoken = "; ".join(f"{row.name} {calibration_error(row.expected_calibration_error)}, {_lean(row)}" for row in rows)
+    return style.Drawing(
+        name="reliability",
+        title="Calibration",
+        caption=(
+            "Answers by their confidence, in ten bins. Blue: how often they are right; on the diagonal an answer is "
+            "right as often as it says. Hatched: the gap to the mean confidence. Grey, at the foot: how many answers "
+            f"each bin holds; pale bars have fewer than {_FEW}. "
+            "ECE is the expected calibration error over 15 bins of the uncalibrated probabilities, lower is better; "
+            "seeds stand in one diagram, their ECE is a mean."
+        ),
+        alt=f"Reliability diagrams; expected calibration error: {spoken}.",
+        figure=figure,
+    )
+
+
+def _lean(row: Row) -> str:
+    bins = row.reliability
+    weighted = [
+        (sure - right) * n
+        for sure, right, n in zip(bins.confidence, bins.accuracy, bins.n_utterances, strict=True)
+        if sure is not None and right is not None
+    ]
+    return "over-sure" if sum(weighted) > 0 else "under-sure"
+
+
+def _draw_panel(panel: Axes, row: Row, *, leftmost: bool, lowest: bool) -> None:
+    bins = row.reliability
+    confidence, accuracy = (np.array(values, dtype=np.float64) for values in (bins.confidence, bins.accuracy))
+    counts = np.array(bins.n_utterances)
+    width = 1 / len(counts)
+    at = (np.arange(len(counts)) + 0.5) * width
+    for known, strength in ((counts >= _FEW, 1.0), ((counts > 0) & (counts < _FEW), 0.25)):
+        panel.bar(
+            at[known], accuracy[known], width=width * 0.92, color="#7FA3CF", edgecolor=style.TEST, linewidth=0.5,
+            alpha=strength,
+        )  # fmt: skip
+        panel.bar(
+            at[known], (confidence - accuracy)[known], bottom=accuracy[known], width=width * 0.92, facecolor="none",
+            edgecolor=style.TRAIN, linewidth=0.5, hatch="//////", alpha=strength,
+        )  # fmt: skip
+    panel.bar(at, -0.2 * counts / counts.max(), width=width * 0.92, color="#A0A0A0", linewidth=0)
+    panel.plot((0, 1), (0, 1), color=style.INK, linewidth=0.7, linestyle=(0, (3, 2)))
+    panel.axhline(0, color="#555555", linewidth=0.6)
+    panel.set_xlim(0, 1)
+    panel.set_ylim(-0.24, 1)
+    panel.set_yticks((0, 0.5, 1))
+    panel.set_xticks((0, 0.5, 1))
+    style.percent_axis(panel)
+    style.percent_axis(panel, x=True)
+    if not leftmost:
+        panel.set_yticklabels([])
+    title = "\n".join(
+        [
+            style.shorten(row.name, 26),
+            style.shorten(row.protocol, 15) + f", shared: {SHARED[row.speakers_shared]}",
+            f"ECE {calibration_error(row.expected_calibration_error)}",
+            *([" · ".join(marks(row))] if marks(row) else []),
+        ]
+    )
+    drawn = panel.set_title(title, fontsize=6, fontweight="normal", linespacing=1.2)
+    if marks(row):
+        drawn.set_color(style.MARK)
+    if leftmost:
+        panel.set_ylabel("right", labelpad=1)
+    if lowest:
+        panel.set_xlabel("confidence")

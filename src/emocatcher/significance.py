@@ -1,0 +1,138 @@
+"""Is one model ahead of another? Paired tests of two that answered the same utterances: pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Rates = npt.NDArray[np.float64]
+
+
+class PairedDifference(msgspec.Struct, frozen=True):
+    """How much more often the first is right than the second, as fractions in -1..1."""
+
+    difference: float  # of the accuracies, first minus second
+    interval: tuple[float, float]
+    level: float
+    resampled: Literal["speakers", "utterances"]
+    n_resampled: int  # how many of those there are
+    n_utterances: int
+    n_first_ahead: int  # utterances on which the first does better
+    n_second_ahead: int
+    p_value: float  # exact McNemar test
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return not self.interval[0] <= 0 <= self.interval[1]
+
+
+def mcnemar_p_value(n_first_ahead: int, n_second_ahead: int) -> float:
+    """How likely a split at least this uneven would be, were both equally good: the exact two-sided McNemar test.
+
+    Only utterances on which the two differ count; under the hypothesis each falls to either side like a fair coin
+    (McNemar 1947, "Note on the sampling error of the difference between correlated proportions"; the exact binomial
+    form as in Dietterich 1998, "Approximate statistical tests for comparing supervised classification learning
+    algorithms"). It takes utterances as independent, which the clips of one speaker are not: it can only be too sure.
+
+    Args:
+        n_first_ahead: utterances that the first gets right and the second wrong.
+        n_second_ahead: the other way round.
+
+    Raises:
+        ValueError: if a count is negative.
+
+    Examples:
+        >>> mcnemar_p_value(0, 3), mcnemar_p_value(5, 5), mcnemar_p_value(0, 0)
+        (0.25, 1.0, 1.0)
+    """
+    if min(n_first_ahead, n_second_ahead) < 0:
+        raise ValueError(f"counts {n_first_ahead} and {n_second_ahead}; needed: none below 0")
+    n, fewer = n_first_ahead + n_second_ahead, min(n_first_ahead, n_second_ahead)
+    if 2 * fewer >= n - 1:  # the two tails are everything
+        return 1.0
+    if n < 1_000:  # in whole numbers, exactly
+        tail = sum(math.comb(n, k) for k in range(fewer + 1))
+        return float(2 * tail / (1 << n))
+    logs = [
+        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2) for k in range(fewer + 1)
+    ]
+    return min(1.0, 2 * math.fsum(map(math.exp, logs)))
+
+
+def paired_difference(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    groups: Sequence[str | None] | None,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> PairedDifference:
+    """The difference of two accuracies on the same utterances, its interval, and McNemar's test.
+
+    The interval is the percentile interval of the cluster bootstrap, with the draws of `metrics.bootstrap_intervals`:
+    whole speakers are drawn, and each brings both models' answers along (Field & Welsh 2007, "Bootstrapping clustered
+    data"). With fewer than two speakers, or any unknown, utterances are drawn instead and `resampled` says so.
+
+    Args:
+        first: shape (n_utterances,), how often each utterance was answered rightly: 0 or 1, or over several seeds
+            the share of them. McNemar's test then counts on which utterances that share is higher.
+        second: the same of the other model.
+        groups: (n_utterances,) speakers; None, or None among them, where unknown.
+        n_resamples: how often to draw.
+        level: the share of resamples inside the interval, in 0..1.
+        seed: of the draws.
+
+    Raises:
+        ValueError: if the arrays do not fit each other or leave 0..1, or n_resamples or level is out of range.
+
+    Examples:
+        >>> found = paired_difference([1, 1, 1, 0], [1, 0, 0, 0], ["a", "a", "b", "b"])
+        >>> found.difference, found.interval, found.n_first_ahead, found.told_apart
+        (0.5, (0.5, 0.5), 2, True)
+    """
+    a, b = (_check_rates(rates) for rates in (first, second))
+    if a.shape != b.shape:
+        raise ValueError(f"{len(a)} utterances against {len(b)}; needed: the same ones")
+    if groups is not None and len(groups) != len(a):
+        raise ValueError(f"{len(groups)} groups for {len(a)} utterances; needed: one each")
+    if n_resamples < 1 or not 0 < level < 1:
+        raise ValueError(f"n_resamples {n_resamples} and level {level}; needed: at least 1, and between 0 and 1")
+    ahead = a - b
+    speakers = [] if groups is None or any(group is None for group in groups) else list(groups)
+    names, speaker = np.unique(np.asarray(speakers), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    if len(names) >= 2:
+        times_drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
+        differences = (times_drawn @ np.bincount(speaker, weights=ahead)) / (times_drawn @ np.bincount(speaker))
+    else:
+        # Drawing utterances with replacement is drawing the few values of their differences by their shares.
+        values, counts = np.unique(ahead, return_counts=True)
+        differences = rng.multinomial(len(ahead), counts / len(ahead), size=n_resamples) @ values / len(ahead)
+    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
+    n_first, n_second = int((ahead > 0).sum()), int((ahead < 0).sum())
+    return PairedDifference(
+        difference=float(ahead.mean()),
+        interval=(float(low), float(high)),
+        level=level,
+        resampled="speakers" if len(names) >= 2 else "utterances",
+        n_resampled=len(names) if len(names) >= 2 else len(ahead),
+        n_utterances=len(ahead),
+        n_first_ahead=n_first,
+        n_second_ahead=n_second,
+        p_value=mcnemar_p_value(n_first, n_second),
+    )
+
+
+def _check_rates(rates: npt.ArrayLike) -> Rates:
+    array: Rates = np.asarray(rates, dtype=np.float64)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"rates have the shape {array.shape}; needed: (n_utterances,), at least one")
+    if not ((array >= 0) & (array <= 1)).all():  # written so that NaN fails too
+        raise ValueError("a rate lies outside 0..1")
+    return array

@@ -1,0 +1,125 @@
+"""A fingerprint stays what it is whatever becomes of the recording, and two recordings never share one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import soxr
+
+from emocatcher import audio
+from emocatcher.audit.fingerprint import HOP_S, SAMPLE_RATE, compare, fingerprint
+from emocatcher.corpora.table import Corpus
+
+from .conftest import encoded, wav
+
+RATE = 48_000
+
+
+def heard(content: bytes):
+    return fingerprint(audio.load(content, SAMPLE_RATE)[0])
+
+
+@pytest.fixture(scope="module")
+def clip(voices: Corpus) -> np.ndarray:
+    """Shape (n,), at 48 kHz."""
+    return audio.load(voices.utterances[17].path, RATE)[0]
+
+
+def late(samples: np.ndarray, ms: float) -> np.ndarray:
+    return np.concatenate([np.zeros(round(ms * RATE / 1000), np.float32), samples])
+
+
+WAYS: dict[str, Callable[[np.ndarray], bytes]] = {
+    "mp3, 10 ms late": lambda x: encoded(late(x, 10), RATE, "mp3"),
+    "m4a": lambda x: encoded(x, RATE, "mp4"),
+    "opus, 3 ms late": lambda x: encoded(late(x, 3), RATE, "ogg"),
+    "at 8 kHz": lambda x: wav(soxr.resample(x, RATE, 8_000), 8_000),
+    "at 44.1 kHz": lambda x: wav(soxr.resample(x, RATE, 44_100), 44_100),
+    "20 dB quieter": lambda x: wav(x / 10, RATE),
+    "its polarity turned": lambda x: wav(-x, RATE),
+    "1234.5 ms late": lambda x: wav(late(x, 1234.5), RATE),
+    "its first half": lambda x: wav(x[: len(x) // 2], RATE),
+    "its second half": lambda x: wav(x[len(x) // 2 :], RATE),
+    "its middle, as mp3 at 16 kHz": lambda x: encoded(
+        soxr.resample(x[len(x) // 4 + 111 : -len(x) // 4], RATE, 16_000), 16_000, "mp3", 32_000
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_is_the_same_after(clip: np.ndarray, way: str) -> None:
+    original, changed = heard(wav(clip, RATE)), heard(WAYS[way](clip))
+    likeness = compare(original, changed)
+    assert likeness is not None
+    assert likeness.same, likeness
+    assert compare(changed, original) is not None
+    assert compare(changed, original).bit_error_rate == likeness.bit_error_rate
+
+
+def test_it_is_equal_to_itself(clip: np.ndarray) -> None:
+    own = heard(wav(clip, RATE))
+    likeness = compare(own, own)
+    assert likeness is not None
+    assert (likeness.bit_error_rate, likeness.shift, likeness.share) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("ms", [64, 200])
+def test_the_shift_is_told(clip: np.ndarray, ms: int) -> None:
+    likeness = compare(heard(wav(late(clip, ms), RATE)), heard(wav(clip, RATE)))
+    assert likeness is not None
+    assert likeness.shift * HOP_S * 1000 == pytest.approx(ms, abs=5)
+
+
+def test_noise_is_like_no_other_noise() -> None:
+    random = np.random.default_rng(5)
+    one, other = (fingerprint(random.standard_normal(3 * SAMPLE_RATE).astype(np.float32)) for _ in range(2))
+    likeness = compare(one, other)
+    assert likeness is not None
+    assert 0.3 < likeness.bit_error_rate < 0.5
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(0, np.float32),
+        np.zeros(SAMPLE_RATE, np.float32),
+        np.full(SAMPLE_RATE, 0.5, np.float32),
+        np.ones(1_000, np.float32),
+        np.random.default_rng(1).standard_normal(SAMPLE_RATE // 3).astype(np.float32),
+    ],
+    ids=["nothing", "silence", "a constant", "less than a window", "a third of a second"],
+)
+def test_too_little_sound_tells_nothing(samples: np.ndarray) -> None:
+    mark = fingerprint(samples)
+    assert not mark.tells
+    assert compare(mark, mark) is None
+
+
+def test_the_weakest_bits_are_weak_and_as_many_as_said(clip: np.ndarray) -> None:
+    mark = heard(wav(clip, RATE))
+    loud = mark.weakest != 0
+    assert loud.sum() == mark.n_loud
+    assert set(np.bitwise_count(mark.weakest[loud]).tolist()) == {3}
+    assert set(np.bitwise_count(mark.weak[loud]).tolist()) == {8}
+    assert not (mark.weakest & ~mark.weak).any()
+
+
+def test_long_recordings_are_taken_in_parts_without_a_seam(clip: np.ndarray) -> None:
+    long = np.tile(soxr.resample(clip, RATE, SAMPLE_RATE), 3)
+    part = fingerprint(long[: len(long) // 2])
+    assert np.array_equal(part.words[:50], fingerprint(long).words[:50])
+
+
+@pytest.mark.corpus
+def test_two_takes_are_told_apart(ravdess_dir) -> None:
+    """Of one sentence in one emotion at one intensity by one actor: the likest recordings there are."""
+    takes = {}
+    for path in sorted(ravdess_dir.rglob("03-01-0[35]-*-0[17].*")):
+        takes.setdefault((path.stem[:14], path.stem[-2:]), []).append(heard(path.read_bytes()))
+    rates = sorted(compare(*pair).bit_error_rate for two in takes.values() for pair in itertools.combinations(two, 2))
+    assert len(rates) == 16
+    assert rates[0] == 0  # the twins
+    assert rates[1] > 0.12  # the next

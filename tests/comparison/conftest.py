@@ -1,0 +1,86 @@
+"""Made run folders, by the same maker that the report's tests use."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _maker() -> Callable[..., Path]:
+    path = Path(__file__).parents[1] / "report" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("made_runs", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules.setdefault("made_runs", importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    maker: Callable[..., Path] = module.write_made_run
+    return maker
+
+
+write_made_run = _maker()
+
+
+def change(run_dir: Path, **fields: Any) -> Path:
+    """Change fields of a run's result."""
+    path = run_dir / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    return run_dir
+
+
+def make_run(run_dir: Path, *, shared: bool = True, answers: int = 0, **fields: Any) -> Path:
+    """A made run of 240 utterances; `answers` draws other answers to the same ones under the same folds."""
+    options = {
+        name: fields.pop(name) for name in ("labels", "synthetic", "with_speakers", "selection") if name in fields
+    }
+    protocol = fields.pop("protocol", "stratified-2" if shared else "speakers-2")
+    write_made_run(run_dir, n_folds=2, n_epochs=2, n_utterances=240, protocol=protocol, **options)
+    if answers:
+        _answer_otherwise(run_dir, answers)
+    return change(run_dir, speakers_shared=shared, separates_speakers=not shared, **fields)
+
+
+def _answer_otherwise(run_dir: Path, every: int) -> None:
+    """Make every n-th answer wrong, in the table of predictions and in the accuracy."""
+    import csv
+
+    path = run_dir / "predictions.csv"
+    with path.open(newline="") as file:
+        head, *rows = csv.reader(file)
+    labels = json.loads((run_dir / "result.json").read_text())["labels"]
+    for row in rows[::every]:
+        wrong = labels[(labels.index(row[4]) + 1) % len(labels)]
+        row[5] = wrong
+        row[7:] = ["1.0" if label == wrong else "0.0" for label in labels]
+        row[6] = "1.0"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+    result = json.loads((run_dir / "result.json").read_text())
+    right = sum(row[4] == row[5] for row in rows) / len(rows)
+    result["mean"]["selected"]["accuracy"] = right
+    (run_dir / "result.json").write_text(json.dumps(result))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a made run folder with the given options and returns it."""
+    return lambda name="run", **options: make_run(tmp_path / name, **options)
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs of every kind, not to be written to: two seeds, other answers, apart, optimistic and made, odd labels."""
+    root = tmp_path_factory.mktemp("several")
+    return {
+        "shared-s0": make_run(root / "shared-s0"),
+        "shared-s1": make_run(root / "shared-s1", answers=9, seed=1),
+        "other": make_run(root / "other", answers=3, preset="another"),
+        "apart": make_run(root / "apart", shared=False),
+        "made": make_run(root / "<b>made</b> & $x$", synthetic=True, selection="best-test"),
+        "odd": make_run(root / "odd", labels=("<i>x</i>", "happy"), with_speakers=False),
+    }

@@ -1,0 +1,91 @@
+"""Paired tests: against a direct sum, against the unpaired bootstrap, and what must hold whatever the numbers."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from emocatcher import metrics
+from emocatcher.significance import mcnemar_p_value, paired_difference
+
+
+def answers(n=240, n_speakers=12, seed=0):
+    random = np.random.default_rng(seed)
+    speakers = [f"{i % n_speakers:02d}" for i in range(n)]
+    return random.random(n) < 0.8, random.random(n) < 0.7, speakers
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (1, 0), (0, 3), (5, 5), (7, 19), (30, 12), (499, 500), (40, 400)])
+def test_mcnemar_is_the_two_sided_binomial_test(counts):
+    expected = binomtest(counts[0], sum(counts)).pvalue if sum(counts) else 1.0
+    assert mcnemar_p_value(*counts) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("counts", [(480, 530), (2_000, 2_200), (10_000, 10_100)])
+def test_mcnemar_of_many_is_the_same_by_logarithms(counts):
+    assert mcnemar_p_value(*counts) == pytest.approx(binomtest(counts[0], sum(counts)).pvalue, rel=1e-8)
+
+
+def test_mcnemar_knows_no_sides_and_refuses_what_is_no_count():
+    assert mcnemar_p_value(3, 11) == mcnemar_p_value(11, 3)
+    with pytest.raises(ValueError, match="-1"):
+        mcnemar_p_value(-1, 2)
+
+
+def test_a_run_against_itself_is_level():
+    right, _, speakers = answers()
+    found = paired_difference(right, right, speakers)
+    assert (found.difference, found.interval, found.p_value, found.told_apart) == (0.0, (0.0, 0.0), 1.0, False)
+
+
+def test_changing_sides_changes_the_sign_and_nothing_else():
+    first, second, speakers = answers()
+    found, turned = paired_difference(first, second, speakers), paired_difference(second, first, speakers)
+    assert turned.difference == -found.difference
+    assert turned.interval == pytest.approx((-found.interval[1], -found.interval[0]))
+    assert turned.p_value == found.p_value
+    assert (turned.n_first_ahead, turned.n_second_ahead) == (found.n_second_ahead, found.n_first_ahead)
+    assert turned.told_apart == found.told_apart
+
+
+def test_against_one_that_is_never_right_it_is_the_interval_of_one_run():
+    first, _, speakers = answers()
+    found = paired_difference(first, np.zeros(len(first)), speakers)
+    alone = metrics.bootstrap_intervals(np.zeros(len(first), int), (~first).astype(int), speakers, 2)
+    assert found.interval == pytest.approx(alone.accuracy)
+    assert (found.difference, found.resampled, found.n_resampled) == (first.mean(), "speakers", 12)
+
+
+def test_whole_speakers_are_drawn():
+    """Where speakers differ, and clips of one do not, drawing clips would feign certainty."""
+    first = np.repeat([1.0, 1.0, 1.0, 0.0], 50)
+    speakers = np.repeat(["a", "b", "c", "d"], 50).tolist()
+    clustered = paired_difference(first, 1 - first, speakers)
+    alone = paired_difference(first, 1 - first, None)
+    assert alone.resampled == "utterances"
+    assert alone.told_apart
+    assert not clustered.told_apart
+    assert paired_difference(first, 1 - first, [None, *speakers[1:]]) == alone
+
+
+def test_shares_over_seeds_count_by_which_is_higher():
+    found = paired_difference([1 / 3, 1.0, 0.5], [2 / 3, 0.0, 0.5], None)
+    assert (found.n_first_ahead, found.n_second_ahead, found.n_utterances) == (1, 1, 3)
+    assert found.difference == pytest.approx((2 - 7 / 6 + 1 / 3 - 1 / 2 - 1 / 2 + 1 / 2) / 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "options", "message"),
+    [
+        ([1], [1, 0], {}, "1 utterances against 2"),
+        ([], [], {}, "at least one"),
+        ([[1]], [[1]], {}, r"\(1, 1\)"),
+        ([2], [1], {}, "outside 0..1"),
+        ([np.nan], [1], {}, "outside 0..1"),
+        ([1], [1], {"groups": ["a", "b"]}, "2 groups"),
+        ([1], [1], {"n_resamples": 0}, "n_resamples 0"),
+        ([1], [1], {"level": 1.0}, "level 1.0"),
+    ],
+)
+def test_what_cannot_be_paired_is_refused(first, second, options, message):
+    with pytest.raises(ValueError, match=message):
+        paired_difference(first, second, **{"groups": None, **options})
