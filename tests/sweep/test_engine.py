@@ -130,6 +130,7 @@ def test_a_sweep_that_was_cut_ends_as_one_that_never_was(
             break
         except KeyboardInterrupt:
             n_cuts += 1
+            assert n_cuts < 12, "it does not get on"
             assert not (out / folder.RANKING).exists()
             # As a kill does that comes while a line is written.
             with (out / folder.TRIALS).open("ab") as file:
