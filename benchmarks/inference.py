@@ -174,8 +174,8 @@ def bare(path: Path, rate: int) -> None:
 def bulk(recognizer: Recognizer, paths: Sequence[Path], name: str, wanted: str) -> list[Row]:
     """Many files on one core."""
     audio_s = sum(soundfile.info(path).duration for path in paths)
-    taken = min(seconds(lambda: heard(recognizer.predict_many(paths)), 2))
-    bare_s = min(seconds(lambda: [bare(path, recognizer.config.settings.front_end.sample_rate) for path in paths], 2))
+    taken = min(seconds(lambda: heard(recognizer.predict_many(paths)), 5))
+    bare_s = min(seconds(lambda: [bare(path, recognizer.config.settings.front_end.sample_rate) for path in paths], 5))
     note = f"bare decoding and resampling: {audio_s / bare_s:,.0f}"
     return [Row(f"{len(paths)} {name} files, one core", audio_s / taken, "times real time", wanted, note)]
 

@@ -79,7 +79,9 @@ class Workers:
         try:
             futures: dict[Future[Outcome | None], Task] = {self._pool.submit(function, task): task for task in tasks}
             while futures:
-                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                wait(futures, return_when=FIRST_COMPLETED)
+                # In the order in which they were submitted, so that what ends together is not left to chance.
+                for future in [future for future in futures if future.done()]:
                     task, outcome = futures.pop(future), future.result()
                     if outcome is not None:
                         yield outcome
