@@ -66,6 +66,19 @@ def test_a_task_that_was_put_down_is_taken_up_after_all_others() -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory a process holds")
+def test_training_does_not_keep_what_onednn_makes_for_every_shape() -> None:
+    grow = (
+        "sum(gelu(ones(n, 64)).numel() for gelu, ones in"
+        " [(__import__('torch').nn.functional.gelu, __import__('torch').ones)] for n in range(1000, 1400))"
+        " and int(open('/proc/self/statm').read().split()[1])"
+    )
+    once = grow.replace("range(1000, 1400)", "range(1400, 1404)")
+    with Workers(1, os.getpid, ignore) as pool:
+        before, after = pool.run(eval, [once, grow])
+    assert (after - before) * os.sysconf("SC_PAGESIZE") < 30e6
+
+
 def test_a_killed_process_is_an_error_with_a_hint() -> None:
     with pytest.raises(RunError, match="--resume"), Workers(1, os.getpid, ignore) as pool:
         list(pool.run(signal.raise_signal, [signal.SIGKILL]))

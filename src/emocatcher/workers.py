@@ -9,6 +9,7 @@ process, so training never runs in the caller's own.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -116,6 +117,9 @@ def _start(queue: Any, warm_up: Callable[[], None]) -> None:
     # Ctrl-C reaches every process of the terminal; the caller alone answers it, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     machine.leave_with_the_caller()
+    # oneDNN keeps what it made for every shape it met, up to a thousand; no two batches have as many frames, and that
+    # comes to a hundred megabytes which are never used again.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
     import torch
 
     machine.keep_memory()
