@@ -66,7 +66,7 @@ class EmotionNetwork(nn.Module):
 
         Returns:
             logits: shape (batch, n_classes).
-            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `pooled_lengths`; sums to 1
+            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `pooled_length`; sums to 1
                 over a clip's valid steps, 0 beyond.
         """
         layout = _Layout(lengths.numpy(), self.gap, self.pool_size)
@@ -149,7 +149,7 @@ class _Layout:
         starts = np.cumsum(lengths + gap) - (lengths + gap)
         pooled = np.maximum(lengths // pool_size, 1)
         self.n_rows = int((lengths + gap).sum())
-        self.clip_rows = torch.from_numpy(_runs(starts, lengths, 1))
+        self.clip_rows = torch.from_numpy(_runs(starts, lengths))
         self.is_clip = torch.zeros(self.n_rows, 1)
         self.is_clip[self.clip_rows] = 1.0
         # From here on steps take the place of frames, and lie as the recurrence wants them.
@@ -162,7 +162,7 @@ class _Layout:
         self.places = torch.from_numpy(np.argsort(self.packing.order))
 
 
-def _runs(starts: np.ndarray, counts: np.ndarray, step: int) -> np.ndarray:
-    """start, start + step, … `counts` times for each start, one after the other."""
+def _runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """start, start + 1, … `counts` times for each start, one after the other."""
     position = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(np.repeat(starts, counts) + position * step)
+    return np.asarray(np.repeat(starts, counts) + position)

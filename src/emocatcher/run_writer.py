@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -46,6 +47,21 @@ def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool
         return
     if not resume:
         raise RunError(f"{out} holds a run already. Go on with --resume, or name another folder with --out")
+    refuse_another(out, files, "run", "settings, corpus, protocol and seed")
+
+
+def refuse_another(out: Path, files: Mapping[str, str], kind: str, same: str) -> None:
+    """Refuse a folder whose start files are not those of what is to be resumed; missing ones are no objection.
+
+    Args:
+        out: the folder.
+        files: name → text, as they are to be.
+        kind: what the folder holds, for people: "run" or "sweep".
+        same: what must be given again, for people.
+
+    Raises:
+        RunError: if one differs, or cannot be read.
+    """
     for name, text in files.items():
         try:
             there = (out / name).read_bytes()
@@ -55,8 +71,8 @@ def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool
             raise RunError(f"{out / name} cannot be read: {error.strerror}. Name another folder with --out") from error
         if there != text.encode():
             raise RunError(
-                f"{out} holds another run: its {name} differs from what was asked for. "
-                "Resume with the same settings, corpus, protocol and seed, or name another folder with --out"
+                f"{out} holds another {kind}: its {name} differs from what was asked for. "
+                f"Resume with the same {same}, or name another folder with --out"
             )
 
 

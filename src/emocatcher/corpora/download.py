@@ -194,6 +194,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             _require_space(folder.parent, sum(member.file_size for member in members))
             for member in members:
                 file.extract(member, staging)
+    # NotImplementedError is zipfile's word for a compression it lacks, RuntimeError for an archive under a password.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{archive} cannot be unpacked: {error}. Remove it and run the command again.") from None
 

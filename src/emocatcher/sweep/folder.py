@@ -46,18 +46,7 @@ def check(out: Path, files: Mapping[str, str], *, resume: bool) -> None:
         return
     if not resume:
         raise RunError(f"{out} holds a sweep already. Go on with --resume, or name another folder with --out")
-    for name, text in files.items():
-        try:
-            there = (out / name).read_bytes()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise RunError(f"{out / name} cannot be read: {error.strerror}. Name another folder with --out") from error
-        if there != text.encode():
-            raise RunError(
-                f"{out} holds another sweep: its {name} differs from what was asked for. "
-                "Resume with the same sweep file and corpus, or name another folder with --out"
-            )
+    run_writer.refuse_another(out, files, "sweep", "sweep file and corpus")
 
 
 def lay(out: Path, files: Mapping[str, str], digests: Iterable[str], corpus: str) -> None:
