@@ -19,14 +19,16 @@ MOST_LINES = 320
 ROWS = (
     # 0 facts
     ("errors", "labels"),
-    ("config", "prediction"),
+    ("prediction", "settings"),
+    ("config",),
     # 1 leaves
     ("audio", "machine", "metrics", "result", "significance", "storage", "vad"),
     ("calibration",),
     ("corpora",),
     # 2
-    ("convolution", "features", "optimiser", "padding", "protocols", "recurrent"),
-    ("model", "speech"),
+    ("convolution", "features", "optimiser", "padding", "protocols", "recurrent", "schedule"),
+    ("residual",),
+    ("augment", "model", "speech"),
     ("conditions",),
     ("cautions",),
     # 3

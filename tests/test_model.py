@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from emocatcher.config import Network, load_preset
-from emocatcher.model import EmotionNetwork, pooled_length
+from emocatcher.model import EmotionNetwork
 
 CABG = load_preset("cabg").network
 STILL = msgspec.structs.replace(CABG, conv_dropout=0.0, classifier_dropout=0.0)
@@ -174,7 +174,7 @@ def test_a_clip_gets_the_same_in_any_company(lengths: list[int], extra: int, fil
         for row, weights, i in zip(logits, attention, order.tolist(), strict=True):
             n = lengths[i]
             alone, alone_attention = network(log_mel[i : i + 1, :, :n], sizes[i : i + 1])
-            steps = pooled_length(n, CABG.pool_size)
+            steps = int(CABG.n_steps(np.array(n)))
             assert (row - alone[0]).abs().max() <= 1e-5
             assert (weights[:steps] - alone_attention[0, :steps]).abs().max() <= 1e-5
             assert weights[steps:].abs().sum() == 0

@@ -11,6 +11,7 @@ README.md            the model card, as the Hugging Face hub shows it
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,10 +23,11 @@ from safetensors.numpy import save as save_tensors
 
 from emocatcher import storage
 from emocatcher.conditions import Conditions
-from emocatcher.config import Settings
+from emocatcher.config import Settings, with_kinds
 from emocatcher.errors import ModelError
 
 FORMAT = 1
+_NAME = re.compile(r"\w[\w.-]*")
 _ACTED = (
     "Acted emotions, read in a studio in North American English: nothing here says how the model does on spontaneous "
     "speech, on other languages or in noise."
@@ -102,7 +104,7 @@ def bundled(name: str = BUNDLED) -> Path | None:
         True
     """
     folder = Path(__file__).parent / "models" / name
-    return folder if name.isidentifier() and (folder / CONFIG).is_file() else None
+    return folder if _NAME.fullmatch(name) and (folder / CONFIG).is_file() else None
 
 
 def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], onnx: bytes) -> Bundle:
@@ -148,7 +150,9 @@ def read(folder: Path) -> Bundle:
         found = msgspec.json.decode(payload, type=_Format).format
         if found != FORMAT:
             raise ModelError(f"{folder} has the format {found}; this version of emocatcher reads {FORMAT}")
-        config = msgspec.json.decode(payload, type=ModelConfig)
+        raw = msgspec.json.decode(payload)
+        with_kinds(raw.get("settings"))
+        config = msgspec.convert(raw, ModelConfig)
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise ModelError(f"{path} is not a model's settings: {error}") from None
     for name in (WEIGHTS, ONNX):

@@ -1,119 +1,53 @@
-"""Settings: frozen, typed, read strictly from TOML, and saved with every run and model."""
+"""Settings, read strictly: presets, TOML, single values replaced. What they are stands in `emocatcher.settings`."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
 import msgspec
-import tomli_w
 
 from emocatcher.errors import SettingError, suggest
+from emocatcher.settings import (
+    Augmentation,
+    CABGNetwork,
+    FrontEnd,
+    Network,
+    OneCycleSchedule,
+    Optimiser,
+    PlateauSchedule,
+    ResidualNetwork,
+    Schedule,
+    Settings,
+    Training,
+    VoiceActivity,
+)
 
-PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
-# Finite: JSON, and so a model's config.json, knows no infinity.
-PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
-NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
-Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+__all__ = [
+    "Augmentation",
+    "CABGNetwork",
+    "FrontEnd",
+    "Network",
+    "OneCycleSchedule",
+    "Optimiser",
+    "PlateauSchedule",
+    "ResidualNetwork",
+    "Schedule",
+    "Settings",
+    "Training",
+    "VoiceActivity",
+    "check_smoothing",
+    "from_toml",
+    "load_preset",
+    "presets",
+    "with_kinds",
+]
 
-
-class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a waveform becomes a log-mel spectrogram."""
-
-    sample_rate: PositiveInt  # Hz
-    n_fft: PositiveInt  # samples
-    win_length: PositiveInt  # samples, at most n_fft
-    hop_length: PositiveInt  # samples
-    n_mels: PositiveInt
-    f_min: NonNegativeFloat  # Hz
-    f_max: PositiveFloat  # Hz, at most half the sample rate
-    amin: PositiveFloat  # power
-    floor_db: PositiveFloat  # dB below the clip's maximum
-
-    def __post_init__(self) -> None:
-        if self.win_length > self.n_fft:
-            raise ValueError(f"win_length {self.win_length} exceeds n_fft {self.n_fft}")
-        if not self.f_min < self.f_max <= self.sample_rate / 2:
-            raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= sample_rate / 2 does not hold")
-
-    @property
-    def frame_period_s(self) -> float:
-        """Seconds from one frame to the next."""
-        return self.hop_length / self.sample_rate
-
-
-class VoiceActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the voiced span is found (see `emocatcher.vad`)."""
-
-    smoothing_sigma: PositiveFloat  # frames
-    margin_frames: Annotated[int, msgspec.Meta(ge=0)]
-    floor_db: PositiveFloat  # dB
-
-
-class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The sizes of the network (see `emocatcher.model`)."""
-
-    conv_channels: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]
-    kernel_size: PositiveInt  # frames, odd
-    conv_dropout: Fraction
-    pool_size: PositiveInt  # frames
-    gru_units: PositiveInt  # per direction
-    classifier_units: PositiveInt
-    classifier_dropout: Fraction
-
-    def __post_init__(self) -> None:
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size {self.kernel_size} is even; 'same' padding needs an odd one")
-
-
-class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The optimiser and its constants."""
-
-    name: Literal["adabelief"]
-    learning_rate: PositiveFloat
-    betas: tuple[Fraction, Fraction]
-    epsilon: PositiveFloat
-    weight_decay: NonNegativeFloat
-
-
-class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """ReduceLROnPlateau on the training loss."""
-
-    factor: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    patience: Annotated[int, msgspec.Meta(ge=0)]  # epochs
-    cooldown: Annotated[int, msgspec.Meta(ge=0)]  # epochs
-    threshold: NonNegativeFloat  # relative
-    min_learning_rate: NonNegativeFloat
-
-
-class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The training loop."""
-
-    n_epochs: PositiveInt
-    batch_size: Annotated[int, msgspec.Meta(ge=2)]  # utterances; batch normalisation needs two
-    label_smoothing: Fraction
-    selection: Literal["last", "best-valid", "best-test"]
-    valid_fraction: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One whole recipe."""
-
-    preset: str
-    front_end: FrontEnd
-    vad: VoiceActivity
-    network: Network
-    optimiser: Optimiser
-    schedule: Schedule
-    training: Training
-
-    def to_toml(self) -> str:
-        """Write every resolved value as TOML; `from_toml` reads it back as an equal object."""
-        return tomli_w.dumps(msgspec.to_builtins(self))
+# What a section without a kind is of: there was one of each when the first models and runs were written.
+_FIRST_KINDS = {"network": "cabg", "schedule": "plateau"}
 
 
 def from_toml(text: str, source: str) -> Settings:
@@ -182,6 +116,19 @@ def check_smoothing(settings: Settings, n_classes: int) -> None:
         )
 
 
+def with_kinds(raw: Any) -> Any:
+    """Name the kind of network and schedule in settings that were saved when there was one of each.
+
+    Args:
+        raw: settings as TOML or JSON gives them; changed in place. What is no table is left as it is.
+    """
+    if isinstance(raw, dict):
+        for section, kind in _FIRST_KINDS.items():
+            if isinstance(raw.get(section), dict):
+                raw[section].setdefault("kind", kind)
+    return raw
+
+
 def _read(name: str) -> dict[str, Any]:
     if name.endswith(".toml"):
         path = Path(name)
@@ -205,7 +152,7 @@ def _replace(raw: dict[str, Any], override: str) -> None:
     if not equals or len(keys) != 2:
         raise SettingError(f"'{override}' is not a setting. Write section.key=value, e.g. optimiser.learning_rate=5e-4")
     section, key = keys
-    sections = _sections()
+    sections = _sections(raw)
     if section not in sections:
         raise SettingError(suggest(section, sections, "section"))
     if key not in sections[section]:
@@ -220,11 +167,11 @@ def _replace(raw: dict[str, Any], override: str) -> None:
 
 def _convert(raw: dict[str, Any], source: str) -> Settings:
     try:
-        return msgspec.convert(raw, Settings)
+        return msgspec.convert(with_kinds(raw), Settings)
     except msgspec.ValidationError as error:
         problem, at, place = str(error).rstrip("`").partition(" - at `$.")
         section, _, key = place.partition(".")
-        types = _sections().get(section) or _types(Settings)
+        types = _sections(raw).get(section) or _types(Settings)
         if unknown := re.search(r"unknown field `(.+?)`?$", problem):
             raise SettingError(f"{source}: {suggest(unknown[1], types, 'setting')}") from None
         if problem.startswith("Invalid enum value"):
@@ -233,8 +180,15 @@ def _convert(raw: dict[str, Any], source: str) -> Settings:
         raise SettingError(f"{source}: {problem}" + (f" - at `{place}{value}`" if at else "")) from None
 
 
-def _sections() -> dict[str, dict[str, Any]]:
-    return {name: _types(kind) for name, kind in _types(Settings).items() if name != "preset"}
+def _sections(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Section → setting → type; of a section that comes in kinds, the one that `raw` has."""
+    return {name: _types(_kind_of(raw.get(name), kind)) for name, kind in _types(Settings).items() if name != "preset"}
+
+
+def _kind_of(section: Any, kind: Any) -> type[msgspec.Struct]:
+    kinds: tuple[type[msgspec.Struct], ...] = get_args(kind) or (kind,)
+    named = section.get("kind") if isinstance(section, dict) else None
+    return next((one for one in kinds if one.__struct_config__.tag == named), kinds[0])
 
 
 def _types(struct: type[msgspec.Struct]) -> dict[str, Any]:

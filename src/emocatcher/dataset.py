@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -145,20 +145,32 @@ def load_features(
     return _table([utterance.id for utterance in corpus], [log_mel for _, log_mel in found])
 
 
-def batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+def batches(
+    order: NDArray[np.int64], batch_size: int, lengths: NDArray[np.int64] | None = None, n_together: int = 1
+) -> list[NDArray[np.int64]]:
     """Cut an order of utterances into batches; a last batch of one joins the one before it.
 
     Batch normalisation cannot learn from a single utterance.
 
+    Args:
+        order: positions of utterances.
+        batch_size: utterances a batch.
+        lengths: of all utterances, frames; needed where several batches are sorted together.
+        n_together: batches whose utterances are sorted by length among themselves, so that less of them is padding.
+
     Examples:
         >>> [len(batch) for batch in batches(np.arange(65), 32)]
         [32, 33]
+        >>> [batch.tolist() for batch in batches(np.arange(4), 2, np.array([5, 3, 4, 2]), n_together=2)]
+        [[3, 1], [2, 0]]
     """
+    if lengths is not None and n_together > 1:
+        group = np.arange(len(order)) // (batch_size * n_together)
+        order = order[np.lexsort((lengths[order], group))]
     cuts = [*range(0, len(order), batch_size), len(order)]
     if len(cuts) > 2 and cuts[-1] - cuts[-2] == 1:
         del cuts[-2]
-    for first, last in itertools.pairwise(cuts):
-        yield order[first:last]
+    return [order[first:last] for first, last in itertools.pairwise(cuts)]
 
 
 def _table(ids: Sequence[str], log_mels: Sequence[NDArray[np.float32]]) -> FeatureTable:

@@ -165,7 +165,7 @@ class Recognizer:
             log_mel, lengths = pad_batch(log_mels[start : start + batch_size])
             outputs: list[Any] = self._session.run(None, {"log_mel": log_mel, "lengths": lengths})
             logits.append(outputs[0])
-            pooled = np.maximum(lengths // self.config.settings.network.pool_size, 1)
+            pooled = self.config.settings.network.n_steps(lengths)
             attention += [weights[:n] for weights, n in zip(outputs[1], pooled, strict=True)]
         return np.concatenate(logits), attention
 
@@ -185,7 +185,7 @@ class Recognizer:
         logits, attention = self.run([clip.log_mel])
         probabilities = self.probabilities(logits)[0]
         second, first = np.sort(probabilities)[-2:] if len(probabilities) > 1 else (0.0, probabilities[0])
-        step_s = settings.network.pool_size * settings.front_end.frame_period_s
+        step_s = settings.network.frames_per_step * settings.front_end.frame_period_s
         return Prediction(
             path=path,
             emotion=self.config.labels[int(probabilities.argmax())],

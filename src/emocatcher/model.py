@@ -8,15 +8,17 @@ depend on the clips that share its batch.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emocatcher.config import Network
+from emocatcher.config import CABGNetwork, Network, ResidualNetwork
 from emocatcher.convolution import ConvolutionBlock, Dropout, RowPooling
 from emocatcher.recurrent import BidirectionalGRU, Packing
+from emocatcher.residual import ResidualEmotionNetwork
 
 
 class EmotionNetwork(nn.Module):
@@ -37,7 +39,7 @@ class EmotionNetwork(nn.Module):
         (torch.Size([2, 8]), torch.Size([2, 15]))
     """
 
-    def __init__(self, settings: Network, n_mels: int, n_classes: int) -> None:
+    def __init__(self, settings: CABGNetwork, n_mels: int, n_classes: int) -> None:
         super().__init__()
         channels = (n_mels, *settings.conv_channels)
         width = 2 * settings.gru_units
@@ -57,6 +59,13 @@ class EmotionNetwork(nn.Module):
         self.output = nn.Linear(settings.classifier_units, n_classes)
         self._initialise()
 
+    def fit(self, log_mels: Sequence[np.ndarray]) -> None:
+        """Nothing of this network is taken from the training part but by learning."""
+
+    def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
+        """Nothing stands before the first convolution."""
+        return log_mel
+
     def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Classify a batch of clips.
 
@@ -66,9 +75,13 @@ class EmotionNetwork(nn.Module):
 
         Returns:
             logits: shape (batch, n_classes).
-            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `pooled_length`; sums to 1
+            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `n_steps`; sums to 1
                 over a clip's valid steps, 0 beyond.
         """
+        return self.classify(log_mel, lengths)
+
+    def classify(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` does, of what `prepare` gave."""
         layout = _Layout(lengths.numpy(), self.gap, self.pool_size)
         valid = torch.arange(log_mel.shape[2]) < lengths[:, None]
         rows = log_mel.new_zeros(layout.n_rows, log_mel.shape[1])
@@ -107,9 +120,11 @@ class EmotionNetwork(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
 
 
-def pooled_length(n_frames: int, pool_size: int) -> int:
-    """How many steps remain of `n_frames` frames after the pooling; a clip shorter than one pool keeps one step."""
-    return max(n_frames // pool_size, 1)
+def build(settings: Network, n_mels: int, n_classes: int) -> EmotionNetwork | ResidualEmotionNetwork:
+    """The network that a recipe asks for, with fresh weights drawn from PyTorch's global generator."""
+    if isinstance(settings, ResidualNetwork):
+        return ResidualEmotionNetwork(settings, n_mels, n_classes)
+    return EmotionNetwork(settings, n_mels, n_classes)
 
 
 class BahdanauAttention(nn.Module):

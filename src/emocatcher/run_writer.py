@@ -221,7 +221,7 @@ def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
         utterances=np.array(part.ids),
         attention=outcome.attention,
         attention_lengths=outcome.attention_lengths,
-        attention_period_s=np.float64(period_s * settings.network.pool_size),
+        attention_period_s=np.float64(period_s * settings.network.frames_per_step),
         example_utterances=np.array([part.ids[i] for i in examples]),
         example_log_mel=np.ascontiguousarray(np.concatenate(shown, axis=1)),
         example_lengths=np.array([log_mel.shape[1] for log_mel in shown], np.int64),

@@ -13,14 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from emocatcher import config, metrics, storage
+from emocatcher import config, metrics, model, optimiser, schedule, storage
+from emocatcher.augment import Augmenter
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
 from emocatcher.errors import DivergedError, ProtocolError, RunError
-from emocatcher.model import EmotionNetwork
-from emocatcher.optimiser import AdaBelief
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
 
@@ -68,25 +66,19 @@ class FoldTrainer:
         config.check_smoothing(settings, len(labels))
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
-        self.network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(labels))
-        self._flat = _flatten(self.network)
-        recipe = settings.optimiser
-        self._optimiser = AdaBelief(
-            self._flat,
-            lr=recipe.learning_rate,
-            betas=recipe.betas,
-            eps=recipe.epsilon,
-            weight_decay=recipe.weight_decay,
-        )
-        schedule = settings.schedule
-        self._schedule = ReduceLROnPlateau(
-            self._optimiser,
-            factor=schedule.factor,
-            patience=schedule.patience,
-            cooldown=schedule.cooldown,
-            threshold=schedule.threshold,
-            min_lr=schedule.min_learning_rate,
-        )
+        self._learner = model.build(settings.network, settings.front_end.n_mels, len(labels))
+        self._learner.fit(features.log_mels(parts["train"].ids))
+        self._flat = optimiser.flatten(self._learner)
+        self._optimiser = optimiser.build(settings.optimiser, self._flat)
+        recipe = settings.training
+        n_steps = recipe.n_epochs * len(batches(np.arange(len(parts["train"].ids)), recipe.batch_size))
+        self._schedule = schedule.build(settings.schedule, self._optimiser, n_steps)
+        decay = recipe.weight_average
+        self._average = optimiser.WeightAverage(self._learner, self._flat, decay) if decay else None
+        # What is measured and kept: the moving average of what learns, or that itself.
+        self.network = self._average.network if self._average else self._learner
+        varies = settings.augmentation.varies
+        self._augmenter = Augmenter(settings.augmentation, settings.front_end) if varies else None
         self.epochs: list[Epoch] = []
         # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
         by_test = settings.training.selection == "best-test" or "valid" not in parts
@@ -126,7 +118,7 @@ class FoldTrainer:
                 log_mel, lengths = pad_batch([log_mels[i] for i in batch])
                 of_batch, weights = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
                 logits[batch] = of_batch.numpy()
-                pooled = np.maximum(lengths // self.settings.network.pool_size, 1)
+                pooled = self.settings.network.n_steps(lengths)
                 for i, row, n in zip(batch, weights.numpy(), pooled, strict=True):
                     attention[i] = row[:n]
         return logits, attention
@@ -141,14 +133,16 @@ class FoldTrainer:
             return
         moments = self._optimiser.state[self._flat]
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        tensors |= {f"optimiser.{name}": moments[name] for name in ("exp_avg", "exp_avg_var")}
+        tensors |= {f"optimiser.{name}": tensor for name, tensor in moments.items()}
+        if self._average:
+            tensors |= {f"learner.{name}": tensor for name, tensor in self._learner.state_dict().items()}
         if self.best:
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
         group = self._optimiser.param_groups[0]
         meta = {
             "epochs": msgspec.to_builtins(self.epochs),
             "best": [self.best.epoch, self.best.accuracy] if self.best else None,
-            "step": group["step"],
+            "step": group.get("step"),
             "learning_rate": group["lr"],
             "schedule": self._schedule.state_dict(),
         }
@@ -167,13 +161,17 @@ class FoldTrainer:
         if found is None:
             return False
         arrays, meta = found
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "optimiser": {}, "best": {}}
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "learner": {}, "optimiser": {}, "best": {}}
         for name, array in arrays.items():
             group, _, rest = name.partition(".")
             groups[group][rest] = torch.from_numpy(array.copy())
         self.network.load_state_dict(groups["network"])
+        if self._average:
+            self._learner.load_state_dict(groups["learner"])
         self._optimiser.state[self._flat].update(groups["optimiser"])
-        self._optimiser.param_groups[0].update(step=meta["step"], lr=meta["learning_rate"])
+        self._optimiser.param_groups[0]["lr"] = meta["learning_rate"]
+        if meta["step"] is not None:
+            self._optimiser.param_groups[0]["step"] = meta["step"]
         self._schedule.load_state_dict(meta["schedule"])
         self.epochs = msgspec.convert(meta["epochs"], list[Epoch])
         self.best = Snapshot(meta["best"][0], meta["best"][1], groups["best"]) if meta["best"] else None
@@ -184,7 +182,7 @@ class FoldTrainer:
         number = len(self.epochs) + 1
         learning_rate = self._optimiser.param_groups[0]["lr"]
         train_loss, train_accuracy = self._learn(number)
-        self._schedule.step(train_loss)
+        self._schedule.after_epoch(train_loss)
         valid = self._measure(self.parts["valid"]) if "valid" in self.parts else None
         test = self._measure(self.parts["test"]) if "test" in self.parts else (math.nan, math.nan, math.nan)
         epoch = Epoch(
@@ -210,18 +208,25 @@ class FoldTrainer:
     def _learn(self, number: int) -> tuple[float, float]:
         """One pass over the training part: running loss and accuracy."""
         part = self.parts["train"]
-        shuffle, noise = self._seeds(number).spawn(2)
-        self.network.set_noise(np.random.SFC64(noise))
+        shuffle, noise, variation = self._seeds(number).spawn(3)
+        self._learner.set_noise(np.random.SFC64(noise))
+        random = np.random.default_rng(variation)
         order = np.random.default_rng(shuffle).permutation(len(part.ids))
         log_mels = self.features.log_mels(part.ids)
-        parameters = list(self.network.parameters())
+        if self._augmenter:
+            log_mels = [self._augmenter(log_mel, random) for log_mel in log_mels]
+        recipe = self.settings.training
+        n_frames = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
+        together = batches(order, recipe.batch_size, n_frames, recipe.batches_by_length)
+        # Sorted by length they would come from short to long.
+        turns = random.permutation(len(together)) if recipe.batches_by_length > 1 else range(len(together))
+        parameters = list(self._learner.parameters())
         losses, n_correct = 0.0, 0
-        self.network.train()
-        for batch in batches(order, self.settings.training.batch_size):
+        self._learner.train()
+        for batch in (together[turn] for turn in turns):
             log_mel, lengths = pad_batch([log_mels[i] for i in batch])
             true = torch.from_numpy(part.true[batch])
-            logits, _ = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
-            loss = self._loss(logits, true)
+            logits, loss = self._answer(torch.from_numpy(log_mel), torch.from_numpy(lengths), true, random)
             loss_value = loss.item()
             if not math.isfinite(loss_value):
                 raise DivergedError(
@@ -231,10 +236,31 @@ class FoldTrainer:
             # Written to one tensor at once: gradients that add up in place would first have to be set to zero.
             gradients = torch.autograd.grad(loss, parameters)
             self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
+            if recipe.largest_gradient:
+                nn.utils.clip_grad_norm_(self._flat, recipe.largest_gradient)
+            self._schedule.before_step()
             self._optimiser.step()
+            if self._average:
+                self._average.step()
             losses += loss_value * len(batch)
             n_correct += int((logits.detach().argmax(dim=1) == true).sum())
         return losses / len(order), n_correct / len(order)
+
+    def _answer(
+        self, log_mel: Tensor, lengths: Tensor, true: Tensor, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and loss of a batch, of which each clip may be mixed with another (Zhang et al. 2018)."""
+        prepared = self._learner.prepare(log_mel, lengths)
+        alpha = self.settings.augmentation.mixup
+        if not alpha:
+            logits, _ = self._learner.classify(prepared, lengths)
+            return logits, self._loss(logits, true)
+        drawn = float(random.beta(alpha, alpha))
+        share = max(drawn, 1.0 - drawn)
+        other = torch.from_numpy(random.permutation(len(true)))
+        mixed = prepared.lerp(prepared[other], 1.0 - share)
+        logits, _ = self._learner.classify(mixed, torch.maximum(lengths, lengths[other]))
+        return logits, share * self._loss(logits, true) + (1.0 - share) * self._loss(logits, true[other])
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Loss, accuracy and UAR on a part."""
@@ -252,13 +278,3 @@ class FoldTrainer:
     def _seeds(self, epoch: int) -> np.random.SeedSequence:
         """Random numbers of one epoch (0: the initial weights), so that where a run was cut leaves no trace."""
         return np.random.SeedSequence([self.seed, self.fold, epoch])
-
-
-def _flatten(network: nn.Module) -> nn.Parameter:
-    """Make all parameters views of one, so that the optimiser has one tensor to loop over, not thirty."""
-    parameters = list(network.parameters())
-    flat = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
-    values = torch.split(flat.detach(), [parameter.numel() for parameter in parameters])
-    for parameter, value in zip(parameters, values, strict=True):
-        parameter.data = value.view_as(parameter)
-    return flat

@@ -25,9 +25,10 @@ class Fitted(msgspec.Struct, frozen=True):
 FITTED: dict[str, tuple[Fitted, ...]] = {
     "front_end": (),
     "vad": (),
-    "network": (Fitted("the weights and batch normalisation's statistics", ("train",)),),
+    "network": (Fitted("the weights and the statistics of bands and batches", ("train",)),),
     "optimiser": (),
     "schedule": (Fitted("the learning rate", ("train",)),),
+    "augmentation": (),
     "training": (),  # which part its `selection` looks at is a leak of its own kind
 }
 

@@ -16,7 +16,7 @@ from emocatcher.bundle import Bundle, ModelConfig
 from emocatcher.config import Settings
 from emocatcher.errors import ModelError
 from emocatcher.export.graph import FLOAT, INT64, Graph, Weights
-from emocatcher.export.network import add_network
+from emocatcher.export.networks import add_network
 from emocatcher.export.waveform import add_recognition
 
 __all__ = ["as_onnx", "checked_onnx", "describe", "parity_error", "to_onnx", "to_waveform_onnx"]
@@ -80,8 +80,8 @@ def to_waveform_onnx(weights: Weights, config: ModelConfig, *, int8: bool = Fals
 
     The input is `waveform` (n_samples,), float32, mono, in [-1, 1], at the model's sample rate, with one sample or
     more. The outputs are `probabilities` (n_classes,), calibrated; `attention` (n_frames',), one weight per
-    pool_size · hop_length samples of the voiced span; `voiced_start_s` and `voiced_end_s`, scalars; all float32. No
-    custom operator, no complex number.
+    frames_per_step · hop_length samples of the voiced span; `voiced_start_s` and `voiced_end_s`, scalars; all
+    float32. No custom operator, no complex number.
 
     Args:
         weights: of the network, by name.

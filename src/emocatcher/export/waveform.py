@@ -7,7 +7,7 @@ import numpy as np
 from emocatcher.config import Settings
 from emocatcher.export.front_end import add_log_mel
 from emocatcher.export.graph import FLOAT, Graph
-from emocatcher.export.network import add_network
+from emocatcher.export.networks import add_network
 from emocatcher.export.voice_activity import add_span
 
 

@@ -1,0 +1,74 @@
+"""Variations of the training part, on log-mel spectrograms: what changes in a voice while its emotion stays.
+
+A clip is read off its spectrogram at other times (tempo) and other frequencies (pitch, with the formants, as when a
+record turns faster), made louder or softer, and coloured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher import features
+from emocatcher.config import Augmentation, FrontEnd
+
+_FEWEST_FRAMES = 8  # that a faster tempo leaves
+_N_WAVES = 4  # cosines that a colouring is made of
+
+
+class Augmenter:
+    """Varies clips as a recipe says.
+
+    Args:
+        settings: how far.
+        front_end: that made the spectrograms.
+
+    Examples:
+        >>> from emocatcher.config import load_preset
+        >>> augmenter = Augmenter(Augmentation(tempo=0.1), load_preset("cabg").front_end)
+        >>> varied = augmenter(np.zeros((64, 100), np.float32), np.random.default_rng(0))
+        >>> varied.shape
+        (64, 106)
+    """
+
+    def __init__(self, settings: Augmentation, front_end: FrontEnd) -> None:
+        self._settings = settings
+        self._centres_hz = features.mel_centres_hz(front_end)
+        position = np.linspace(0.0, np.pi, front_end.n_mels)
+        self._waves = np.cos(np.outer(np.arange(1, _N_WAVES + 1), position)) / np.sqrt(_N_WAVES)
+
+    def __call__(self, log_mel: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+        """Vary one clip.
+
+        Args:
+            log_mel: shape (n_mels, n_frames), dB.
+            random: what to draw from; as many numbers are drawn for every clip.
+
+        Returns:
+            shape (n_mels, n_frames'), dB, at least 8 frames where there were as many.
+        """
+        settings = self._settings
+        gain, tempo, pitch = random.uniform(-1.0, 1.0, 3)
+        waves = random.standard_normal(_N_WAVES)
+        rows = log_mel.T
+        if settings.tempo:
+            rows = _at(rows, self._times(len(rows), 1.0 + settings.tempo * tempo))
+        if settings.pitch:
+            source_hz = self._centres_hz * (1.0 + settings.pitch * pitch)
+            places = np.interp(source_hz, self._centres_hz, np.arange(len(source_hz), dtype=float))
+            rows = _at(rows.T, places).T
+        colour = settings.gain_db * gain + settings.tilt_db * (waves @ self._waves)
+        return np.asarray((rows + colour.astype(np.float32)).T)
+
+    @staticmethod
+    def _times(n_frames: int, speed: float) -> NDArray[np.float64]:
+        n = max(round(n_frames / speed), min(_FEWEST_FRAMES, n_frames))
+        return np.linspace(0.0, n_frames - 1.0, n)
+
+
+def _at(rows: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows at fractional places, between two neighbours on a straight line: shape (n_places, n)."""
+    lower = np.minimum(places.astype(np.int64), max(len(rows) - 2, 0))
+    upper = np.minimum(lower + 1, len(rows) - 1)
+    share = (places - lower).astype(np.float32)[:, None]
+    return np.asarray(rows[lower] * (1.0 - share) + rows[upper] * share)

@@ -1,0 +1,47 @@
+"""The published network's part of a graph: log_mel, lengths → logits, attention."""
+
+from __future__ import annotations
+
+from emocatcher.config import CABGNetwork
+from emocatcher.export import layers
+from emocatcher.export.graph import Graph
+
+
+def add_cabg(graph: Graph, network: CABGNetwork, log_mel: str, lengths: str, attention: str) -> str:
+    """Add the network; its weights are those of `emocatcher.model.EmotionNetwork`. Else as `networks.add_network`."""
+    # The GRU and the pooling need as many frames as one pool, whatever the batch holds.
+    padded = graph.add("Pad", [log_mel, graph.ints([0, 0, 0, 0, 0, network.pool_size - 1])])
+    mask = layers.mask(graph, graph.add("Shape", [padded], start=2, end=3), lengths)
+    rows = graph.add("Mul", [padded, mask])
+    for number in range(len(network.conv_channels)):
+        rows = _block(graph, f"blocks.{number}", rows, mask, network.kernel_size)
+    pool = [network.pool_size]
+    steps = graph.add("Transpose", [graph.add("MaxPool", [rows], kernel_shape=pool, strides=pool)], perm=[0, 2, 1])
+    pooled = graph.add("Div", [lengths, graph.ints([network.pool_size])])
+    pooled = graph.add("Max", [pooled, graph.ints([1])])
+    # Beyond the longest clip there is nothing to attend to; PyTorch's graph leaves it out too.
+    longest = graph.add("ReduceMax", [pooled], keepdims=1)
+    steps = graph.add("Slice", [steps, graph.ints([0]), longest, graph.ints([1])])
+    outputs, final = layers.gru(graph, _norm(graph, "norm", steps), pooled, network.gru_units)
+    context = _attention(graph, outputs, final, layers.mask(graph, longest, pooled), attention)
+    hidden = graph.gelu(layers.batch_norm(graph, "hidden_norm", layers.linear(graph, "hidden", context)))
+    return layers.linear(graph, "output", hidden)
+
+
+def _block(graph: Graph, name: str, rows: str, mask: str, kernel_size: int) -> str:
+    convolved = layers.convolution(graph, f"{name}.conv", rows, kernel_size)
+    normed = _norm(graph, f"{name}.norm", graph.add("Transpose", [convolved], perm=[0, 2, 1]))
+    activated = graph.add("Transpose", [graph.gelu(normed)], perm=[0, 2, 1])
+    return graph.add("Mul", [activated, mask])
+
+
+def _norm(graph: Graph, name: str, rows: str) -> str:
+    weights = [graph.weight(f"{name}.weight"), graph.weight(f"{name}.bias")]
+    return graph.add("LayerNormalization", [rows, *weights], axis=-1, epsilon=1e-5)
+
+
+def _attention(graph: Graph, keys: str, query: str, valid: str, result: str) -> str:
+    query, key = layers.linear(graph, "attention.query", query), layers.linear(graph, "attention.key", keys)
+    match = graph.add("Tanh", [graph.add("Add", [query, key])])
+    weights = layers.attention_weights(graph, layers.linear(graph, "attention.score", match), valid, result)
+    return graph.add("Squeeze", [graph.add("MatMul", [weights, keys]), graph.ints([1])])

@@ -1,0 +1,197 @@
+"""The residual network of `emocatcher-2`: log_mel, lengths → logits, attention.
+
+Power plus a constant noise floor, its logarithm standardised band by band; residual convolutions that weigh their
+channels; a bidirectional GRU; attentive mean and deviation over time. Clips of a batch lie side by side, and what
+lies beyond a clip's end is zero before every convolution, so that no answer depends on the company.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from emocatcher.config import ResidualNetwork
+from emocatcher.convolution import Dropout
+from emocatcher.recurrent import BidirectionalGRU, Packing
+
+_SMALLEST_VARIANCE = 1e-5
+
+
+class ResidualEmotionNetwork(nn.Module):
+    """Residual convolutions with squeeze-and-excitation, a GRU, and attentive statistics pooling.
+
+    Args:
+        settings: the sizes.
+        n_mels: mel bands in.
+        n_classes: emotions out.
+
+    Examples:
+        >>> from emocatcher.config import load_preset
+        >>> settings = load_preset("emocatcher-2")
+        >>> network = ResidualEmotionNetwork(settings.network, settings.front_end.n_mels, n_classes=8).eval()
+        >>> logits, attention = network(torch.zeros(2, settings.front_end.n_mels, 30), torch.tensor([30, 17]))
+        >>> logits.shape, attention.sum(dim=1).allclose(torch.ones(2))
+        (torch.Size([2, 8]), True)
+    """
+
+    def __init__(self, settings: ResidualNetwork, n_mels: int, n_classes: int) -> None:
+        super().__init__()
+        channels, width = settings.channels, 2 * settings.gru_units
+        self.input = InputLayer(settings.noise_floor_db, n_mels)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(n_mels if number == 0 else channels, settings, dilation, stride)
+            for number, (dilation, stride) in enumerate(zip(settings.dilations, settings.strides, strict=True))
+        )
+        self.gru = BidirectionalGRU(channels, settings.gru_units)
+        self.attention = AttentiveStatistics(width, settings.attention_units)
+        self.context_dropout = Dropout(settings.classifier_dropout)
+        self.hidden = nn.Linear(2 * width, settings.classifier_units)
+        self.hidden_norm = nn.BatchNorm1d(settings.classifier_units)
+        self.hidden_dropout = Dropout(settings.classifier_dropout)
+        self.output = nn.Linear(settings.classifier_units, n_classes)
+
+    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify a batch of clips.
+
+        Args:
+            log_mel: shape (batch, n_mels, n_frames), float32, dB; frames beyond a clip's length change nothing.
+            lengths: shape (batch,), int64, valid frames, each at least 1.
+
+        Returns:
+            logits: shape (batch, n_classes).
+            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `n_steps`; sums to 1 over a
+                clip's valid steps, 0 beyond.
+        """
+        return self.classify(self.prepare(log_mel, lengths), lengths)
+
+    def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
+        """Take each band's mean and deviation from the training part.
+
+        Args:
+            log_mels: one array of shape (n_mels, n_frames) a clip, dB.
+        """
+        self.input.fit(log_mels)
+
+    def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
+        """Noise floor and standardisation: the shape and what lies beyond a clip's end, then 0, stay."""
+        prepared: Tensor = self.input(log_mel) * _mask(lengths, log_mel.shape[2])
+        return prepared
+
+    def classify(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """From what `prepare` gave to what `forward` gives."""
+        x, mask = prepared, _mask(lengths, prepared.shape[2])
+        for block in self.blocks:
+            x, mask = block(x, mask)
+        packing = Packing(mask[:, 0].sum(dim=1).numpy().astype(np.int64))
+        clip, step = torch.from_numpy(packing.order[packing.place]), torch.from_numpy(packing.step)
+        outputs, _ = self.gru(x.transpose(1, 2)[clip, step], packing)
+        context, weights = self.attention(outputs, clip, len(lengths))
+        attention = weights.new_zeros(len(lengths), len(packing.sizes)).index_put((clip, step), weights)
+        hidden = self.hidden_norm(self.hidden(self.context_dropout(context)))
+        return self.output(self.hidden_dropout(functional.gelu(hidden))), attention
+
+    def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
+        """Draw all dropout from `bit_generator` from now on."""
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.bit_generator = bit_generator
+
+
+class InputLayer(nn.Module):
+    """dB → the logarithm of power plus a noise floor, standardised band by band.
+
+    Recordings differ in how silent their silence is; below the floor, all are alike.
+
+    Args:
+        noise_floor_db: power added to every band.
+        n_mels: mel bands.
+    """
+
+    def __init__(self, noise_floor_db: float, n_mels: int) -> None:
+        super().__init__()
+        self.noise_floor = 10.0 ** (noise_floor_db / 10.0)
+        self.register_buffer("mean", torch.zeros(n_mels, 1))
+        self.register_buffer("deviation", torch.ones(n_mels, 1))
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Shape (…, n_mels, n_frames) in and out."""
+        return (self._above_floor(log_mel) - self.mean) / self.deviation
+
+    def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
+        """Set mean and deviation to those of all frames."""
+        frames = self._above_floor(torch.from_numpy(np.concatenate(log_mels, axis=1)))
+        self.mean = frames.mean(dim=1, keepdim=True)
+        self.deviation = frames.std(dim=1, keepdim=True).clamp_min(1e-3)
+
+    def _above_floor(self, log_mel: Tensor) -> Tensor:
+        return torch.log(torch.exp(log_mel * (math.log(10.0) / 10.0)) + self.noise_floor)
+
+
+class ResidualBlock(nn.Module):
+    """Conv1d → BatchNorm → GELU → squeeze-and-excitation (Hu et al. 2018) → dropout, added to its input.
+
+    Args:
+        n_in: channels in; where they are not as many as go out, or frames are skipped, nothing is added.
+        settings: the sizes.
+        dilation: frames from one tap to the next.
+        stride: frames from one output to the next.
+    """
+
+    def __init__(self, n_in: int, settings: ResidualNetwork, dilation: int, stride: int) -> None:
+        super().__init__()
+        n_out = settings.channels
+        reach = dilation * (settings.kernel_size // 2)
+        self.conv = nn.Conv1d(n_in, n_out, settings.kernel_size, stride, reach, dilation)
+        self.norm = nn.BatchNorm1d(n_out)
+        self.squeeze = nn.Linear(n_out, n_out // 4)
+        self.excite = nn.Linear(n_out // 4, n_out)
+        self.dropout = Dropout(settings.conv_dropout)
+        self.stride = stride
+        self.is_residual = n_in == n_out and stride == 1
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """From (batch, n_in, n_frames) and its mask (batch, 1, n_frames) to (batch, n_out, n_frames') and its mask."""
+        mask = mask[:, :, :: self.stride]
+        y = functional.gelu(self.norm(self.conv(x))) * mask
+        mean = y.sum(dim=2) / mask.sum(dim=2)
+        y = self.dropout(y * torch.sigmoid(self.excite(functional.relu(self.squeeze(mean)))).unsqueeze(2))
+        return (x + y if self.is_residual else y), mask
+
+
+class AttentiveStatistics(nn.Module):
+    """Mean and deviation over time, weighted by attention (Okabe et al. 2018)."""
+
+    def __init__(self, width: int, units: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width, units)
+        self.score = nn.Linear(units, 1)
+
+    def forward(self, rows: Tensor, clip: Tensor, n_clips: int) -> tuple[Tensor, Tensor]:
+        """Weigh the steps of every clip and pool them.
+
+        Args:
+            rows: shape (n_rows, width), of all clips.
+            clip: shape (n_rows,), int64, whose row it is.
+            n_clips: how many there are.
+
+        Returns:
+            context: shape (n_clips, 2 · width).
+            attention: shape (n_rows,), sums to 1 over a clip's rows.
+        """
+        scores = self.score(torch.tanh(self.hidden(rows))).T
+        is_own = clip == torch.arange(n_clips)[:, None]
+        weights = torch.softmax(scores.masked_fill(~is_own, -torch.inf), dim=1)
+        mean = weights @ rows
+        variance = weights @ (rows - mean[clip]).square()
+        return torch.cat([mean, (variance + _SMALLEST_VARIANCE).sqrt()], dim=1), weights.sum(0)
+
+
+def _mask(lengths: Tensor, n_frames: int) -> Tensor:
+    """Shape (batch, 1, n_frames), float32: 1 where valid."""
+    return (torch.arange(n_frames) < lengths[:, None]).to(torch.float32).unsqueeze(1)

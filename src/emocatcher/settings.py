@@ -1,0 +1,186 @@
+"""The settings of a recipe: frozen, typed, with the unit of each. `emocatcher.config` reads and writes them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+# Finite: JSON, and so a model's config.json, knows no infinity.
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
+NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a waveform becomes a log-mel spectrogram."""
+
+    sample_rate: PositiveInt  # Hz
+    n_fft: PositiveInt  # samples
+    win_length: PositiveInt  # samples, at most n_fft
+    hop_length: PositiveInt  # samples
+    n_mels: PositiveInt
+    f_min: NonNegativeFloat  # Hz
+    f_max: PositiveFloat  # Hz, at most half the sample rate
+    amin: PositiveFloat  # power
+    floor_db: PositiveFloat  # dB below the clip's maximum
+
+    def __post_init__(self) -> None:
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length {self.win_length} exceeds n_fft {self.n_fft}")
+        if not self.f_min < self.f_max <= self.sample_rate / 2:
+            raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= sample_rate / 2 does not hold")
+
+    @property
+    def frame_period_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return self.hop_length / self.sample_rate
+
+
+class VoiceActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the voiced span is found (see `emocatcher.vad`)."""
+
+    smoothing_sigma: PositiveFloat  # frames
+    margin_frames: Annotated[int, msgspec.Meta(ge=0)]
+    floor_db: PositiveFloat  # dB
+
+
+class CABGNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="cabg"):
+    """The sizes of the published network (see `emocatcher.model`)."""
+
+    conv_channels: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]
+    kernel_size: PositiveInt  # frames, odd
+    conv_dropout: Fraction
+    pool_size: PositiveInt  # frames
+    gru_units: PositiveInt  # per direction
+    classifier_units: PositiveInt
+    classifier_dropout: Fraction
+
+    def __post_init__(self) -> None:
+        _check_odd(self.kernel_size)
+
+    @property
+    def frames_per_step(self) -> int:
+        """Frames that one attention weight stands for."""
+        return self.pool_size
+
+    def n_steps(self, n_frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many attention weights a clip has; one shorter than a pool keeps one."""
+        return np.maximum(n_frames // self.pool_size, 1)
+
+
+class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="residual"):
+    """The sizes of the residual network (see `emocatcher.residual`)."""
+
+    noise_floor_db: Annotated[float, msgspec.Meta(ge=-200, le=200)]  # added to the power of every band
+    channels: Annotated[int, msgspec.Meta(ge=4)]
+    kernel_size: PositiveInt  # frames, odd
+    dilations: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]  # one a block
+    strides: tuple[PositiveInt, ...]  # one a block
+    conv_dropout: Fraction
+    gru_units: PositiveInt  # per direction
+    attention_units: PositiveInt
+    classifier_units: PositiveInt
+    classifier_dropout: Fraction
+
+    def __post_init__(self) -> None:
+        _check_odd(self.kernel_size)
+        if len(self.strides) != len(self.dilations):
+            raise ValueError(f"{len(self.dilations)} dilations, but {len(self.strides)} strides; give one a block")
+
+    @property
+    def frames_per_step(self) -> int:
+        """Frames that one attention weight stands for."""
+        return math.prod(self.strides)
+
+    def n_steps(self, n_frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many attention weights a clip has."""
+        return -(-n_frames // self.frames_per_step)
+
+
+Network: TypeAlias = CABGNetwork | ResidualNetwork
+
+
+class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The optimiser and its constants."""
+
+    name: Literal["adabelief", "adamw"]
+    learning_rate: PositiveFloat
+    betas: tuple[Fraction, Fraction]
+    epsilon: PositiveFloat
+    weight_decay: NonNegativeFloat
+
+
+class PlateauSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="plateau"):
+    """ReduceLROnPlateau on the training loss."""
+
+    factor: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    patience: Annotated[int, msgspec.Meta(ge=0)]  # epochs
+    cooldown: Annotated[int, msgspec.Meta(ge=0)]  # epochs
+    threshold: NonNegativeFloat  # relative
+    min_learning_rate: NonNegativeFloat
+
+
+class OneCycleSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="one-cycle"):
+    """Up to the learning rate and down to nothing, both along a cosine, step by step (Smith and Topin 2018)."""
+
+    warm_up: Annotated[float, msgspec.Meta(gt=0, lt=1)]  # of all steps
+
+
+Schedule: TypeAlias = PlateauSchedule | OneCycleSchedule
+
+
+class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the training part is varied (see `emocatcher.augment`); 0 leaves a thing as it is."""
+
+    gain_db: NonNegativeFloat = 0.0  # louder or softer by up to
+    tempo: Fraction = 0.0  # faster or slower by up to this share
+    pitch: Fraction = 0.0  # all frequencies higher or lower by up to this share
+    tilt_db: NonNegativeFloat = 0.0  # deviation of a smooth change over the bands
+    mixup: NonNegativeFloat = 0.0  # alpha of the beta distribution that two clips are mixed by (Zhang et al. 2018)
+
+    @property
+    def varies(self) -> bool:
+        """Whether single clips are varied at all."""
+        return any((self.gain_db, self.tempo, self.pitch, self.tilt_db))
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The training loop."""
+
+    n_epochs: PositiveInt
+    batch_size: Annotated[int, msgspec.Meta(ge=2)]  # utterances; batch normalisation needs two
+    label_smoothing: Fraction
+    selection: Literal["last", "best-valid", "best-test"]
+    valid_fraction: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
+    batches_by_length: PositiveInt = 1  # batches whose utterances are sorted by length among themselves
+    largest_gradient: NonNegativeFloat = 0.0  # norm; longer ones are cut to it, 0 cuts none
+    weight_average: Fraction = 0.0  # decay per step of the moving average that is kept, 0 keeps the weights
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One whole recipe."""
+
+    preset: str
+    front_end: FrontEnd
+    vad: VoiceActivity
+    network: Network
+    optimiser: Optimiser
+    schedule: Schedule
+    training: Training
+    augmentation: Augmentation = Augmentation()
+
+    def to_toml(self) -> str:
+        """Write every resolved value as TOML; `from_toml` reads it back as an equal object."""
+        return tomli_w.dumps(msgspec.to_builtins(self))
+
+
+def _check_odd(kernel_size: int) -> None:
+    if kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size {kernel_size} is even; 'same' padding needs an odd one")
