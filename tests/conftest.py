@@ -60,6 +60,13 @@ def small_settings(small_network: tuple[str, ...]) -> Settings:
     return load_preset("cabg", [*small_network, "training.n_epochs=3"])
 
 
+@pytest.fixture(scope="session")
+def residual_settings() -> Settings:
+    """A small `emocatcher-2`."""
+    small = ("channels=8", "gru_units=8", "attention_units=8", "classifier_units=8")
+    return load_preset("emocatcher-2", [*(f"network.{size}" for size in small), "training.n_epochs=5"])
+
+
 class Finished(NamedTuple):
     folder: Path
     corpus: Corpus

@@ -2,6 +2,7 @@ import math
 
 import msgspec
 import pytest
+import tomli_w
 
 from emocatcher import config
 from emocatcher.config import from_toml, load_preset, presets
@@ -51,6 +52,33 @@ def test_every_preset_survives_toml_and_json(name, tmp_path):
     (tmp_path / "config.toml").write_text(text, encoding="utf-8")
     assert load_preset(str(tmp_path / "config.toml")) == settings
     assert msgspec.json.decode(msgspec.json.encode(settings), type=config.Settings) == settings
+
+
+def test_settings_from_before_there_were_kinds_are_of_the_first():
+    raw = msgspec.to_builtins(CABG)
+    for section in ("network", "schedule"):
+        del raw[section]["kind"]
+    del raw["augmentation"]
+    assert from_toml(tomli_w.dumps(raw), "an old run") == CABG
+    assert msgspec.convert(config.with_kinds(raw), config.Settings) == CABG
+    assert config.with_kinds(3) == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("network.channel=8", ["'channel'", "Did you mean 'channels'?", "gru_units"]),
+        ("network.conv_channels=[8]", ["'conv_channels'"]),
+        ("network.strides=[1]", ["4 dilations", "1 strides"]),
+        ("network.kind=cabg", ["'kind'", "dilations"]),
+        ("schedule.warm_up=1", ["warm_up = 1", "< 1.0"]),
+        ("augmentation.tempo=1.5", ["tempo = 1.5", "< 1.0"]),
+    ],
+)
+def test_a_section_knows_the_settings_of_its_kind(override, words):
+    with pytest.raises(SettingError) as caught:
+        load_preset("emocatcher-2", [override])
+    assert all(word in str(caught.value) for word in words), caught.value
 
 
 def test_settings_are_frozen_and_hashable():

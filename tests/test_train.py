@@ -116,6 +116,46 @@ def test_a_run_cut_and_taken_up_is_one_that_never_was(make: Make, cut: int) -> N
     assert ours[1]["schedule"] == theirs[1]["schedule"]
 
 
+@pytest.mark.parametrize("cut", [1, 3])
+def test_so_it_is_with_an_average_a_cycle_and_variations(
+    tmp_path: Path, voices: Corpus, residual_settings: Settings, parts: dict[str, Part], cut: int
+) -> None:
+    features = load_features(voices, residual_settings)
+
+    def made(folder: str) -> FoldTrainer:
+        return FoldTrainer(
+            residual_settings, voices.labels, features, parts, fold=0, seed=0, resume_dir=tmp_path / folder
+        )
+
+    unbroken, broken = made("unbroken"), made("broken")
+    unbroken.run()
+    broken.run(until=cut)
+    resumed = made("broken")
+    assert resumed.restore()
+    resumed.run()
+    assert state(resumed) == state(unbroken)
+    ours, theirs = (storage.read_tensors(tmp_path / name / "state.safetensors") for name in ("broken", "unbroken"))
+    assert ours is not None
+    assert theirs is not None
+    assert save(ours[0]) == save(theirs[0])  # what learns, its moments, and its average
+    rates = [epoch.learning_rate for epoch in unbroken.epochs]
+    assert rates[0] < max(rates) > rates[-1]
+
+
+def test_the_average_follows_what_learns(voices: Corpus, residual_settings: Settings, parts: dict[str, Part]) -> None:
+    features = load_features(voices, residual_settings)
+    trainer = FoldTrainer(residual_settings, voices.labels, features, parts, fold=0, seed=0, resume_dir=None)
+    kept, learns = trainer.network.state_dict(), trainer._learner.state_dict()
+    start = {name: tensor.clone() for name, tensor in kept.items()}
+    assert all(torch.equal(tensor, learns[name]) for name, tensor in kept.items())
+    trainer.run()
+    for name in ("output.weight", "hidden_norm.running_var"):
+        walked, followed = (float((state[name] - start[name]).norm()) for state in (learns, kept))
+        assert 0.0 < followed < walked, name
+    assert torch.equal(kept["input.mean"], learns["input.mean"])
+    assert kept["input.mean"].abs().min() > 0  # fitted on the training part
+
+
 def test_there_is_nothing_to_restore_at_first(make: Make) -> None:
     assert not make().restore()
 

@@ -38,13 +38,13 @@ def opened() -> Callable[[bytes], Run]:
 
 @pytest.fixture(scope="session")
 def make_network() -> Callable[..., Any]:
-    """A network of random weights, none of them at its initial value: (settings, n_classes) → `EmotionNetwork`."""
+    """A network of random weights, none of them at its initial value: (settings, n_classes) → a network."""
     torch = pytest.importorskip("torch", reason="needs the extra 'train'")
-    from emocatcher.model import EmotionNetwork
+    from emocatcher import model
 
     def make(settings: Settings, n_classes: int = len(LABELS)) -> Any:
         torch.manual_seed(2)
-        network = EmotionNetwork(settings.network, settings.front_end.n_mels, n_classes)
+        network = model.build(settings.network, settings.front_end.n_mels, n_classes)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))

@@ -18,6 +18,7 @@ from emocatcher.export import as_onnx, checked_onnx, parity_error, to_onnx
 from emocatcher.model import EmotionNetwork
 
 CABG = load_preset("cabg")
+RESIDUAL = load_preset("emocatcher-2")
 LABELS = ("glad", "traurig", "wütend", "bored, or so")
 
 
@@ -56,6 +57,24 @@ def test_it_does_so_for_other_sizes(make_network: Any, changes: dict[str, Any]) 
     recipe = msgspec.structs.replace(CABG, network=msgspec.structs.replace(CABG.network, **changes))
     other = make_network(recipe)
     assert parity_error(graph_of(other, recipe), other, *clips([1, 2, 3, 20, 7])) <= 1e-4
+
+
+@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=6), extra=st.integers(0, 3))
+@settings(max_examples=25, deadline=None)
+def test_the_residual_network_too(make_network: Any, lengths: list[int], extra: int) -> None:
+    network = make_network(RESIDUAL)
+    batch = clips(lengths, extra, RESIDUAL.front_end.n_mels)
+    assert parity_error(graph_of(network, RESIDUAL), network, *batch) <= 1e-4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"strides": (2, 1, 2, 1)}, {"dilations": (1, 3), "strides": (3, 1), "kernel_size": 3}, {"channels": 96}],
+)
+def test_and_in_other_sizes(make_network: Any, changes: dict[str, Any]) -> None:
+    recipe = msgspec.structs.replace(RESIDUAL, network=msgspec.structs.replace(RESIDUAL.network, **changes))
+    other = make_network(recipe)
+    assert parity_error(graph_of(other, recipe), other, *clips([1, 2, 3, 20, 7], 0, 96)) <= 1e-4
 
 
 def test_the_labels_stand_in_the_graph(graph: bytes) -> None:

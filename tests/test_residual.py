@@ -1,0 +1,169 @@
+"""The residual network against plain PyTorch, and against itself in other company."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from emocatcher.config import ResidualNetwork, load_preset
+from emocatcher.residual import InputLayer, ResidualEmotionNetwork
+
+RECIPE = load_preset("emocatcher-2").network
+assert isinstance(RECIPE, ResidualNetwork)
+SMALL = msgspec.structs.replace(
+    RECIPE, channels=8, gru_units=5, attention_units=4, classifier_units=6, conv_dropout=0.0, classifier_dropout=0.0
+)
+N_MELS = 12
+
+
+def made(sizes: ResidualNetwork = SMALL, seed: int = 0) -> ResidualEmotionNetwork:
+    """Random weights and statistics, none of them at its initial value."""
+    torch.manual_seed(seed)
+    network = ResidualEmotionNetwork(sizes, N_MELS, 5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.running_mean.normal_()  # type: ignore[union-attr]
+                module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
+        network.input.mean.normal_(-4.0)
+        network.input.deviation.uniform_(0.5, 2.0)
+    return network.eval()
+
+
+def clips(lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:
+    noise = np.random.default_rng(seed).normal(-40.0, 20.0, (len(lengths), N_MELS, max(lengths)))
+    return torch.from_numpy(noise.astype(np.float32)), torch.tensor(lengths)
+
+
+def plain(network: ResidualEmotionNetwork, sizes: ResidualNetwork, log_mel: Tensor) -> tuple[Tensor, Tensor]:
+    """One clip, (n_mels, n_frames), through PyTorch's own layers, with nothing beside it."""
+    x = torch.log(10.0 ** (log_mel / 10.0) + 10.0 ** (sizes.noise_floor_db / 10.0))
+    x = ((x - network.input.mean) / network.input.deviation)[None]
+    for block, dilation, stride in zip(network.blocks, sizes.dilations, sizes.strides, strict=True):
+        conv, norm = block.conv, block.norm
+        y = functional.conv1d(x, conv.weight, conv.bias, stride, dilation * (sizes.kernel_size // 2), dilation)
+        y = functional.gelu(functional.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias))
+        y = y * torch.sigmoid(block.excite(functional.relu(block.squeeze(y.mean(2)))))[:, :, None]
+        x = x + y if stride == 1 and x.shape[1] == y.shape[1] else y
+    gru = nn.GRU(sizes.channels, sizes.gru_units, batch_first=True, bidirectional=True)
+    gru.load_state_dict(network.gru.state_dict())
+    steps = gru(x.transpose(1, 2))[0][0]
+    weights = functional.softmax(network.attention.score(torch.tanh(network.attention.hidden(steps))), dim=0)
+    mean = (weights * steps).sum(0)
+    deviation = ((weights * (steps - mean) ** 2).sum(0) + 1e-5).sqrt()
+    hidden = network.hidden_norm(network.hidden(torch.cat([mean, deviation])[None]))
+    return network.output(functional.gelu(hidden))[0], weights[:, 0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"strides": (2, 1, 2, 1)},
+        {"dilations": (1, 3), "strides": (1, 3), "kernel_size": 3},
+        {"channels": N_MELS, "dilations": (1,), "strides": (1,)},  # the first block adds its input too
+    ],
+)
+def test_it_is_plain_pytorch(changes: dict[str, object]) -> None:
+    sizes = msgspec.structs.replace(SMALL, **changes)
+    network = made(sizes)
+    lengths = [30, 17, 53, 1, 2]
+    log_mel, counts = clips(lengths)
+    with torch.inference_mode():
+        logits, attention = network(log_mel, counts)
+        for i, n in enumerate(lengths):
+            theirs, weights = plain(network, sizes, log_mel[i, :, :n])
+            torch.testing.assert_close(logits[i], theirs, atol=1e-5, rtol=1e-5)
+            assert len(weights) == int(sizes.n_steps(np.array(n)))
+            torch.testing.assert_close(attention[i, : len(weights)], weights, atol=1e-6, rtol=1e-5)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=6),
+    extra=st.integers(0, 9),
+    filling=st.sampled_from([0.0, -80.0, 60.0]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_clip_gets_the_same_in_any_company(lengths: list[int], extra: int, filling: float, seed: int) -> None:
+    network = made(seed=seed)
+    log_mel, sizes = clips(lengths, seed)
+    padded = functional.pad(log_mel, (0, extra))
+    for row, n in zip(padded, lengths, strict=True):
+        row[:, n:] = filling
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(lengths)))
+    with torch.inference_mode():
+        logits, attention = network(padded[order], sizes[order])
+        for row, weights, i in zip(logits, attention, order.tolist(), strict=True):
+            n = lengths[i]
+            alone, alone_attention = network(log_mel[i : i + 1, :, :n], sizes[i : i + 1])
+            steps = int(SMALL.n_steps(np.array(n)))
+            assert (row - alone[0]).abs().max() <= 1e-5
+            assert (weights[:steps] - alone_attention[0, :steps]).abs().max() <= 1e-5
+            assert weights[steps:].abs().sum() == 0
+            assert float(weights.sum()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_every_gradient_is_the_slope_of_the_loss() -> None:
+    network = made(msgspec.structs.replace(SMALL, channels=4, gru_units=2)).double()
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    log_mel, lengths = clips([7, 1, 4])
+
+    def run(*values: Tensor) -> tuple[Tensor, ...]:
+        given = dict(zip(names, values, strict=True))
+        result: tuple[Tensor, ...] = torch.func.functional_call(network, given, (log_mel.double(), lengths))
+        return result
+
+    assert torch.autograd.gradcheck(run, tuple(p.detach().requires_grad_() for p in parameters), fast_mode=True)
+
+
+def test_below_the_noise_floor_all_is_alike() -> None:
+    layer = InputLayer(-40.0, 3)
+    silent, quiet, loud = (layer(torch.full((3, 4), level)) for level in (-200.0, -70.0, 20.0))
+    assert float(silent[0, 0]) == pytest.approx(math.log(1e-4), abs=1e-4)
+    torch.testing.assert_close(silent, quiet, atol=2e-3, rtol=0)
+    assert float(loud[0, 0]) == pytest.approx(2.0 * math.log(10.0), abs=1e-3)
+
+
+def test_fitting_standardises_every_band() -> None:
+    random = np.random.default_rng(0)
+    bands = random.normal(0.0, [[1.0], [5.0], [20.0]], (3, 4000)).astype(np.float32)
+    log_mels = [bands[:, :100], bands[:, 100:]]
+    layer = InputLayer(-100.0, 3)
+    layer.fit(log_mels)
+    frames = layer(torch.from_numpy(bands))
+    torch.testing.assert_close(frames.mean(dim=1), torch.zeros(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(frames.std(dim=1), torch.ones(3), atol=1e-3, rtol=0)
+    layer.fit([np.full((3, 7), -30.0, np.float32)])  # a band that never moves stays finite
+    assert layer(torch.full((3, 2), -20.0)).isfinite().all()
+
+
+def test_dropout_comes_from_the_given_generator_alone() -> None:
+    network = ResidualEmotionNetwork(RECIPE, N_MELS, 5).train()
+    batch = clips([30, 17, 40])
+
+    def run(seed: int) -> Tensor:
+        network.set_noise(np.random.SFC64(seed))
+        logits: Tensor = network(*batch)[0].detach()
+        return logits
+
+    assert torch.equal(run(2), run(2))
+    assert not torch.equal(run(1), run(2))
+    network.eval()
+    assert torch.equal(run(1), run(2))
+
+
+def test_it_has_at_most_one_and_a_half_million_parameters() -> None:
+    recipe = load_preset("emocatcher-2")
+    network = ResidualEmotionNetwork(RECIPE, recipe.front_end.n_mels, 8)
+    assert sum(parameter.numel() for parameter in network.parameters()) <= 1_500_000
