@@ -35,7 +35,8 @@ ROWS = (
     ("audit", "bundle", "dataset", "timeline", "workers"),
     ("hub", "pool"),
     # 4
-    ("export", "inference", "train"),
+    ("distillation", "export", "inference"),
+    ("train",),
     ("convert", "fold"),
     # 5
     ("batch", "evaluation", "run_writer", "schema", "summary"),

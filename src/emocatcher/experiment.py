@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from emocatcher.bundle import Training
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import Part, load_features
-from emocatcher.errors import MissingExtraError
+from emocatcher.errors import MissingExtraError, RunError
 from emocatcher.fold import FoldTask
 from emocatcher.protocols import Protocol
 from emocatcher.result import Epoch, Plan
@@ -40,6 +40,7 @@ def run(
     *,
     seed: int = 0,
     corpus_argument: str = "",
+    teachers: Sequence[Path] = (),
     resume: bool = False,
     before: Callable[[], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -53,6 +54,7 @@ def run(
         out: the run folder to write.
         seed: of everything random. The same seed on the same machine gives the same weights, bit for bit.
         corpus_argument: how the corpus was asked for, so that the report can say how to ask for it again.
+        teachers: finished runs of the same recipe and protocol, whose networks teach these, fold by fold.
         resume: go on where a run in `out` was cut; it ends in the same weights as one that never was.
         before: called when the run may begin, and nothing is written yet; what it raises stops the run.
         on_progress: called as utterances and epochs are done, from another thread.
@@ -62,7 +64,8 @@ def run(
 
     Raises:
         MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
-        RunError: if `out` holds a run and `resume` was not asked for, or holds a run of something else.
+        RunError: if `out` holds a run and `resume` was not asked for, or holds a run of something else; or if a
+            teacher is not a finished run of the same split and recipe.
         AudioError: if a recording cannot be used.
     """
     require_training()
@@ -71,10 +74,12 @@ def run(
         protocol=protocol.name,
         seed=seed,
         n_utterances=len(corpus),
+        teachers=tuple(str(run) for run in teachers),
     )
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
     split = run_writer.split_table(corpus, folds)
     run_writer.check(out, plan, settings, split, resume=resume)
+    of_folds = _teachers_of(teachers, split, len(folds))
     if before:
         before()
     started = time.perf_counter()
@@ -111,6 +116,7 @@ def run(
                 parts=parts_of(one, corpus),
                 training=training,
                 resume=resume,
+                teachers=of_folds[number],
                 pause_at=pauses.get(number),
             )
             for number, one in enumerate(folds)
@@ -158,6 +164,20 @@ def require_training() -> None:
     """
     if not all(find_spec(name) for name in ("torch", "onnx", "sklearn")):
         raise MissingExtraError("Training", "train")
+
+
+def _teachers_of(runs: Sequence[Path], split: str, n_folds: int) -> list[tuple[Path, ...]]:
+    """The model folders that teach each fold: one tuple of folders a fold, empty where there are no runs."""
+    for run in runs:
+        path = run / "split.csv"
+        if not (run / "result.json").is_file() or not path.is_file():
+            raise RunError(f"{run} is not a finished run. Give run folders that `emocatcher train` has finished")
+        if path.read_bytes() != split.encode():
+            raise RunError(
+                f"{run} was split in another way: its networks may have heard what the student is tested on. "
+                "Give runs of the same corpus and protocol"
+            )
+    return [tuple(run / f"fold_{number}" / "last" for run in runs) for number in range(n_folds)]
 
 
 def _with_validation(

@@ -33,6 +33,7 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, Part]
     training: bundle.Training  # what the models' cards say; fold, selection, epoch and scores are filled in here
     resume: bool
+    teachers: tuple[Path, ...] = ()  # model folders
     pause_at: int | None = None  # the epoch to put it down at, for another worker to take it up
 
 
@@ -63,6 +64,7 @@ def run(task: FoldTask) -> FoldOutcome | None:
         RunError: if the state or the outcome cannot be saved.
         ModelError: if a model folder cannot be written.
     """
+    from emocatcher.distillation import Teachers
     from emocatcher.train import FoldTrainer
 
     finished = read_outcome(task) if task.resume else None
@@ -76,6 +78,7 @@ def run(task: FoldTask) -> FoldOutcome | None:
         fold=task.fold,
         seed=task.seed,
         resume_dir=task.folder / "resume",
+        teachers=Teachers(task.teachers, task.settings, task.labels) if task.teachers else None,
     )
     if task.resume:
         trainer.restore()

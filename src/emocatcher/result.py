@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is to be run; `run.json`. A run is resumed only with the same plan."""
 
     corpus: str  # its name
     protocol: str
     seed: int
     n_utterances: int
+    teachers: tuple[str, ...] = ()  # run folders
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):

@@ -160,6 +160,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     selection: Literal["last", "best-valid", "best-test"]
     valid_fraction: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
     batches_by_length: PositiveInt = 1  # batches whose utterances are sorted by length among themselves
+    teacher_share: Fraction = 0.7  # of the loss, where there are teachers
     largest_gradient: NonNegativeFloat = 0.0  # norm; longer ones are cut to it, 0 cuts none
     weight_average: Fraction = 0.0  # decay per step of the moving average that is kept, 0 keeps the weights
 

@@ -18,6 +18,7 @@ from emocatcher import config, metrics, model, optimiser, schedule, storage
 from emocatcher.augment import Augmenter
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
+from emocatcher.distillation import Teachers
 from emocatcher.errors import DivergedError, ProtocolError, RunError
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
@@ -46,6 +47,7 @@ class FoldTrainer:
         fold: the fold's number, and with `seed` what all its random numbers come from.
         seed: of the run.
         resume_dir: where the state is kept; None keeps none.
+        teachers: whose answers are learnt beside the labels; None for the labels alone.
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class FoldTrainer:
         fold: int,
         seed: int,
         resume_dir: Path | None,
+        teachers: Teachers | None = None,
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
-        self.fold, self.seed = fold, seed
+        self.fold, self.seed, self._teachers = fold, seed, teachers
         if len(parts["train"].ids) < 2:
             raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: record more")
         config.check_smoothing(settings, len(labels))
@@ -251,16 +254,18 @@ class FoldTrainer:
     ) -> tuple[Tensor, Tensor]:
         """Logits and loss of a batch, of which each clip may be mixed with another (Zhang et al. 2018)."""
         prepared = self._learner.prepare(log_mel, lengths)
-        alpha = self.settings.augmentation.mixup
-        if not alpha:
-            logits, _ = self._learner.classify(prepared, lengths)
-            return logits, self._loss(logits, true)
-        drawn = float(random.beta(alpha, alpha))
-        share = max(drawn, 1.0 - drawn)
-        other = torch.from_numpy(random.permutation(len(true)))
-        mixed = prepared.lerp(prepared[other], 1.0 - share)
-        logits, _ = self._learner.classify(mixed, torch.maximum(lengths, lengths[other]))
-        return logits, share * self._loss(logits, true) + (1.0 - share) * self._loss(logits, true[other])
+        share, other = 1.0, true
+        if alpha := self.settings.augmentation.mixup:
+            drawn = float(random.beta(alpha, alpha))
+            share, partners = max(drawn, 1.0 - drawn), torch.from_numpy(random.permutation(len(true)))
+            prepared = prepared.lerp(prepared[partners], 1.0 - share)
+            lengths, other = torch.maximum(lengths, lengths[partners]), true[partners]
+        logits, _ = self._learner.classify(prepared, lengths)
+        loss = share * self._loss(logits, true) + (1.0 - share) * self._loss(logits, other)
+        if self._teachers:
+            taught = functional.cross_entropy(logits, self._teachers(prepared.detach(), lengths))
+            loss = loss.lerp(taught, self.settings.training.teacher_share)
+        return logits, loss
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Loss, accuracy and UAR on a part."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "emocatcher train --corpus ravdess --protocol reference-holdout --out runs/holdout",
+    "emocatcher train --preset emocatcher-2 --protocol emobox-6 --out runs/one --teacher runs/a --teacher runs/b",
     "emocatcher train --corpus my.csv --protocol speakers-5 --out runs/mine --set optimiser.learning_rate=5e-4",
 )
 
@@ -32,6 +33,10 @@ def train(
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Replace one setting; may be repeated."),
+    ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option("--teacher", metavar="RUN", help="A finished run that teaches this one; may be repeated."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to train where the audit finds a leak.")] = False,
     no_audit: Annotated[bool, typer.Option("--no-audit", help="Do not look for leaks; the report says so.")] = False,
@@ -79,7 +84,8 @@ def train(
 
         experiment.run(
             loaded, folds, settings, out,
-            seed=seed, corpus_argument=corpus, resume=resume, before=look_for_leaks, on_progress=show,
+            seed=seed, corpus_argument=corpus, teachers=teacher or (), resume=resume,
+            before=look_for_leaks, on_progress=show,
         )  # fmt: skip
     from emocatcher import report
 

@@ -1,0 +1,89 @@
+"""Teachers: what they say, whom they teach, and who may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from emocatcher import bundle
+from emocatcher.config import Settings
+from emocatcher.corpora.table import Corpus
+from emocatcher.distillation import Teachers
+from emocatcher.errors import RunError
+
+Train = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def teachers(
+    tmp_path_factory: pytest.TempPathFactory, train_here: Train, voices: Corpus, residual_settings: Settings
+) -> list[Path]:
+    """Two runs of the same network and split."""
+    root = tmp_path_factory.mktemp("teachers")
+    return [
+        train_here(root / str(n), voices, "speakers-2", with_training(residual_settings, n_epochs=n)).folder
+        for n in (4, 6)
+    ]
+
+
+def with_training(settings: Settings, **changes: Any) -> Settings:
+    return msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, **changes))
+
+
+def test_they_say_what_their_networks_say_on_average(
+    teachers: list[Path], residual_settings: Settings, voices: Corpus
+) -> None:
+    folders = [run / "fold_1" / "last" for run in teachers]
+    together = Teachers(folders, residual_settings, voices.labels)
+    prepared, lengths = torch.randn(3, residual_settings.front_end.n_mels, 20), torch.tensor([20, 7, 1])
+    alone = [Teachers([folder], residual_settings, voices.labels)(prepared, lengths) for folder in folders]
+    assert not torch.allclose(*alone, atol=1e-3)
+    torch.testing.assert_close(together(prepared, lengths), (alone[0] + alone[1]) / 2)
+    torch.testing.assert_close(together(prepared, lengths).sum(1), torch.ones(3))
+
+
+def test_a_student_comes_nearer_to_its_teachers_than_one_that_learnt_alone(
+    teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, tmp_path: Path
+) -> None:
+    """Labels alone teach it to be right; teachers that were stopped early also teach it to be as unsure."""
+
+    settings = with_training(residual_settings, n_epochs=20, teacher_share=0.9)
+    alone = train_here(tmp_path / "alone", voices, "speakers-2", settings)
+    taught = train_here(tmp_path / "taught", voices, "speakers-2", settings, teachers=teachers)
+
+    def distance(run: Any) -> float:
+        theirs = np.mean([table(folder) for folder in teachers], axis=0)
+        return float(np.abs(table(run.folder) - theirs).mean())
+
+    assert distance(taught) < 0.8 * distance(alone)
+    assert b"teachers" in (taught.folder / "run.json").read_bytes()
+    assert b"teachers" not in (alone.folder / "run.json").read_bytes()
+
+
+def table(run: Path) -> np.ndarray:
+    """The probabilities of a run's test parts."""
+    from emocatcher import report
+
+    return np.asarray(report.read(run).predictions.probabilities)
+
+
+def test_a_run_of_another_split_or_recipe_is_no_teacher(
+    teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, small_settings: Settings,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    with pytest.raises(RunError, match="may have heard what the student is tested on"):
+        train_here(tmp_path / "a", voices, "stratified-2", residual_settings, teachers=teachers)
+    with pytest.raises(RunError, match=r"another \[front_end\]"):
+        train_here(tmp_path / "b", voices, "speakers-2", small_settings, teachers=teachers)
+    with pytest.raises(RunError, match="is not a finished run"):
+        train_here(tmp_path / "c", voices, "speakers-2", residual_settings, teachers=[tmp_path])
+    assert not (tmp_path / "a").exists()
+    folder = teachers[0] / "fold_0" / "last"
+    with pytest.raises(RunError, match="other emotions"):
+        Teachers([folder], bundle.read(folder).config.settings, ("glad", "sad"))
