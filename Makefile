@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-all lint types format bench clean
+.PHONY: demo test test-all lint types format bench paper clean
 
 demo: $(INSTALLED)      ## train on RAVDESS (or made voices), write the report, print where it is
 	$(BIN)/emocatcher demo
@@ -29,6 +29,9 @@ bench: $(INSTALLED)     ## measure speed, memory and parity, rewrite benchmarks/
 	$(BIN)/python benchmarks/reference.py
 	$(BIN)/python benchmarks/inference.py --footprint --ten-hours
 	$(BIN)/python benchmarks/parity.py
+
+paper: $(INSTALLED)     ## train every row of the README's result table, and write table and figure; resumes
+	$(BIN)/python benchmarks/paper.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

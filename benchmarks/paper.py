@@ -1,0 +1,224 @@
+"""Every row of the README's result table, from recordings to table and figure: `make paper`.
+
+Each row is one or several runs of `emocatcher train`, kept in a folder of their own and taken up where they were cut. A
+row is written once all of its runs are finished; rows that are not yet are left out, and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+import results
+from emocatcher import metrics, report
+from paper_figure import draw
+
+ROOT = Path(__file__).parents[1]
+SEPARATE = {"emobox-6", "luna-5", "loso-24"}  # no speaker in both parts
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row: a recipe under a protocol."""
+
+    preset: str
+    protocol: str
+    kind: str = "single"  # "single", "ensemble" (of the single runs of these seeds), "distilled" (taught by them)
+    seeds: tuple[int, ...] = (0,)
+    must: str = ""  # what was asked for
+
+    @property
+    def name(self) -> str:
+        """As `--rows` takes it."""
+        return f"{self.preset}/{self.protocol}/{self.kind}"
+
+
+class Scored(msgspec.Struct):
+    """What a row reached, as fractions."""
+
+    row: Row
+    accuracy: float
+    unweighted_average_recall: float
+    accuracy_interval: tuple[float, float]
+    unweighted_average_recall_interval: tuple[float, float]
+    of_seeds: list[float]  # accuracy
+    of_folds: list[float]  # accuracy, of the first seed
+    n_parameters: int
+    minutes: float  # of training, on this machine
+
+
+THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)
+ROWS = (
+    Row("emocatcher-2", "emobox-6", seeds=THREE, must="67 / 67"),
+    Row("emocatcher-2", "luna-5", seeds=THREE, must="UAR 65"),
+    Row("emocatcher-2", "reference-cv5", seeds=THREE, must="90"),
+    Row("emocatcher-2", "loso-24", must="UAR 69"),
+    Row("emocatcher-2", "kfold-10", must="91"),
+    Row("emocatcher-2", "emobox-6", "ensemble", FIVE),
+    Row("emocatcher-2", "reference-cv5", "ensemble", FIVE),
+    Row("emocatcher-2", "emobox-6", "distilled", FIVE, must="69"),
+    Row("emocatcher-2", "reference-cv5", "distilled", FIVE, must="91.5"),
+    Row("cabg", "reference-holdout", seeds=THREE),
+    Row("cabg", "reference-cv5", seeds=THREE),
+)
+
+
+def main() -> None:
+    """Train what is missing, then write tables and figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "paper", help="where the runs are kept")
+    parser.add_argument("--rows", nargs="*", default=[row.name for row in ROWS], help="PRESET/PROTOCOL/KIND each")
+    parser.add_argument("--only-tables", action="store_true", help="train nothing; write what is finished")
+    arguments = parser.parse_args()
+    unknown = set(arguments.rows) - {row.name for row in ROWS}
+    if unknown:
+        parser.error(f"no such row: {', '.join(sorted(unknown))}. Rows: {', '.join(row.name for row in ROWS)}")
+    scored, waiting = [], []
+    for row in ROWS:
+        if row.name in arguments.rows and not arguments.only_tables:
+            train(row, arguments.out)
+        found = score(row, arguments.out)
+        scored.append(found) if found else waiting.append(row.name)
+    results.rewrite("Accuracy that holds", text(scored, waiting))
+    draw([msgspec.to_builtins(one) for one in scored], ROOT / "benchmarks" / "figures" / "accuracy.svg")
+    print(table(scored))
+    if waiting:
+        print("not finished:", ", ".join(waiting))
+
+
+def folder(out: Path, row: Row, seed: int) -> Path:
+    """Where a run is kept."""
+    taught = "-distilled" if row.kind == "distilled" else ""
+    return out / f"{row.preset}-{row.protocol}{taught}-seed{seed}"
+
+
+def runs_of(row: Row, out: Path) -> list[Path]:
+    """The finished runs that a row is made of; a distilled one is a single run that the others teach."""
+    return [folder(out, row, seed) for seed in ((0,) if row.kind == "distilled" else row.seeds)]
+
+
+def train(row: Row, out: Path) -> None:
+    """Run or take up all that a row needs."""
+    single = Row(row.preset, row.protocol)
+    wanted = [(folder(out, single, seed), seed, []) for seed in row.seeds]
+    if row.kind == "distilled":
+        teachers = [str(path) for path, _, _ in wanted]
+        wanted.append((folder(out, row, 0), 0, [word for path in teachers for word in ("--teacher", path)]))
+    for path, seed, more in wanted:
+        if (path / "result.json").is_file():
+            continue
+        command = [sys.executable, "-m", "emocatcher", "train", "--preset", row.preset, "--corpus", "ravdess"]
+        command += ["--protocol", row.protocol, "--seed", str(seed), "--out", str(path), "--resume", *more]
+        started = time.perf_counter()
+        print(f"{row.name}, seed {seed}", flush=True)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        print(f"  {(time.perf_counter() - started) / 60:.1f} min", flush=True)
+        shutil.copy(path / "result.json", ROOT / "benchmarks" / "results" / f"{path.name}.json")
+
+
+def score(row: Row, out: Path) -> Scored | None:
+    """A row from its runs; None where one is not finished."""
+    paths = runs_of(row, out)
+    if not all((path / "result.json").is_file() for path in paths):
+        return None
+    runs = [report.read(path) for path in paths]
+    first = runs[0].predictions
+    if row.kind == "ensemble":
+        together = np.mean([run.predictions.probabilities for run in runs], axis=0)
+        answers = [together.argmax(axis=1)]
+    else:
+        answers = [run.predictions.probabilities.argmax(axis=1) for run in runs]
+    labels = runs[0].result.labels
+    folds = np.unique(first.fold)
+
+    def rates(said: np.ndarray) -> np.ndarray:
+        """Accuracy and UAR of every fold, shape (n_folds, 2)."""
+        found = []
+        for number in folds:
+            here = first.fold == number
+            confusion = metrics.confusion_matrix(first.emotion[here], said[here], len(labels))
+            found.append((metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)))
+        return np.array(found)
+
+    by_seed = np.array([rates(said) for said in answers])
+    intervals = [metrics.bootstrap_intervals(first.emotion, said, first.speaker, len(labels)) for said in answers]
+    accuracy, recall = by_seed.mean(axis=(0, 1))
+    return Scored(
+        row=row,
+        accuracy=float(accuracy),
+        unweighted_average_recall=float(recall),
+        accuracy_interval=_mean([interval.accuracy for interval in intervals]),
+        unweighted_average_recall_interval=_mean([interval.unweighted_average_recall for interval in intervals]),
+        of_seeds=by_seed[:, :, 0].mean(axis=1).tolist(),
+        of_folds=by_seed[0, :, 0].tolist(),
+        n_parameters=runs[0].result.n_parameters * (len(runs) if row.kind == "ensemble" else 1),
+        minutes=sum(run.result.seconds["training"] for run in runs) / 60 / len(runs),
+    )
+
+
+def _mean(intervals: list[tuple[float, float]]) -> tuple[float, float]:
+    lower, upper = np.mean(intervals, axis=0)
+    return float(lower), float(upper)
+
+
+def _range(interval: tuple[float, float]) -> str:
+    return " to ".join(f"{100 * edge:.1f}" for edge in interval)
+
+
+def table(scored: list[Scored]) -> str:
+    """One line a row, in percent."""
+    header = [
+        "protocol",
+        "speakers shared",
+        "recipe",
+        "accuracy",
+        "95% interval",
+        "UAR",
+        "95% interval",
+        "seeds",
+        "asked for",
+    ]
+    rows = []
+    for one in scored:
+        row = one.row
+        kind = "" if row.kind == "single" else f", {row.kind} ({len(row.seeds)} seeds)"
+        rows.append(
+            [
+                f"`{row.protocol}`",
+                "no" if row.protocol in SEPARATE else "yes",
+                f"`{row.preset}`{kind}",
+                f"**{100 * one.accuracy:.1f}**",
+                _range(one.accuracy_interval),
+                f"**{100 * one.unweighted_average_recall:.1f}**",
+                _range(one.unweighted_average_recall_interval),
+                " ".join(f"{100 * value:.1f}" for value in one.of_seeds),
+                row.must or "-",
+            ]
+        )
+    return results.table(header, rows)
+
+
+def text(scored: list[Scored], waiting: list[str]) -> str:
+    """The section of RESULTS.md."""
+    folds = []
+    for one in scored:
+        of_folds = " ".join(f"{100 * value:.1f}" for value in one.of_folds)
+        folds.append([one.row.name, of_folds, f"{one.n_parameters:,}", f"{one.minutes:.0f}"])
+    missing = f"\n\nNot finished: {', '.join(waiting)}." if waiting else ""
+    return (
+        f"`make paper` on {results.software()}; last epoch, mean over folds, then over seeds; percent. Intervals are "
+        "by resampling speakers, the mean of the seeds' bounds. Every run's `result.json` is in `results/`.\n\n"
+        f"{table(scored)}\n\nAccuracy of every fold, first seed:\n\n"
+        + results.table(["row", "folds", "parameters", "minutes a run"], folds)
+        + missing
+    )
+
+
+if __name__ == "__main__":
+    main()
