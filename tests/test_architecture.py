@@ -33,7 +33,7 @@ ROWS = (
     ("cautions",),
     # 3
     ("audit", "bundle", "dataset", "timeline", "workers"),
-    ("hub", "pool"),
+    ("hub", "pool", "speaker_normalisation"),
     # 4
     ("distillation", "export", "inference"),
     ("train",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -35,7 +36,7 @@ def made(sizes: ResidualNetwork = SMALL, seed: int = 0) -> ResidualEmotionNetwor
             if isinstance(module, nn.BatchNorm1d):
                 module.running_mean.normal_()  # type: ignore[union-attr]
                 module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
-        network.input.mean.normal_(-4.0)
+        network.input.mean.normal_(-2.0)
         network.input.deviation.uniform_(0.5, 2.0)
     return network.eval()
 
@@ -47,22 +48,34 @@ def clips(lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def plain(network: ResidualEmotionNetwork, sizes: ResidualNetwork, log_mel: Tensor) -> tuple[Tensor, Tensor]:
     """One clip, (n_mels, n_frames), through PyTorch's own layers, with nothing beside it."""
-    x = torch.log(10.0 ** (log_mel / 10.0) + 10.0 ** (sizes.noise_floor_db / 10.0))
-    x = ((x - network.input.mean) / network.input.deviation)[None]
-    for block, dilation, stride in zip(network.blocks, sizes.dilations, sizes.strides, strict=True):
+    power = 10.0 ** (log_mel / 10.0)
+    channels, floor = [], 10.0 ** (sizes.noise_floor_db / 10.0)
+    if sizes.level == "relative":
+        channels.append(power.mean().log().expand(1, power.shape[1]))
+        power = power / power.mean()
+    bands = torch.log(power + floor)
+    if sizes.contrast:
+        channels.append(bands - bands.mean(1, keepdim=True))
+    x = ((torch.cat([bands, *channels]) - network.input.mean) / network.input.deviation)[None]
+    said = [plain_branch(branch, sizes, x) for branch in network.branches]
+    return torch.stack([logits for logits, _ in said]).mean(0), torch.stack([weights for _, weights in said]).mean(0)
+
+
+def plain_branch(branch: Any, sizes: ResidualNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
+    for block, dilation, stride in zip(branch.blocks, sizes.dilations, sizes.strides, strict=True):
         conv, norm = block.conv, block.norm
         y = functional.conv1d(x, conv.weight, conv.bias, stride, dilation * (sizes.kernel_size // 2), dilation)
         y = functional.gelu(functional.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias))
         y = y * torch.sigmoid(block.excite(functional.relu(block.squeeze(y.mean(2)))))[:, :, None]
         x = x + y if stride == 1 and x.shape[1] == y.shape[1] else y
     gru = nn.GRU(sizes.channels, sizes.gru_units, batch_first=True, bidirectional=True)
-    gru.load_state_dict(network.gru.state_dict())
+    gru.load_state_dict(branch.gru.state_dict())
     steps = gru(x.transpose(1, 2))[0][0]
-    weights = functional.softmax(network.attention.score(torch.tanh(network.attention.hidden(steps))), dim=0)
+    weights = functional.softmax(branch.attention.score(torch.tanh(branch.attention.hidden(steps))), dim=0)
     mean = (weights * steps).sum(0)
     deviation = ((weights * (steps - mean) ** 2).sum(0) + 1e-5).sqrt()
-    hidden = network.hidden_norm(network.hidden(torch.cat([mean, deviation])[None]))
-    return network.output(functional.gelu(hidden))[0], weights[:, 0]
+    hidden = branch.hidden_norm(branch.hidden(torch.cat([mean, deviation])[None]))
+    return branch.output(functional.gelu(hidden))[0], weights[:, 0]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +83,9 @@ def plain(network: ResidualEmotionNetwork, sizes: ResidualNetwork, log_mel: Tens
     [
         {},
         {"strides": (2, 1, 2, 1)},
+        {"branches": 1, "level": "absolute", "contrast": False},
         {"dilations": (1, 3), "strides": (1, 3), "kernel_size": 3},
-        {"channels": N_MELS, "dilations": (1,), "strides": (1,)},  # the first block adds its input too
+        {"channels": 2 * N_MELS + 1, "dilations": (1,), "strides": (1,)},  # the first block adds its input too
     ],
 )
 def test_it_is_plain_pytorch(changes: dict[str, object]) -> None:
@@ -127,25 +141,50 @@ def test_every_gradient_is_the_slope_of_the_loss() -> None:
     assert torch.autograd.gradcheck(run, tuple(p.detach().requires_grad_() for p in parameters), fast_mode=True)
 
 
+def heard(layer: InputLayer, log_mel: Tensor) -> Tensor:
+    out: Tensor = layer(log_mel[None], torch.ones(1, 1, log_mel.shape[1]))
+    return out[0]
+
+
+def input_layer(**changes: Any) -> InputLayer:
+    plainest = {"level": "absolute", "contrast": False, "noise_floor_db": -40.0} | changes
+    return InputLayer(msgspec.structs.replace(SMALL, **plainest), 3)
+
+
 def test_below_the_noise_floor_all_is_alike() -> None:
-    layer = InputLayer(-40.0, 3)
-    silent, quiet, loud = (layer(torch.full((3, 4), level)) for level in (-200.0, -70.0, 20.0))
+    layer = input_layer()
+    silent, quiet, loud = (heard(layer, torch.full((3, 4), level)) for level in (-200.0, -70.0, 20.0))
     assert float(silent[0, 0]) == pytest.approx(math.log(1e-4), abs=1e-4)
     torch.testing.assert_close(silent, quiet, atol=2e-3, rtol=0)
     assert float(loud[0, 0]) == pytest.approx(2.0 * math.log(10.0), abs=1e-3)
 
 
-def test_fitting_standardises_every_band() -> None:
+def test_a_relative_level_moves_one_channel_and_a_colour_no_contrast() -> None:
+    clip = torch.from_numpy(np.random.default_rng(0).normal(-30.0, 10.0, (3, 50)).astype(np.float32))
+    relative = input_layer(level="relative")
+    louder = heard(relative, clip + 12.0) - heard(relative, clip)
+    torch.testing.assert_close(louder[:3], torch.zeros(3, 50), atol=1e-4, rtol=0)
+    torch.testing.assert_close(louder[3], torch.full((50,), 1.2 * math.log(10.0)), atol=1e-4, rtol=0)
+    contrast = input_layer(contrast=True, noise_floor_db=-200.0)
+    coloured = heard(contrast, clip + torch.tensor([[-20.0], [0.0], [9.0]])) - heard(contrast, clip)
+    assert coloured[:3].abs().amax(dim=1).tolist() == pytest.approx([4.605, 0.0, 2.072], abs=1e-2)
+    torch.testing.assert_close(coloured[3:], torch.zeros(3, 50), atol=1e-4, rtol=0)
+
+
+def test_digital_silence_is_heard_as_something() -> None:
+    assert heard(input_layer(level="relative", contrast=True), torch.full((3, 4), -500.0)).isfinite().all()
+
+
+def test_fitting_standardises_every_channel() -> None:
     random = np.random.default_rng(0)
     bands = random.normal(0.0, [[1.0], [5.0], [20.0]], (3, 4000)).astype(np.float32)
-    log_mels = [bands[:, :100], bands[:, 100:]]
-    layer = InputLayer(-100.0, 3)
-    layer.fit(log_mels)
-    frames = layer(torch.from_numpy(bands))
+    layer = input_layer(noise_floor_db=-100.0)
+    layer.fit([bands[:, :100], bands[:, 100:]])
+    frames = heard(layer, torch.from_numpy(bands))
     torch.testing.assert_close(frames.mean(dim=1), torch.zeros(3), atol=1e-3, rtol=0)
     torch.testing.assert_close(frames.std(dim=1), torch.ones(3), atol=1e-3, rtol=0)
     layer.fit([np.full((3, 7), -30.0, np.float32)])  # a band that never moves stays finite
-    assert layer(torch.full((3, 2), -20.0)).isfinite().all()
+    assert heard(layer, torch.full((3, 2), -20.0)).isfinite().all()
 
 
 def test_dropout_comes_from_the_given_generator_alone() -> None:

@@ -80,6 +80,11 @@ class EmotionNetwork(nn.Module):
         """
         return self.classify(log_mel, lengths)
 
+    def answers(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As `classify`, its logits in the shape (1, batch, n_classes): there is one branch."""
+        logits, attention = self.classify(log_mel, lengths)
+        return logits.unsqueeze(0), attention
+
     def classify(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` does, of what `prepare` gave."""
         layout = _Layout(lengths.numpy(), self.gap, self.pool_size)

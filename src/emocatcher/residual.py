@@ -1,7 +1,7 @@
 """The residual network of `emocatcher-2`: log_mel, lengths → logits, attention.
 
-Power plus a constant noise floor, its logarithm standardised band by band; residual convolutions that weigh their
-channels; a bidirectional GRU; attentive mean and deviation over time. Clips of a batch lie side by side, and what
+Power plus a noise floor, its logarithm standardised band by band; residual convolutions that weigh their channels; a
+bidirectional GRU; attentive mean and deviation over time. Clips of a batch lie side by side, and what
 lies beyond a clip's end is zero before every convolution, so that no answer depends on the company.
 """
 
@@ -21,6 +21,7 @@ from emocatcher.convolution import Dropout
 from emocatcher.recurrent import BidirectionalGRU, Packing
 
 _SMALLEST_VARIANCE = 1e-5
+_SMALLEST_LEVEL = 1e-12  # power; what digital silence is divided by
 
 
 class ResidualEmotionNetwork(nn.Module):
@@ -42,19 +43,10 @@ class ResidualEmotionNetwork(nn.Module):
 
     def __init__(self, settings: ResidualNetwork, n_mels: int, n_classes: int) -> None:
         super().__init__()
-        channels, width = settings.channels, 2 * settings.gru_units
-        self.input = InputLayer(settings.noise_floor_db, n_mels)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(n_mels if number == 0 else channels, settings, dilation, stride)
-            for number, (dilation, stride) in enumerate(zip(settings.dilations, settings.strides, strict=True))
+        self.input = InputLayer(settings, n_mels)
+        self.branches = nn.ModuleList(
+            Branch(settings, self.input.n_channels, n_classes) for _ in range(settings.branches)
         )
-        self.gru = BidirectionalGRU(channels, settings.gru_units)
-        self.attention = AttentiveStatistics(width, settings.attention_units)
-        self.context_dropout = Dropout(settings.classifier_dropout)
-        self.hidden = nn.Linear(2 * width, settings.classifier_units)
-        self.hidden_norm = nn.BatchNorm1d(settings.classifier_units)
-        self.hidden_dropout = Dropout(settings.classifier_dropout)
-        self.output = nn.Linear(settings.classifier_units, n_classes)
 
     def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Classify a batch of clips.
@@ -80,11 +72,53 @@ class ResidualEmotionNetwork(nn.Module):
 
     def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
         """Noise floor and standardisation: the shape and what lies beyond a clip's end, then 0, stay."""
-        prepared: Tensor = self.input(log_mel) * _mask(lengths, log_mel.shape[2])
+        mask = _mask(lengths, log_mel.shape[2])
+        prepared: Tensor = self.input(log_mel, mask) * mask
         return prepared
 
     def classify(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """From what `prepare` gave to what `forward` gives."""
+        """From what `prepare` gave to what `forward` gives: the branches' mean."""
+        logits, attention = self.answers(prepared, lengths)
+        return logits.mean(dim=0), attention
+
+    def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits of each branch, shape (n_branches, batch, n_classes), and their mean attention."""
+        said = [branch(prepared, lengths) for branch in self.branches]
+        return torch.stack([logits for logits, _ in said]), torch.stack([weights for _, weights in said]).mean(dim=0)
+
+    def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
+        """Draw all dropout from `bit_generator` from now on."""
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.bit_generator = bit_generator
+
+
+class Branch(nn.Module):
+    """One of the networks that answer together: it learns by itself, and has its own weights.
+
+    Args:
+        settings: the sizes.
+        n_in: channels in.
+        n_classes: emotions out.
+    """
+
+    def __init__(self, settings: ResidualNetwork, n_in: int, n_classes: int) -> None:
+        super().__init__()
+        channels, width = settings.channels, 2 * settings.gru_units
+        self.blocks = nn.ModuleList(
+            ResidualBlock(n_in if number == 0 else channels, settings, dilation, stride)
+            for number, (dilation, stride) in enumerate(zip(settings.dilations, settings.strides, strict=True))
+        )
+        self.gru = BidirectionalGRU(channels, settings.gru_units)
+        self.attention = AttentiveStatistics(width, settings.attention_units)
+        self.context_dropout = Dropout(settings.classifier_dropout)
+        self.hidden = nn.Linear(2 * width, settings.classifier_units)
+        self.hidden_norm = nn.BatchNorm1d(settings.classifier_units)
+        self.hidden_dropout = Dropout(settings.classifier_dropout)
+        self.output = nn.Linear(settings.classifier_units, n_classes)
+
+    def forward(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (batch, n_classes) and attention (batch, n_frames')."""
         x, mask = prepared, _mask(lengths, prepared.shape[2])
         for block in self.blocks:
             x, mask = block(x, mask)
@@ -96,41 +130,53 @@ class ResidualEmotionNetwork(nn.Module):
         hidden = self.hidden_norm(self.hidden(self.context_dropout(context)))
         return self.output(self.hidden_dropout(functional.gelu(hidden))), attention
 
-    def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
-        """Draw all dropout from `bit_generator` from now on."""
-        for module in self.modules():
-            if isinstance(module, Dropout):
-                module.bit_generator = bit_generator
-
 
 class InputLayer(nn.Module):
-    """dB → the logarithm of power plus a noise floor, standardised band by band.
+    """dB → what the branches hear: the logarithm of power plus a noise floor, standardised channel by channel.
 
-    Recordings differ in how silent their silence is; below the floor, all are alike.
+    Recordings differ in how silent their silence is; below the floor, all are alike. Where the level is "relative",
+    power is taken relative to the clip's mean, and that mean goes along as a channel of its own: a floor that is the
+    same for all would bury who speaks softly or far from the microphone. With `contrast`, each band less its mean
+    over the clip comes beside it, from which the colour of a voice and of a microphone have gone.
 
     Args:
-        noise_floor_db: power added to every band.
-        n_mels: mel bands.
+        settings: noise floor, level and contrast.
+        n_mels: mel bands in.
+
+    Attributes:
+        n_channels: out.
     """
 
-    def __init__(self, noise_floor_db: float, n_mels: int) -> None:
+    def __init__(self, settings: ResidualNetwork, n_mels: int) -> None:
         super().__init__()
-        self.noise_floor = 10.0 ** (noise_floor_db / 10.0)
-        self.register_buffer("mean", torch.zeros(n_mels, 1))
-        self.register_buffer("deviation", torch.ones(n_mels, 1))
+        self.noise_floor = 10.0 ** (settings.noise_floor_db / 10.0)
+        self.is_relative, self.has_contrast = settings.level == "relative", settings.contrast
+        self.n_channels = n_mels * (1 + self.has_contrast) + self.is_relative
+        self.register_buffer("mean", torch.zeros(self.n_channels, 1))
+        self.register_buffer("deviation", torch.ones(self.n_channels, 1))
 
-    def forward(self, log_mel: Tensor) -> Tensor:
-        """Shape (…, n_mels, n_frames) in and out."""
-        return (self._above_floor(log_mel) - self.mean) / self.deviation
+    def forward(self, log_mel: Tensor, mask: Tensor) -> Tensor:
+        """From (batch, n_mels, n_frames), dB, and its mask (batch, 1, n_frames) to (batch, n_channels, n_frames)."""
+        return (self._channels(log_mel, mask) - self.mean) / self.deviation
 
     def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
-        """Set mean and deviation to those of all frames."""
-        frames = self._above_floor(torch.from_numpy(np.concatenate(log_mels, axis=1)))
+        """Set each channel's mean and deviation to those of all frames."""
+        clips = [torch.tensor(log_mel).unsqueeze(0) for log_mel in log_mels]
+        frames = torch.cat([self._channels(clip, torch.ones(1, 1, clip.shape[2]))[0] for clip in clips], dim=1)
         self.mean = frames.mean(dim=1, keepdim=True)
         self.deviation = frames.std(dim=1, keepdim=True).clamp_min(1e-3)
 
-    def _above_floor(self, log_mel: Tensor) -> Tensor:
-        return torch.log(torch.exp(log_mel * (math.log(10.0) / 10.0)) + self.noise_floor)
+    def _channels(self, log_mel: Tensor, mask: Tensor) -> Tensor:
+        power = torch.exp(log_mel * (math.log(10.0) / 10.0)) * mask
+        count, channels = mask.sum(dim=2, keepdim=True), []
+        if self.is_relative:
+            level = power.mean(dim=1, keepdim=True).sum(dim=2, keepdim=True) / count + _SMALLEST_LEVEL
+            power = power / level
+            channels.append(torch.log(level).expand_as(mask))
+        bands = torch.log(power + self.noise_floor)
+        if self.has_contrast:
+            channels.append(bands - (bands * mask).sum(dim=2, keepdim=True) / count)
+        return torch.cat([bands, *channels], dim=1)
 
 
 class ResidualBlock(nn.Module):

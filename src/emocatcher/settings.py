@@ -78,7 +78,10 @@ class CABGNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
 class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="residual"):
     """The sizes of the residual network (see `emocatcher.residual`)."""
 
+    branches: PositiveInt  # networks that answer together, each of the sizes below
+    level: Literal["absolute", "relative"]  # whether power is taken relative to the clip's mean
     noise_floor_db: Annotated[float, msgspec.Meta(ge=-200, le=200)]  # added to the power of every band
+    contrast: bool  # whether each band less its mean over the clip comes beside it
     channels: Annotated[int, msgspec.Meta(ge=4)]
     kernel_size: PositiveInt  # frames, odd
     dilations: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]  # one a block
@@ -162,6 +165,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batches_by_length: PositiveInt = 1  # batches whose utterances are sorted by length among themselves
     teacher_share: Fraction = 0.7  # of the loss, where there are teachers
     largest_gradient: NonNegativeFloat = 0.0  # norm; longer ones are cut to it, 0 cuts none
+    speaker_normalisation: bool = False  # by all of a speaker's recordings, those of the test part too
     weight_average: Fraction = 0.0  # decay per step of the moving average that is kept, 0 keeps the weights
 
 

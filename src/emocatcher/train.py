@@ -260,12 +260,13 @@ class FoldTrainer:
             share, partners = max(drawn, 1.0 - drawn), torch.from_numpy(random.permutation(len(true)))
             prepared = prepared.lerp(prepared[partners], 1.0 - share)
             lengths, other = torch.maximum(lengths, lengths[partners]), true[partners]
-        logits, _ = self._learner.classify(prepared, lengths)
-        loss = share * self._loss(logits, true) + (1.0 - share) * self._loss(logits, other)
+        each, _ = self._learner.answers(prepared, lengths)
+        logits, n = each.flatten(0, 1), len(each)
+        loss = share * self._loss(logits, true.repeat(n)) + (1.0 - share) * self._loss(logits, other.repeat(n))
         if self._teachers:
-            taught = functional.cross_entropy(logits, self._teachers(prepared.detach(), lengths))
+            taught = functional.cross_entropy(logits, self._teachers(prepared.detach(), lengths).repeat(n, 1))
             loss = loss.lerp(taught, self.settings.training.teacher_share)
-        return logits, loss
+        return each.mean(dim=0), loss
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Loss, accuracy and UAR on a part."""

@@ -48,8 +48,10 @@ def make_network() -> Callable[..., Any]:
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
-            network.hidden_norm.running_mean.normal_()
-            network.hidden_norm.running_var.uniform_(0.5, 2.0)
+            for module in network.modules():
+                if isinstance(module, torch.nn.BatchNorm1d):
+                    module.running_mean.normal_()
+                    module.running_var.uniform_(0.5, 2.0)
         return network.eval()
 
     return make

@@ -69,7 +69,12 @@ def test_the_residual_network_too(make_network: Any, lengths: list[int], extra: 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"strides": (2, 1, 2, 1)}, {"dilations": (1, 3), "strides": (3, 1), "kernel_size": 3}, {"channels": 96}],
+    [
+        {"strides": (2, 1, 2, 1)},
+        {"dilations": (1, 3), "strides": (3, 1), "kernel_size": 3},
+        {"channels": 96},
+        {"branches": 1, "level": "absolute", "contrast": False},
+    ],
 )
 def test_and_in_other_sizes(make_network: Any, changes: dict[str, Any]) -> None:
     recipe = msgspec.structs.replace(RESIDUAL, network=msgspec.structs.replace(RESIDUAL.network, **changes))

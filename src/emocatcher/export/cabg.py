@@ -22,8 +22,10 @@ def add_cabg(graph: Graph, network: CABGNetwork, log_mel: str, lengths: str, att
     # Beyond the longest clip there is nothing to attend to; PyTorch's graph leaves it out too.
     longest = graph.add("ReduceMax", [pooled], keepdims=1)
     steps = graph.add("Slice", [steps, graph.ints([0]), longest, graph.ints([1])])
-    outputs, final = layers.gru(graph, _norm(graph, "norm", steps), pooled, network.gru_units)
-    context = _attention(graph, outputs, final, layers.mask(graph, longest, pooled), attention)
+    outputs, final = layers.gru(graph, "gru", _norm(graph, "norm", steps), pooled, network.gru_units)
+    weights = _attention(graph, outputs, final, layers.mask(graph, longest, pooled))
+    graph.add("Squeeze", [weights, graph.ints([1])], outputs=[attention])
+    context = graph.add("Squeeze", [graph.add("MatMul", [weights, outputs]), graph.ints([1])])
     hidden = graph.gelu(layers.batch_norm(graph, "hidden_norm", layers.linear(graph, "hidden", context)))
     return layers.linear(graph, "output", hidden)
 
@@ -40,8 +42,8 @@ def _norm(graph: Graph, name: str, rows: str) -> str:
     return graph.add("LayerNormalization", [rows, *weights], axis=-1, epsilon=1e-5)
 
 
-def _attention(graph: Graph, keys: str, query: str, valid: str, result: str) -> str:
+def _attention(graph: Graph, keys: str, query: str, valid: str) -> str:
+    """The weights, shape (batch, 1, n_steps)."""
     query, key = layers.linear(graph, "attention.query", query), layers.linear(graph, "attention.key", keys)
     match = graph.add("Tanh", [graph.add("Add", [query, key])])
-    weights = layers.attention_weights(graph, layers.linear(graph, "attention.score", match), valid, result)
-    return graph.add("Squeeze", [graph.add("MatMul", [weights, keys]), graph.ints([1])])
+    return layers.attention_weights(graph, layers.linear(graph, "attention.score", match), valid)

@@ -43,37 +43,36 @@ def linear(graph: Graph, name: str, rows: str) -> str:
     return graph.add("Add", [graph.add("MatMul", [rows, weight]), graph.weight(f"{name}.bias")])
 
 
-def gru(graph: Graph, rows: str, lengths: str, units: int) -> tuple[str, str]:
+def gru(graph: Graph, name: str, rows: str, lengths: str, units: int) -> tuple[str, str]:
     """From (batch, n_steps, n_in) to outputs (batch, n_steps, 2 · units) and final states (batch, 1, 2 · units)."""
 
     def both(part: str) -> NDArray[Any]:
-        halves = [graph.weights[f"gru.{part}_l0{direction}"] for direction in ("", "_reverse")]
+        halves = [graph.weights[f"{name}.{part}_l0{direction}"] for direction in ("", "_reverse")]
         # PyTorch's gates come as reset, update, new; ONNX's as update, reset, new.
         return np.stack([np.concatenate([np.split(half, 3)[gate] for gate in (1, 0, 2)]) for half in halves])
 
     inputs = [
         graph.add("Transpose", [rows], perm=[1, 0, 2]),
-        graph.matrix("gru.weight_ih", both("weight_ih"), 1),
-        graph.matrix("gru.weight_hh", both("weight_hh"), 1),
-        graph.constant("gru.bias", np.concatenate([both("bias_ih"), both("bias_hh")], axis=1)),
+        graph.matrix(f"{name}.weight_ih", both("weight_ih"), 1),
+        graph.matrix(f"{name}.weight_hh", both("weight_hh"), 1),
+        graph.constant(f"{name}.bias", np.concatenate([both("bias_ih"), both("bias_hh")], axis=1)),
         graph.add("Cast", [lengths], to=INT32),
     ]
-    results = ["gru_outputs", "gru_final"]
+    results = [f"{name}.outputs", f"{name}.final"]
     graph.add("GRU", inputs, outputs=results, hidden_size=units, direction="bidirectional", linear_before_reset=1)
     shape = graph.ints([0, 0, 2 * units])
-    outputs = graph.add("Transpose", ["gru_outputs"], perm=[2, 0, 1, 3])  # batch, step, direction, unit
-    final = graph.add("Transpose", ["gru_final"], perm=[1, 0, 2])
+    outputs = graph.add("Transpose", results[:1], perm=[2, 0, 1, 3])  # batch, step, direction, unit
+    final = graph.add("Transpose", results[1:], perm=[1, 0, 2])
     return graph.add("Reshape", [outputs, shape]), graph.add("Reshape", [final, graph.ints([0, 1, 2 * units])])
 
 
-def attention_weights(graph: Graph, scores: str, valid: str, result: str) -> str:
+def attention_weights(graph: Graph, scores: str, valid: str) -> str:
     """Softmax over a clip's steps.
 
     Args:
         graph: to which.
         scores: shape (batch, n_steps, 1).
         valid: shape (batch, 1, n_steps), from `mask`.
-        result: what to call the weights in the shape (batch, n_steps).
 
     Returns:
         the weights, shape (batch, 1, n_steps).
@@ -81,6 +80,4 @@ def attention_weights(graph: Graph, scores: str, valid: str, result: str) -> str
     hidden = graph.add("Sub", [valid, graph.number(1.0, np.float32)])
     far_below = graph.add("Mul", [hidden, graph.number(1e9, np.float32)])
     flat = graph.add("Transpose", [scores], perm=[0, 2, 1])
-    weights = graph.add("Softmax", [graph.add("Add", [flat, far_below])], axis=2)
-    graph.add("Squeeze", [weights, graph.ints([1])], outputs=[result])
-    return weights
+    return graph.add("Softmax", [graph.add("Add", [flat, far_below])], axis=2)

@@ -10,7 +10,7 @@ from emocatcher.config import ResidualNetwork
 from emocatcher.export import layers
 from emocatcher.export.graph import Graph
 
-_SMALLEST_VARIANCE = 1e-5  # as in `emocatcher.residual`
+_SMALLEST_VARIANCE, _SMALLEST_LEVEL = 1e-5, 1e-12  # as in `emocatcher.residual`
 
 
 def add_residual(graph: Graph, network: ResidualNetwork, log_mel: str, lengths: str, attention: str) -> str:
@@ -19,45 +19,71 @@ def add_residual(graph: Graph, network: ResidualNetwork, log_mel: str, lengths: 
     longest = graph.add("ReduceMax", [lengths], keepdims=1)
     log_mel = graph.add("Slice", [log_mel, graph.ints([0]), longest, graph.ints([2])])
     mask = layers.mask(graph, longest, lengths)
-    x = graph.add("Mul", [_input(graph, network, log_mel), mask])
+    prepared = _input(graph, network, log_mel, mask)
+    answers = [
+        _branch(graph, network, f"branches.{number}", prepared, mask, lengths) for number in range(network.branches)
+    ]
+    said, weighed = ([answer[part] for answer in answers] for part in (0, 1))
+    graph.add("Squeeze", [graph.add("Mean", weighed), graph.ints([1])], outputs=[attention])
+    return graph.add("Mean", said)
+
+
+def _branch(graph: Graph, network: ResidualNetwork, name: str, x: str, mask: str, lengths: str) -> tuple[str, str]:
+    """Logits (batch, n_classes) and attention (batch, 1, n_frames') of one branch."""
     for number, (dilation, stride) in enumerate(zip(network.dilations, network.strides, strict=True)):
         if stride > 1:
             lengths = graph.add("Div", [graph.add("Add", [lengths, graph.ints([stride - 1])]), graph.ints([stride])])
-        name = f"blocks.{number}"
-        convolved = layers.convolution(graph, f"{name}.conv", x, network.kernel_size, dilation, stride)
+        block = f"{name}.blocks.{number}"
+        convolved = layers.convolution(graph, f"{block}.conv", x, network.kernel_size, dilation, stride)
         if stride > 1:
             mask = layers.mask(graph, graph.add("Shape", [convolved], start=2, end=3), lengths)
-        y = graph.add("Mul", [graph.gelu(layers.batch_norm(graph, f"{name}.norm", convolved)), mask])
-        y = graph.add("Mul", [y, _excitation(graph, name, y, mask)])
-        is_residual = stride == 1 and graph.weights[f"{name}.conv.weight"].shape[1] == network.channels
+        y = graph.add("Mul", [graph.gelu(layers.batch_norm(graph, f"{block}.norm", convolved)), mask])
+        y = graph.add("Mul", [y, _excitation(graph, block, y, mask)])
+        is_residual = stride == 1 and graph.weights[f"{block}.conv.weight"].shape[1] == network.channels
         x = graph.add("Add", [x, y]) if is_residual else y
     rows = graph.add("Transpose", [x], perm=[0, 2, 1])
-    outputs, _ = layers.gru(graph, rows, lengths, network.gru_units)
-    context = _statistics(graph, outputs, mask, attention)
-    hidden = graph.gelu(layers.batch_norm(graph, "hidden_norm", layers.linear(graph, "hidden", context)))
-    return layers.linear(graph, "output", hidden)
+    outputs, _ = layers.gru(graph, f"{name}.gru", rows, lengths, network.gru_units)
+    hidden = graph.add("Tanh", [layers.linear(graph, f"{name}.attention.hidden", outputs)])
+    scores = layers.linear(graph, f"{name}.attention.score", hidden)
+    weights = layers.attention_weights(graph, scores, mask)
+    context = layers.linear(graph, f"{name}.hidden", _statistics(graph, outputs, weights))
+    activated = graph.gelu(layers.batch_norm(graph, f"{name}.hidden_norm", context))
+    return layers.linear(graph, f"{name}.output", activated), weights
 
 
-def _input(graph: Graph, network: ResidualNetwork, log_mel: str) -> str:
+def _input(graph: Graph, network: ResidualNetwork, log_mel: str, mask: str) -> str:
     power = graph.add("Exp", [graph.add("Mul", [log_mel, graph.number(math.log(10.0) / 10.0, np.float32)])])
+    power, channels = graph.add("Mul", [power, mask]), []
+    if network.level == "relative":
+        level = _mean_over_time(graph, graph.add("ReduceMean", [power], axes=[1], keepdims=1), mask)
+        level = graph.add("Add", [level, graph.number(_SMALLEST_LEVEL, np.float32)])
+        power = graph.add("Div", [power, level])
+        channels.append(graph.add("Expand", [graph.add("Log", [level]), graph.add("Shape", [mask])]))
     floor = graph.number(10.0 ** (network.noise_floor_db / 10.0), np.float32)
-    above = graph.add("Log", [graph.add("Add", [power, floor])])
-    centred = graph.add("Sub", [above, graph.weight("input.mean")])
-    return graph.add("Div", [centred, graph.weight("input.deviation")])
+    bands = graph.add("Log", [graph.add("Add", [power, floor])])
+    if network.contrast:
+        channels.append(graph.add("Sub", [bands, _mean_over_time(graph, graph.add("Mul", [bands, mask]), mask)]))
+    all_channels = graph.add("Concat", [bands, *channels], axis=1)
+    centred = graph.add("Sub", [all_channels, graph.weight("input.mean")])
+    return graph.add("Mul", [graph.add("Div", [centred, graph.weight("input.deviation")]), mask])
+
+
+def _mean_over_time(graph: Graph, masked: str, mask: str) -> str:
+    """From (batch, n, n_frames), 0 beyond each clip's end, to (batch, n, 1)."""
+    total, count = (graph.add("ReduceSum", [part, graph.ints([2])], keepdims=1) for part in (masked, mask))
+    return graph.add("Div", [total, count])
 
 
 def _excitation(graph: Graph, name: str, y: str, mask: str) -> str:
     """Each channel's weight, shape (batch, channels, 1), from its mean over the clip."""
-    total, count = (graph.add("ReduceSum", [part, graph.ints([2])], keepdims=0) for part in (y, mask))
-    squeezed = graph.add("Relu", [layers.linear(graph, f"{name}.squeeze", graph.add("Div", [total, count]))])
+    mean = graph.add("Squeeze", [_mean_over_time(graph, y, mask), graph.ints([2])])
+    squeezed = graph.add("Relu", [layers.linear(graph, f"{name}.squeeze", mean)])
     weights = graph.add("Sigmoid", [layers.linear(graph, f"{name}.excite", squeezed)])
     return graph.add("Unsqueeze", [weights, graph.ints([2])])
 
 
-def _statistics(graph: Graph, rows: str, mask: str, result: str) -> str:
+def _statistics(graph: Graph, rows: str, weights: str) -> str:
     """Mean and deviation over time, weighted by attention, shape (batch, 4 · units)."""
-    hidden = graph.add("Tanh", [layers.linear(graph, "attention.hidden", rows)])
-    weights = layers.attention_weights(graph, layers.linear(graph, "attention.score", hidden), mask, result)
     mean = graph.add("MatMul", [weights, rows])
     away = graph.add("Sub", [rows, mean])
     variance = graph.add("MatMul", [weights, graph.add("Mul", [away, away])])

@@ -1,0 +1,45 @@
+"""Each speaker by that speaker's own recordings."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from emocatcher.audit.recipe import beyond_training
+from emocatcher.config import load_preset
+from emocatcher.corpora.table import Corpus
+from emocatcher.dataset import load_features
+from emocatcher.errors import ProtocolError
+from emocatcher.speaker_normalisation import by_speaker
+
+RECIPE = load_preset("emocatcher-2")
+
+
+def test_every_speakers_bands_are_standard_and_nobody_elses_count(voices: Corpus) -> None:
+    features = load_features(voices, RECIPE)
+    table = by_speaker(features, voices, RECIPE.network)
+    assert table.ids == features.ids
+    for speaker in voices.speakers:
+        ids = [utterance.id for utterance in voices if utterance.speaker == speaker]
+        frames = np.concatenate(table.log_mels(ids), axis=1)
+        np.testing.assert_allclose(frames.mean(axis=1), 0.0, atol=1e-2)
+        moves = frames.std(axis=1) > 1.0
+        np.testing.assert_allclose(frames.std(axis=1)[moves], 15.0, atol=1e-2)
+        assert moves.sum() > 60
+
+
+def test_the_audit_says_whose_recordings_it_takes() -> None:
+    assert beyond_training(RECIPE) == []
+    with_it = load_preset("emocatcher-2", ["training.speaker_normalisation=true"])
+    (told,) = beyond_training(with_it)
+    assert "without labels" in told
+    assert "test" in told
+
+
+def test_who_speaks_must_be_known(voices: Corpus) -> None:
+    nobody = msgspec.structs.replace(
+        voices, utterances=tuple(msgspec.structs.replace(u, speaker=None) for u in voices.utterances)
+    )
+    with pytest.raises(ProtocolError, match="have no speaker"):
+        by_speaker(load_features(voices, RECIPE), nobody, RECIPE.network)
