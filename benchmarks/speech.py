@@ -261,7 +261,7 @@ def answer(clip: Clip) -> Answer:
     between = time.process_time()
     at_once = speech.has_speech_at_once(clip.waveform, RATE, log_mel)
     ended = time.process_time()
-    odds = speech.log_odds(log_mel, speech.loudness_db(log_mel)) or 0.0
+    odds = speech.log_odds(log_mel, speech.loudness_db(log_mel))
     return Answer(heard, at_once, (between - started) * 1e3, (ended - between) * 1e3, speech.in_doubt(odds))
 
 

@@ -112,6 +112,15 @@ def test_one_frame_and_another_front_end_are_answered_too():
     assert not speech.has_speech(np.zeros(RATE, np.float32), RATE, other)
 
 
+@pytest.mark.parametrize("name", sorted(SOUNDS))
+def test_a_front_end_that_the_gate_was_not_fitted_to_changes_nothing(name):
+    waveform, other = SOUNDS[name], load_preset("emocatcher-2").front_end
+    theirs = features.log_mel_spectrogram(waveform, other)
+    assert speech.has_speech(waveform, RATE, theirs) == has_speech(waveform)
+    own = features.log_mel_spectrogram(waveform, CABG.front_end)
+    assert speech.has_speech_at_once(waveform, RATE, theirs) == speech.has_speech_at_once(waveform, RATE, own)
+
+
 def test_threads_do_not_share_what_was_heard():
     answers = []
 

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import audio
+from emocatcher import audio, config, features
+from emocatcher.config import FrontEnd
 
-N_MELS = 64  # what the gate was fitted to: preset cabg's front end
+PRESET = "cabg"  # whose front end the gate was fitted to
+N_MELS = 64  # of that
 N_CEPSTRA = 14
 ACTIVE_DB = -35.0  # frames louder than this, below the clip's loudest, are looked at
 _LOUD_DB = -12.0  # and the spectrum's shape is that of these
@@ -67,15 +69,17 @@ def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
     Args:
         waveform: shape (n_samples,), float32.
         sample_rate: Hz.
-        log_mel: shape (n_mels, n_frames), dB, of the whole clip.
+        log_mel: shape (n_mels, n_frames), dB, of the whole clip; of a front end that the gate was not fitted to, it
+            is not used, and the gate makes its own.
 
     Examples:
         >>> has_speech(np.zeros(22_050, np.float32), 22_050, np.full((64, 17), -100.0, np.float32))
         False
     """
+    log_mel = _as_fitted(waveform, sample_rate, log_mel)
     loudness = loudness_db(log_mel)
     odds = log_odds(log_mel, loudness)
-    if odds is not None and not in_doubt(odds):
+    if not in_doubt(odds):
         return odds > 0
     # Around the loudest place, for a breath before the first word would cost as much as the word.
     centre = int((int(loudness.argmax()) + 0.5) / len(loudness) * len(waveform))
@@ -93,22 +97,33 @@ def has_speech_at_once(waveform: audio.Waveform, sample_rate: int, log_mel: NDAr
         sample_rate: Hz.
         log_mel: shape (n_mels, n_frames), dB, of the whole window.
     """
-    odds = log_odds(log_mel, loudness_db(log_mel))
-    return has_speech(waveform, sample_rate, log_mel) if odds is None else odds > 0
+    log_mel = _as_fitted(waveform, sample_rate, log_mel)
+    return log_odds(log_mel, loudness_db(log_mel)) > 0
 
 
-def log_odds(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> float | None:
-    """The gate's log odds of speech; None for a front end that it was not fitted to.
+def log_odds(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> float:
+    """The gate's log odds of speech.
 
     Args:
-        log_mel: shape (n_mels, n_frames), dB.
+        log_mel: shape (N_MELS, n_frames), dB, of the front end that it was fitted to.
         loudness: its `loudness_db`.
     """
     if float(log_mel.max()) < _SILENCE_DB:
         return -np.inf
-    if len(log_mel) != N_MELS:
-        return None
     return _BIAS + float(_WEIGHTS @ traits(log_mel, loudness))
+
+
+def _as_fitted(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The clip's log-mel spectrogram as the gate was fitted to it."""
+    if len(log_mel) == N_MELS:
+        return log_mel
+    front_end = _front_end()
+    return features.log_mel_spectrogram(audio.resample(waveform, sample_rate, front_end.sample_rate), front_end)
+
+
+@lru_cache(maxsize=1)
+def _front_end() -> FrontEnd:
+    return config.load_preset(PRESET).front_end
 
 
 def in_doubt(odds: float) -> bool:
