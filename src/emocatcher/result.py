@@ -83,28 +83,28 @@ class Faithfulness(msgspec.Struct, frozen=True, kw_only=True):
     resampled: str  # "speakers" or "utterances"
 
 
-class FoldCalibration(msgspec.Struct, frozen=True, kw_only=True):
+class FoldCalibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One fold under what the other folds say: its own answers had no part in the choice."""
 
     fold: int
     temperature: float
-    abstain_below: float | None  # None: no threshold kept the accuracy, and nothing is answered
+    abstain_below: float | None = None  # None: no threshold kept the accuracy, and nothing is answered
     share_kept: float
-    accuracy_kept: float | None  # None: nothing is answered
+    accuracy_kept: float | None = None  # None: nothing is answered
 
 
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far the answers' probabilities can be believed (see `emocatcher.calibration`); rates in 0..1."""
 
     temperature: float  # fitted on all held-out answers
     expected_calibration_error: float  # without it
     expected_calibration_error_calibrated: float  # of each fold under the temperature of the other folds, as all below
     area_under_risk_coverage: float
-    least_accuracy: float | None  # that the threshold is to keep; None: the threshold was given
-    abstain_below: float | None  # the smallest such threshold, fitted on all held-out answers
+    least_accuracy: float | None = None  # that the threshold is to keep; None: the threshold was given
+    abstain_below: float | None = None  # the smallest such threshold, fitted on all held-out answers
     share_kept: float  # coverage: of answers that are not abstained from
-    accuracy_kept: float | None  # of those; None where there are none
-    accuracy_kept_interval: tuple[float, float] | None
+    accuracy_kept: float | None = None  # of those; None where there are none
+    accuracy_kept_interval: tuple[float, float] | None = None
     folds: tuple[FoldCalibration, ...]
 
 
