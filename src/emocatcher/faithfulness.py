@@ -83,8 +83,8 @@ def probe(
 def occlusion(classify: Classify, log_mel: LogMel, settings: Settings, span_s: float = SPAN_S) -> Floats:
     """How much each moment of a clip was worth to its answer, without asking attention.
 
-    A span is taken out of the clip, at one place after the other, half a span apart. What an attention step is worth is
-    the mean fall in the answer's probability over the spans that took it along. It costs one run of the network a span.
+    A span is taken out of the clip, at one attention step after the other. What a step is worth is the mean fall in the
+    answer's probability over the spans that took it along. It costs one run of the network a step.
 
     Args:
         classify: features of n clips → logits, shape (n, n_classes), such as `lambda clips: recognizer.run(clips)[0]`.
@@ -205,14 +205,13 @@ def _curves(
             yield from ((clip, gone) for gone in of_clip)
 
     falls = np.split(answers.falls(deletions()), np.cumsum([len(of_clip) for of_clip in spans])[:-1])
-    return [(of_clip.T @ fall) / of_clip.sum(axis=0) for of_clip, fall in zip(spans, falls, strict=True)]
+    return [of_clip.T @ fall / of_clip.sum(axis=0) for of_clip, fall in zip(spans, falls, strict=True)]
 
 
 def _spans(n_steps: int, length: int) -> NDArray[np.bool_]:
-    """Every place of the span, shape (n_places, n_steps), True where it covers; half a span apart, to the very end."""
-    starts = np.append(np.arange(0, n_steps - length, max(length // 2, 1)), n_steps - length)
-    steps = np.arange(n_steps)
-    return (steps >= starts[:, None]) & (steps < starts[:, None] + length)
+    """Every place of the span, shape (n_places, n_steps), True where it covers; each step under `length` of them."""
+    starts, steps = np.arange(1 - length, n_steps)[:, None], np.arange(n_steps)
+    return (steps >= starts) & (steps < starts + length)
 
 
 def _highest(values: Floats) -> NDArray[np.bool_]:

@@ -51,11 +51,12 @@ def _abstaining(found: Calibration) -> str:
     aim = f"{found.least_accuracy or 0:.0%}"
     if found.accuracy_kept is None or found.accuracy_kept_interval is None:
         return f"No threshold that the other folds chose keeps {aim} of the answers right."
+    missed = "" if found.accuracy_kept >= (found.least_accuracy or 0) else ": fewer than it was to keep"
     own = "" if found.abstain_below is None else f" (of all: {found.abstain_below:.2f})"
     return (
         f"Answering only above the threshold that kept {aim} right on the other folds{own} leaves "
         f"{found.share_kept:.1%} answered, of which {found.accuracy_kept:.1%} are right "
-        f"(95% interval {interval(found.accuracy_kept_interval)})."
+        f"(95% interval {interval(found.accuracy_kept_interval)}){missed}."
     )
 
 
@@ -97,12 +98,12 @@ def draw(run: Run) -> style.Drawing | None:
     answers = run.predictions
     calibrated = calibration.crossed(answers.probabilities, answers.fold, found)
     figure, axes = style.panels(
-        1, 3, (style.DOUBLE, 2.45), left=0.48, right=0.12, top=0.48, bottom=0.36, gaps=(0.42, 0.4)
+        1, 3, (style.DOUBLE, 2.45), left=0.48, right=0.2, top=0.48, bottom=0.36, gaps=(0.42, 0.4)
     )
     before, after, curve = axes[0]
     for panel, probabilities, name, error in (
         (before, answers.probabilities, "as the network says it", found.expected_calibration_error),
-        (after, calibrated, "under the other folds' temperature", found.expected_calibration_error_calibrated),
+        (after, calibrated, "calibrated by the other folds", found.expected_calibration_error_calibrated),
     ):
         bins = calibration.reliability(probabilities, answers.emotion, reliability.N_BINS)
         reliability.draw_panel(panel, bins.confidence, bins.accuracy, bins.n_utterances, leftmost=panel is before)
