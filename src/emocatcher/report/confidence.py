@@ -111,9 +111,9 @@ def draw(run: Run) -> style.Drawing | None:
     points = selective.risk_coverage(calibrated.max(axis=1), answers.correct)
     _draw_curve(curve, points, found)
     style.heading(figure, "How sure, and how often right")
-    reached = (
-        "never" if found.accuracy_kept is None else f"{found.accuracy_kept:.1%} at {found.share_kept:.1%} coverage"
-    )
+    reached = "no threshold keeps the accuracy"
+    if found.accuracy_kept is not None:
+        reached = f"the threshold came to {found.accuracy_kept:.1%} at {found.share_kept:.1%} coverage"
     return style.Drawing(
         name="calibration",
         title="Calibration and abstaining",
@@ -125,7 +125,7 @@ def draw(run: Run) -> style.Drawing | None:
         alt=(
             f"Reliability diagrams, expected calibration error {found.expected_calibration_error:.3f} before and "
             f"{found.expected_calibration_error_calibrated:.3f} after calibration, and a risk-coverage curve, AURC "
-            f"{found.area_under_risk_coverage:.3f}; the threshold reached {reached}."
+            f"{found.area_under_risk_coverage:.3f}; {reached}."
         ),
         figure=figure,
     )
