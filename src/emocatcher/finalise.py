@@ -93,7 +93,7 @@ def finalise(
                 **_calibration_scores(held_out),
                 **_faithfulness_scores(run.result.faithfulness),
             },
-            note=_note(run),
+            note=_note(run, held_out),
         ),
         n_parameters=run.result.n_parameters,
         temperature=round(held_out.temperature, 6),
@@ -140,15 +140,16 @@ def _faithfulness_scores(found: Faithfulness | None) -> dict[str, float]:
     }
 
 
-def _note(run: report.Run) -> str:
+def _note(run: report.Run, held_out: Calibration) -> str:
     result = run.result
     voices = "voices that the model had heard too" if result.speakers_shared else "voices that the model had not heard"
+    fitted = "temperature was" if held_out.least_accuracy is None else "temperature and the threshold were"
     verdict = report.verdict(run)
     return (
         f"It was trained on every recording of its corpus, so nothing is left to measure it on. The scores are those "
         f"of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on {voices}. The "
-        "temperature and the threshold for abstaining were fitted on those folds' held-out answers; each calibrated "
-        "score is of a fold under what the other folds chose." + (f" {verdict}" if verdict else "")
+        f"{fitted} fitted on those folds' held-out answers; each calibrated score is of a fold under what the other "
+        "folds chose." + (f" {verdict}" if verdict else "")
     )
 
 
