@@ -161,6 +161,15 @@ def test_intervals_are_over_speakers():
     assert width(by_voice) > 2 * width(by_clip)
 
 
+def test_a_voice_with_more_clips_weighs_more_and_what_never_varies_has_no_width():
+    falls = np.tile([[0.3, 0.1, 0.0, 0.5]], (12, 1))
+    summary = faithfulness.summarise([probed(falls)], ["a"] * 9 + ["b"] * 2 + ["c"])
+    assert summary.resampled == "speakers"
+    assert summary.attended.interval == pytest.approx((0.3, 0.3))
+    falls[9:] = 0.0
+    assert faithfulness.summarise([probed(falls)], ["a"] * 9 + ["b"] * 3).attended.mean == pytest.approx(0.3 * 9 / 12)
+
+
 def test_folds_are_pooled_and_nothing_probed_is_nothing_said():
     together = faithfulness.summarise([probed([[0.1, 0, 0, 0]]), probed([[0.3, 0, 0, 0]] * 3)], None)
     assert together.n_clips == 4

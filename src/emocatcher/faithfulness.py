@@ -215,8 +215,8 @@ def _spans(n_steps: int, length: int) -> NDArray[np.bool_]:
 
 
 def _highest(values: Floats) -> NDArray[np.bool_]:
-    """The fifth of a clip's steps with the highest values: at least one, and never all."""
-    n = min(max(round(SHARE * len(values)), 1), len(values) - 1)
+    """The fifth of a clip's steps with the highest values: at least one, and of two or more never all."""
+    n = max(round(SHARE * len(values)), 1)
     gone = np.zeros(len(values), bool)
     gone[np.argsort(-values, kind="stable")[:n]] = True
     return gone

@@ -152,7 +152,7 @@ class Recognizer:
         """Where in the sound the answer comes from, found without asking attention (see `faithfulness.occlusion`).
 
         Spans of a fifth of a second are taken out of the recording, one after the other. It runs the network once for
-        each, so that its cost grows with the square of the recording's length: tens of milliseconds for a sentence.
+        each, so that its cost grows with the square of the recording's length: a tenth of a second for a sentence.
 
         Args:
             source: as for `predict`.
