@@ -49,6 +49,11 @@ def test_the_verdict_depends_on_the_intervals(made_run: Callable[..., Path], mea
     assert f"at random by {measured.random.mean * 100:.1f}" in verdict
 
 
+def test_the_verdict_counts_the_folds_that_bear_it_out(made_run: Callable[..., Path]) -> None:
+    run = with_proof(read(made_run(n_folds=2, **SMALL)), found(0.2, 0.1, 0.3), found(0.1, 0.2, 0.3))
+    assert deletion.verdict(run).startswith("Attention holds overall, and in 1 of 2 folds: without")
+
+
 def test_the_table_has_every_fold_and_all_clips_with_intervals(made_run: Callable[..., Path]) -> None:
     run = with_proof(read(made_run(n_folds=2, **SMALL)), found(0.2, 0.1, 0.3), found(0.1, 0.2, 0.3))
     table = deletion.table(run)

@@ -28,10 +28,17 @@ def verdict(run: Run) -> str:
     )
     by_occlusion = f"without the {share} that occlusion finds, it falls by {_points(found.occlusion.mean)}"
     if found.attended_minus_random.interval[0] > 0:
-        return f"Attention holds: {measured}; {by_occlusion}."
+        return f"Attention holds{_in_folds(run)}: {measured}; {by_occlusion}."
     if found.occlusion_minus_random.interval[0] > 0:
         return f"Attention does not hold: {measured}. Occlusion is what to look at: {by_occlusion}."
     return f"Attention does not hold: {measured}. Nor does occlusion: {by_occlusion}."
+
+
+def _in_folds(run: Run) -> str:
+    """In how many folds it is ahead of chance, where there are several."""
+    folds = [fold.faithfulness for fold in run.result.folds if fold.faithfulness]
+    n_ahead = sum(one.attended_minus_random.mean > 0 for one in folds)
+    return f" overall, and in {n_ahead} of {len(folds)} folds" if len(folds) > 1 else ""
 
 
 def table(run: Run) -> Table | None:
@@ -71,6 +78,7 @@ def draw(run: Run) -> style.Drawing | None:
         1, 1, (style.SINGLE, height), left=style.label_width(names) + 0.06, right=0.36, top=0.35, bottom=0.38
     )
     panel = axes[0, 0]
+    n_test = sum(fold.n_test for fold in run.result.folds)
     of_folds = [fold.faithfulness for fold in run.result.folds if fold.faithfulness]
     ends = [0.0]
     for at, choice in enumerate(CHOICES):
@@ -94,7 +102,7 @@ def draw(run: Run) -> style.Drawing | None:
     panel.grid(axis="x")
     style.percent_axis(panel, x=True)
     panel.set_xlabel("fall in the probability of the answer")
-    style.heading(figure, f"With {found.share_deleted:.0%} of a clip deleted: {found.n_clips} test clips")
+    style.heading(figure, f"With {found.share_deleted:.0%} of a clip deleted: {found.n_clips} of {n_test} test clips")
     dots = " Hollow dots are single folds." if len(of_folds) > 1 else ""
     spoken = "; ".join(f"{_NAMES[name]} {_points(getattr(found, name).mean)} points" for name in CHOICES)
     return style.Drawing(
