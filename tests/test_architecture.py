@@ -22,8 +22,8 @@ ROWS = (
     ("prediction", "settings"),
     ("config",),
     # 1 leaves
-    ("audio", "machine", "metrics", "result", "significance", "storage", "vad"),
-    ("calibration",),
+    ("audio", "machine", "metrics", "result", "selective", "significance", "softmax", "storage", "vad"),
+    ("calibration", "faithfulness"),
     ("corpora",),
     # 2
     ("convolution", "features", "optimiser", "padding", "protocols", "recurrent", "schedule"),

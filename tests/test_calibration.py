@@ -61,11 +61,11 @@ def test_one_fold_cannot_be_judged():
         calibration.calibrate(probabilities, true, np.zeros(50, int), abstain_below=0.4)
 
 
-def test_nothing_kept_is_not_a_number():
+def test_nothing_kept_has_no_accuracy():
     probabilities, true, folds = answers(50)
     found = calibration.calibrate(probabilities, true, folds, abstain_below=1.0)
     assert found.share_kept == 0
-    assert np.isnan(found.accuracy_kept)
+    assert found.accuracy_kept is found.accuracy_kept_interval is None
 
 
 @pytest.mark.parametrize("n_bins", [1, 10, 15])
@@ -80,3 +80,59 @@ def test_a_reliability_diagram_s_gaps_are_the_calibration_error(n_bins):
     assert np.isnan(bins.accuracy[~known]).all()
     edges = np.arange(n_bins + 1) / n_bins
     assert ((bins.confidence > edges[:-1]) & (bins.confidence <= edges[1:] + 1e-12))[known].all()
+
+
+def test_the_threshold_keeps_its_accuracy_on_folds_that_did_not_choose_it():
+    probabilities, true, folds = answers(6_000)
+    found = calibration.calibrate(probabilities, true, folds)
+    right = probabilities.argmax(axis=1) == true
+    assert right.mean() < 0.7
+    assert found.least_accuracy == calibration.LEAST_ACCURACY == 0.8
+    assert found.accuracy_kept == pytest.approx(0.8, abs=0.02)
+    assert found.accuracy_kept_interval[0] < found.accuracy_kept < found.accuracy_kept_interval[1]
+    assert 0.2 < found.share_kept < 0.8
+    sure = calibration.scale(probabilities, found.temperature).max(axis=1)
+    assert right[sure >= found.abstain_below].mean() >= 0.8
+    assert right[sure >= found.abstain_below - 0.02].mean() < 0.8
+    assert found.share_kept == pytest.approx(np.mean([one.share_kept for one in found.folds]), abs=0.01)
+
+
+def test_no_fold_has_a_part_in_its_own_temperature_or_threshold():
+    probabilities, true, folds = answers(900)
+    before = calibration.calibrate(probabilities, true, folds)
+    spoilt = true.copy()
+    spoilt[folds == 1] = probabilities[folds == 1].argmin(axis=1)
+    after = calibration.calibrate(probabilities, spoilt, folds)
+    for one, other in zip(before.folds, after.folds, strict=True):
+        same = (one.temperature, one.abstain_below) == (other.temperature, other.abstain_below)
+        assert same == (one.fold == 1)
+    assert after.folds[1].share_kept == before.folds[1].share_kept
+    assert after.folds[1].accuracy_kept == 0  # as many are answered, and all are wrong
+
+
+def test_where_the_others_reach_no_such_accuracy_a_fold_answers_nothing():
+    probabilities, _, _ = answers(300)
+    wrong = np.where(np.arange(300) < 200, probabilities.argmin(axis=1), probabilities.argmax(axis=1))
+    found = calibration.calibrate(probabilities, wrong, np.arange(300) // 100)
+    last = found.folds[2]
+    assert (last.abstain_below, last.share_kept, last.accuracy_kept) == (None, 0, None)
+    assert found.folds[0].abstain_below is not None
+
+
+def test_the_crossed_probabilities_are_those_whose_error_is_told():
+    probabilities, true, folds = answers(900)
+    found = calibration.calibrate(probabilities, true, folds)
+    crossed = calibration.crossed(probabilities, folds, found)
+    assert metrics.expected_calibration_error(crossed, true) == found.expected_calibration_error_calibrated
+    here = folds == 2
+    others = calibration.fit_temperature(probabilities[~here], true[~here])
+    np.testing.assert_array_equal(crossed[here], calibration.scale(probabilities[here], others))
+
+
+def test_the_interval_is_over_speakers_where_they_are_known():
+    probabilities, true, folds = answers(900)
+    groups = [f"{n % 6}" for n in range(900)]
+    by_speaker = calibration.calibrate(probabilities, true, folds, groups=groups)
+    kept = [*groups[:899], None]
+    assert by_speaker.accuracy_kept == calibration.calibrate(probabilities, true, folds, groups=kept).accuracy_kept
+    assert by_speaker.accuracy_kept_interval != calibration.calibrate(probabilities, true, folds).accuracy_kept_interval

@@ -126,6 +126,24 @@ def test_taking_up_a_finished_run_changes_nothing(
     assert what_matters(run.folder) == before
 
 
+def test_folds_of_before_attention_was_probed_are_taken_up_as_they_are(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
+    before = what_matters(run.folder)
+    path = run.folder / "fold_1" / "resume" / "outcome.safetensors"
+    tensors, meta = storage.read_tensors(path)
+    probed = [name for name in tensors if name.startswith("probe.")]
+    assert len(probed) == 3
+    storage.write_tensors(path, {name: tensors[name] for name in tensors if name not in probed}, meta)
+    train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    result, once = json.loads((run.folder / "result.json").read_text()), json.loads(before["result"])
+    assert "faithfulness" not in result
+    assert ["faithfulness" in fold for fold in result["folds"]] == [True, False]
+    assert result["folds"][0] == once["folds"][0]
+    assert result["calibration"] == once["calibration"]
+
+
 def test_a_fold_whose_files_were_torn_is_trained_again(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """A run of several folds → one calibrated model that trained on everything."""
 
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
@@ -42,6 +44,47 @@ def test_its_temperature_comes_from_held_out_answers(final, small_run):
     scores = final.config.training.scores
     assert scores["accuracy"] == run.result.mean.accuracy.last
     assert 0 <= scores["expected_calibration_error"] <= 1
+
+
+def with_answers(run, right_of):
+    """A run whose answers are as sure as before, and right where `right_of` their confidence says so."""
+    answers = run.predictions
+    wrong = (answers.predicted + 1) % len(run.result.labels)
+    emotion = np.where(right_of(answers.probabilities.max(axis=1)), answers.predicted, wrong)
+    return dataclasses.replace(run, predictions=dataclasses.replace(answers, emotion=emotion))
+
+
+def test_by_default_the_threshold_keeps_four_in_five_right(small_run):
+    run = report.read(small_run.folder)
+    middle = np.median(run.predictions.probabilities.max(axis=1))
+    found = finalise._held_out(with_answers(run, lambda sure: sure > middle), None)
+    assert found.share_kept >= 0.1
+    assert found.accuracy_kept == pytest.approx(0.8, abs=0.05)
+    assert found.abstain_below not in (None, finalise.ABSTAIN_BELOW)
+
+
+def test_a_threshold_that_leaves_next_to_nothing_is_not_taken(small_run):
+    run = report.read(small_run.folder)
+    highest = np.quantile(run.predictions.probabilities.max(axis=1), 0.98)
+    for right_of in (lambda sure: sure > highest, lambda sure: sure < 0):
+        found = finalise._held_out(with_answers(run, right_of), None)
+        assert found.abstain_below == finalise.ABSTAIN_BELOW
+        assert found.least_accuracy is None
+
+
+def test_its_card_has_calibration_and_faithfulness(final, small_run):
+    result = report.read(small_run.folder).result
+    scores, card = final.config.training.scores, (final.path / "README.md").read_text()
+    assert scores["fall_without_the_most_attended"] == result.faithfulness.attended.mean
+    assert scores["fall_without_as_many_at_random"] == result.faithfulness.random.mean
+    assert scores["expected_calibration_error"] == pytest.approx(
+        result.calibration.expected_calibration_error_calibrated, abs=1e-3
+    )
+    for words in (
+        "expected calibration error before", "share not abstained", "accuracy where not abstained", "Abstains below",
+        "fall without the first by occlusion", report.verdict(report.read(small_run.folder)),
+    ):  # fmt: skip
+        assert words in card
 
 
 def test_one_fold_or_another_corpus_is_refused(small_run, tmp_path, monkeypatch):

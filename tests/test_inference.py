@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emocatcher import audio, features, inference
+from emocatcher import audio, faithfulness, features, inference
 from emocatcher.errors import AudioError, ModelError
 from emocatcher.inference import Recognizer
 
@@ -89,6 +89,28 @@ def test_the_temperature_softens_probabilities_and_keeps_their_order(recognizer:
     softened = Recognizer.__new__(Recognizer)
     softened.config = msgspec.structs.replace(recognizer.config, temperature=2.0)
     np.testing.assert_allclose(softened.probabilities(2 * logits), plain)
+
+
+def test_occlusion_stands_beside_attention_step_for_step(recognizer: Recognizer, clip: Path) -> None:
+    heard, found = recognizer.predict(clip), recognizer.occlusion(clip)
+    assert [time_s for time_s, _ in found] == [time_s for time_s, _ in heard.attention]
+    falls = np.array([fall for _, fall in found])
+    assert (np.abs(falls) <= 1).all()
+    assert falls.any()
+    # A public function gives the same, and the first step is what its spans are worth.
+    settings = recognizer.config.settings
+    log_mel = features.extract(
+        audio.load(clip, settings.front_end.sample_rate)[0], settings.front_end, settings.vad
+    ).log_mel
+    again = faithfulness.occlusion(lambda clips: recognizer.run(clips)[0], log_mel, settings)
+    np.testing.assert_allclose(falls, again, atol=1e-6)
+    shortened = [log_mel[:, 2:], log_mel[:, 4:]]  # spans of two steps, two frames each
+    left = recognizer.probabilities(recognizer.run(shortened)[0])[:, recognizer.config.labels.index(heard.emotion)]
+    assert falls[0] == pytest.approx((heard.probability - left).mean(), abs=1e-5)
+
+
+def test_a_recording_too_short_to_lose_anything_has_no_occlusion(recognizer: Recognizer) -> None:
+    assert recognizer.occlusion((np.zeros(100, np.float32), 16_000)) == ()
 
 
 @pytest.mark.parametrize("n_samples", [1, 100, 2048, 16_000])

@@ -2,11 +2,16 @@
 
 import csv
 import json
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, recall_score
+
+from emocatcher import calibration, report
+from emocatcher.result import Result
 
 COURSES = {
     "accuracy": "test_accuracy",
@@ -107,6 +112,52 @@ def test_probabilities_are_probabilities_and_their_loss_the_epochs(
         on_true = log_loss(true, p / p.sum(axis=1, keepdims=True), labels=range(8))
         everywhere = -np.log(p).sum(axis=1).mean()
         assert entry["loss"]["last"] == pytest.approx((0.9 - 0.1 / 7) * on_true + 0.1 / 7 * everywhere, abs=1e-3)
+
+
+def test_calibration_is_that_of_the_predictions(
+    result: dict[str, Any], predictions: list[dict[str, str]], small_run: Any
+) -> None:
+    labels = result["labels"]
+    p = np.array([[float(row[f"p_{label}"]) for label in labels] for row in predictions])
+    true = np.array([labels.index(row["emotion"]) for row in predictions])
+    folds = np.array([int(row["fold"]) for row in predictions])
+    speakers = [row["speaker"] for row in predictions]
+    found = msgspec.to_builtins(calibration.calibrate(p, true, folds, groups=speakers))
+    assert result["calibration"].keys() == found.keys()
+    for name in ("temperature", "expected_calibration_error", "expected_calibration_error_calibrated"):
+        assert result["calibration"][name] == pytest.approx(found[name], abs=1e-3)
+    assert [one["fold"] for one in result["calibration"]["folds"]] == [0, 1]
+
+
+def test_attention_was_probed_in_every_fold(result: dict[str, Any]) -> None:
+    of_folds = [entry["faithfulness"] for entry in result["folds"]]
+    together = result["faithfulness"]
+    assert [one["n_clips"] for one in of_folds] == [120, 120]
+    assert together["n_clips"] == 240
+    assert together["resampled"] == "speakers"
+    for name in ("attended", "random", "least", "occlusion", "attended_ahead"):
+        assert together[name]["mean"] == pytest.approx(np.mean([one[name]["mean"] for one in of_folds]))
+        low, high = together[name]["interval"]
+        assert low <= together[name]["mean"] <= high
+    assert together["occlusion"]["mean"] > together["random"]["mean"]
+    assert 0.15 < together["share_deleted"] < 0.25
+
+
+def test_a_result_of_before_still_reads_and_one_of_now_reads_the_same(small_run: Any) -> None:
+    kept = sorted((Path(__file__).parents[1] / "benchmarks" / "results").glob("cabg-*.json"))
+    assert len(kept) >= 6
+    for path in kept:
+        before = msgspec.json.decode(path.read_bytes(), type=Result)
+        assert before.folds
+        if b'"faithfulness"' not in path.read_bytes():
+            assert before.faithfulness is before.folds[0].faithfulness is None
+    run = report.read(small_run.folder)
+    plain = msgspec.json.decode((small_run.folder / "result.json").read_bytes(), type=Result)
+    assert run.result == plain
+    assert plain.calibration is not None
+    # What is None is left out: null stands for a number that could not be computed.
+    nothing = msgspec.structs.replace(plain, faithfulness=None, calibration=None)
+    assert not {"faithfulness", "calibration"} & msgspec.to_builtins(nothing).keys()
 
 
 def test_statistics_over_folds(result: dict[str, Any]) -> None:

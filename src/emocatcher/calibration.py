@@ -6,57 +6,94 @@ one number. It changes how sure an answer is, never which answer it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import metrics
+from emocatcher import metrics, selective
+from emocatcher.result import Calibration, FoldCalibration
+from emocatcher.softmax import softmax
 
+LEAST_ACCURACY = 0.8  # of what is answered, where the threshold for abstaining is chosen
 _RANGE = (0.05, 20.0)  # of temperatures; beyond, nothing but a coin or a certainty is left
 _LEAST_PROBABILITY = 1e-7  # a run folder's table rounds to six decimals
 
 
-class Calibration(NamedTuple):
-    """What held-out answers say of how sure a model should be."""
-
-    temperature: float  # fitted on all held-out answers
-    expected_calibration_error: float  # without it
-    expected_calibration_error_calibrated: float  # of each fold under the temperature of the other folds
-    share_kept: float  # of answers that are not abstained from, likewise
-    accuracy_kept: float  # of those; NaN where none is kept
-
-
 def calibrate(
-    probabilities: NDArray[np.floating], true: NDArray[np.integer], folds: NDArray[np.integer], abstain_below: float
+    probabilities: NDArray[np.floating],
+    true: NDArray[np.integer],
+    folds: NDArray[np.integer],
+    *,
+    abstain_below: float | None = None,
+    groups: Sequence[str | None] | None = None,
 ) -> Calibration:
-    """Fit the temperature, and measure by cross-fitting what it is worth.
+    """Fit the temperature and the threshold for abstaining, and measure by cross-fitting what they are worth.
+
+    What is said of a fold's answers is said under the temperature and the threshold that the other folds chose.
 
     Args:
         probabilities: shape (n_utterances, n_classes), of every utterance by a model that did not train on it.
         true: shape (n_utterances,), classes.
         folds: shape (n_utterances,), whose model it was.
-        abstain_below: the calibrated probability under which an answer is withheld.
+        abstain_below: the calibrated probability under which an answer is withheld; None for the smallest one that
+            keeps the accuracy of what is answered at `LEAST_ACCURACY`.
+        groups: (n_utterances,) speakers, for the interval; None, or None among them, where unknown.
 
     Raises:
         ValueError: if the shapes disagree, or there is only one fold.
     """
-    numbers = np.unique(folds)
+    numbers = np.unique(folds).tolist()
     if len(numbers) < 2:
         raise ValueError("one fold cannot be judged by the others: two or more are needed")
-    crossed = np.empty(probabilities.shape)
+    right = probabilities.argmax(axis=1) == true
+
+    def fit(chosen: NDArray[np.bool_]) -> tuple[float, float | None]:
+        temperature = fit_temperature(probabilities[chosen], true[chosen])
+        if abstain_below is not None:
+            return temperature, abstain_below
+        confidence = scale(probabilities[chosen], temperature).max(axis=1)
+        return temperature, selective.smallest_threshold(confidence, right[chosen], LEAST_ACCURACY)
+
+    sure, kept, judged = np.empty(probabilities.shape), np.zeros(len(true), bool), []
     for number in numbers:
         here = folds == number
-        crossed[here] = scale(probabilities[here], fit_temperature(probabilities[~here], true[~here]))
-    kept = crossed.max(axis=1) >= abstain_below
-    right = crossed.argmax(axis=1) == true
+        temperature, threshold = fit(~here)
+        sure[here] = scale(probabilities[here], temperature)
+        kept[here] = threshold is not None and sure[here].max(axis=1) >= threshold
+        judged.append(
+            FoldCalibration(
+                fold=number,
+                temperature=temperature,
+                abstain_below=threshold,
+                share_kept=float(kept[here].mean()),
+                accuracy_kept=_mean(right[here & kept]),
+            )
+        )
+    temperature, threshold = fit(np.ones(len(true), bool))
     return Calibration(
-        temperature=fit_temperature(probabilities, true),
+        temperature=temperature,
         expected_calibration_error=metrics.expected_calibration_error(probabilities, true),
-        expected_calibration_error_calibrated=metrics.expected_calibration_error(crossed, true),
+        expected_calibration_error_calibrated=metrics.expected_calibration_error(sure, true),
+        area_under_risk_coverage=selective.area_under_risk_coverage(sure.max(axis=1), right),
+        least_accuracy=LEAST_ACCURACY if abstain_below is None else None,
+        abstain_below=threshold,
         share_kept=float(kept.mean()),
-        accuracy_kept=float(right[kept].mean()) if kept.any() else float("nan"),
+        accuracy_kept=_mean(right[kept]),
+        accuracy_kept_interval=_interval(right, kept, groups),
+        folds=tuple(judged),
     )
+
+
+def crossed(
+    probabilities: NDArray[np.floating], folds: NDArray[np.integer], calibration: Calibration
+) -> NDArray[np.float64]:
+    """Every fold's probabilities under the temperature that the other folds chose, shape (n_utterances, n_classes)."""
+    found = np.empty(probabilities.shape)
+    for one in calibration.folds:
+        found[folds == one.fold] = scale(probabilities[folds == one.fold], one.temperature)
+    return found
 
 
 class Reliability(NamedTuple):
@@ -115,6 +152,20 @@ def fit_temperature(probabilities: NDArray[np.floating], true: NDArray[np.intege
 
 def scale(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
     """Probabilities as they are under a temperature, shape (n_utterances, n_classes)."""
-    logits = np.log(np.maximum(np.asarray(probabilities, np.float64), _LEAST_PROBABILITY)) / temperature
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+    return softmax(np.log(np.maximum(np.asarray(probabilities, np.float64), _LEAST_PROBABILITY)), temperature)
+
+
+def _mean(right: NDArray[np.bool_]) -> float | None:
+    return float(right.mean()) if right.size else None
+
+
+def _interval(
+    right: NDArray[np.bool_], kept: NDArray[np.bool_], groups: Sequence[str | None] | None
+) -> tuple[float, float] | None:
+    """Of the accuracy of what is kept."""
+    if not kept.any():
+        return None
+    # Right and wrong are the two classes: that everything were right is held against what is.
+    speakers = None if groups is None else [group for group, stays in zip(groups, kept, strict=True) if stays]
+    found = metrics.bootstrap_intervals(np.ones(int(kept.sum()), np.int64), right[kept].astype(np.int64), speakers, 2)
+    return found.accuracy

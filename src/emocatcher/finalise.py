@@ -19,10 +19,11 @@ from emocatcher.bundle import Bundle, ModelConfig
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import FeatureTable, Part, load_features
 from emocatcher.errors import RunError
-from emocatcher.result import Epoch
+from emocatcher.result import Calibration, Epoch, Faithfulness
 from emocatcher.workers import Workers
 
-ABSTAIN_BELOW = 0.4  # of RAVDESS's held-out answers below it, by unheard voices, a third was right
+ABSTAIN_BELOW = 0.4  # where no threshold is worth it; of RAVDESS's held-out answers below it, a third was right
+_LEAST_COVERAGE = 0.1  # of held-out answers, that a threshold must leave to be worth it
 PROTOCOL = "all"
 
 
@@ -41,7 +42,7 @@ def finalise(
     folder: Path,
     *,
     name: str,
-    abstain_below: float = ABSTAIN_BELOW,
+    abstain_below: float | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Bundle:
     """Train on all of a run's corpus, with the calibration that its held-out answers give.
@@ -51,7 +52,9 @@ def finalise(
         corpus: the run's.
         folder: the model folder to write.
         name: what to call the model.
-        abstain_below: the calibrated probability under which the model's answers are marked.
+        abstain_below: the calibrated probability under which the model's answers are marked; None for the smallest
+            that keeps four in five of the other held-out answers right, or for `ABSTAIN_BELOW` where that leaves
+            less than a tenth of them.
         on_epoch: called after every epoch, from another thread.
 
     Raises:
@@ -64,9 +67,7 @@ def finalise(
         raise RunError(f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Name its own corpus")
     if len(run.result.folds) < 2:
         raise RunError(f"{run_dir} has one fold: nothing would judge the calibration. Train speakers-5 or the like")
-    held_out = calibration.calibrate(
-        run.predictions.probabilities, run.predictions.emotion, run.predictions.fold, abstain_below
-    )
+    held_out = _held_out(run, abstain_below)
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)
     true = np.array([corpus.labels.index(utterance.emotion) for utterance in corpus.utterances], np.int64)
@@ -89,16 +90,14 @@ def finalise(
             scores={
                 "accuracy": mean.accuracy.last,
                 "unweighted_average_recall": mean.unweighted_average_recall.last,
-                "expected_calibration_error_before": held_out.expected_calibration_error,
-                "expected_calibration_error": held_out.expected_calibration_error_calibrated,
-                "share_not_abstained": held_out.share_kept,
-                "accuracy_where_not_abstained": held_out.accuracy_kept,
+                **_calibration_scores(held_out),
+                **_faithfulness_scores(run.result.faithfulness),
             },
-            note=_note(run.result.protocol, len(run.result.folds), run.result.speakers_shared),
+            note=_note(run, held_out),
         ),
         n_parameters=run.result.n_parameters,
         temperature=round(held_out.temperature, 6),
-        abstain_below=abstain_below,
+        abstain_below=held_out.abstain_below or 0.0,
         conditions=conditions.fit(features.log_mels(ids), settings.front_end.frame_period_s),
     )
     task = _Task(folder=folder, config=config, features=features, everything=Part(ids, true))
@@ -107,12 +106,50 @@ def finalise(
     return written
 
 
-def _note(protocol: str, n_folds: int, speakers_shared: bool) -> str:
-    voices = "voices that the model had heard too" if speakers_shared else "voices that the model had not heard"
+def _held_out(run: report.Run, abstain_below: float | None) -> Calibration:
+    """What the run's held-out answers say, with a threshold that is given, worth it, or the customary one."""
+    answers = run.predictions
+
+    def calibrate(threshold: float | None) -> Calibration:
+        return calibration.calibrate(answers.probabilities, answers.emotion, answers.fold, abstain_below=threshold)
+
+    found = calibrate(abstain_below)
+    worth_it = found.abstain_below is not None and found.share_kept >= _LEAST_COVERAGE
+    return found if abstain_below is not None or worth_it else calibrate(ABSTAIN_BELOW)
+
+
+def _calibration_scores(held_out: Calibration) -> dict[str, float]:
+    scores = {
+        "expected_calibration_error_before": held_out.expected_calibration_error,
+        "expected_calibration_error": held_out.expected_calibration_error_calibrated,
+        "area_under_risk_coverage": held_out.area_under_risk_coverage,
+        "share_not_abstained": held_out.share_kept,
+        "accuracy_where_not_abstained": held_out.accuracy_kept,
+    }
+    return {name: value for name, value in scores.items() if value is not None}
+
+
+def _faithfulness_scores(found: Faithfulness | None) -> dict[str, float]:
+    if found is None:
+        return {}
+    return {
+        "fall_without_the_most_attended": found.attended.mean,
+        "fall_without_as_many_at_random": found.random.mean,
+        "fall_without_the_least_attended": found.least.mean,
+        "fall_without_the_first_by_occlusion": found.occlusion.mean,
+    }
+
+
+def _note(run: report.Run, held_out: Calibration) -> str:
+    result = run.result
+    voices = "voices that the model had heard too" if result.speakers_shared else "voices that the model had not heard"
+    fitted = "temperature was" if held_out.least_accuracy is None else "temperature and the threshold were"
+    verdict = report.verdict(run)
     return (
         f"It was trained on every recording of its corpus, so nothing is left to measure it on. The scores are those "
-        f"of the same recipe under {protocol}: the mean over {n_folds} folds, on {voices}. The temperature was fitted "
-        "on those folds' held-out answers; each calibrated score is of a fold under the other folds' temperature."
+        f"of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on {voices}. The "
+        f"{fitted} fitted on those folds' held-out answers; each calibrated score is of a fold under what the other "
+        "folds chose." + (f" {verdict}" if verdict else "")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import __version__, bundle, metrics, storage, workers
+from emocatcher import __version__, bundle, faithfulness, metrics, storage, workers
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part
 from emocatcher.errors import ModelError, RunError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from emocatcher.train import FoldTrainer
 
 _OUTCOME = "outcome.safetensors"
+_PROBE = tuple(f"probe.{name}" for name in faithfulness.Probe._fields)
 
 
 class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +49,8 @@ class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
     logits: NDArray[np.float32]  # (n_test, n_classes)
     attention: NDArray[np.float32]  # the utterances' weights one after the other
     attention_lengths: NDArray[np.int64]  # (n_test,)
+    # What deleting parts of some of its clips did (see `faithfulness.Probe`); None in a fold of an earlier version.
+    probe: faithfulness.Probe | None = None
 
 
 def warm_up() -> None:
@@ -103,8 +107,9 @@ def read_outcome(task: FoldTask) -> FoldOutcome | None:
         return None
     tensors, meta = found
     epochs = msgspec.convert(meta.pop("epochs"), list[Epoch])
+    probed = [tensors.pop(name) for name in _PROBE if name in tensors]
     parts: dict[str, Any] = {**tensors, **meta}
-    return FoldOutcome(**parts, epochs=epochs)
+    return FoldOutcome(**parts, epochs=epochs, probe=faithfulness.Probe(*probed) if probed else None)
 
 
 def _has_models(task: FoldTask) -> bool:
@@ -122,6 +127,7 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
         raise RunError(f"Fold {task.fold} has no epoch to select from")
     last_epoch, best = len(trainer.epochs), trainer.best
     n_parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
+    selected = "last" if selection == "last" else "best"
     chosen_best = selection if selection != "last" else f"best-{trainer.best_part}"
 
     def outcome_of(epoch: int, named: str, folder: str) -> FoldOutcome:
@@ -143,6 +149,7 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
         return FoldOutcome(
             fold=task.fold, epochs=trainer.epochs, selected_epoch=epoch, n_parameters=n_parameters, logits=logits,
             attention=np.concatenate(attention), attention_lengths=lengths,
+            probe=_probe(task, trainer, attention) if folder == selected else None,
         )  # fmt: skip
 
     outcome = outcome_of(last_epoch, "last", "last")
@@ -152,6 +159,21 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
         outcome = of_best
     _write_outcome(task, outcome)
     return outcome
+
+
+def _probe(task: FoldTask, trainer: FoldTrainer, attention: list[NDArray[np.float32]]) -> faithfulness.Probe:
+    """Hold the network's attention to the test part against chance and against occlusion."""
+    shortened = copy.copy(trainer)  # the same network and batches, over other features
+
+    def classify(log_mels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        ids = tuple(map(str, range(len(log_mels))))
+        lengths = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
+        shortened.features = FeatureTable(np.concatenate([log_mel.T for log_mel in log_mels]), ids, lengths)
+        logits, _ = shortened.evaluate(Part(ids, np.empty(0, np.int64)))
+        return logits
+
+    log_mels = task.features.log_mels(task.parts["test"].ids)
+    return faithfulness.probe(classify, log_mels, attention, task.settings, seed=(task.seed, task.fold))
 
 
 def _write_model(
@@ -173,6 +195,7 @@ def _write_model(
 
 def _write_outcome(task: FoldTask, outcome: FoldOutcome) -> None:
     tensors = {name: getattr(outcome, name) for name in ("logits", "attention", "attention_lengths")}
+    tensors |= dict(zip(_PROBE, outcome.probe or (), strict=False))
     meta = {
         "fold": outcome.fold,
         "epochs": msgspec.to_builtins(outcome.epochs),

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import audio, bundle, cautions, features, hub, pool, speech, timeline
+from emocatcher import audio, bundle, cautions, faithfulness, features, hub, pool, speech, timeline
 from emocatcher.bundle import Bundle
 from emocatcher.conditions import Judge
 from emocatcher.errors import AudioError, ModelError, SettingError
 from emocatcher.features import Features
 from emocatcher.padding import pad_batch
 from emocatcher.prediction import Caution, Failure, Prediction
+from emocatcher.softmax import softmax
 from emocatcher.timeline import Stream, Timeline
 
 LONGEST_S = 600.0  # of a recording taken as one utterance; beyond, memory would grow with its length
@@ -147,6 +148,32 @@ class Recognizer:
         """
         return Stream(self, speech.has_speech_at_once, sample_rate, window_s, hop_s)
 
+    def occlusion(self, source: audio.Source) -> tuple[tuple[float, float], ...]:
+        """Where in the sound the answer comes from, found without asking attention (see `faithfulness.occlusion`).
+
+        Spans of a fifth of a second are taken out of the recording, one after the other. It runs the network once for
+        each, so that its cost grows with the square of the recording's length: a tenth of a second for a sentence.
+
+        Args:
+            source: as for `predict`.
+
+        Returns:
+            (time_s, fall) for each weight of `Prediction.attention`: seconds from the start of the recording, and how
+            far the answer's calibrated probability falls without this moment, in -1..1. Empty where the voiced span
+            is too short to lose anything.
+
+        Raises:
+            AudioError: if the recording cannot be used, or is longer than `LONGEST_S`.
+        """
+        settings = self.config.settings
+        recording = audio.read(source, settings.front_end.sample_rate, longest_s=LONGEST_S)
+        clip = features.extract(recording.waveform, settings.front_end, settings.vad)
+
+        def classify(log_mels: list[NDArray[np.float32]]) -> NDArray[np.float64]:
+            return self.run(log_mels)[0] / np.float64(self.config.temperature)
+
+        return self._over_time(clip, faithfulness.occlusion(classify, clip.log_mel, settings))
+
     def run(
         self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = 64
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
@@ -171,9 +198,7 @@ class Recognizer:
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n_clips, n_classes), from logits of the same shape."""
-        scaled = logits.astype(np.float64) / self.config.temperature
-        exponential = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+        return softmax(logits, self.config.temperature)
 
     def _threshold(self, asked: float | None) -> float:
         if asked is not None and not 0.0 <= asked <= 1.0:
@@ -181,11 +206,9 @@ class Recognizer:
         return self.config.abstain_below if asked is None else asked
 
     def _prediction(self, path: str, clip: Features, found: tuple[Caution, ...], threshold: float) -> Prediction:
-        settings = self.config.settings
         logits, attention = self.run([clip.log_mel])
         probabilities = self.probabilities(logits)[0]
         second, first = np.sort(probabilities)[-2:] if len(probabilities) > 1 else (0.0, probabilities[0])
-        step_s = settings.network.frames_per_step * settings.front_end.frame_period_s
         return Prediction(
             path=path,
             emotion=self.config.labels[int(probabilities.argmax())],
@@ -197,13 +220,17 @@ class Recognizer:
             voiced_start_s=clip.voiced_start_s,
             voiced_end_s=clip.voiced_end_s,
             duration_s=clip.duration_s,
-            attention=tuple(
-                (round(clip.voiced_start_s + i * step_s, 6), weight) for i, weight in enumerate(attention[0].tolist())
-            ),
+            attention=self._over_time(clip, attention[0]),
             model=self.config.name,
             model_version=self.config.version,
             warnings=found,
         )
+
+    def _over_time(self, clip: Features, values: NDArray[np.floating]) -> tuple[tuple[float, float], ...]:
+        """One value for each attention step, with the step's time in the recording, seconds."""
+        settings = self.config.settings
+        step_s = settings.network.frames_per_step * settings.front_end.frame_period_s
+        return tuple((round(clip.voiced_start_s + i * step_s, 6), value) for i, value in enumerate(values.tolist()))
 
 
 def _predict(recognizer: Recognizer, abstain_below: float | None, source: audio.Source) -> Prediction | Failure:

@@ -61,7 +61,55 @@ class FoldScores(Scores, frozen=True):
     unweighted_average_recall_interval: tuple[float, float]
 
 
-class Fold(msgspec.Struct, frozen=True):
+class Estimate(msgspec.Struct, frozen=True):
+    """A mean and its interval."""
+
+    mean: float
+    interval: tuple[float, float]
+
+
+class Faithfulness(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an answer's probability falls when a share of the clip is deleted (see `emocatcher.faithfulness`)."""
+
+    attended: Estimate  # deleted: the most attended steps
+    random: Estimate  # as many elsewhere
+    least: Estimate  # the least attended
+    occlusion: Estimate  # those that matter most by occlusion
+    attended_minus_random: Estimate
+    occlusion_minus_random: Estimate
+    attended_ahead: Estimate  # share of clips that lose more with the attended steps than with random ones
+    n_clips: int
+    share_deleted: float  # of a clip's steps, mean
+    level: float
+    resampled: str  # "speakers" or "utterances"
+
+
+class FoldCalibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fold under what the other folds say: its own answers had no part in the choice."""
+
+    fold: int
+    temperature: float
+    abstain_below: float | None = None  # None: no threshold kept the accuracy, and nothing is answered
+    share_kept: float
+    accuracy_kept: float | None = None  # None: nothing is answered
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far the answers' probabilities can be believed (see `emocatcher.calibration`); rates in 0..1."""
+
+    temperature: float  # fitted on all held-out answers
+    expected_calibration_error: float  # without it
+    expected_calibration_error_calibrated: float  # of each fold under the temperature of the other folds, as all below
+    area_under_risk_coverage: float
+    least_accuracy: float | None = None  # that the threshold is to keep; None: the threshold was given
+    abstain_below: float | None = None  # the smallest such threshold, fitted on all held-out answers
+    share_kept: float  # coverage: of answers that are not abstained from
+    accuracy_kept: float | None = None  # of those; None where there are none
+    accuracy_kept_interval: tuple[float, float] | None = None
+    folds: tuple[FoldCalibration, ...]
+
+
+class Fold(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fold's entry in `result.json`."""
 
     fold: int
@@ -75,6 +123,7 @@ class Fold(msgspec.Struct, frozen=True):
     train_accuracy: LastEpochs
     train_loss: LastEpochs
     selected: FoldScores
+    faithfulness: Faithfulness | None = None  # None: not probed, by a version that could not
 
 
 class OverFolds(msgspec.Struct, frozen=True):
@@ -96,7 +145,7 @@ class Interval(msgspec.Struct, frozen=True):
     n_resamples: int
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """`result.json`, whole."""
 
     protocol: str
@@ -125,6 +174,8 @@ class Result(msgspec.Struct, frozen=True):
     lowest_fold: int
     highest_fold: int
     interval: Interval
+    faithfulness: Faithfulness | None = None  # over the clips of all folds
+    calibration: Calibration | None = None  # None: one fold, or a run of an earlier version
 
     def fold(self, number: int) -> Fold:
         """The entry of the fold with this number."""

@@ -23,6 +23,7 @@ from emocatcher.errors import RunError
 from emocatcher.features import mel_centres_hz
 from emocatcher.fold import FoldOutcome, FoldTask
 from emocatcher.result import Epoch, Plan, Result
+from emocatcher.softmax import softmax
 
 _N_EXAMPLES = 16
 
@@ -198,7 +199,7 @@ def _write_predictions(out: Path, corpus: Corpus, tasks: list[FoldTask], outcome
     header = ("fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability")
     rows: list[tuple[Any, ...]] = []
     for task, outcome in zip(tasks, outcomes, strict=True):
-        probabilities = _softmax(outcome.logits)
+        probabilities = softmax(outcome.logits)
         for utterance, row in zip(corpus.select(task.parts["test"].ids), probabilities, strict=True):
             best = int(row.argmax())
             rows.append(
@@ -240,11 +241,6 @@ def _examples(part: Part, predicted: np.ndarray) -> list[int]:
             wanted += [int(i) for i in of_kind[:1]]
     rest = [i for i in range(len(part.ids)) if i not in set(wanted)]
     return (wanted + rest)[: min(_N_EXAMPLES, len(part.ids))]
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponential = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
 
 
 def _csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

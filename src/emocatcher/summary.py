@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emocatcher import metrics, result
+from emocatcher import calibration, faithfulness, metrics, result
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.fold import FoldOutcome, FoldTask
 from emocatcher.protocols import Protocol
 from emocatcher.result import Plan
+from emocatcher.softmax import softmax
 
 _N_LAST = 10  # epochs, as the published figures have it
 
@@ -82,7 +84,31 @@ def summarise(
             resampled=pooled.resampled,
             n_resamples=pooled.n_resamples,
         ),
+        faithfulness=_faithfulness(corpus, tasks, outcomes),
+        calibration=_calibration(tasks, outcomes, true, speakers) if len(tasks) > 1 else None,
     )
+
+
+def _calibration(
+    tasks: Sequence[FoldTask],
+    outcomes: Sequence[FoldOutcome],
+    true: NDArray[np.int64],
+    speakers: list[str | None] | None,
+) -> result.Calibration:
+    folds = np.repeat([task.fold for task in tasks], [len(outcome.logits) for outcome in outcomes])
+    probabilities = np.concatenate([softmax(outcome.logits) for outcome in outcomes])
+    return calibration.calibrate(probabilities, true, folds, groups=speakers)
+
+
+def _faithfulness(
+    corpus: Corpus, tasks: Sequence[FoldTask], outcomes: Sequence[FoldOutcome]
+) -> result.Faithfulness | None:
+    """Over the clips of these folds; None unless all were probed."""
+    probed = [outcome.probe for outcome in outcomes if outcome.probe]
+    if len(probed) < len(outcomes):
+        return None
+    ids = [task.parts["test"].ids[i] for task, one in zip(tasks, probed, strict=True) for i in one.clips]
+    return faithfulness.summarise(probed, _speakers(corpus, ids))
 
 
 def _fold(corpus: Corpus, task: FoldTask, outcome: FoldOutcome) -> result.Fold:
@@ -115,6 +141,7 @@ def _fold(corpus: Corpus, task: FoldTask, outcome: FoldOutcome) -> result.Fold:
             accuracy_interval=intervals.accuracy,
             unweighted_average_recall_interval=intervals.unweighted_average_recall,
         ),
+        faithfulness=_faithfulness(corpus, [task], [outcome]),
     )
 
 

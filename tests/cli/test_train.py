@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,19 @@ def test_evaluate_deals_the_folds_that_the_model_was_trained_on(
     result = json.loads((small_run.folder / "result.json").read_text())
     assert own["accuracy"] == result["folds"][0]["selected"]["accuracy"]
     assert other["recall"] != own["recall"]
+
+
+def test_report_tells_whether_to_believe_probabilities_and_attention(
+    call: Call, small_run: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(small_run.folder, tmp_path / "run")
+    said = call("report", tmp_path / "run")
+    assert said.code == 0
+    told = " ".join(said.out.split())
+    assert "Calibration error (ECE): 0." in told
+    assert "under the temperature of the other folds" in told
+    assert "Attention holds" in told or "Attention does not hold: " in told
+    assert {"calibration.svg", "faithfulness.png"} <= {path.name for path in (tmp_path / "run" / "figures").iterdir()}
 
 
 def test_report_can_be_drawn_again(call: Call, trained: Any) -> None:

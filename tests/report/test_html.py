@@ -4,9 +4,10 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from emocatcher import audit, report
+from emocatcher import audit, report, result
 from emocatcher.report import html
 from emocatcher.report.style import OPTIMISTIC
 
@@ -122,6 +123,29 @@ def test_the_audit_stands_at_the_head_marked_unless_it_is_clean(folds_dir: Path)
         source = html.render(dataclasses.replace(run, audit=found), [])
         assert stamp in source
         assert (f'<span class="mark">{stamp}' in source) == bool(leaks)
+
+
+def test_calibration_and_faithfulness_have_sections_of_their_own(folds_dir: Path, holdout_dir: Path) -> None:
+    page = Page(folds_dir / "report.html")
+    assert {"#calibration", "#figures"} <= {item["href"] for item in page.all("a")}
+    section = page.text.split("How sure, and how often right", 1)[1].split("Figures")[0]
+    assert "under the temperature of the other folds" in section
+    assert "Calibration and abstaining." in section  # its figure
+    assert "fitted on all, for a new model" in section
+    for absent in ("How sure, and how often right", "Does attention show"):
+        assert absent not in Page(holdout_dir / "report.html").text
+    run = report.read(folds_dir)
+    estimate = result.Estimate(0.2, (0.1, 0.3))
+    names = ("attended", "random", "least", "occlusion", "attended_minus_random", "occlusion_minus_random")
+    found = result.Faithfulness(
+        **dict.fromkeys((*names, "attended_ahead"), estimate), n_clips=9, share_deleted=0.2, level=0.95,
+        resampled="speakers",
+    )  # fmt: skip
+    proved = dataclasses.replace(run, result=msgspec.structs.replace(run.result, faithfulness=found))
+    source = html.render(proved, [])
+    assert "Does attention show what the model listened to?" in source
+    assert "Attention holds" in source
+    assert 'href="#faithfulness"' in source
 
 
 def test_settings_environment_and_command_are_all_there(folds_dir: Path) -> None:

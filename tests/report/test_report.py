@@ -34,7 +34,7 @@ def test_one_fold_writes_these_figures_as_svg_and_png(holdout_dir: Path) -> None
 
 
 def test_several_folds_add_the_pooled_and_the_lowest_beside_the_highest(folds_dir: Path) -> None:
-    more = {"confusion_pooled", "confusion_lowest_highest", "confusion_fold_1"}
+    more = {"confusion_pooled", "confusion_lowest_highest", "confusion_fold_1", "calibration"}
     assert _names(folds_dir) == FIGURES | more
 
 

@@ -18,8 +18,15 @@ def finalise(
     to: Annotated[Path, typer.Option(help="The model folder to write.")],
     name: Annotated[str, typer.Option(help="What to call the model; by default its preset's name.")] = "",
     abstain_below: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Mark answers below this calibrated probability.")
-    ] = 0.4,
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Mark answers below this calibrated probability; by default the smallest that keeps 80% of the "
+            "others right on held-out recordings.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
 ) -> None:
     """Train one model on all recordings of a run's corpus, calibrated by the run's held-out answers."""
@@ -52,5 +59,10 @@ def finalise(
     before, after = scores["expected_calibration_error_before"], scores["expected_calibration_error"]
     target.print(
         f"temperature {model.config.temperature:.2f}: calibration error {before:.3f} before, {after:.3f} after"
+    )
+    kept, right = scores["share_not_abstained"], scores.get("accuracy_where_not_abstained")
+    target.print(
+        f"abstains below {model.config.abstain_below:.3f}: {kept:.1%} answered"
+        + ("" if right is None else f", {right:.1%} of them right")
     )
     target.print(f"Model: {to}", markup=False)

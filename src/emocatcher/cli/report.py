@@ -15,4 +15,8 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finish
     from emocatcher import report as writing
     from emocatcher.cli import screen
 
-    screen.console().print(f"Report: {writing.write(run)}", markup=False)
+    page, target = writing.write(run), screen.console()
+    finished = writing.read(run)
+    for line in (writing.headline(finished), writing.audited(finished), *writing.proofs(finished)):
+        target.print(line, markup=False)
+    target.print(f"Report: {page}", markup=False)

@@ -97,4 +97,6 @@ def train(
     target.print(report.headline(run), markup=False)
     target.print(report.audited(run), markup=False)
     screen.table(*report.summary_rows(run))
+    for line in report.proofs(run):
+        target.print(line, markup=False)
     target.print(f"Report: {page}", markup=False)

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from emocatcher.comparison.scores import Row
 from emocatcher.comparison.tables import SHARED, calibration_error, marks
-from emocatcher.report import save, style
+from emocatcher.report import reliability, save, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_COLUMNS, _FIT_ONE_COLUMN = 4, 2
 _PANEL, _TITLE = 1.35, 0.5  # inches
-_FEW = 10  # answers in a bin, below which its bar is pale
 
 
 def draw(rows: Sequence[Row]) -> style.Drawing:
@@ -38,16 +35,13 @@ def draw(rows: Sequence[Row]) -> style.Drawing:
     style.heading(figure, "Reliability: how sure, and how often right")
     found = ["SYNTHETIC corpus"] * any(row.synthetic for row in rows)
     found += [style.OPTIMISTIC] * any(row.optimistic for row in rows)
-    words = "blue: right as often · hatched: the gap · grey below: how many answers"
-    save.stamp_words(figure, words, found, synthetic=all(row.synthetic for row in rows))
+    save.stamp_words(figure, reliability.LEGEND, found, synthetic=all(row.synthetic for row in rows))
     spoken = "; ".join(f"{row.name} {calibration_error(row.expected_calibration_error)}, {_lean(row)}" for row in rows)
     return style.Drawing(
         name="reliability",
         title="Calibration",
         caption=(
-            "Answers by their confidence, in ten bins. Blue: how often they are right; on the diagonal an answer is "
-            "right as often as it says. Hatched: the gap to the mean confidence. Grey, at the foot: how many answers "
-            f"each bin holds; pale bars have fewer than {_FEW}. "
+            f"{reliability.CAPTION} "
             "ECE is the expected calibration error over 15 bins of the uncalibrated probabilities, lower is better; "
             "seeds stand in one diagram, their ECE is a mean."
         ),
@@ -68,30 +62,7 @@ def _lean(row: Row) -> str:
 
 def _draw_panel(panel: Axes, row: Row, *, leftmost: bool, lowest: bool) -> None:
     bins = row.reliability
-    confidence, accuracy = (np.array(values, dtype=np.float64) for values in (bins.confidence, bins.accuracy))
-    counts = np.array(bins.n_utterances)
-    width = 1 / len(counts)
-    at = (np.arange(len(counts)) + 0.5) * width
-    for known, strength in ((counts >= _FEW, 1.0), ((counts > 0) & (counts < _FEW), 0.25)):
-        panel.bar(
-            at[known], accuracy[known], width=width * 0.92, color="#7FA3CF", edgecolor=style.TEST, linewidth=0.5,
-            alpha=strength,
-        )  # fmt: skip
-        panel.bar(
-            at[known], (confidence - accuracy)[known], bottom=accuracy[known], width=width * 0.92, facecolor="none",
-            edgecolor=style.TRAIN, linewidth=0.5, hatch="//////", alpha=strength,
-        )  # fmt: skip
-    panel.bar(at, -0.2 * counts / counts.max(), width=width * 0.92, color="#A0A0A0", linewidth=0)
-    panel.plot((0, 1), (0, 1), color=style.INK, linewidth=0.7, linestyle=(0, (3, 2)))
-    panel.axhline(0, color="#555555", linewidth=0.6)
-    panel.set_xlim(0, 1)
-    panel.set_ylim(-0.24, 1)
-    panel.set_yticks((0, 0.5, 1))
-    panel.set_xticks((0, 0.5, 1))
-    style.percent_axis(panel)
-    style.percent_axis(panel, x=True)
-    if not leftmost:
-        panel.set_yticklabels([])
+    reliability.draw_panel(panel, bins.confidence, bins.accuracy, bins.n_utterances, leftmost=leftmost, lowest=lowest)
     title = "\n".join(
         [
             style.shorten(row.name, 26),
@@ -103,7 +74,3 @@ def _draw_panel(panel: Axes, row: Row, *, leftmost: bool, lowest: bool) -> None:
     drawn = panel.set_title(title, fontsize=6, fontweight="normal", linespacing=1.2)
     if marks(row):
         drawn.set_color(style.MARK)
-    if leftmost:
-        panel.set_ylabel("right", labelpad=1)
-    if lowest:
-        panel.set_xlabel("confidence")

@@ -12,9 +12,8 @@ from emocatcher import calibration, metrics
 from emocatcher.comparison import groups
 from emocatcher.errors import RunError
 from emocatcher.report import Run
+from emocatcher.report.reliability import N_BINS
 from emocatcher.report.run_folder import Floats, Predictions
-
-N_BINS = 10  # of the reliability diagram; the error itself is taken over the customary 15
 
 
 class Spread(msgspec.Struct, frozen=True):

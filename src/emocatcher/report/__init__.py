@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from emocatcher.report.deletion import verdict
 from emocatcher.report.run_folder import Run, read
-from emocatcher.report.text import audited, headline, summary_rows
+from emocatcher.report.text import audited, headline, proofs, summary_rows
 
-__all__ = ["Run", "audited", "headline", "read", "summary_rows", "write"]
+__all__ = ["Run", "audited", "headline", "proofs", "read", "summary_rows", "verdict", "write"]
 
 
 def write(run_dir: Path) -> Path:
@@ -34,7 +35,19 @@ def write(run_dir: Path) -> Path:
         import matplotlib  # noqa: F401, ICN001
     except ImportError:
         raise MissingExtraError("The report", "train") from None
-    from emocatcher.report import attention, confusion, curves, examples, html, recall, save, speakers, style
+    from emocatcher.report import (
+        attention,
+        confidence,
+        confusion,
+        curves,
+        deletion,
+        examples,
+        html,
+        recall,
+        save,
+        speakers,
+        style,
+    )
 
     figures_dir = run_dir / "figures"
     try:
@@ -42,7 +55,7 @@ def write(run_dir: Path) -> Path:
         with style.paper():
             matrices = confusion.draw(run)
             drawings = [curves.draw(run), *matrices, recall.draw(run), speakers.draw(run), attention.draw(run)]
-            drawings.append(examples.draw(run))
+            drawings += [examples.draw(run), confidence.draw(run), deletion.draw(run)]
             pictures = [
                 html.picture(drawing, save.save(drawing, run.result, figures_dir))
                 for drawing in drawings

@@ -7,12 +7,13 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from emocatcher.report import published, style, tables, text
+from emocatcher.report import confidence, deletion, published, style, tables, text
 from emocatcher.report.run_folder import Run
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+_OWN_SECTIONS = ("calibration", "faithfulness")
 _WIDE_INCHES = 5.0  # a figure wider than this spans the page
 
 
@@ -83,12 +84,13 @@ def render(run: Run, pictures: list[Picture]) -> str:
         pictures: in the order in which they are to stand; single folds of several go into a fold of their own.
     """
     many = len(run.result.folds) > 1
+    own = {item.name: item for item in pictures if item.name in _OWN_SECTIONS}
     of_folds = [item for item in pictures if many and item.name.startswith("confusion_fold_")]
     return fill(
         (resources.files(__package__) / "template.html").read_text(encoding="utf-8"),
         run=run,
         result=run.result,
-        pictures=[item for item in pictures if item not in of_folds],
+        pictures=[item for item in pictures if item not in of_folds and item.name not in own],
         pictures_of_folds=of_folds,
         many=many,
         optimistic=style.OPTIMISTIC,
@@ -105,6 +107,8 @@ def render(run: Run, pictures: list[Picture]) -> str:
             tables.training(run),
         ],
         recall=tables.recall(run),
+        calibration=(confidence.sentence(run), confidence.table(run), own.get("calibration")),
+        faithfulness=(deletion.verdict(run), deletion.table(run), own.get("faithfulness")),
         beside_published=tables.beside_published(run),
         source=published.SOURCE,
         data=tables.data(run),

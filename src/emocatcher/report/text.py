@@ -9,7 +9,7 @@ import msgspec
 
 from emocatcher.audit import NOT_AUDITED
 from emocatcher.config import load_preset, presets
-from emocatcher.report import style, tables
+from emocatcher.report import confidence, deletion, style, tables
 from emocatcher.report.run_folder import Run
 
 
@@ -60,6 +60,11 @@ def speakers(run: Run) -> str:
 def audited(run: Run) -> str:
     """What the leakage audit found, in one line."""
     return run.audit.stamp if run.audit else NOT_AUDITED
+
+
+def proofs(run: Run) -> list[str]:
+    """Whether its probabilities and its attention can be believed, a sentence each, as far as the run says."""
+    return [words for words in (confidence.sentence(run), deletion.verdict(run)) if words]
 
 
 def resampling(run: Run) -> str:

@@ -1,0 +1,222 @@
+"""Does attention show what the model listened to? Parts of a clip are deleted, and the answer is asked for again.
+
+What matters to an answer lowers its probability when it is gone (DeYoung et al. 2020, "ERASER", section 4.2, call that
+comprehensiveness). Attention is held against chance: as much is deleted elsewhere. Occlusion (Zeiler and Fergus 2014,
+"Visualizing and Understanding Convolutional Networks", section 4.2) needs no attention: it deletes one short span after
+the other, and sees what each was worth. Nothing here knows the network: it is a function from features to logits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher import result
+from emocatcher.settings import Settings
+from emocatcher.softmax import softmax
+
+LogMel = NDArray[np.float32]  # (n_mels, n_frames), dB
+Floats = NDArray[np.float64]
+Classify = Callable[[list[LogMel]], NDArray[np.floating]]  # features of n clips → logits (n, n_classes)
+
+SHARE = 0.2  # of a clip's attention steps, deleted
+SPAN_S = 0.2  # of occlusion
+CHOICES = ("attended", "random", "least", "occlusion")  # what is deleted: the columns of `Probe.falls`
+_N_DRAWS = 5  # of random steps
+_MOST_CLIPS = 120  # of a fold: enough for intervals, and little beside its training
+_AT_ONCE = 256  # shortened clips in memory
+_LEVEL, _N_RESAMPLES = 0.95, 2000
+
+
+class Probe(NamedTuple):
+    """What deleting did to some clips."""
+
+    clips: NDArray[np.int64]  # (n,), which of those given: a clip of one step has nothing that could go
+    falls: Floats  # (n, 4), fall in the probability of the answer, in -1..1, by `CHOICES`
+    deleted: Floats  # (n,), the share of the clip's steps that was deleted
+
+
+def probe(
+    classify: Classify, log_mels: Sequence[LogMel], attention: Sequence[NDArray[np.floating]], settings: Settings,
+    seed: Sequence[int] = (0,), most_clips: int = _MOST_CLIPS,
+) -> Probe:  # fmt: skip
+    """Delete a fifth of every clip, chosen in four ways, and see how far the answer's probability falls.
+
+    What is deleted is cut out and the rest joined; each time it is the same number of whole attention steps: the most
+    attended; any (mean of five draws); the least attended; and those that matter most by occlusion.
+
+    Args:
+        classify: features of n clips → logits, shape (n, n_classes).
+        log_mels: one array (n_mels, n_frames) per clip.
+        attention: one array (n_steps,) per clip, of the same network.
+        settings: the network's, for the length of a step.
+        seed: of the draws.
+        most_clips: of more, this many are drawn.
+    """
+    random = np.random.default_rng(list(seed))
+    clips = np.array([i for i, weights in enumerate(attention) if len(weights) > 1], np.int64)
+    if len(clips) > most_clips:
+        clips = np.sort(random.choice(clips, most_clips, replace=False))
+    chosen, weights = [log_mels[i] for i in clips], [np.asarray(attention[i], np.float64) for i in clips]
+    if not chosen:
+        return Probe(clips, np.empty((0, len(CHOICES))), np.empty(0))
+    answers = _Answers(classify, chosen, settings.network.frames_per_step)
+    attended = [_highest(each) for each in weights]
+    by_chance = [random.permutation(gone) for gone in attended for _ in range(_N_DRAWS)]
+    each = range(len(chosen))
+    falls = np.stack(
+        [
+            answers.falls(zip(each, attended, strict=True)),
+            answers.falls(zip(np.repeat(each, _N_DRAWS), by_chance, strict=True)).reshape(-1, _N_DRAWS).mean(axis=1),
+            answers.falls((i, _highest(-weights[i])) for i in each),
+            answers.falls((i, _highest(curve)) for i, curve in enumerate(_curves(answers, weights, settings, SPAN_S))),
+        ],
+        axis=1,
+    )
+    return Probe(clips, falls, np.array([gone.mean() for gone in attended]))
+
+
+def occlusion(classify: Classify, log_mel: LogMel, settings: Settings, span_s: float = SPAN_S) -> Floats:
+    """How much each moment of a clip was worth to its answer, without asking attention.
+
+    A span is taken out of the clip, at one attention step after the other. What a step is worth is the mean fall in the
+    answer's probability over the spans that took it along. It costs one run of the network a step.
+
+    Args:
+        classify: features of n clips → logits, shape (n, n_classes), such as `lambda clips: recognizer.run(clips)[0]`.
+        log_mel: shape (n_mels, n_frames), dB, as `features.extract` gives it.
+        settings: the model's.
+        span_s: length of a span, seconds; rounded to whole attention steps, of which at least one stays.
+
+    Returns:
+        shape (n_steps,), in -1..1, one value for each attention weight; below 0 where the clip's answer is surer
+        without. Empty where the clip is too short to lose anything.
+
+    Examples:
+        >>> from emocatcher.config import load_preset
+        >>> only_the_end = lambda clips: np.array([[clip[0, -1], 0.0] for clip in clips])
+        >>> clip = np.zeros((1, 12), np.float32)
+        >>> clip[0, 10:] = 9.0
+        >>> occlusion(only_the_end, clip, load_preset("cabg"), span_s=0.1).round(1).tolist()
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.5]
+    """
+    n_steps = int(settings.network.n_steps(np.array([log_mel.shape[1]]))[0])
+    if n_steps < 2:
+        return np.empty(0)
+    answers = _Answers(classify, [log_mel], settings.network.frames_per_step)
+    (curve,) = _curves(answers, [np.empty(n_steps)], settings, span_s)
+    return curve
+
+
+def summarise(
+    probed: Sequence[Probe], speakers: Sequence[str | None] | None, seed: int = 0
+) -> result.Faithfulness | None:
+    """Mean falls over all clips, with intervals by the cluster bootstrap over speakers.
+
+    The draws are those of `metrics.bootstrap_intervals`; with speakers unknown, or one, clips are drawn.
+
+    Args:
+        probed: of every fold.
+        speakers: of every clip probed, in that order; None where one is unknown.
+        seed: of the draws.
+
+    Returns:
+        None where no clip was probed.
+    """
+    falls = np.concatenate([one.falls for one in probed])
+    if not len(falls):
+        return None
+    by_name = dict(zip(CHOICES, falls.T, strict=True))
+    columns = {
+        **by_name,
+        "attended_minus_random": by_name["attended"] - by_name["random"],
+        "occlusion_minus_random": by_name["occlusion"] - by_name["random"],
+        "attended_ahead": (by_name["attended"] > by_name["random"]).astype(np.float64),
+    }
+    names, group = np.unique(np.asarray(speakers or []), return_inverse=True)
+    resampled = "speakers" if len(names) > 1 else "utterances"
+    if resampled == "utterances":
+        group = np.arange(len(falls))
+    counts = np.bincount(group)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _N_RESAMPLES).astype(np.float64)
+    sums = np.stack([np.bincount(group, weights=column) for column in columns.values()], axis=1)
+    drawn = (times @ sums) / (times @ counts)[:, None]
+    low, high = np.quantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0).tolist()
+    return result.Faithfulness(
+        **{
+            name: result.Estimate(float(column.mean()), (low[i], high[i]))
+            for i, (name, column) in enumerate(columns.items())
+        },
+        n_clips=len(falls),
+        share_deleted=float(np.concatenate([one.deleted for one in probed]).mean()),
+        level=_LEVEL,
+        resampled=resampled,
+    )
+
+
+class _Answers:
+    """Clips, and what a network says of them."""
+
+    def __init__(self, classify: Classify, log_mels: list[LogMel], frames_per_step: int) -> None:
+        self.log_mels, self._classify, self._frames_per_step = log_mels, classify, frames_per_step
+        whole = softmax(classify(log_mels))
+        self._answer, self._sure = whole.argmax(axis=1), whole.max(axis=1)
+
+    def falls(self, deletions: Iterable[tuple[int, NDArray[np.bool_]]]) -> Floats:
+        """How far the probability of the whole clip's answer falls.
+
+        Args:
+            deletions: which clip, and which of its steps go, shape (n_steps,).
+
+        Returns:
+            shape (n_deletions,).
+        """
+        waiting, found = iter(deletions), [np.empty(0)]
+        while chunk := list(itertools.islice(waiting, _AT_ONCE)):
+            clips = np.array([clip for clip, _ in chunk])
+            left = softmax(self._classify([self._without(clip, gone) for clip, gone in chunk]))
+            found.append(self._sure[clips] - left[np.arange(len(chunk)), self._answer[clips]])
+        return np.concatenate(found)
+
+    def _without(self, clip: int, gone: NDArray[np.bool_]) -> LogMel:
+        log_mel = self.log_mels[clip]
+        # Frames after the last whole step belong to none, and stay.
+        stays = np.ones(log_mel.shape[1], bool)
+        frames = np.repeat(~gone, self._frames_per_step)[: len(stays)]
+        stays[: len(frames)] = frames
+        return log_mel[:, stays]
+
+
+def _curves(
+    answers: _Answers, attention: Sequence[NDArray[np.floating]], settings: Settings, span_s: float
+) -> list[Floats]:
+    """The occlusion curve of every clip, shape (n_steps,) each."""
+    step_s = settings.network.frames_per_step * settings.front_end.frame_period_s
+    wanted = max(round(span_s / step_s), 1)
+    spans = [_spans(len(weights), min(wanted, len(weights) - 1)) for weights in attention]
+
+    def deletions() -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        for clip, of_clip in enumerate(spans):
+            yield from ((clip, gone) for gone in of_clip)
+
+    falls = np.split(answers.falls(deletions()), np.cumsum([len(of_clip) for of_clip in spans])[:-1])
+    return [of_clip.T @ fall / of_clip.sum(axis=0) for of_clip, fall in zip(spans, falls, strict=True)]
+
+
+def _spans(n_steps: int, length: int) -> NDArray[np.bool_]:
+    """Every place of the span, shape (n_places, n_steps), True where it covers; each step under `length` of them."""
+    starts, steps = np.arange(1 - length, n_steps)[:, None], np.arange(n_steps)
+    return (steps >= starts) & (steps < starts + length)
+
+
+def _highest(values: Floats) -> NDArray[np.bool_]:
+    """The fifth of a clip's steps with the highest values: at least one, and of two or more never all."""
+    n = max(round(SHARE * len(values)), 1)
+    gone = np.zeros(len(values), bool)
+    gone[np.argsort(-values, kind="stable")[:n]] = True
+    return gone

@@ -1,0 +1,109 @@
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from emocatcher import calibration, metrics, selective
+from emocatcher.errors import RunError
+from emocatcher.report import confidence
+from emocatcher.report.run_folder import Run, read
+from emocatcher.report.style import paper
+
+
+@pytest.fixture
+def run(made_run: Callable[..., Path]) -> Run:
+    return read(made_run(n_folds=3, n_utterances=600, n_epochs=2))
+
+
+def test_an_old_run_is_measured_from_its_predictions(run: Run) -> None:
+    assert run.result.calibration is None
+    found = confidence.measured(run)
+    assert found is not None
+    answers = run.predictions
+    assert found.expected_calibration_error == metrics.expected_calibration_error(
+        answers.probabilities, answers.emotion
+    )
+    others = answers.fold != 1
+    assert found.folds[1].temperature == calibration.fit_temperature(
+        answers.probabilities[others], answers.emotion[others]
+    )
+
+
+def test_what_the_result_holds_is_not_measured_again(run: Run) -> None:
+    found = confidence.measured(run)
+    assert found is not None
+    held = msgspec.structs.replace(found, temperature=3.21)
+    result = msgspec.structs.replace(run.result, calibration=held)
+    assert confidence.measured(dataclasses.replace(run, result=result)) is held
+
+
+def test_the_sentence_and_the_table_have_its_numbers(run: Run) -> None:
+    found = confidence.measured(run)
+    table = confidence.table(run)
+    assert found is not None
+    assert table is not None
+    assert found.accuracy_kept is not None
+    words = confidence.sentence(run)
+    for number in (
+        f"{found.expected_calibration_error:.3f} as the network says it",
+        f"{found.expected_calibration_error_calibrated:.3f} under the temperature of the other folds",
+        f"{found.share_kept:.1%} answered",
+        f"{found.accuracy_kept:.1%} are right",
+    ):
+        assert number in words
+    assert ("fewer than it was to keep" in words) == (found.accuracy_kept < 0.8)
+    assert [row[0] for row in table.rows[:3]] == ["fold 0", "fold 1", "fold 2"]
+    assert table.rows[3][3:5] == (f"{found.share_kept * 100:.2f}", f"{found.accuracy_kept * 100:.2f}")
+    assert all(len(row) == len(table.header) for row in table.rows)
+
+
+def test_where_nothing_keeps_the_accuracy_that_is_said(run: Run) -> None:
+    found = confidence.measured(run)
+    assert found is not None
+    none = msgspec.structs.replace(
+        found, abstain_below=None, share_kept=0.0, accuracy_kept=None, accuracy_kept_interval=None
+    )
+    poor = dataclasses.replace(run, result=msgspec.structs.replace(run.result, calibration=none))
+    assert "No threshold that the other folds chose keeps 80%" in confidence.sentence(poor)
+    with paper():
+        drawing = confidence.draw(poor)
+    assert drawing is not None
+    assert "no threshold keeps the accuracy" in drawing.alt
+    assert len([line for line in drawing.figure.axes[2].get_lines() if line.get_marker() == "o"]) == 0
+
+
+def test_the_figure_is_of_the_answers_before_and_after(run: Run) -> None:
+    found = confidence.measured(run)
+    assert found is not None
+    with paper():
+        drawing = confidence.draw(run)
+    assert drawing is not None
+    before, after, curve = drawing.figure.axes
+    assert f"ECE {found.expected_calibration_error:.3f}" in before.get_title("left")
+    assert f"ECE {found.expected_calibration_error_calibrated:.3f}" in after.get_title("left")
+    assert f"AURC {found.area_under_risk_coverage:.3f}" in curve.get_title("left")
+    answers = run.predictions
+    crossed = calibration.crossed(answers.probabilities, answers.fold, found)
+    for panel, probabilities in ((before, answers.probabilities), (after, crossed)):
+        counts = calibration.reliability(probabilities, answers.emotion, 10).n_utterances
+        depths = [-bar.get_height() for bar in panel.patches if bar.get_y() == 0 > bar.get_height()]
+        np.testing.assert_allclose(depths, 0.2 * counts[counts > 0] / counts.max())
+    points = selective.risk_coverage(crossed.max(axis=1), answers.correct)
+    np.testing.assert_array_equal(curve.get_lines()[0].get_ydata(), points.accuracy)
+    dots = [line for line in curve.get_lines() if line.get_marker() == "o"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots] == [(found.share_kept, found.accuracy_kept)]
+
+
+def test_one_fold_cannot_judge_itself(made_run: Callable[..., Path]) -> None:
+    single = read(made_run(n_utterances=120, n_epochs=2))
+    assert (confidence.measured(single), confidence.table(single), confidence.draw(single)) == (None, None, None)
+    assert confidence.sentence(single) == ""
+
+
+def test_probabilities_that_are_none_are_refused(run: Run) -> None:
+    spoilt = dataclasses.replace(run.predictions, probabilities=run.predictions.probabilities * 2)
+    with pytest.raises(RunError, match="not a distribution"):
+        confidence.measured(dataclasses.replace(run, predictions=spoilt))
