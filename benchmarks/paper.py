@@ -1,7 +1,7 @@
 """Every row of the README's result table, from recordings to table and figure: `make paper`.
 
 Each row is one or several runs of `emocatcher train`, kept in a folder of their own and taken up where they were cut. A
-row is written once all of its runs are finished; rows that are not yet are left out, and named.
+row is written from the seeds that are finished, and says so where some are missing; an ensemble needs all of them.
 """
 
 from __future__ import annotations
@@ -120,14 +120,15 @@ def train(row: Row, out: Path, seeds: list[int] | None = None) -> None:
         print(f"{row.name}, seed {seed}", flush=True)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         print(f"  {(time.perf_counter() - started) / 60:.1f} min", flush=True)
-        shutil.copy(path / "result.json", ROOT / "benchmarks" / "results" / f"{path.name}.json")
 
 
 def score(row: Row, out: Path) -> Scored | None:
-    """A row from its runs; None where one is not finished."""
-    paths = runs_of(row, out)
-    if not all((path / "result.json").is_file() for path in paths):
+    """A row from its finished runs; None where there are none, or not all that an ensemble needs."""
+    paths = [path for path in runs_of(row, out) if (path / "result.json").is_file()]
+    if not paths or (row.kind == "ensemble" and len(paths) < len(row.seeds)):
         return None
+    for path in paths:
+        shutil.copy(path / "result.json", ROOT / "benchmarks" / "results" / f"{path.name}.json")
     runs = [report.read(path) for path in paths]
     first = runs[0].predictions
     if row.kind == "ensemble":
@@ -168,6 +169,13 @@ def _mean(intervals: list[tuple[float, float]]) -> tuple[float, float]:
     return float(lower), float(upper)
 
 
+def _seeds(one: Scored) -> str:
+    """Each seed's accuracy, and how many are still to come."""
+    reached = " ".join(f"{100 * value:.1f}" for value in one.of_seeds)
+    missing = len(one.row.seeds) - len(one.of_seeds) if one.row.kind == "single" else 0
+    return reached + (f" ({missing} of {len(one.row.seeds)} not run yet)" if missing else "")
+
+
 def _range(interval: tuple[float, float]) -> str:
     return " to ".join(f"{100 * edge:.1f}" for edge in interval)
 
@@ -198,7 +206,7 @@ def table(scored: list[Scored]) -> str:
                 _range(one.accuracy_interval),
                 f"**{100 * one.unweighted_average_recall:.1f}**",
                 _range(one.unweighted_average_recall_interval),
-                " ".join(f"{100 * value:.1f}" for value in one.of_seeds),
+                _seeds(one),
                 row.must or "-",
             ]
         )
