@@ -33,7 +33,7 @@ _ACTED = (
     "speech, on other languages or in noise."
 )
 _OTHER = "Nothing here says how the model does on voices, languages and rooms that are not like those of its corpus."
-BUNDLED = "cabg"  # the model that is used where none is named
+BUNDLED = "emocatcher-2"  # the model that is used where none is named
 WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
 
 

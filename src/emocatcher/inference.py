@@ -263,7 +263,7 @@ def load(model: str | Path | None = None) -> Recognizer:
 
     Examples:
         >>> load()
-        Recognizer('cabg', 22050 Hz, labels: neutral, calm, happy, sad, angry, fearful, disgust, surprised)
+        Recognizer('emocatcher-2', 22050 Hz, labels: neutral, calm, happy, sad, angry, fearful, disgust, surprised)
     """
     return Recognizer(bundle.read(folder_of(model)))
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import emocatcher
+from emocatcher import bundle
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def test_a_folder_becomes_a_table(call, folder, tmp_path):
     assert "60/60 files" in said.err
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert len(rows) == 60
-    assert {row["model"] for row in rows} == {"cabg"}
+    assert {row["model"] for row in rows} == {bundle.BUNDLED}
 
 
 def test_one_bad_file_is_a_row_and_an_exit_code(call, folder, tmp_path):
@@ -120,4 +121,4 @@ def test_a_table_survives_ten_kills(ravdess_dir, tmp_path, kind, workers):
 
 
 def test_the_bundled_model_is_found_without_being_named():
-    assert emocatcher.load().config.name == "cabg"
+    assert emocatcher.load().config.name == bundle.BUNDLED
