@@ -82,10 +82,12 @@ def test_an_hour_is_no_utterance(recognizer):
 
 def test_the_model_in_the_package_knows_its_conditions(recognizer):
     assert recognizer.config.conditions is not None
-    assert Judge(recognizer.config.conditions).longest_voiced_s == pytest.approx(53 * 1364 / RATE)
+    # RAVDESS's longest voiced span, in frames of the model's own.
+    longest_s = Judge(recognizer.config.conditions).longest_voiced_s
+    assert longest_s == pytest.approx(3.28, abs=recognizer.config.settings.front_end.frame_period_s)
     assert recognizer.config.training.protocol == "all"
-    assert recognizer.config.temperature > 1
+    assert 0.5 < recognizer.config.temperature < 2.0
     scores = recognizer.config.training.scores
-    assert scores["expected_calibration_error"] < scores["expected_calibration_error_before"]
+    assert scores["expected_calibration_error"] <= 0.05
     assert scores["accuracy_where_not_abstained"] > scores["accuracy"]
     assert "CC BY-NC-SA 4.0" in (recognizer.path / "README.md").read_text()
