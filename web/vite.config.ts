@@ -1,0 +1,26 @@
+import { defineConfig } from "vite";
+import { strings } from "./src/strings.en";
+
+// All addresses are relative, so that the built folder works below any path of any web host.
+export default defineConfig({
+  base: "./",
+  build: {
+    outDir: "../dist/page",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  worker: { format: "es" },
+  plugins: [
+    {
+      name: "strings",
+      transformIndexHtml: (html) =>
+        html
+          .replaceAll("%LANGUAGE%", strings.language)
+          .replaceAll("%TITLE%", strings.title)
+          .replaceAll("%DESCRIPTION%", strings.description)
+          .replaceAll("%NO_SCRIPT%", strings.noScript),
+    },
+  ],
+});
