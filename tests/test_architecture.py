@@ -42,6 +42,7 @@ ROWS = (
     ("report", "sweep"),
     ("comparison", "finalise"),
     # 7
+    ("client", "server"),
     ("cli",),
     ("__main__",),
 )

@@ -1,0 +1,1 @@
+"""A client of `emocatcher serve`, on Python's standard library; the socket needs the extra `serve`."""
