@@ -1,5 +1,5 @@
 import { defineConfig } from "vite";
-import { strings } from "./src/strings.en";
+import { strings } from "./src/strings.en.ts";
 
 // All addresses are relative, so that the built folder works below any path of any web host.
 export default defineConfig({
