@@ -35,7 +35,6 @@ export const strings = {
   loading: {
     starting: "Loading the network…",
     share: (share: number) => `Loading the network: ${percent(share)}`,
-    megabytes: (n: number) => `Loading the network: ${(n / 1e6).toFixed(1)} MB`,
     ready: "Ready. The network runs in this browser.",
     readyServer: "Ready. The server listens.",
     failed: "The network could not be loaded.",
@@ -55,7 +54,7 @@ export const strings = {
     recordingStarts: "Recording. Speak a sentence as you would say it to somebody.",
     recordingTooShort: "That recording is empty.",
     recordingTooShortNext: "Record again, and speak for a second or more.",
-    another: "Another recording",
+    known: (n: number) => `It tells ${n} emotions apart, as actors spoke them. Each has its colour and its sign.`,
     reading: (name: string) => `Reading ${name}…`,
     listening: "Listening…",
     whole: "The whole recording",
@@ -144,10 +143,10 @@ export const strings = {
     heading: "Guess first",
     lead: "Hear a clip, say what you hear, and see how you and the model compare. The author of the original did so, and got 60%.",
     fromServer: "Clips of this server",
-    fromServerText: (n: number) => `${n} clips whose emotion is known`,
     fromFiles: "Your own copies of RAVDESS clips",
     fromFilesText:
       "Files named like 03-01-05-02-01-01-16.wav: the third number says what was acted. They stay on this machine.",
+    serverHint: "A server started with emocatcher serve --listen-corpus FOLDER brings clips along.",
     chooseFiles: "Choose files",
     dropFiles: "or drop them anywhere here",
     howMany: "How many",
@@ -159,7 +158,6 @@ export const strings = {
     ignored: (n: number) => `${n} ${n === 1 ? "file" : "files"} with other names left out.`,
     clip: (i: number, n: number) => `Clip ${i} of ${n}`,
     play: "Play the clip",
-    again: "Play again",
     question: "Which emotion is it?",
     keys: (n: number) => `Keys 1 to ${n} answer, Space plays.`,
     right: "Right",
@@ -172,7 +170,7 @@ export const strings = {
     model: "The model",
     rightOf: (right: number, n: number) => `${right} of ${n} right`,
     interval: (low: number, high: number) => `95% interval ${percent(low)} to ${percent(high)}`,
-    intervalText: "Wilson’s interval: with so few clips, the true share may lie anywhere in it.",
+    intervalText: "Wilson’s interval: how open so few clips leave what the share would be over many.",
     seen: "If these clips were in the model’s training, its share says nothing about new voices; yours does.",
     confusionOf: (who: string) => `${who}: acted (rows), answered (columns)`,
     confusionCell: (n: number, truth: string, guess: string) => `${n} acted ${truth}, answered ${guess}`,
@@ -186,6 +184,7 @@ export const strings = {
   about: {
     heading: "About the model",
     labels: "Emotions",
+    factsName: "In figures",
     facts: {
       name: "Model",
       parameters: "Parameters",

@@ -42,7 +42,7 @@ export function drawPicture(recording: Recording, prediction: Prediction, timeli
   parts.push(`<path d="M${LEFT} 580H${RIGHT}" stroke="${line}"/>`);
   const step = [0.5, 1, 2, 5, 10, 15, 30, 60, 120].find((one) => durationS / one <= 8) ?? 120;
   for (let time = 0; time <= durationS; time += step) parts.push(small(x(time), 600, clock(time)));
-  prediction && parts.push(...bars(prediction, theme, text));
+  parts.push(...bars(prediction, theme, text));
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="${FONT}" role="img"><title>${escape(headline(prediction))}</title>${parts.join("\n")}</svg>\n`;
 }
 
@@ -62,7 +62,9 @@ function waveform(recording: Recording, timeline: Timeline, theme: Theme): strin
       while (at < timeline.windows.length - 1 && timeS >= edges[at + 1]) at++;
       const tall = Math.max((Math.abs(peak) / highest) * 150, 3);
       const place = LEFT + (i / N_BARS) * (RIGHT - LEFT);
-      const shade = colour(timeline.windows[at]?.emotion ?? null, theme);
+      const heard = timeline.windows[at];
+      const isVoice = heard && timeS >= heard.voiced_start_s && timeS <= heard.voiced_end_s;
+      const shade = colour(isVoice ? heard.emotion : null, theme);
       return `<rect x="${place.toFixed(1)}" y="${(235 - tall / 2).toFixed(1)}" width="3" height="${tall.toFixed(1)}" rx="1.5" fill="${shade}"/>`;
     })
     .join("");

@@ -34,7 +34,7 @@ export class AboutView implements View {
     replace(
       this.place,
       card(words.mustNot, ...markdown(limits)),
-      card(words.facts.name, facts(model)),
+      card(words.factsName, facts(model)),
       card(words.labels, emotions(model)),
       scores(model),
       calibration(model),

@@ -119,6 +119,7 @@ export class GuessView implements View {
             words.chooseFiles,
           ),
           h("p", { class: "note" }, words.dropFiles),
+          serverModel?.listen_corpus ? null : h("p", { class: "note" }, words.serverHint),
           input,
         ),
       ),

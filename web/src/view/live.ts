@@ -14,6 +14,7 @@ import { answering, type State, type View } from "./state";
 
 const CHART_S = 60;
 const SPOKEN_EACH_MS = 3000;
+const SIGNED = 4; // windows
 
 export class LiveView implements View {
   readonly element: HTMLElement;
@@ -129,21 +130,22 @@ export class LiveView implements View {
     if (!this.microphone) return;
     this.windows.push(window);
     while (this.windows[0].end_s < window.end_s - CHART_S - 1) this.windows.shift();
-    const said = window.emotion === null ? strings.live.quiet : strings.live.said(window.emotion, window.probability ?? 0);
+    const unsure = window.emotion !== null && (window.probability ?? 0) < answering(this.state).abstain_below;
+    const said = window.emotion === null ? strings.live.quiet : this.said(window, unsure);
     this.word.classList.remove("is-idle");
-    replace(this.mark, glyph(window.emotion, 56));
-    this.mark.style.setProperty("--c", cssColour(window.emotion));
+    replace(this.mark, glyph(unsure ? null : window.emotion, 56));
+    this.mark.style.setProperty("--c", cssColour(unsure ? null : window.emotion));
     replace(
       this.word,
-      window.emotion ?? strings.live.quiet,
-      window.probability !== null && h("span", { class: "verdict-p" }, ` ${percent(window.probability)}`),
+      unsure ? strings.answer.notSure : (window.emotion ?? strings.live.quiet),
+      !unsure && window.probability !== null && h("span", { class: "verdict-p" }, ` ${percent(window.probability)}`),
     );
-    this.more.textContent = `${clock(window.start_s)} – ${clock(window.end_s)}`;
+    this.more.textContent = unsure ? said.replace(/^.*?: /, "") : `${clock(window.start_s)} – ${clock(window.end_s)}`;
     this.bars?.show(window.probabilities);
     this.draw();
     this.chart.setAttribute("aria-label", strings.live.chartText(said));
     this.element.dataset.windows = String(Number(this.element.dataset.windows ?? 0) + 1);
-    const emotion = window.emotion ?? strings.live.quiet;
+    const emotion = unsure ? strings.answer.notSure : (window.emotion ?? strings.live.quiet);
     if (emotion !== this.spoken && performance.now() - this.spokenAt > SPOKEN_EACH_MS) {
       say(emotion);
       this.spoken = emotion;
@@ -151,13 +153,17 @@ export class LiveView implements View {
     }
   }
 
+  private said(window: Window, unsure: boolean): string {
+    const [[first, p], [second, q] = ["", 0]] = Object.entries(window.probabilities).sort((a, b) => b[1] - a[1]);
+    return unsure ? strings.answer.unsure(first, p, second, q) : strings.live.said(first, p);
+  }
+
   /** The last minute, newest at the right edge; each window is half a second wide. */
   private draw(): void {
     const now = this.windows.at(-1)?.end_s ?? 0;
-    const drawing = s("svg", { viewBox: `0 0 ${CHART_S * 10} 100`, preserveAspectRatio: "none", "aria-hidden": "true" });
+    const drawing = s("svg", { viewBox: `0 0 ${CHART_S * 10} 100`, preserveAspectRatio: "none", "shape-rendering": "crispEdges", "aria-hidden": "true" });
     const labels = answering(this.state).labels;
     const signs: HTMLElement[] = [];
-    let lastEmotion: string | null | undefined;
     this.windows.forEach((window, i) => {
       const fromS = this.windows[i - 1]?.end_s ?? window.end_s - 0.5;
       const left = (CHART_S - (now - fromS)) * 10;
@@ -170,11 +176,20 @@ export class LiveView implements View {
         drawing.append(s("rect", { x: left, y: top, width: wide, height: tall, class: "band", "--c": cssColour(label) }));
         top += tall;
       }
-      if (window.emotion !== lastEmotion && window.emotion !== null && left > 0)
+      // A sign in the middle of every run that is wide enough for it.
+      const run = this.runOf(i);
+      if (window.emotion !== null && run.length >= SIGNED && run.middle === i && left > 0)
         signs.push(h("span", { "--x": left / (CHART_S * 10), "--c": cssColour(window.emotion) }, glyph(window.emotion, 16)));
-      lastEmotion = window.emotion;
     });
     replace(this.chart, drawing, h("div", { class: "live-signs", "aria-hidden": "true" }, ...signs));
+  }
+
+  private runOf(i: number): { length: number; middle: number } {
+    const same = (j: number): boolean => this.windows[j]?.emotion === this.windows[i].emotion;
+    let [first, last] = [i, i];
+    while (same(first - 1)) first--;
+    while (same(last + 1)) last++;
+    return { length: last - first + 1, middle: Math.floor((first + last) / 2) };
   }
 
   private reset(): void {

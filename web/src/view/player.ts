@@ -135,7 +135,10 @@ export class Player {
       for (let i = Math.floor(from * this.peaks.length); i < Math.ceil(to * this.peaks.length); i++)
         size = Math.max(size, Math.abs(this.peaks[i]));
       while (at < this.windows.length - 1 && from * this.recording.durationS >= edges[at + 1]) at++;
-      context.fillStyle = colour(this.windows[at]?.emotion ?? null, theme());
+      const heard = this.windows[at];
+      const timeS = 0.5 * (from + to) * this.recording.durationS;
+      const isVoice = heard && timeS >= heard.voiced_start_s && timeS <= heard.voiced_end_s;
+      context.fillStyle = colour(isVoice ? heard.emotion : null, theme());
       const tall = Math.max((size / highest) * (height - 4), bar);
       context.beginPath();
       context.roundRect(x, (height - tall) / 2, bar, tall, bar / 2);

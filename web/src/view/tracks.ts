@@ -1,6 +1,6 @@
 /** What lies under one time axis: emotion by emotion, the attention, and the probabilities, all as wide as the sound. */
 import { bounds } from "../engine/said";
-import { clock, strings } from "../strings.en";
+import { clock, seconds, strings } from "../strings.en";
 import type { Prediction, Segment, Window } from "../types";
 import { h, replace, s } from "./dom";
 import { glyph } from "./glyphs";
@@ -98,8 +98,7 @@ export function drawAxis(axis: HTMLElement, durationS: number): void {
   for (let time = 0; time <= durationS - 0.25 * step; time += step) times.push(time);
   replace(
     axis,
-    ...times.map((time) => h("span", { "--x": time / durationS }, step < 1 ? time.toFixed(1) : clock(time).slice(0, -2))),
-    h("span", { class: "unit", "aria-hidden": "true" }, durationS < 60 ? "s" : "min"),
+    ...times.map((time) => h("span", { "--x": time / durationS }, step < 1 ? seconds(time) : clock(time).slice(0, -2))),
   );
 }
 

@@ -9,11 +9,13 @@ import { type Model, PageError, type Prediction, type Recording, type Window } f
 import { Bars } from "./bars";
 import { predictionCard } from "./card";
 import { h, replace } from "./dom";
+import { glyph } from "./glyphs";
 import { icon } from "./icons";
 import { Level } from "./level";
 import { Notice, say } from "./notice";
 import type { Player } from "./player";
 import { saveButtons } from "./saving";
+import { cssColour } from "./shades";
 import { answering, type State, type View } from "./state";
 
 const SHORTEST_RECORDING_S = 0.2;
@@ -73,6 +75,12 @@ export class TryView implements View {
       this.entry,
       this.notice.element,
       this.busy,
+      h(
+        "div",
+        { class: "known" },
+        h("p", { class: "note" }, words.known(this.state.model.labels.length)),
+        h("ul", { class: "emotions" }, ...this.state.model.labels.map((label) => h("li", { "--c": cssColour(label) }, glyph(label, 26), label))),
+      ),
       this.result,
     );
     this.labelRecord();
@@ -167,6 +175,7 @@ export class TryView implements View {
     this.entry.classList.add("is-small");
     this.element.classList.add("has-result");
     this.busy.textContent = strings.try.listening;
+    this.result.dataset.state = "listening";
     let prediction: Prediction | undefined;
     let windows: Window[] = [];
     await this.state.engine.hear(
@@ -179,6 +188,7 @@ export class TryView implements View {
           say(card.querySelector<HTMLElement>("[data-answer]")?.dataset.answer ?? "");
           player.showPrediction(found, model.pool_size * model.frame_period_s);
           this.busy.textContent = "";
+          this.result.dataset.prediction = JSON.stringify([found]); // for scripts: as the saved file
           this.result.dataset.state = "answered";
         },
         onWindows: (found, share) => {
