@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { defineConfig } from "vite";
 import { strings } from "./src/strings.en.ts";
 
@@ -15,12 +16,14 @@ export default defineConfig({
   plugins: [
     {
       name: "strings",
-      transformIndexHtml: (html) =>
+      transformIndexHtml: (html: string) =>
         html
           .replaceAll("%LANGUAGE%", strings.language)
           .replaceAll("%TITLE%", strings.title)
           .replaceAll("%DESCRIPTION%", strings.description)
-          .replaceAll("%NO_SCRIPT%", strings.noScript),
+          .replaceAll("%NO_SCRIPT%", strings.noScript)
+          // Inside the page, for browsers ask for an icon anew whenever the title changes.
+          .replaceAll("%ICON%", `data:image/svg+xml,${encodeURIComponent(readFileSync("src/icon.svg", "utf8").trim())}`),
     },
   ],
 });

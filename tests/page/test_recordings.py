@@ -123,7 +123,7 @@ def test_the_warnings_that_need_only_samples_are_pythons(tab: Tab, clip: Path, t
     cut = tmp_path / "cut.wav"
     cut.write_bytes((tmp_path / "clipped.wav").read_bytes()[:-20_000])
     tab.choose(cut)
-    tab.page.wait_for_function("document.querySelector('.result').dataset.prediction?.includes('cut.wav')")
+    tab.page.wait_for_function("() => document.querySelector('.result').dataset.prediction?.includes('cut.wav')")
     assert "truncated" in {one["code"] for one in tab.prediction()["warnings"]}
 
 
@@ -147,9 +147,9 @@ def test_playing_moves_the_cursor_and_the_moments_probabilities(tab: Tab, spoken
     tab.answered()
     before = tab.page.locator(".moment .bar-value").all_inner_texts()
     tab.page.click(".player .round")
-    tab.page.wait_for_function("Number(document.querySelector('.stage').ariaValueNow) > 2.5")
+    tab.page.wait_for_function("() => Number(document.querySelector('.stage').ariaValueNow) > 2.5")
     tab.page.click(".player .round")
-    assert tab.page.locator(".player .round").get_attribute("aria-label") == "Play"
+    tab.page.wait_for_selector(".player .round[aria-label='Play']")
     assert tab.page.locator(".moment .bar-value").all_inner_texts() != before
 
 
