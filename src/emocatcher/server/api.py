@@ -38,7 +38,10 @@ class Guess(BaseModel):
 def router(service: Service) -> APIRouter:
     """The routes under `/v1`."""
 
-    def authorise(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None) -> None:
+    # Not a plain function: FastAPI would call that in a thread, which takes longer than all the rest.
+    async def authorise(
+        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None
+    ) -> None:
         service.tokens.check(request.headers.get("authorization"))
 
     routes = APIRouter(prefix="/v1", dependencies=[Depends(authorise)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import tempfile
 import time
@@ -45,8 +46,13 @@ class Spool:
     def __init__(self, limits: Limits) -> None:
         self.folder = tempfile.mkdtemp(prefix="emocatcher-")  # no other user may read it
         self._limits = limits
+        self._numbers = itertools.count()
         self.n_requests = 0
         self.n_bytes = 0
+
+    def new_path(self) -> Path:
+        """A name in the folder, which nobody else may write to: a count is enough."""
+        return Path(self.folder, str(next(self._numbers)))
 
     def remove(self) -> None:
         """Delete the folder."""
@@ -133,9 +139,9 @@ class _Kept:
     def begin(self) -> None:
         """Begin the next file."""
         self._end()
-        descriptor, path = tempfile.mkstemp(dir=self._spool.folder)
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
-        self.paths.append(Path(path))
+        path = self._spool.new_path()
+        self._file = path.open("xb", buffering=0)
+        self.paths.append(path)
 
     def add(self, piece: bytes) -> None:
         """Go on with the newest file."""
