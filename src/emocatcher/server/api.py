@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
 from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict
@@ -35,8 +35,8 @@ class Guess(BaseModel):
     emotion: str
 
 
-def router(service: Service) -> APIRouter:
-    """The routes under `/v1`."""
+def add(app: FastAPI, service: Service) -> None:
+    """Add the routes under `/v1`."""
 
     # Not a plain function: FastAPI would call that in a thread, which takes longer than all the rest.
     async def authorise(
@@ -44,17 +44,17 @@ def router(service: Service) -> APIRouter:
     ) -> None:
         service.tokens.check(request.headers.get("authorization"))
 
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(authorise)])
-    _add_recognition(routes, service)
-    _add_model(routes, service)
-    _add_listening(routes, service)
-    return routes
+    guard = [Depends(authorise)]
+    _add_recognition(app, guard, service)
+    _add_model(app, guard, service)
+    _add_listening(app, guard, service)
+    _add_stream(app, service)  # whose token comes in its first message
 
 
-def _add_recognition(routes: APIRouter, service: Service) -> None:
+def _add_recognition(app: FastAPI, guard: list[Any], service: Service) -> None:
     pool, limits = service.pool, service.limits
 
-    @routes.post("/predict", **openapi.PREDICT)
+    @app.post("/v1/predict", dependencies=guard, **openapi.PREDICT)
     async def predict(request: Request, abstain_below: Probability = None, name: Name = "") -> Response:  # noqa: ARG001
         """Recognise one or many recordings, each taken as one utterance."""
         pool.check_room()
@@ -67,7 +67,7 @@ def _add_recognition(routes: APIRouter, service: Service) -> None:
         lines = map(_line, uploads.recordings, answers)
         return Response(b"[" + b",".join(lines) + b"]", media_type=_JSON)
 
-    @routes.post("/timeline", **openapi.TIMELINE)
+    @app.post("/v1/timeline", dependencies=guard, **openapi.TIMELINE)
     async def timeline(
         request: Request,
         window_s: Seconds = 3.0,
@@ -85,7 +85,9 @@ def _add_recognition(routes: APIRouter, service: Service) -> None:
             answer = await _one(service, pool.ask(task, limits.timeline_s, slow=True))
         return Response(answer, media_type=_JSON)
 
-    @routes.websocket("/stream")
+
+def _add_stream(app: FastAPI, service: Service) -> None:
+    @app.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:
         headers = socket.headers
         if not security.may_connect(headers.get("origin"), headers.get("host"), service.origins):
@@ -95,13 +97,13 @@ def _add_recognition(routes: APIRouter, service: Service) -> None:
         await service.streams.serve(socket, service.tokens.accepts, service.labels, service.metrics.windows.inc)
 
 
-def _add_model(routes: APIRouter, service: Service) -> None:
-    @routes.get("/model", **openapi.MODEL)
+def _add_model(app: FastAPI, guard: list[Any], service: Service) -> None:
+    @app.get("/v1/model", dependencies=guard, **openapi.MODEL)
     async def model() -> Response:
         """What the model is: labels, data, scores, card."""
         return Response(msgspec.json.encode(await service.describe()), media_type=_JSON)
 
-    @routes.get("/model/waveform.onnx", **openapi.WAVEFORM)
+    @app.get("/v1/model/waveform.onnx", dependencies=guard, **openapi.WAVEFORM)
     async def waveform() -> Response:
         """The model as one ONNX graph: waveform in, probabilities, attention and voiced span out."""
         await service.describe()
@@ -111,7 +113,7 @@ def _add_model(routes: APIRouter, service: Service) -> None:
         return Response(graph, media_type="application/octet-stream")
 
 
-def _add_listening(routes: APIRouter, service: Service) -> None:
+def _add_listening(app: FastAPI, guard: list[Any], service: Service) -> None:
     pool, limits = service.pool, service.limits
     durations: dict[str, float | None] = {}
 
@@ -121,7 +123,7 @@ def _add_listening(routes: APIRouter, service: Service) -> None:
             raise ProblemError(404, detail, "NotFound")
         return service.listening.find(number)
 
-    @routes.get("/listen/clips", **openapi.CLIPS)
+    @app.get("/v1/listen/clips", dependencies=guard, **openapi.CLIPS)
     async def clips() -> Response:
         """The clips to guess at, in an order without meaning."""
         if service.listening is None:
@@ -136,13 +138,13 @@ def _add_listening(routes: APIRouter, service: Service) -> None:
         answer = {"clips": usable, "labels": await service.labels()}
         return Response(msgspec.json.encode(answer), media_type=_JSON)
 
-    @routes.get("/listen/clips/{number}/audio", **openapi.CLIP_AUDIO)
+    @app.get("/v1/listen/clips/{number}/audio", dependencies=guard, **openapi.CLIP_AUDIO)
     async def clip_audio(number: str) -> Response:
         """A clip's sound."""
         task = tasks.ReadClip(str(find(number).path))
         return Response(await pool.ask(task, limits.predict_s), media_type="audio/wav")
 
-    @routes.post("/listen/clips/{number}/guess", **openapi.GUESS)
+    @app.post("/v1/listen/clips/{number}/guess", dependencies=guard, **openapi.GUESS)
     async def guess(number: str, guess: Guess) -> Response:
         """Say what one heard; the answer is what was acted, and what the model heard."""
         clip, labels = find(number), await service.labels()

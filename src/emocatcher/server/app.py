@@ -44,7 +44,7 @@ def create(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(api.router(service))
+    api.add(app, service)
     _add_health(app, service)
     _add_documents(app)
     app.add_exception_handler(ProblemError, problems.on_problem)

@@ -97,7 +97,7 @@ async def on_invalid(_: Request, error: Exception) -> Response:
     """Answer parameters that FastAPI refuses."""
     found: list[dict[str, Any]] = getattr(error, "errors", list)()
     said = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg']}" for one in found)
-    return response(ProblemError(_UNUSABLE, _sentence(said), "SettingError"))
+    return response(ProblemError(_UNUSABLE, f"Not allowed: {said}", "SettingError"))
 
 
 async def on_fault(*_: object) -> Response:
