@@ -13,11 +13,11 @@ from emocatcher.server.problems import ProblemError
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 # The page is all of one origin. onnxruntime-web compiles WebAssembly and may start workers from blobs; wavesurfer.js
-# styles its own shadow tree; recordings are played from blobs.
+# styles its own shadow tree; recordings are played from blobs, and the microphone's worklet is one.
 CONTENT_POLICY = "; ".join(
     (
         "default-src 'self'",
-        "script-src 'self' 'wasm-unsafe-eval'",
+        "script-src 'self' blob: 'wasm-unsafe-eval'",
         "worker-src 'self' blob:",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' blob: data:",

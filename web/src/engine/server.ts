@@ -22,6 +22,11 @@ export class ServerEngine implements Engine {
     let answer: Response;
     try {
       answer = await this.fetch("v1/model");
+      // A server that has only just started says so, and is asked again.
+      for (let tries = 1; answer.status === 503 && tries < 10; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        answer = await this.fetch("v1/model");
+      }
     } catch {
       return { model: null, tokenRequired: false };
     }
