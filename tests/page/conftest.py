@@ -114,7 +114,7 @@ class Tab:
 
     def go(self, view: str) -> None:
         self.page.click(f"nav a[href='#{view}']")
-        self.page.wait_for_selector(f"section.view.{view}:not([hidden])" if view != "try" else "#try-heading")
+        self.page.wait_for_selector(f"#{view}-heading:visible")
 
     def choose(self, *paths: Path, view: str = "try") -> None:
         place = "section.view.guess" if view == "guess" else "section.view:not(.guess)"
@@ -182,9 +182,23 @@ def open_tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
     assert asked == [], "the page sent something after it was loaded"
 
 
+@pytest.fixture(scope="session")
+def warm(browser: Any, address: str) -> Iterator[Tab]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    yield Tab(context.new_page(), address).open()
+    context.close()
+
+
 @pytest.fixture
-def tab(open_tab: Callable[..., Tab]) -> Tab:
-    return open_tab()
+def tab(warm: Tab) -> Iterator[Tab]:
+    """One tab for many tests, as a visitor's is for many recordings; silent through each of them."""
+    warm.go("try")
+    yield warm
+    said, asked = warm.console.copy(), warm.requests.copy()
+    warm.console.clear()
+    warm.requests.clear()
+    assert said == []
+    assert asked == [], "the page sent something after it was loaded"
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,8 @@ def tab_to(tab: Tab, words: str) -> None:
     pytest.fail(f"no way to '{words}' by keyboard")
 
 
-def test_all_of_it_works_without_a_mouse(tab: Tab, spoken: Path) -> None:
+def test_all_of_it_works_without_a_mouse(open_tab: Callable[..., Tab], spoken: Path) -> None:
+    tab = open_tab()
     tab.page.keyboard.press("Tab")
     assert focused(tab) == "Skip to the content"
     tab_to(tab, "Choose a file")

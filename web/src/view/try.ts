@@ -108,6 +108,8 @@ export class TryView implements View {
 
   private async open(file: Blob, name: string): Promise<void> {
     await this.guarded(async () => {
+      this.result.dataset.state = "reading";
+      delete this.result.dataset.prediction;
       this.busy.textContent = strings.try.reading(name);
       await this.hear(await decode(file, name));
     });
@@ -130,6 +132,7 @@ export class TryView implements View {
         return;
       }
       const { rate } = this.microphone;
+      this.result.dataset.state = "reading";
       await this.stopMicrophone();
       const samples = new Float32Array(this.taken.reduce((sum, block) => sum + block.length, 0));
       let at = 0;
