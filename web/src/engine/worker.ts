@@ -8,9 +8,13 @@ import { toWindow } from "./said";
 
 const QUIET_DB = -55; // of the loudest 50 ms; a voice near a microphone lies above -40
 const LOUDEST_S = 0.05;
+const WARM_RUNS = 8; // until the browser has compiled the network's inner loops a second time, four times as fast
+const WARM_S = 3;
 
 let session: ort.InferenceSession | undefined;
 let model: Model;
+let asked = false; // whether anything was to be heard yet
+let last: Promise<unknown> = Promise.resolve(); // one run at a time
 const cancelled = new Set<number>();
 const tell = (message: Tell): void => self.postMessage(message);
 
@@ -47,6 +51,17 @@ async function load(ask: Extract<Ask, { kind: "load" }>): Promise<void> {
   session = await ort.InferenceSession.create(network, { executionProviders: ["wasm"] });
   await run(new Float32Array(model.sample_rate_hz)); // the first run allocates; nobody should wait for it
   tell({ kind: "ready", loadMs: performance.now() - start });
+  await warm();
+}
+
+/** Practises on noise as long as nobody asks for anything. */
+async function warm(): Promise<void> {
+  const noise = Float32Array.from({ length: WARM_S * model.sample_rate_hz }, () => 0.2 * (Math.random() - 0.5));
+  for (let i = 0; i < WARM_RUNS; i++) {
+    await breath();
+    if (asked) return;
+    await run(noise);
+  }
 }
 
 async function bytes(
@@ -75,6 +90,7 @@ async function bytes(
 }
 
 async function hear(ask: Extract<Ask, { kind: "hear" }>): Promise<void> {
+  asked = true;
   const start = performance.now();
   const waveform = resample(ask.samples, ask.rate, model.sample_rate_hz);
   tell({ kind: "heard", job: ask.job, heard: await run(waveform), tookMs: performance.now() - start });
@@ -91,6 +107,7 @@ async function hear(ask: Extract<Ask, { kind: "hear" }>): Promise<void> {
 }
 
 async function hearWindow(ask: Extract<Ask, { kind: "window" }>): Promise<void> {
+  asked = true;
   const start = performance.now();
   const heard = await run(resample(ask.samples, ask.rate, model.sample_rate_hz));
   tell({ kind: "heard", job: ask.job, heard, tookMs: performance.now() - start });
@@ -100,7 +117,9 @@ async function run(waveform: Float32Array): Promise<Heard> {
   if (!session) throw new Error("the network is not loaded yet");
   const rate = model.sample_rate_hz;
   const given = new ort.Tensor("float32", waveform, [waveform.length]);
-  const said = await session.run({ waveform: given });
+  const running = last.then(() => session?.run({ waveform: given }));
+  last = running.catch(() => undefined);
+  const said = (await running) as ort.InferenceSession.OnnxValueMapType;
   const list = (name: string): number[] => Array.from(said[name].data as Float32Array);
   const [voicedStartS] = list("voiced_start_s");
   const [voicedEndS] = list("voiced_end_s");

@@ -191,6 +191,7 @@ export class TryView implements View {
           say(card.querySelector<HTMLElement>("[data-answer]")?.dataset.answer ?? "");
           player.showPrediction(found, model.pool_size * model.frame_period_s);
           this.busy.textContent = "";
+          this.result.dataset.tookMs = String(tookMs);
           this.result.dataset.prediction = JSON.stringify([found]); // for scripts: as the saved file
           this.result.dataset.state = "answered";
         },
