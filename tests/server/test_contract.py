@@ -30,7 +30,7 @@ def test_the_api_keeps_to_its_document(serve: Callable[..., AbstractContextManag
             operation = found.ok()
             checked.append(operation.label)
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-                    cases = operation.as_strategy(generation_mode=mode)
+                cases = operation.as_strategy(generation_mode=mode)
 
                 @seed(0)
                 @settings(
@@ -41,5 +41,6 @@ def test_the_api_keeps_to_its_document(serve: Callable[..., AbstractContextManag
                     # No schema can say which bytes are a recording: those that are none are refused.
                     case.call_and_validate(headers=_TOKEN, excluded_checks=[positive_data_acceptance])
 
-                keeps_to_it()
+                with suppress(Unsatisfiable):  # a route without parameters cannot be asked wrongly
+                    keeps_to_it()
         assert len(checked) >= 10
