@@ -39,6 +39,7 @@ bench: $(INSTALLED)     ## measure speed, memory and parity, rewrite benchmarks/
 	$(BIN)/python benchmarks/reference.py
 	$(BIN)/python benchmarks/inference.py --footprint --ten-hours
 	$(BIN)/python benchmarks/parity.py
+	$(BIN)/python benchmarks/server.py
 
 clean:
 	rm -rf .venv build dist web/node_modules web/src/generated .pytest_cache .mypy_cache .ruff_cache

@@ -133,7 +133,9 @@ class Client:
         hello |= {"window_s": window_s, "hop_s": hop_s, "token": self._token}
         sender: _Sender | None = None
         try:
-            with connect(address, open_timeout=self._timeout_s, compression=None, max_size=None) as socket:
+            with connect(
+                address, open_timeout=self._timeout_s, compression=None, max_size=None, close_timeout=1
+            ) as socket:
                 socket.send(json.dumps(hello))
                 _message(socket.recv(self._timeout_s), "ready")
                 sender = _Sender(socket, kind, first, iterator)

@@ -66,6 +66,7 @@ def test_the_seeds_are_recordings(server: Server) -> None:
     assert [server.post("/v1/predict", seed).status for seed in seeds()] == [200] * len(seeds())
 
 
+@pytest.mark.slow
 def test_mutated_uploads_are_answered_and_the_server_lives(server: Server) -> None:
     counts = dict.fromkeys(_DECLARED, 0)
     for start in range(0, N_MUTATED, 25):

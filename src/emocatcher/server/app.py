@@ -96,8 +96,8 @@ def _add_documents(app: FastAPI) -> None:
     app.openapi = document  # type: ignore[method-assign]
 
     @app.get("/docs", include_in_schema=False)
-    async def read_docs(_: Request) -> Response:
-        return HTMLResponse(docs.as_html(document()))
+    async def read_docs(request: Request) -> Response:
+        return HTMLResponse(docs.as_html(document(), str(request.base_url).rstrip("/")))
 
 
 def _add_page(app: FastAPI) -> None:

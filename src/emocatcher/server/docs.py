@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from typing import Any
 
@@ -11,7 +12,8 @@ _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem}
 section{border-top:1px solid #8888;padding:.5rem 0}
 code,pre{font:14px/1.4 ui-monospace,monospace}pre{overflow:auto;background:#8882;padding:.75rem;border-radius:.5rem}
-h2 code{font-weight:600}.method{display:inline-block;min-width:3.5em;font:700 14px ui-monospace,monospace}
+h2,h2 code,.method{font:600 18px/1.4 ui-monospace,monospace}h3{font-size:15px;margin:.75rem 0 .25rem}
+.method{display:inline-block;min-width:3.5em;opacity:.7}
 table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.15rem 1rem .15rem 0}
 """
 _CALLS = """curl -F file=@voice.m4a ADDRESS/v1/predict
@@ -30,16 +32,21 @@ On an error: {"type": "error", "title": "…", "detail": "…", "error": "…"},
 1009 (too big), 1013 (too many streams), 1001 (idle, or the server is going) or 1011 (the stream was lost)"""
 
 
-def as_html(document: dict[str, Any]) -> str:
-    """An OpenAPI document for people."""
+def as_html(document: dict[str, Any], address: str) -> str:
+    """An OpenAPI document for people.
+
+    Args:
+        document: as a program reads it.
+        address: of the server, as its reader knows it.
+    """
     info = document["info"]
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])} API</title>',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         f"<style>{_STYLE}</style></head><body><main>",
-        f"<h1>{escape(info['title'])} API {escape(info['version'])}</h1><p>{escape(info['description'])}</p>",
+        f"<h1>{escape(info['title'])} API {escape(info['version'])}</h1><p>{_prose(info['description'])}</p>",
         '<p><a href="openapi.json">OpenAPI document</a> · <a href="./">The page</a></p>',
-        f"<pre tabindex='0'>{escape(_CALLS)}</pre>",
+        f"<pre tabindex='0'>{escape(_CALLS.replace('ADDRESS', address))}</pre>",
     ]
     for path, methods in document["paths"].items():
         parts += [_operation(path, method, told) for method, told in methods.items()]
@@ -51,7 +58,7 @@ def as_html(document: dict[str, Any]) -> str:
 def _operation(path: str, method: str, told: dict[str, Any]) -> str:
     parts = [
         f"<section><h2><span class='method'>{escape(method.upper())}</span> <code>{escape(path)}</code></h2>",
-        f"<p>{escape(told.get('description', ''))}</p>",
+        f"<p>{_prose(told.get('description', ''))}</p>",
     ]
     if parameters := told.get("parameters"):
         rows = "".join(map(_parameter, parameters))
@@ -60,7 +67,7 @@ def _operation(path: str, method: str, told: dict[str, Any]) -> str:
         kinds = " or ".join(f"<code>{escape(kind)}</code>" for kind in told["requestBody"].get("content", {}))
         parts.append(f"<p>Body: {kinds}</p>")
     rows = "".join(
-        f"<tr><td><code>{escape(status)}</code></td><td>{escape(answer['description'])}</td></tr>"
+        f"<tr><td><code>{escape(status)}</code></td><td>{_prose(answer['description'])}</td></tr>"
         for status, answer in told["responses"].items()
     )
     parts.append(f"<h3>Answers</h3><table>{rows}</table>")
@@ -73,9 +80,14 @@ def _operation(path: str, method: str, told: dict[str, Any]) -> str:
 
 def _parameter(parameter: dict[str, Any]) -> str:
     shape = parameter.get("schema", {})
-    default = f", default {shape['default']}" if "default" in shape else ""
+    default = f", default {shape['default']}" if shape.get("default") else ""
     where = f"{parameter['in']}{default}"
     return (
         f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(where)}</td>"
-        f"<td>{escape(parameter.get('description', ''))}</td></tr>"
+        f"<td>{_prose(parameter.get('description', ''))}</td></tr>"
     )
+
+
+def _prose(text: str) -> str:
+    """Words, with what stands between backticks as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))

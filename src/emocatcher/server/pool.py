@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from emocatcher.errors import ModelError
 from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
 from emocatcher.server.process import NotBegunError, Process, RefusedError
@@ -213,8 +214,9 @@ class Pool:
         try:
             self.description = await process.start()
         except RefusedError as error:
+            if self.failure is None and error.error != ModelError.__name__:  # which ends the server, and is told then
+                _log.error("A worker process cannot start: %s", error.detail)
             self.failure = error
-            _log.error("A worker process cannot start: %s", error.detail)
             await process.stop()
             if not self._stopping:
                 self._begin_one(min(max(2 * wait_s, _FIRST_WAIT_S), _LONGEST_WAIT_S))

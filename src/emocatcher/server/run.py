@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -34,9 +36,31 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     if sys.platform == "win32":  # the worker processes fork, and talk through Unix's sockets
         raise SettingError("emocatcher serve needs Linux or macOS. On Windows, run it in WSL")
     listener = _listen(options.host, options.port)
+    _on_signals(_leave)
     service = Service(options)
+    try:
+        server = _Server(_config(service, options), service, lambda: say(_address(options.host, listener)))
+        # uvicorn raises the signal again that stopped it, and by default that would end this process before its end.
+        _on_signals(lambda *_: None)
+        server.run(sockets=[listener])
+    finally:
+        service.spool.remove()
+    if server.failure is not None:
+        raise server.failure
+
+
+def _on_signals(answer: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, answer)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _config(service: Service, options: Options) -> uvicorn.Config:
     Connection.header_s = options.limits.header_s
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app.create(service),
         http=Connection,
         ws="websockets-sansio",
@@ -49,13 +73,6 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
         lifespan="on",
         timeout_graceful_shutdown=options.limits.stop_s,
     )
-    server = _Server(config, service, lambda: say(_address(options.host, listener)))
-    # uvicorn raises the signal again that stopped it, and by default that would end this process before its end.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
-    if server.failure is not None:
-        raise server.failure
 
 
 class _Server(uvicorn.Server):
@@ -89,7 +106,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        # Python adds the address to what the system says, and this message has it already.
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number is not None and number > 0 else error
         raise SettingError(
             f"The address {host}, port {port} cannot be had: {reason}. Give another --port, 0 for any that is free"
         ) from None
