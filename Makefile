@@ -35,11 +35,12 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)     ## measure speed, memory and parity, rewrite benchmarks/RESULTS.md
+bench: page             ## measure speed, memory and parity, rewrite benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/reference.py
 	$(BIN)/python benchmarks/inference.py --footprint --ten-hours
 	$(BIN)/python benchmarks/parity.py
 	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/page.py
 
 clean:
 	rm -rf .venv build dist web/node_modules web/src/generated .pytest_cache .mypy_cache .ruff_cache

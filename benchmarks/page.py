@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import soundfile
 from playwright.sync_api import Page, sync_playwright
-from results import rewrite, software, table
 
 from emocatcher import audio, corpora
 from emocatcher.corpora import synthetic
+from results import rewrite, software, table
 
 BUILT = Path(__file__).parents[1] / "dist" / "page"
 RATE = 48_000
@@ -53,7 +53,7 @@ def recordings(folder: Path) -> dict[str, Path]:
         paths = [one.path for one in corpora.load(str(folder / "voices")).utterances][:8]
     sound = np.concatenate([audio.load(path, RATE)[0] for path in paths])
     made = {"3.7 s": 3.7, "10 s": 10.0}
-    for name, length_s in made.items():
+    for length_s in made.values():
         soundfile.write(folder / f"{length_s}.wav", sound[: round(length_s * RATE)], RATE, subtype="PCM_16")
     return {name: folder / f"{length_s}.wav" for name, length_s in made.items()}
 
@@ -85,7 +85,9 @@ def rows(browser: Any, address: str, paths: dict[str, Path]) -> tuple[list[list[
         runs = [measure(page, path) for _ in range(N_RUNS)]
         cells = [f"{statistics.median(run[what] for run in runs):.0f}" for what in ("answer", "network", "windows")]
         answers = [run["answer"] for run in runs]
-        found.append([name, *(f"{one:.0f}" for one in (answers[0], min(answers))), cells[0], f"{max(answers):.0f}", *cells[1:]])
+        found.append(
+            [name, *(f"{one:.0f}" for one in (answers[0], min(answers))), cells[0], f"{max(answers):.0f}", *cells[1:]]
+        )
     return found, ready_s
 
 
@@ -109,9 +111,9 @@ def main() -> None:
         f"{N_RUNS} runs; {software()}; other work on the machine meanwhile: load {load:.1f}.\n\n"
         f"{table(header, found)}\n\n"
         "From a file's being given to its answer's being drawn, decoding and resampling included; the windows of the "
-        f"timeline come after it. The network is ready {ready_s:.1f} s after the page is asked for, from this machine. The "
-        f"first view before the network is asked for, not compressed: {sizes}. Wanted: first answer within 2,000 ms on a "
-        "page that is loaded, 10 s of sound within 300 ms."
+        f"timeline come after it. The network is ready {ready_s:.1f} s after the page is asked for, from this machine. "
+        f"The first view before the network is asked for, not compressed: {sizes}. Wanted: first answer within 2,000 ms "
+        "on a page that is loaded, 10 s of sound within 300 ms."
     )
     rewrite("The page in a browser", text)
     print(text)

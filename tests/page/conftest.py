@@ -166,8 +166,9 @@ def open_tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
     tabs, contexts = [], []
 
     def opener(view: str = "try", *, at: str = "", offline: bool = True, **options: Any) -> Tab:
-        contexts.append(browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True) if not options
-                        else browser.new_context(**options))  # fmt: skip
+        if not options:
+            options = {"viewport": {"width": 1280, "height": 900}}
+        contexts.append(browser.new_context(accept_downloads=True, **options))
         tab = Tab(contexts[-1].new_page(), at or address).open(view)
         if offline:
             tabs.append(tab)

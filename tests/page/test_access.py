@@ -20,7 +20,9 @@ def violations(tab: Tab) -> list[str]:
     tab.page.evaluate(AXE.read_text(encoding="utf-8"))
     tab.page.wait_for_timeout(300)  # what moves has come to rest
     found = tab.page.evaluate("async () => (await axe.run(document)).violations")
-    return [f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}" for one in found for node in one["nodes"]]
+    return [
+        f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}" for one in found for node in one["nodes"]
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -61,13 +63,21 @@ def test_axe_finds_nothing_in_any_view(
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])
-def test_no_view_is_wider_than_the_screen(open_tab: Callable[..., Tab], spoken: Path, width: int) -> None:
+def test_no_view_is_wider_than_the_screen(
+    open_tab: Callable[..., Tab], spoken: Path, voices_dir: Path, width: int
+) -> None:
     tab = open_tab(viewport={"width": width, "height": 900})
     tab.choose(spoken)
     tab.answered()
     for view in ("try", "live", "guess", "about"):
         tab.go(view)
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, view
+    tab.go("guess")
+    tab.choose(sorted(voices_dir.rglob("*.wav"))[0], view="guess")
+    tab.page.wait_for_selector(".choice:not([disabled])")
+    for place in (".choice", ".guess-round .chip", ".key"):
+        for box in (element.bounding_box() for element in tab.page.locator(place).all()):
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width - 16, place
 
 
 def focused(tab: Tab) -> str:
@@ -111,7 +121,10 @@ def test_all_of_it_works_without_a_mouse(open_tab: Callable[..., Tab], spoken: P
     for view, heading in (("Live", "Live"), ("Guess first", "Guess first"), ("About the model", "About the model")):
         tab_to(tab, view)
         tab.page.keyboard.press("Enter")
-        tab.page.wait_for_function("words => document.activeElement.tagName === 'H1' && document.activeElement.innerText === words", arg=heading)
+        tab.page.wait_for_function(
+            "words => document.activeElement.tagName === 'H1' && document.activeElement.innerText === words",
+            arg=heading,
+        )
         tab.page.evaluate("document.activeElement.blur(); document.querySelector('.brand').focus()")
 
 

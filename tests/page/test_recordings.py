@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ def test_a_dropped_wav_gets_pythons_answer(tab: Tab, clip: Path, recognizer: Rec
     assert said.startswith("not sure: ") == wanted.abstain
 
 
-@pytest.mark.parametrize(("rate", "channels", "subtype"), [(44_100, 2, "PCM_24"), (8_000, 1, "PCM_16"), (47_999, 1, "FLOAT")])
+@pytest.mark.parametrize(
+    ("rate", "channels", "subtype"), [(44_100, 2, "PCM_24"), (8_000, 1, "PCM_16"), (47_999, 1, "FLOAT")]
+)
 def test_any_rate_and_width_is_resampled_as_well(
     tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer, rate: int, channels: int, subtype: str
 ) -> None:
@@ -94,7 +97,9 @@ def test_what_is_no_recording_is_refused_in_words_and_the_page_goes_on(
     assert not notice.is_visible()
 
 
-def test_the_warnings_that_need_only_samples_are_pythons(tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer) -> None:
+def test_the_warnings_that_need_only_samples_are_pythons(
+    tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer
+) -> None:
     """Clipped, very quiet, digital silence, a telephone's rate, cut off: the code and the sentence."""
     waveform, rate = audio.load(clip)
     peak = np.abs(waveform).max()
@@ -110,11 +115,15 @@ def test_the_warnings_that_need_only_samples_are_pythons(tab: Tab, clip: Path, t
         path = tmp_path / f"{name}.wav"
         soundfile.write(path, samples, at, subtype="FLOAT" if name == "quiet" else "PCM_16")
         tab.choose(path)
-        tab.page.wait_for_function("name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=path.name)
+        tab.page.wait_for_function(
+            "name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=path.name
+        )
         tab.answered()
         found = {one["code"]: one["message"] for one in tab.prediction()["warnings"]}
         wanted = {one.code: one.message for one in recognizer.predict(path).warnings}
-        assert {code: found[code] for code in found.keys() & here} == {code: wanted[code] for code in wanted.keys() & here}, name
+        assert {code: found[code] for code in found.keys() & here} == {
+            code: wanted[code] for code in wanted.keys() & here
+        }, name
         assert found.keys() <= wanted.keys(), name
         if name == "silent":
             assert found["no-speech"] == wanted["no-speech"]
@@ -139,7 +148,7 @@ def test_the_timeline_cuts_as_python_does(tab: Tab, spoken: Path, recognizer: Re
     assert np.mean(same) >= 0.8
     bounds = [(one["start_s"], one["end_s"]) for one in found["segments"]]
     assert bounds[0][0] == 0
-    assert all(a[1] == b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(bounds))
 
 
 def test_playing_moves_the_cursor_and_the_moments_probabilities(tab: Tab, spoken: Path) -> None:
@@ -160,8 +169,8 @@ def test_fifty_clips_of_ravdess_get_pythons_probabilities(tab: Tab, ravdess_dir:
     worst = 0.0
     for clip in clips:
         tab.choose(clip)
-        tab.page.wait_for_function("name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=clip.name)
+        tab.page.wait_for_function(
+            "name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=clip.name
+        )
         worst = max(worst, differs(tab.prediction(), recognizer.predict(clip)))
     assert worst <= CLOSE
-
-

@@ -58,7 +58,9 @@ def switch(tab: Tab) -> None:
     tab.page.wait_for_selector(".foot.is-server")
 
 
-def test_in_the_browser_the_server_hears_nothing(open_tab: Callable[..., Tab], server: str, clip: Path, recognizer: Recognizer) -> None:
+def test_in_the_browser_the_server_hears_nothing(
+    open_tab: Callable[..., Tab], server: str, clip: Path, recognizer: Recognizer
+) -> None:
     tab = open_tab(at=server)
     assert tab.page.is_checked("#where-browser")
     tab.choose(clip)
@@ -74,7 +76,9 @@ def test_the_servers_csp_lets_the_microphone_in(open_tab: Callable[..., Tab], se
     tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 2")
 
 
-def test_on_the_server_the_answer_is_the_apis(open_tab: Callable[..., Tab], server: str, clip: Path, recognizer: Recognizer) -> None:
+def test_on_the_server_the_answer_is_the_apis(
+    open_tab: Callable[..., Tab], server: str, clip: Path, recognizer: Recognizer
+) -> None:
     tab = open_tab(at=server, offline=False)
     switch(tab)
     tab.choose(clip)
@@ -87,7 +91,9 @@ def test_on_the_server_the_answer_is_the_apis(open_tab: Callable[..., Tab], serv
     assert tab.console == []
 
 
-def test_what_the_server_refuses_is_said_in_its_words(open_tab: Callable[..., Tab], server: str, clip: Path, tmp_path: Path) -> None:
+def test_what_the_server_refuses_is_said_in_its_words(
+    open_tab: Callable[..., Tab], server: str, clip: Path, tmp_path: Path
+) -> None:
     tab = open_tab(at=server, offline=False)
     switch(tab)
     tab.page.route("**/v1/predict", lambda route: route.fulfill(

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shutil
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def test_all_that_is_seen_can_be_saved(tab: Tab, spoken: Path, recognizer: Recog
     assert tab.saved(".csv") == to_csv(decoded)
     cues = list(srt.parse(tab.saved(".srt").decode()))
     assert len(cues) == sum(segment.emotion is not None for segment in timeline.segments)
-    drawing = ElementTree.fromstring(tab.saved(".svg"))
+    drawing = ET.fromstring(tab.saved(".svg"))
     assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
     assert len(list(drawing.iter("{http://www.w3.org/2000/svg}rect"))) > 200
     png = tab.saved(".png")

@@ -77,12 +77,13 @@ export function drawRiver(track: HTMLElement, labels: string[], windows: Window[
       const up = above.map((value, i) => place(i, value));
       const back = below.map((value, i) => place(i, value)).reverse();
       drawing.append(s("path", { d: `M${[...up, ...back].join("L")}Z`, "--c": cssColour(label), class: "band" }));
-      const widest = heights.indexOf(Math.max(...heights));
+      const around = heights.map((value, i) => value + 0.5 * ((heights[i - 1] ?? 0) + (heights[i + 1] ?? 0)));
+      const widest = around.indexOf(Math.max(...around));
       if (heights[widest] > 0.24) {
         const at = Math.min(Math.max(points[widest] / durationS, 0.03), 0.97);
         const middle = 1 - (below[widest] + above[widest]) / 2;
         tags.push(
-          h("span", { class: "river-tag", "--c": cssColour(label), "--x": at, "--y": middle }, glyph(label, 16), label),
+          h("span", { class: "river-tag", "--c": cssColour(label), "--x": at, "--y": middle }, glyph(label, 16), h("span", {}, label)),
         );
       }
       below = above;

@@ -171,8 +171,8 @@ export class TryView implements View {
     const saving = h("div", { class: "saving-place" });
     replace(
       this.result,
-      h("div", { class: "result-main" }, h("div", { class: "card" }, player.element, progress), saving),
-      h("div", { class: "result-side" }, answer, moment.element),
+      h("div", { class: "result-main" }, h("div", { class: "card" }, player.element, progress), moment.element, saving),
+      h("div", { class: "result-side" }, answer),
     );
     this.result.hidden = false;
     this.entry.classList.add("is-small");
