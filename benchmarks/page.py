@@ -112,8 +112,8 @@ def main() -> None:
         f"{table(header, found)}\n\n"
         "From a file's being given to its answer's being drawn, decoding and resampling included; the windows of the "
         f"timeline come after it. The network is ready {ready_s:.1f} s after the page is asked for, from this machine. "
-        f"The first view before the network is asked for, not compressed: {sizes}. Wanted: first answer within 2,000 ms "
-        "on a page that is loaded, 10 s of sound within 300 ms."
+        f"The first view before the network is asked for, not compressed: {sizes}. Wanted: the first answer within "
+        "2,000 ms on a page that is loaded, 10 s of sound within 300 ms."
     )
     rewrite("The page in a browser", text)
     print(text)
