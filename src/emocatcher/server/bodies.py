@@ -24,8 +24,8 @@ class Sink(Protocol):
     def begin(self) -> None:
         """Begin the next recording."""
 
-    def add(self, piece: bytes) -> None:
-        """Go on with the newest one."""
+    def add(self, piece: memoryview) -> None:
+        """Go on with the newest one; the piece is kept as it is, for a copy would cost as much as writing it."""
 
 
 class Reader(Protocol):
@@ -84,7 +84,7 @@ class Bare:
             self._begun = True
             self._sink.begin()
         if chunk:
-            self._sink.add(chunk)
+            self._sink.add(memoryview(chunk))
 
     def finish(self) -> list[str]:
         """See `Reader`."""
@@ -107,7 +107,7 @@ class Form:
             "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
             "on_header_end": self._on_header,
             "on_headers_finished": self._on_headers,
-            "on_part_data": lambda data, start, end: self._sink.add(data[start:end]),
+            "on_part_data": lambda data, start, end: self._sink.add(memoryview(data)[start:end]),
             "on_end": self._on_end,
         }
         try:
@@ -198,7 +198,7 @@ class Json:
             raise too_many(self._most)
         for recording in recordings:
             self._sink.begin()
-            self._sink.add(recording.audio_base64)
+            self._sink.add(memoryview(recording.audio_base64))
         return [recording.name for recording in recordings]
 
 

@@ -6,7 +6,6 @@ import hmac
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emocatcher.server.problems import ProblemError
@@ -39,6 +38,7 @@ _HEADERS = {
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_ENCODED = tuple((name.lower().encode(), value.encode()) for name, value in _HEADERS.items())
 
 
 class Tokens:
@@ -121,9 +121,7 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                message["headers"] = [*message.get("headers", ()), *_ENCODED]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

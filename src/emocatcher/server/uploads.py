@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import os
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -19,6 +18,7 @@ from emocatcher.server.limits import Limits
 from emocatcher.server.pool import BusyError
 from emocatcher.server.problems import ProblemError
 
+_PIECES = 1024  # in one call, which is Linux's limit
 _AT_ONCE = 1 << 20  # bytes; more than this is written beside the event loop
 
 
@@ -101,28 +101,27 @@ class Spool:
             kept.remove()
 
     async def _fill(self, request: Request, reader: bodies.Reader, kept: _Kept) -> None:
-        limits, n_bytes, began = self._limits, 0, time.monotonic()
-        chunks = request.stream()
+        limits, n_bytes = self._limits, 0
         most = min(limits.upload_bytes, reader.most_bytes)
-        while True:
-            # The clock that runs is the earlier one: silence, or too little altogether.
-            allowed_s = limits.upload_idle_s + n_bytes / limits.upload_rate - (time.monotonic() - began)
-            try:
-                async with asyncio.timeout(min(max(allowed_s, 0.0), limits.upload_idle_s)):
-                    chunk = await anext(chunks, None)
-            except TimeoutError:
-                detail = f"The body came too slowly: give {limits.upload_rate} bytes per second or more"
-                raise ProblemError(408, detail, "UploadTooSlow", {"Connection": "close"}) from None
-            except ClientDisconnect:
-                raise ProblemError(400, "The client left before its upload was whole", "ClientLeft") from None
-            if chunk is None:
-                return
-            n_bytes += len(chunk)
-            if n_bytes > most:
-                raise too_large(most)
-            reader.feed(chunk)
-            if kept.n_unwritten > _AT_ONCE:
-                await kept.write()
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            async with asyncio.timeout(limits.upload_idle_s) as clock:
+                async for chunk in request.stream():
+                    n_bytes += len(chunk)
+                    if n_bytes > most:
+                        raise too_large(most)
+                    reader.feed(chunk)
+                    if kept.n_unwritten > _AT_ONCE:
+                        await kept.write()
+                    # Whichever is earlier: silence, or too little altogether.
+                    slow = began + limits.upload_idle_s + n_bytes / limits.upload_rate
+                    clock.reschedule(min(slow, now() + limits.upload_idle_s))
+        except TimeoutError:
+            detail = f"The body came too slowly: give {limits.upload_rate} bytes per second or more"
+            raise ProblemError(408, detail, "UploadTooSlow", {"Connection": "close"}) from None
+        except ClientDisconnect:
+            raise ProblemError(400, "The client left before its upload was whole", "ClientLeft") from None
 
 
 class _Kept:
@@ -131,7 +130,7 @@ class _Kept:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._file: BinaryIO | None = None
-        self._pieces: list[bytes] = []
+        self._pieces: list[memoryview] = []
         self._n_bytes = 0
         self.n_unwritten = 0
         self.paths: list[Path] = []
@@ -143,7 +142,7 @@ class _Kept:
         self._file = path.open("xb", buffering=0)
         self.paths.append(path)
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: memoryview) -> None:
         """Go on with the newest file."""
         self._spool.take(len(piece))
         self._n_bytes += len(piece)
@@ -176,11 +175,14 @@ class _Kept:
 
     def _write(self) -> None:
         assert self._file is not None  # noqa: S101 (opened with the first piece)
-        left = memoryview(b"".join(self._pieces))
-        self._pieces.clear()
+        pieces, self._pieces = self._pieces, []
         self.n_unwritten = 0
-        while left:
-            left = left[self._file.write(left) :]
+        while pieces:
+            n_written = os.writev(self._file.fileno(), pieces[:_PIECES])
+            while pieces and n_written >= len(pieces[0]):
+                n_written -= len(pieces.pop(0))
+            if n_written:  # the disk took a part of a piece
+                pieces[0] = pieces[0][n_written:]
 
 
 def too_large(most: int) -> ProblemError:
