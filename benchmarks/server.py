@@ -199,7 +199,7 @@ async def streams(port: int, sound: np.ndarray) -> tuple[list[float], int]:
     async def one(number: int) -> int:
         n_windows = 0
         await asyncio.sleep(number / N_STREAMS)  # people do not begin at the same moment
-        async with connect(f"ws://127.0.0.1:{port}/v1/stream", compression=None) as socket:
+        async with connect(f"ws://127.0.0.1:{port}/v1/stream", compression=None, ping_interval=None) as socket:
             await socket.send(json.dumps({"type": "hello", "sample_rate": _RATE, "encoding": "pcm16"}))
             await socket.recv()
             sent_s, began = [0.0], time.perf_counter()

@@ -66,6 +66,9 @@ def _config(service: Service, options: Options) -> uvicorn.Config:
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # sound does not shrink
+        # A client that is held back cannot answer in time: its answer waits behind its sound. `stream_idle_s` sees to
+        # those that are gone.
+        ws_ping_interval=None,
         log_config=None,
         access_log=False,  # an address may hold a file's name
         server_header=False,
