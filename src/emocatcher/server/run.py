@@ -18,6 +18,8 @@ from emocatcher.server.connection import Connection
 from emocatcher.server.service import Options, Service
 
 _WATCH_S = 0.1
+# Longer than clients keep an idle connection: a request that crosses with its end would be lost.
+_KEEP_ALIVE_S = 75
 _MESSAGE_BYTES = 1 << 22  # of a WebSocket message; more closes it with 1009
 
 
@@ -74,6 +76,7 @@ def _config(service: Service, options: Options) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         lifespan="on",
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=options.limits.stop_s,
     )
 
