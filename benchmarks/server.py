@@ -42,7 +42,7 @@ N_CLIENTS, N_WORKERS, N_STREAMS = 8, 2, 50
 _CLIP_S = 3.7
 _RATE = 48_000
 _CHUNK_S, _STREAM_S = 0.1, 20.0
-_ROUNDS = 5
+_ROUNDS = 3
 _BOUNDARY = b"a-line-between"
 
 
@@ -140,6 +140,11 @@ class Connection:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
         return self
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has not ended it."""
+        return not self._reader.at_eof()
+
     async def ask(self, payload: bytes) -> int:
         """The answer's status."""
         self._writer.write(payload)
@@ -176,6 +181,8 @@ async def open_loop(port: int, payloads: Sequence[bytes], rate: float, seconds: 
 
     async def one(payload: bytes) -> None:
         connection = free.pop() if free else await Connection().open(port)
+        if not connection.is_open:
+            connection = await Connection().open(port)
         statuses[await connection.ask(payload)] += 1
         free.append(connection)
 
@@ -199,7 +206,7 @@ async def streams(port: int, sound: np.ndarray) -> tuple[list[float], int]:
     async def one(number: int) -> int:
         n_windows = 0
         await asyncio.sleep(number / N_STREAMS)  # people do not begin at the same moment
-        async with connect(f"ws://127.0.0.1:{port}/v1/stream", compression=None) as socket:
+        async with connect(f"ws://127.0.0.1:{port}/v1/stream", compression=None, ping_interval=None) as socket:
             await socket.send(json.dumps({"type": "hello", "sample_rate": _RATE, "encoding": "pcm16"}))
             await socket.recv()
             sent_s, began = [0.0], time.perf_counter()

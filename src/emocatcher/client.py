@@ -133,9 +133,9 @@ class Client:
         hello |= {"window_s": window_s, "hop_s": hop_s, "token": self._token}
         sender: _Sender | None = None
         try:
-            with connect(
-                address, open_timeout=self._timeout_s, compression=None, max_size=None, close_timeout=1
-            ) as socket:
+            # No pings: where the server holds this client back, they would wait behind the sound.
+            options: dict[str, Any] = {"compression": None, "max_size": None, "ping_interval": None}
+            with connect(address, open_timeout=self._timeout_s, close_timeout=1, **options) as socket:
                 socket.send(json.dumps(hello))
                 _message(socket.recv(self._timeout_s), "ready")
                 sender = _Sender(socket, kind, first, iterator)

@@ -13,6 +13,8 @@ import msgspec
 import pytest
 
 import emocatcher
+from emocatcher import audio
+from emocatcher.errors import DecodeError
 from emocatcher.prediction import Prediction
 from emocatcher.schema import prediction_schema
 from emocatcher.timeline import Timeline
@@ -89,13 +91,18 @@ def test_a_name_is_only_a_name(server: Server, tmp_path: Path) -> None:
     assert heard["path"] == "../../é\u4e2d.wav"
 
 
-@pytest.mark.parametrize("path", ["/v1/predict", "/v1/timeline"])
-def test_a_recording_that_names_another_file_is_none(server: Server, tmp_path: Path, path: str) -> None:
+def test_a_recording_that_names_another_file_is_none(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "secret.wav").write_bytes(voice())
-    text = f"ffconcat version 1.0\nfile '{tmp_path}/secret.wav'\n".encode()
-    server.post(path, text).problem(422, "DecodeError")
-    # A name without a folder is one that FFmpeg holds to be safe; uploads lie side by side in one folder.
-    server.post(path, b"ffconcat version 1.0\nfile 0\nfile 1\nfile 2\n").problem(422, "DecodeError")
+    monkeypatch.chdir(tmp_path)  # FFmpeg holds a name without a folder to be safe
+    text = b"ffconcat version 1.0\nfile secret.wav\n"
+    (tmp_path / "list.wav").write_bytes(text)
+    for source in (text, "list.wav"):
+        with pytest.raises(DecodeError):
+            audio.load(source)
+    server.post("/v1/predict", text).problem(422, "DecodeError")
+    server.post("/v1/timeline", b"ffconcat version 1.0\nfile 0\nfile 1\n").problem(422, "DecodeError")
 
 
 def test_a_timeline_is_the_recognizers(server: Server) -> None:

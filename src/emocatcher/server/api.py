@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
-from fastapi.security import HTTPBearer
-from fastapi.security.http import HTTPAuthorizationCredentials
+from fastapi import FastAPI, Query, Request, Response, WebSocket
 from pydantic import BaseModel, ConfigDict
 
 from emocatcher.prediction import Failure
@@ -25,7 +23,6 @@ _JSON = "application/json"
 Probability = Annotated[float | None, Query(ge=0, le=1, description=openapi.ABSTAIN)]
 Seconds = Annotated[float, Query(gt=0, le=600, allow_inf_nan=False)]
 Name = Annotated[str, Query(max_length=1024, description=openapi.NAME)]
-_bearer = HTTPBearer(auto_error=False, description="Where the server was started with --token.")
 
 
 class Guess(BaseModel):
@@ -36,25 +33,17 @@ class Guess(BaseModel):
 
 
 def add(app: FastAPI, service: Service) -> None:
-    """Add the routes under `/v1`."""
-
-    # Not a plain function: FastAPI would call that in a thread, which takes longer than all the rest.
-    async def authorise(
-        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None
-    ) -> None:
-        service.tokens.check(request.headers.get("authorization"))
-
-    guard = [Depends(authorise)]
-    _add_recognition(app, guard, service)
-    _add_model(app, guard, service)
-    _add_listening(app, guard, service)
-    _add_stream(app, service)  # whose token comes in its first message
+    """Add the routes under `/v1`, which `security.Guard` stands before."""
+    _add_recognition(app, service)
+    _add_model(app, service)
+    _add_listening(app, service)
+    _add_stream(app, service)
 
 
-def _add_recognition(app: FastAPI, guard: list[Any], service: Service) -> None:
+def _add_recognition(app: FastAPI, service: Service) -> None:
     pool, limits = service.pool, service.limits
 
-    @app.post("/v1/predict", dependencies=guard, **openapi.PREDICT)
+    @app.post("/v1/predict", **openapi.PREDICT)
     async def predict(request: Request, abstain_below: Probability = None, name: Name = "") -> Response:  # noqa: ARG001
         """Recognise one or many recordings, each taken as one utterance."""
         pool.check_room()
@@ -67,7 +56,7 @@ def _add_recognition(app: FastAPI, guard: list[Any], service: Service) -> None:
         lines = map(_line, uploads.recordings, answers)
         return Response(b"[" + b",".join(lines) + b"]", media_type=_JSON)
 
-    @app.post("/v1/timeline", dependencies=guard, **openapi.TIMELINE)
+    @app.post("/v1/timeline", **openapi.TIMELINE)
     async def timeline(
         request: Request,
         window_s: Seconds = 3.0,
@@ -97,13 +86,13 @@ def _add_stream(app: FastAPI, service: Service) -> None:
         await service.streams.serve(socket, service.tokens.accepts, service.labels, service.metrics.windows.inc)
 
 
-def _add_model(app: FastAPI, guard: list[Any], service: Service) -> None:
-    @app.get("/v1/model", dependencies=guard, **openapi.MODEL)
+def _add_model(app: FastAPI, service: Service) -> None:
+    @app.get("/v1/model", **openapi.MODEL)
     async def model() -> Response:
         """What the model is: labels, data, scores, card."""
         return Response(msgspec.json.encode(await service.describe()), media_type=_JSON)
 
-    @app.get("/v1/model/waveform.onnx", dependencies=guard, **openapi.WAVEFORM)
+    @app.get("/v1/model/waveform.onnx", **openapi.WAVEFORM)
     async def waveform() -> Response:
         """The model as one ONNX graph: waveform in, probabilities, attention and voiced span out."""
         await service.describe()
@@ -113,7 +102,7 @@ def _add_model(app: FastAPI, guard: list[Any], service: Service) -> None:
         return Response(graph, media_type="application/octet-stream")
 
 
-def _add_listening(app: FastAPI, guard: list[Any], service: Service) -> None:
+def _add_listening(app: FastAPI, service: Service) -> None:
     pool, limits = service.pool, service.limits
     durations: dict[str, float | None] = {}
 
@@ -123,7 +112,7 @@ def _add_listening(app: FastAPI, guard: list[Any], service: Service) -> None:
             raise ProblemError(404, detail, "NotFound")
         return service.listening.find(number)
 
-    @app.get("/v1/listen/clips", dependencies=guard, **openapi.CLIPS)
+    @app.get("/v1/listen/clips", **openapi.CLIPS)
     async def clips() -> Response:
         """The clips to guess at, in an order without meaning."""
         if service.listening is None:
@@ -138,13 +127,13 @@ def _add_listening(app: FastAPI, guard: list[Any], service: Service) -> None:
         answer = {"clips": usable, "labels": await service.labels()}
         return Response(msgspec.json.encode(answer), media_type=_JSON)
 
-    @app.get("/v1/listen/clips/{number}/audio", dependencies=guard, **openapi.CLIP_AUDIO)
+    @app.get("/v1/listen/clips/{number}/audio", **openapi.CLIP_AUDIO)
     async def clip_audio(number: str) -> Response:
         """A clip's sound."""
         task = tasks.ReadClip(str(find(number).path))
         return Response(await pool.ask(task, limits.predict_s), media_type="audio/wav")
 
-    @app.post("/v1/listen/clips/{number}/guess", dependencies=guard, **openapi.GUESS)
+    @app.post("/v1/listen/clips/{number}/guess", **openapi.GUESS)
     async def guess(number: str, guess: Guess) -> Response:
         """Say what one heard; the answer is what was acted, and what the model heard."""
         clip, labels = find(number), await service.labels()

@@ -19,7 +19,7 @@ from emocatcher.server import api, docs, openapi, page, problems
 from emocatcher.server.metrics import Measured
 from emocatcher.server.problems import ProblemError
 from emocatcher.server.process import RefusedError
-from emocatcher.server.security import SecurityHeaders
+from emocatcher.server.security import Guard, SecurityHeaders
 from emocatcher.server.service import Service
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,6 +52,8 @@ def create(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(Exception, problems.on_fault)
+    if service.tokens.required:
+        app.add_middleware(Guard, tokens=service.tokens)
     if service.origins:
         app.add_middleware(
             CORSMiddleware,

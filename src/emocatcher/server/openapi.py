@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from emocatcher.server.security import GUARDED
+
 TITLE = "EmoCatcher"
 DESCRIPTION = (
     "Speech emotion recognition: an emotion, how sure, and where in the sound it was heard. Answers are those of the "
@@ -158,6 +160,12 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas |= shapes | timeline | _moved(published)
     schemas["Problem"] = _PROBLEM
+    scheme = {"type": "http", "scheme": "bearer", "description": "Where the server was started with --token."}
+    document["components"]["securitySchemes"] = {"bearer": scheme}
+    for path, operations in document["paths"].items():
+        if path.startswith(GUARDED):
+            for operation in operations.values():
+                operation["security"] = [{"bearer": []}]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)  # ours are problem details
     return document

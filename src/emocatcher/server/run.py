@@ -18,6 +18,8 @@ from emocatcher.server.connection import Connection
 from emocatcher.server.service import Options, Service
 
 _WATCH_S = 0.1
+# Longer than clients keep an idle connection: a request that crosses with its end would be lost.
+_KEEP_ALIVE_S = 75
 _MESSAGE_BYTES = 1 << 22  # of a WebSocket message; more closes it with 1009
 
 
@@ -66,11 +68,15 @@ def _config(service: Service, options: Options) -> uvicorn.Config:
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # sound does not shrink
+        # A client that is held back cannot answer in time: its answer waits behind its sound. `stream_idle_s` sees to
+        # those that are gone.
+        ws_ping_interval=None,
         log_config=None,
         access_log=False,  # an address may hold a file's name
         server_header=False,
         proxy_headers=False,
         lifespan="on",
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=options.limits.stop_s,
     )
 

@@ -6,10 +6,12 @@ import hmac
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emocatcher.server.problems import ProblemError
+from emocatcher.server.problems import ProblemError, response
 
+GUARDED = "/v1/"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 # The page is all of one origin. onnxruntime-web compiles WebAssembly and may start workers from blobs; wavesurfer.js
 # styles its own shadow tree; recordings are played from blobs, and the microphone's worklet is one.
@@ -101,6 +103,30 @@ def may_connect(origin: str | None, host: str | None, allowed: Sequence[str]) ->
         False
     """
     return origin is None or origin in allowed or "*" in allowed or urlsplit(origin).netloc == host
+
+
+class Guard:
+    """Asks for a token before the routes under `/v1`; the WebSocket's comes in its first message.
+
+    No dependency of FastAPI's, for those cost each request as much as all its headers.
+
+    Args:
+        app: that answers.
+        tokens: which open.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+        self._app, self._tokens = app, tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] == "http" and scope["path"].startswith(GUARDED):
+            try:
+                self._tokens.check(Headers(scope=scope).get("authorization"))
+            except ProblemError as error:
+                await response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class SecurityHeaders:
