@@ -2,17 +2,27 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+MODULES := web/node_modules/.installed
 
-.PHONY: demo test test-all lint types format bench paper clean
+.PHONY: demo test test-all page test-page lint types format bench paper clean
 
 demo: $(INSTALLED)      ## train on RAVDESS (or made voices), write the report, print where it is
 	$(BIN)/emocatcher demo
 
 test: $(INSTALLED)      ## the tests; those that need RAVDESS run where EMOCATCHER_CORPORA is set
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not page"
 
 test-all: $(INSTALLED)  ## the slow ones too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not page"
+
+page: $(INSTALLED) $(MODULES)  ## build the page into dist/page, for any web host; needs Node.js
+	$(BIN)/python web/facts.py web/src/generated/facts.json
+	cd web && npm run --silent build
+	$(BIN)/python -m emocatcher.server.page_assets dist/page
+
+test-page: page         ## the page's tests, in Chromium
+	cd web && npm test --silent
+	$(BIN)/python -m pytest -m page tests/page
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -25,18 +35,24 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)     ## measure speed, memory and parity, rewrite benchmarks/RESULTS.md
+bench: page             ## measure speed, memory and parity, rewrite benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/reference.py
 	$(BIN)/python benchmarks/inference.py --footprint --ten-hours
 	$(BIN)/python benchmarks/parity.py
+	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/page.py
 
 paper: $(INSTALLED)     ## train every row of the README's result table, and write table and figure; resumes
 	$(BIN)/python benchmarks/paper.py
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build dist web/node_modules web/src/generated .pytest_cache .mypy_cache .ruff_cache
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+$(MODULES): web/package.json web/package-lock.json
+	cd web && npm ci --silent
 	touch $@

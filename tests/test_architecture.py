@@ -45,6 +45,7 @@ ROWS = (
     ("report", "sweep"),
     ("comparison", "finalise"),
     # 7
+    ("client", "server"),
     ("cli",),
     ("__main__",),
 )

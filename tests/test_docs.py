@@ -42,7 +42,9 @@ def test_the_documents_show_commands() -> None:
     assert len(_commands()) >= 9
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-all", "lint", "types", "format", "bench", "paper"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "test-all", "page", "test-page", "lint", "types", "format", "bench", "paper"]
+)
 def test_every_make_target_in_the_documents_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
 

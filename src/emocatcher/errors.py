@@ -6,6 +6,7 @@ EmoCatcherError
 ├── AudioError          a recording: names the file
 │   ├── DecodeError         not audio, or audio nobody here can read
 │   ├── EmptyAudioError     audio without a single sample
+│   ├── TooLongError        longer than what was asked for takes
 │   └── NonFiniteError      NaN or infinity among the samples
 ├── CorpusError         a table of utterances
 │   ├── CorpusNotFoundError
@@ -19,6 +20,7 @@ EmoCatcherError
 ├── RunError            a run folder
 │   └── DivergedError       training went astray
 ├── OutputError         a file to be written exists already, or cannot be written
+├── ServerError         a server of emocatcher refused, or is not there
 └── MissingExtraError   an optional dependency that is not installed
 ```
 
@@ -66,6 +68,10 @@ class DecodeError(AudioError):
 
 class EmptyAudioError(AudioError):
     """The recording decodes, to zero samples."""
+
+
+class TooLongError(AudioError):
+    """The recording is longer than what was asked for takes."""
 
 
 class NonFiniteError(AudioError):
@@ -118,6 +124,25 @@ class DivergedError(RunError):
 
 class OutputError(EmoCatcherError):
     """A file that was to be written exists already, belongs to something else, or cannot be written."""
+
+
+class ServerError(EmoCatcherError):
+    """A server of emocatcher refused a request, or cannot be reached.
+
+    Args:
+        detail: what is wrong and what to do next.
+        status: HTTP's; None where there was no answer.
+        error: the exception's class on the server; "" where it named none.
+        retry_after_s: when to ask again, seconds; None where that was not said.
+    """
+
+    def __init__(
+        self, detail: str, *, status: int | None = None, error: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.error = error
+        self.retry_after_s = retry_after_s
 
 
 class MissingExtraError(EmoCatcherError):

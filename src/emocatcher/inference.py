@@ -70,20 +70,23 @@ class Recognizer:
         # The session stays behind: whoever receives it opens the folder anew.
         return load, (self.path.absolute(),)
 
-    def predict(self, source: audio.Source, *, abstain_below: float | None = None) -> Prediction:
+    def predict(
+        self, source: audio.Source, *, abstain_below: float | None = None, longest_s: float = LONGEST_S
+    ) -> Prediction:
         """Recognise one recording, taken as one utterance.
 
         Args:
             source: a path, an encoded file's bytes, or (samples, sample_rate).
             abstain_below: the probability under which the answer is marked `abstain`; None for the model's own.
+            longest_s: a longer recording is refused, seconds.
 
         Raises:
-            AudioError: if the recording cannot be used, or is longer than `LONGEST_S`.
+            AudioError: if the recording cannot be used, or is longer.
             SettingError: if `abstain_below` is not within 0 … 1.
         """
         threshold = self._threshold(abstain_below)
         settings = self.config.settings
-        recording = audio.read(source, settings.front_end.sample_rate, longest_s=LONGEST_S)
+        recording = audio.read(source, settings.front_end.sample_rate, longest_s=longest_s)
         log_mel = features.log_mel_spectrogram(recording.waveform, settings.front_end)
         duration_s = len(recording.waveform) / recording.sample_rate
         clip = features.voiced(log_mel, duration_s, settings.front_end, settings.vad)

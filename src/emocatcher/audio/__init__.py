@@ -10,7 +10,7 @@ import numpy as np
 
 from emocatcher.audio.decoding import Source, Track
 from emocatcher.audio.resampling import Resampler, Waveform, resample
-from emocatcher.errors import AudioError, EmptyAudioError, NonFiniteError
+from emocatcher.errors import AudioError, EmptyAudioError, NonFiniteError, TooLongError
 
 __all__ = ["Recording", "Resampler", "Source", "Waveform", "blocks", "load", "read", "resample"]
 
@@ -82,7 +82,8 @@ def read(source: Source, sample_rate: int | None = None, *, longest_s: float = m
         longest_s: a longer recording is refused before all of it is decoded, seconds.
 
     Raises:
-        AudioError: as `load`; also if the recording is longer.
+        AudioError: as `load`; in particular
+        TooLongError: if the recording is longer.
 
     Examples:
         >>> read((np.array([0.5, -0.5, 0.0]), 8_000)).peak
@@ -95,7 +96,7 @@ def read(source: Source, sample_rate: int | None = None, *, longest_s: float = m
         parts.append(mono)
         n_samples += len(mono)
         if n_samples > longest_s * track.rate:
-            raise AudioError(
+            raise TooLongError(
                 track.name, f"is longer than {longest_s:g} s. Use `emocatcher timeline`, or cut it into utterances"
             )
         clipped = clipped or _is_clipped(samples, block_peak)

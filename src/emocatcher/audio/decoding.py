@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import soundfile
@@ -25,6 +25,9 @@ from emocatcher.errors import AudioError, DecodeError, EmptyAudioError
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
 
 _MOST_CHANNELS = 64
+# FFmpeg takes lists of other files for recordings too, and would open what they name. It is given an open file, and no
+# way to open another.
+_NOTHING_ELSE = {"protocol_whitelist": "none"}
 _ENDLESS = 1 << 31  # bytes; what a header says that was written before the length was known
 
 
@@ -82,7 +85,7 @@ class Track:
         rate, n_ready = 0, 0
         ready: list[Waveform] = []
         try:
-            with av.open(io.BytesIO(source) if isinstance(source, bytes) else source, mode="r") as container:
+            with _opened(source) as file, av.open(file, mode="r", options=_NOTHING_ELSE) as container:
                 if not container.streams.audio:
                     raise DecodeError(self.name, "holds no sound")
                 stream = container.streams.audio[0]
@@ -113,6 +116,10 @@ class Track:
             raise DecodeError(self.name, f"changes its sample rate from {before} to {rate} Hz on the way. Convert it")
         self.rate = rate
         return rate
+
+
+def _opened(source: str | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
 class _Bytes(io.BytesIO):

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 # Each is a module here, with EXAMPLES and a function of the same name.
 SECTIONS = {
-    "Recognise": ("predict", "timeline", "listen", "info", "export"),
+    "Recognise": ("predict", "timeline", "listen", "serve", "info", "export"),
     "Recordings to learn from": ("corpora", "fetch", "check"),
     "Train and test": ("demo", "audit", "train", "sweep", "evaluate", "report", "compare", "finalise", "convert"),
 }

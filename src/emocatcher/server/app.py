@@ -1,0 +1,115 @@
+"""The application: routes, errors, headers, and the processes' life around them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from emocatcher import __version__
+from emocatcher.server import api, docs, openapi, page, problems
+from emocatcher.server.metrics import Measured
+from emocatcher.server.problems import ProblemError
+from emocatcher.server.process import RefusedError
+from emocatcher.server.security import Guard, SecurityHeaders
+from emocatcher.server.service import Service
+
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def create(service: Service) -> FastAPI:
+    """The ASGI application of a server; its processes live as long as it runs."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPI(
+        title=openapi.TITLE,
+        description=openapi.DESCRIPTION,
+        version=__version__,
+        docs_url=None,  # theirs come from another host's scripts
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    api.add(app, service)
+    _add_health(app, service)
+    _add_documents(app)
+    app.add_exception_handler(ProblemError, problems.on_problem)
+    app.add_exception_handler(RefusedError, problems.on_problem)
+    app.add_exception_handler(HTTPException, problems.on_http_error)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_exception_handler(Exception, problems.on_fault)
+    if service.tokens.required:
+        app.add_middleware(Guard, tokens=service.tokens)
+    if service.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(service.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After"],
+        )
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Measured, metrics=service.metrics)
+    _add_page(app)
+    return app
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", tags=["Health"], response_class=PlainTextResponse)
+    async def healthz() -> Response:
+        """Whether the server is alive."""
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz", tags=["Health"], response_class=PlainTextResponse, responses=openapi.NOT_READY)
+    async def readyz() -> Response:
+        """Whether all worker processes are warm."""
+        if not (service.pool.is_ready and service.streams.is_ready):
+            why = service.pool.failure.detail if service.pool.failure else "the model is being loaded"
+            raise ProblemError(503, f"Not ready: {why}", "NotReady", {"Retry-After": "1"})
+        return PlainTextResponse("ready\n")
+
+    @app.get("/metrics", tags=["Health"], response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Counts and times, for Prometheus."""
+        return Response(service.metrics.text(), media_type=_METRICS)
+
+
+def _add_documents(app: FastAPI) -> None:
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            plain = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            app.openapi_schema = openapi.complete(plain)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+    @app.get("/docs", include_in_schema=False)
+    async def read_docs(request: Request) -> Response:
+        return HTMLResponse(docs.as_html(document(), str(request.base_url).rstrip("/")))
+
+
+def _add_page(app: FastAPI) -> None:
+    files, other = page.Page(page.find()), app.router.default
+
+    async def page_or_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        # Only where no route matches: a wrong method at a route stays a 405.
+        if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}:
+            await files(scope, receive, send)
+        else:
+            await other(scope, receive, send)
+
+    app.router.default = page_or_nothing

@@ -1,0 +1,213 @@
+"""The three forms in which recordings come: a form of files, the bare file, JSON with base64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from emocatcher.server.limits import Limits
+from emocatcher.server.problems import ProblemError
+
+FORM, JSON, BYTES = "multipart/form-data", "application/json", "application/octet-stream"
+_SOUND = ("audio/", "video/")  # browsers call a recording with sound alone video/webm too
+FIELD = "file"
+
+
+class Sink(Protocol):
+    """Where the recordings go."""
+
+    def begin(self) -> None:
+        """Begin the next recording."""
+
+    def add(self, piece: memoryview) -> None:
+        """Go on with the newest one; the piece is kept as it is, for a copy would cost as much as writing it."""
+
+
+class Reader(Protocol):
+    """Takes a body piece by piece."""
+
+    several: bool  # whether it asks for a list of answers; known at the end
+    most_bytes: int  # that a body of this form may have
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            ProblemError: if it is malformed.
+        """
+
+    def finish(self) -> list[str]:
+        """Take the end; give the recordings' names.
+
+        Raises:
+            ProblemError: if it is malformed, or breaks off.
+        """
+
+
+def reader(request: Request, limits: Limits, sink: Sink) -> Reader:
+    """The reader that a request's Content-Type asks for.
+
+    Raises:
+        ProblemError: if it is none that is allowed.
+    """
+    asked = request.headers.get("content-type", "")
+    kind, options = parse_options_header(asked)
+    media = kind.decode("latin-1").lower()
+    if media == FORM:
+        return Form(options.get(b"boundary", b""), limits, sink)
+    if media == JSON:
+        return Json(limits, sink)
+    if media == BYTES or media.startswith(_SOUND):
+        return Bare(request.query_params.get("name", ""), limits, sink)
+    detail = f"The body is '{asked[:80]}'. Send {FORM} with the field '{FIELD}', audio/*, {BYTES} or {JSON}"
+    accepted = {"Accept-Post": f"{FORM}, audio/*, video/*, {BYTES}, {JSON}"}
+    raise ProblemError(415, detail, "UnsupportedMediaType", accepted)
+
+
+class Bare:
+    """The file itself."""
+
+    several = False
+
+    def __init__(self, name: str, limits: Limits, sink: Sink) -> None:
+        self.most_bytes = limits.upload_bytes
+        self._name, self._sink, self._begun = name, sink, False
+
+    def feed(self, chunk: bytes) -> None:
+        """See `Reader`."""
+        if chunk and not self._begun:
+            self._begun = True
+            self._sink.begin()
+        if chunk:
+            self._sink.add(memoryview(chunk))
+
+    def finish(self) -> list[str]:
+        """See `Reader`."""
+        return [self._name] if self._begun else []
+
+
+class Form:
+    """A form with one or more files in the field `file` (RFC 7578)."""
+
+    def __init__(self, boundary: bytes, limits: Limits, sink: Sink) -> None:
+        self.several = False
+        self.most_bytes = limits.upload_bytes
+        self._most, self._sink = limits.recordings, sink
+        self._names: list[str] = []
+        self._header, self._value, self._disposition = bytearray(), bytearray(), b""
+        self._whole = False
+        parts: dict[str, Callable[..., Any]] = {
+            "on_part_begin": self._on_part,
+            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._on_header,
+            "on_headers_finished": self._on_headers,
+            "on_part_data": lambda data, start, end: self._sink.add(memoryview(data)[start:end]),
+            "on_end": self._on_end,
+        }
+        try:
+            self._parser = MultipartParser(boundary, parts)  # type: ignore[arg-type]
+        except FormParserError as error:
+            raise _malformed(str(error)) from None
+
+    def feed(self, chunk: bytes) -> None:
+        """See `Reader`."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise _malformed(str(error)) from None
+
+    def finish(self) -> list[str]:
+        """See `Reader`."""
+        if not self._whole:
+            raise _malformed("it breaks off before its last boundary")
+        self.several = len(self._names) > 1
+        return self._names
+
+    def _on_part(self) -> None:
+        self._disposition = b""
+
+    def _on_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def _on_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        field = options.get(b"name", b"").decode(errors="replace")
+        if field != FIELD:
+            detail = f"The form has a field '{field[:80]}'. Allowed: '{FIELD}', once for each recording"
+            raise ProblemError(422, detail, "SettingError")
+        if len(self._names) == self._most:
+            raise too_many(self._most)
+        self._names.append(options.get(b"filename", b"").decode(errors="replace"))
+        self._sink.begin()
+
+    def _on_end(self) -> None:
+        self._whole = True
+
+
+class _Recording(msgspec.Struct, forbid_unknown_fields=True):
+    audio_base64: bytes
+    name: str = ""
+
+
+class _Recordings(msgspec.Struct, forbid_unknown_fields=True):
+    audio_base64: bytes | msgspec.UnsetType = msgspec.UNSET
+    name: str = ""
+    recordings: list[_Recording] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Json:
+    """`{"audio_base64": …, "name": …}`, or `{"recordings": […]}` with many of these."""
+
+    def __init__(self, limits: Limits, sink: Sink) -> None:
+        self.several = False
+        self.most_bytes = limits.json_bytes
+        self._most, self._sink = limits.recordings, sink
+        self._body = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """See `Reader`."""
+        self._body += chunk
+
+    def finish(self) -> list[str]:
+        """See `Reader`."""
+        try:
+            asked = msgspec.json.decode(self._body, type=_Recordings)
+        except msgspec.ValidationError as error:
+            raise ProblemError(422, f"The JSON is not what is asked for: {error}", "SettingError") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _malformed(str(error)) from None
+        finally:
+            self._body.clear()
+        if isinstance(asked.audio_base64, bytes) == isinstance(asked.recordings, list):
+            raise ProblemError(422, "The JSON needs either 'audio_base64' or 'recordings'", "SettingError")
+        self.several = isinstance(asked.recordings, list)
+        if isinstance(asked.audio_base64, bytes):
+            recordings = [_Recording(asked.audio_base64, asked.name)]
+        else:
+            recordings = asked.recordings or []
+        if len(recordings) > self._most:
+            raise too_many(self._most)
+        for recording in recordings:
+            self._sink.begin()
+            self._sink.add(memoryview(recording.audio_base64))
+        return [recording.name for recording in recordings]
+
+
+def too_many(most: int) -> ProblemError:
+    """The problem that a request with too many recordings is."""
+    return ProblemError(
+        413, f"There are more than {most} recordings. Send them in several requests", "TooManyRecordings"
+    )
+
+
+def _malformed(reason: str) -> ProblemError:
+    return ProblemError(400, f"The body is malformed: {reason}", "MalformedBody")

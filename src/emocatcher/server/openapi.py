@@ -1,0 +1,188 @@
+"""What the API says of itself: for each route its forms, answers, problems and examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emocatcher.server.security import GUARDED
+
+TITLE = "EmoCatcher"
+DESCRIPTION = (
+    "Speech emotion recognition: an emotion, how sure, and where in the sound it was heard. Answers are those of the "
+    "command line (`emocatcher predict --format json`); errors are problem details (RFC 9457) with the kind in `error`."
+)
+ABSTAIN = "The probability below which an answer is marked `abstain`; by default the model's own."
+NAME = "What a bare body is called in the answer."
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "error"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:emocatcher:problem:DecodeError"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was wrong, what is allowed, what to do next."},
+        "error": {"type": "string", "description": "The kind, for programs.", "examples": ["DecodeError"]},
+    },
+}
+_PROBLEMS = {
+    400: "The body is malformed.",
+    401: "A token is needed.",
+    404: "There is no such thing.",
+    408: "The body came too slowly.",
+    413: "The body or the recording is too large.",
+    415: "The body is in no form that is taken.",
+    422: "The recording or a parameter cannot be used.",
+    429: "Too much to do at once; `Retry-After` says when to ask again.",
+    500: "The recording brought its process down, or a fault of emocatcher.",
+    503: "The server is starting or being stopped.",
+}
+_RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+_SOUND = {"schema": {"type": "string", "format": "binary"}}
+_BASE64 = {"type": "string", "contentEncoding": "base64"}
+_ONE = {
+    "type": "object",
+    "required": ["audio_base64"],
+    "additionalProperties": False,
+    "properties": {"audio_base64": _BASE64, "name": {"type": "string"}},
+}
+_MANY = {
+    "type": "object",
+    "required": ["recordings"],
+    "additionalProperties": False,
+    "properties": {"recordings": {"type": "array", "minItems": 1, "items": _ONE}},
+}
+_JSON_EXAMPLE = {"audio_base64": "UklGRiQAAABXQVZFZm10IBAAAAABAAEAgLsAAAB3AQACABAAZGF0YQAAAAA=", "name": "empty.wav"}
+_PREDICTION_EXAMPLE = {
+    "schema_version": 1,
+    "path": "voice.wav",
+    "emotion": "angry",
+    "probability": 0.85,
+    "probabilities": {"angry": 0.85, "happy": 0.1, "sad": 0.05},
+    "margin": 0.75,
+    "entropy": 0.52,
+    "abstain": False,
+    "voiced_start_s": 0.93,
+    "voiced_end_s": 1.18,
+    "duration_s": 4.1,
+    "attention": [[0.93, 0.4], [1.05, 0.6]],
+    "model": "cabg",
+    "model_version": "0.1.0",
+    "warnings": [],
+}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    content = {"application/problem+json": {"schema": _reference("Problem")}}
+    return {
+        status: {"description": _PROBLEMS[status], "content": content} | ({"headers": _RETRY} if status == 429 else {})
+        for status in sorted({401, 500, 503, *statuses})
+    }
+
+
+def _json(description: str, schema: dict[str, Any], example: object | None = None) -> dict[int | str, dict[str, Any]]:
+    content = {"schema": schema} | ({} if example is None else {"example": example})
+    return {200: {"description": description, "content": {"application/json": content}}}
+
+
+def _file(description: str, media: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": description, "content": {media: _SOUND}}}
+
+
+def _recordings(*, many: bool) -> dict[str, Any]:
+    files = {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+    field = files if many else {"type": "string", "format": "binary"}
+    form = {"type": "object", "required": ["file"], "additionalProperties": False, "properties": {"file": field}}
+    content = {
+        "multipart/form-data": {"schema": form},
+        "application/octet-stream": _SOUND,
+        "audio/*": _SOUND,
+        "application/json": {"schema": {"oneOf": [_ONE, _MANY]} if many else _ONE, "example": _JSON_EXAMPLE},
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _route(tag: str, responses: dict[int | str, dict[str, Any]], extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    # Answers are bytes already, which FastAPI need not look through.
+    return {"tags": [tag], "responses": responses, "openapi_extra": extra, "response_model": None}
+
+
+_TAKING = (400, 408, 413, 415, 422, 429)
+_answers = {"type": "array", "items": {"oneOf": [_reference("Prediction"), _reference("Failure")]}}
+PREDICT = _route(
+    "Recognise",
+    _json(
+        "One recording: its prediction. Several: an array in their order, with the reason where one failed.",
+        {"oneOf": [_reference("Prediction"), _answers]},
+        _PREDICTION_EXAMPLE,
+    )
+    | _problems(*_TAKING),
+    _recordings(many=True),
+)
+TIMELINE = _route(
+    "Recognise",
+    _json("Segments and windows over the recording's length.", _reference("Timeline")) | _problems(*_TAKING),
+    _recordings(many=False),
+)
+MODEL = _route("Model", _json("The model.", _reference("ModelDescription")) | _problems())
+WAVEFORM = _route("Model", _file("An ONNX graph.", "application/octet-stream") | _problems(404))
+CLIPS = _route("Guess first", _json("The clips.", {"type": "object"}) | _problems(404, 422, 429))
+CLIP_AUDIO = _route("Guess first", _file("16 bits, one channel.", "audio/wav") | _problems(404, 422, 429))
+GUESS = _route(
+    "Guess first",
+    _json("What was acted, and what the model heard.", {"type": "object"}) | _problems(400, 404, 422, 429),
+    {"requestBody": {"content": {"application/json": {"example": {"emotion": "happy"}}}}},
+)
+NOT_READY: dict[int | str, dict[str, Any]] = {503: _problems()[503]}
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the shapes of the answers to FastAPI's document, which they do not pass through."""
+    # Loads NumPy, and only whoever reads the document needs it.
+    import msgspec
+
+    from emocatcher.schema import prediction_schema
+    from emocatcher.server.description import ModelDescription
+    from emocatcher.timeline import Timeline
+    from emocatcher.timeline.segments import Segment
+    from emocatcher.timeline.windows import Window
+
+    place = "#/components/schemas/{name}"
+    _, shapes = msgspec.json.schema_components((Segment, Window, ModelDescription), ref_template=place)
+    _, timeline = msgspec.json.schema_components(
+        (msgspec.defstruct("Timeline", _fields(Timeline, Segment, Window)),), ref_template=place
+    )
+    published = prediction_schema()["$defs"]
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= shapes | timeline | _moved(published)
+    schemas["Problem"] = _PROBLEM
+    scheme = {"type": "http", "scheme": "bearer", "description": "Where the server was started with --token."}
+    document["components"]["securitySchemes"] = {"bearer": scheme}
+    for path, operations in document["paths"].items():
+        if path.startswith(GUARDED):
+            for operation in operations.values():
+                operation["security"] = [{"bearer": []}]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)  # ours are problem details
+    return document
+
+
+def _fields(timeline: Any, segment: Any, window: Any) -> list[tuple[str, Any]]:
+    lists = {"segments": list[segment], "windows": list[window]}
+    types = {"schema_version": int, "labels": list[str], "path": str, "model": str, "model_version": str}
+    return [(name, lists.get(name, types.get(name, float))) for name in timeline.__struct_fields__]
+
+
+def _moved(definitions: Any) -> Any:
+    """The published schemas, with their references to each other as an API's document has them."""
+    if isinstance(definitions, dict):
+        return {name: _moved(value) for name, value in definitions.items()}
+    if isinstance(definitions, list):
+        return [_moved(value) for value in definitions]
+    if isinstance(definitions, str) and definitions.startswith("#/$defs/"):
+        return definitions.replace("#/$defs/", "#/components/schemas/")
+    return definitions

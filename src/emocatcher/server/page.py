@@ -1,0 +1,61 @@
+"""The built page: where it is, and its files."""
+
+from __future__ import annotations
+
+import mimetypes
+from functools import lru_cache
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+GRAPH, DESCRIPTION = "model/waveform.onnx", "model/model.json"
+_INDEX = "index.html"
+_FOR_EVER = "public, max-age=31536000, immutable"  # what has its hash in its name
+_TYPES = {".wasm": "application/wasm", ".mjs": "text/javascript", ".onnx": "application/octet-stream"}
+_MISSING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>EmoCatcher</title>
+<h1>EmoCatcher</h1><p>The API is here: see <a href="docs">its documentation</a>. The page is not built. In a source
+checkout, with Node.js present, build it with <code>make page</code>, and start the server again.</p></html>
+"""
+
+
+@lru_cache(maxsize=1)
+def find() -> Path | None:
+    """The built page's folder: the package's own, or in a source checkout `dist/page`; None where there is none."""
+    here = Path(__file__).parent
+    checkout = here.parents[2]
+    places = [here / "page"]
+    if (checkout / "pyproject.toml").is_file():
+        places.append(checkout / "dist" / "page")
+    return next((place for place in places if (place / _INDEX).is_file()), None)
+
+
+class Page:
+    """Answers what no route of the API does.
+
+    Args:
+        folder: the built page; None where there is none.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._files = StaticFiles(directory=folder, html=True) if folder is not None else None
+        for suffix, kind in _TYPES.items():
+            mimetypes.add_type(kind, suffix)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; raises the HTTP error 404 where there is no such file."""
+        if self._files is not None:
+            answer = await self._files.get_response(self._files.get_path(scope), scope)
+            self._set_age(answer, scope["path"])
+        elif scope["path"] == "/":
+            answer = HTMLResponse(_MISSING)
+        else:
+            from starlette.exceptions import HTTPException
+
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        await answer(scope, receive, send)
+
+    def _set_age(self, answer: Response, path: str) -> None:
+        answer.headers["Cache-Control"] = _FOR_EVER if path.startswith("/assets/") else "no-cache"

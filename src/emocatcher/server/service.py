@@ -1,0 +1,136 @@
+"""What all routes share: the processes, the uploads, the limits, the counts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from emocatcher.server import page, tasks
+from emocatcher.server.limits import Limits
+from emocatcher.server.metrics import Metrics
+from emocatcher.server.pool import Pool
+from emocatcher.server.problems import ProblemError
+from emocatcher.server.security import Tokens
+from emocatcher.server.streams import Streams
+from emocatcher.server.uploads import Spool
+
+if TYPE_CHECKING:
+    from emocatcher.server.listening import Listening
+
+_WAVEFORM = "/v1/model/waveform.onnx"
+_OF_THE_SERVER = {"waveform_onnx", "listen_corpus", "token_required"}  # of a description; the rest is the model's
+
+
+class Options(NamedTuple):
+    """What `emocatcher serve` was asked for."""
+
+    model: str | None = None  # a folder; None for the model that comes with the package
+    host: str = "127.0.0.1"
+    port: int = 8000  # 0: any that is free
+    n_workers: int = 2
+    limits: Limits = Limits()
+    tokens: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()  # that CORS allows
+    listen_corpus: Path | None = None
+
+
+class Service:
+    """A server's parts.
+
+    Args:
+        options: what was asked for.
+
+    Raises:
+        CorpusError: if the corpus to guess at holds no recording that RAVDESS could have named.
+    """
+
+    def __init__(self, options: Options) -> None:
+        limits = options.limits
+        self.limits = limits
+        self.origins = options.origins
+        self.tokens = Tokens(options.tokens)
+        self.listening = _listening(options.listen_corpus)
+        self.spool = Spool(limits)
+        self.pool = Pool(options.model, limits, options.n_workers, self.spool.folder)
+        self.streams = Streams(options.model, limits, self.spool.folder)
+        self.metrics = Metrics()
+        self._graph: asyncio.Future[bytes] | None = None
+        self._watch()
+
+    def start(self) -> None:
+        """Begin to start the processes."""
+        self.pool.start()
+        self.streams.start()
+
+    async def stop(self) -> None:
+        """End the processes, and leave nothing behind."""
+        await asyncio.gather(self.pool.stop(), self.streams.stop())
+        self.spool.remove()
+
+    async def describe(self) -> dict[str, Any]:
+        """The model, as `GET /v1/model` tells it.
+
+        Raises:
+            ProblemError: as long as no process is ready.
+        """
+        if not self.pool.description:
+            raise ProblemError(503, "The model is being loaded. Ask again in 1 s", "NotReady", {"Retry-After": "1"})
+        described: dict[str, Any] = msgspec.json.decode(self.pool.description)
+        described["waveform_onnx"] = _WAVEFORM if await self.graph() else None
+        described["listen_corpus"] = self.listening is not None
+        described["token_required"] = self.tokens.required
+        return described
+
+    async def labels(self) -> list[str]:
+        """The model's emotions, in order."""
+        labels: list[str] = (await self.describe())["labels"]
+        return labels
+
+    async def graph(self) -> bytes | None:
+        """The ONNX graph that takes a waveform: the page's, where it is this model's, or else a new one.
+
+        Returns:
+            the file; None without the extra `export`, and as long as no process is ready.
+        """
+        if self._graph is None:
+            self._graph = asyncio.ensure_future(self._find_graph())
+        with contextlib.suppress(Exception):
+            return await asyncio.shield(self._graph)
+        self._graph = None
+        return None
+
+    async def _find_graph(self) -> bytes:
+        ours = msgspec.json.decode(self.pool.description)
+        if (folder := page.find()) is not None:
+            theirs = msgspec.json.decode((folder / page.DESCRIPTION).read_bytes())
+            if all(theirs.get(name) == value for name, value in ours.items() if name not in _OF_THE_SERVER):
+                return (folder / page.GRAPH).read_bytes()
+        return await self.pool.ask(tasks.ExportWaveform(), self.limits.timeline_s, slow=True)
+
+    def count(self, outcomes: Sequence[str]) -> None:
+        """Count recordings by what became of them: "ok", or the kind of error."""
+        for outcome in outcomes:
+            self.metrics.recordings.labels(outcome).inc()
+
+    def _watch(self) -> None:
+        watch = self.metrics.watch
+        watch("uploads", "Requests that are being received or recognised", lambda: self.spool.n_requests)
+        watch("spool_bytes", "Bytes of uploads on disk", lambda: self.spool.n_bytes)
+        watch("queue", "Recordings that wait for a worker", lambda: self.pool.n_queued)
+        watch("streams", "Open streams", lambda: self.streams.n_open)
+        watch("workers", "Worker processes that are ready", lambda: len(self.pool.pids))
+        watch("worker_deaths", "Worker processes that ended before their time", lambda: self.pool.n_deaths)
+
+
+def _listening(folder: Path | None) -> Listening | None:
+    if folder is None:
+        return None
+    # Loads NumPy, which a server without such clips does not need.
+    from emocatcher.server.listening import Listening
+
+    return Listening(folder)

@@ -1,0 +1,225 @@
+"""The built page in real Chromium, from a server of plain files on this machine."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from emocatcher import audio, inference
+
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "dist" / "page"
+RATE = 48_000
+PATIENCE_MS = 60_000  # of a machine that does other things too
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    if not (BUILT / "index.html").is_file():
+        pytest.skip("needs the built page: run `make page`")
+    return BUILT
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    pytest.importorskip("playwright", reason="needs playwright, of the extra 'dev'")
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        pytest.skip("needs Chromium: install the system's package, or name one in CHROMIUM")
+    return found
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def address(built: Path) -> Iterator[str]:
+    """Of a web host that knows nothing but files."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(built)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def spoken(voices_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve seconds of made voices: what the fake microphone hears."""
+    clips = sorted(voices_dir.rglob("*.wav"))[::40][:6]
+    waveform = np.concatenate([audio.load(clip, RATE)[0] for clip in clips])
+    path = tmp_path_factory.mktemp("spoken") / "spoken.wav"
+    soundfile.write(path, waveform / np.abs(waveform).max() * 0.6, RATE, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str, spoken: Path) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    switches = (
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={spoken}",
+    )
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=switches)
+        yield launched
+        launched.close()
+
+
+class Tab:
+    """One open page, and all that it said to the console and asked of the network."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page, self.address = page, address
+        self.console: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self._said(message))
+        page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
+        page.on("request", lambda request: self._asked(request.url))
+        page.on("websocket", lambda socket: self._asked(socket.url))
+        page.set_default_timeout(PATIENCE_MS)
+
+    def open(self, view: str = "try") -> Tab:
+        """Load the page, wait until its network is there; what is asked for later is in `requests`."""
+        self.page.goto(f"{self.address}#{view}")
+        self.page.wait_for_selector("html[data-network=ready]")
+        self.page.wait_for_load_state("networkidle")
+        self.requests.clear()
+        return self
+
+    def go(self, view: str) -> None:
+        self.page.click(f"nav a[href='#{view}']")
+        self.page.wait_for_selector(f"#{view}-heading:visible")
+
+    def choose(self, *paths: Path, view: str = "try") -> None:
+        place = "section.view.guess" if view == "guess" else "section.view:not(.guess)"
+        self.page.set_input_files(f"{place} input[type=file]", [str(path) for path in paths])
+
+    def drop(self, path: Path, kind: str) -> None:
+        """As a hand would: one file, let go over the page."""
+        given = [base64.b64encode(path.read_bytes()).decode(), path.name, kind]
+        self.page.evaluate(
+            """([content, name, type]) => {
+                const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File([bytes], name, { type }));
+                const target = document.querySelector(".entry");
+                for (const event of ["dragenter", "dragover", "drop"])
+                    target.dispatchEvent(new DragEvent(event, { bubbles: true, cancelable: true, dataTransfer }));
+            }""",
+            given,
+        )
+
+    def answered(self, state: str = "complete") -> None:
+        """Wait for the answer on the recording that was given last."""
+        self.page.wait_for_selector(f".result[data-state={state}]")
+
+    def saved(self, name: str) -> bytes:
+        """What a button saves, by the file's ending."""
+        with self.page.expect_download() as download:
+            self.page.click(f"[data-save$='{name}']:visible")
+        return Path(download.value.path()).read_bytes()
+
+    def prediction(self) -> dict[str, Any]:
+        (prediction,) = json.loads(self.page.evaluate("document.querySelector('.result').dataset.prediction"))
+        return prediction
+
+    def _said(self, message: Any) -> None:
+        # A host of plain files has no API, which the browser itself writes down when the page looks for it.
+        looked = message.location.get("url", "").endswith("/v1/model") and "404" in message.text
+        if message.type in ("error", "warning") and not looked:
+            self.console.append(f"{message.type}: {message.text}")
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith(("blob:", "data:")):  # made in the page itself
+            self.requests.append(url)
+
+
+@pytest.fixture
+def open_tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
+    """Opens tabs; at its end each must have been silent: no console error, and no request after loading."""
+    tabs, contexts = [], []
+
+    def opener(view: str = "try", *, at: str = "", offline: bool = True, **options: Any) -> Tab:
+        if not options:
+            options = {"viewport": {"width": 1280, "height": 900}}
+        contexts.append(browser.new_context(accept_downloads=True, **options))
+        tab = Tab(contexts[-1].new_page(), at or address).open(view)
+        if offline:
+            tabs.append(tab)
+        return tab
+
+    yield opener
+    said = [line for tab in tabs for line in tab.console]
+    asked = [url for tab in tabs for url in tab.requests]
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert asked == [], "the page sent something after it was loaded"
+
+
+@pytest.fixture(scope="session")
+def warm(browser: Any, address: str) -> Iterator[Tab]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    yield Tab(context.new_page(), address).open()
+    context.close()
+
+
+@pytest.fixture
+def tab(warm: Tab) -> Iterator[Tab]:
+    """One tab for many tests, as a visitor's is for many recordings; silent through each of them."""
+    warm.go("try")
+    yield warm
+    said, asked = warm.console.copy(), warm.requests.copy()
+    warm.console.clear()
+    warm.requests.clear()
+    assert said == []
+    assert asked == [], "the page sent something after it was loaded"
+
+
+@pytest.fixture(scope="session")
+def recognizer() -> inference.Recognizer:
+    return inference.load()
+
+
+@pytest.fixture(scope="session")
+def clip(voices_dir: Path) -> Path:
+    return sorted(voices_dir.rglob("*.wav"))[0]
+
+
+def write_m4a(path: Path, waveform: audio.Waveform, rate: int) -> Path:
+    """AAC, as a phone's recorder writes it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono")
+        stream.bit_rate = 128_000
+        for number, start in enumerate(range(0, len(waveform), 1024)):
+            frame = av.AudioFrame.from_ndarray(waveform[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, 1024 * number, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

@@ -1,0 +1,150 @@
+"""Without a mouse, without colours, without motion, on a phone: the page is for everybody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, Tab
+
+pytestmark = pytest.mark.page
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+SIZES = {"phone": (390, 844), "desk": (1280, 900)}
+
+
+def violations(tab: Tab) -> list[str]:
+    """What axe finds against WCAG 2.2 A and AA, and its own best practices."""
+    tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+    tab.page.wait_for_timeout(300)  # what moves has come to rest
+    found = tab.page.evaluate("async () => (await axe.run(document)).violations")
+    return [
+        f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}" for one in found for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", "desk"), ("dark", "phone")])
+def test_axe_finds_nothing_in_any_view(
+    open_tab: Callable[..., Tab], spoken: Path, voices_dir: Path, tmp_path: Path, scheme: str, size: str
+) -> None:
+    width, height = SIZES[size]
+    tab = open_tab(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
+    assert violations(tab) == []
+    tab.choose(spoken)
+    tab.answered()
+    assert violations(tab) == []
+    text = tmp_path / "notes.txt"
+    text.write_text("no recording")
+    tab.choose(text)
+    tab.page.wait_for_selector(".notice.is-shown")
+    assert violations(tab) == []
+    for view in ("live", "about"):
+        tab.go(view)
+        if view == "about":
+            tab.page.click("summary:visible")
+        assert violations(tab) == []
+    tab.go("guess")
+    assert violations(tab) == []
+    named = tmp_path / "03-01-05-01-01-01-01.wav"
+    named.write_bytes(sorted(voices_dir.rglob("*.wav"))[0].read_bytes())
+    tab.page.check("#guess-tell")
+    tab.choose(named, view="guess")
+    tab.page.wait_for_selector(".choice:not([disabled])")
+    assert violations(tab) == []
+    tab.page.keyboard.press("1")
+    tab.page.wait_for_selector(".reveal")
+    assert violations(tab) == []
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_selector(".comparison")
+    assert violations(tab) == []
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_no_view_is_wider_than_the_screen(tab: Tab, clip: Path, voices_dir: Path, width: int) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    tab.choose(clip)
+    tab.answered()
+    for view in ("try", "live", "guess", "about"):
+        tab.go(view)
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, view
+    tab.go("guess")
+    tab.choose(sorted(voices_dir.rglob("*.wav"))[0], view="guess")
+    tab.page.wait_for_selector(".choice:not([disabled])")
+    for place in (".choice", ".guess-round .chip", ".key"):
+        for box in (element.bounding_box() for element in tab.page.locator(place).all()):
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width - 16, place
+    tab.page.click("text=Finish here")
+    tab.page.click("text=Another round")
+    tab.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def focused(tab: Tab) -> str:
+    return str(tab.page.evaluate("(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()"))
+
+
+def tab_to(tab: Tab, words: str) -> None:
+    for _ in range(40):
+        tab.page.keyboard.press("Tab")
+        if focused(tab).startswith(words):
+            return
+    pytest.fail(f"no way to '{words}' by keyboard")
+
+
+def test_all_of_it_works_without_a_mouse(open_tab: Callable[..., Tab], spoken: Path) -> None:
+    tab = open_tab()
+    tab.page.keyboard.press("Tab")
+    assert focused(tab) == "Skip to the content"
+    tab_to(tab, "Choose a file")
+    with tab.page.expect_file_chooser() as chooser:
+        tab.page.keyboard.press("Space")  # under Enter, Chromium without a screen loses some choosers
+    chooser.value.set_files(str(spoken))
+    tab.answered()
+    tab_to(tab, "Play")
+    tab_to(tab, "Position in the recording")
+    slider = tab.page.locator("[role=slider]")
+    moves = {"End": 1.0, "Home": 0.0, "PageUp": None, "ArrowRight": None}
+    duration = float(slider.get_attribute("aria-valuemax"))
+    for key, share in moves.items():
+        tab.page.keyboard.press(key)
+        if share is not None:
+            assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(share * duration, abs=0.02)
+    assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(1.1, abs=0.02)
+    assert "%" in slider.get_attribute("aria-valuetext") or "no voice" in slider.get_attribute("aria-valuetext")
+    tab_to(tab, "Answer, JSON")
+    with tab.page.expect_download() as download:
+        tab.page.keyboard.press("Enter")
+    assert json.loads(Path(download.value.path()).read_bytes())[0]["path"] == spoken.name
+    tab.page.keyboard.press("Control+Home")
+    tab.page.evaluate("document.activeElement.blur()")
+    for view, heading in (("Live", "Live"), ("Guess first", "Guess first"), ("About the model", "About the model")):
+        tab_to(tab, view)
+        tab.page.keyboard.press("Enter")
+        tab.page.wait_for_function(
+            "words => document.activeElement.tagName === 'H1' && document.activeElement.innerText === words",
+            arg=heading,
+        )
+        tab.page.evaluate("document.activeElement.blur(); document.querySelector('.brand').focus()")
+
+
+def test_the_theme_is_chosen_by_the_system_and_by_hand(open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(color_scheme="dark")
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    dark = tab.page.evaluate(ground)
+    tab.page.click("[aria-label='Light colours']")
+    assert tab.page.evaluate(ground) != dark
+    tab.page.reload()
+    tab.page.wait_for_selector("html[data-network=ready]")
+    tab.page.wait_for_load_state("networkidle")
+    tab.requests.clear()
+    assert tab.page.evaluate(ground) != dark, "the choice is kept"
+
+
+def test_an_emotion_is_never_told_by_colour_alone(tab: Tab, spoken: Path) -> None:
+    tab.choose(spoken)
+    tab.answered()
+    for place in (".segment:not(.is-silent)", ".bar-row", ".river-tag"):
+        for element in tab.page.locator(place).all():
+            assert element.locator("svg.glyph").count() == 1, place
+            assert element.inner_text().strip() or element.get_attribute("title"), place

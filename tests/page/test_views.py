@@ -1,0 +1,160 @@
+"""The microphone, live, guess first, saving: each as a visitor uses it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+import srt
+
+from emocatcher.inference import Recognizer
+from emocatcher.labels import EMOTIONS, colours
+from emocatcher.timeline import Timeline
+from emocatcher.timeline.tables import to_csv
+
+from .conftest import BUILT, ROOT, Tab
+
+pytestmark = pytest.mark.page
+
+
+def test_a_recording_from_the_microphone_is_heard(tab: Tab) -> None:
+    tab.page.click("button:has-text('Record')")
+    tab.page.wait_for_function("() => /Recording 0:0[3-9]/.test(document.body.innerText)")
+    tab.page.click("text=Stop and listen")
+    tab.answered()
+    found = tab.prediction()
+    assert found["path"] == "recording.wav"
+    assert 2.5 < found["duration_s"] < 30
+    assert "no-speech" not in {one["code"] for one in found["warnings"]}, "the microphone was silent"
+    assert tab.saved(".json")
+
+
+def test_live_says_something_twice_a_second_until_it_is_stopped(open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab("live")
+    tab.page.click("text=Start listening")
+    tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 6")
+    said = tab.page.evaluate("document.querySelector('.live-chart').ariaLabel")
+    assert any(emotion in said for emotion in EMOTIONS), said
+    assert tab.page.locator(".live-chart rect").count() > 6
+    tab.page.click("text=Stop")
+    n_windows = tab.page.get_attribute("section.live", "data-windows")
+    tab.page.wait_for_timeout(1200)
+    assert tab.page.get_attribute("section.live", "data-windows") == n_windows
+    assert "Stopped" in tab.page.inner_text(".live-word")
+
+
+def test_leaving_live_closes_the_microphone(open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab("live")
+    tab.page.click("text=Start listening")
+    tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 1")
+    tab.go("about")
+    tab.go("live")
+    assert tab.page.is_visible("text=Start listening")
+
+
+@pytest.fixture
+def named(voices_dir: Path, tmp_path: Path) -> list[Path]:
+    """Made voices under RAVDESS's names, two for each of three emotions."""
+    clips = sorted(voices_dir.rglob("*.wav"))
+    names = [f"03-01-0{code}-01-01-01-0{actor}.wav" for code in (1, 4, 5) for actor in (1, 2)]
+    return [Path(shutil.copy(clip, tmp_path / name)) for clip, name in zip(clips, names, strict=False)]
+
+
+@pytest.mark.parametrize("tell", [False, True])
+def test_a_round_of_guesses_ends_in_two_shares_on_the_same_clips(
+    open_tab: Callable[..., Tab], named: list[Path], recognizer: Recognizer, tell: bool
+) -> None:
+    tab = open_tab("guess")
+    if tell:
+        tab.page.check("#guess-tell")
+    tab.choose(*named, view="guess")
+    for i in range(len(named)):
+        tab.page.wait_for_function("i => document.body.innerText.includes(`Clip ${i} of 6`)", arg=i + 1)
+        tab.page.wait_for_selector(".choice:not([disabled])")
+        tab.page.keyboard.press("4")  # sad
+        if tell:
+            tab.page.wait_for_selector(".reveal")
+            tab.page.keyboard.press("Enter")
+    tab.page.wait_for_selector(".comparison")
+    you, model = (tab.page.inner_text(f"[data-who='{who}']") for who in ("You", "The model"))
+    assert "2 of 6 right" in you
+    assert "10% to 70%" in you  # Wilson, 2 of 6
+    right = sum(recognizer.predict(path).emotion == EMOTIONS[int(path.name[6:8]) - 1] for path in named)
+    assert f"{right} of 6 right" in model
+    rows = list(csv.DictReader(io.StringIO(tab.saved("guesses.csv").decode())))
+    assert {row["clip"] for row in rows} == {path.name for path in named}
+    assert sum(row["guess_is_right"] == "true" for row in rows) == 2
+    for row in rows:
+        assert row["truth"] == EMOTIONS[int(row["clip"][6:8]) - 1]
+        wanted = recognizer.predict(next(path for path in named if path.name == row["clip"]))
+        assert row["model"] == wanted.emotion
+        assert float(row["model_probability"]) == pytest.approx(wanted.probability, abs=1e-3)
+
+
+def test_files_that_say_no_emotion_are_refused_in_words(open_tab: Callable[..., Tab], spoken: Path) -> None:
+    tab = open_tab("guess")
+    tab.choose(spoken, view="guess")
+    tab.page.wait_for_selector("section.guess .notice.is-shown")
+    assert "03-01-05-02-01-01-16.wav" in tab.page.inner_text("section.guess .notice")
+
+
+def test_all_that_is_seen_can_be_saved(tab: Tab, spoken: Path, recognizer: Recognizer) -> None:
+    tab.choose(spoken)
+    tab.answered()
+    (prediction,) = json.loads(tab.saved("spoken.json"))
+    assert prediction == tab.prediction()
+    timeline = msgspec.json.decode(tab.saved("-timeline.json"), type=Timeline)
+    assert timeline.model == recognizer.config.name
+    # The command line's own writer, given what the page says, writes the page's file.
+    decoded = msgspec.structs.replace(timeline, windows=list(timeline.windows))
+    assert tab.saved(".csv") == to_csv(decoded)
+    cues = list(srt.parse(tab.saved(".srt").decode()))
+    assert len(cues) == sum(segment.emotion is not None for segment in timeline.segments)
+    drawing = ET.fromstring(tab.saved(".svg"))
+    assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(list(drawing.iter("{http://www.w3.org/2000/svg}rect"))) > 200
+    png = tab.saved(".png")
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    assert len(png) > 20_000
+
+
+def test_about_shows_the_card(open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab("about")
+    text = tab.page.inner_text("section.about")
+    for words in ("not use it to judge people", "CC BY-NC-SA", "166,729", "speakers-5", "expected calibration error"):
+        assert words in text, words
+
+
+def test_the_colours_are_the_packages() -> None:
+    found = json.loads((ROOT / "web" / "src" / "generated" / "facts.json").read_text(encoding="utf-8"))
+    assert found["colours"] == colours(EMOTIONS)
+
+
+def test_the_first_view_is_small_and_the_network_comes_after_it(open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab()
+    timings = tab.page.evaluate(
+        """() => ({
+            painted: performance.getEntriesByName("first-contentful-paint")[0].startTime,
+            files: performance.getEntriesByType("resource").map(({ name, startTime }) => [name, startTime]),
+        })"""
+    )
+    network = [start for name, start in timings["files"] if "worker" in name]
+    assert network
+    assert min(network) >= timings["painted"] - 50
+    first = [name for name, start in timings["files"] if start < timings["painted"]]
+    sizes = [(BUILT / "assets" / name.rpartition("/")[2]).stat().st_size for name in first if "/assets/" in name]
+    assert (BUILT / "index.html").stat().st_size + sum(sizes) <= 150_000  # not compressed
+
+
+def test_nothing_in_the_page_names_another_host() -> None:
+    for path in [BUILT / "index.html", *(BUILT / "assets").glob("index-*.js"), *(BUILT / "assets").glob("*.css")]:
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/", "")  # XML's names, not addresses
+        assert "http://" not in text, path
+        assert "https://" not in text, path

@@ -1,0 +1,189 @@
+"""The routes around recognition: health, model, metrics, documents, page, tokens, CORS, guess first."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import msgspec
+import pytest
+import soundfile
+
+from emocatcher.server import page
+from emocatcher.server.description import ModelDescription
+from emocatcher.server.security import Tokens
+
+from .conftest import Server, voice
+
+
+def test_it_says_that_it_lives_and_is_ready(server: Server) -> None:
+    assert server.get("/healthz").body == b"ok\n"
+    assert server.get("/readyz").body == b"ready\n"
+    server.ask("POST", "/healthz").problem(405, "MethodNotAllowed")
+
+
+def test_the_model_is_described(server: Server) -> None:
+    answer = server.get("/v1/model")
+    told = msgspec.json.decode(answer.body, type=ModelDescription)
+    assert told.labels[0] == "neutral"
+    assert (told.sample_rate_hz, told.listen_corpus, told.token_required) == (22_050, True, False)
+    assert answer.json.keys() == set(ModelDescription.__struct_fields__)
+
+
+def test_the_graph_that_the_browser_runs_is_there(server: Server) -> None:
+    pytest.importorskip("onnx", reason="needs the extra 'export'")
+    import onnxruntime
+
+    address = server.get("/v1/model").json["waveform_onnx"]
+    session = onnxruntime.InferenceSession(server.get(address).body)
+    assert [one.name for one in session.get_inputs()] == ["waveform"]
+
+
+def test_the_metrics_count_what_was_done(server: Server) -> None:
+    def count(line: str) -> float:
+        text = server.get("/metrics").body.decode()
+        return sum(float(found.split()[-1]) for found in text.splitlines() if found.startswith(line))
+
+    good, bad = 'emocatcher_recordings_total{outcome="ok"}', 'emocatcher_recordings_total{outcome="DecodeError"}'
+    before = count(good), count(bad), count("emocatcher_upload_bytes_total")
+    server.post("/v1/predict", voice())
+    server.post("/v1/predict", b"hello")
+    assert (count(good), count(bad)) == (before[0] + 1, before[1] + 1)
+    assert count("emocatcher_upload_bytes_total") == before[2] + len(voice()) + 5
+    assert count('emocatcher_requests_total{method="POST",route="/v1/predict",status="422"}') > 0
+    server.get("/some/path/that/nobody/has")
+    assert "nobody" not in server.get("/metrics").body.decode()
+    assert server.metric("workers") == 2
+
+
+def test_errors_are_problems(server: Server) -> None:
+    assert "/nothing" in server.get("/nothing").problem(404, "NotFound")
+    answer = server.get("/v1/predict")
+    assert "GET" in answer.problem(405, "MethodNotAllowed")
+    assert answer.headers["allow"] == "POST"
+    server.ask("POST", "/nothing").problem(404, "NotFound")
+    server.get("/v1/model/../../../../etc/passwd").problem(404, "NotFound")
+    with server.connect() as connection:
+        connection.sendall(b"this is no HTTP\r\n\r\n")
+        said = connection.recv(4096)
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in said
+
+
+def test_a_browser_is_told_what_it_may_do(server: Server) -> None:
+    for path in ("/", "/docs", "/v1/model", "/nothing"):
+        headers = server.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        policy = headers["content-security-policy"]
+        assert "script-src 'self' 'wasm-unsafe-eval'" in policy
+        assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert "server" not in headers
+
+
+def test_the_documents_need_no_other_host(server: Server) -> None:
+    text = server.get("/docs").body.decode()
+    assert "<script" not in text
+    for path in ("/v1/predict", "/v1/timeline", "/v1/stream", "/v1/listen/clips", "/metrics"):
+        assert path in text
+    document = server.get("/openapi.json").json
+    answers = document["paths"]["/v1/predict"]["post"]["responses"]
+    assert {"200", "400", "401", "413", "415", "422", "429", "500"} <= answers.keys()
+    assert "Retry-After" in answers["429"]["headers"]
+    references = {word for word in json.dumps(document).split('"') if word.startswith("#/components/")}
+    assert {name.rpartition("/")[2] for name in references} <= {
+        name for kind in document["components"].values() for name in kind
+    }
+
+
+def test_the_page_is_there_or_says_how_to_build_it(server: Server) -> None:
+    answer = server.get("/")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    if page.find() is None:
+        assert b"make page" in answer.body
+    else:
+        described = server.get("/model/model.json")
+        assert described.json["labels"] == server.get("/v1/model").json["labels"]
+
+
+def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from starlette.testclient import TestClient
+
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text("<!doctype html>hello")
+    for name in ("run.wasm", "run.mjs", "a.js", "graph.onnx"):
+        (tmp_path / "assets" / name).write_bytes(b"x")
+    client = TestClient(page.Page(tmp_path))
+    assert client.get("/").text.endswith("hello")
+    assert client.get("/").headers["cache-control"] == "no-cache"
+    kinds = {name: client.get(f"/assets/{name}").headers["content-type"] for name in ("run.wasm", "run.mjs", "a.js")}
+    assert kinds["run.wasm"] == "application/wasm"
+    assert kinds["run.mjs"].startswith("text/javascript")
+    assert "immutable" in client.get("/assets/a.js").headers["cache-control"]
+
+
+def test_guess_first(server: Server) -> None:
+    told = server.get("/v1/listen/clips").json
+    assert len(told["clips"]) == 3
+    assert told["labels"] == server.get("/v1/model").json["labels"]
+    assert sorted(clip["duration_s"] for clip in told["clips"]) == [1.0, 2.0, 3.0]
+    truth = {1.0: "angry", 2.0: "happy", 3.0: "sad"}
+    for clip in told["clips"]:
+        assert not any(emotion in clip["id"] for emotion in told["labels"])
+        address = f"/v1/listen/clips/{clip['id']}"
+        sound = server.get(f"{address}/audio")
+        assert sound.headers["content-type"] == "audio/wav"
+        facts = soundfile.info(io.BytesIO(sound.body))
+        assert (facts.samplerate, facts.subtype, facts.duration) == (48_000, "PCM_16", clip["duration_s"])
+        answer = server.post(f"{address}/guess", b'{"emotion": "calm"}', "application/json").json
+        assert answer["emotion"] == truth[clip["duration_s"]]
+        assert answer["prediction"]["duration_s"] == clip["duration_s"]
+        assert "/" not in answer["prediction"]["path"]
+
+
+@pytest.mark.parametrize("body", [b'{"emotion": "hungry"}', b"{}", b"[", b'{"emotion": "calm", "more": 1}'])
+def test_a_guess_that_is_none_is_a_problem(server: Server, body: bytes) -> None:
+    number = server.get("/v1/listen/clips").json["clips"][0]["id"]
+    server.post(f"/v1/listen/clips/{number}/guess", body, "application/json").problem(422, "SettingError")
+    server.get("/v1/listen/clips/0/audio").problem(404, "NotFound")
+
+
+def test_tokens_and_other_origins(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+    arguments = ("--workers", 1, "--token", "one", "--token", "zwei-é", "--cors", "https://page.example")
+    with serve(*arguments) as server:
+        answer = server.get("/v1/model")
+        answer.problem(401, "Unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+        for wrong in ("Bearer", "Bearer two", "Basic one", "Bearer one two", "one", "Bearer "):
+            server.get("/v1/model", Authorization=wrong).problem(401, "Unauthorized")
+            server.post("/v1/predict", voice(), Authorization=wrong).problem(401, "Unauthorized")
+        told = server.get("/v1/model", Authorization="Bearer one").json
+        assert (told["token_required"], told["listen_corpus"]) == (True, False)
+        assert server.get("/v1/model", Authorization="bearer one").status == 200
+        assert server.get("/healthz").status == 200
+        server.get("/v1/listen/clips", Authorization="Bearer one").problem(404, "NotFound")
+        asked = {"Origin": "https://page.example", "Authorization": "Bearer one"}
+        assert server.get("/v1/model", **asked).headers["access-control-allow-origin"] == asked["Origin"]
+        asked["Origin"] = "https://other.example"
+        assert "access-control-allow-origin" not in server.get("/v1/model", **asked).headers
+
+
+def test_cors_is_off_by_default(server: Server) -> None:
+    asked = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+    answer = server.ask("OPTIONS", "/v1/predict", None, asked)
+    assert "access-control-allow-origin" not in answer.headers
+    assert "access-control-allow-origin" not in server.get("/v1/model", **asked).headers
+
+
+def test_a_token_is_compared_whole() -> None:
+    tokens = Tokens(["secret", "andere", ""])
+    assert tokens.accepts("secret")
+    assert tokens.accepts("andere")
+    assert not any(map(tokens.accepts, ("", None, "secre", "secret ", "SECRET", "é")))
+    assert Tokens([]).accepts(None)

@@ -1,0 +1,64 @@
+"""`emocatcher serve`: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib import util
+from pathlib import Path
+
+import pytest
+
+from emocatcher.cli.serve import serve as command
+from emocatcher.errors import MissingExtraError
+
+from .conftest import Server
+
+
+def refusal(*arguments: object) -> str:
+    """The one line on stderr."""
+    run = [sys.executable, "-m", "emocatcher", "serve", *map(str, arguments)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = refusal("--port", taken.getsockname()[1])
+    assert said.startswith("Error: The address 127.0.0.1, port ")
+    assert "in use. Give another --port" in said
+    said = refusal("--port", 0, "--model", tmp_path)
+    assert said.splitlines()[-1].startswith(f"Error: {tmp_path} is not a model folder")
+    assert "Traceback" not in said
+    assert refusal("--listen-corpus", tmp_path, "--port", 0).startswith(f"Error: {tmp_path} holds no clip to guess at")
+    assert refusal("--limit", "queue=none").startswith("Error: A limit has a value that it cannot have")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "emocatcher.cli.serve.find_spec", lambda name: None if name == "uvicorn" else util.find_spec(name)
+    )
+    with pytest.raises(MissingExtraError, match=r"pip install 'emocatcher\[serve\]'"):
+        command(workers=1)
+
+
+def test_it_prints_where_it_is_and_warns_where_anybody_may_ask(
+    serve: Callable[..., AbstractContextManager[Server]],
+) -> None:
+    with serve("--workers", 1) as server:
+        assert server.log.read_text() == f"EmoCatcher is at {server.url}/ (API: {server.url}/docs). Ctrl-C ends it\n"
+    run = [sys.executable, "-m", "emocatcher", "serve", "--host", "0.0.0.0", "--port", "0"]
+    for environment, warns in (({}, True), ({"EMOCATCHER_TOKENS": "secret"}, False)):
+        with subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=os.environ | environment) as process:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            process.terminate()
+            process.wait(30)
+        assert said.startswith("Warning: anybody who reaches 0.0.0.0 may use this server") is warns

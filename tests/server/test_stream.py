@@ -1,0 +1,218 @@
+"""`WS /v1/stream`: the same windows as of a file, whatever the chunks; and its limits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from socket import SHUT_RDWR
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+import emocatcher
+from emocatcher.timeline import Window, Windows
+
+from .conftest import RATE, Server, same_window, sound
+
+HELLO: dict[str, Any] = {"type": "hello", "sample_rate": RATE, "encoding": "pcm16"}
+
+
+def opened(server: Server, **options: Any) -> AbstractContextManager[ClientConnection]:
+    return connect(f"ws://127.0.0.1:{server.port}/v1/stream", compression=None, **options)
+
+
+def say(socket: ClientConnection, message: dict[str, Any]) -> None:
+    socket.send(json.dumps(message))
+
+
+def hear(socket: ClientConnection) -> dict[str, Any]:
+    return dict(json.loads(socket.recv(20)))
+
+
+@contextlib.contextmanager
+def greeted(server: Server, **more: Any) -> Iterator[ClientConnection]:
+    with opened(server) as socket:
+        say(socket, HELLO | more)
+        assert hear(socket)["type"] == "ready"
+        yield socket
+
+
+def windows_of(server: Server, samples: np.ndarray, sizes: Sequence[int], **hello: Any) -> tuple[list[Window], float]:
+    """Push chunks of these sizes in bytes, again and again."""
+    import msgspec
+
+    payload, found = samples.tobytes(), []
+    with greeted(server, **hello) as socket:
+        start = turn = 0
+        while start < len(payload):
+            socket.send(payload[start : start + sizes[turn % len(sizes)]])
+            start, turn = start + sizes[turn % len(sizes)], turn + 1
+        say(socket, {"type": "finish"})
+        while (told := hear(socket))["type"] == "window":
+            told.pop("type")
+            found.append(msgspec.convert(told, Window))
+        assert told["type"] == "done", told
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(20)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1000
+    return found, told["duration_s"]
+
+
+def refused(socket: ClientConnection) -> tuple[str, str, int]:
+    """The error's kind and detail, and the close's code."""
+    while (told := hear(socket))["type"] != "error":
+        pass
+    with pytest.raises(ConnectionClosed) as closed:
+        socket.recv(20)
+    assert closed.value.rcvd is not None
+    assert told["title"]
+    return told["error"], told["detail"], closed.value.rcvd.code
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sizes"),
+    [("pcm16", [2, 9_602, 4, 200_000, 1_234]), ("float32", [48_004, 4, 8, 19_200]), ("pcm16", [96_000])],
+)
+def test_a_stream_says_what_a_file_says(server: Server, encoding: str, sizes: list[int]) -> None:
+    samples = sound(8.3)
+    sent = samples if encoding == "pcm16" else (samples / 32_768).astype("<f4")
+    found, duration_s = windows_of(server, sent, sizes, encoding=encoding, window_s=2.0, hop_s=0.3)
+    heard: Windows = emocatcher.load().timeline((samples, RATE), 2.0, 0.3).windows  # type: ignore[assignment]
+    assert duration_s == pytest.approx(8.3, abs=1e-3)
+    assert len(found) == len(heard) > 15
+    assert all(map(same_window, found, heard))
+
+
+def test_windows_come_while_the_sound_still_comes(server: Server) -> None:
+    with greeted(server) as socket:
+        socket.send(sound(8.3)[: 4 * RATE].tobytes())
+        first = hear(socket)
+        assert (first["type"], first["start_s"], first["end_s"]) == ("window", 0.0, 3.0)
+        assert first.keys() == {"type", *Window.__struct_fields__}
+
+
+def test_the_ready_message_repeats_what_was_asked(server: Server) -> None:
+    with opened(server) as socket:
+        say(socket, HELLO | {"hop_s": 1})
+        told = hear(socket)
+        assert (told["window_s"], told["hop_s"]) == (3.0, 1.0)
+        assert told["labels"] == server.get("/v1/model").json["labels"]
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "code"),
+    [
+        (b"\0\0", "BadMessage", 1008),
+        ("hello", "BadMessage", 1008),
+        ("{}", "BadMessage", 1008),
+        ('{"type": "finish"}', "BadMessage", 1008),
+        ('{"type": "hello"}', "BadMessage", 1008),
+        (json.dumps(HELLO | {"sample_rate": 10}), "BadMessage", 1008),
+        (json.dumps(HELLO | {"sample_rate": 1e9}), "BadMessage", 1008),
+        (json.dumps(HELLO | {"sample_rate": "48000"}), "BadMessage", 1008),
+        (json.dumps(HELLO | {"encoding": "mp3"}), "BadMessage", 1008),
+        (json.dumps(HELLO | {"window_s": 0}), "SettingError", 1008),
+        (json.dumps(HELLO | {"hop_s": 9}), "SettingError", 1008),
+        (json.dumps(HELLO | {"hop_s": 1e-9}), "SettingError", 1008),
+    ],
+)
+def test_a_hello_that_is_none_is_refused(server: Server, message: str | bytes, error: str, code: int) -> None:
+    with opened(server) as socket:
+        socket.send(message)
+        said = refused(socket)
+    assert (said[0], said[2]) == (error, code), said
+
+
+@pytest.mark.parametrize(
+    ("encoding", "message", "error", "code"),
+    [
+        ("pcm16", b"\0\0\0", "SettingError", 1008),
+        ("float32", np.array([np.nan], "<f4").tobytes(), "NonFiniteError", 1008),
+        ("float32", np.array([1e30], "<f4").tobytes(), "AudioError", 1008),
+        ("pcm16", b"\0" * (2 * RATE * 11), "TooLongError", 1009),
+        ("pcm16", '{"type": "stop"}', "BadMessage", 1008),
+    ],
+)
+def test_a_message_that_is_none_ends_the_stream(
+    server: Server, encoding: str, message: str | bytes, error: str, code: int
+) -> None:
+    with greeted(server, encoding=encoding) as socket:
+        socket.send(message)
+        said = refused(socket)
+    assert (said[0], said[2]) == (error, code), said
+    server.wait_until(lambda: server.metric("streams") == 0)
+
+
+def test_a_message_of_megabytes_is_too_big(server: Server) -> None:
+    with greeted(server) as socket:
+        with contextlib.suppress(ConnectionClosed):  # perhaps while it is still being sent
+            socket.send(b"\0" * (5 << 20))
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(20)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+
+
+def test_a_client_that_leaves_is_forgotten(server: Server) -> None:
+    with greeted(server) as socket:
+        socket.send(sound(8.3).tobytes()[:19_200])
+        assert server.metric("streams") == 1
+        socket.socket.shutdown(SHUT_RDWR)
+    server.wait_until(lambda: server.metric("streams") == 0)
+
+
+def test_another_sites_page_may_not_connect(server: Server) -> None:
+    with pytest.raises(InvalidStatus) as refusal, opened(server, origin="https://elsewhere.example"):
+        pass
+    assert refusal.value.response.status_code == 403
+    with opened(server, origin=f"http://127.0.0.1:{server.port}") as socket:
+        say(socket, HELLO)
+        assert hear(socket)["type"] == "ready"
+
+
+def test_many_streams_are_heard_side_by_side(server: Server) -> None:
+    ends = []
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(greeted(server, hop_s=1.0)) for _ in range(12)]
+        for start in range(0, 4 * RATE, RATE // 2):
+            for socket in sockets:
+                socket.send(sound(8.3)[start : start + RATE // 2].tobytes())
+        for socket in sockets:
+            say(socket, {"type": "finish"})
+        for socket in sockets:
+            while (told := hear(socket))["type"] == "window":
+                ends.append(told["end_s"])
+    assert sorted(ends) == [3.0] * 12 + [4.0] * 12
+
+
+def test_streams_are_bounded_idle_ones_end_and_a_token_is_asked_for(
+    serve: Callable[..., AbstractContextManager[Server]],
+) -> None:
+    limits: dict[str, object] = {"streams": 2, "stream_idle_s": 1}
+    with serve("--workers", 1, "--token", "secret", limits=limits) as server:
+        with opened(server) as socket:
+            say(socket, HELLO)
+            assert refused(socket)[::2] == ("Unauthorized", 1008)
+        with greeted(server, token="secret") as one, greeted(server, token="secret") as two:
+            with opened(server) as third:
+                error, detail, code = refused(third)
+                assert (error, code) == ("Busy", 1013)
+                assert "2 streams" in detail
+            began = time.monotonic()
+            while time.monotonic() < began + 1.5:  # one of them talks
+                one.send(sound(8.3)[:4800].tobytes())
+                time.sleep(0.1)
+            assert refused(two)[::2] == ("Idle", 1001)
+            say(one, {"type": "finish"})
+            kinds = [hear(one)["type"] for _ in range(2)]
+            assert kinds[-1] in {"done", "window"}
+        server.wait_until(lambda: server.metric("streams") == 0)
+        with greeted(server, token="secret"):
+            pass

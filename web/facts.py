@@ -1,0 +1,36 @@
+"""Facts that the page shares with the package, as JSON: `python web/facts.py FILE`. Their home is the package."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from emocatcher import audio, cautions, inference, labels
+from emocatcher.prediction import SCHEMA_VERSION
+
+
+def facts() -> dict[str, object]:
+    """The emotions' colours, and the limits behind the warnings that the page gives too."""
+    unknown = [f"label {i}" for i in range(8)]  # no emotion's name: each draws one of the spare colours
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "ravdess_emotions": labels.EMOTIONS,  # file names count them from 01
+        "colours": labels.COLOURS,
+        "spare_colours": list(labels.colours(unknown).values()),
+        "longest_s": inference.LONGEST_S,
+        "lowest_rate_hz": vars(audio)["_LOWEST_RATE"],
+        "shortest_voiced_s": vars(cautions)["_SHORTEST_S"],
+        "quiet_db": vars(cautions)["_QUIET_DB"],
+        "band_hz": vars(cautions)["_BAND_HZ"],
+        "clipped_peak": vars(audio)["_CLIPPED_PEAK"],
+        "clipped_spread": vars(audio)["_CLIPPED_SPREAD"],
+        "clipped_pairs": vars(audio)["_CLIPPED_PAIRS"],
+        "block_s": vars(audio)["_BLOCK_S"],
+    }
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts(), indent=2) + "\n", encoding="utf-8")

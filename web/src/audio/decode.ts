@@ -1,0 +1,77 @@
+/** Any file that a browser knows → a recording: mono, at its own rate, with what its samples tell. */
+import { facts } from "../facts";
+import { strings } from "../strings.en";
+import { PageError, type Recording } from "../types";
+import { nativeRate } from "./native_rate";
+import { type Pcm, readWav } from "./wav";
+
+export async function decode(file: Blob, name: string): Promise<Recording> {
+  if (file.size === 0) throw new PageError(strings.errors.empty(name), strings.errors.emptyNext);
+  const buffer = await file.arrayBuffer();
+  const pcm = readWav(buffer) ?? (await byTheBrowser(buffer, name));
+  return toRecording(pcm, file, name);
+}
+
+/** Checks, and the channels' average: what the package does with a file. */
+export function toRecording(pcm: Pcm, file: Blob, name: string): Recording {
+  const { channels, rate } = pcm;
+  const nSamples = channels[0]?.length ?? 0;
+  if (nSamples === 0) throw new PageError(strings.errors.noSamples(name), strings.errors.emptyNext);
+  if (rate < facts.lowest_rate_hz)
+    throw new PageError(strings.errors.lowRate(name, rate), strings.errors.lowRateNext(facts.lowest_rate_hz));
+  const durationS = nSamples / rate;
+  if (durationS > facts.longest_s)
+    throw new PageError(strings.errors.tooLong(name, durationS), strings.errors.tooLongNext(facts.longest_s));
+  const { peak, clipped } = peaks(channels, rate);
+  if (!Number.isFinite(peak)) throw new PageError(strings.errors.notFinite(name), strings.errors.notFiniteNext);
+  return { name, file, mono: average(channels), rate, peak, clipped, truncated: pcm.truncated, durationS };
+}
+
+async function byTheBrowser(buffer: ArrayBuffer, name: string): Promise<Pcm> {
+  const context = new OfflineAudioContext(1, 1, nativeRate(buffer));
+  try {
+    const decoded = await context.decodeAudioData(buffer);
+    const channels = Array.from({ length: decoded.numberOfChannels }, (_, i) => decoded.getChannelData(i));
+    return { channels, rate: decoded.sampleRate, truncated: false };
+  } catch {
+    throw new PageError(strings.errors.undecodable(name), strings.errors.undecodableNext);
+  }
+}
+
+function average(channels: Float32Array[]): Float32Array {
+  if (channels.length === 1) return channels[0];
+  const mono = new Float32Array(channels[0].length);
+  for (let i = 0; i < mono.length; i++) {
+    let sum = 0;
+    for (const channel of channels) sum += channel[i];
+    mono[i] = sum / channels.length;
+  }
+  return mono;
+}
+
+/** The largest magnitude, and whether samples stand still at it: `emocatcher.audio` looks block by block too. */
+function peaks(channels: Float32Array[], rate: number): { peak: number; clipped: boolean } {
+  const nBlock = Math.ceil(facts.block_s * rate);
+  const nSamples = channels[0].length;
+  let peak = 0;
+  let clipped = false;
+  for (let start = 0; start < nSamples; start += nBlock) {
+    const end = Math.min(start + nBlock, nSamples);
+    let highest = 0;
+    for (const channel of channels)
+      for (let i = start; i < end; i++) {
+        const size = Math.abs(channel[i]);
+        if (!(size <= highest)) highest = size; // also where it is NaN
+        if (!Number.isFinite(size)) return { peak: NaN, clipped: false };
+      }
+    peak = Math.max(peak, highest);
+    if (highest < facts.clipped_peak || clipped) continue;
+    const top = highest - facts.clipped_spread;
+    let pairs = 0;
+    for (const channel of channels)
+      for (let i = start + 1; i < end; i++)
+        if (Math.abs(channel[i]) >= top && Math.abs(channel[i - 1]) >= top) pairs++;
+    clipped = pairs >= facts.clipped_pairs;
+  }
+  return { peak, clipped };
+}

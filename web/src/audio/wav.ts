@@ -1,0 +1,86 @@
+/** PCM WAV files, read sample by sample: a browser's own decoder may change the rate on the way. */
+
+export interface Pcm {
+  channels: Float32Array[];
+  rate: number;
+  truncated: boolean; // the header promises more than there is
+}
+
+const PCM = 1;
+const FLOAT = 3;
+const EXTENSIBLE = 0xfffe;
+const ENDLESS = 2 ** 31; // what a header says that was written before the length was known
+
+/** The samples of a WAV file; null where it is none, or of a kind that only a codec reads. */
+export function readWav(buffer: ArrayBuffer): Pcm | null {
+  const view = new DataView(buffer);
+  if (buffer.byteLength < 12 || tag(view, 0) !== "RIFF" || tag(view, 8) !== "WAVE") return null;
+  let kind = 0;
+  let nChannels = 0;
+  let rate = 0;
+  let bits = 0;
+  for (let at = 12; at + 8 <= buffer.byteLength; ) {
+    const size = view.getUint32(at + 4, true);
+    const start = at + 8;
+    if (tag(view, at) === "fmt " && start + 16 <= buffer.byteLength) {
+      kind = view.getUint16(start, true);
+      nChannels = view.getUint16(start + 2, true);
+      rate = view.getUint32(start + 4, true);
+      bits = view.getUint16(start + 14, true);
+      if (kind === EXTENSIBLE && size >= 26) kind = view.getUint16(start + 24, true);
+    } else if (tag(view, at) === "data") {
+      const read = reader(view, kind, bits);
+      if (!read || nChannels === 0 || rate === 0) return null;
+      const there = Math.min(size, buffer.byteLength - start);
+      const step = bits / 8;
+      const nSamples = Math.floor(there / (step * nChannels));
+      const channels = Array.from({ length: nChannels }, () => new Float32Array(nSamples));
+      for (let i = 0, from = start; i < nSamples; i++)
+        for (let channel = 0; channel < nChannels; channel++, from += step) channels[channel][i] = read(from);
+      return { channels, rate, truncated: size > there + 1 && size < ENDLESS };
+    }
+    at = start + size + (size % 2);
+  }
+  return null;
+}
+
+/** A 16-bit mono WAV file. */
+export function writeWav(samples: Float32Array, rate: number): Blob {
+  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
+  const text = (at: number, letters: string): void => {
+    for (let i = 0; i < letters.length; i++) view.setUint8(at + i, letters.charCodeAt(i));
+  };
+  text(0, "RIFF");
+  view.setUint32(4, 36 + 2 * samples.length, true);
+  text(8, "WAVEfmt ");
+  view.setUint32(16, 16, true);
+  view.setUint16(20, PCM, true);
+  view.setUint16(22, 1, true);
+  view.setUint32(24, rate, true);
+  view.setUint32(28, 2 * rate, true);
+  view.setUint16(32, 2, true);
+  view.setUint16(34, 16, true);
+  text(36, "data");
+  view.setUint32(40, 2 * samples.length, true);
+  for (let i = 0; i < samples.length; i++) view.setInt16(44 + 2 * i, toInt16(samples[i]), true);
+  return new Blob([view.buffer], { type: "audio/wav" });
+}
+
+export function toInt16(sample: number): number {
+  return Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
+}
+
+function reader(view: DataView, kind: number, bits: number): ((at: number) => number) | null {
+  if (kind === FLOAT && bits === 32) return (at) => view.getFloat32(at, true);
+  if (kind === FLOAT && bits === 64) return (at) => view.getFloat64(at, true);
+  if (kind !== PCM) return null;
+  if (bits === 8) return (at) => (view.getUint8(at) - 128) / 128;
+  if (bits === 16) return (at) => view.getInt16(at, true) / 32768;
+  if (bits === 24) return (at) => (view.getInt16(at + 1, true) * 256 + view.getUint8(at)) / 8388608;
+  if (bits === 32) return (at) => view.getInt32(at, true) / 2147483648;
+  return null;
+}
+
+function tag(view: DataView, at: number): string {
+  return String.fromCharCode(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2), view.getUint8(at + 3));
+}

@@ -1,0 +1,142 @@
+/** The engine on a server: the API that `emocatcher serve` answers. */
+import { strings } from "../strings.en";
+import { type Model, PageError, type Prediction, type Recording, type Timeline, type Window } from "../types";
+import { type Engine, HOP_S, type Listening, type Live, WINDOW_S } from "./engine";
+
+interface Problem {
+  title?: string;
+  detail?: string;
+}
+
+export interface ListenClip {
+  id: string;
+  duration_s: number;
+}
+
+export class ServerEngine implements Engine {
+  readonly where = "server";
+  token = "";
+
+  /** The server's model; null where there is no server, or it wants a token that was not given. */
+  async model(): Promise<{ model: Model | null; tokenRequired: boolean }> {
+    let answer: Response;
+    try {
+      answer = await this.fetch("v1/model");
+      // A server that has only just started says so, and is asked again.
+      for (let tries = 1; answer.status === 503 && tries < 10; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        answer = await this.fetch("v1/model");
+      }
+    } catch {
+      return { model: null, tokenRequired: false };
+    }
+    if (answer.status === 401 || answer.status === 403) return { model: null, tokenRequired: true };
+    if (!answer.ok || !answer.headers.get("Content-Type")?.includes("json"))
+      return { model: null, tokenRequired: false };
+    const model = (await answer.json()) as Model;
+    return Array.isArray(model.labels) ? { model, tokenRequired: false } : { model: null, tokenRequired: false };
+  }
+
+  async hear(recording: Recording, listening: Listening, signal: AbortSignal): Promise<void> {
+    const start = performance.now();
+    const form = (): FormData => {
+      const data = new FormData();
+      data.append("file", recording.file, recording.name);
+      return data;
+    };
+    const ask = async <T>(path: string): Promise<T> =>
+      (await this.answered(path, { method: "POST", body: form(), signal })) as T;
+    try {
+      const prediction = await ask<Prediction>("v1/predict");
+      if (signal.aborted) return;
+      listening.onPrediction(prediction, performance.now() - start);
+      const timeline = await ask<Timeline>(`v1/timeline?window_s=${WINDOW_S}&hop_s=${HOP_S}`);
+      if (!signal.aborted) listening.onWindows(timeline.windows, 1);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  live(rate: number, onWindow: (window: Window) => void, onError: (error: Error) => void): Live {
+    const address = new URL("v1/stream", document.baseURI);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = new WebSocket(address);
+    socket.binaryType = "arraybuffer";
+    let ready = false;
+    let stopped = false;
+    const early: Float32Array[] = [];
+    const send = (block: Float32Array): void => socket.send(block as Float32Array<ArrayBuffer>);
+    socket.onopen = () => {
+      const hello = { type: "hello", sample_rate: rate, encoding: "float32", window_s: WINDOW_S, hop_s: HOP_S };
+      socket.send(JSON.stringify(this.token ? { ...hello, token: this.token } : hello));
+    };
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data as string) as { type: string } & Problem & Window;
+      if (message.type === "ready") {
+        ready = true;
+        early.splice(0).forEach(send);
+      } else if (message.type === "window" && !stopped) onWindow(message);
+      else if (message.type === "error")
+        onError(new PageError(message.detail ?? message.title ?? "", strings.errors.streamNext));
+    };
+    socket.onclose = ({ code }) => {
+      if (!stopped && code !== 1000) onError(new PageError(strings.errors.streamClosed(code), strings.errors.streamNext));
+      stopped = true;
+    };
+    return {
+      push: (block) => {
+        if (stopped) return;
+        if (ready) send(block);
+        else early.push(block);
+      },
+      stop: () => {
+        stopped = true;
+        if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: "finish" }));
+        else socket.close();
+      },
+    };
+  }
+
+  async listenClips(): Promise<{ clips: ListenClip[]; labels: string[] }> {
+    return (await this.answered("v1/listen/clips", {})) as { clips: ListenClip[]; labels: string[] };
+  }
+
+  async listenAudio(id: string): Promise<Blob> {
+    const answer = await this.fetch(`v1/listen/clips/${encodeURIComponent(id)}/audio`);
+    if (!answer.ok) throw await problem(answer);
+    return answer.blob();
+  }
+
+  async guess(id: string, emotion: string): Promise<{ emotion: string; prediction: Prediction }> {
+    return (await this.answered(`v1/listen/clips/${encodeURIComponent(id)}/guess`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ emotion }),
+    })) as { emotion: string; prediction: Prediction };
+  }
+
+  private async answered(path: string, options: RequestInit): Promise<unknown> {
+    let answer: Response;
+    try {
+      answer = await this.fetch(path, options);
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      throw new PageError(strings.errors.unreachable, strings.errors.unreachableNext);
+    }
+    if (!answer.ok) throw await problem(answer);
+    return answer.json();
+  }
+
+  private fetch(path: string, options: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(options.headers);
+    if (this.token) headers.set("Authorization", `Bearer ${this.token}`);
+    return fetch(new URL(path, document.baseURI), { ...options, headers });
+  }
+}
+
+async function problem(answer: Response): Promise<PageError> {
+  const said = (await answer.json().catch(() => ({}))) as Problem;
+  const what = said.detail ?? said.title ?? strings.errors.status(answer.status);
+  const wait = answer.headers.get("Retry-After");
+  return new PageError(what, wait ? strings.errors.busyNext(wait) : strings.errors.serverNext);
+}

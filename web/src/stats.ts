@@ -1,0 +1,50 @@
+/** Scores of guesses, and how far they can be trusted. */
+
+export interface Answer {
+  truth: string;
+  guess: string;
+}
+
+export interface Share {
+  n: number;
+  right: number;
+  share: number;
+  low: number; // Wilson's interval, 95%
+  high: number;
+}
+
+const Z = 1.959963984540054; // 97.5% of the normal distribution lie below
+
+/** Wilson 1927, "Probable inference, the law of succession, and statistical inference". */
+export function wilson(right: number, n: number): Share {
+  if (n === 0) return { n, right, share: NaN, low: 0, high: 1 };
+  const share = right / n;
+  const scale = 1 + (Z * Z) / n;
+  const centre = (share + (Z * Z) / (2 * n)) / scale;
+  const reach = (Z / scale) * Math.sqrt((share * (1 - share)) / n + (Z * Z) / (4 * n * n));
+  return { n, right, share, low: Math.max(0, centre - reach), high: Math.min(1, centre + reach) };
+}
+
+export function accuracy(answers: Answer[]): Share {
+  return wilson(answers.filter(({ truth, guess }) => truth === guess).length, answers.length);
+}
+
+/** Counts, one row for each true label and one column for each guess. */
+export function confusion(answers: Answer[], labels: string[]): number[][] {
+  const counts = labels.map(() => labels.map(() => 0));
+  for (const { truth, guess } of answers) {
+    const [row, column] = [labels.indexOf(truth), labels.indexOf(guess)];
+    if (row >= 0 && column >= 0) counts[row][column]++;
+  }
+  return counts;
+}
+
+/** A new order, each as likely as any other (Fisher and Yates). */
+export function shuffled<T>(values: readonly T[], random: () => number = Math.random): T[] {
+  const order = [...values];
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}

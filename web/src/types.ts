@@ -1,0 +1,98 @@
+/** What the command line, the server and this page say of a recording: the shapes of the published JSON. */
+
+export interface Caution {
+  code: string;
+  message: string;
+}
+
+export interface Prediction {
+  schema_version: number;
+  path: string;
+  emotion: string;
+  probability: number;
+  probabilities: Record<string, number>;
+  margin: number;
+  entropy: number;
+  abstain: boolean;
+  voiced_start_s: number;
+  voiced_end_s: number;
+  duration_s: number;
+  attention: [number, number][];
+  model: string;
+  model_version: string;
+  warnings: Caution[];
+}
+
+export interface Window {
+  start_s: number;
+  end_s: number;
+  time_s: number;
+  speech: boolean;
+  emotion: string | null;
+  probability: number | null;
+  probabilities: Record<string, number>;
+  voiced_start_s: number;
+  voiced_end_s: number;
+}
+
+export interface Segment {
+  start_s: number;
+  end_s: number;
+  emotion: string | null;
+  probability: number | null;
+}
+
+export interface Timeline {
+  schema_version: number;
+  path: string;
+  model: string;
+  model_version: string;
+  labels: string[];
+  window_s: number;
+  hop_s: number;
+  duration_s: number;
+  segments: Segment[];
+  windows: Window[];
+}
+
+/** `model/model.json`, and the answer of `GET v1/model`. */
+export interface Model {
+  name: string;
+  version: string;
+  schema_version: number;
+  labels: string[];
+  sample_rate_hz: number;
+  frame_period_s: number;
+  pool_size: number;
+  temperature: number;
+  abstain_below: number;
+  n_parameters: number;
+  longest_voiced_s: number | null;
+  training: Record<string, unknown> & { scores?: Record<string, number> };
+  card: string;
+  waveform_onnx: string | null;
+  listen_corpus: boolean;
+  token_required: boolean;
+}
+
+/** A decoded recording, at its own sample rate. */
+export interface Recording {
+  name: string;
+  file: Blob;
+  mono: Float32Array;
+  rate: number;
+  peak: number;
+  clipped: boolean;
+  truncated: boolean;
+  durationS: number;
+}
+
+/** A fault that is told in words: what was wrong, and what to do next. */
+export class PageError extends Error {
+  constructor(
+    readonly what: string,
+    readonly next: string,
+  ) {
+    super(`${what} ${next}`);
+  }
+}

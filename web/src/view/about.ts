@@ -1,0 +1,140 @@
+/** About the model: what it is, how well it does and on whom, and what it must not be used for. */
+import { percent, strings } from "../strings.en";
+import type { Model } from "../types";
+import { h, replace, s } from "./dom";
+import { glyph } from "./glyphs";
+import { markdown, section } from "./markdown";
+import { cssColour } from "./shades";
+import { answering, type State, type View } from "./state";
+
+interface Bin {
+  confidence: number;
+  accuracy: number;
+  n: number;
+}
+
+export class AboutView implements View {
+  readonly element: HTMLElement;
+  private readonly place = h("div", { class: "about-grid" });
+
+  constructor(private readonly state: State) {
+    this.element = h(
+      "section",
+      { class: "view about", "aria-labelledby": "about-heading" },
+      h("div", { class: "hero" }, h("h1", { id: "about-heading" }, strings.about.heading)),
+      this.place,
+    );
+    this.refresh();
+  }
+
+  refresh(): void {
+    const model = answering(this.state);
+    const words = strings.about;
+    const limits = section(model.card, "Limits");
+    replace(
+      this.place,
+      card(words.mustNot, ...markdown(limits)),
+      card(words.factsName, facts(model)),
+      card(words.labels, emotions(model)),
+      scores(model),
+      calibration(model),
+      card(words.privacy, h("p", {}, words.privacyText)),
+      h("details", { class: "card whole-card" }, h("summary", {}, words.card), h("div", { class: "prose" }, ...markdown(model.card))),
+    );
+    this.place.firstElementChild?.classList.add("must-not");
+  }
+}
+
+function card(title: string, ...body: (Node | string)[]): HTMLElement {
+  return h("section", { class: "card" }, h("h2", { class: "card-name" }, title), ...body);
+}
+
+function facts(model: Model): HTMLElement {
+  const names = strings.about.facts;
+  const { training } = model;
+  const shared = training.speakers_shared;
+  const rows: [string, string][] = [
+    [names.name, `${model.name} ${model.version}`],
+    [names.parameters, model.n_parameters.toLocaleString("en")],
+    [names.rate, `${model.sample_rate_hz.toLocaleString("en")} Hz`],
+    [names.corpus, String(training.corpus ?? strings.about.unknown)],
+    [names.protocol, String(training.protocol ?? strings.about.unknown)],
+    [names.shared, shared === true ? strings.about.yes : shared === false ? strings.about.no : strings.about.unknown],
+    [names.licence, String(training.licence ?? strings.about.unknown)],
+    [names.temperature, model.temperature.toFixed(3)],
+    [names.threshold, percent(model.abstain_below)],
+  ];
+  return h("dl", { class: "facts" }, ...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+function emotions(model: Model): HTMLElement {
+  return h(
+    "ul",
+    { class: "emotions" },
+    ...model.labels.map((label) => h("li", { "--c": cssColour(label) }, glyph(label, 26), label)),
+  );
+}
+
+function scores(model: Model): HTMLElement {
+  const all = Object.entries(model.training.scores ?? {}).filter(([name]) => !name.startsWith("expected_calibration"));
+  const note = typeof model.training.note === "string" ? model.training.note : "";
+  return card(
+    strings.about.scores,
+    h(
+      "ul",
+      { class: "scores" },
+      ...all.map(([name, value]) =>
+        h(
+          "li",
+          {},
+          h("span", {}, strings.about.scoreNames[name] ?? name.replaceAll("_", " ")),
+          h("strong", {}, percent(value)),
+          h("span", { class: "bar-track", "aria-hidden": "true" }, h("span", { class: "score-fill", "--share": value })),
+        ),
+      ),
+    ),
+    h("p", { class: "note" }, note),
+  );
+}
+
+/** The plot where the model brings its bins; otherwise the error before and after, which every calibrated model has. */
+function calibration(model: Model): HTMLElement | null {
+  const words = strings.about;
+  const { expected_calibration_error_before: before, expected_calibration_error: after } = model.training.scores ?? {};
+  const bins = model.training.calibration as Bin[] | undefined;
+  if (before === undefined || after === undefined) return null;
+  const most = Math.max(before, after, 0.01);
+  return card(
+    words.calibration,
+    Array.isArray(bins) && bins.length > 0
+      ? reliability(bins)
+      : h(
+          "ul",
+          { class: "scores" },
+          ...[
+            [words.calibrationBefore, before],
+            [words.calibrationAfter, after],
+          ].map(([name, value]) =>
+            h(
+              "li",
+              {},
+              h("span", {}, `${words.calibrationAxis}, ${name}`),
+              h("strong", {}, Number(value).toFixed(3)),
+              h("span", { class: "bar-track", "aria-hidden": "true" }, h("span", { class: "score-fill", "--share": Number(value) / most })),
+            ),
+          ),
+        ),
+    h("p", { class: "note" }, words.calibrationText(before, after)),
+  );
+}
+
+function reliability(bins: Bin[]): SVGSVGElement {
+  return s(
+    "svg",
+    { viewBox: "-8 -4 116 116", class: "reliability", role: "img", "aria-label": strings.about.calibrationPlot },
+    s("path", { d: "M0 100L100 0M0 0V100H100", class: "reliability-frame" }),
+    ...bins
+      .filter(({ n }) => n > 0)
+      .map(({ confidence, accuracy }) => s("circle", { cx: 100 * confidence, cy: 100 - 100 * accuracy, r: 2 })),
+  );
+}

@@ -1,0 +1,53 @@
+/** One bar for each emotion. Made once, then moved: the bars of a playing recording change many times a second. */
+import { percent } from "../strings.en";
+import { h } from "./dom";
+import { glyph } from "./glyphs";
+import { cssColour } from "./shades";
+
+export class Bars {
+  readonly element: HTMLElement;
+  private readonly rows = new Map<string, { row: HTMLElement; bar: HTMLElement; value: HTMLElement }>();
+
+  /** @param live whether they change while one listens: then the order stays, and nothing is read out. */
+  constructor(
+    private readonly labels: string[],
+    private readonly name: string,
+    private readonly live = false,
+  ) {
+    this.element = h("ul", { class: "bars", "aria-label": name });
+    for (const label of labels) {
+      const bar = h("span", { class: "bar-fill" });
+      const value = h("span", { class: "bar-value" });
+      const row = h(
+        "li",
+        { class: "bar-row", "--c": cssColour(label) },
+        glyph(label, 22),
+        h("span", { class: "bar-label" }, label),
+        h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
+        value,
+      );
+      this.rows.set(label, { row, bar, value });
+      this.element.append(row);
+    }
+  }
+
+  /** Shows probabilities; null where there is nothing to show. */
+  show(probabilities: Record<string, number> | null): void {
+    const known = probabilities && Object.keys(probabilities).length > 0 ? probabilities : null;
+    const best = known && Math.max(...Object.values(known));
+    for (const label of this.labels) {
+      const parts = this.rows.get(label);
+      if (!parts) continue;
+      const value = known ? (known[label] ?? 0) : 0;
+      parts.bar.style.transform = `scaleX(${value})`;
+      parts.value.textContent = known ? percent(value) : "–";
+      parts.row.classList.toggle("is-best", known !== null && value === best);
+    }
+    this.element.classList.toggle("is-empty", known === null);
+    if (this.live || !known) return;
+    // The surest first, where one has the time to read.
+    const order = [...this.labels].sort((a, b) => (known[b] ?? 0) - (known[a] ?? 0));
+    for (const label of order) this.element.append(this.rows.get(label)?.row ?? "");
+    this.element.setAttribute("aria-label", this.name);
+  }
+}

@@ -1,0 +1,41 @@
+/** A fault in words, where one looks; and what happened, for those who listen to the page. */
+import { strings } from "../strings.en";
+import { PageError } from "../types";
+import { h, replace } from "./dom";
+import { icon } from "./icons";
+
+export class Notice {
+  readonly element = h("div", { class: "notice", role: "alert" });
+
+  show(error: unknown): void {
+    const told =
+      error instanceof PageError
+        ? error
+        : new PageError(
+            strings.errors.unexpected(error instanceof Error ? error.message : String(error)),
+            strings.errors.unexpectedNext,
+          );
+    replace(
+      this.element,
+      icon("warning", 22),
+      h("div", {}, h("p", { class: "notice-what" }, told.what), h("p", { class: "notice-next" }, told.next)),
+      h("button", { type: "button", class: "plain", "aria-label": strings.errors.close, onclick: () => this.clear() }, icon("cross", 18)),
+    );
+    this.element.classList.add("is-shown");
+  }
+
+  clear(): void {
+    replace(this.element);
+    this.element.classList.remove("is-shown");
+  }
+}
+
+const spoken = h("div", { class: "only-read", role: "status", "aria-live": "polite" });
+
+export function announcer(): HTMLElement {
+  return spoken;
+}
+
+export function say(text: string): void {
+  spoken.textContent = text;
+}

@@ -1,0 +1,115 @@
+/** What lies under one time axis: emotion by emotion, the attention, and the probabilities, all as wide as the sound. */
+import { bounds } from "../engine/said";
+import { clock, seconds, strings } from "../strings.en";
+import type { Prediction, Segment, Window } from "../types";
+import { h, replace, s } from "./dom";
+import { glyph } from "./glyphs";
+import { cssColour } from "./shades";
+
+const WIDE = 1000;
+
+/** The segments by name: a list, so that it can be read without seeing it. */
+export function drawRibbon(track: HTMLElement, segments: Segment[], durationS: number): void {
+  replace(
+    track,
+    ...segments.map((segment) =>
+      h(
+        "li",
+        {
+          class: segment.emotion === null ? "segment is-silent" : "segment",
+          "--c": cssColour(segment.emotion),
+          "--share": (segment.end_s - segment.start_s) / durationS,
+          title: strings.try.segment(segment.emotion, segment.start_s, segment.end_s, segment.probability),
+        },
+        glyph(segment.emotion, 18),
+        h("span", { class: "segment-name", "aria-hidden": "true" }, segment.emotion ?? strings.try.noVoice),
+        h(
+          "span",
+          { class: "only-read" },
+          strings.try.segment(segment.emotion, segment.start_s, segment.end_s, segment.probability),
+        ),
+      ),
+    ),
+  );
+}
+
+/** The attention as an area: a step for every weight, the highest as high as the band. */
+export function drawAttention(track: HTMLElement, prediction: Prediction, stepS: number): void {
+  const highest = Math.max(...prediction.attention.map(([, weight]) => weight), 1e-9);
+  const x = (time: number): string => ((Math.min(time, prediction.duration_s) / prediction.duration_s) * WIDE).toFixed(2);
+  const steps = prediction.attention.map(([time, weight]) => {
+    const y = (40 - 38 * (weight / highest)).toFixed(2);
+    return `L${x(time)} ${y}L${x(time + stepS)} ${y}`;
+  });
+  const [first] = prediction.attention[0] ?? [0];
+  const [last] = prediction.attention.at(-1) ?? [0];
+  replace(
+    track,
+    s(
+      "svg",
+      { viewBox: `0 0 ${WIDE} 40`, preserveAspectRatio: "none", class: "attention-drawing", "aria-hidden": "true" },
+      s("path", { d: `M${x(first)} 40${steps.join("")}L${x(last + stepS)} 40Z` }),
+    ),
+  );
+}
+
+/** The probabilities as a river of bands, one over the other; where there is no voice it runs dry. */
+export function drawRiver(track: HTMLElement, labels: string[], windows: Window[], durationS: number): void {
+  const drawing = s("svg", {
+    viewBox: `0 0 ${WIDE} 100`,
+    preserveAspectRatio: "none",
+    class: "river-drawing",
+    "aria-hidden": "true",
+  });
+  const tags: HTMLElement[] = [];
+  const edges = bounds(windows, durationS);
+  for (const stretch of voiced(windows)) {
+    // From the stretch's edge to its edge: the first and the last window speak of what lies beyond their centres.
+    const xs = stretch.map((i) => windows[i].time_s);
+    const points = [edges[stretch[0]], ...xs, edges[(stretch.at(-1) ?? 0) + 1]];
+    const of = [stretch[0], ...stretch, stretch.at(-1) ?? 0];
+    let below = points.map(() => 0);
+    for (const label of labels) {
+      const heights = of.map((i) => windows[i].probabilities[label] ?? 0);
+      const above = below.map((value, i) => value + heights[i]);
+      const place = (i: number, value: number): string =>
+        `${((points[i] / durationS) * WIDE).toFixed(1)} ${(100 - 100 * value).toFixed(2)}`;
+      const up = above.map((value, i) => place(i, value));
+      const back = below.map((value, i) => place(i, value)).reverse();
+      drawing.append(s("path", { d: `M${[...up, ...back].join("L")}Z`, "--c": cssColour(label), class: "band" }));
+      const around = heights.map((value, i) => value + 0.5 * ((heights[i - 1] ?? 0) + (heights[i + 1] ?? 0)));
+      const widest = around.indexOf(Math.max(...around));
+      if (heights[widest] > 0.24) {
+        const at = Math.min(Math.max(points[widest] / durationS, 0.03), 0.97);
+        const middle = 1 - (below[widest] + above[widest]) / 2;
+        tags.push(
+          h("span", { class: "river-tag", "--c": cssColour(label), "--x": at, "--y": middle }, glyph(label, 16), h("span", {}, label)),
+        );
+      }
+      below = above;
+    }
+  }
+  replace(track, drawing, h("div", { class: "river-tags", "aria-hidden": "true" }, ...tags));
+}
+
+/** Times below the tracks: as many as stand apart. */
+export function drawAxis(axis: HTMLElement, durationS: number): void {
+  const step = [0.5, 1, 2, 5, 10, 15, 30, 60, 120].find((one) => durationS / one <= 8) ?? 120;
+  const times: number[] = [];
+  for (let time = 0; time <= durationS - 0.25 * step; time += step) times.push(time);
+  replace(
+    axis,
+    ...times.map((time) => h("span", { "--x": time / durationS }, step < 1 ? seconds(time) : clock(time).slice(0, -2))),
+  );
+}
+
+/** Runs of neighbouring windows with a voice in them. */
+function voiced(windows: Window[]): number[][] {
+  const runs: number[][] = [];
+  windows.forEach((window, i) => {
+    if (!window.speech) return;
+    if (windows[i - 1]?.speech && runs.length > 0) runs[runs.length - 1].push(i);
+    else runs.push([i]);
+  });
+  return runs;
+}

@@ -1,0 +1,269 @@
+/** Try it: drop, choose or record; then the player, the answer and the moment. */
+import { decode, toRecording } from "../audio/decode";
+import { type Microphone, openMicrophone } from "../audio/microphone";
+import { writeWav } from "../audio/wav";
+import { HOP_S, WINDOW_S } from "../engine/engine";
+import { toTimeline } from "../engine/said";
+import { clock, strings } from "../strings.en";
+import { type Model, PageError, type Prediction, type Recording, type Window } from "../types";
+import { Bars } from "./bars";
+import { predictionCard } from "./card";
+import { h, replace } from "./dom";
+import { glyph } from "./glyphs";
+import { icon } from "./icons";
+import { Level } from "./level";
+import { Notice, say } from "./notice";
+import type { Player } from "./player";
+import { saveButtons } from "./saving";
+import { cssColour } from "./shades";
+import { answering, type State, type View } from "./state";
+
+const SHORTEST_RECORDING_S = 0.2;
+
+export class TryView implements View {
+  readonly element: HTMLElement;
+  private readonly notice = new Notice();
+  private readonly entry: HTMLElement;
+  private readonly result = h("div", { class: "result", hidden: true });
+  private readonly input: HTMLInputElement;
+  private readonly recordButton: HTMLButtonElement;
+  private readonly busy = h("p", { class: "busy", role: "status" });
+  private readonly level = new Level();
+  private microphone: Microphone | null = null;
+  private taken: Float32Array[] = [];
+  private player: Player | null = null;
+  private job: AbortController | null = null;
+
+  constructor(private readonly state: State) {
+    const words = strings.try;
+    this.input = h("input", {
+      type: "file",
+      class: "only-read",
+      tabindex: -1,
+      "aria-hidden": "true",
+      accept: "audio/*,video/*,.wav,.flac,.mp3,.m4a,.ogg,.opus,.webm,.aac",
+      onchange: () => {
+        const [file] = this.input.files ?? [];
+        if (file) void this.open(file, file.name);
+        this.input.value = "";
+      },
+    });
+    this.recordButton = h("button", { type: "button", class: "button", onclick: () => void this.record() });
+    this.entry = h(
+      "div",
+      { class: "entry" },
+      h(
+        "div",
+        { class: "entry-drop" },
+        icon("file", 30),
+        h("p", { class: "entry-title" }, words.drop),
+        h("p", { class: "note" }, words.dropFormats),
+      ),
+      this.level.element,
+      h(
+        "div",
+        { class: "entry-buttons" },
+        h("button", { type: "button", class: "button is-first", onclick: () => this.input.click() }, icon("file", 18), words.choose),
+        this.recordButton,
+      ),
+      this.input,
+    );
+    this.element = h(
+      "section",
+      { class: "view", "aria-labelledby": "try-heading" },
+      h("div", { class: "hero" }, h("h1", { id: "try-heading" }, words.heading), h("p", { class: "lead" }, words.lead)),
+      this.entry,
+      this.notice.element,
+      this.busy,
+      h(
+        "div",
+        { class: "known" },
+        h("p", { class: "note" }, words.known(this.state.model.labels.length)),
+        h("ul", { class: "emotions" }, ...this.state.model.labels.map((label) => h("li", { "--c": cssColour(label) }, glyph(label, 26), label))),
+      ),
+      this.result,
+    );
+    this.labelRecord();
+    for (const type of ["dragenter", "dragover"] as const)
+      this.element.addEventListener(type, (event) => {
+        event.preventDefault();
+        this.entry.classList.add("is-over");
+      });
+    for (const type of ["dragleave", "drop"] as const)
+      this.element.addEventListener(type, (event) => {
+        event.preventDefault();
+        this.entry.classList.remove("is-over");
+        const file = type === "drop" ? event.dataTransfer?.files[0] : undefined;
+        if (file) void this.open(file, file.name);
+      });
+  }
+
+  hide(): void {
+    if (this.microphone) void this.stopMicrophone();
+  }
+
+  refresh(): void {
+    this.player?.repaint();
+  }
+
+  private async open(file: Blob, name: string): Promise<void> {
+    await this.guarded(async () => {
+      this.result.dataset.state = "reading";
+      delete this.result.dataset.prediction;
+      this.busy.textContent = strings.try.reading(name);
+      await this.hear(await decode(file, name));
+    });
+  }
+
+  private async record(): Promise<void> {
+    await this.guarded(async () => {
+      if (!this.microphone) {
+        this.taken = [];
+        let n = 0;
+        this.microphone = await openMicrophone((block) => {
+          this.taken.push(block);
+          n += block.length;
+          this.level.push(block);
+          this.busy.textContent = strings.try.recording(n / (this.microphone?.rate ?? 48000));
+        });
+        void this.level.start(this.microphone.stream);
+        say(strings.try.recordingStarts);
+        this.labelRecord();
+        return;
+      }
+      const { rate } = this.microphone;
+      this.result.dataset.state = "reading";
+      await this.stopMicrophone();
+      const samples = new Float32Array(this.taken.reduce((sum, block) => sum + block.length, 0));
+      let at = 0;
+      for (const block of this.taken) {
+        samples.set(block, at);
+        at += block.length;
+      }
+      if (samples.length < SHORTEST_RECORDING_S * rate)
+        throw new PageError(strings.try.recordingTooShort, strings.try.recordingTooShortNext);
+      const name = strings.try.recordingName;
+      await this.hear(toRecording({ channels: [samples], rate, truncated: false }, writeWav(samples, rate), name));
+    });
+  }
+
+  private async stopMicrophone(): Promise<void> {
+    const microphone = this.microphone;
+    this.microphone = null;
+    this.level.stop();
+    this.busy.textContent = "";
+    this.labelRecord();
+    await microphone?.stop();
+  }
+
+  private async hear(recording: Recording): Promise<void> {
+    this.job?.abort();
+    this.player?.destroy();
+    const job = (this.job = new AbortController());
+    const model = answering(this.state);
+    const { where } = this.state.engine;
+    const moment = new Moment(model);
+    const { Player } = await import("./player");
+    if (job.signal.aborted) return;
+    const player = (this.player = new Player(recording, model.labels, (timeS, window) => moment.show(timeS, window)));
+    const answer = h("div", { class: "answer-place" }, waitingCard());
+    const progress = h("p", { class: "note progress", role: "status" });
+    const saving = h("div", { class: "saving-place" });
+    replace(
+      this.result,
+      h("div", { class: "result-main" }, h("div", { class: "card" }, player.element, progress), moment.element, saving),
+      h("div", { class: "result-side" }, answer),
+    );
+    this.result.hidden = false;
+    this.entry.classList.add("is-small");
+    this.element.classList.add("has-result");
+    this.busy.textContent = strings.try.listening;
+    this.result.dataset.state = "listening";
+    let prediction: Prediction | undefined;
+    let windows: Window[] = [];
+    await this.state.engine.hear(
+      recording,
+      {
+        onPrediction: (found, tookMs) => {
+          prediction = found;
+          const card = predictionCard(found, model, where, tookMs);
+          replace(answer, card);
+          say(card.querySelector<HTMLElement>("[data-answer]")?.dataset.answer ?? "");
+          player.showPrediction(found, model.pool_size * model.frame_period_s);
+          this.busy.textContent = "";
+          this.result.dataset.tookMs = String(tookMs);
+          this.result.dataset.prediction = JSON.stringify([found]); // for scripts: as the saved file
+          this.result.dataset.state = "answered";
+        },
+        onWindows: (found, share) => {
+          windows = found;
+          progress.textContent = share < 1 ? strings.try.timelineBusy(share) : "";
+          player.showWindows(found, share === 1);
+        },
+      },
+      job.signal,
+    );
+    if (job.signal.aborted || !prediction) return;
+    const timeline = toTimeline(windows, model, recording.name, recording.durationS, WINDOW_S, HOP_S);
+    replace(saving, saveButtons(recording, prediction, timeline));
+    this.result.dataset.state = "complete";
+  }
+
+  /** Whatever goes wrong is said, and the page stays usable. */
+  private async guarded(work: () => Promise<void>): Promise<void> {
+    this.notice.clear();
+    try {
+      await work();
+    } catch (error) {
+      if (this.microphone) await this.stopMicrophone();
+      this.notice.show(error);
+      const failed = this.result.querySelector(".is-waiting");
+      if (failed) {
+        this.result.hidden = true;
+        this.entry.classList.remove("is-small");
+        this.element.classList.remove("has-result");
+      }
+    } finally {
+      if (!this.microphone) this.busy.textContent = "";
+    }
+  }
+
+  private labelRecord(): void {
+    const on = this.microphone !== null;
+    replace(this.recordButton, icon(on ? "stop" : "microphone", 18), on ? strings.try.stop : strings.try.record);
+    this.recordButton.classList.toggle("is-on", on);
+    this.entry.classList.toggle("is-recording", on);
+  }
+}
+
+/** The bars that follow the cursor. */
+class Moment {
+  readonly element: HTMLElement;
+  private readonly title = h("h2", { class: "card-name" }, strings.try.moment);
+  private readonly note = h("p", { class: "note" }, strings.try.momentHint);
+  private readonly bars: Bars;
+
+  constructor(model: Model) {
+    this.bars = new Bars(model.labels, strings.try.probabilities, true);
+    this.bars.show(null);
+    this.element = h("section", { class: "card moment", "aria-label": strings.try.moment }, this.title, this.bars.element, this.note);
+  }
+
+  show(timeS: number, window: Window | undefined): void {
+    this.title.textContent = strings.try.momentAt(timeS);
+    this.bars.show(window?.probabilities ?? null);
+    this.note.textContent =
+      window && !window.speech
+        ? strings.try.momentNone
+        : `${strings.try.momentHint}${window ? ` ${clock(window.start_s)} – ${clock(window.end_s)}` : ""}`;
+  }
+}
+
+function waitingCard(): HTMLElement {
+  return h(
+    "div",
+    { class: "card is-waiting", "aria-hidden": "true" },
+    h("div", { class: "ghost ghost-word" }),
+    ...[92, 70, 84, 60, 76, 66].map((width) => h("div", { class: "ghost", "--w": `${width}%` })),
+  );
+}

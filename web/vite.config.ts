@@ -1,0 +1,29 @@
+import { readFileSync } from "node:fs";
+import { defineConfig } from "vite";
+import { strings } from "./src/strings.en.ts";
+
+// All addresses are relative, so that the built folder works below any path of any web host.
+export default defineConfig({
+  base: "./",
+  build: {
+    outDir: "../dist/page",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  worker: { format: "es" },
+  plugins: [
+    {
+      name: "strings",
+      transformIndexHtml: (html: string) =>
+        html
+          .replaceAll("%LANGUAGE%", strings.language)
+          .replaceAll("%TITLE%", strings.title)
+          .replaceAll("%DESCRIPTION%", strings.description)
+          .replaceAll("%NO_SCRIPT%", strings.noScript)
+          // Inside the page, for browsers ask for an icon anew whenever the title changes.
+          .replaceAll("%ICON%", `data:image/svg+xml,${encodeURIComponent(readFileSync("src/icon.svg", "utf8").trim())}`),
+    },
+  ],
+});
