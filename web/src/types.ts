@@ -63,7 +63,7 @@ export interface Model {
   labels: string[];
   sample_rate_hz: number;
   frame_period_s: number;
-  pool_size: number;
+  frames_per_step: number;
   temperature: number;
   abstain_below: number;
   n_parameters: number;

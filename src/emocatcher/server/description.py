@@ -30,7 +30,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     sample_rate_hz: int
     frame_period_s: float
-    pool_size: int  # frames in one step of the attention
+    frames_per_step: int  # that one attention weight stands for
     temperature: float
     abstain_below: float
     n_parameters: int
@@ -62,7 +62,7 @@ def describe(
         labels=config.labels,
         sample_rate_hz=front_end.sample_rate,
         frame_period_s=front_end.frame_period_s,
-        pool_size=config.settings.network.pool_size,
+        frames_per_step=config.settings.network.frames_per_step,
         temperature=config.temperature,
         abstain_below=config.abstain_below,
         n_parameters=config.n_parameters,

@@ -9,7 +9,7 @@ const SHORTEST_VOICE_S = 0.1; // of a window; less is a click
 export function toPrediction(heard: Heard, model: Model, recording: Recording): Prediction {
   const sorted = [...heard.probabilities].sort((a, b) => b - a);
   const [first, second = 0] = sorted;
-  const step = model.pool_size * model.frame_period_s;
+  const step = model.frames_per_step * model.frame_period_s;
   return {
     schema_version: facts.schema_version,
     path: recording.name,

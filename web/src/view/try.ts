@@ -189,7 +189,7 @@ export class TryView implements View {
           const card = predictionCard(found, model, where, tookMs);
           replace(answer, card);
           say(card.querySelector<HTMLElement>("[data-answer]")?.dataset.answer ?? "");
-          player.showPrediction(found, model.pool_size * model.frame_period_s);
+          player.showPrediction(found, model.frames_per_step * model.frame_period_s);
           this.busy.textContent = "";
           this.result.dataset.tookMs = String(tookMs);
           this.result.dataset.prediction = JSON.stringify([found]); // for scripts: as the saved file
