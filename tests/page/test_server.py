@@ -7,6 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,10 +36,21 @@ def serving(*flags: str) -> Iterator[str]:
             line = process.stderr.readline()
             found = re.search(r"http://127\.0\.0\.1:\d+/", line)
             assert found, line
+            wait_until_ready(found[0])
             yield found[0]
         finally:
             process.terminate()
             process.communicate(timeout=30)
+
+
+def wait_until_ready(address: str) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"{address}readyz"):
+                return
+        except urllib.error.HTTPError:
+            time.sleep(0.1)
+    pytest.fail("the server never became ready")
 
 
 @pytest.fixture(scope="module")

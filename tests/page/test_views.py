@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import srt
 
+from emocatcher import bundle
 from emocatcher.inference import Recognizer
 from emocatcher.labels import EMOTIONS, colours
 from emocatcher.timeline import Timeline
@@ -128,7 +129,9 @@ def test_all_that_is_seen_can_be_saved(tab: Tab, spoken: Path, recognizer: Recog
 def test_about_shows_the_card(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab("about")
     text = tab.page.inner_text("section.about")
-    for words in ("not use it to judge people", "CC BY-NC-SA", "166,729", "speakers-5", "expected calibration error"):
+    config = bundle.read(bundle.bundled()).config
+    facts = (f"{config.n_parameters:,}", config.training.note, "CC BY-NC-SA", "expected calibration error")
+    for words in ("not use it to judge people", *facts):
         assert words in text, words
 
 

@@ -200,11 +200,18 @@ export const strings = {
     no: "no",
     unknown: "not known",
     scores: "Scores",
+    falls: "How far its probability falls without …",
     scoreNames: {
       accuracy: "Accuracy",
       unweighted_average_recall: "Unweighted average recall",
       share_not_abstained: "Share it answers",
       accuracy_where_not_abstained: "Accuracy where it answers",
+      macro_f1: "Macro F1",
+      area_under_risk_coverage: "Errors over all thresholds (less is better)",
+      fall_without_the_most_attended: "the fifth it attends to most",
+      fall_without_as_many_at_random: "a fifth drawn at random",
+      fall_without_the_least_attended: "the fifth it attends to least",
+      fall_without_the_first_by_occlusion: "the fifth that hiding shows to matter most",
     } as Record<string, string>,
     calibration: "Calibration",
     calibrationText: (before: number, after: number) =>

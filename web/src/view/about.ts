@@ -76,24 +76,31 @@ function emotions(model: Model): HTMLElement {
 }
 
 function scores(model: Model): HTMLElement {
-  const all = Object.entries(model.training.scores ?? {}).filter(([name]) => !name.startsWith("expected_calibration"));
+  const known = Object.entries(model.training.scores ?? {});
+  const falls = known.filter(([name]) => name.startsWith("fall_"));
+  const others = known.filter(([name]) => !name.startsWith("expected_calibration") && !name.startsWith("fall_"));
   const note = typeof model.training.note === "string" ? model.training.note : "";
   return card(
     strings.about.scores,
-    h(
-      "ul",
-      { class: "scores" },
-      ...all.map(([name, value]) =>
-        h(
-          "li",
-          {},
-          h("span", {}, strings.about.scoreNames[name] ?? name.replaceAll("_", " ")),
-          h("strong", {}, percent(value)),
-          h("span", { class: "bar-track", "aria-hidden": "true" }, h("span", { class: "score-fill", "--share": value })),
-        ),
+    list(others),
+    ...(falls.length ? [h("h3", { class: "card-name" }, strings.about.falls), list(falls)] : []),
+    h("p", { class: "note" }, note),
+  );
+}
+
+function list(scores: [string, number][]): HTMLElement {
+  return h(
+    "ul",
+    { class: "scores" },
+    ...scores.map(([name, value]) =>
+      h(
+        "li",
+        {},
+        h("span", {}, strings.about.scoreNames[name] ?? name.replaceAll("_", " ")),
+        h("strong", {}, percent(value)),
+        h("span", { class: "bar-track", "aria-hidden": "true" }, h("span", { class: "score-fill", "--share": value })),
       ),
     ),
-    h("p", { class: "note" }, note),
   );
 }
 
