@@ -36,7 +36,7 @@ from emocatcher.export.comparison import (
     waveform_graph,
 )
 from emocatcher.inference import Recognizer
-from emocatcher.model import EmotionNetwork
+from emocatcher.model import build
 
 HEADING = "Recognition: parity"
 SINGLE, BATCHES = "one clip at a time (`predict`)", "in batches of 64"
@@ -72,7 +72,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def pytorch(model: Bundle, recognizer: Recognizer) -> Listener:
     """The network as it was trained."""
     settings = model.config.settings
-    network = EmotionNetwork(settings.network, settings.front_end.n_mels, len(model.config.labels)).eval()
+    network = build(settings.network, settings.front_end.n_mels, len(model.config.labels)).eval()
     network.load_state_dict({name: torch.from_numpy(value) for name, value in model.weights().items()})
 
     def hear(waveform: audio.Waveform) -> Answer:
