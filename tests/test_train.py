@@ -149,7 +149,7 @@ def test_the_average_follows_what_learns(voices: Corpus, residual_settings: Sett
     start = {name: tensor.clone() for name, tensor in kept.items()}
     assert all(torch.equal(tensor, learns[name]) for name, tensor in kept.items())
     trainer.run()
-    for name in ("output.weight", "hidden_norm.running_var"):
+    for name in ("branches.0.output.weight", "branches.2.hidden_norm.running_var"):
         walked, followed = (float((state[name] - start[name]).norm()) for state in (learns, kept))
         assert 0.0 < followed < walked, name
     assert torch.equal(kept["input.mean"], learns["input.mean"])

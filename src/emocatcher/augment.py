@@ -28,7 +28,7 @@ class Augmenter:
         >>> augmenter = Augmenter(Augmentation(tempo=0.1), load_preset("cabg").front_end)
         >>> varied = augmenter(np.zeros((64, 100), np.float32), np.random.default_rng(0))
         >>> varied.shape
-        (64, 106)
+        (64, 105)
     """
 
     def __init__(self, settings: Augmentation, front_end: FrontEnd) -> None:

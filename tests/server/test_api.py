@@ -78,7 +78,7 @@ def test_a_browser_is_told_what_it_may_do(server: Server) -> None:
         headers = server.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         policy = headers["content-security-policy"]
-        assert "script-src 'self' 'wasm-unsafe-eval'" in policy
+        assert "script-src 'self' blob: 'wasm-unsafe-eval'" in policy
         assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
         assert headers["cross-origin-opener-policy"] == "same-origin"
         assert "server" not in headers
