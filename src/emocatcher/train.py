@@ -18,7 +18,6 @@ from emocatcher import config, metrics, model, optimiser, schedule, storage
 from emocatcher.augment import Augmenter
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
-from emocatcher.distillation import Teachers
 from emocatcher.errors import DivergedError, ProtocolError, RunError
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
@@ -47,7 +46,7 @@ class FoldTrainer:
         fold: the fold's number, and with `seed` what all its random numbers come from.
         seed: of the run.
         resume_dir: where the state is kept; None keeps none.
-        teachers: whose answers are learnt beside the labels; None for the labels alone.
+        teachers: what they say of a batch as `Teachers` does, learnt beside the labels; None for the labels alone.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class FoldTrainer:
         fold: int,
         seed: int,
         resume_dir: Path | None,
-        teachers: Teachers | None = None,
+        teachers: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
         self.fold, self.seed, self._teachers = fold, seed, teachers
