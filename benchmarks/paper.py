@@ -190,7 +190,7 @@ def table(scored: list[Scored]) -> str:
         "95% interval",
         "UAR",
         "95% interval",
-        "seeds",
+        "accuracy of each seed",
         "asked for",
     ]
     rows = []

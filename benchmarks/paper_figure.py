@@ -48,7 +48,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 ticks.append((at, name, False))
                 at += 1
         axis.axvline(PEOPLE, color=style.MARK, linewidth=0.8, linestyle=(0, (4, 3)))
-        axis.annotate("people", (PEOPLE, -0.9), ha="center", color=style.MARK, fontsize=6)
+        axis.annotate("people", (PEOPLE, -0.75), ha="center", color=style.MARK, fontsize=6, annotation_clip=False)
         axis.set_ylim(at - 0.3, -0.7)
         axis.set_yticks([place for place, _, _ in ticks], [name for _, name, _ in ticks])
         for label, (_, _, is_protocol) in zip(axis.get_yticklabels(), ticks, strict=True):
