@@ -1,8 +1,9 @@
 """The residual network of `emocatcher-2`: log_mel, lengths → logits, attention.
 
 Power plus a noise floor, its logarithm standardised band by band; residual convolutions that weigh their channels; a
-bidirectional GRU; attentive mean and deviation over time. Clips of a batch lie side by side, and what
-lies beyond a clip's end is zero before every convolution, so that no answer depends on the company.
+bidirectional GRU; attentive mean and deviation over time. Clips of a batch lie side by side, and what lies beyond a
+clip's end is zero before every convolution, so that no answer depends on the company. Only while it learns does batch
+normalisation count those zeros too; batches of clips of like length keep them few.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class ResidualEmotionNetwork(nn.Module):
         return self.classify(self.prepare(log_mel, lengths), lengths)
 
     def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
-        """Take each band's mean and deviation from the training part.
+        """Take the mean and the deviation of every channel from the training part.
 
         Args:
             log_mels: one array of shape (n_mels, n_frames) a clip, dB.
@@ -71,7 +72,7 @@ class ResidualEmotionNetwork(nn.Module):
         self.input.fit(log_mels)
 
     def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
-        """Noise floor and standardisation: the shape and what lies beyond a clip's end, then 0, stay."""
+        """From dB to what the branches hear, shape (batch, n_channels, n_frames), 0 beyond a clip's end."""
         mask = _mask(lengths, log_mel.shape[2])
         prepared: Tensor = self.input(log_mel, mask) * mask
         return prepared
