@@ -66,14 +66,16 @@ class OneCycle:
         self._optimiser, self._n_steps, self._warm_up = optimiser, n_steps, settings.warm_up
         self._highest: float = optimiser.param_groups[0]["lr"]
         self._step = 0
-        self.before_step()
-        self._step = 0
+        self._set_rate()
 
     def before_step(self) -> None:
         """Move on by one step."""
+        self._set_rate()
+        self._step += 1
+
+    def _set_rate(self) -> None:
         share = one_cycle_share(self._step / max(self._n_steps - 1, 1), self._warm_up)
         self._optimiser.param_groups[0]["lr"] = self._highest * share
-        self._step += 1
 
     def after_epoch(self, train_loss: float) -> None:
         """The loss changes nothing."""
