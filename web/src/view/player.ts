@@ -25,6 +25,8 @@ export class Player {
   private windows: Window[] = [];
   private readonly peaks: Float32Array;
   private lastSaid = "";
+  /** Where a seek is going, seconds, until it is there: the media's own time lags behind it. */
+  private asked: number | undefined;
 
   constructor(
     private readonly recording: Recording,
@@ -77,6 +79,11 @@ export class Player {
     });
     void this.surfer.loadBlob(recording.file, [this.peaks], recording.durationS).catch(() => undefined);
     this.surfer.on("timeupdate", () => this.moved());
+    this.surfer.on("ready", () => this.asked !== undefined && this.seek(this.asked)); // asked for before it could play
+    const media = this.surfer.getMediaElement();
+    media?.addEventListener("seeked", () => {
+      if (!media.seeking) this.asked = undefined;
+    });
     for (const event of ["play", "pause", "finish"] as const) this.surfer.on(event, () => this.label());
     this.label();
     this.moved();
@@ -112,7 +119,8 @@ export class Player {
   }
 
   seek(timeS: number): void {
-    this.surfer.setTime(Math.min(Math.max(timeS, 0), this.recording.durationS));
+    this.asked = Math.min(Math.max(timeS, 0), this.recording.durationS);
+    this.surfer.setTime(this.asked);
     this.moved();
   }
 
@@ -146,8 +154,12 @@ export class Player {
     }
   }
 
+  private get timeS(): number {
+    return this.asked ?? Math.min(this.surfer.getCurrentTime(), this.recording.durationS);
+  }
+
   private key(event: KeyboardEvent): void {
-    const now = this.surfer.getCurrentTime();
+    const now = this.timeS;
     const steps: Record<string, number> = {
       ArrowLeft: now - 0.1,
       ArrowDown: now - 0.1,
@@ -178,7 +190,7 @@ export class Player {
   }
 
   private moved(): void {
-    const timeS = Math.min(this.surfer?.getCurrentTime() ?? 0, this.recording.durationS);
+    const timeS = this.timeS;
     const window = windowAt(this.windows, this.recording.durationS, timeS);
     this.cursor.style.setProperty("--x", String(timeS / this.recording.durationS));
     this.time.textContent = `${clock(timeS)} / ${clock(this.recording.durationS)}`;
