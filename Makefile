@@ -38,6 +38,7 @@ format: $(INSTALLED)
 bench: page             ## measure speed, memory and parity, rewrite benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/reference.py
 	$(BIN)/python benchmarks/inference.py --footprint --ten-hours
+	$(BIN)/python benchmarks/inference.py --model cabg
 	$(BIN)/python benchmarks/parity.py
 	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/page.py
