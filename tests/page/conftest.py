@@ -150,9 +150,7 @@ class Tab:
         return prediction
 
     def _said(self, message: Any) -> None:
-        # A host of plain files has no API, which the browser itself writes down when the page looks for it.
-        looked = message.location.get("url", "").endswith("/v1/model") and "404" in message.text
-        if message.type in ("error", "warning") and not looked:
+        if message.type in ("error", "warning"):
             self.console.append(f"{message.type}: {message.text}")
 
     def _asked(self, url: str) -> None:

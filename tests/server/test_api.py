@@ -116,12 +116,16 @@ def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
     from starlette.testclient import TestClient
 
     (tmp_path / "assets").mkdir()
-    (tmp_path / "index.html").write_text("<!doctype html>hello")
+    (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
     for name in ("run.wasm", "run.mjs", "a.js", "graph.onnx"):
         (tmp_path / "assets" / name).write_bytes(b"x")
     client = TestClient(page.Page(tmp_path))
-    assert client.get("/").text.endswith("hello")
-    assert client.get("/").headers["cache-control"] == "no-cache"
+    for address in ("/", "/index.html"):
+        index = client.get(address)
+        assert index.text.endswith("hello")
+        assert '<meta name="emocatcher-server"' in index.text.partition("</head>")[0]  # there is an API to ask
+        assert index.headers["cache-control"] == "no-cache"
+    assert client.head("/").status_code == 200
     kinds = {name: client.get(f"/assets/{name}").headers["content-type"] for name in ("run.wasm", "run.mjs", "a.js")}
     assert kinds["run.wasm"] == "application/wasm"
     assert kinds["run.mjs"].startswith("text/javascript")

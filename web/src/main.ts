@@ -37,7 +37,12 @@ void start();
 
 async function start(): Promise<void> {
   const server = new ServerEngine();
-  const [model, found] = await Promise.all([ownModel(), server.model()]);
+  // The server marks the page that it gives; on a host of plain files there is none to ask.
+  const isServed = document.querySelector("meta[name=emocatcher-server]") !== null;
+  const [model, found] = await Promise.all([
+    ownModel(),
+    isServed ? server.model() : { model: null, tokenRequired: false },
+  ]);
   if (!model) {
     replace(main, h("h1", { class: "only-read" }, strings.name), fatal.element);
     header.showStatus(strings.loading.failed, "failed");

@@ -13,6 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 GRAPH, DESCRIPTION = "model/waveform.onnx", "model/model.json"
 _INDEX = "index.html"
+# Tells the page that an API answers here. On a host of plain files it would ask in vain, and the browser log an error.
+_MARK = '<meta name="emocatcher-server" content="v1" />'
 _FOR_EVER = "public, max-age=31536000, immutable"  # what has its hash in its name
 _TYPES = {".wasm": "application/wasm", ".mjs": "text/javascript", ".onnx": "application/octet-stream"}
 _MISSING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>EmoCatcher</title>
@@ -41,16 +43,18 @@ class Page:
 
     def __init__(self, folder: Path | None) -> None:
         self._files = StaticFiles(directory=folder, html=True) if folder is not None else None
+        index = (folder / _INDEX).read_text(encoding="utf-8") if folder is not None else _MISSING
+        self._index = index.replace("<head>", f"<head>\n    {_MARK}", 1)
         for suffix, kind in _TYPES.items():
             mimetypes.add_type(kind, suffix)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; raises the HTTP error 404 where there is no such file."""
-        if self._files is not None:
+        if scope["path"] in ("/", f"/{_INDEX}") and scope["method"] in ("GET", "HEAD"):
+            answer: Response = HTMLResponse(self._index, headers={"Cache-Control": "no-cache"})
+        elif self._files is not None:
             answer = await self._files.get_response(self._files.get_path(scope), scope)
             self._set_age(answer, scope["path"])
-        elif scope["path"] == "/":
-            answer = HTMLResponse(_MISSING)
         else:
             from starlette.exceptions import HTTPException
 
