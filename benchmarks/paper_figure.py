@@ -29,8 +29,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     with style.paper():
         lines = [_lines(protocol, rows) for protocol in protocols]
         n_lines = sum(map(len, lines)) + len(protocols)
-        height = 0.19 * n_lines + 0.75
-        figure, axes = style.panels(1, 1, (style.DOUBLE, height), left=2.6, right=0.25, top=0.3, bottom=0.4)
+        height = 0.19 * n_lines + 0.95
+        figure, axes = style.panels(1, 1, (style.DOUBLE, height), left=2.6, right=0.25, top=0.3, bottom=0.6)
         axis, at = axes[0, 0], 0
         ticks: list[tuple[int, str, bool]] = []
         for protocol, entries in zip(protocols, lines, strict=True):
@@ -60,7 +60,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         for marker, name in _LOOKS.values():
             axis.plot([], [], marker, color=style.FAINT, markersize=3.5, label=name)
         axis.plot([], [], "o-", color=style.TEST, markersize=4.5, label="EmoCatcher")
-        axis.legend(loc="upper right", fontsize=6)
+        # Under all of it: no corner is sure to be free of bars.
+        figure.legend(loc="lower right", fontsize=6, ncols=4)
         style.heading(figure, "RAVDESS speech, eight emotions")
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, metadata={"Date": None})

@@ -70,6 +70,7 @@ def test_settings_from_before_there_were_kinds_are_of_the_first():
         ("network.channel=8", ["'channel'", "Did you mean 'channels'?", "gru_units"]),
         ("network.conv_channels=[8]", ["'conv_channels'"]),
         ("network.strides=[1]", ["4 dilations", "1 strides"]),
+        ("network.noise_db=[-20.0, -40.0]", ["noise_db", "smaller comes first"]),
         ("network.kind=cabg", ["'kind'", "dilations"]),
         ("schedule.warm_up=1", ["warm_up = 1", "< 1.0"]),
         ("augmentation.tempo=1.5", ["tempo = 1.5", "< 1.0"]),

@@ -55,7 +55,7 @@ def test_they_say_what_their_networks_say_on_average(
 ) -> None:
     folders = [run / "fold_1" / "last" for run in teachers]
     together = Teachers(folders, residual_settings, voices.labels)
-    n_channels = 2 * residual_settings.front_end.n_mels + 1  # bands, their contrast and the level
+    n_channels = 2 * residual_settings.front_end.n_mels + 1  # bands, their means and the level
     prepared, lengths = torch.randn(3, n_channels, 20), torch.tensor([20, 7, 1])
     alone = [Teachers([folder], residual_settings, voices.labels)(prepared, lengths) for folder in folders]
     assert not torch.allclose(*alone, atol=1e-3)

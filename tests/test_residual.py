@@ -49,22 +49,28 @@ def clips(lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:
 def plain(network: ResidualEmotionNetwork, sizes: ResidualNetwork, log_mel: Tensor) -> tuple[Tensor, Tensor]:
     """One clip, (n_mels, n_frames), through PyTorch's own layers, with nothing beside it."""
     power = 10.0 ** (log_mel / 10.0)
-    channels, floor = [], 10.0 ** (sizes.noise_floor_db / 10.0)
+    still, floor = [], 10.0 ** (sizes.noise_floor_db / 10.0)
     if sizes.level == "relative":
-        channels.append(power.mean().log().expand(1, power.shape[1]))
+        still.append(power.mean().log().expand(1, power.shape[1]))
         power = power / power.mean()
     bands = torch.log(power + floor)
     if sizes.contrast:
-        channels.append(bands - bands.mean(1, keepdim=True))
-    x = ((torch.cat([bands, *channels]) - network.input.mean) / network.input.deviation)[None]
+        still.append(bands.mean(1, keepdim=True).expand_as(bands))
+        bands = bands - bands.mean(1, keepdim=True)
+    x = ((torch.cat([bands, *still]) - network.input.mean) / network.input.deviation)[None]
     said = [plain_branch(branch, sizes, x) for branch in network.branches]
     return torch.stack([logits for logits, _ in said]).mean(0), torch.stack([weights for _, weights in said]).mean(0)
 
 
 def plain_branch(branch: Any, sizes: ResidualNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
+    offset: Any = 0.0
+    if sizes.contrast:
+        x, still = x[:, :N_MELS], x[:, N_MELS:, 0]
+        offset = branch.still(still)[:, :, None]
     for block, dilation, stride in zip(branch.blocks, sizes.dilations, sizes.strides, strict=True):
         conv, norm = block.conv, block.norm
         y = functional.conv1d(x, conv.weight, conv.bias, stride, dilation * (sizes.kernel_size // 2), dilation)
+        y, offset = y + offset, 0.0
         y = functional.gelu(functional.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias))
         y = y * torch.sigmoid(block.excite(functional.relu(block.squeeze(y.mean(2)))))[:, :, None]
         x = x + y if stride == 1 and x.shape[1] == y.shape[1] else y
@@ -85,7 +91,7 @@ def plain_branch(branch: Any, sizes: ResidualNetwork, x: Tensor) -> tuple[Tensor
         {"strides": (2, 1, 2, 1)},
         {"branches": 1, "level": "absolute", "contrast": False},
         {"dilations": (1, 3), "strides": (1, 3), "kernel_size": 3},
-        {"channels": 2 * N_MELS + 1, "dilations": (1,), "strides": (1,)},  # the first block adds its input too
+        {"channels": N_MELS, "dilations": (1,), "strides": (1,)},  # the first block adds its input too
     ],
 )
 def test_it_is_plain_pytorch(changes: dict[str, object]) -> None:
@@ -148,7 +154,7 @@ def heard(layer: InputLayer, log_mel: Tensor) -> Tensor:
 
 def input_layer(**changes: Any) -> InputLayer:
     plainest = {"level": "absolute", "contrast": False, "noise_floor_db": -40.0} | changes
-    return InputLayer(msgspec.structs.replace(SMALL, **plainest), 3)
+    return InputLayer(msgspec.structs.replace(SMALL, **plainest), 3).eval()
 
 
 def test_below_the_noise_floor_all_is_alike() -> None:
@@ -159,7 +165,7 @@ def test_below_the_noise_floor_all_is_alike() -> None:
     assert float(loud[0, 0]) == pytest.approx(2.0 * math.log(10.0), abs=1e-3)
 
 
-def test_a_relative_level_moves_one_channel_and_a_colour_no_contrast() -> None:
+def test_a_relative_level_moves_one_channel_and_a_colour_only_the_means() -> None:
     clip = torch.from_numpy(np.random.default_rng(0).normal(-30.0, 10.0, (3, 50)).astype(np.float32))
     relative = input_layer(level="relative")
     louder = heard(relative, clip + 12.0) - heard(relative, clip)
@@ -167,12 +173,27 @@ def test_a_relative_level_moves_one_channel_and_a_colour_no_contrast() -> None:
     torch.testing.assert_close(louder[3], torch.full((50,), 1.2 * math.log(10.0)), atol=1e-4, rtol=0)
     contrast = input_layer(contrast=True, noise_floor_db=-200.0)
     coloured = heard(contrast, clip + torch.tensor([[-20.0], [0.0], [9.0]])) - heard(contrast, clip)
-    assert coloured[:3].abs().amax(dim=1).tolist() == pytest.approx([4.605, 0.0, 2.072], abs=1e-2)
-    torch.testing.assert_close(coloured[3:], torch.zeros(3, 50), atol=1e-4, rtol=0)
+    torch.testing.assert_close(coloured[:3], torch.zeros(3, 50), atol=1e-4, rtol=0)
+    assert coloured[3:].mean(dim=1).tolist() == pytest.approx([-4.605, 0.0, 2.072], abs=1e-2)
 
 
 def test_digital_silence_is_heard_as_something() -> None:
     assert heard(input_layer(level="relative", contrast=True), torch.full((3, 4), -500.0)).isfinite().all()
+
+
+def test_noise_comes_clip_by_clip_while_it_learns_and_only_then() -> None:
+    layer = input_layer(noise_db=(-50.0, -30.0))
+    silent, mask = torch.full((200, 3, 4), -200.0), torch.ones(200, 1, 4)
+    at_rest = layer(silent, mask)
+    torch.testing.assert_close(at_rest, torch.full_like(at_rest, math.log(1e-4)), atol=1e-4, rtol=0)
+    layer.train().bit_generator = np.random.SFC64(0)
+    learning = layer(silent, mask).exp() - 1e-4
+    assert float(learning.flatten(1).std(dim=1).max()) < 1e-8
+    noise_db = 10.0 * learning[:, 0, 0].log10()
+    assert -50.1 <= float(noise_db.min()) < -48.0
+    assert -32.0 < float(noise_db.max()) <= -29.9
+    layer.fit([np.full((3, 7), -200.0, np.float32)])  # knows of no noise
+    torch.testing.assert_close(layer.mean, torch.full_like(layer.mean, math.log(1e-4)))
 
 
 def test_fitting_standardises_every_channel() -> None:

@@ -46,7 +46,7 @@ class ResidualEmotionNetwork(nn.Module):
         super().__init__()
         self.input = InputLayer(settings, n_mels)
         self.branches = nn.ModuleList(
-            Branch(settings, self.input.n_channels, n_classes) for _ in range(settings.branches)
+            Branch(settings, self.input.n_moving, self.input.n_still, n_classes) for _ in range(settings.branches)
         )
 
     def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,9 +88,9 @@ class ResidualEmotionNetwork(nn.Module):
         return torch.stack([logits for logits, _ in said]), torch.stack([weights for _, weights in said]).mean(dim=0)
 
     def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
-        """Draw all dropout from `bit_generator` from now on."""
+        """Draw all dropout, and the noise floor, from `bit_generator` from now on."""
         for module in self.modules():
-            if isinstance(module, Dropout):
+            if isinstance(module, (Dropout, InputLayer)):
                 module.bit_generator = bit_generator
 
 
@@ -99,17 +99,20 @@ class Branch(nn.Module):
 
     Args:
         settings: the sizes.
-        n_in: channels in.
+        n_moving: channels in that change over time.
+        n_still: channels in, after those, that are the same for all of a clip.
         n_classes: emotions out.
     """
 
-    def __init__(self, settings: ResidualNetwork, n_in: int, n_classes: int) -> None:
+    def __init__(self, settings: ResidualNetwork, n_moving: int, n_still: int, n_classes: int) -> None:
         super().__init__()
         channels, width = settings.channels, 2 * settings.gru_units
+        self.n_moving = n_moving
         self.blocks = nn.ModuleList(
-            ResidualBlock(n_in if number == 0 else channels, settings, dilation, stride)
+            ResidualBlock(n_moving if number == 0 else channels, settings, dilation, stride)
             for number, (dilation, stride) in enumerate(zip(settings.dilations, settings.strides, strict=True))
         )
+        self.still = nn.Linear(n_still, channels) if n_still else None
         self.gru = BidirectionalGRU(channels, settings.gru_units)
         self.attention = AttentiveStatistics(width, settings.attention_units)
         self.context_dropout = Dropout(settings.classifier_dropout)
@@ -120,9 +123,11 @@ class Branch(nn.Module):
 
     def forward(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (batch, n_classes) and attention (batch, n_frames')."""
-        x, mask = prepared, _mask(lengths, prepared.shape[2])
+        x, mask = prepared[:, : self.n_moving], _mask(lengths, prepared.shape[2])
+        offset = self.still(prepared[:, self.n_moving :, 0]).unsqueeze(2) if self.still else None
         for block in self.blocks:
-            x, mask = block(x, mask)
+            x, mask = block(x, mask, offset)
+            offset = None
         packing = Packing(mask[:, 0].sum(dim=1).numpy().astype(np.int64))
         clip, step = torch.from_numpy(packing.order[packing.place]), torch.from_numpy(packing.step)
         outputs, _ = self.gru(x.transpose(1, 2)[clip, step], packing)
@@ -137,8 +142,8 @@ class InputLayer(nn.Module):
 
     Recordings differ in how silent their silence is; below the floor, all are alike. Where the level is "relative",
     power is taken relative to the clip's mean, and that mean goes along as a channel of its own: a floor that is the
-    same for all would bury who speaks softly or far from the microphone. With `contrast`, each band less its mean
-    over the clip comes beside it, from which the colour of a voice and of a microphone have gone.
+    same for all would bury who speaks softly or far from the microphone. With `contrast`, each band's mean over the
+    clip, the colour of a voice and of a microphone, is taken from it and goes along in the same way.
 
     Args:
         settings: noise floor, level and contrast.
@@ -146,38 +151,54 @@ class InputLayer(nn.Module):
 
     Attributes:
         n_channels: out.
+        n_moving: of these, the first, which change over time.
+        n_still: and the rest, which are the same for all of a clip; without `contrast` none are set apart.
     """
 
     def __init__(self, settings: ResidualNetwork, n_mels: int) -> None:
         super().__init__()
-        self.noise_floor = 10.0 ** (settings.noise_floor_db / 10.0)
+        self.noise_floor: float = 10.0 ** (settings.noise_floor_db / 10.0)
+        self.noise_db = settings.noise_db
+        self.bit_generator: np.random.BitGenerator = np.random.SFC64()
         self.is_relative, self.has_contrast = settings.level == "relative", settings.contrast
         self.n_channels = n_mels * (1 + self.has_contrast) + self.is_relative
+        self.n_moving = n_mels if self.has_contrast else self.n_channels
+        self.n_still = self.n_channels - self.n_moving
         self.register_buffer("mean", torch.zeros(self.n_channels, 1))
         self.register_buffer("deviation", torch.ones(self.n_channels, 1))
 
     def forward(self, log_mel: Tensor, mask: Tensor) -> Tensor:
         """From (batch, n_mels, n_frames), dB, and its mask (batch, 1, n_frames) to (batch, n_channels, n_frames)."""
-        return (self._channels(log_mel, mask) - self.mean) / self.deviation
+        return (self._channels(log_mel, mask, self._noise_floor(len(log_mel))) - self.mean) / self.deviation
 
     def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
         """Set each channel's mean and deviation to those of all frames."""
         clips = [torch.tensor(log_mel).unsqueeze(0) for log_mel in log_mels]
-        frames = torch.cat([self._channels(clip, torch.ones(1, 1, clip.shape[2]))[0] for clip in clips], dim=1)
+        heard = [self._channels(clip, torch.ones(1, 1, clip.shape[2]), self.noise_floor)[0] for clip in clips]
+        frames = torch.cat(heard, dim=1)
         self.mean = frames.mean(dim=1, keepdim=True)
         self.deviation = frames.std(dim=1, keepdim=True).clamp_min(1e-3)
 
-    def _channels(self, log_mel: Tensor, mask: Tensor) -> Tensor:
+    def _noise_floor(self, n_clips: int) -> float | Tensor:
+        """One for all clips, or, while learning, shape (n_clips, 1, 1)."""
+        if not self.training:
+            return self.noise_floor
+        noise_db = np.random.Generator(self.bit_generator).uniform(*self.noise_db, (n_clips, 1, 1))
+        return torch.from_numpy((self.noise_floor + 10.0 ** (noise_db / 10.0)).astype(np.float32))
+
+    def _channels(self, log_mel: Tensor, mask: Tensor, noise_floor: float | Tensor) -> Tensor:
         power = torch.exp(log_mel * (math.log(10.0) / 10.0)) * mask
-        count, channels = mask.sum(dim=2, keepdim=True), []
+        count, still = mask.sum(dim=2, keepdim=True), []
         if self.is_relative:
             level = power.mean(dim=1, keepdim=True).sum(dim=2, keepdim=True) / count + _SMALLEST_LEVEL
             power = power / level
-            channels.append(torch.log(level).expand_as(mask))
-        bands = torch.log(power + self.noise_floor)
+            still.append(torch.log(level))
+        bands = torch.log(power + noise_floor)
         if self.has_contrast:
-            channels.append(bands - (bands * mask).sum(dim=2, keepdim=True) / count)
-        return torch.cat([bands, *channels], dim=1)
+            colour = (bands * mask).sum(dim=2, keepdim=True) / count
+            bands = bands - colour
+            still.append(colour)
+        return torch.cat([bands, *(channel.expand(-1, -1, mask.shape[2]) for channel in still)], dim=1)
 
 
 class ResidualBlock(nn.Module):
@@ -202,10 +223,14 @@ class ResidualBlock(nn.Module):
         self.stride = stride
         self.is_residual = n_in == n_out and stride == 1
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """From (batch, n_in, n_frames) and its mask (batch, 1, n_frames) to (batch, n_out, n_frames') and its mask."""
+    def forward(self, x: Tensor, mask: Tensor, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """From (batch, n_in, n_frames) and its mask (batch, 1, n_frames) to (batch, n_out, n_frames') and its mask.
+
+        Where there is an `offset`, shape (batch, n_out, 1), it is added to what the convolution gives.
+        """
         mask = mask[:, :, :: self.stride]
-        y = functional.gelu(self.norm(self.conv(x))) * mask
+        convolved = self.conv(x) if offset is None else self.conv(x) + offset
+        y = functional.gelu(self.norm(convolved)) * mask
         mean = y.sum(dim=2) / mask.sum(dim=2)
         y = self.dropout(y * torch.sigmoid(self.excite(functional.relu(self.squeeze(mean)))).unsqueeze(2))
         return (x + y if self.is_residual else y), mask

@@ -81,7 +81,8 @@ class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
     branches: PositiveInt  # networks that answer together, each of the sizes below
     level: Literal["absolute", "relative"]  # whether power is taken relative to the clip's mean
     noise_floor_db: Annotated[float, msgspec.Meta(ge=-200, le=200)]  # added to the power of every band
-    contrast: bool  # whether each band less its mean over the clip comes beside it
+    noise_db: tuple[float, float]  # from and to: what is added besides while it learns, drawn clip by clip
+    contrast: bool  # whether a band's mean over the clip is taken from it and goes in by itself, once a clip
     channels: Annotated[int, msgspec.Meta(ge=4)]
     kernel_size: PositiveInt  # frames, odd
     dilations: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]  # one a block
@@ -96,6 +97,10 @@ class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
         _check_odd(self.kernel_size)
         if len(self.strides) != len(self.dilations):
             raise ValueError(f"{len(self.dilations)} dilations, but {len(self.strides)} strides; give one a block")
+        if self.noise_db[0] > self.noise_db[1]:
+            raise ValueError(
+                f"noise_db goes from {self.noise_db[0]:g} to {self.noise_db[1]:g}; the smaller comes first"
+            )
 
     @property
     def frames_per_step(self) -> int:

@@ -156,8 +156,9 @@ def test_a_message_of_megabytes_is_too_big(server: Server) -> None:
             socket.send(b"\0" * (5 << 20))
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(20)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1009
+        # Bytes that nobody reads any more may take the server's last word along.
+        assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
+    server.wait_until(lambda: server.metric("streams") == 0)
 
 
 def test_a_client_that_leaves_is_forgotten(server: Server) -> None:

@@ -19,22 +19,28 @@ def add_residual(graph: Graph, network: ResidualNetwork, log_mel: str, lengths: 
     longest = graph.add("ReduceMax", [lengths], keepdims=1)
     log_mel = graph.add("Slice", [log_mel, graph.ints([0]), longest, graph.ints([2])])
     mask = layers.mask(graph, longest, lengths)
-    prepared = _input(graph, network, log_mel, mask)
+    moving, still = _input(graph, network, log_mel, mask)
     answers = [
-        _branch(graph, network, f"branches.{number}", prepared, mask, lengths) for number in range(network.branches)
+        _branch(graph, network, f"branches.{number}", moving, still, mask, lengths)
+        for number in range(network.branches)
     ]
     said, weighed = ([answer[part] for answer in answers] for part in (0, 1))
     graph.add("Squeeze", [graph.add("Mean", weighed), graph.ints([1])], outputs=[attention])
     return graph.add("Mean", said)
 
 
-def _branch(graph: Graph, network: ResidualNetwork, name: str, x: str, mask: str, lengths: str) -> tuple[str, str]:
+def _branch(
+    graph: Graph, network: ResidualNetwork, name: str, x: str, still: str | None, mask: str, lengths: str
+) -> tuple[str, str]:
     """Logits (batch, n_classes) and attention (batch, 1, n_frames') of one branch."""
     for number, (dilation, stride) in enumerate(zip(network.dilations, network.strides, strict=True)):
         if stride > 1:
             lengths = graph.add("Div", [graph.add("Add", [lengths, graph.ints([stride - 1])]), graph.ints([stride])])
         block = f"{name}.blocks.{number}"
         convolved = layers.convolution(graph, f"{block}.conv", x, network.kernel_size, dilation, stride)
+        if number == 0 and still:
+            offset = layers.linear(graph, f"{name}.still", still)
+            convolved = graph.add("Add", [convolved, graph.add("Unsqueeze", [offset, graph.ints([2])])])
         if stride > 1:
             mask = layers.mask(graph, graph.add("Shape", [convolved], start=2, end=3), lengths)
         y = graph.add("Mul", [graph.gelu(layers.batch_norm(graph, f"{block}.norm", convolved)), mask])
@@ -51,21 +57,35 @@ def _branch(graph: Graph, network: ResidualNetwork, name: str, x: str, mask: str
     return layers.linear(graph, f"{name}.output", activated), weights
 
 
-def _input(graph: Graph, network: ResidualNetwork, log_mel: str, mask: str) -> str:
+def _input(graph: Graph, network: ResidualNetwork, log_mel: str, mask: str) -> tuple[str, str | None]:
+    """What changes over time, (batch, n_moving, n_frames), and what does not, (batch, n_still) or None."""
     power = graph.add("Exp", [graph.add("Mul", [log_mel, graph.number(math.log(10.0) / 10.0, np.float32)])])
-    power, channels = graph.add("Mul", [power, mask]), []
+    power, still = graph.add("Mul", [power, mask]), []
     if network.level == "relative":
         level = _mean_over_time(graph, graph.add("ReduceMean", [power], axes=[1], keepdims=1), mask)
         level = graph.add("Add", [level, graph.number(_SMALLEST_LEVEL, np.float32)])
         power = graph.add("Div", [power, level])
-        channels.append(graph.add("Expand", [graph.add("Log", [level]), graph.add("Shape", [mask])]))
+        still.append(graph.add("Log", [level]))
     floor = graph.number(10.0 ** (network.noise_floor_db / 10.0), np.float32)
     bands = graph.add("Log", [graph.add("Add", [power, floor])])
-    if network.contrast:
-        channels.append(graph.add("Sub", [bands, _mean_over_time(graph, graph.add("Mul", [bands, mask]), mask)]))
-    all_channels = graph.add("Concat", [bands, *channels], axis=1)
-    centred = graph.add("Sub", [all_channels, graph.weight("input.mean")])
-    return graph.add("Mul", [graph.add("Div", [centred, graph.weight("input.deviation")]), mask])
+    if not network.contrast:
+        spread = [graph.add("Expand", [channel, graph.add("Shape", [mask])]) for channel in still]
+        channels = graph.add("Concat", [bands, *spread], axis=1)
+        return graph.add("Mul", [_standardised(graph, channels, slice(None)), mask]), None
+    colour = _mean_over_time(graph, graph.add("Mul", [bands, mask]), mask)
+    n_still = graph.weights["branches.0.still.weight"].shape[1]
+    moving = _standardised(graph, graph.add("Sub", [bands, colour]), slice(None, -n_still))
+    heard = _standardised(graph, graph.add("Concat", [*still, colour], axis=1), slice(-n_still, None))
+    return graph.add("Mul", [moving, mask]), graph.add("Squeeze", [heard, graph.ints([2])])
+
+
+def _standardised(graph: Graph, channels: str, which: slice) -> str:
+    """Channels less their mean, over their deviation."""
+    mean, deviation = (
+        graph.constant(f"input.{part}.{which.start}.{which.stop}", graph.weights[f"input.{part}"][which])
+        for part in ("mean", "deviation")
+    )
+    return graph.add("Div", [graph.add("Sub", [channels, mean]), deviation])
 
 
 def _mean_over_time(graph: Graph, masked: str, mask: str) -> str:
