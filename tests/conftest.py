@@ -64,7 +64,8 @@ def small_settings(small_network: tuple[str, ...]) -> Settings:
 def residual_settings() -> Settings:
     """A small `emocatcher-2`."""
     small = ("channels=8", "gru_units=8", "attention_units=8", "classifier_units=8")
-    return load_preset("emocatcher-2", [*(f"network.{size}" for size in small), "training.n_epochs=5"])
+    coarse = ("front_end.hop_length=512", "vad.margin_frames=8", "training.n_epochs=5")
+    return load_preset("emocatcher-2", [*(f"network.{size}" for size in small), *coarse])
 
 
 class Finished(NamedTuple):

@@ -121,7 +121,7 @@ def test_all_of_it_works_without_a_mouse(open_tab: Callable[..., Tab], spoken: P
     duration = float(slider.get_attribute("aria-valuemax"))
     for key, place in {"End": duration, "Home": 0.0, "PageUp": 1.0, "ArrowRight": 1.1}.items():  # one upon the other
         tab.page.keyboard.press(key)
-        assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(place, abs=0.02)
+        assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(place, abs=0.02), key
     tab.page.wait_for_timeout(1000)  # and no late word of the player's takes the cursor back
     assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(1.1, abs=0.02)
     assert "%" in slider.get_attribute("aria-valuetext") or "no voice" in slider.get_attribute("aria-valuetext")

@@ -78,11 +78,15 @@ export class Player {
       renderFunction: (_, context) => this.paint(context),
     });
     void this.surfer.loadBlob(recording.file, [this.peaks], recording.durationS).catch(() => undefined);
-    this.surfer.on("timeupdate", () => this.moved());
+    this.surfer.on("timeupdate", () => {
+      if (this.surfer.isPlaying()) this.asked = undefined; // it is the media that leads now
+      this.moved();
+    });
     this.surfer.on("ready", () => this.asked !== undefined && this.seek(this.asked)); // asked for before it could play
     const media = this.surfer.getMediaElement();
     media?.addEventListener("seeked", () => {
-      if (!media.seeking) this.asked = undefined;
+      // Word of an earlier seek may come late: only arriving counts.
+      if (this.asked !== undefined && Math.abs(media.currentTime - this.asked) < 0.05) this.asked = undefined;
     });
     for (const event of ["play", "pause", "finish"] as const) this.surfer.on(event, () => this.label());
     this.label();
@@ -155,7 +159,9 @@ export class Player {
   }
 
   private get timeS(): number {
-    return this.asked ?? Math.min(this.surfer.getCurrentTime(), this.recording.durationS);
+    // The media's own word: the surfer's is that of its last event.
+    const now = this.surfer.getMediaElement()?.currentTime ?? this.surfer.getCurrentTime();
+    return this.asked ?? Math.min(now, this.recording.durationS);
   }
 
   private key(event: KeyboardEvent): void {
