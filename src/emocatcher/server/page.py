@@ -43,15 +43,17 @@ class Page:
 
     def __init__(self, folder: Path | None) -> None:
         self._files = StaticFiles(directory=folder, html=True) if folder is not None else None
-        index = (folder / _INDEX).read_text(encoding="utf-8") if folder is not None else _MISSING
-        self._index = index.replace("<head>", f"<head>\n    {_MARK}", 1)
+        self._index = folder / _INDEX if folder is not None else None
         for suffix, kind in _TYPES.items():
             mimetypes.add_type(kind, suffix)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; raises the HTTP error 404 where there is no such file."""
         if scope["path"] in ("/", f"/{_INDEX}") and scope["method"] in ("GET", "HEAD"):
-            answer: Response = HTMLResponse(self._index, headers={"Cache-Control": "no-cache"})
+            # Read anew, as all its files are: the page may be built again under a running server.
+            index = self._index.read_text(encoding="utf-8") if self._index is not None else _MISSING
+            marked = index.replace("<head>", f"<head>\n    {_MARK}", 1)
+            answer: Response = HTMLResponse(marked, headers={"Cache-Control": "no-cache"})
         elif self._files is not None:
             answer = await self._files.get_response(self._files.get_path(scope), scope)
             self._set_age(answer, scope["path"])
