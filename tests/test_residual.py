@@ -90,6 +90,7 @@ def plain_branch(branch: Any, sizes: ResidualNetwork, x: Tensor) -> tuple[Tensor
         {},
         {"strides": (2, 1, 2, 1)},
         {"branches": 1, "level": "absolute", "contrast": False},
+        {"branches": 1, "contrast": False},
         {"dilations": (1, 3), "strides": (1, 3), "kernel_size": 3},
         {"channels": N_MELS, "dilations": (1,), "strides": (1,)},  # the first block adds its input too
     ],

@@ -74,6 +74,7 @@ def test_the_residual_network_too(make_network: Any, lengths: list[int], extra: 
         {"dilations": (1, 3), "strides": (3, 1), "kernel_size": 3},
         {"channels": 96},
         {"branches": 1, "level": "absolute", "contrast": False},
+        {"branches": 1, "contrast": False},
     ],
 )
 def test_and_in_other_sizes(make_network: Any, changes: dict[str, Any]) -> None:

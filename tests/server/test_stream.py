@@ -154,7 +154,7 @@ def test_a_message_of_megabytes_is_too_big(server: Server) -> None:
     with greeted(server) as socket:
         # A frame's head that announces five megabytes (RFC 6455, 5.2), and no more: bytes that the server does not
         # read any more could take its last word along.
-        socket.socket.sendall(b"\x82\xff" + (5 << 20).to_bytes(8) + bytes(4))
+        socket.socket.sendall(b"\x82\xff" + (5 << 20).to_bytes(8, "big") + bytes(4))
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(20)
         assert closed.value.rcvd is not None
