@@ -52,7 +52,7 @@ def test_a_tempo_stretches_time_and_keeps_what_happens() -> None:
 def test_a_pitch_moves_a_tone_by_its_share(hz: float) -> None:
     time_s = np.arange(FRONT_END.sample_rate) / FRONT_END.sample_rate
     tone = features.log_mel_spectrogram(np.sin(2 * np.pi * hz * time_s).astype(np.float32), FRONT_END)
-    centres = features.mel_centres_hz(FRONT_END)
+    centres = mel.centres_hz(FRONT_END)
 
     def peak_hz(log_mel: np.ndarray) -> float:
         power = 10.0 ** (log_mel.mean(axis=1) / 10.0)

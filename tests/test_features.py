@@ -106,7 +106,7 @@ def test_equals_librosa_with_any_settings(n_fft, window_share, hop_length, n_mel
     ours = features.log_mel_spectrogram(waveform, front_end)
     np.testing.assert_allclose(ours, log_mel_of_librosa(waveform, front_end), atol=0.02)
     np.testing.assert_allclose(
-        features.mel_centres_hz(front_end),
+        mel.centres_hz(front_end),
         librosa.mel_frequencies(n_mels=n_mels + 2, fmin=f_min, fmax=f_max)[1:-1],
         rtol=1e-9,
     )
@@ -182,7 +182,7 @@ def test_one_sample():
 @pytest.mark.parametrize("hz", [100, 300, 1000, 2500, 5800])
 def test_a_tone_lands_in_its_band(hz):
     log_mel = features.log_mel_spectrogram(tone(hz), CABG.front_end)
-    centres = features.mel_centres_hz(CABG.front_end)
+    centres = mel.centres_hz(CABG.front_end)
     assert centres.shape == (64,)
     assert (np.diff(centres) > 0).all()
     loudest = np.unique(log_mel[:, 2:-2].argmax(axis=0))
@@ -264,12 +264,12 @@ def test_the_same_arrays_whatever_came_before_and_in_any_thread():
 @given(sizes=st.lists(st.integers(0, 9000), min_size=1, max_size=6).filter(any), n_samples=st.integers(1, 40_000))
 def test_a_stream_gives_the_frames_of_the_whole(sizes, n_samples):
     waveform = noise(n_samples)
-    expected = features._mel_power(waveform, CABG.front_end)
+    expected = features._measured(waveform, CABG.front_end)
     in_blocks, at_once = (mel_power_of_blocks(waveform, by, CABG.front_end) for by in (sizes, [n_samples]))
     np.testing.assert_array_equal(in_blocks, at_once)
     np.testing.assert_allclose(in_blocks, expected, rtol=1e-5)
     np.testing.assert_allclose(
-        features.to_log_mel(in_blocks, CABG.front_end),
+        features.of_clip(features.of_frames(in_blocks, CABG.front_end), CABG.front_end),
         features.log_mel_spectrogram(waveform, CABG.front_end),
         atol=1e-4,
     )
@@ -282,15 +282,15 @@ def test_a_stream_of_any_settings(n_fft, win_length, hop_length):
     front_end = msgspec.structs.replace(CABG.front_end, n_fft=n_fft, win_length=win_length, hop_length=hop_length)
     for n_samples in (1, 5, 699, 700, 701, 2100, 3000):
         found = mel_power_of_blocks(noise(n_samples), [7, 0, 650, 1], front_end)
-        np.testing.assert_allclose(found, features._mel_power(noise(n_samples), front_end), rtol=1e-5, atol=1e-12)
+        np.testing.assert_allclose(found, features._measured(noise(n_samples), front_end), rtol=1e-5, atol=1e-12)
 
 
 def test_a_stream_without_a_sample_has_no_frame():
-    assert features.MelStream(CABG.front_end).finish().shape == (0, 64)
+    assert features.FrameStream(CABG.front_end).finish().shape == (0, 64)
 
 
 def test_a_frame_comes_as_soon_as_its_samples_are_there():
-    stream = features.MelStream(CABG.front_end)
+    stream = features.FrameStream(CABG.front_end)
     assert len(stream.push(noise(1023))) == 0
     assert len(stream.push(noise(1))) == 1
     assert len(stream.push(noise(HOP - 1))) == 0
@@ -298,7 +298,7 @@ def test_a_frame_comes_as_soon_as_its_samples_are_there():
 
 
 def mel_power_of_blocks(waveform, sizes, front_end):
-    stream, parts, start, turn = features.MelStream(front_end), [], 0, 0
+    stream, parts, start, turn = features.FrameStream(front_end), [], 0, 0
     while start < len(waveform):
         parts.append(stream.push(waveform[start : start + sizes[turn % len(sizes)]]))
         start, turn = start + sizes[turn % len(sizes)], turn + 1

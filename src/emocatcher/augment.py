@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import features
+from emocatcher import mel
 from emocatcher.config import Augmentation, FrontEnd
 
 _FEWEST_FRAMES = 8  # that a faster tempo leaves
@@ -33,32 +33,39 @@ class Augmenter:
 
     def __init__(self, settings: Augmentation, front_end: FrontEnd) -> None:
         self._settings = settings
-        self._centres_hz = features.mel_centres_hz(front_end)
+        self._centres_hz = mel.centres_hz(front_end)
         position = np.linspace(0.0, np.pi, front_end.n_mels)
         self._waves = np.cos(np.outer(np.arange(1, _N_WAVES + 1), position)) / np.sqrt(_N_WAVES)
 
-    def __call__(self, log_mel: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    def __call__(self, channels: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
         """Vary one clip.
 
         Args:
-            log_mel: shape (n_mels, n_frames), dB.
+            channels: shape (n_channels, n_frames), as `features.whole` gives them.
             random: what to draw from; as many numbers are drawn for every clip.
 
         Returns:
-            shape (n_mels, n_frames'), dB, at least 8 frames where there were as many.
+            shape (n_channels, n_frames'), at least 8 frames where there were as many.
         """
         settings = self._settings
         gain, tempo, pitch = random.uniform(-1.0, 1.0, 3)
         waves = random.standard_normal(_N_WAVES)
-        rows = log_mel.T
+        n_mels, n_frames = len(self._centres_hz), channels.shape[1]
+        rows, tracks = channels[:n_mels].T, channels[n_mels:]
         if settings.tempo:
-            rows = _at(rows, self._times(len(rows), 1.0 + settings.tempo * tempo))
+            times = self._times(n_frames, 1.0 + settings.tempo * tempo)
+            # Between a voice and none, or an octave and the next, lies no third: the nearer frame's is taken.
+            rows, tracks = _at(rows, times), tracks[:, np.rint(times).astype(np.int64)]
         if settings.pitch:
             source_hz = self._centres_hz * (1.0 + settings.pitch * pitch)
             places = np.interp(source_hz, self._centres_hz, np.arange(len(source_hz), dtype=float))
             rows = _at(rows.T, places).T
         colour = settings.gain_db * gain + settings.tilt_db * (waves @ self._waves)
-        return np.asarray((rows + colour.astype(np.float32)).T)
+        varied = (rows + colour.astype(np.float32)).T
+        if not len(tracks):
+            return np.asarray(varied)
+        octaves = tracks[:1] - np.float32(np.log2(1.0 + settings.pitch * pitch))
+        return np.concatenate([varied, octaves, tracks[1:]])
 
     @staticmethod
     def _times(n_frames: int, speed: float) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import audio, features, speech
+from emocatcher import audio, mel, speech
 from emocatcher.conditions import Judge
 from emocatcher.config import FrontEnd
 from emocatcher.features import Features
@@ -70,7 +70,7 @@ def find(
 
 def _above_the_band(log_mel: NDArray[np.float32], front_end: FrontEnd) -> float:
     """The loudest cell above the telephone band, dB below the loudest of all; 0 where the front end hears none."""
-    first = int(np.searchsorted(features.mel_centres_hz(front_end), _BAND_HZ))
+    first = int(np.searchsorted(mel.centres_hz(front_end), _BAND_HZ))
     return 0.0 if first == len(log_mel) else float(log_mel[first:].max() - log_mel.max())
 
 

@@ -60,7 +60,7 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
     if (folder / bundle.CONFIG).exists():
         raise ModelError(f"{folder} holds a model already. Name another folder with --to, or remove it first")
     settings = load_preset("cabg")
-    network = model.build(settings.network, settings.front_end.n_mels, len(EMOTIONS))
+    network = model.build(settings, len(EMOTIONS))
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     tensors = {_rename(name): tensor for name, tensor in _read(checkpoint).items()}
     for name in sorted(expected.keys() | tensors.keys()):

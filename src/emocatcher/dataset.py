@@ -30,10 +30,10 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class FeatureTable:
-    """The features of a corpus: utterance id → log_mel.
+    """The features of a corpus: utterance id → log_mel and, where the front end hears it, pitch.
 
     Args:
-        rows: shape (sum of n_frames, n_mels), float32, dB, the utterances one after the other.
+        rows: shape (sum of n_frames, n_channels), float32, the utterances one after the other.
         ids: one per utterance.
         lengths: shape (n_utterances,), int64, frames.
     """
@@ -52,7 +52,7 @@ class FeatureTable:
         return id_ in self._places
 
     def log_mel(self, id_: str) -> NDArray[np.float32]:
-        """The features of one utterance, shape (n_mels, n_frames), dB."""
+        """The features of one utterance, shape (n_channels, n_frames)."""
         place = self._places[id_]
         start = self._starts[place]
         return self.rows[start : start + self.lengths[place]].T
@@ -114,7 +114,7 @@ def load_features(
     recipe = msgspec.json.encode([_CODE_VERSION, settings.front_end, settings.vad])
     name = f"{corpus.name}-{hashlib.sha256(recipe).hexdigest()[:16]}.safetensors"
     path = (folder or cache_dir() / "features") / name
-    known = FeatureTable.read(path) or FeatureTable(np.empty((0, settings.front_end.n_mels), np.float32), (), _no_int())
+    known = FeatureTable.read(path) or FeatureTable(np.empty((0, settings.front_end.n_channels), np.float32), (), _no_int())
 
     def one(utterance: Utterance) -> tuple[str, NDArray[np.float32]]:
         content = _read_bytes(utterance.path)
@@ -128,7 +128,7 @@ def load_features(
             )
         except AudioError as error:
             raise type(error)(utterance.path, error.reason) from error
-        return key, features.extract(waveform, settings.front_end, settings.vad).log_mel
+        return key, features.extract(waveform, settings.front_end, settings.vad).channels
 
     found: list[tuple[str, NDArray[np.float32]]] = []
     # Threads: decoding, resampling and the transform all let go of the interpreter.

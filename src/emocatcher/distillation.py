@@ -40,7 +40,7 @@ class Teachers:
                     raise RunError(f"{folder} has another [{section}] than its student. Give runs of the same recipe")
             if opened.config.labels != labels:
                 raise RunError(f"{folder} knows other emotions than its student. Give runs on the same corpus")
-            network = model.build(theirs.network, theirs.front_end.n_mels, len(labels)).eval()
+            network = model.build(theirs, len(labels)).eval()
             network.load_state_dict({name: torch.from_numpy(value) for name, value in opened.weights().items()})
             self._networks.append(network)
 

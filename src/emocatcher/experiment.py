@@ -103,7 +103,7 @@ def run(
             on_progress=lambda n, total: tell(Progress(stage="features", done=n, total=total)),
         )
         if settings.training.speaker_normalisation:
-            features = by_speaker(features, corpus, settings.network)
+            features = by_speaker(features, corpus, settings)
         run_writer.lay(out, plan, settings, split, features)
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)

@@ -1,4 +1,4 @@
-"""Waveform → log-mel spectrogram and voiced span. NumPy only: the same code trains and infers."""
+"""Waveform → log-mel spectrogram, pitch and voiced span. NumPy only: the same code trains and infers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import threading
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import audio, vad
+from emocatcher import audio, mel, pitch, vad
 from emocatcher.config import FrontEnd, VoiceActivity
 
 # Frames transformed at a time: the chunk's spectrum then stays in a core's own cache.
@@ -19,7 +20,8 @@ _FRAMES_AT_ONCE = 16
 class Features(NamedTuple):
     """What the network is given of one clip, and where it lies in the recording."""
 
-    log_mel: NDArray[np.float32]  # (n_mels, n_frames), dB, the voiced span only
+    channels: NDArray[np.float32]  # (n_channels, n_frames), the voiced span only: all that the network is given
+    log_mel: NDArray[np.float32]  # (n_mels, n_frames), dB: those of them that are mel bands
     span: vad.VoicedSpan  # frames of the whole clip
     voiced_start_s: float
     voiced_end_s: float
@@ -27,7 +29,7 @@ class Features(NamedTuple):
 
 
 def extract(waveform: audio.Waveform, front_end: FrontEnd, voice_activity: VoiceActivity) -> Features:
-    """Compute the log-mel spectrogram of a clip's voiced span.
+    """Compute what the network is given of a clip: its voiced span, as log-mel spectrogram and, where asked, pitch.
 
     Args:
         waveform: shape (n_samples,), float32, at `front_end.sample_rate`.
@@ -47,25 +49,27 @@ def extract(waveform: audio.Waveform, front_end: FrontEnd, voice_activity: Voice
         >>> features.log_mel.shape, features.span.found
         ((64, 17), False)
     """
-    log_mel = log_mel_spectrogram(waveform, front_end)
-    return voiced(log_mel, len(waveform) / front_end.sample_rate, front_end, voice_activity)
+    channels = whole(waveform, front_end)
+    return voiced(channels, len(waveform) / front_end.sample_rate, front_end, voice_activity)
 
 
 def voiced(
-    log_mel: NDArray[np.float32], duration_s: float, front_end: FrontEnd, voice_activity: VoiceActivity
+    channels: NDArray[np.float32], duration_s: float, front_end: FrontEnd, voice_activity: VoiceActivity
 ) -> Features:
-    """Cut the voiced span out of a whole clip's spectrogram.
+    """Cut the voiced span out of a whole clip.
 
     Args:
-        log_mel: shape (n_mels, n_frames), dB, of the whole clip.
+        channels: shape (n_channels, n_frames), of the whole clip, as `whole` gives them.
         duration_s: of the clip.
         front_end: that made it.
         voice_activity: the detector's settings.
     """
-    span = vad.detect(log_mel, voice_activity)
+    span = vad.detect(channels[: front_end.n_mels], voice_activity)
+    # A copy, so that the frames outside the span are let go.
+    kept = np.ascontiguousarray(channels[:, span.first : span.last])
     return Features(
-        # A copy, so that the frames outside the span are let go.
-        log_mel=np.ascontiguousarray(log_mel[:, span.first : span.last]),
+        channels=kept,
+        log_mel=kept[: front_end.n_mels] if front_end.pitch else kept,
         span=span,
         voiced_start_s=min(span.first * front_end.frame_period_s, duration_s),
         voiced_end_s=min(span.last * front_end.frame_period_s, duration_s),
@@ -73,8 +77,8 @@ def voiced(
     )
 
 
-def log_mel_spectrogram(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.float32]:
-    """Compute the log-mel spectrogram of a whole clip.
+def whole(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.float32]:
+    """Compute the log-mel spectrogram of a whole clip and, below it, where the front end asks for it, the pitch.
 
     Frames are centred (frame t around sample t · hop_length, zeros beyond the ends), Hann-windowed, zero-padded to
     n_fft; power; Slaney mel bands; 10·log10 with `amin`; floored `floor_db` below the clip's maximum. Agrees with
@@ -85,50 +89,61 @@ def log_mel_spectrogram(waveform: audio.Waveform, front_end: FrontEnd) -> NDArra
         front_end: the settings.
 
     Returns:
-        shape (n_mels, 1 + n_samples // hop_length), float32, dB.
+        shape (n_channels, 1 + n_samples // hop_length), float32: n_mels rows in dB, then those of `pitch.track`.
 
     Raises:
         ValueError: if `waveform` is not one-dimensional or has no sample.
     """
     if waveform.ndim != 1 or waveform.size == 0:
         raise ValueError(f"waveform has the shape {waveform.shape}; (n_samples,) with at least one sample is needed")
-    return to_log_mel(_mel_power(waveform.astype(np.float32, copy=False), front_end), front_end)
+    measured = _measured(waveform.astype(np.float32, copy=False), front_end)
+    return of_clip(of_frames(measured, front_end), front_end)
 
 
-def to_log_mel(mel_power: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    """Take power per mel band to dB, floored below the clip's maximum.
+def log_mel_spectrogram(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.float32]:
+    """The mel bands of `whole`, without the pitch: shape (n_mels, n_frames), float32, dB."""
+    return whole(waveform, msgspec.structs.replace(front_end, pitch=None))
+
+
+def of_frames(measured: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """The part of `whole` that every frame has for itself.
 
     Args:
-        mel_power: shape (n_frames, n_mels), float32, of one clip, at least one frame.
+        measured: shape (n_frames, n_measured), float32, from a `FrameStream`.
         front_end: the settings that made it.
 
     Returns:
-        shape (n_mels, n_frames), float32, dB.
+        shape (n_frames, n), float32: mel bands in dB, then, where the front end hears pitch, `pitch.correlations`.
     """
-    return floored(to_decibels(mel_power, front_end), front_end)
-
-
-def to_decibels(mel_power: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    """The part of `to_log_mel` that every frame has for itself: (n_frames, n_mels) → the same shape, dB."""
-    decibels = np.maximum(mel_power, np.float32(front_end.amin))
+    decibels = np.maximum(measured[:, : front_end.n_mels], np.float32(front_end.amin))
     np.log10(decibels, out=decibels)
     decibels *= np.float32(10.0)
-    return decibels
+    if front_end.pitch is None:
+        return decibels
+    return np.concatenate([decibels, pitch.correlations(measured[:, front_end.n_mels :])], axis=1)
 
 
-def floored(decibels: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    """The part of `to_log_mel` that takes the whole clip: (n_frames, n_mels), dB → log_mel (n_mels, n_frames)."""
-    lowest = decibels.max() - np.float32(front_end.floor_db)
-    return np.asarray(np.maximum(decibels, lowest).T)
+def of_clip(frames: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """The part of `whole` that takes the whole clip.
+
+    Args:
+        frames: shape (n_frames, n), float32, from `of_frames`, of one clip, at least one frame.
+        front_end: the settings that made it.
+
+    Returns:
+        shape (n_channels, n_frames), float32.
+    """
+    decibels = frames[:, : front_end.n_mels]
+    log_mel = np.maximum(decibels, decibels.max() - np.float32(front_end.floor_db)).T
+    if front_end.pitch is None:
+        return np.asarray(log_mel)
+    return np.concatenate([log_mel, pitch.track(frames[:, front_end.n_mels :], front_end.pitch)])
 
 
-def mel_centres_hz(front_end: FrontEnd) -> NDArray[np.float64]:
-    """The centre frequency of every mel band, in Hz, shape (n_mels,)."""
-    return _mel_edges_hz(front_end)[1:-1]
+class FrameStream:
+    """What is measured of each frame of a waveform that comes in blocks: joined, it is what the whole would give.
 
-
-class MelStream:
-    """Power per mel band of a waveform that comes in blocks: joined, it is what the whole waveform would give.
+    Power per mel band and, where the front end hears pitch, the autocorrelation at every candidate's period.
 
     How it is cut into blocks changes no bit of the outcome. Memory does not grow with the waveform.
 
@@ -137,7 +152,7 @@ class MelStream:
 
     Examples:
         >>> from emocatcher.config import load_preset
-        >>> stream = MelStream(load_preset("cabg").front_end)
+        >>> stream = FrameStream(load_preset("cabg").front_end)
         >>> [len(stream.push(np.zeros(n, np.float32))) for n in (1, 1364, 20_000)], len(stream.finish())
         ([0, 1, 14], 1)
     """
@@ -155,7 +170,7 @@ class MelStream:
             block: shape (n_samples,), float32; it may be empty.
 
         Returns:
-            shape (n_frames, n_mels), float32.
+            shape (n_frames, n_measured), float32.
         """
         self._n_samples += len(block)
         n_unused = min(self._n_unused, len(block))
@@ -173,27 +188,27 @@ class MelStream:
         return self._next(n_left)
 
     def _next(self, n_frames: int) -> NDArray[np.float32]:
-        mel = np.empty((n_frames, self._front_end.n_mels), np.float32)
+        measured = np.empty((n_frames, _filters(self._front_end).shape[1]), np.float32)
         if n_frames:
             row = self._n_frames % _FRAMES_AT_ONCE
-            _fill_mel_power(_frames(self._waiting, n_frames, self._front_end), self._front_end, mel, row)
+            _fill(_frames(self._waiting, n_frames, self._front_end), self._front_end, measured, row)
             n_used = n_frames * self._front_end.hop_length
             self._n_unused += max(n_used - len(self._waiting), 0)
             self._waiting = self._waiting[n_used:]
             self._n_frames += n_frames
-        return mel
+        return measured
 
 
-def _mel_power(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.float32]:
-    """Power per mel band, shape (n_frames, n_mels)."""
+def _measured(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.float32]:
+    """What a `FrameStream` gives of a whole waveform, shape (n_frames, n_measured)."""
     before = _n_before_centre(front_end)
     n_frames = 1 + len(waveform) // front_end.hop_length
     last_start = (n_frames - 1) * front_end.hop_length
     padded = np.zeros(max(last_start + front_end.win_length, before + len(waveform)), np.float32)
     padded[before : before + len(waveform)] = waveform
-    mel = np.empty((n_frames, front_end.n_mels), np.float32)
-    _fill_mel_power(_frames(padded, n_frames, front_end), front_end, mel)
-    return mel
+    measured = np.empty((n_frames, _filters(front_end).shape[1]), np.float32)
+    _fill(_frames(padded, n_frames, front_end), front_end, measured)
+    return measured
 
 
 def _n_before_centre(front_end: FrontEnd) -> int:
@@ -207,10 +222,10 @@ def _frames(padded: audio.Waveform, n_frames: int, front_end: FrontEnd) -> NDArr
     return np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
 
 
-def _fill_mel_power(
-    frames: NDArray[np.float32], front_end: FrontEnd, mel: NDArray[np.float32], row: int | None = None
+def _fill(
+    frames: NDArray[np.float32], front_end: FrontEnd, measured: NDArray[np.float32], row: int | None = None
 ) -> None:
-    """Write the power of `frames`, shape (n_frames, win_length), into `mel`, shape (n_frames, n_mels).
+    """Write what the filters make of `frames`, shape (n_frames, win_length), into `measured`, (n_frames, n_measured).
 
     Only the window's samples of each frame are touched, and only the bins that a mel band uses are squared. Where
     the window lies within its zero-padded frame changes the spectrum's phase, not its power, so it stands first.
@@ -218,7 +233,7 @@ def _fill_mel_power(
     With a `row`, the first frame takes that place in its chunk, and chunks are multiplied whole: the order in which
     BLAS adds up depends on a matrix's size and on the place in it, so a frame then has one outcome in any company.
     """
-    window, filters = _hann(front_end.win_length), _mel_filters(front_end)
+    window, filters = _hann(front_end.win_length), _filters(front_end)
     buffers, n_bins, n_frames = _buffers(front_end), len(filters), len(frames)
     start, whole, row = 0, row is not None, row or 0
     while start < n_frames:
@@ -232,9 +247,9 @@ def _fill_mel_power(
         power += np.square(used.imag, out=imaginary)
         if whole and n < _FRAMES_AT_ONCE:
             buffers.power[:row] = buffers.power[row + n :] = 0.0
-            mel[start : start + n] = (buffers.power @ filters)[rows]
+            measured[start : start + n] = (buffers.power @ filters)[rows]
         else:
-            np.matmul(power, filters, out=mel[start : start + n])
+            np.matmul(power, filters, out=measured[start : start + n])
         start, row = start + n, 0
 
 
@@ -242,7 +257,7 @@ class _Buffers:
     """Scratch of one thread: fresh arrays of this size would cost more in page faults than the transform itself."""
 
     def __init__(self, front_end: FrontEnd) -> None:
-        n_bins = len(_mel_filters(front_end))
+        n_bins = len(_filters(front_end))
         self.windowed = np.zeros((_FRAMES_AT_ONCE, front_end.n_fft), np.float32)
         self.spectrum = np.empty((_FRAMES_AT_ONCE, front_end.n_fft // 2 + 1), np.complex64)
         self.power = np.empty((_FRAMES_AT_ONCE, n_bins), np.float32)
@@ -270,28 +285,10 @@ def _hann(win_length: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=8)
-def _mel_filters(front_end: FrontEnd) -> NDArray[np.float32]:
-    """Triangular filters of equal area (Slaney 1998, Auditory Toolbox), shape (n_bins_used, n_mels).
-
-    Bins above the last band's upper edge have no weight and are left out.
-    """
-    bins_hz = np.arange(front_end.n_fft // 2 + 1) * (front_end.sample_rate / front_end.n_fft)
-    bins_hz = bins_hz[: np.searchsorted(bins_hz, front_end.f_max, side="right")]
-    edges = _mel_edges_hz(front_end)
-    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-    rising = (bins_hz[:, None] - lower) / (centre - lower)
-    falling = (upper - bins_hz[:, None]) / (upper - centre)
-    triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return np.asarray(triangles * (2.0 / (upper - lower)), np.float32)
-
-
-def _mel_edges_hz(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Slaney's mel scale: linear below 1000 Hz, logarithmic above; shape (n_mels + 2,), Hz."""
-    hz_per_mel, break_hz, step = 200.0 / 3.0, 1000.0, np.log(6.4) / 27.0
-    break_mel = break_hz / hz_per_mel
-
-    def to_mel(hz: float) -> float:
-        return hz / hz_per_mel if hz < break_hz else float(break_mel + np.log(hz / break_hz) / step)
-
-    mels = np.linspace(to_mel(front_end.f_min), to_mel(front_end.f_max), front_end.n_mels + 2)
-    return np.where(mels < break_mel, mels * hz_per_mel, break_hz * np.exp(step * (mels - break_mel)))
+def _filters(front_end: FrontEnd) -> NDArray[np.float32]:
+    """From power per bin to all that is measured of a frame, shape (n_bins_used, n_measured)."""
+    bands = mel.filters(front_end)
+    if front_end.pitch is None:
+        return bands
+    periods = pitch.candidate_filters(front_end, front_end.pitch, np.arange(len(bands)))
+    return np.concatenate([bands, periods.astype(np.float32)], axis=1)

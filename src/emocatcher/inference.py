@@ -87,10 +87,10 @@ class Recognizer:
         threshold = self._threshold(abstain_below)
         settings = self.config.settings
         recording = audio.read(source, settings.front_end.sample_rate, longest_s=longest_s)
-        log_mel = features.log_mel_spectrogram(recording.waveform, settings.front_end)
+        channels = features.whole(recording.waveform, settings.front_end)
         duration_s = len(recording.waveform) / recording.sample_rate
-        clip = features.voiced(log_mel, duration_s, settings.front_end, settings.vad)
-        found = cautions.find(recording, log_mel, clip, settings.front_end, self._judge)
+        clip = features.voiced(channels, duration_s, settings.front_end, settings.vad)
+        found = cautions.find(recording, channels[: settings.front_end.n_mels], clip, settings.front_end, self._judge)
         return self._prediction(_path(source), clip, found, threshold)
 
     def predict_many(
@@ -175,7 +175,7 @@ class Recognizer:
         def classify(log_mels: list[NDArray[np.float32]]) -> NDArray[np.float64]:
             return self.run(log_mels)[0] / np.float64(self.config.temperature)
 
-        return self._over_time(clip, faithfulness.occlusion(classify, clip.log_mel, settings))
+        return self._over_time(clip, faithfulness.occlusion(classify, clip.channels, settings))
 
     def run(
         self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = 64
@@ -183,7 +183,7 @@ class Recognizer:
         """Run the network on extracted features.
 
         Args:
-            log_mels: one array of shape (n_mels, n_frames) per clip.
+            log_mels: one array of shape (n_channels, n_frames) per clip, `Features.channels`.
             batch_size: clips at a time; it changes the speed, not the answer (≤ 1e-5).
 
         Returns:
@@ -209,7 +209,7 @@ class Recognizer:
         return self.config.abstain_below if asked is None else asked
 
     def _prediction(self, path: str, clip: Features, found: tuple[Caution, ...], threshold: float) -> Prediction:
-        logits, attention = self.run([clip.log_mel])
+        logits, attention = self.run([clip.channels])
         probabilities = self.probabilities(logits)[0]
         second, first = np.sort(probabilities)[-2:] if len(probabilities) > 1 else (0.0, probabilities[0])
         return Prediction(

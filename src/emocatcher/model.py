@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emocatcher.config import CABGNetwork, Network, ResidualNetwork
+from emocatcher.config import CABGNetwork, ResidualNetwork, Settings
 from emocatcher.convolution import ConvolutionBlock, Dropout, RowPooling
 from emocatcher.recurrent import BidirectionalGRU, Packing
 from emocatcher.residual import ResidualEmotionNetwork
@@ -125,11 +125,12 @@ class EmotionNetwork(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
 
 
-def build(settings: Network, n_mels: int, n_classes: int) -> EmotionNetwork | ResidualEmotionNetwork:
+def build(settings: Settings, n_classes: int) -> EmotionNetwork | ResidualEmotionNetwork:
     """The network that a recipe asks for, with fresh weights drawn from PyTorch's global generator."""
-    if isinstance(settings, ResidualNetwork):
-        return ResidualEmotionNetwork(settings, n_mels, n_classes)
-    return EmotionNetwork(settings, n_mels, n_classes)
+    network, front_end = settings.network, settings.front_end
+    if isinstance(network, ResidualNetwork):
+        return ResidualEmotionNetwork(network, front_end.n_mels, n_classes, has_pitch=front_end.pitch is not None)
+    return EmotionNetwork(network, front_end.n_channels, n_classes)
 
 
 class BahdanauAttention(nn.Module):

@@ -1,6 +1,6 @@
 """The residual network of `emocatcher-2`: log_mel, lengths → logits, attention.
 
-Power plus a noise floor, its logarithm standardised band by band; residual convolutions that weigh their channels; a
+Power plus a noise floor, its logarithm standardised band by band, and the pitch relative to the clip's own; residual convolutions that weigh their channels; a
 bidirectional GRU; attentive mean and deviation over time. Clips of a batch lie side by side, and what lies beyond a
 clip's end is zero before every convolution, so that no answer depends on the company. Only while it learns does batch
 normalisation count those zeros too; batches of clips of like length keep them few.
@@ -24,6 +24,11 @@ from emocatcher.recurrent import BidirectionalGRU, Packing
 _SMALLEST_VARIANCE = 1e-5
 _SMALLEST_LEVEL = 1e-12  # power; what digital silence is divided by
 
+_N_MOVING_PITCH = 3  # channels made of the pitch that change over time
+_UNVOICED, _VOICED = 0.5, 0.75  # periodicity up to which there is no voice in a frame, and from which there is only voice
+_LEAST_VOICE = 0.01  # frames; what a whisper is divided by
+_PITCH_STEP = 2  # frames before and after, between which the pitch moves
+
 
 class ResidualEmotionNetwork(nn.Module):
     """Residual convolutions with squeeze-and-excitation, a GRU, and attentive statistics pooling.
@@ -32,19 +37,21 @@ class ResidualEmotionNetwork(nn.Module):
         settings: the sizes.
         n_mels: mel bands in.
         n_classes: emotions out.
+        has_pitch: whether two rows of pitch stand below the mel bands.
 
     Examples:
         >>> from emocatcher.config import load_preset
         >>> settings = load_preset("emocatcher-2")
-        >>> network = ResidualEmotionNetwork(settings.network, settings.front_end.n_mels, n_classes=8).eval()
-        >>> logits, attention = network(torch.zeros(2, settings.front_end.n_mels, 30), torch.tensor([30, 17]))
+        >>> n_mels = settings.front_end.n_mels
+        >>> network = ResidualEmotionNetwork(settings.network, n_mels, n_classes=8).eval()
+        >>> logits, attention = network(torch.zeros(2, n_mels, 30), torch.tensor([30, 17]))
         >>> logits.shape, attention.sum(dim=1).allclose(torch.ones(2))
         (torch.Size([2, 8]), True)
     """
 
-    def __init__(self, settings: ResidualNetwork, n_mels: int, n_classes: int) -> None:
+    def __init__(self, settings: ResidualNetwork, n_mels: int, n_classes: int, *, has_pitch: bool = False) -> None:
         super().__init__()
-        self.input = InputLayer(settings, n_mels)
+        self.input = InputLayer(settings, n_mels, has_pitch=has_pitch)
         self.branches = nn.ModuleList(
             Branch(settings, self.input.n_moving, self.input.n_still, n_classes) for _ in range(settings.branches)
         )
@@ -53,7 +60,7 @@ class ResidualEmotionNetwork(nn.Module):
         """Classify a batch of clips.
 
         Args:
-            log_mel: shape (batch, n_mels, n_frames), float32, dB; frames beyond a clip's length change nothing.
+            log_mel: shape (batch, n_mels, n_frames), float32, dB, and with pitch two rows more; frames beyond a clip's length change nothing.
             lengths: shape (batch,), int64, valid frames, each at least 1.
 
         Returns:
@@ -67,7 +74,7 @@ class ResidualEmotionNetwork(nn.Module):
         """Take the mean and the deviation of every channel from the training part.
 
         Args:
-            log_mels: one array of shape (n_mels, n_frames) a clip, dB.
+            log_mels: one array a clip, as for `forward`.
         """
         self.input.fit(log_mels)
 
@@ -145,9 +152,13 @@ class InputLayer(nn.Module):
     same for all would bury who speaks softly or far from the microphone. With `contrast`, each band's mean over the
     clip, the colour of a voice and of a microphone, is taken from it and goes along in the same way.
 
+    Of the pitch, where there is one, three channels change over time: octaves from the clip's mean, how much of the
+    frame is voice, and how the pitch moves; the mean is the same for all of a clip. Where there is no voice, all are 0.
+
     Args:
         settings: noise floor, level and contrast.
         n_mels: mel bands in.
+        has_pitch: whether `pitch.track` stands below them.
 
     Attributes:
         n_channels: out.
@@ -155,20 +166,22 @@ class InputLayer(nn.Module):
         n_still: and the rest, which are the same for all of a clip; without `contrast` none are set apart.
     """
 
-    def __init__(self, settings: ResidualNetwork, n_mels: int) -> None:
+    def __init__(self, settings: ResidualNetwork, n_mels: int, *, has_pitch: bool) -> None:
         super().__init__()
+        self.n_mels, self.has_pitch = n_mels, has_pitch
         self.noise_floor: float = 10.0 ** (settings.noise_floor_db / 10.0)
         self.noise_db = settings.noise_db
         self.bit_generator: np.random.BitGenerator = np.random.SFC64()
         self.is_relative, self.has_contrast = settings.level == "relative", settings.contrast
-        self.n_channels = n_mels * (1 + self.has_contrast) + self.is_relative
-        self.n_moving = n_mels if self.has_contrast else self.n_channels
+        n_moving = n_mels + _N_MOVING_PITCH * has_pitch
+        self.n_channels = n_moving + n_mels * self.has_contrast + self.is_relative + has_pitch
+        self.n_moving = n_moving if self.has_contrast else self.n_channels
         self.n_still = self.n_channels - self.n_moving
         self.register_buffer("mean", torch.zeros(self.n_channels, 1))
         self.register_buffer("deviation", torch.ones(self.n_channels, 1))
 
     def forward(self, log_mel: Tensor, mask: Tensor) -> Tensor:
-        """From (batch, n_mels, n_frames), dB, and its mask (batch, 1, n_frames) to (batch, n_channels, n_frames)."""
+        """From what `forward` of the network takes, and its mask (batch, 1, n_frames), to (batch, n_channels, n_frames)."""
         return (self._channels(log_mel, mask, self._noise_floor(len(log_mel))) - self.mean) / self.deviation
 
     def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
@@ -187,7 +200,7 @@ class InputLayer(nn.Module):
         return torch.from_numpy((self.noise_floor + 10.0 ** (noise_db / 10.0)).astype(np.float32))
 
     def _channels(self, log_mel: Tensor, mask: Tensor, noise_floor: float | Tensor) -> Tensor:
-        power = torch.exp(log_mel * (math.log(10.0) / 10.0)) * mask
+        power = torch.exp(log_mel[:, : self.n_mels] * (math.log(10.0) / 10.0)) * mask
         count, still = mask.sum(dim=2, keepdim=True), []
         if self.is_relative:
             level = power.mean(dim=1, keepdim=True).sum(dim=2, keepdim=True) / count + _SMALLEST_LEVEL
@@ -198,7 +211,12 @@ class InputLayer(nn.Module):
             colour = (bands * mask).sum(dim=2, keepdim=True) / count
             bands = bands - colour
             still.append(colour)
-        return torch.cat([bands, *(channel.expand(-1, -1, mask.shape[2]) for channel in still)], dim=1)
+        moving = [bands]
+        if self.has_pitch:
+            tracks, height = _relative_pitch(log_mel[:, self.n_mels :], mask)
+            moving.append(tracks)
+            still.append(height)
+        return torch.cat([*moving, *(channel.expand(-1, -1, mask.shape[2]) for channel in still)], dim=1)
 
 
 class ResidualBlock(nn.Module):
@@ -262,6 +280,18 @@ class AttentiveStatistics(nn.Module):
         mean = weights @ rows
         variance = weights @ (rows - mean[clip]).square()
         return torch.cat([mean, (variance + _SMALLEST_VARIANCE).sqrt()], dim=1), weights.sum(0)
+
+
+def _relative_pitch(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """From octaves and periodicity, (batch, 2, n_frames), to what moves, (batch, 3, n_frames), and the clip's mean."""
+    octaves, periodicity = tracks[:, :1], tracks[:, 1:]
+    voice = ((periodicity - _UNVOICED) / (_VOICED - _UNVOICED)).clamp(0.0, 1.0) * mask
+    height = (octaves * voice).sum(dim=2, keepdim=True) / (voice.sum(dim=2, keepdim=True) + _LEAST_VOICE)
+    relative = (octaves - height) * voice
+    padded, sure = (functional.pad(part, (_PITCH_STEP, _PITCH_STEP)) for part in (relative, voice))
+    before, after = slice(None, -2 * _PITCH_STEP), slice(2 * _PITCH_STEP, None)
+    moves = (padded[:, :, after] - padded[:, :, before]) * sure[:, :, after] * sure[:, :, before]
+    return torch.cat([relative, voice, moves], dim=1), height
 
 
 def _mask(lengths: Tensor, n_frames: int) -> Tensor:

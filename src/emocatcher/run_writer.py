@@ -15,12 +15,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from emocatcher import __version__, machine, protocols, storage
+from emocatcher import __version__, machine, mel, protocols, storage
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import FeatureTable, Part
 from emocatcher.errors import RunError
-from emocatcher.features import mel_centres_hz
 from emocatcher.fold import FoldOutcome, FoldTask
 from emocatcher.result import Epoch, Plan, Result
 from emocatcher.softmax import softmax
@@ -213,8 +212,8 @@ def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
     """What the figures of attention and of examples are drawn from."""
     part, features = task.parts["test"], task.features
     examples = _examples(part, outcome.logits.argmax(axis=1))
-    shown = [features.log_mel(part.ids[i]) for i in examples]
     settings = task.settings
+    shown = [features.log_mel(part.ids[i])[: settings.front_end.n_mels] for i in examples]
     period_s = settings.front_end.frame_period_s
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -227,7 +226,7 @@ def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
         example_log_mel=np.ascontiguousarray(np.concatenate(shown, axis=1)),
         example_lengths=np.array([log_mel.shape[1] for log_mel in shown], np.int64),
         frame_period_s=np.float64(period_s),
-        mel_centres_hz=mel_centres_hz(settings.front_end),
+        mel_centres_hz=mel.centres_hz(settings.front_end),
     )
     storage.write_bytes(task.folder / "evidence.npz", buffer.getvalue())
 

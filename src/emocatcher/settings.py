@@ -15,11 +15,29 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 # Finite: JSON, and so a model's config.json, knows no infinity.
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
+N_PITCH_CHANNELS = 2  # the pitch, and how periodic a frame is
+_MOST_OF_WINDOW = 0.75  # that the longest period may take: beyond, the window leaves nothing to compare
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
+class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the height of the voice is followed (see `emocatcher.pitch`)."""
+
+    f_min: PositiveFloat = 65.0  # Hz, the lowest voice
+    f_max: PositiveFloat = 700.0  # Hz, the highest
+    n_candidates: Annotated[int, msgspec.Meta(ge=2)] = 96  # frequencies tried from the one to the other
+    highest_hz: PositiveFloat = 4000.0  # of the spectrum
+    smoothing_frames: Annotated[int, msgspec.Meta(ge=0)] = 2  # to either side, that are averaged
+    sharpness: PositiveFloat = 60.0  # how much more a candidate weighs by its correlation
+    favour_high: NonNegativeFloat = 0.044  # correlation an octave: twice the period correlates as well
+
+    def __post_init__(self) -> None:
+        if not self.f_min < self.f_max <= self.highest_hz:
+            raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= highest_hz {self.highest_hz} does not hold")
+
+
 class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a waveform becomes a log-mel spectrogram."""
+    """How a waveform becomes a log-mel spectrogram, and the pitch beside it."""
 
     sample_rate: PositiveInt  # Hz
     n_fft: PositiveInt  # samples
@@ -30,12 +48,22 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     f_max: PositiveFloat  # Hz, at most half the sample rate
     amin: PositiveFloat  # power
     floor_db: PositiveFloat  # dB below the clip's maximum
+    pitch: Pitch | None = None
 
     def __post_init__(self) -> None:
         if self.win_length > self.n_fft:
             raise ValueError(f"win_length {self.win_length} exceeds n_fft {self.n_fft}")
         if not self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= sample_rate / 2 does not hold")
+        if self.pitch:
+            longest = min(self.win_length * _MOST_OF_WINDOW, self.n_fft / 2)  # samples
+            if self.pitch.f_min < (lowest := self.sample_rate / longest):
+                raise ValueError(f"pitch.f_min {self.pitch.f_min} is lower than the window can tell: {lowest:.0f} Hz")
+
+    @property
+    def n_channels(self) -> int:
+        """Rows of what the network is given of a clip: the mel bands, and with `pitch` two more."""
+        return self.n_mels + (N_PITCH_CHANNELS if self.pitch else 0)
 
     @property
     def frame_period_s(self) -> float:

@@ -68,7 +68,7 @@ class FoldTrainer:
         config.check_smoothing(settings, len(labels))
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
-        self._learner = model.build(settings.network, settings.front_end.n_mels, len(labels))
+        self._learner = model.build(settings, len(labels))
         self._learner.fit(features.log_mels(parts["train"].ids))
         self._flat = optimiser.flatten(self._learner)
         self._optimiser = optimiser.build(settings.optimiser, self._flat)

@@ -44,7 +44,7 @@ def make_network() -> Callable[..., Any]:
 
     def make(settings: Settings, n_classes: int = len(LABELS)) -> Any:
         torch.manual_seed(2)
-        network = model.build(settings.network, settings.front_end.n_mels, n_classes)
+        network = model.build(settings, n_classes)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emocatcher.config import FrontEnd, load_preset
-from emocatcher.export.front_end import add_log_mel
+from emocatcher.export.front_end import add_front_end
 from emocatcher.export.graph import FLOAT, Graph
 from emocatcher.features import log_mel_spectrogram
 
@@ -50,7 +50,7 @@ def log_mel_of(opened: Any) -> Callable[[FrontEnd], Callable[[np.ndarray], np.nd
     @cache
     def of(front_end: FrontEnd) -> Callable[[np.ndarray], np.ndarray]:
         graph = Graph({})
-        graph.add("Identity", [add_log_mel(graph, front_end, "waveform")], outputs=["log_mel"])
+        graph.add("Identity", [add_front_end(graph, front_end, "waveform")[0]], outputs=["log_mel"])
         shape = ["n_frames", front_end.n_mels]
         run = opened(graph.serialise({"waveform": (FLOAT, ["n_samples"])}, {"log_mel": (FLOAT, shape)}, {}))
         return lambda waveform: np.asarray(run(waveform=waveform)[0].T)
@@ -123,6 +123,6 @@ def test_a_level_waveform_is_no_hurdle(log_mel_of: Any, value: float, n_samples:
 
 def test_the_transform_is_small() -> None:
     graph = Graph({})
-    add_log_mel(graph, CABG, "waveform")
+    add_front_end(graph, CABG, "waveform")
     n_bytes = sum(len(constant.SerializeToString()) for constant in graph.constants.values())
     assert n_bytes < 120_000  # one whole matrix, of windowed samples to bins, would take 18 MB

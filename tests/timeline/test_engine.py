@@ -38,12 +38,12 @@ def test_a_clip_no_longer_than_a_window_is_heard_as_predict_hears_it(seconds):
 def test_every_window_is_its_own_clip():
     """But for the two frames at its edges, which hear what is around it."""
     waveform = talk(20.0)
-    mel = features._mel_power(waveform, FRONT_END)
+    mel = features._measured(waveform, FRONT_END)
     for window in hear(waveform, hop_s=0.7).windows:
         first = round(min(window.start_s * RATE / 1364, len(mel) - 49))
         if window.end_s == 20.0:
             first = len(mel) - 49
-        log_mel = features.to_log_mel(mel[first : first + 49], FRONT_END)
+        log_mel = features.of_clip(features.of_frames(mel[first : first + 49], FRONT_END), FRONT_END)
         clip = features.voiced(log_mel, 3.0, FRONT_END, VAD)
         if window.speech:
             expected = NETWORK.probabilities(NETWORK.run([clip.log_mel])[0])[0]

@@ -49,7 +49,8 @@ def to_onnx(
 ) -> bytes:
     """Write the network as an ONNX graph.
 
-    Inputs are `log_mel` (batch, n_mels, n_frames) float32 and `lengths` (batch,) int64; outputs are `logits`
+    Inputs are `log_mel` (batch, n_channels, n_frames) float32, with the two rows of the pitch below the mel bands where
+    the front end hears it, and `lengths` (batch,) int64; outputs are `logits`
     (batch, n_classes) and `attention` (batch, n_frames'). The labels stand in the metadata, as JSON.
 
     Args:
@@ -66,10 +67,10 @@ def to_onnx(
         MissingExtraError: on importing this package without onnx.
     """
     graph = Graph(weights, int8=int8)
-    logits = add_network(graph, settings.network, "log_mel", "lengths", attention="attention")
+    logits = add_network(graph, settings, "log_mel", "lengths", attention="attention")
     graph.add("Identity", [logits], outputs=["logits"])
     return graph.serialise(
-        {"log_mel": (FLOAT, ["batch", settings.front_end.n_mels, "n_frames"]), "lengths": (INT64, ["batch"])},
+        {"log_mel": (FLOAT, ["batch", settings.front_end.n_channels, "n_frames"]), "lengths": (INT64, ["batch"])},
         {"logits": (FLOAT, ["batch", len(labels)]), "attention": (FLOAT, ["batch", "n_steps"])},
         {"labels": labels, **(metadata or {})},
     )
@@ -123,7 +124,7 @@ def parity_error(onnx_bytes: bytes, network: Any, log_mel: NDArray[np.float32], 
     Args:
         onnx_bytes: from `to_onnx`.
         network: the `EmotionNetwork` with the same weights.
-        log_mel: shape (batch, n_mels, n_frames).
+        log_mel: shape (batch, n_channels, n_frames).
         lengths: shape (batch,).
     """
     import onnxruntime
@@ -146,8 +147,10 @@ def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> b
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     payload = to_onnx(weights, settings, labels)
     lengths = np.array([40, 1, 2, 17], np.int64)
-    noise = np.random.default_rng(0).normal(-30.0, 20.0, (4, settings.front_end.n_mels, 41))
-    error = parity_error(payload, network, noise.astype(np.float32), lengths)
+    random, front_end = np.random.default_rng(0), settings.front_end
+    noise = random.normal(-30.0, 20.0, (4, front_end.n_channels, 41)).astype(np.float32)
+    noise[:, front_end.n_mels :] = random.uniform([[0.0]] * (front_end.n_channels - front_end.n_mels), 1.0, (4, front_end.n_channels - front_end.n_mels, 41))
+    error = parity_error(payload, network, noise, lengths)
     if not error <= 1e-3:
         raise ModelError(f"The ONNX graph differs from the network by {error:.2g}. Nothing was written")
     return payload

@@ -68,7 +68,7 @@ def python_path(network: Network) -> Listener:
 
     def hear(waveform: audio.Waveform) -> Answer:
         clip = features.extract(waveform, settings.front_end, settings.vad)
-        probabilities = network.probabilities(network.run([clip.log_mel])[0])[0]
+        probabilities = network.probabilities(network.run([clip.channels])[0])[0]
         return Answer(probabilities, clip.voiced_start_s, clip.voiced_end_s)
 
     return hear
@@ -80,7 +80,7 @@ def log_mel_graph(payload: bytes, network: Network) -> Listener:
 
     def hear(waveform: audio.Waveform) -> Answer:
         clip = features.extract(waveform, settings.front_end, settings.vad)
-        log_mel, lengths = pad_batch([clip.log_mel])
+        log_mel, lengths = pad_batch([clip.channels])
         logits = run({"log_mel": log_mel, "lengths": lengths})[0]
         return Answer(network.probabilities(logits)[0], clip.voiced_start_s, clip.voiced_end_s)
 

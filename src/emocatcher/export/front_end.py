@@ -1,4 +1,4 @@
-"""The front end's part of a graph: waveform → log_mel of the whole clip.
+"""The front end's part of a graph: waveform → log_mel and pitch of the whole clip.
 
 The Fourier transform is two small matrix products (Cooley and Tukey 1965, one step). With n_fft = P·Q, samples
 numbered n = Q·a + b and bins k = k1 + P·k2,
@@ -15,13 +15,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.config import FrontEnd
+from emocatcher import mel, pitch
+from emocatcher.config import FrontEnd, Pitch
 from emocatcher.export.graph import FLOAT, Graph
-from emocatcher.features import mel_centres_hz
 
 
-def add_log_mel(graph: Graph, front_end: FrontEnd, waveform: str) -> str:
-    """Add what `emocatcher.features.log_mel_spectrogram` does.
+def add_front_end(graph: Graph, front_end: FrontEnd, waveform: str) -> tuple[str, str | None]:
+    """Add what `emocatcher.features.whole` does.
 
     Args:
         graph: to which.
@@ -29,17 +29,45 @@ def add_log_mel(graph: Graph, front_end: FrontEnd, waveform: str) -> str:
         waveform: shape (n_samples,), float32.
 
     Returns:
-        shape (n_frames, n_mels), float32, dB.
+        shape (n_frames, n_mels), float32, dB; and shape (n_frames, 2), the pitch, or None.
     """
     rows = _factor(front_end.n_fft)
     columns = front_end.n_fft // rows
     power = _power(graph, front_end, _frames(graph, front_end, waveform, columns), rows)
-    mel = graph.add("MatMul", [power, _mel_filters(graph, front_end, rows)])
+    bands = graph.add("MatMul", [power, _mel_filters(graph, front_end, rows)])
     # 10·log10(x) = 10 / ln(10) · ln(x)
-    natural = graph.add("Log", [graph.add("Max", [mel, graph.number(front_end.amin, np.float32)])])
+    natural = graph.add("Log", [graph.add("Max", [bands, graph.number(front_end.amin, np.float32)])])
     log_mel = graph.add("Mul", [natural, graph.number(float(10.0 / np.log(10.0)), np.float32)])
     loudest = graph.add("ReduceMax", [log_mel], keepdims=0)
-    return graph.add("Max", [log_mel, graph.add("Sub", [loudest, graph.number(front_end.floor_db, np.float32)])])
+    floor = graph.add("Sub", [loudest, graph.number(front_end.floor_db, np.float32)])
+    tracks = _pitch(graph, front_end, front_end.pitch, power, rows) if front_end.pitch else None
+    return graph.add("Max", [log_mel, floor]), tracks
+
+
+def _pitch(graph: Graph, front_end: FrontEnd, settings: Pitch, power: str, rows: int) -> str:
+    """What `emocatcher.pitch` does, shape (n_frames, 2)."""
+    bins = (np.arange(rows)[:, None] + rows * np.arange(_n_columns(front_end, rows))).reshape(-1)
+    filters = pitch.candidate_filters(front_end, settings, bins).astype(np.float32)
+    measured = graph.add("MatMul", [power, graph.constant("period_filters", filters)])
+    n, reach = settings.n_candidates, settings.smoothing_frames
+    products, energy = (
+        graph.add("Slice", [measured, graph.ints([first]), graph.ints([last]), graph.ints([1])])
+        for first, last in ((0, n), (n, n + 1))
+    )
+    of_frames = graph.add("Div", [products, graph.add("Add", [energy, graph.number(pitch.SILENCE, np.float32)])])
+    # Over time: (1, n_candidates, n_frames) and back.
+    in_time = graph.add("Unsqueeze", [graph.add("Transpose", [of_frames], perm=[1, 0]), graph.ints([0])])
+    averaged = graph.add(
+        "AveragePool", [in_time], kernel_shape=[2 * reach + 1], pads=[reach, reach], count_include_pad=1
+    )
+    smooth = graph.add("Transpose", [graph.add("Squeeze", [averaged, graph.ints([0])])], perm=[1, 0])
+    octaves, favour = pitch.scales(settings)
+    ahead = graph.add("Add", [smooth, graph.constant("favour_high", favour)])
+    weights = graph.add("Softmax", [graph.add("Mul", [ahead, graph.number(settings.sharpness, np.float32)])], axis=1)
+    height = graph.add("MatMul", [weights, graph.constant("octaves", octaves[:, None])])
+    periodicity = graph.add("ReduceSum", [graph.add("Mul", [weights, smooth]), graph.ints([1])], keepdims=1)
+    within = graph.add("Clip", [periodicity, graph.number(0.0, np.float32), graph.number(1.0, np.float32)])
+    return graph.add("Concat", [height, within], axis=1)
 
 
 def _factor(n: int) -> int:
@@ -112,7 +140,7 @@ def _mel_filters(graph: Graph, front_end: FrontEnd, rows: int) -> str:
     """Slaney's triangles from their edges, shape (n_bins, n_mels), float32; folded into a constant when loaded."""
     k1, k2 = np.arange(rows)[:, None], np.arange(_n_columns(front_end, rows))
     bins = (k1 + rows * k2).reshape(-1, 1) * (front_end.sample_rate / front_end.n_fft)
-    edges = np.array([front_end.f_min, *mel_centres_hz(front_end), front_end.f_max])
+    edges = np.array([front_end.f_min, *mel.centres_hz(front_end), front_end.f_max])
     hz, lower, upper = (
         graph.constant(name, values) for name, values in (("bin_hz", bins), ("lower", edges[:-2]), ("upper", edges[2:]))
     )

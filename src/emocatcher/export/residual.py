@@ -6,20 +6,29 @@ import math
 
 import numpy as np
 
-from emocatcher.config import ResidualNetwork
+from emocatcher.config import FrontEnd, ResidualNetwork
 from emocatcher.export import layers
 from emocatcher.export.graph import Graph
 
 _SMALLEST_VARIANCE, _SMALLEST_LEVEL = 1e-5, 1e-12  # as in `emocatcher.residual`
+_UNVOICED, _VOICED, _LEAST_VOICE, _PITCH_STEP = 0.5, 0.75, 0.01, 2  # as there
 
 
-def add_residual(graph: Graph, network: ResidualNetwork, log_mel: str, lengths: str, attention: str) -> str:
+def add_residual(
+    graph: Graph, network: ResidualNetwork, front_end: FrontEnd, log_mel: str, lengths: str, attention: str
+) -> str:
     """Add the network; its weights are those of `emocatcher.residual`. Else as `networks.add_network`."""
     # Beyond the longest clip there is nothing to attend to; PyTorch's graph leaves it out too.
     longest = graph.add("ReduceMax", [lengths], keepdims=1)
     log_mel = graph.add("Slice", [log_mel, graph.ints([0]), longest, graph.ints([2])])
     mask = layers.mask(graph, longest, lengths)
-    moving, still = _input(graph, network, log_mel, mask)
+    channels = log_mel
+    if front_end.pitch:
+        log_mel, tracks = (
+            graph.add("Slice", [channels, graph.ints([first]), graph.ints([last]), graph.ints([1])])
+            for first, last in ((0, front_end.n_mels), (front_end.n_mels, front_end.n_channels))
+        )
+    moving, still = _input(graph, network, log_mel, tracks if front_end.pitch else None, mask)
     answers = [
         _branch(graph, network, f"branches.{number}", moving, still, mask, lengths)
         for number in range(network.branches)
@@ -57,7 +66,9 @@ def _branch(
     return layers.linear(graph, f"{name}.output", activated), weights
 
 
-def _input(graph: Graph, network: ResidualNetwork, log_mel: str, mask: str) -> tuple[str, str | None]:
+def _input(
+    graph: Graph, network: ResidualNetwork, log_mel: str, tracks: str | None, mask: str
+) -> tuple[str, str | None]:
     """What changes over time, (batch, n_moving, n_frames), and what does not, (batch, n_still) or None."""
     power = graph.add("Exp", [graph.add("Mul", [log_mel, graph.number(math.log(10.0) / 10.0, np.float32)])])
     power, still = graph.add("Mul", [power, mask]), []
@@ -68,15 +79,53 @@ def _input(graph: Graph, network: ResidualNetwork, log_mel: str, mask: str) -> t
         still.append(graph.add("Log", [level]))
     floor = graph.number(10.0 ** (network.noise_floor_db / 10.0), np.float32)
     bands = graph.add("Log", [graph.add("Add", [power, floor])])
+    if network.contrast:
+        colour = _mean_over_time(graph, graph.add("Mul", [bands, mask]), mask)
+        bands = graph.add("Sub", [bands, colour])
+        still.append(colour)
+    if tracks:
+        relative, height = _relative_pitch(graph, tracks, mask)
+        bands = graph.add("Concat", [bands, *relative], axis=1)
+        still.append(height)
     if not network.contrast:
         spread = [graph.add("Expand", [channel, graph.add("Shape", [mask])]) for channel in still]
         channels = graph.add("Concat", [bands, *spread], axis=1)
         return graph.add("Mul", [_standardised(graph, channels, slice(None)), mask]), None
-    colour = _mean_over_time(graph, graph.add("Mul", [bands, mask]), mask)
     n_still = graph.weights["branches.0.still.weight"].shape[1]
-    moving = _standardised(graph, graph.add("Sub", [bands, colour]), slice(None, -n_still))
-    heard = _standardised(graph, graph.add("Concat", [*still, colour], axis=1), slice(-n_still, None))
+    moving = _standardised(graph, bands, slice(None, -n_still))
+    heard = _standardised(graph, graph.add("Concat", still, axis=1), slice(-n_still, None))
     return graph.add("Mul", [moving, mask]), graph.add("Squeeze", [heard, graph.ints([2])])
+
+
+def _relative_pitch(graph: Graph, tracks: str, mask: str) -> tuple[tuple[str, str, str], str]:
+    """The three channels that move, (batch, 1, n_frames) each, and the clip's mean, (batch, 1, 1)."""
+    octaves, periodicity = (
+        graph.add("Slice", [tracks, graph.ints([row]), graph.ints([row + 1]), graph.ints([1])]) for row in (0, 1)
+    )
+    share = graph.add("Sub", [periodicity, graph.number(_UNVOICED, np.float32)])
+    share = graph.add("Div", [share, graph.number(_VOICED - _UNVOICED, np.float32)])
+    within = graph.add("Clip", [share, graph.number(0.0, np.float32), graph.number(1.0, np.float32)])
+    voice = graph.add("Mul", [within, mask])
+    total, weight = (
+        graph.add("ReduceSum", [part, graph.ints([2])], keepdims=1)
+        for part in (graph.add("Mul", [octaves, voice]), voice)
+    )
+    height = graph.add("Div", [total, graph.add("Add", [weight, graph.number(_LEAST_VOICE, np.float32)])])
+    relative = graph.add("Mul", [graph.add("Sub", [octaves, height]), voice])
+    (before, after), (sure_before, sure_after) = (_neighbours(graph, part) for part in (relative, voice))
+    step = graph.add("Mul", [graph.add("Sub", [after, before]), graph.add("Mul", [sure_after, sure_before])])
+    return (relative, voice, step), height
+
+
+def _neighbours(graph: Graph, x: str) -> tuple[str, str]:
+    """What stands `_PITCH_STEP` frames before and after, 0 beyond the ends: both of the shape of `x`."""
+    padded = graph.add("Pad", [x, graph.ints([0, 0, _PITCH_STEP, 0, 0, _PITCH_STEP])])
+    start, end = (0, -2 * _PITCH_STEP), (2 * _PITCH_STEP, np.iinfo(np.int64).max)
+    before, after = (
+        graph.add("Slice", [padded, graph.ints([first]), graph.ints([last]), graph.ints([2])])
+        for first, last in (start, end)
+    )
+    return before, after
 
 
 def _standardised(graph: Graph, channels: str, which: slice) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emocatcher.config import Settings
-from emocatcher.export.front_end import add_log_mel
+from emocatcher.export.front_end import add_front_end
 from emocatcher.export.graph import FLOAT, Graph
 from emocatcher.export.networks import add_network
 from emocatcher.export.voice_activity import add_span
@@ -20,13 +20,14 @@ def add_recognition(graph: Graph, settings: Settings, temperature: float) -> Non
         temperature: logits are divided by it.
     """
     front_end = settings.front_end
-    log_mel = add_log_mel(graph, front_end, "waveform")
+    log_mel, tracks = add_front_end(graph, front_end, "waveform")
     first, last = add_span(graph, settings.vad, log_mel)
     edges = [graph.add("Unsqueeze", [edge, graph.ints([0])]) for edge in (first, last)]
-    voiced = graph.add("Transpose", [graph.add("Slice", [log_mel, *edges, graph.ints([0])])], perm=[1, 0])
+    channels = graph.add("Concat", [log_mel, tracks], axis=1) if tracks else log_mel
+    voiced = graph.add("Transpose", [graph.add("Slice", [channels, *edges, graph.ints([0])])], perm=[1, 0])
     clip = graph.add("Unsqueeze", [voiced, graph.ints([0])])
     length = graph.add("Sub", [edges[1], edges[0]])
-    logits = add_network(graph, settings.network, clip, length, attention="attention_of_batch")
+    logits = add_network(graph, settings, clip, length, attention="attention_of_batch")
     calibrated = graph.add("Div", [logits, graph.number(temperature, np.float32)])
     rows = {"probabilities": graph.add("Softmax", [calibrated], axis=1), "attention": "attention_of_batch"}
     for name, row in rows.items():

@@ -47,7 +47,7 @@ class Network(Protocol):
     def run(
         self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = ...
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Arrays of shape (n_mels, n_frames), dB → logits, shape (n_clips, n_classes), and attention."""
+        """Arrays of shape (n_channels, n_frames) → logits, shape (n_clips, n_classes), and attention."""
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits → calibrated probabilities, both of shape (n_clips, n_classes)."""
@@ -93,8 +93,8 @@ class Engine:
             raise SettingError(f"The hop is {hop_s:g} s. Give {allowed} to {window_s:g} s (the window)")
         self._window_s, self._hop_s = float(window_s), float(hop_s)
         self._window_frames = 1 + math.floor(window_s * front_end.sample_rate / front_end.hop_length)
-        self._mel = features.MelStream(front_end)
-        self._decibels = np.empty((0, front_end.n_mels), np.float32)  # from frame `_first_frame` on
+        self._stream = features.FrameStream(front_end)
+        self._frames = features.of_frames(self._stream.push(np.empty(0, np.float32)), front_end)  # from frame `_first_frame` on
         self._first_frame = 0
         self._waveform = np.empty(0, np.float32)  # from the same frame's centre on
         self._n_samples = 0
@@ -110,25 +110,25 @@ class Engine:
         """Take the next samples, at the front end's rate; give the windows that are complete with them."""
         self._n_samples += len(block)
         self._waveform = np.concatenate([self._waveform, block])
-        windows = self._hear(self._regular(self._mel.push(block)))
+        windows = self._hear(self._regular(self._stream.push(block)))
         self._forget()
         return windows
 
     def finish(self) -> Windows:
         """Give the windows that were still waiting for more, and the one that ends with the waveform."""
-        cuts = self._regular(self._mel.finish())
-        n_frames = self._first_frame + len(self._decibels)
+        cuts = self._regular(self._stream.finish())
+        n_frames = self._first_frame + len(self._frames)
         if self._last_frame < n_frames:
             start_s = max(self.duration_s - self._window_s, 0.0)
             first = max(n_frames - self._window_frames, 0)
             cuts.append(_Cut(start_s, self.duration_s, first, n_frames))
         return self._hear(cuts)
 
-    def _regular(self, mel_power: NDArray[np.float32]) -> list[_Cut]:
+    def _regular(self, measured: NDArray[np.float32]) -> list[_Cut]:
         """The windows that end with what there is now."""
-        if len(mel_power):
-            self._decibels = np.concatenate([self._decibels, features.to_decibels(mel_power, self._front_end)])
-        n_frames = self._first_frame + len(self._decibels)
+        if len(measured):
+            self._frames = np.concatenate([self._frames, features.of_frames(measured, self._front_end)])
+        n_frames = self._first_frame + len(self._frames)
         cuts: list[_Cut] = []
         while True:
             start_s = self._n_windows * self._hop_s
@@ -145,12 +145,12 @@ class Engine:
 
     def _forget(self) -> None:
         """Let go of what no window to come will hold: the next one, or the one that ends with the waveform."""
-        n_frames = self._first_frame + len(self._decibels)
+        n_frames = self._first_frame + len(self._frames)
         oldest = min(self._frame_at(self._n_windows * self._hop_s), n_frames - self._window_frames)
         n_old = oldest - self._first_frame
         if n_old > 0:
             # Copies, for a view would keep the whole block.
-            self._decibels = self._decibels[n_old:].copy()
+            self._frames = self._frames[n_old:].copy()
             self._waveform = self._waveform[n_old * self._front_end.hop_length :].copy()
             self._first_frame = oldest
 
@@ -161,15 +161,15 @@ class Engine:
         probabilities = np.full((n_cuts, len(labels)), np.nan)
         voiced_s, clips = np.zeros((n_cuts, 2)), []
         for i, cut in enumerate(cuts):
-            log_mel = features.floored(
-                self._decibels[cut.first - self._first_frame : cut.last - self._first_frame], front_end
-            )
+            frames = self._frames[cut.first - self._first_frame : cut.last - self._first_frame]
+            channels = features.of_clip(frames, front_end)
+            log_mel = channels[: front_end.n_mels]
             span = vad.detect(log_mel, self._settings.vad)
-            frames = cut.first + np.array([span.first, span.last])
-            voiced_s[i] = np.clip(frames * front_end.frame_period_s, cut.start_s, cut.end_s)
+            edges = cut.first + np.array([span.first, span.last])
+            voiced_s[i] = np.clip(edges * front_end.frame_period_s, cut.start_s, cut.end_s)
             speech[i] = self._is_speech(cut, log_mel, voiced_s[i, 1] - voiced_s[i, 0])
             if speech[i]:
-                clips.append(np.ascontiguousarray(log_mel[:, span.first : span.last]))
+                clips.append(np.ascontiguousarray(channels[:, span.first : span.last]))
         if clips:
             # Of like length together: the network hears every batch as long as its longest.
             order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
