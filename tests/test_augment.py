@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emocatcher import features
+from emocatcher import features, mel
 from emocatcher.augment import Augmenter
 from emocatcher.config import Augmentation, load_preset
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from emocatcher import audio, features, vad
+from emocatcher import audio, features, mel, vad
 from emocatcher.config import FrontEnd, load_preset
 
 CABG = load_preset("cabg")

@@ -114,7 +114,9 @@ def load_features(
     recipe = msgspec.json.encode([_CODE_VERSION, settings.front_end, settings.vad])
     name = f"{corpus.name}-{hashlib.sha256(recipe).hexdigest()[:16]}.safetensors"
     path = (folder or cache_dir() / "features") / name
-    known = FeatureTable.read(path) or FeatureTable(np.empty((0, settings.front_end.n_channels), np.float32), (), _no_int())
+    known = FeatureTable.read(path) or FeatureTable(
+        np.empty((0, settings.front_end.n_channels), np.float32), (), _no_int()
+    )
 
     def one(utterance: Utterance) -> tuple[str, NDArray[np.float32]]:
         content = _read_bytes(utterance.path)

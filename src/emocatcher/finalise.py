@@ -98,7 +98,10 @@ def finalise(
         n_parameters=run.result.n_parameters,
         temperature=round(held_out.temperature, 6),
         abstain_below=held_out.abstain_below or 0.0,
-        conditions=conditions.fit([log_mel[: settings.front_end.n_mels] for log_mel in features.log_mels(ids)], settings.front_end.frame_period_s),
+        conditions=conditions.fit(
+            [log_mel[: settings.front_end.n_mels] for log_mel in features.log_mels(ids)],
+            settings.front_end.frame_period_s,
+        ),
     )
     task = _Task(folder=folder, config=config, features=features, everything=Part(ids, true))
     with Workers(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:

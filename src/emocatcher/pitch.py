@@ -2,9 +2,11 @@
 
 The autocorrelation of a frame is the cosine transform of its power spectrum (Wiener and Khinchin); over that of its
 window it is 1 at every period of a steady voice, however few periods the window holds (Boersma 1993, "Accurate
-short-term analysis of the fundamental frequency"). It is taken at periods that are spaced evenly in octaves, averaged
-over neighbouring frames, and answered by a weighted mean of the periods where it is highest: no frame is decided by
-chance where two are nearly as high, so that other arithmetic finds the same.
+short-term analysis of the fundamental frequency"). It is taken at periods that are spaced evenly in octaves. Which of
+them is the voice's, one frame alone often cannot tell, for twice the period correlates as well; but a voice glides. So
+the pitch is taken as a hidden Markov chain, each step's candidates weighed by all ways over the steps around it (sums
+and products forward and backward: Rabiner 1989, "A tutorial on hidden Markov models"), and their mean is the answer:
+no frame is decided by chance where two are nearly as likely, so that other arithmetic finds the same.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from emocatcher.settings import FrontEnd, Pitch
 
+_ANEW = 1e-4  # how likely a step to anywhere is, beside the likeliest
 SILENCE = 1e-6  # power of a frame, of samples in -1 … 1: what the silence of a file may have
 
 
@@ -66,28 +69,43 @@ def track(of_frames: NDArray[np.float32], settings: Pitch) -> NDArray[np.float32
     Examples:
         >>> settings = Pitch()
         >>> of_frames = np.zeros((9, settings.n_candidates), np.float32)
-        >>> of_frames[:, 40] = 1.0
+        >>> of_frames[:, 20] = 1.0
         >>> octaves, periodicity = track(of_frames, settings)
-        >>> bool(abs(2.0 ** octaves[4] - candidates_hz(settings)[40]) < 1.0), float(periodicity[4].round(3))
-        (True, 1.0)
+        >>> bool(abs(2.0 ** octaves[4] - candidates_hz(settings)[20]) < 2.0), bool(periodicity[4] > 0.95)
+        (True, True)
     """
-    n_frames, reach = len(of_frames), settings.smoothing_frames
-    padded = np.pad(of_frames, ((reach, reach), (0, 0)))
-    smooth = padded[:n_frames].copy()
-    for offset in range(1, 2 * reach + 1):
-        smooth += padded[offset : offset + n_frames]
-    smooth *= np.float32(1.0 / (2 * reach + 1))
-    octaves, favour = scales(settings)
-    weights = (smooth + favour) * np.float32(settings.sharpness)
-    weights -= weights.max(axis=1, keepdims=True)
-    np.exp(weights, out=weights)
-    total = weights.sum(axis=1)
-    periodicity = np.clip((weights * smooth).sum(axis=1) / total, 0.0, 1.0)
-    return np.stack([(weights * octaves).sum(axis=1) / total, periodicity]).astype(np.float32, copy=False)
+    n_frames, per_step = len(of_frames), settings.frames_per_step
+    if n_missing := -n_frames % per_step:
+        of_frames = np.concatenate([of_frames, np.repeat(of_frames[-1:], n_missing, axis=0)])
+    steps = of_frames.reshape(-1, per_step, settings.n_candidates).mean(axis=1)
+    octaves, favour, change = scales(settings)
+    likely = (steps + favour) * np.float32(settings.sharpness)
+    likely = np.exp(likely - likely.max(axis=1, keepdims=True))
+    # What the steps before and after say of each candidate; each pass lets them hear one step further.
+    before, after = np.ones_like(likely), np.ones_like(likely)
+    for _ in range(settings.reach):
+        before[1:] = (before * likely)[:-1] @ change
+        after[:-1] = (after * likely)[1:] @ change
+        before /= before.max(axis=1, keepdims=True)
+        after /= after.max(axis=1, keepdims=True)
+    weights = likely * before * after
+    weights /= weights.sum(axis=1, keepdims=True)
+    periodicity = np.clip((weights * steps).sum(axis=1), 0.0, 1.0)
+    tracks = np.stack([weights @ octaves, periodicity]).astype(np.float32, copy=False)
+    return np.repeat(tracks, per_step, axis=1)[:, :n_frames]
 
 
 @lru_cache(maxsize=8)
-def scales(settings: Pitch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The candidates in octaves, and what each is ahead for being higher, both of shape (n_candidates,)."""
-    octaves = np.log2(candidates_hz(settings)).astype(np.float32)
-    return octaves, settings.favour_high * (octaves - octaves[0])
+def scales(settings: Pitch) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """What the candidates are, and what is expected of them.
+
+    Returns:
+        the candidates in octaves, and what each is ahead for being higher, both of shape (n_candidates,); and how
+        likely a step from each to each is, shape (n_candidates, n_candidates), symmetric, the likeliest 1. A voice
+        may also begin anew anywhere, so none is 0.
+    """
+    octaves = np.log2(candidates_hz(settings))
+    favour = settings.favour_high * (octaves - octaves[0])
+    cost = settings.change_cost * np.abs(octaves[:, None] - octaves)
+    change = np.exp(-settings.sharpness * cost) + _ANEW
+    return octaves.astype(np.float32), favour.astype(np.float32), (change / change.max()).astype(np.float32)

@@ -25,10 +25,12 @@ class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     f_min: PositiveFloat = 65.0  # Hz, the lowest voice
     f_max: PositiveFloat = 700.0  # Hz, the highest
-    n_candidates: Annotated[int, msgspec.Meta(ge=2)] = 96  # frequencies tried from the one to the other
+    n_candidates: Annotated[int, msgspec.Meta(ge=2)] = 48  # frequencies tried from the one to the other
     highest_hz: PositiveFloat = 4000.0  # of the spectrum
-    smoothing_frames: Annotated[int, msgspec.Meta(ge=0)] = 2  # to either side, that are averaged
-    sharpness: PositiveFloat = 60.0  # how much more a candidate weighs by its correlation
+    frames_per_step: PositiveInt = 2  # that share one pitch
+    reach: Annotated[int, msgspec.Meta(ge=0)] = 8  # steps to either side that have a say
+    sharpness: PositiveFloat = 20.0  # how much likelier a candidate is by its correlation
+    change_cost: NonNegativeFloat = 0.56  # correlation an octave, from one step to the next
     favour_high: NonNegativeFloat = 0.044  # correlation an octave: twice the period correlates as well
 
     def __post_init__(self) -> None:

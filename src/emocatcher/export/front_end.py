@@ -49,25 +49,53 @@ def _pitch(graph: Graph, front_end: FrontEnd, settings: Pitch, power: str, rows:
     bins = (np.arange(rows)[:, None] + rows * np.arange(_n_columns(front_end, rows))).reshape(-1)
     filters = pitch.candidate_filters(front_end, settings, bins).astype(np.float32)
     measured = graph.add("MatMul", [power, graph.constant("period_filters", filters)])
-    n, reach = settings.n_candidates, settings.smoothing_frames
+    n, per_step = settings.n_candidates, settings.frames_per_step
     products, energy = (
         graph.add("Slice", [measured, graph.ints([first]), graph.ints([last]), graph.ints([1])])
         for first, last in ((0, n), (n, n + 1))
     )
     of_frames = graph.add("Div", [products, graph.add("Add", [energy, graph.number(pitch.SILENCE, np.float32)])])
-    # Over time: (1, n_candidates, n_frames) and back.
-    in_time = graph.add("Unsqueeze", [graph.add("Transpose", [of_frames], perm=[1, 0]), graph.ints([0])])
-    averaged = graph.add(
-        "AveragePool", [in_time], kernel_shape=[2 * reach + 1], pads=[reach, reach], count_include_pad=1
-    )
-    smooth = graph.add("Transpose", [graph.add("Squeeze", [averaged, graph.ints([0])])], perm=[1, 0])
-    octaves, favour = pitch.scales(settings)
-    ahead = graph.add("Add", [smooth, graph.constant("favour_high", favour)])
-    weights = graph.add("Softmax", [graph.add("Mul", [ahead, graph.number(settings.sharpness, np.float32)])], axis=1)
+    n_frames = graph.add("Shape", [of_frames], start=0, end=1)
+    # The last step is filled up with its last frame.
+    n_steps = graph.add("Div", [graph.add("Add", [n_frames, graph.ints([per_step - 1])]), graph.ints([per_step])])
+    last = graph.add("Squeeze", [graph.add("Sub", [n_frames, graph.ints([1])])])
+    n_filled = graph.add("Squeeze", [graph.add("Mul", [n_steps, graph.ints([per_step])])])
+    numbers = graph.add("Min", [graph.range(graph.number(0, np.int64), n_filled), last])
+    grouped = graph.add("Reshape", [graph.add("Gather", [of_frames, numbers]), graph.ints([-1, per_step, n])])
+    steps = graph.add("ReduceMean", [grouped], axes=[1], keepdims=0)
+    octaves, favour, _ = pitch.scales(settings)
+    ahead = graph.add("Add", [steps, graph.constant("favour_high", favour)])
+    ahead = graph.add("Mul", [ahead, graph.number(settings.sharpness, np.float32)])
+    likely = graph.add("Exp", [graph.add("Sub", [ahead, graph.add("ReduceMax", [ahead], axes=[1], keepdims=1)])])
+    weights = likely
+    for heard in _heard(graph, settings, likely):
+        weights = graph.add("Mul", [weights, heard])
+    weights = graph.add("Div", [weights, graph.add("ReduceSum", [weights, graph.ints([1])], keepdims=1)])
     height = graph.add("MatMul", [weights, graph.constant("octaves", octaves[:, None])])
-    periodicity = graph.add("ReduceSum", [graph.add("Mul", [weights, smooth]), graph.ints([1])], keepdims=1)
+    periodicity = graph.add("ReduceSum", [graph.add("Mul", [weights, steps]), graph.ints([1])], keepdims=1)
     within = graph.add("Clip", [periodicity, graph.number(0.0, np.float32), graph.number(1.0, np.float32)])
-    return graph.add("Concat", [height, within], axis=1)
+    tracks = graph.add("Concat", [height, within], axis=1)
+    of_frame = graph.range(graph.number(0, np.int64), graph.add("Squeeze", [n_frames]))
+    return graph.add("Gather", [tracks, graph.add("Div", [of_frame, graph.number(per_step, np.int64)])])
+
+
+def _heard(graph: Graph, settings: Pitch, likely: str) -> list[str]:
+    """What the steps before and after say of each candidate, each of the shape of `likely`, (n_steps, n)."""
+    change = graph.constant("pitch_change", pitch.scales(settings)[2])
+    nothing = graph.constant("nothing_heard", np.ones((1, settings.n_candidates), np.float32))
+    first, second, last, end = (graph.ints([place]) for place in (0, 1, -1, np.iinfo(np.int64).max))
+    answers = []
+    for kept, is_before in (((first, last), True), ((second, end), False)):
+        said = likely
+        for number in range(settings.reach):
+            heard = graph.add("MatMul", [graph.add("Slice", [said, *kept, first]), change])
+            # The step at the edge has heard nobody.
+            heard = graph.add("Concat", [nothing, heard] if is_before else [heard, nothing], axis=0)
+            heard = graph.add("Div", [heard, graph.add("ReduceMax", [heard], axes=[1], keepdims=1)])
+            if number == settings.reach - 1:
+                answers.append(heard)
+            said = graph.add("Mul", [heard, likely])
+    return answers
 
 
 def _factor(n: int) -> int:

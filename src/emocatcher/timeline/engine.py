@@ -94,7 +94,9 @@ class Engine:
         self._window_s, self._hop_s = float(window_s), float(hop_s)
         self._window_frames = 1 + math.floor(window_s * front_end.sample_rate / front_end.hop_length)
         self._stream = features.FrameStream(front_end)
-        self._frames = features.of_frames(self._stream.push(np.empty(0, np.float32)), front_end)  # from frame `_first_frame` on
+        self._frames = features.of_frames(
+            self._stream.push(np.empty(0, np.float32)), front_end
+        )  # from frame `_first_frame` on
         self._first_frame = 0
         self._waveform = np.empty(0, np.float32)  # from the same frame's centre on
         self._n_samples = 0
