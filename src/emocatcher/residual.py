@@ -1,9 +1,10 @@
 """The residual network of `emocatcher-2`: log_mel, lengths → logits, attention.
 
-Power plus a noise floor, its logarithm standardised band by band, and the pitch relative to the clip's own; residual convolutions that weigh their channels; a
-bidirectional GRU; attentive mean and deviation over time. Clips of a batch lie side by side, and what lies beyond a
-clip's end is zero before every convolution, so that no answer depends on the company. Only while it learns does batch
-normalisation count those zeros too; batches of clips of like length keep them few.
+Power plus a noise floor, its logarithm standardised band by band, and the pitch relative to the clip's own; residual
+convolutions that weigh their channels; a bidirectional GRU; attentive mean and deviation over time. Clips of a batch
+lie side by side, and what lies beyond a clip's end is zero before every convolution, so that no answer depends on the
+company. Only while it learns does batch normalisation count those zeros too; batches of clips of like length keep them
+few.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class ResidualEmotionNetwork(nn.Module):
     Examples:
         >>> from emocatcher.config import load_preset
         >>> settings = load_preset("emocatcher-2")
-        >>> n_mels = settings.front_end.n_mels
-        >>> network = ResidualEmotionNetwork(settings.network, n_mels, n_classes=8).eval()
-        >>> logits, attention = network(torch.zeros(2, n_mels, 30), torch.tensor([30, 17]))
+        >>> n_mels, n_channels = settings.front_end.n_mels, settings.front_end.n_channels
+        >>> network = ResidualEmotionNetwork(settings.network, n_mels, n_classes=8, has_pitch=True).eval()
+        >>> logits, attention = network(torch.zeros(2, n_channels, 30), torch.tensor([30, 17]))
         >>> logits.shape, attention.sum(dim=1).allclose(torch.ones(2))
         (torch.Size([2, 8]), True)
     """
@@ -63,7 +64,8 @@ class ResidualEmotionNetwork(nn.Module):
         """Classify a batch of clips.
 
         Args:
-            log_mel: shape (batch, n_mels, n_frames), float32, dB, and with pitch two rows more; frames beyond a clip's length change nothing.
+            log_mel: shape (batch, n_mels, n_frames), float32, dB, and with pitch two rows more; frames beyond a clip's
+                length change nothing.
             lengths: shape (batch,), int64, valid frames, each at least 1.
 
         Returns:
@@ -184,7 +186,7 @@ class InputLayer(nn.Module):
         self.register_buffer("deviation", torch.ones(self.n_channels, 1))
 
     def forward(self, log_mel: Tensor, mask: Tensor) -> Tensor:
-        """From what `forward` of the network takes, and its mask (batch, 1, n_frames), to (batch, n_channels, n_frames)."""
+        """From what the network takes, and its mask (batch, 1, n_frames), to (batch, n_channels, n_frames)."""
         return (self._channels(log_mel, mask, self._noise_floor(len(log_mel))) - self.mean) / self.deviation
 
     def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:

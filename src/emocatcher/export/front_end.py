@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher import mel, pitch
-from emocatcher.config import FrontEnd, Pitch
+from emocatcher.config import FrontEnd
 from emocatcher.export.graph import FLOAT, Graph
+from emocatcher.settings import Pitch
 
 
 def add_front_end(graph: Graph, front_end: FrontEnd, waveform: str) -> tuple[str, str | None]:
