@@ -22,7 +22,8 @@ ROWS = (
     ("prediction", "settings"),
     ("config",),
     # 1 leaves
-    ("audio", "machine", "metrics", "result", "selective", "significance", "softmax", "storage", "vad"),
+    ("audio", "machine", "mel", "metrics", "pitch", "result", "selective", "significance"),
+    ("softmax", "storage", "vad"),
     ("calibration", "faithfulness"),
     ("corpora",),
     # 2

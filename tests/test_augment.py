@@ -65,6 +65,28 @@ def test_a_pitch_moves_a_tone_by_its_share(hz: float) -> None:
     assert 1.1 < max(moved) <= 1 / 0.8 + 0.06
 
 
+def test_the_pitch_beside_the_bands_moves_with_them_and_is_not_mixed_over_time() -> None:
+    heights = np.where(np.arange(60) < 30, 7.0, 8.0)
+    channels = np.concatenate([clip(), [heights, np.linspace(0.0, 1.0, 60)]]).astype(np.float32)
+    moved = [vary(seed, channels, tempo=0.3, pitch=0.2) for seed in range(40)]
+    for varied in moved:
+        low, high = np.unique(varied[-2])  # two heights as before, none between them
+        assert high - low == pytest.approx(1.0, abs=1e-5)
+        assert 1 / 1.2 - 1e-3 <= 2.0 ** (low - 7.0) <= 1 / 0.8 + 1e-3
+        assert (np.diff(varied[-1]) >= 0.0).all()
+        assert (varied[-1, 0], varied[-1, -1]) == (0.0, 1.0)
+    assert min(varied[-2, 0] for varied in moved) < 6.85
+    assert max(varied[-2, 0] for varied in moved) > 7.15
+    # As far as the spectrum itself: a tone of a band's centre is then heard in the band that far above or below.
+    centres = mel.centres_hz(FRONT_END)
+    tone = np.full((N_MELS + 2, 20), -60.0, np.float32)
+    tone[50], tone[-2] = 0.0, np.log2(centres[50])
+    for seed in range(10):
+        varied = vary(seed, tone, pitch=0.2)
+        loudest = 10.0 ** (varied[:N_MELS, 0] / 10.0)
+        assert 2.0 ** varied[-2, 0] == pytest.approx(centres @ loudest / loudest.sum(), rel=0.03)
+
+
 def test_a_tilt_is_smooth_over_bands_and_steady_over_time() -> None:
     change = vary(3, tilt_db=3.0) - clip()
     assert float(np.ptp(change, axis=1).max()) < 1e-3

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emocatcher.config import ResidualNetwork, load_preset
+from emocatcher.model import build
 from emocatcher.residual import InputLayer, ResidualEmotionNetwork
 
 RECIPE = load_preset("emocatcher-2").network
@@ -25,10 +26,10 @@ SMALL = msgspec.structs.replace(
 N_MELS = 12
 
 
-def made(sizes: ResidualNetwork = SMALL, seed: int = 0) -> ResidualEmotionNetwork:
+def made(sizes: ResidualNetwork = SMALL, seed: int = 0, *, has_pitch: bool = False) -> ResidualEmotionNetwork:
     """Random weights and statistics, none of them at its initial value."""
     torch.manual_seed(seed)
-    network = ResidualEmotionNetwork(sizes, N_MELS, 5)
+    network = ResidualEmotionNetwork(sizes, N_MELS, 5, has_pitch=has_pitch)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -46,9 +47,16 @@ def clips(lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(noise.astype(np.float32)), torch.tensor(lengths)
 
 
-def plain(network: ResidualEmotionNetwork, sizes: ResidualNetwork, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-    """One clip, (n_mels, n_frames), through PyTorch's own layers, with nothing beside it."""
-    power = 10.0 ** (log_mel / 10.0)
+def with_pitch(log_mel: Tensor, seed: int = 0) -> Tensor:
+    """Two rows more: octaves above 1 Hz, and how periodic."""
+    random = np.random.default_rng(seed + 1)
+    tracks = random.uniform([[6.0], [0.0]], [[9.5], [1.0]], (len(log_mel), 2, log_mel.shape[2]))
+    return torch.cat([log_mel, torch.from_numpy(tracks.astype(np.float32))], dim=1)
+
+
+def plain(network: ResidualEmotionNetwork, sizes: ResidualNetwork, clip: Tensor) -> tuple[Tensor, Tensor]:
+    """One clip, (n_channels, n_frames), through PyTorch's own layers, with nothing beside it."""
+    power = 10.0 ** (clip[:N_MELS] / 10.0)
     still, floor = [], 10.0 ** (sizes.noise_floor_db / 10.0)
     if sizes.level == "relative":
         still.append(power.mean().log().expand(1, power.shape[1]))
@@ -57,15 +65,26 @@ def plain(network: ResidualEmotionNetwork, sizes: ResidualNetwork, log_mel: Tens
     if sizes.contrast:
         still.append(bands.mean(1, keepdim=True).expand_as(bands))
         bands = bands - bands.mean(1, keepdim=True)
-    x = ((torch.cat([bands, *still]) - network.input.mean) / network.input.deviation)[None]
-    said = [plain_branch(branch, sizes, x) for branch in network.branches]
+    moving = [bands]
+    if len(clip) > N_MELS:
+        octaves, periodicity = clip[N_MELS:]
+        voice = ((periodicity - 0.5) * 4.0).clamp(0.0, 1.0)
+        height = (octaves * voice).sum() / (voice.sum() + 0.01)
+        relative, change = (octaves - height) * voice, torch.zeros_like(octaves)
+        for t in range(2, len(octaves) - 2):
+            change[t] = (relative[t + 2] - relative[t - 2]) * voice[t + 2] * voice[t - 2]
+        moving.append(torch.stack([relative, voice, change]))
+        still.append(height.expand(1, len(octaves)))
+    x = ((torch.cat([*moving, *still]) - network.input.mean) / network.input.deviation)[None]
+    n_still = sum(map(len, still)) if sizes.contrast else 0
+    said = [plain_branch(branch, sizes, x, n_still) for branch in network.branches]
     return torch.stack([logits for logits, _ in said]).mean(0), torch.stack([weights for _, weights in said]).mean(0)
 
 
-def plain_branch(branch: Any, sizes: ResidualNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
+def plain_branch(branch: Any, sizes: ResidualNetwork, x: Tensor, n_still: int) -> tuple[Tensor, Tensor]:
     offset: Any = 0.0
-    if sizes.contrast:
-        x, still = x[:, :N_MELS], x[:, N_MELS:, 0]
+    if n_still:
+        x, still = x[:, :-n_still], x[:, -n_still:, 0]
         offset = branch.still(still)[:, :, None]
     for block, dilation, stride in zip(branch.blocks, sizes.dilations, sizes.strides, strict=True):
         conv, norm = block.conv, block.norm
@@ -84,6 +103,7 @@ def plain_branch(branch: Any, sizes: ResidualNetwork, x: Tensor) -> tuple[Tensor
     return branch.output(functional.gelu(hidden))[0], weights[:, 0]
 
 
+@pytest.mark.parametrize("has_pitch", [False, True])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -95,11 +115,13 @@ def plain_branch(branch: Any, sizes: ResidualNetwork, x: Tensor) -> tuple[Tensor
         {"channels": N_MELS, "dilations": (1,), "strides": (1,)},  # the first block adds its input too
     ],
 )
-def test_it_is_plain_pytorch(changes: dict[str, object]) -> None:
+def test_it_is_plain_pytorch(changes: dict[str, object], has_pitch: bool) -> None:
     sizes = msgspec.structs.replace(SMALL, **changes)
-    network = made(sizes)
+    network = made(sizes, has_pitch=has_pitch)
     lengths = [30, 17, 53, 1, 2]
     log_mel, counts = clips(lengths)
+    if has_pitch:
+        log_mel = with_pitch(log_mel)
     with torch.inference_mode():
         logits, attention = network(log_mel, counts)
         for i, n in enumerate(lengths):
@@ -117,8 +139,9 @@ def test_it_is_plain_pytorch(changes: dict[str, object]) -> None:
 )
 @settings(max_examples=40, deadline=None)
 def test_a_clip_gets_the_same_in_any_company(lengths: list[int], extra: int, filling: float, seed: int) -> None:
-    network = made(seed=seed)
+    network = made(seed=seed, has_pitch=True)
     log_mel, sizes = clips(lengths, seed)
+    log_mel = with_pitch(log_mel, seed)
     padded = functional.pad(log_mel, (0, extra))
     for row, n in zip(padded, lengths, strict=True):
         row[:, n:] = filling
@@ -155,7 +178,7 @@ def heard(layer: InputLayer, log_mel: Tensor) -> Tensor:
 
 def input_layer(**changes: Any) -> InputLayer:
     plainest = {"level": "absolute", "contrast": False, "noise_floor_db": -40.0} | changes
-    return InputLayer(msgspec.structs.replace(SMALL, **plainest), 3).eval()
+    return InputLayer(msgspec.structs.replace(SMALL, **plainest), 3, has_pitch=False).eval()
 
 
 def test_below_the_noise_floor_all_is_alike() -> None:
@@ -176,6 +199,21 @@ def test_a_relative_level_moves_one_channel_and_a_colour_only_the_means() -> Non
     coloured = heard(contrast, clip + torch.tensor([[-20.0], [0.0], [9.0]])) - heard(contrast, clip)
     torch.testing.assert_close(coloured[:3], torch.zeros(3, 50), atol=1e-4, rtol=0)
     assert coloured[3:].mean(dim=1).tolist() == pytest.approx([-4.605, 0.0, 2.072], abs=1e-2)
+
+
+def test_a_higher_voice_moves_one_channel_and_only_where_there_is_voice() -> None:
+    layer = InputLayer(msgspec.structs.replace(SMALL, contrast=True), 3, has_pitch=True).eval()
+    moving = slice(3, 6)
+    clip = torch.full((5, 40), -30.0)
+    clip[3], clip[4, :20], clip[4, 20:] = torch.linspace(7.0, 8.0, 40), 1.0, 0.2
+    higher = clip + torch.tensor([0.0, 0.0, 0.0, 0.5, 0.0])[:, None]
+    change = heard(layer, higher) - heard(layer, clip)
+    torch.testing.assert_close(change[-1], torch.full((40,), 0.5), atol=1e-3, rtol=0)
+    torch.testing.assert_close(change[:-1], torch.zeros(len(change) - 1, 40), atol=1e-3, rtol=0)
+    assert heard(layer, clip)[moving, 22:].abs().max() == 0.0
+    whisper = clip.clone()
+    whisper[4] = 0.0
+    assert heard(layer, whisper)[moving].abs().max() == 0.0
 
 
 def test_digital_silence_is_heard_as_something() -> None:
@@ -226,5 +264,5 @@ def test_dropout_comes_from_the_given_generator_alone() -> None:
 
 def test_it_has_at_most_one_and_a_half_million_parameters() -> None:
     recipe = load_preset("emocatcher-2")
-    network = ResidualEmotionNetwork(RECIPE, recipe.front_end.n_mels, 8)
+    network = build(recipe, 8)
     assert sum(parameter.numel() for parameter in network.parameters()) <= 1_500_000

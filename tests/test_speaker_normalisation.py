@@ -18,11 +18,16 @@ RECIPE = load_preset("emocatcher-2")
 
 def test_every_speakers_bands_are_standard_and_nobody_elses_count(voices: Corpus) -> None:
     features = load_features(voices, RECIPE)
-    table = by_speaker(features, voices, RECIPE.network)
+    table = by_speaker(features, voices, RECIPE)
     assert table.ids == features.ids
     for speaker in voices.speakers:
         ids = [utterance.id for utterance in voices if utterance.speaker == speaker]
         frames = np.concatenate(table.log_mels(ids), axis=1)
+        frames, (octaves, periodicity) = np.split(frames, [RECIPE.front_end.n_mels])
+        assert np.average(octaves, weights=periodicity) == pytest.approx(0.0, abs=1e-3)
+        before = np.concatenate(features.log_mels(ids), axis=1)
+        np.testing.assert_array_equal(periodicity, before[-1])
+        assert np.ptp(octaves - before[-2]) < 1e-4  # all of a speaker's frames move alike
         np.testing.assert_allclose(frames.mean(axis=1), 0.0, atol=1e-2)
         moves = frames.std(axis=1) > 1.0
         np.testing.assert_allclose(frames.std(axis=1)[moves], 15.0, atol=1e-2)
@@ -42,4 +47,4 @@ def test_who_speaks_must_be_known(voices: Corpus) -> None:
         voices, utterances=tuple(msgspec.structs.replace(u, speaker=None) for u in voices.utterances)
     )
     with pytest.raises(ProtocolError, match="have no speaker"):
-        by_speaker(load_features(voices, RECIPE), nobody, RECIPE.network)
+        by_speaker(load_features(voices, RECIPE), nobody, RECIPE)

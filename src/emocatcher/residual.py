@@ -26,10 +26,7 @@ _SMALLEST_VARIANCE = 1e-5
 _SMALLEST_LEVEL = 1e-12  # power; what digital silence is divided by
 
 _N_MOVING_PITCH = 3  # channels made of the pitch that change over time
-_UNVOICED, _VOICED = (
-    0.5,
-    0.75,
-)  # periodicity up to which there is no voice in a frame, and from which there is only voice
+_UNVOICED, _VOICED = 0.5, 0.75  # periodicity up to which a frame has no voice, and from which it is all voice
 _LEAST_VOICE = 0.01  # frames; what a whisper is divided by
 _PITCH_STEP = 2  # frames before and after, between which the pitch moves
 

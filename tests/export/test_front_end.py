@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from emocatcher.config import FrontEnd, load_preset
 from emocatcher.export.front_end import add_front_end
 from emocatcher.export.graph import FLOAT, Graph
-from emocatcher.features import log_mel_spectrogram
+from emocatcher.features import log_mel_spectrogram, whole
+from emocatcher.settings import Pitch
 
 CABG = load_preset("cabg").front_end
+FINE = load_preset("emocatcher-2").front_end
 SIGNALS: dict[str, Callable[[np.random.Generator, int], Any]] = {
     "noise": lambda random, n: 0.1 * random.normal(size=n),
     "faint noise": lambda random, n: 1e-5 * random.normal(size=n),
@@ -119,6 +121,27 @@ def test_a_level_waveform_is_no_hurdle(log_mel_of: Any, value: float, n_samples:
     # A level's spectrum is zero but for rounding nearly everywhere: only what stands out can be compared.
     heard = ours > ours.max() - 60.0
     assert np.abs(theirs - ours)[heard].max() <= 0.01
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"frames_per_step": 1, "reach": 3}, {"frames_per_step": 3}, {"reach": 0}, {"n_candidates": 7, "f_max": 400.0}],
+)
+@pytest.mark.parametrize("n_fft", [512, 1024])
+def test_the_pitch_is_the_packages_own(opened: Any, changes: dict[str, Any], n_fft: int) -> None:
+    followed = msgspec.structs.replace(Pitch(f_min=90.0), **changes)
+    front_end = msgspec.structs.replace(FINE, pitch=followed, n_fft=n_fft)
+    graph = Graph({})
+    _, tracks = add_front_end(graph, front_end, "waveform")
+    assert tracks is not None
+    graph.add("Identity", [tracks], outputs=["tracks"])
+    run = opened(graph.serialise({"waveform": (FLOAT, ["n_samples"])}, {"tracks": (FLOAT, ["n_frames", 2])}, {}))
+    for kind, n_samples in (("noise", 1), ("loud", 255), ("noise", 256), ("voice", 22_050), ("burst", 30_001)):
+        waveform = signal(kind, n_samples, n_samples)
+        ours = whole(waveform, front_end)[front_end.n_mels :]
+        theirs = run(waveform=waveform)[0].T
+        assert theirs.shape == ours.shape
+        np.testing.assert_allclose(theirs, ours, atol=1e-3)
 
 
 def test_the_transform_is_small() -> None:

@@ -149,9 +149,8 @@ def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> b
     lengths = np.array([40, 1, 2, 17], np.int64)
     random, front_end = np.random.default_rng(0), settings.front_end
     noise = random.normal(-30.0, 20.0, (4, front_end.n_channels, 41)).astype(np.float32)
-    noise[:, front_end.n_mels :] = random.uniform(
-        [[0.0]] * (front_end.n_channels - front_end.n_mels), 1.0, (4, front_end.n_channels - front_end.n_mels, 41)
-    )
+    tracks = noise[:, front_end.n_mels :]
+    tracks[:] = random.uniform(0.0, 1.0, tracks.shape)
     error = parity_error(payload, network, noise, lengths)
     if not error <= 1e-3:
         raise ModelError(f"The ONNX graph differs from the network by {error:.2g}. Nothing was written")
