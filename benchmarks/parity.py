@@ -72,13 +72,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def pytorch(model: Bundle, recognizer: Recognizer) -> Listener:
     """The network as it was trained."""
     settings = model.config.settings
-    network = build(settings.network, settings.front_end.n_mels, len(model.config.labels)).eval()
+    network = build(settings, len(model.config.labels)).eval()
     network.load_state_dict({name: torch.from_numpy(value) for name, value in model.weights().items()})
 
     def hear(waveform: audio.Waveform) -> Answer:
         clip = features.extract(waveform, settings.front_end, settings.vad)
         with torch.inference_mode():
-            logits, _ = network(torch.from_numpy(clip.log_mel[None]), torch.tensor([clip.log_mel.shape[1]]))
+            logits, _ = network(torch.from_numpy(clip.channels[None]), torch.tensor([clip.channels.shape[1]]))
         return Answer(recognizer.probabilities(logits.numpy())[0], clip.voiced_start_s, clip.voiced_end_s)
 
     return hear
@@ -87,7 +87,7 @@ def pytorch(model: Bundle, recognizer: Recognizer) -> Listener:
 def in_batches(recognizer: Recognizer, waveforms: Iterator[audio.Waveform], alone: Answers) -> Answers:
     """All clips at once; the spans are those of `alone`, for they do not pass through the network."""
     settings = recognizer.config.settings
-    clips = [features.extract(waveform, settings.front_end, settings.vad).log_mel for waveform in waveforms]
+    clips = [features.extract(waveform, settings.front_end, settings.vad).channels for waveform in waveforms]
     return Answers(recognizer.probabilities(recognizer.run(clips)[0]), alone.voiced_s, alone.ms_per_clip)
 
 

@@ -348,8 +348,7 @@ def batching(wavs: Sequence[bytes]) -> Row:
     log_mels = []
     for wav in wavs[:8]:
         recording = audio.read(wav, config.front_end.sample_rate)
-        log_mel = features.log_mel_spectrogram(recording.waveform, config.front_end)
-        log_mels.append(features.voiced(log_mel, _CLIP_S, config.front_end, config.vad).log_mel)
+        log_mels.append(features.extract(recording.waveform, config.front_end, config.vad).channels)
     taken: dict[str, list[float]] = {"alone": [], "together": [], "whole": []}
     for _ in range(40):
         for name, work in (

@@ -83,7 +83,8 @@ def load_preset(name: str, overrides: Iterable[str] = ()) -> Settings:
 
     Args:
         name: one of `presets()`, or the path of a TOML file of the same shape.
-        overrides: "section.key=value" each, the value in TOML ("optimiser.learning_rate=5e-4").
+        overrides: "section.key=value" each, the value in TOML ("optimiser.learning_rate=5e-4"), or `none` for what may
+            be left out ("front_end.pitch=none").
 
     Raises:
         SettingError: if the preset, a key or a value is not allowed; the message names the nearest allowed one.
@@ -159,6 +160,9 @@ def _replace(raw: dict[str, Any], override: str) -> None:
         raise SettingError(suggest(key, sections[section], f"setting in [{section}]"))
     if not isinstance(fields := raw.setdefault(section, {}), dict):
         return  # refused as a whole when it is converted
+    if value.strip() == "none" and type(None) in get_args(sections[section][key]):
+        fields.pop(key, None)  # TOML has no word for it
+        return
     try:
         fields[key] = msgspec.toml.decode(f"value = {value}")["value"]
     except msgspec.DecodeError:

@@ -65,9 +65,12 @@ def _print(opened: Bundle) -> None:
         " (optimistic: chosen by the test part)" if training.selection == "best-test" else ""
     )
     learned = (("epoch", training.epoch), ("seed", training.seed))
+    hears = f"{front_end.sample_rate:,} Hz, {front_end.n_mels} mel bands up to {front_end.f_max:g} Hz"
+    if front_end.pitch:
+        hears += f", pitch from {front_end.pitch.f_min:g} to {front_end.pitch.f_max:g} Hz"
     rows: list[tuple[str, str | Text]] = [
         ("Emotions", _labels(config)),
-        ("Hears", f"{front_end.sample_rate:,} Hz, {front_end.n_mels} mel bands up to {front_end.f_max:g} Hz"),
+        ("Hears", hears),
         ("Parameters", f"{config.n_parameters:,} (preset {config.settings.preset})"),
         ("Corpus", training.corpus + (" (SYNTHETIC: made voices, fit for tests only)" if training.synthetic else "")),
         ("Protocol", protocol + speakers[training.speakers_shared]),
