@@ -108,6 +108,19 @@ def test_an_override_changes_its_setting_and_no_other(override, section, key, va
     assert msgspec.structs.replace(changed, **{section: getattr(CABG, section)}) == CABG
 
 
+def test_what_may_be_left_out_can_be_taken_out_and_put_in():
+    recipe = load_preset("emocatcher-2")
+    without = load_preset("emocatcher-2", ["front_end.pitch=none"])
+    assert recipe.front_end.pitch
+    assert without.front_end == msgspec.structs.replace(recipe.front_end, pitch=None)
+    lower = load_preset("emocatcher-2", ["front_end.pitch={f_min=80.0}"]).front_end.pitch
+    assert (lower.f_min, lower.f_max) == (80.0, 700.0)
+    with pytest.raises(SettingError, match="n_fft"):
+        load_preset("emocatcher-2", ["front_end.n_fft=none"])
+    with pytest.raises(SettingError, match="'reech'. Did you mean 'reach'"):
+        load_preset("emocatcher-2", ["front_end.pitch={reech=3}"])
+
+
 def test_the_last_override_wins_and_several_hold_together():
     changed = load_preset("cabg", ["training.n_epochs=3", "front_end.win_length=8192", "front_end.n_fft=8192"])
     assert (changed.training.n_epochs, changed.front_end.win_length) == (3, 8192)

@@ -177,6 +177,8 @@ def _convert(raw: dict[str, Any], source: str) -> Settings:
         section, _, key = place.partition(".")
         types = _sections(raw).get(section) or _types(Settings)
         if unknown := re.search(r"unknown field `(.+?)`?$", problem):
+            if key in types:  # a table inside the section
+                types = _types(next(one for one in get_args(types[key]) if one is not type(None)))
             raise SettingError(f"{source}: {suggest(unknown[1], types, 'setting')}") from None
         if problem.startswith("Invalid enum value"):
             problem += f". Allowed: {', '.join(get_args(types[key]))}"

@@ -38,7 +38,7 @@ class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= highest_hz {self.highest_hz} does not hold")
 
 
-class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How a waveform becomes a log-mel spectrogram, and the pitch beside it."""
 
     sample_rate: PositiveInt  # Hz
