@@ -117,7 +117,7 @@ def test_what_may_be_left_out_can_be_taken_out_and_put_in():
     assert (lower.f_min, lower.f_max) == (80.0, 700.0)
     with pytest.raises(SettingError, match="n_fft"):
         load_preset("emocatcher-2", ["front_end.n_fft=none"])
-    with pytest.raises(SettingError, match="'reech'. Did you mean 'reach'"):
+    with pytest.raises(SettingError, match=r"'reech'\. Did you mean 'reach'"):
         load_preset("emocatcher-2", ["front_end.pitch={reech=3}"])
 
 
