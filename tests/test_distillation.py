@@ -55,7 +55,7 @@ def test_they_say_what_their_networks_say_on_average(
 ) -> None:
     folders = [run / "fold_1" / "last" for run in teachers]
     together = Teachers(folders, residual_settings, voices.labels)
-    n_channels = 2 * residual_settings.front_end.n_mels + 1  # bands, their means and the level
+    n_channels = 2 * residual_settings.front_end.n_mels + 5  # bands, their means, the level, four of the pitch
     prepared, lengths = torch.randn(3, n_channels, 20), torch.tensor([20, 7, 1])
     alone = [Teachers([folder], residual_settings, voices.labels)(prepared, lengths) for folder in folders]
     assert not torch.allclose(*alone, atol=1e-3)
@@ -73,7 +73,7 @@ def test_a_student_says_what_its_teachers_say_rather_than_the_labels(
 
     def answers(share: float) -> np.ndarray:
         trainer = FoldTrainer(
-            with_training(residual_settings, n_epochs=4, teacher_share=share), voices.labels, features,
+            with_training(residual_settings, n_epochs=8, teacher_share=share), voices.labels, features,
             {"train": Part(ids, true)}, fold=0, seed=0, resume_dir=None,
             teachers=lambda prepared, lengths: first.expand(len(lengths), -1),
         )  # fmt: skip

@@ -124,8 +124,8 @@ def test_nobody_is_left_when_it_is_killed(serve: Serve) -> None:
         (spool / "upload").write_bytes(b"left")
         server.process.kill()
         server.process.wait()
-        server.wait_until(lambda: not any(map(is_running, children)))
-        assert not spool.exists()
+        # A worker that was still on its way up when they were counted may be the one to remove it.
+        server.wait_until(lambda: not any(map(is_running, children)) and not spool.exists())
 
 
 def _busy(server: Server) -> list[int]:
