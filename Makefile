@@ -10,7 +10,7 @@ demo: $(INSTALLED)      ## train on RAVDESS (or made voices), write the report, 
 	$(BIN)/emocatcher demo
 
 test: $(INSTALLED)      ## the tests; those that need RAVDESS run where EMOCATCHER_CORPORA is set
-	$(BIN)/python -m pytest -m "not slow and not page"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not page"
 
 test-all: $(INSTALLED)  ## the slow ones too
 	$(BIN)/python -m pytest -m "not page"
