@@ -121,6 +121,25 @@ def test_in_blocks_it_is_what_the_whole_is(sizes: list[int], n_samples: int) -> 
     np.testing.assert_allclose(joined, features.whole(waveform, FRONT_END), atol=1e-3)
 
 
+@pytest.mark.parametrize("highest_hz", [4000.0, 11_025.0])
+def test_the_filters_are_the_autocorrelation_of_the_windowed_frame(highest_hz: float) -> None:
+    """Up to Nyquist, over the window's own, where the periods are whole samples."""
+    rate, win_length, n_fft = 22_050, 512, 1024
+    followed = Pitch(f_min=rate / 300.0, f_max=rate / 50.0, n_candidates=2, highest_hz=highest_hz)
+    front_end = msgspec.structs.replace(FRONT_END, f_max=11_025.0, pitch=followed)
+    frame, window = noise(win_length).astype(np.float64), np.hanning(win_length + 1)[:-1]
+    spectrum = np.fft.rfft(frame * window, n_fft)
+    spectrum[np.arange(len(spectrum)) * rate > highest_hz * n_fft] = 0.0
+    spectrum[0] = 0.0
+    heard = np.fft.irfft(spectrum, n_fft)
+    expected = [
+        (heard @ np.roll(heard, lag)) / (heard @ heard) / ((window[lag:] @ window[:-lag]) / (window @ window))
+        for lag in (300, 50)
+    ]
+    measured = np.abs(spectrum) ** 2 @ pitch.candidate_filters(front_end, followed, np.arange(len(spectrum)))
+    np.testing.assert_allclose(measured[:-1] / measured[-1], expected, atol=1e-6)
+
+
 def test_the_bands_are_the_same_beside_it() -> None:
     waveform = noise(RATE)
     np.testing.assert_array_equal(
@@ -134,6 +153,7 @@ def test_the_bands_are_the_same_beside_it() -> None:
         ({"f_min": 800.0}, "does not hold"),
         ({"highest_hz": 600.0}, "does not hold"),
         ({"f_min": 40.0}, "lower than the window can tell: 57 Hz"),
+        ({"highest_hz": 9500.0}, "exceeds f_max 9000"),
         ({"n_candidates": 1}, "n_candidates"),
         ({"reach": -1}, "reach"),
     ],

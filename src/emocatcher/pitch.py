@@ -46,7 +46,8 @@ def candidate_filters(front_end: FrontEnd, settings: Pitch, bins: NDArray[np.int
     expected = np.interp(periods, np.arange(len(of_window)), of_window / of_window[0])
     waves = np.cos(2.0 * np.pi / n_fft * np.outer(bins, periods)) / expected
     # Every bin but the first and the last stands for its mirror image too; the first, the mean, is left out.
-    weights = np.where((bins > 0) & (bins * front_end.sample_rate <= settings.highest_hz * n_fft), 2.0, 0.0)
+    is_heard = (bins > 0) & (bins * front_end.sample_rate <= settings.highest_hz * n_fft)
+    weights = is_heard * np.where(2 * bins == n_fft, 1.0, 2.0)
     return np.concatenate([waves, np.ones((len(bins), 1))], axis=1) * weights[:, None]
 
 

@@ -61,6 +61,8 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
             longest = min(self.win_length * _MOST_OF_WINDOW, self.n_fft / 2)  # samples
             if self.pitch.f_min < (lowest := self.sample_rate / longest):
                 raise ValueError(f"pitch.f_min {self.pitch.f_min} is lower than the window can tell: {lowest:.0f} Hz")
+            if self.pitch.highest_hz > self.f_max:
+                raise ValueError(f"pitch.highest_hz {self.pitch.highest_hz} exceeds f_max {self.f_max}")
 
     @property
     def n_channels(self) -> int:
