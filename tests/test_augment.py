@@ -77,6 +77,11 @@ def test_the_pitch_beside_the_bands_moves_with_them_and_is_not_mixed_over_time()
         assert (varied[-1, 0], varied[-1, -1]) == (0.0, 1.0)
     assert min(varied[-2, 0] for varied in moved) < 6.85
     assert max(varied[-2, 0] for varied in moved) > 7.15
+    # Of the nearest frame.
+    ramp = np.broadcast_to(np.arange(60, dtype=np.float32), channels.shape)
+    for seed in range(10):
+        varied = vary(seed, ramp, tempo=0.3)
+        assert np.abs(varied[-1] - varied[0]).max() <= 0.501
     # As far as the spectrum itself: a tone of a band's centre is then heard in the band that far above or below.
     centres = mel.centres_hz(FRONT_END)
     tone = np.full((N_MELS + 2, 20), -60.0, np.float32)
