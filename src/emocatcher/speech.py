@@ -117,12 +117,12 @@ def _as_fitted(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
     """The clip's log-mel spectrogram as the gate was fitted to it."""
     if len(log_mel) == N_MELS:
         return log_mel
-    front_end = _front_end()
-    return features.log_mel_spectrogram(audio.resample(waveform, sample_rate, front_end.sample_rate), front_end)
+    return features.log_mel_spectrogram(audio.resample(waveform, sample_rate, front_end().sample_rate), front_end())
 
 
 @lru_cache(maxsize=1)
-def _front_end() -> FrontEnd:
+def front_end() -> FrontEnd:
+    """That the gate was fitted to."""
     return config.load_preset(PRESET).front_end
 
 

@@ -29,8 +29,8 @@ class Card(NamedTuple):
 class MadeNetwork:
     """Two sums over a clip, turned into logits; each clip for itself, whatever the batch."""
 
-    def __init__(self, labels: tuple[str, ...] = ("glad", "low", "cross")) -> None:
-        self.config = Card(labels=labels)
+    def __init__(self, labels: tuple[str, ...] = ("glad", "low", "cross"), preset: str = "cabg") -> None:
+        self.config = Card(labels=labels, settings=load_preset(preset))
 
     def run(
         self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = 64

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from emocatcher import features, timeline
 from emocatcher.errors import EmptyAudioError, SettingError
+from emocatcher.timeline.engine import Engine
+from emocatcher.timeline.windows import Windows
 
 from .conftest import RATE, MadeNetwork, is_loud, talk
 
@@ -114,6 +116,27 @@ def test_speech_is_asked_about_once_a_window():
     found = timeline.hear(NETWORK, count, (talk(30.0), RATE))
     assert len(asked) == len(found.windows) == 55
     assert set(asked) <= {3 * RATE, 3 * RATE - 1, 3 * RATE + 1}
+
+
+@pytest.mark.parametrize("block", [1000, 30_001, 10 * RATE])
+@pytest.mark.parametrize(("window_s", "hop_s"), [(3.0, 0.5), (0.7, 0.31)])
+def test_speech_is_searched_for_in_a_spectrogram_of_its_own(block, window_s, hop_s):
+    """Made once for all windows, of what each holds, however the waveform comes."""
+    waveform, asked = talk(9.3), []
+
+    def has_speech(part, rate, log_mel):
+        asked.append(log_mel)
+        return len(asked) % 2 == 0
+
+    engine = Engine(MadeNetwork(preset="emocatcher-2"), has_speech, window_s, hop_s)
+    parts = [engine.push(waveform[start : start + block]) for start in range(0, len(waveform), block)]
+    windows = Windows.join(("glad", "low", "cross"), [*parts, engine.finish()])
+    frames = features.of_frames(features._measured(waveform, FRONT_END), FRONT_END)
+    assert len(asked) == len(windows)
+    for window, log_mel in zip(windows, asked, strict=True):
+        first, n = int(window.start_s * RATE / 1364), int(window_s * RATE / 1364)
+        last = len(frames) if window.end_s == len(waveform) / RATE else first + n
+        np.testing.assert_allclose(log_mel, features.of_clip(frames[first:last], FRONT_END), atol=1e-3)
 
 
 def test_an_emotion_over_several_windows_is_one_segment():

@@ -9,9 +9,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import audio, features, vad
+from emocatcher import audio, speech, vad
 from emocatcher.config import Settings
 from emocatcher.errors import SettingError
+from emocatcher.timeline.frames import Frames
 from emocatcher.timeline.windows import Windows
 
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.5, 600.0
@@ -60,6 +61,7 @@ class _Cut(NamedTuple):
     end_s: float
     first: int  # frame of the whole waveform
     last: int  # up to, not including
+    is_end: bool = False  # of the waveform, whatever the hop
 
 
 class Engine:
@@ -73,7 +75,8 @@ class Engine:
 
     Args:
         network: the model.
-        has_speech: (waveform, sample rate, log_mel) of a window → whether anybody speaks in it.
+        has_speech: (waveform, sample rate, log_mel) of a window → whether anybody speaks in it; the log_mel is of the
+            front end of `emocatcher.speech` where that has the model's sample rate.
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
 
@@ -93,12 +96,12 @@ class Engine:
             raise SettingError(f"The hop is {hop_s:g} s. Give {allowed} to {window_s:g} s (the window)")
         self._window_s, self._hop_s = float(window_s), float(hop_s)
         self._window_frames = 1 + math.floor(window_s * front_end.sample_rate / front_end.hop_length)
-        self._stream = features.FrameStream(front_end)
-        self._frames = features.of_frames(
-            self._stream.push(np.empty(0, np.float32)), front_end
-        )  # from frame `_first_frame` on
-        self._first_frame = 0
-        self._waveform = np.empty(0, np.float32)  # from the same frame's centre on
+        self._frames = Frames(front_end)
+        searched = speech.front_end()
+        # Where speech is searched for in another spectrogram, that too is made once for all windows.
+        has_own = searched != front_end and searched.sample_rate == front_end.sample_rate
+        self._searched, self._searched_hop = Frames(searched) if has_own else None, searched.hop_length
+        self._waveform = np.empty(0, np.float32)  # from the oldest frame's centre on
         self._n_samples = 0
         self._n_windows = 0  # given so far, by the regular hop
         self._last_frame = 0  # up to which windows were given
@@ -112,31 +115,33 @@ class Engine:
         """Take the next samples, at the front end's rate; give the windows that are complete with them."""
         self._n_samples += len(block)
         self._waveform = np.concatenate([self._waveform, block])
-        windows = self._hear(self._regular(self._stream.push(block)))
+        self._frames.push(block)
+        if self._searched:
+            self._searched.push(block)
+        windows = self._hear(self._regular())
         self._forget()
         return windows
 
     def finish(self) -> Windows:
         """Give the windows that were still waiting for more, and the one that ends with the waveform."""
-        cuts = self._regular(self._stream.finish())
-        n_frames = self._first_frame + len(self._frames)
+        self._frames.finish()
+        if self._searched:
+            self._searched.finish()
+        cuts, n_frames = self._regular(), self._frames.last
         if self._last_frame < n_frames:
             start_s = max(self.duration_s - self._window_s, 0.0)
             first = max(n_frames - self._window_frames, 0)
-            cuts.append(_Cut(start_s, self.duration_s, first, n_frames))
+            cuts.append(_Cut(start_s, self.duration_s, first, n_frames, is_end=True))
         return self._hear(cuts)
 
-    def _regular(self, measured: NDArray[np.float32]) -> list[_Cut]:
+    def _regular(self) -> list[_Cut]:
         """The windows that end with what there is now."""
-        if len(measured):
-            self._frames = np.concatenate([self._frames, features.of_frames(measured, self._front_end)])
-        n_frames = self._first_frame + len(self._frames)
         cuts: list[_Cut] = []
         while True:
             start_s = self._n_windows * self._hop_s
             first, end_s = self._frame_at(start_s), start_s + self._window_s
             last = first + self._window_frames
-            if last > n_frames or round(end_s * self._front_end.sample_rate) > self._n_samples:
+            if last > self._frames.last or round(end_s * self._front_end.sample_rate) > self._n_samples:
                 return cuts
             cuts.append(_Cut(start_s, end_s, first, last))
             self._n_windows += 1
@@ -145,16 +150,22 @@ class Engine:
     def _frame_at(self, time_s: float) -> int:
         return round(time_s * self._front_end.sample_rate / self._front_end.hop_length)
 
+    def _searched_at(self, start_s: float) -> tuple[int, int]:
+        """The first frame in which a window's speech is searched for, and how many are whole when the window is."""
+        start, length = start_s * self._front_end.sample_rate, self._window_s * self._front_end.sample_rate
+        return math.floor(start / self._searched_hop), max(math.floor(length / self._searched_hop), 1)
+
     def _forget(self) -> None:
         """Let go of what no window to come will hold: the next one, or the one that ends with the waveform."""
-        n_frames = self._first_frame + len(self._frames)
-        oldest = min(self._frame_at(self._n_windows * self._hop_s), n_frames - self._window_frames)
-        n_old = oldest - self._first_frame
+        next_s = self._n_windows * self._hop_s
+        oldest = min(self._frame_at(next_s), self._frames.last - self._window_frames)
+        n_old = oldest - self._frames.first
         if n_old > 0:
-            # Copies, for a view would keep the whole block.
-            self._frames = self._frames[n_old:].copy()
+            self._frames.forget(oldest)
             self._waveform = self._waveform[n_old * self._front_end.hop_length :].copy()
-            self._first_frame = oldest
+        if self._searched:
+            first, n = self._searched_at(next_s)
+            self._searched.forget(min(first, self._searched.last - n - 2))
 
     def _hear(self, cuts: Sequence[_Cut]) -> Windows:
         front_end, labels = self._front_end, self._network.config.labels
@@ -163,8 +174,7 @@ class Engine:
         probabilities = np.full((n_cuts, len(labels)), np.nan)
         voiced_s, clips = np.zeros((n_cuts, 2)), []
         for i, cut in enumerate(cuts):
-            frames = self._frames[cut.first - self._first_frame : cut.last - self._first_frame]
-            channels = features.of_clip(frames, front_end)
+            channels = self._frames.clip(cut.first, cut.last)
             log_mel = channels[: front_end.n_mels]
             span = vad.detect(log_mel, self._settings.vad)
             edges = cut.first + np.array([span.first, span.last])
@@ -184,6 +194,11 @@ class Engine:
         if voiced_s < _SHORTEST_VOICE_S or log_mel.min() == log_mel.max():
             return False
         hop_length, rate = self._front_end.hop_length, self._front_end.sample_rate
-        start = (cut.first - self._first_frame) * hop_length
+        start = (cut.first - self._frames.first) * hop_length
         waveform = self._waveform[start : start + round((cut.end_s - cut.start_s) * rate)]
+        if self._searched:
+            first, n = self._searched_at(cut.start_s)
+            # Whatever follows the window is not waited for: the last frame would need some of it.
+            last = self._searched.last if cut.is_end else first + n
+            log_mel = self._searched.clip(first, last)
         return self._has_speech(waveform, rate, log_mel)
