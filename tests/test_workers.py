@@ -103,6 +103,23 @@ def test_a_report_that_fails_does_not_hang_the_run() -> None:
         list(pool.run(eval, [many]))
 
 
+def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
+    begun = time.monotonic()
+    endless = "__import__('emocatcher.workers').workers.report('x'), __import__('time').sleep(600)"
+    with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
+        list(pool.run(eval, [endless]))
+    assert time.monotonic() - begun < 60
+
+
+def test_a_process_that_is_ended_as_it_reports_does_not_hang_the_run() -> None:
+    begun = time.monotonic()
+    holds_the_queue = "__import__('emocatcher.workers').workers._report.__self__._wlock.acquire()"
+    tasks = [f"{holds_the_queue}, __import__('time').sleep(600)", "__import__('time').sleep(2), 1 / 0"]
+    with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, ignore) as pool:
+        list(pool.run(eval, tasks))
+    assert time.monotonic() - begun < 60
+
+
 @pytest.mark.parametrize("busy", [True, False])
 def test_workers_die_with_the_process_that_started_them(busy: bool) -> None:
     task = "__import__('time').sleep(600)" if busy else "0"

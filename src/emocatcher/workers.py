@@ -24,6 +24,7 @@ Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
 _NO_MORE = "no more reports"
+_LOOK_UP_S = 1.0
 _report: Callable[[Any], None]
 
 
@@ -58,7 +59,8 @@ class Workers:
         if kind is not None:
             for process in processes:
                 process.terminate()
-        self._queue.put(_NO_MORE)
+        # In a thread that nobody waits for: a process that was ended as it reported has left the queue locked.
+        threading.Thread(target=self._queue.put, args=(_NO_MORE,), daemon=True).start()
         self._listener.join(timeout=5)
 
     def run(
@@ -80,7 +82,10 @@ class Workers:
         try:
             futures: dict[Future[Outcome | None], Task] = {self._pool.submit(function, task): task for task in tasks}
             while futures:
-                wait(futures, return_when=FIRST_COMPLETED)
+                # Not for as long as a task takes: a report that could not be given is seen between two waits alone.
+                wait(futures, timeout=_LOOK_UP_S, return_when=FIRST_COMPLETED)
+                if self._failure is not None:
+                    raise self._failure
                 # In the order in which they were submitted, so that what ends together is not left to chance.
                 for future in [future for future in futures if future.done()]:
                     task, outcome = futures.pop(future), future.result()
@@ -89,8 +94,8 @@ class Workers:
                     elif rest is not None:
                         task = rest(task)
                         futures[self._pool.submit(function, task)] = task
-                    if self._failure is not None:
-                        raise self._failure
+            if self._failure is not None:
+                raise self._failure
         except BrokenProcessPool:
             raise RunError(
                 "A training process ended before its time: killed, perhaps for want of memory, or unable to start. "

@@ -60,7 +60,9 @@ def test_an_interrupt_ends_it_quietly(voices_dir: Path, tmp_path: Path, small_ne
     settings = [argument for setting in small_network for argument in ("--set", setting)]
     arguments = ["train", "--corpus", str(voices_dir), "--protocol", "stratified-2", "--epochs", "5000", *settings]
     command = [sys.executable, "-m", "emocatcher", *arguments, "--out", str(tmp_path / "run")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_as_in_a_terminal
+    ) as running:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("run/fold_*/resume/*.safetensors")):
             assert time.monotonic() < deadline
@@ -70,3 +72,8 @@ def test_an_interrupt_ends_it_quietly(voices_dir: Path, tmp_path: Path, small_ne
     assert running.returncode not in (0, 2)
     assert "Traceback" not in said
     wait_until_gone(running.pid)
+
+
+def _as_in_a_terminal() -> None:
+    """Ctrl-C is heard, also where these tests were started in the background, which makes it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
