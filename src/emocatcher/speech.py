@@ -122,7 +122,7 @@ def _as_fitted(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
 
 @lru_cache(maxsize=1)
 def front_end() -> FrontEnd:
-    """That the gate was fitted to."""
+    """The front end that the gate was fitted to."""
     return config.load_preset(PRESET).front_end
 
 

@@ -126,6 +126,7 @@ def test_nobody_is_left_when_it_is_killed(serve: Serve) -> None:
         server.process.wait()
         # A worker that was still on its way up when they were counted may be the one to remove it.
         server.wait_until(lambda: not any(map(is_running, children)) and not spool.exists())
+        assert not spool.exists()
 
 
 def _busy(server: Server) -> list[int]:
