@@ -97,6 +97,18 @@ def test_the_ripple_is_measured_as_its_autocorrelation_says():
     np.testing.assert_allclose(speech._harmonics(low), expected, rtol=1e-3)
 
 
+@pytest.mark.corpus
+def test_the_gates_own_cheaper_spectrogram_tells_it_the_same(ravdess_dir):
+    moved = []
+    for clip in sorted(ravdess_dir.rglob("*.flac"))[::24]:
+        waveform, _ = audio.load(clip, RATE)
+        fitted, cheaper = (features.log_mel_spectrogram(waveform, it) for it in (CABG.front_end, speech.front_end()))
+        moved.append(speech.log_odds(cheaper, speech.loudness_db(cheaper)))
+        moved[-1] -= speech.log_odds(fitted, speech.loudness_db(fitted))
+    assert np.mean(np.abs(moved)) < 0.1
+    assert abs(np.mean(moved)) < 0.03
+
+
 def test_the_spectral_shape_is_the_discrete_cosine_transform():
     from scipy.fft import dct
 

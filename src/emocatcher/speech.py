@@ -14,6 +14,7 @@ import threading
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -122,8 +123,18 @@ def _as_fitted(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
 
 @lru_cache(maxsize=1)
 def front_end() -> FrontEnd:
-    """The front end that the gate was fitted to."""
-    return config.load_preset(PRESET).front_end
+    """The front end whose spectrogram the gate makes where it is given none that it was fitted to.
+
+    That of the preset, but for the zeros behind the window, which show the same spectrum at twice the points: without
+    them a spectrogram costs half as much, and the log odds move by 0.06 on average.
+    """
+    fitted = config.load_preset(PRESET).front_end
+    return msgspec.structs.replace(fitted, n_fft=fitted.win_length)
+
+
+def was_fitted_to(model: FrontEnd) -> bool:
+    """Whether a model's own spectrogram is one that the gate was fitted to."""
+    return model == config.load_preset(PRESET).front_end
 
 
 def in_doubt(odds: float) -> bool:

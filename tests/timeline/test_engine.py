@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emocatcher import features, timeline
+from emocatcher import features, speech, timeline
 from emocatcher.errors import EmptyAudioError, SettingError
 from emocatcher.timeline.engine import Engine
 from emocatcher.timeline.windows import Windows
@@ -131,12 +131,26 @@ def test_speech_is_searched_for_in_a_spectrogram_of_its_own(block, window_s, hop
     engine = Engine(MadeNetwork(preset="emocatcher-2"), has_speech, window_s, hop_s)
     parts = [engine.push(waveform[start : start + block]) for start in range(0, len(waveform), block)]
     windows = Windows.join(("glad", "low", "cross"), [*parts, engine.finish()])
-    frames = features.of_frames(features._measured(waveform, FRONT_END), FRONT_END)
+    searched = speech.front_end()
+    frames = features.of_frames(features._measured(waveform, searched), searched)
     assert len(asked) == len(windows)
     for window, log_mel in zip(windows, asked, strict=True):
         first, n = int(window.start_s * RATE / 1364), int(window_s * RATE / 1364)
         last = len(frames) if window.end_s == len(waveform) / RATE else first + n
-        np.testing.assert_allclose(log_mel, features.of_clip(frames[first:last], FRONT_END), atol=1e-3)
+        np.testing.assert_allclose(log_mel, features.of_clip(frames[first:last], searched), atol=1e-3)
+
+
+@pytest.mark.parametrize(("preset", "n_beyond"), [("cabg", 1), ("emocatcher-2", 0)])
+def test_a_spectrogram_that_the_gate_was_fitted_to_is_not_made_again(preset, n_beyond):
+    """The model's own frames reach half a frame beyond a window; the gate's do not."""
+    shapes = []
+
+    def has_speech(part, rate, log_mel):
+        shapes.append(log_mel.shape)
+        return False
+
+    Engine(MadeNetwork(preset=preset), has_speech, 3.0, 0.5).push(talk(3.2))
+    assert shapes == [(speech.N_MELS, 3 * RATE // 1364 + n_beyond)]
 
 
 def test_an_emotion_over_several_windows_is_one_segment():

@@ -99,7 +99,7 @@ class Engine:
         self._frames = Frames(front_end)
         searched = speech.front_end()
         # Where speech is searched for in another spectrogram, that too is made once for all windows.
-        has_own = searched != front_end and searched.sample_rate == front_end.sample_rate
+        has_own = not speech.was_fitted_to(front_end) and searched.sample_rate == front_end.sample_rate
         self._searched, self._searched_hop = Frames(searched) if has_own else None, searched.hop_length
         self._waveform = np.empty(0, np.float32)  # from the oldest frame's centre on
         self._n_samples = 0
