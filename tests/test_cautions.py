@@ -68,6 +68,12 @@ def test_sounds_that_are_no_speech_are_said_to_be_none(recognizer):
     assert "too-short" in codes(recognizer, 0.1 * noise[:2_000])
 
 
+def test_where_nobody_speaks_there_is_no_answer_however_sure(recognizer):
+    heard = recognizer.predict((np.zeros(2 * RATE), RATE), abstain_below=0.0)
+    assert heard.probability > 0.0
+    assert heard.abstain
+
+
 def test_every_code_is_in_the_schema_and_every_message_is_for_people(recognizer):
     for caution in recognizer.predict((np.zeros(100), RATE)).warnings:
         assert caution.code in CODES

@@ -25,6 +25,11 @@ def clip(small_run: Any) -> Path:
     return path
 
 
+def test_samples_without_their_rate_are_no_recording(recognizer: Recognizer) -> None:
+    with pytest.raises(TypeError, match=r"ndarray is no recording.*\(samples, sample_rate\)"):
+        recognizer.predict(np.zeros(100))  # type: ignore[arg-type]
+
+
 def test_a_prediction_is_consistent(recognizer: Recognizer, clip: Path) -> None:
     heard = recognizer.predict(clip)
     assert heard.path == str(clip)

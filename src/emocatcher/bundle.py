@@ -107,6 +107,17 @@ def bundled(name: str = BUNDLED) -> Path | None:
     return folder if _NAME.fullmatch(name) and (folder / CONFIG).is_file() else None
 
 
+def bundled_names() -> list[str]:
+    """The models that come with the package, the default first.
+
+    Examples:
+        >>> bundled_names()
+        ['emocatcher-2', 'cabg']
+    """
+    names = sorted(folder.name for folder in (Path(__file__).parent / "models").iterdir() if bundled(folder.name))
+    return sorted(names, key=lambda name: name != BUNDLED)
+
+
 def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], onnx: bytes) -> Bundle:
     """Write a model folder; `config.json` comes last, so that a folder without it was never finished.
 

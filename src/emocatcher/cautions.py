@@ -51,8 +51,8 @@ def find(
             Caution("too-short", f"only {voiced_s:.2f} s of voice: {_SHORTEST_S:g} s are the least to judge by")
         )
     if judge is not None and voiced_s > judge.longest_voiced_s:
-        longest = f"the model was trained on at most {judge.longest_voiced_s:.1f} s"
-        found.append(Caution("too-long", f"{voiced_s:.1f} s of voice, and {longest}: use the timeline"))
+        longest = f"the model was trained on at most {judge.longest_voiced_s:.2f} s"
+        found.append(Caution("too-long", f"{voiced_s:.2f} s of voice, and {longest}: use the timeline"))
     if recording.clipped:
         found.append(
             Caution("clipped", f"clipped: samples stand still at the peak, {recording.peak:.3f} of full scale")
@@ -61,7 +61,7 @@ def find(
         level = f"nothing within {-high_db:.0f} dB of the loudest lies above {_BAND_HZ / 1000:.1f} kHz"
         found.append(Caution("narrow-band", f"narrow band: {level}, as over a telephone"))
     if (rms_db := _rms_db(recording, clip)) < _QUIET_DB:
-        found.append(Caution("very-quiet", f"very quiet: {rms_db:.0f} dB rms below full scale"))
+        found.append(Caution("very-quiet", f"very quiet: {-rms_db:.0f} dB rms below full scale"))
     if judge is not None and judge.outside(clip.log_mel):
         message = "unlike the recordings the model was trained on: their scores do not hold here"
         found.append(Caution("outside-training-conditions", message))

@@ -32,7 +32,7 @@ not an `EmoCatcherError` is a bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -170,9 +170,18 @@ def suggest(wrong: str, allowed: Iterable[str], what: str) -> str:
         "Unknown preset 'cagb'. Did you mean 'cabg'? Allowed: cabg, other"
     """
     names = list(allowed)
+    return f"Unknown {what} '{wrong}'.{did_you_mean(wrong, names)} Allowed: {', '.join(names)}"
+
+
+def did_you_mean(wrong: str, names: Sequence[str]) -> str:
+    """The nearest right name, as a question after a full stop; empty where none is near.
+
+    Examples:
+        >>> did_you_mean("cagb", ["cabg", "other"])
+        " Did you mean 'cabg'?"
+    """
     near = difflib.get_close_matches(wrong, names, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"Unknown {what} '{wrong}'.{hint} Allowed: {', '.join(names)}"
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def one_line(value: object) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emocatcher import audio, bundle, cautions, faithfulness, features, hub, pool, speech, timeline
 from emocatcher.bundle import Bundle
 from emocatcher.conditions import Judge
-from emocatcher.errors import AudioError, ModelError, SettingError
+from emocatcher.errors import AudioError, ModelError, SettingError, did_you_mean
 from emocatcher.features import Features
 from emocatcher.padding import pad_batch
 from emocatcher.prediction import Caution, Failure, Prediction
@@ -219,7 +219,8 @@ class Recognizer:
             probabilities=dict(zip(self.config.labels, probabilities.tolist(), strict=True)),
             margin=float(first - second),
             entropy=float(-(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum()),
-            abstain=bool(first < threshold),
+            # Where nobody spoke there is nothing to be sure of.
+            abstain=bool(first < threshold) or any(caution.code == "no-speech" for caution in found),
             voiced_start_s=clip.voiced_start_s,
             voiced_end_s=clip.voiced_end_s,
             duration_s=clip.duration_s,
@@ -284,7 +285,8 @@ def folder_of(model: str | Path | None) -> Path:
         return folder
     if isinstance(model, str) and hub.looks_like_name(model):
         return hub.fetch(model)
+    names = bundle.bundled_names()
     raise ModelError(
-        f"No model '{name}'. Give a model folder, {bundle.BUNDLED} (it comes with emocatcher), or owner/name on the "
-        "Hugging Face hub"
+        f"No model '{name}'.{did_you_mean(name, names)} Give a model folder, {' or '.join(names)} (they come with "
+        "emocatcher), or owner/name on the Hugging Face hub"
     )

@@ -45,7 +45,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: dict[str, float]  # by label, in the model's order; they sum to 1
     margin: float  # the first probability less the second
     entropy: float  # of the probabilities, in nats: 0 (certain) to ln(n_classes)
-    abstain: bool  # the probability is under the model's threshold, or the one asked for
+    abstain: bool  # the probability is under the model's threshold, or the one asked for; or nobody spoke
     voiced_start_s: float
     voiced_end_s: float
     duration_s: float

@@ -32,7 +32,7 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "margin": {"description": "The first probability less the second.", **_PROBABILITY},
         "entropy": {"description": "Of the probabilities, in nats: 0 (certain) to ln(labels).", "minimum": 0},
-        "abstain": {"description": "The probability is under the threshold: better take it as no answer."},
+        "abstain": {"description": "The probability is under the threshold, or nobody spoke: take it as no answer."},
         "voiced_start_s": {"description": "Where the voice starts, seconds.", **_SECONDS},
         "voiced_end_s": {"description": "Where the voice ends, seconds.", **_SECONDS},
         "duration_s": {"description": "Of the recording, seconds.", **_SECONDS},

@@ -35,6 +35,27 @@ def test_what_meets_nothing_says_so(calls):
         batch.expand(["*.mp3"])
 
 
+def test_a_folder_that_cannot_be_opened_keeps_its_place(calls, monkeypatch):
+    """Permissions do not stop whoever may do everything, so the refusal is made here."""
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    (calls / "locked").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = batch.expand([str(calls)])
+    assert str(calls / "locked") in found
+    assert len(found) == 5
+
+
+def test_sound_that_comes_through_the_pipe_is_no_list_of_names():
+    with pytest.raises(SettingError, match="no list of names"):
+        list(batch.lines(io.BytesIO(b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\n\x01")))
+
+
 def test_names_come_through_a_pipe_as_they_are():
     odd = b"\xff\xfe.wav"
     assert list(batch.lines(io.BytesIO(b"a.wav\r\n" + odd + b"\n\nlast"))) == ["a.wav", os.fsdecode(odd), "last"]

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import soundfile
 
 import emocatcher
 from emocatcher import bundle
@@ -41,6 +43,12 @@ def test_several_without_a_format_are_a_line_each(call, small_run):
     assert said.code == 0
     assert [line.split()[-1] if "!" not in line else line for line in said.out.splitlines()]
     assert all(str(clip) in line for clip, line in zip(clips, said.out.splitlines(), strict=True))
+
+
+def test_a_line_puts_no_emotion_first_where_nobody_speaks(call, small_run, tmp_path):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(22_050), 22_050)
+    said = call("predict", tmp_path / "silence.wav", small_run.corpus.utterances[0].path)
+    assert said.out.splitlines()[0].split()[:3] == ["no", "speech", str(tmp_path / "silence.wav")]
 
 
 def test_names_come_through_a_pipe(small_run, tmp_path):

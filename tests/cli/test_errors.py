@@ -60,6 +60,7 @@ def assert_one_line(said: Any, *needed: str) -> None:
         (["predict", "{tmp}/\udcff.wav", "--model", "{run}/fold_0/last"], ["\\udcff.wav"]),
         (["predict", "{tmp}/a[/b].wav", "--model", "{run}/fold_0/last"], ["a[/b].wav"]),
         (["predict", "{tmp}/text.wav", "--model", "{tmp}/none"], ["No model", "none"]),
+        (["predict", "{tmp}/text.wav", "--model", "cagb"], ["No model 'cagb'", "Did you mean 'cabg'?"]),
         (["convert", "{tmp}/none.pth", "--to", "{tmp}/model"], ["No checkpoint"]),
         (["convert", "{tmp}/text.wav", "--to", "{tmp}/model"], ["text.wav"]),
         (["convert", "{tmp}/text.wav", "--to", "{run}/fold_0/last"], ["holds a model already"]),

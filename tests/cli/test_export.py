@@ -161,6 +161,7 @@ def test_a_file_that_is_there_stays_unless_it_is_to_go(
     ("to", "needed"),
     [
         ("folder", ["is a folder"]),
+        ("m.bin", ["m.bin", "does not end with .onnx"]),
         ("file.txt/m.onnx", ["file.txt", "is not a folder"]),
         ("file.txt/deeper/m.onnx", ["is not a folder"]),
         ("a" * 300 + ".onnx", ["cannot be written"]),

@@ -8,6 +8,7 @@ from emocatcher import corpora
 from emocatcher.corpora import ravdess, synthetic
 from emocatcher.corpora.check import check
 from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.errors import CorpusError
 
 RATE = 16_000
 
@@ -49,6 +50,12 @@ def test_a_clean_corpus_is_counted_and_has_no_findings(made_dir):
     assert report.hours == pytest.approx(sum(soundfile.info(u.path).duration for u in corpus) / 3600)
     assert seen[-1] == (120, 120)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_two_files_of_one_name_are_both_told(tmp_path):
+    twice = [Utterance(id="a", path=tmp_path / name, emotion="sad", speaker="x") for name in ("a.wav", "a.flac")]
+    with pytest.raises(CorpusError, match=r"named 'a': .*a\.wav and .*a\.flac"):
+        Corpus(name="mine", utterances=tuple(twice), labels=("sad",))
 
 
 def test_several_processes_find_the_same(tmp_path):

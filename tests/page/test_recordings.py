@@ -127,6 +127,8 @@ def test_the_warnings_that_need_only_samples_are_pythons(
         assert found.keys() <= wanted.keys(), name
         if name == "silent":
             assert found["no-speech"] == wanted["no-speech"]
+            assert tab.prediction()["abstain"]
+            assert tab.page.locator(".verdict-word").inner_text() == "No speech found"
         if name == "telephone":
             assert "narrow-band" in found
     cut = tmp_path / "cut.wav"

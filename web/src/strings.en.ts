@@ -83,6 +83,8 @@ export const strings = {
     unsure: (first: string, p: number, second: string, q: number) =>
       `not sure: ${first} ${percent(p)}, ${second} ${percent(q)}`,
     notSure: "Not sure",
+    nobody: "No speech found",
+    asVoice: (emotion: string, p: number) => `as a voice it would be ${emotion} ${percent(p)}`,
     between: (first: string, p: number, second: string, q: number) => `${first} ${percent(p)}, ${second} ${percent(q)}`,
     below: (threshold: number) => `No emotion reaches ${percent(threshold)}, below which this model gives no answer.`,
     margin: (points: number, second: string) =>
@@ -106,10 +108,10 @@ export const strings = {
     truncated: (s: number) => `the file breaks off: only the first ${s.toFixed(2)} s were used`,
     tooShort: (s: number, least: number) => `only ${s.toFixed(2)} s of voice: ${least} s are the least to judge by`,
     tooLong: (s: number, most: number) =>
-      `${s.toFixed(1)} s of voice, and the model was trained on at most ${most.toFixed(1)} s: use the timeline`,
+      `${s.toFixed(2)} s of voice, and the model was trained on at most ${most.toFixed(2)} s: use the timeline`,
     clipped: (peak: number) => `clipped: samples stand still at the peak, ${peak.toFixed(3)} of full scale`,
     narrowBand: (rate: number) => `narrow band: recorded at ${(rate / 1000).toFixed(1)} kHz, as over a telephone`,
-    veryQuiet: (db: number) => `very quiet: ${Math.round(db)} dB rms below full scale`,
+    veryQuiet: (db: number) => `very quiet: ${Math.round(-db)} dB rms below full scale`,
   },
 
   save: {

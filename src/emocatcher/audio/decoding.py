@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import os
 import re
 from collections.abc import Iterator
 from numbers import Real
@@ -157,6 +158,9 @@ def _name(source: Source) -> str:
         return "audio bytes"
     if isinstance(source, tuple):
         return "audio array"
+    if not isinstance(source, str | os.PathLike):
+        kind = type(source).__name__
+        raise TypeError(f"{kind} is no recording. Give a path, an encoded file's bytes, or (samples, sample_rate)")
     return str(source)
 
 

@@ -25,6 +25,8 @@ _PIECE = 1 << 16  # bytes
 def expand(names: Iterable[str]) -> list[str]:
     """The recordings that these names stand for, in their order; a recording that is named twice comes twice.
 
+    A folder within a folder that cannot be opened comes under its own name, so that it gets a row that says so.
+
     Args:
         names: files; folders, searched through and through for audio; patterns such as `calls/*.ogg` or `**/*.wav`.
             A name that is none of these stays, so that it gets a row that says so.
@@ -50,6 +52,9 @@ def expand(names: Iterable[str]) -> list[str]:
 def lines(stream: BinaryIO, *, null: bool = False) -> Iterator[str]:
     r"""Names from a pipe, as they come; empty ones are left out.
 
+    Raises:
+        SettingError: if a name holds NUL, which no name does: then it is a recording itself that comes.
+
     Args:
         stream: of bytes; they need not be text.
         null: names end with NUL (`find -print0`), so that they may hold line breaks.
@@ -68,14 +73,21 @@ def lines(stream: BinaryIO, *, null: bool = False) -> Iterator[str]:
 
 
 def _trimmed(name: bytes) -> bytes:
+    if b"\0" in name:
+        raise SettingError(
+            "What comes through the pipe is no list of names, for it holds NUL bytes. - reads the names of recordings, "
+            "one a line, or with --null each ended by NUL; a recording itself is given by its own name"
+        )
     return name.removesuffix(b"\r")
 
 
 def _in_folder(folder: str) -> list[str]:
-    found = []
-    for root, folders, files in os.walk(folder):
+    found: list[str] = []
+    closed: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=closed.append):
         folders.sort()
         found += [os.path.join(root, name) for name in files if Path(name).suffix.lower() in SUFFIXES]  # noqa: PTH118
+    found += [str(error.filename) for error in closed if error.filename != folder]
     if not found:
         raise AudioError(folder, "is a folder without audio files. Name the files themselves if they are called oddly")
     return sorted(found)

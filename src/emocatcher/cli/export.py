@@ -117,6 +117,8 @@ def _check_target(to: Path, *, overwrite: bool) -> None:
     if to.name in parts and (to.parent / bundle.CONFIG).is_file():
         # Their hashes stand in the folder's settings: with another file there the model would open no more.
         raise OutputError(f"{to} is a part of a model folder, which needs it as it is. Give another name")
+    if to.suffix.lower() != ".onnx":
+        raise OutputError(f"{to} does not end with .onnx, which programs that open it look for. Give such a name")
     if is_there and not overwrite:
         raise OutputError(f"{to} exists already. Give another name, or --overwrite")
 

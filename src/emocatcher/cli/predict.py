@@ -114,7 +114,7 @@ def _print(
             n_failed += 1
         target.print(_line(heard), markup=False)
     if n_failed:
-        typer.echo(f"{n_failed} recordings failed", err=True)
+        typer.echo(f"{n_failed} {'recording' if n_failed == 1 else 'recordings'} failed", err=True)
         raise typer.Exit(1)
 
 
@@ -124,8 +124,10 @@ def _line(heard: Prediction | Failure) -> str:
 
     if isinstance(heard, Failure):
         return f"{'failed':<10}      {one_line(heard.path)}: {heard.message}"
-    codes = " ".join(caution.code for caution in heard.warnings)
+    codes = [caution.code for caution in heard.warnings]
     unsure = "?" if heard.abstain else " "
-    return f"{heard.emotion:<10} {heard.probability:4.0%}{unsure}{one_line(heard.path)}" + (
-        f"  ! {codes}" if codes else ""
-    )
+    answer = f"{heard.emotion:<10} {heard.probability:4.0%}{unsure}"
+    if "no-speech" in codes:
+        # The answer would read as if somebody had been heard.
+        answer = f"{'no speech':<10}      "
+    return f"{answer}{one_line(heard.path)}" + (f"  ! {' '.join(codes)}" if codes else "")

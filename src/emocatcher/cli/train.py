@@ -20,7 +20,11 @@ EXAMPLES = (
 
 def train(
     protocol: Annotated[
-        str, typer.Option(help="reference-holdout, reference-cv5, speakers-K, stratified-K or manifest.")
+        str,
+        typer.Option(
+            help="Of RAVDESS: emobox-6, luna-5, loso-24, reference-holdout, reference-cv5, kfold-10. "
+            "Of any corpus: speakers-K, stratified-K, manifest."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     corpus: Annotated[str, typer.Option(help="A corpus's name, a table of recordings, or a folder.")] = "ravdess",

@@ -45,14 +45,15 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True):
     synthetic: bool = False  # made by a program: every figure of it is stamped
 
     def __post_init__(self) -> None:
-        seen: set[str] = set()
+        seen: dict[str, Utterance] = {}
         for utterance in self.utterances:
             if utterance.id in seen:
+                paths = f"{seen[utterance.id].path} and {utterance.path}"
                 raise CorpusError(
-                    f"Corpus '{self.name}' holds two utterances named '{utterance.id}'. Ids must be unique: "
+                    f"Corpus '{self.name}' holds two utterances named '{utterance.id}': {paths}. Ids must be unique: "
                     "keep one copy of each recording under the corpus's folder."
                 )
-            seen.add(utterance.id)
+            seen[utterance.id] = utterance
             if utterance.emotion not in self.labels:
                 raise CorpusError(
                     f"Utterance '{utterance.id}' has the emotion '{utterance.emotion}'. "

@@ -31,6 +31,8 @@ class Listening:
     """
 
     def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise CorpusError(f"{folder} is no folder. Give a folder with recordings that have RAVDESS's names")
         secret = secrets.token_bytes(16)
         self._clips: dict[str, Clip] = {}
         for path in ravdess.find_recordings(folder):

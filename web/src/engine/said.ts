@@ -18,7 +18,7 @@ export function toPrediction(heard: Heard, model: Model, recording: Recording): 
     probabilities: byLabel(model.labels, heard.probabilities),
     margin: first - second,
     entropy: -heard.probabilities.reduce((sum, p) => sum + p * Math.log(Math.max(p, 1e-300)), 0),
-    abstain: first < model.abstain_below,
+    abstain: first < model.abstain_below || heard.silent,
     voiced_start_s: heard.voicedStartS,
     voiced_end_s: heard.voicedEndS,
     duration_s: heard.durationS,
@@ -27,6 +27,11 @@ export function toPrediction(heard: Heard, model: Model, recording: Recording): 
     model_version: model.version,
     warnings: cautions(heard, model, recording),
   };
+}
+
+/** Whether there was nobody to judge: then the answer is not put first. */
+export function saysNobodySpoke(prediction: Prediction): boolean {
+  return prediction.warnings.some((one) => one.code === "no-speech");
 }
 
 /** Those of `emocatcher.cautions` that need no more than the samples, gravest first. */

@@ -1,6 +1,6 @@
 /** What is seen of one recording as one drawing, for a slide or a paper: SVG, with nothing outside of it. */
 import { outline } from "../audio/outline";
-import { bounds } from "../engine/said";
+import { bounds, saysNobodySpoke } from "../engine/said";
 import { clock, percent, strings } from "../strings.en";
 import type { Prediction, Recording, Timeline } from "../types";
 import { GLYPHS } from "../view/glyphs";
@@ -48,6 +48,7 @@ export function drawPicture(recording: Recording, prediction: Prediction, timeli
 
 function headline(prediction: Prediction): string {
   const [[first, p], [second, q] = ["", 0]] = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
+  if (saysNobodySpoke(prediction)) return strings.answer.nobody;
   return prediction.abstain ? strings.answer.unsure(first, p, second, q) : strings.answer.sure(first, p);
 }
 

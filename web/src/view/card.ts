@@ -1,4 +1,5 @@
 /** The answer on one whole recording: in words first, then in bars, then what stands against it. */
+import { saysNobodySpoke } from "../engine/said";
 import { percent, strings } from "../strings.en";
 import type { Model, Prediction } from "../types";
 import { Bars } from "./bars";
@@ -14,6 +15,7 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
   const bars = new Bars(Object.keys(prediction.probabilities), strings.try.probabilities);
   bars.show(prediction.probabilities);
   const most = prediction.attention.reduce((best, one) => (one[1] > best[1] ? one : best), [0, 0]);
+  const nobody = saysNobodySpoke(prediction);
   return h(
     "section",
     { class: "card answer", "aria-label": strings.try.whole },
@@ -21,13 +23,13 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
     prediction.abstain
       ? h(
           "div",
-          { class: "verdict is-unsure", "data-answer": words.unsure(first, p, second, q) },
+          { class: "verdict is-unsure", "data-answer": nobody ? words.nobody : words.unsure(first, p, second, q) },
           h("div", { class: "verdict-mark", "--c": "var(--silence)" }, glyph(null, 34)),
           h(
             "div",
             {},
-            h("p", { class: "verdict-word" }, words.notSure),
-            h("p", { class: "verdict-more" }, words.between(first, p, second, q)),
+            h("p", { class: "verdict-word" }, nobody ? words.nobody : words.notSure),
+            h("p", { class: "verdict-more" }, nobody ? words.asVoice(first, p) : words.between(first, p, second, q)),
           ),
         )
       : h(
@@ -41,7 +43,7 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
             second ? h("p", { class: "verdict-more" }, words.margin(prediction.margin, second)) : null,
           ),
         ),
-    prediction.abstain ? h("p", { class: "note" }, words.below(model.abstain_below)) : null,
+    prediction.abstain && !nobody ? h("p", { class: "note" }, words.below(model.abstain_below)) : null,
     bars.element,
     h(
       "p",
