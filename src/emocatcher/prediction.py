@@ -54,6 +54,11 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str  # of emocatcher, when the model was written
     warnings: tuple[Caution, ...] = ()
 
+    @property
+    def nobody_spoke(self) -> bool:
+        """Whether no speech was found; then the emotion is no answer, however probable."""
+        return any(caution.code == "no-speech" for caution in self.warnings)
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why one recording of many gave no prediction."""

@@ -52,12 +52,12 @@ def expand(names: Iterable[str]) -> list[str]:
 def lines(stream: BinaryIO, *, null: bool = False) -> Iterator[str]:
     r"""Names from a pipe, as they come; empty ones are left out.
 
-    Raises:
-        SettingError: if a name holds NUL, which no name does: then it is a recording itself that comes.
-
     Args:
         stream: of bytes; they need not be text.
         null: names end with NUL (`find -print0`), so that they may hold line breaks.
+
+    Raises:
+        SettingError: if a name holds NUL, which no name does: then it is a recording itself that comes.
 
     Examples:
         >>> import io

@@ -26,7 +26,7 @@ def show(heard: Prediction, target: Console) -> None:
     # As text, not as markup: a file name or a label may hold brackets.
     target.print(Text(one_line(heard.path)))
     answer = Text(heard.emotion, f"bold {shades[heard.emotion]}") + f" {heard.probability:.0%}"
-    if any(caution.code == "no-speech" for caution in heard.warnings):
+    if heard.nobody_spoke:
         # The answer would read as if somebody had been heard.
         answer = Text("no speech found", "bold yellow") + Text("   as a voice it would be ", "dim") + answer
     elif heard.abstain:

@@ -124,10 +124,10 @@ def _line(heard: Prediction | Failure) -> str:
 
     if isinstance(heard, Failure):
         return f"{'failed':<10}      {one_line(heard.path)}: {heard.message}"
-    codes = [caution.code for caution in heard.warnings]
+    codes = " ".join(caution.code for caution in heard.warnings)
     unsure = "?" if heard.abstain else " "
     answer = f"{heard.emotion:<10} {heard.probability:4.0%}{unsure}"
-    if "no-speech" in codes:
+    if heard.nobody_spoke:
         # The answer would read as if somebody had been heard.
         answer = f"{'no speech':<10}      "
-    return f"{answer}{one_line(heard.path)}" + (f"  ! {' '.join(codes)}" if codes else "")
+    return f"{answer}{one_line(heard.path)}" + (f"  ! {codes}" if codes else "")
