@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from emocatcher import bundle
+from emocatcher import bundle, experiment, finalise
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import Part, load_features
@@ -94,6 +94,37 @@ def test_a_taught_run_names_its_teachers(
     assert b"teachers" not in (alone.folder / "run.json").read_bytes()
     weights = "fold_0/last/model.safetensors"
     assert (taught.folder / weights).read_bytes() != (alone.folder / weights).read_bytes()
+
+
+def test_a_taught_run_is_finalised_by_its_finalised_teachers(
+    teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(finalise, "Workers", experiment.Workers)  # the one of `train_here`, without processes
+    settings = with_training(residual_settings, n_epochs=1)
+    taught = train_here(tmp_path / "taught", voices, "speakers-2", settings, teachers=teachers).folder
+
+    def final(run: Path, name: str, *by: Path) -> bundle.Bundle:
+        return finalise.finalise(run, voices, tmp_path / name, name=name, teachers=by)
+
+    with pytest.raises(RunError, match=r"taught by 2 runs, and 0 are named.*Finalise each"):
+        final(taught, "student")
+    finalised = [final(run, f"teacher-{n}") for n, run in enumerate(teachers)]
+    assert "taught" not in finalised[0].config.training.note
+    with pytest.raises(RunError, match=r"had no teachers, and 1 are named.*Name none"):
+        final(teachers[0], "student", finalised[0].path)
+    with pytest.raises(RunError, match="did not learn from all of"):
+        final(taught, "student", finalised[0].path, teachers[1] / "fold_0" / "last")
+    assert not (tmp_path / "student").exists()
+
+    student = final(taught, "student", *(one.path for one in finalised))
+    assert "2 networks of its own kind (seeds 0, 0) taught it" in student.config.training.note
+    again = final(taught, "again", finalised[0].path, finalised[0].path)
+    name = next(name for name, value in student.weights().items() if value.ndim > 1)
+    assert not np.array_equal(student.weights()[name], again.weights()[name])
+    (taught / "run.json").unlink()
+    with pytest.raises(RunError, match=r"run\.json cannot be read"):
+        final(taught, "student", *(one.path for one in finalised))
 
 
 def test_a_run_of_another_split_or_recipe_is_no_teacher(

@@ -6,7 +6,7 @@ folds: the same recipe, each time without the recordings it was asked about.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from emocatcher.bundle import Bundle, ModelConfig
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import FeatureTable, Part, load_features
 from emocatcher.errors import RunError
-from emocatcher.result import Calibration, Epoch, Faithfulness
+from emocatcher.result import Calibration, Epoch, Faithfulness, Plan
 from emocatcher.workers import Workers
 
 ABSTAIN_BELOW = 0.4  # where no threshold is worth it; of RAVDESS's held-out answers below it, a third was right
@@ -34,6 +34,7 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     config: ModelConfig
     features: FeatureTable
     everything: Part
+    teachers: tuple[Path, ...]
 
 
 def finalise(
@@ -43,6 +44,7 @@ def finalise(
     *,
     name: str,
     abstain_below: float | None = None,
+    teachers: Sequence[Path] = (),
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Bundle:
     """Train on all of a run's corpus, with the calibration that its held-out answers give.
@@ -55,11 +57,13 @@ def finalise(
         abstain_below: the calibrated probability under which the model's answers are marked; None for the smallest
             that keeps four in five of the other held-out answers right, or for `ABSTAIN_BELOW` where that leaves
             less than a tenth of them.
+        teachers: for a run that others taught, as many finalised models: what became of those others.
         on_epoch: called after every epoch, from another thread.
 
     Raises:
-        RunError: if the run is not finished, has one fold, or is of another corpus.
-        ModelError: if the folder cannot be written.
+        RunError: if the run is not finished, has one fold, or is of another corpus; or if the teachers are not as
+            many as it had, finalised on the same corpus.
+        ModelError: if a teacher cannot be read, or the folder cannot be written.
     """
     run = report.read(run_dir)
     known = {utterance.id for utterance in corpus.utterances}
@@ -67,6 +71,7 @@ def finalise(
         raise RunError(f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Name its own corpus")
     if len(run.result.folds) < 2:
         raise RunError(f"{run_dir} has one fold: nothing would judge the calibration. Train speakers-5 or the like")
+    seeds = _seeds_of(teachers, run_dir, corpus)
     held_out = _held_out(run, abstain_below)
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)
@@ -93,7 +98,7 @@ def finalise(
                 **_calibration_scores(held_out),
                 **_faithfulness_scores(run.result.faithfulness),
             },
-            note=_note(run, held_out),
+            note=_note(run, held_out, seeds),
         ),
         n_parameters=run.result.n_parameters,
         temperature=round(held_out.temperature, 6),
@@ -103,10 +108,30 @@ def finalise(
             settings.front_end.frame_period_s,
         ),
     )
-    task = _Task(folder=folder, config=config, features=features, everything=Part(ids, true))
+    task = _Task(folder=folder, config=config, features=features, everything=Part(ids, true), teachers=tuple(teachers))
     with Workers(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
         (written,) = pool.run(_train, [task])
     return written
+
+
+def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: Corpus) -> tuple[int | None, ...]:
+    """The teachers' seeds, once each is known to have learned from all of the corpus, as the student will."""
+    path = run_dir / "run.json"
+    try:
+        n_wanted = len(msgspec.json.decode(path.read_bytes(), type=Plan).teachers)
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}), and says who taught the run. Give a whole run folder"
+        ) from None
+    if len(teachers) != n_wanted:
+        taught = f"was taught by {n_wanted} runs" if n_wanted else "had no teachers"
+        todo = "Finalise each of those runs, and name all their models with --teacher" if n_wanted else "Name none"
+        raise RunError(f"{run_dir} {taught}, and {len(teachers)} are named for its model. {todo}")
+    trainings = [bundle.read(folder).config.training for folder in teachers]
+    for folder, training in zip(teachers, trainings, strict=True):
+        if (training.protocol, training.corpus) != (PROTOCOL, corpus.name):
+            raise RunError(f"{folder} did not learn from all of '{corpus.name}'. Name what `emocatcher finalise` wrote")
+    return tuple(training.seed for training in trainings)
 
 
 def _held_out(run: report.Run, abstain_below: float | None) -> Calibration:
@@ -143,14 +168,16 @@ def _faithfulness_scores(found: Faithfulness | None) -> dict[str, float]:
     }
 
 
-def _note(run: report.Run, held_out: Calibration) -> str:
+def _note(run: report.Run, held_out: Calibration, seeds: tuple[int | None, ...]) -> str:
     result = run.result
     voices = "voices that the model had heard too" if result.speakers_shared else "voices that the model had not heard"
     fitted = "temperature was" if held_out.least_accuracy is None else "temperature and the threshold were"
     verdict = report.verdict(run)
+    named = ", ".join(map(str, seeds))
+    taught = f"{len(seeds)} networks of its own kind (seeds {named}) taught it, each trained so too. " if seeds else ""
     return (
-        f"It was trained on every recording of its corpus, so nothing is left to measure it on. The scores are those "
-        f"of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on {voices}. The "
+        f"It was trained on every recording of its corpus, so nothing is left to measure it on. {taught}The scores are "
+        f"those of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on {voices}. The "
         f"{fitted} fitted on those folds' held-out answers; each calibrated score is of a fold under what the other "
         "folds chose." + (f" {verdict}" if verdict else "")
     )
@@ -158,6 +185,7 @@ def _note(run: report.Run, held_out: Calibration) -> str:
 
 def _train(task: _Task) -> Bundle:
     """In a worker."""
+    from emocatcher.distillation import Teachers
     from emocatcher.export import checked_onnx
     from emocatcher.train import FoldTrainer
 
@@ -170,6 +198,7 @@ def _train(task: _Task) -> Bundle:
         fold=0,
         seed=config.training.seed or 0,
         resume_dir=None,
+        teachers=Teachers(task.teachers, config.settings, config.labels) if task.teachers else None,
     )
     trainer.run(workers.report)
     weights: dict[str, NDArray[Any]] = {name: value.numpy() for name, value in trainer.network.state_dict().items()}

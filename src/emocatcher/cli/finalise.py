@@ -10,7 +10,10 @@ import typer
 if TYPE_CHECKING:
     from emocatcher.result import Epoch
 
-EXAMPLES = ("emocatcher finalise runs/speakers-5 --to models/mine",)
+EXAMPLES = (
+    "emocatcher finalise runs/speakers-5 --to models/mine",
+    "emocatcher finalise runs/taught --to models/mine --teacher models/a --teacher models/b",
+)
 
 
 def finalise(
@@ -25,6 +28,14 @@ def finalise(
             help="Mark answers below this calibrated probability; by default the smallest that keeps 80% of the "
             "others right on held-out recordings.",
             show_default=False,
+        ),
+    ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--teacher",
+            metavar="MODEL",
+            help="For a run that others taught: each of those others, finalised before. May be repeated.",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
@@ -51,6 +62,7 @@ def finalise(
             to,
             name=name or finished.settings.preset,
             abstain_below=abstain_below,
+            teachers=teacher or (),
             on_epoch=show,
         )
     scores = model.config.training.scores
