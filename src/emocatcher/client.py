@@ -68,22 +68,26 @@ class Client:
             ServerError: if the server refuses it, or is not there.
             DecodeError: if there is no such file.
         """
-        query = {} if abstain_below is None else {"abstain_below": abstain_below}
-        return msgspec.json.decode(self._send_recording("/v1/predict", source, query), type=Prediction)
+        payload = self._send_recording("/v1/predict", source, _threshold(abstain_below))
+        return msgspec.json.decode(payload, type=Prediction)
 
-    def timeline(self, source: Source, window_s: float = 3.0, hop_s: float = 0.5) -> Timeline:
+    def timeline(
+        self, source: Source, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None
+    ) -> Timeline:
         """Recognise a recording of any length window by window, as `Recognizer.timeline` does.
 
         Args:
             source: as for `predict`.
             window_s: length of a window, seconds.
             hop_s: from one window to the next, seconds.
+            abstain_below: as for `predict`, of windows and segments.
 
         Raises:
             ServerError: if the server refuses it, or is not there.
             DecodeError: if there is no such file.
         """
-        payload = self._send_recording("/v1/timeline", source, {"window_s": window_s, "hop_s": hop_s})
+        query = {"window_s": window_s, "hop_s": hop_s, **_threshold(abstain_below)}
+        payload = self._send_recording("/v1/timeline", source, query)
         return msgspec.json.decode(payload, type=Timeline)
 
     def model(self) -> dict[str, Any]:
@@ -101,6 +105,8 @@ class Client:
         sample_rate: int,
         window_s: float = 3.0,
         hop_s: float = 0.5,
+        *,
+        abstain_below: float | None = None,
     ) -> Iterator[Window]:
         """Recognise sound while it is still coming.
 
@@ -110,6 +116,7 @@ class Client:
             sample_rate: of the chunks, Hz.
             window_s: length of a window, seconds.
             hop_s: from one window to the next, seconds.
+            abstain_below: as for `predict`, of windows.
 
         Yields:
             windows, as soon as they are heard.
@@ -130,7 +137,7 @@ class Client:
         first = next(iterator, np.empty(0, np.float32))
         kind = _Kind(first, sample_rate)
         hello = {"type": "hello", "sample_rate": sample_rate, "encoding": kind.encoding}
-        hello |= {"window_s": window_s, "hop_s": hop_s, "token": self._token}
+        hello |= {"window_s": window_s, "hop_s": hop_s, "token": self._token, **_threshold(abstain_below)}
         sender: _Sender | None = None
         try:
             # No pings: where the server holds this client back, they would wait behind the sound.
@@ -180,6 +187,10 @@ class Client:
         if answer.status != http.client.OK:
             raise _refusal(answer.status, payload, answer.headers.get("Retry-After"))
         return payload
+
+
+def _threshold(asked: float | None) -> dict[str, float]:
+    return {} if asked is None else {"abstain_below": asked}
 
 
 class _Kind:

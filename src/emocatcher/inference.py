@@ -122,6 +122,7 @@ class Recognizer:
         window_s: float = 3.0,
         hop_s: float = 0.5,
         *,
+        abstain_below: float | None = None,
         on_block: Callable[[audio.Waveform], object] | None = None,
     ) -> Timeline:
         """Recognise a recording of any length window by window.
@@ -130,26 +131,31 @@ class Recognizer:
             source: as for `predict`; of any length, for it is never held as a whole.
             window_s: length of a window, seconds.
             hop_s: from one window to the next, seconds.
+            abstain_below: as for `predict`, of windows and segments.
             on_block: called with each block of the waveform, at the model's rate, as soon as it was heard.
 
         Raises:
             AudioError: if the recording cannot be used.
-            SettingError: if the lengths make no sense.
+            SettingError: if the lengths make no sense, or `abstain_below` is not allowed.
         """
-        return timeline.hear(self, speech.has_speech_at_once, source, window_s, hop_s, on_block)
+        threshold = self._threshold(abstain_below)
+        return timeline.hear(self, speech.has_speech_at_once, source, window_s, hop_s, threshold, on_block)
 
-    def stream(self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5) -> Stream:
+    def stream(
+        self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None
+    ) -> Stream:
         """Recognise sound while it is still coming: push chunks of it, and windows come back.
 
         Args:
             sample_rate: of the chunks, Hz.
             window_s: length of a window, seconds.
             hop_s: from one window to the next, seconds.
+            abstain_below: as for `predict`, of windows.
 
         Raises:
-            SettingError: if the rate or the lengths make no sense.
+            SettingError: if the rate or the lengths make no sense, or `abstain_below` is not allowed.
         """
-        return Stream(self, speech.has_speech_at_once, sample_rate, window_s, hop_s)
+        return Stream(self, speech.has_speech_at_once, sample_rate, window_s, hop_s, self._threshold(abstain_below))
 
     def occlusion(self, source: audio.Source) -> tuple[tuple[float, float], ...]:
         """Where in the sound the answer comes from, found without asking attention (see `faithfulness.occlusion`).

@@ -42,6 +42,19 @@ def test_it_prints_a_table(call: Call, model: Path, talk: Path) -> None:
         assert segment.emotion in {line[2], None}
 
 
+def test_what_is_below_the_threshold_is_marked(call: Call, model: Path, talk: Path) -> None:
+    heard = inference.load(model).timeline(talk, abstain_below=0.99)
+    assert all(segment.abstain for segment in heard.segments)
+    said = call("timeline", talk, "--model", model, "--abstain-below", "0.99").out
+    assert said.rstrip().endswith("?  below 99%: take it as no answer")
+    for segment in heard.segments:
+        assert segment.emotion is None or f" {segment.emotion}? " in said
+    assert "?" not in call("timeline", talk, "--model", model, "--abstain-below", "0").out
+    refused = call("timeline", talk, "--abstain-below", "62")
+    assert refused.code == 2
+    assert "--abstain-below" in refused.err
+
+
 def test_it_prints_json(call: Call, model: Path, talk: Path) -> None:
     said = call("timeline", talk, "--model", model, "--format", "json", "--window", "2", "--hop", "1")
     found = json.loads(said.out)

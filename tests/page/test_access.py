@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+
+from emocatcher import audio
 
 from .conftest import ROOT, Tab
 
@@ -60,6 +64,32 @@ def test_axe_finds_nothing_in_any_view(
     tab.page.keyboard.press("Enter")
     tab.page.wait_for_selector(".comparison")
     assert violations(tab) == []
+
+
+def test_many_segments_stay_within_the_phone(tab: Tab, voices_dir: Path, tmp_path: Path) -> None:
+    """Each under its own sound; a doubtful one is marked for eyes and ears, and names on the river are apart."""
+    clips = sorted(voices_dir.rglob("*.wav"))[::17][:24]
+    path = tmp_path / "many.wav"
+    soundfile.write(path, np.concatenate([audio.load(clip, 16_000)[0] for clip in clips]), 16_000)
+    tab.page.set_viewport_size({"width": 390, "height": 844})
+    tab.choose(path)
+    tab.answered()
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    ribbon = tab.page.locator(".ribbon").bounding_box()
+    segments = tab.page.locator(".segment").all()
+    assert len(segments) > 8
+    for segment in segments:
+        box = segment.bounding_box()
+        assert ribbon["x"] - 1 <= box["x"] <= box["x"] + box["width"] <= ribbon["x"] + ribbon["width"] + 1
+    doubtful = tab.page.locator(".segment.is-doubtful").all()
+    assert 0 < len(doubtful) < len(segments)
+    assert all((segment.get_attribute("title") or "").startswith("not sure, ") for segment in doubtful)
+    tab.page.set_viewport_size({"width": 1280, "height": 900})
+    tags = [tag.bounding_box() for tag in tab.page.locator(".river-tag").all()]
+    for i, one in enumerate(tags):
+        for other in tags[:i]:
+            beside = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+            assert beside or abs(one["y"] - other["y"]) >= 20
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])

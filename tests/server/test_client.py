@@ -39,6 +39,10 @@ def test_it_makes_a_timeline(client: Client) -> None:
     theirs, ours = client.timeline(voice(5.0), 2.0, 0.5), emocatcher.load().timeline(voice(5.0), 2.0, 0.5)
     assert all(map(same_window, theirs.windows, ours.windows))
     assert len(theirs.windows) == len(ours.windows)
+    assert theirs.abstain_below == ours.abstain_below
+    strict = client.timeline(voice(5.0), 2.0, 0.5, abstain_below=1.0)
+    assert strict.abstain_below == 1.0
+    assert all(part.abstain for part in (*strict.windows, *strict.segments))
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -49,6 +53,9 @@ def test_it_streams(client: Client, whole: bool) -> None:
     heard = emocatcher.load().timeline((samples, RATE), 3.0, 0.4).windows
     assert len(found) == len(heard) > 10
     assert all(map(same_window, found, heard))
+    for threshold, abstains in ((1.0, True), (0.0, False)):
+        said = client.stream([samples], RATE, abstain_below=threshold)
+        assert {window.abstain for window in said if window.speech} == {abstains}
 
 
 def test_a_stream_is_heard_while_it_comes(client: Client) -> None:

@@ -96,6 +96,24 @@ def test_without_speech_there_is_no_emotion():
     assert gap.end_s == pytest.approx(13.0, abs=1.0)
 
 
+def test_below_the_threshold_there_is_no_answer():
+    """In windows and in segments, pushed or whole; the rest stays as it was."""
+    plain = hear(talk(40.0))
+    middle = float(np.median([segment.probability for segment in plain.segments if segment.emotion]))
+    found = timeline.hear(NETWORK, is_loud, (talk(40.0), RATE), abstain_below=middle)
+    assert (plain.abstain_below, found.abstain_below) == (0.0, middle)
+    for before, after in ((plain.windows, found.windows), (plain.segments, found.segments)):
+        for one, was in zip(after, before, strict=True):
+            assert (one.emotion, one.probability) == (was.emotion, was.probability)
+            assert one.abstain == (one.probability is None or one.probability < middle)
+            assert was.abstain == (was.emotion is None)
+        assert {one.abstain for one in after if one.emotion} == {True, False}
+    stream = timeline.Stream(NETWORK, is_loud, RATE, abstain_below=middle)
+    pushed = [*stream.push(talk(40.0)), *stream.finish()]
+    assert [window.abstain for window in pushed] == [window.abstain for window in found.windows]
+    assert Windows.of(found.labels, list(found.windows)) == found.windows
+
+
 @pytest.mark.parametrize("n_samples", [1, 100, RATE, 10 * RATE])
 def test_digital_silence_is_not_even_asked_about(n_samples):
     def fail(*_):

@@ -25,16 +25,24 @@ ODD = ('gl"ad & <b>', "low\nand --> slow", "croß\tü")
 
 @pytest.fixture(scope="module")
 def odd() -> Timeline:
-    """Labels that every format must quote in its own way."""
-    return timeline.hear(MadeNetwork(ODD), is_loud, (talk(30.0), RATE))
+    """Labels that every format must quote in its own way, and answers that are doubtful."""
+    found = timeline.hear(MadeNetwork(ODD), is_loud, (talk(30.0), RATE))
+    middle = float(np.median([segment.probability for segment in emotional(found)]))
+    found = timeline.hear(MadeNetwork(ODD), is_loud, (talk(30.0), RATE), abstain_below=middle)
+    assert {segment.abstain for segment in emotional(found)} == {True, False}
+    return found
 
 
 def emotional(heard):
     return [segment for segment in heard.segments if segment.emotion is not None]
 
 
+def named(segment):
+    return " ".join(segment.emotion.split()) + ("?" if segment.abstain else "")
+
+
 def said(heard):
-    return [f"{' '.join(segment.emotion.split())} {segment.probability:.0%}" for segment in emotional(heard)]
+    return [f"{named(segment)} {segment.probability:.0%}" for segment in emotional(heard)]
 
 
 @pytest.fixture(params=["heard", "odd"])
@@ -115,6 +123,8 @@ def test_textgrid(any_timeline, tmp_path):
     assert [float(number) for number in numbers if number] == pytest.approx(
         [segment.probability for segment in emotional(any_timeline)], abs=5e-4
     )
+    doubts = [interval.text == "yes" for interval in grid.get_tier_by_name("abstain").intervals]
+    assert doubts == [segment.abstain for segment in any_timeline.segments]
     if not any("\t" in label for label in any_timeline.labels):
         other = textgrid.TextGrid.fromFile(str(path))
         assert [interval.mark for interval in other.getFirst("emotion")] == names
@@ -125,7 +135,7 @@ def test_audacity(any_timeline):
     for line, segment in zip(lines, emotional(any_timeline), strict=True):
         start, end, label = line.split("\t")
         assert (float(start), float(end)) == pytest.approx((segment.start_s, segment.end_s), abs=1e-6)
-        assert label == " ".join(segment.emotion.split())
+        assert label == named(segment)
 
 
 def test_a_recording_without_speech_can_be_written_too():
@@ -138,9 +148,10 @@ def test_a_recording_without_speech_can_be_written_too():
 
 
 def test_hours_in_a_subtitle():
-    last = timeline.Segment(start_s=3599.9996, end_s=36_000.25, emotion="low", probability=0.5)
+    last = timeline.Segment(start_s=3599.9996, end_s=36_000.25, emotion="low", probability=0.5, abstain=False)
     long = Timeline(
-        path="", model="m", model_version="0", labels=("low",), window_s=3.0, hop_s=0.5, duration_s=36_000.25,
+        path="", model="m", model_version="0", labels=("low",), window_s=3.0, hop_s=0.5, abstain_below=0.0,
+        duration_s=36_000.25,
         segments=(last,), windows=(),
     )  # fmt: skip
     assert b"01:00:00,000 --> 10:00:00,250" in export.encode(long, "srt")

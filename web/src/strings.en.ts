@@ -1,4 +1,6 @@
 /** Every word of the page, in English. Another language is another file of the same shape. */
+import type { Segment, Window } from "./types";
+
 
 export const percent = (share: number): string => `${Math.round(100 * share)}%`;
 export const seconds = (value: number, digits = 1): string => `${value.toFixed(digits)} s`;
@@ -73,8 +75,10 @@ export const strings = {
     attentionExplained: "Where the network listened for its answer on the whole recording.",
     timelineBusy: (share: number) => `Following the emotion through the recording: ${percent(share)}`,
     segmentsLabel: "Emotion over time",
-    segment: (emotion: string | null, from: number, to: number, p: number | null) =>
-      `${emotion ?? "no voice"}${p === null ? "" : ` ${percent(p)}`}, from ${clock(from)} to ${clock(to)}`,
+    heard: ({ emotion, probability, abstain }: Segment | Window) =>
+      emotion === null ? "no voice" : `${abstain ? "not sure, " : ""}${emotion} ${percent(probability ?? 0)}`,
+    doubtful: (emotion: string) => `${emotion}?`,
+    between: (from: number, to: number) => `from ${clock(from)} to ${clock(to)}`,
     noVoice: "no voice",
   },
 

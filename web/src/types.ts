@@ -30,6 +30,7 @@ export interface Window {
   speech: boolean;
   emotion: string | null;
   probability: number | null;
+  abstain: boolean;
   probabilities: Record<string, number>;
   voiced_start_s: number;
   voiced_end_s: number;
@@ -40,6 +41,7 @@ export interface Segment {
   end_s: number;
   emotion: string | null;
   probability: number | null;
+  abstain: boolean;
 }
 
 export interface Timeline {
@@ -50,6 +52,7 @@ export interface Timeline {
   labels: string[];
   window_s: number;
   hop_s: number;
+  abstain_below: number;
   duration_s: number;
   segments: Segment[];
   windows: Window[];

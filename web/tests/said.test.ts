@@ -9,6 +9,7 @@ import { contrast, visible } from "../src/view/shades";
 import { facts } from "../src/facts";
 
 const labels = ["happy", "sad"];
+const model = { labels, abstain_below: 0.75 };
 
 function said(startS: number, emotion: string | null, p = 0.8): Window {
   const heard = {
@@ -21,7 +22,7 @@ function said(startS: number, emotion: string | null, p = 0.8): Window {
     silent: false,
     quiet: emotion === null,
   };
-  return toWindow(heard, labels, startS, startS + 3, startS);
+  return toWindow(heard, model, startS, startS + 3, startS);
 }
 
 const windows = [said(0, "happy", 0.6), said(0.5, "happy", 0.8), said(1, null), said(1.5, "sad", 0.9)];
@@ -34,7 +35,8 @@ const timeline: Timeline = {
   window_s: 3,
   hop_s: 0.5,
   duration_s: 4.5,
-  segments: toSegments(windows, 4.5),
+  abstain_below: 0.75,
+  segments: toSegments(windows, 4.5, 0.75),
   windows,
 };
 
@@ -48,6 +50,7 @@ test("windows lie where the command line puts them", () => {
 test("neighbours of one emotion become one segment, and segments touch", () => {
   expect(timeline.segments.map((one) => one.emotion)).toEqual(["happy", null, "sad"]);
   expect(timeline.segments[0].probability).toBeCloseTo(0.7);
+  expect(timeline.segments.map((one) => one.abstain)).toEqual([true, true, false]);
   expect(timeline.segments.map((one) => one.start_s)).toEqual([0, 2.25, 2.75]);
   expect(timeline.segments.at(-1)?.end_s).toBe(4.5);
 });
@@ -61,15 +64,15 @@ test("a moment has the window whose centre is nearest", () => {
 
 test("subtitles leave silence out", () => {
   expect(timelineSrt(timeline)).toBe(
-    "1\n00:00:00,000 --> 00:00:02,250\nhappy 70%\n\n2\n00:00:02,750 --> 00:00:04,500\nsad 90%\n",
+    "1\n00:00:00,000 --> 00:00:02,250\nhappy? 70%\n\n2\n00:00:02,750 --> 00:00:04,500\nsad 90%\n",
   );
 });
 
 test("CSV has a row a window, with empty cells where nobody speaks", () => {
   const rows = timelineCsv(timeline).split("\n");
-  expect(rows[0]).toBe("start_s,end_s,time_s,speech,emotion,probability,p_happy,p_sad,voiced_start_s,voiced_end_s");
-  expect(rows[1]).toBe("0.000000,3.000000,1.500000,true,happy,0.600000,0.600000,0.400000,0.500000,2.000000");
-  expect(rows[3]).toContain("false,,,,,");
+  expect(rows[0]).toBe("start_s,end_s,time_s,speech,emotion,probability,abstain,p_happy,p_sad,voiced_start_s,voiced_end_s");
+  expect(rows[1]).toBe("0.000000,3.000000,1.500000,true,happy,0.600000,true,0.600000,0.400000,0.500000,2.000000");
+  expect(rows[3]).toContain("false,,,true,,,");
   expect(rows).toHaveLength(6);
 });
 

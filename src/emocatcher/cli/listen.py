@@ -33,6 +33,12 @@ def listen(
     ] = None,
     window: Annotated[float, typer.Option(metavar="SECONDS", help="How much is heard at a time.")] = 3.0,
     hop: Annotated[float, typer.Option(metavar="SECONDS", help="From one answer to the next.")] = 0.5,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, metavar="P", help="Mark answers below this probability; by default the model's own."
+        ),
+    ] = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Print the microphones and leave.")] = False,
 ) -> None:
     """Recognise emotions live, from the microphone. Ctrl-C ends."""
@@ -47,7 +53,7 @@ def listen(
     from emocatcher import inference
 
     recognizer = inference.load(model)
-    stream = recognizer.stream(rate, window_s=window, hop_s=hop)
+    stream = recognizer.stream(rate, window_s=window, hop_s=hop, abstain_below=abstain_below)
     with contextlib.suppress(KeyboardInterrupt), microphone(sound, device, rate) as chunks:
         show(chunks, stream, recognizer.config.labels)
 
@@ -98,7 +104,8 @@ def _picture(window: Window | None, level_db: float, labels: tuple[str, ...], du
     elif window.emotion is None or window.probability is None:
         word = Text("no speech", "dim")
     else:
-        word = Text(window.emotion, f"bold {shades[window.emotion]}") + Text(f" {window.probability:.0%}")
+        style = "dim" if window.abstain else f"bold {shades[window.emotion]}"
+        word = Text(window.emotion + "?" * window.abstain, style) + Text(f" {window.probability:.0%}")
     loud = round((level_db - _LOWEST_DB) / -_LOWEST_DB * _BAR)
     lines = [
         Text(f"{duration_s:7.1f} s  ") + word,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from emocatcher.audio import Waveform
     from emocatcher.timeline import Timeline
@@ -32,6 +32,12 @@ def timeline(
     ] = None,
     window: Annotated[float, typer.Option(metavar="SECONDS", help="How much is heard at a time.")] = 3.0,
     hop: Annotated[float, typer.Option(metavar="SECONDS", help="From one window to the next.")] = 0.5,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, metavar="P", help="Mark answers below this probability; by default the model's own."
+        ),
+    ] = None,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -81,7 +87,7 @@ def timeline(
             if advance is not None:
                 advance(n_heard // rate, max(round(expected_s or 0), n_heard // rate + 1), "")
 
-        heard = recognizer.timeline(recording, window_s=window, hop_s=hop, on_block=watch)
+        heard = recognizer.timeline(recording, window_s=window, hop_s=hop, abstain_below=abstain_below, on_block=watch)
         if advance is not None:
             advance(round(heard.duration_s), round(heard.duration_s), "")
     if plot is not None and envelope is not None:
@@ -114,8 +120,9 @@ def _put(heard: Timeline, kind: str, out: Path | None) -> None:
         _write(out, captured.get().encode())
 
 
-def _table(heard: Timeline) -> Table:
+def _table(heard: Timeline) -> Group:
     from rich import box
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -131,8 +138,11 @@ def _table(heard: Timeline) -> Table:
             drawn.add_row(*times, Text("no speech", "dim"), "")
         else:
             bar = Text("█" * round(segment.probability * _BAR) or "▏", shades[segment.emotion])
-            drawn.add_row(*times, Text(segment.emotion), Text(f"{segment.probability:4.0%} ") + bar)
-    return drawn
+            answer = Text(segment.emotion + "?" * segment.abstain, "dim" if segment.abstain else "")
+            drawn.add_row(*times, answer, Text(f"{segment.probability:4.0%} ") + bar)
+    if not any(segment.abstain and segment.emotion is not None for segment in heard.segments):
+        return Group(drawn)
+    return Group(drawn, Text(f"?  below {heard.abstain_below:.0%}: take it as no answer", "dim"))
 
 
 def clock(time_s: float) -> str:

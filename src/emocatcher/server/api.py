@@ -61,6 +61,7 @@ def _add_recognition(app: FastAPI, service: Service) -> None:
         request: Request,
         window_s: Seconds = 3.0,
         hop_s: Seconds = 0.5,
+        abstain_below: Probability = None,
         name: Name = "",  # noqa: ARG001
     ) -> Response:
         """Recognise a recording of any length window by window."""
@@ -70,7 +71,7 @@ def _add_recognition(app: FastAPI, service: Service) -> None:
                 detail = "A timeline is of one recording. Send each in a request of its own"
                 raise ProblemError(422, detail, "SettingError")
             (one,) = uploads.recordings
-            task = tasks.MakeTimeline(str(one.path), one.name, window_s, hop_s)
+            task = tasks.MakeTimeline(str(one.path), one.name, window_s, hop_s, abstain_below)
             answer = await _one(service, pool.ask(task, limits.timeline_s, slow=True))
         return Response(answer, media_type=_JSON)
 

@@ -22,9 +22,11 @@ curl --data-binary @voice.ogg -H 'Content-Type: audio/ogg' 'ADDRESS/v1/predict?n
 curl -F file=@interview.mp3 'ADDRESS/v1/timeline?window_s=3&hop_s=0.5'
 curl -H 'Authorization: Bearer TOKEN' ADDRESS/v1/model"""
 _STREAM = """→ {"type": "hello", "sample_rate": 48000, "encoding": "pcm16", "window_s": 3, "hop_s": 0.5, "token": "…"}
+  (and "abstain_below": 0.5, for another threshold than the model's own)
 ← {"type": "ready", "labels": ["…"], "window_s": 3.0, "hop_s": 0.5}
 → binary messages: little-endian mono samples, "pcm16" or "float32"
-← {"type": "window", "start_s": 0.0, "end_s": 3.0, "speech": true, "emotion": "happy", "probability": 0.8, "…": "…"}
+← {"type": "window", "start_s": 0.0, "end_s": 3.0, "speech": true, "emotion": "happy", "probability": 0.8,
+   "abstain": false, "…": "…"}
 → {"type": "finish"}
 ← {"type": "done", "duration_s": 12.3}, then close 1000
 

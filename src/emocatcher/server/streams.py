@@ -33,6 +33,7 @@ class Hello(msgspec.Struct, tag_field="type", tag="hello"):
     encoding: tasks.Encoding = "pcm16"
     window_s: float = 3.0
     hop_s: float = 0.5
+    abstain_below: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # None: the model's own
     token: str | None = None
 
 
@@ -157,7 +158,8 @@ class Streams:
         hello = await self._greet(socket, accepts)
         process = await self._host.ready()
         stream = next(self._numbers)
-        await process.ask(tasks.OpenStream(stream, hello.sample_rate, hello.window_s, hello.hop_s), _HEAR_S)
+        asked = tasks.OpenStream(stream, hello.sample_rate, hello.window_s, hello.hop_s, hello.abstain_below)
+        await process.ask(asked, _HEAR_S)
         try:
             await _send(socket, Ready(await labels(), hello.window_s, hello.hop_s))
             while True:

@@ -29,6 +29,7 @@ class MakeTimeline(msgspec.Struct, tag=True):
     name: str
     window_s: float
     hop_s: float
+    abstain_below: float | None = None
 
 
 class MeasureClips(msgspec.Struct, tag=True):
@@ -54,6 +55,7 @@ class OpenStream(msgspec.Struct, tag=True):
     sample_rate: int  # Hz
     window_s: float
     hop_s: float
+    abstain_below: float | None = None
 
 
 class PushStream(msgspec.Struct, tag=True):

@@ -89,7 +89,9 @@ class Worker:
 
                 return as_onnx(self._model, waveform=True)
             case tasks.OpenStream():
-                stream = self._recognizer.stream(task.sample_rate, task.window_s, task.hop_s)
+                stream = self._recognizer.stream(
+                    task.sample_rate, task.window_s, task.hop_s, abstain_below=task.abstain_below
+                )
                 self._streams[task.stream] = stream
                 return b""
             case tasks.PushStream():
@@ -110,7 +112,9 @@ class Worker:
             if n_left < 0:
                 raise TooLongError(task.name, f"is longer than {self._limits.recording_s:g} s. Cut it into parts")
 
-        heard = self._recognizer.timeline(task.path, task.window_s, task.hop_s, on_block=count)
+        heard = self._recognizer.timeline(
+            task.path, task.window_s, task.hop_s, abstain_below=task.abstain_below, on_block=count
+        )
         return export.encode(msgspec.structs.replace(heard, path=task.name), "json")
 
     def _push(self, task: tasks.PushStream) -> bytes:

@@ -79,12 +79,15 @@ class Engine:
             front end of `emocatcher.speech` where that has the model's sample rate.
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
+        abstain_below: the probability under which a window is marked.
 
     Raises:
         SettingError: if the lengths make no sense.
     """
 
-    def __init__(self, network: Network, has_speech: HasSpeech, window_s: float, hop_s: float) -> None:
+    def __init__(
+        self, network: Network, has_speech: HasSpeech, window_s: float, hop_s: float, abstain_below: float = 0.0
+    ) -> None:
         self._network, self._has_speech = network, has_speech
         self._settings = settings = network.config.settings
         self._front_end = front_end = settings.front_end
@@ -102,6 +105,7 @@ class Engine:
         has_own = not speech.was_fitted_to(front_end) and searched.sample_rate == front_end.sample_rate
         self._searched, self._searched_hop = Frames(searched) if has_own else None, searched.hop_length
         self._waveform = np.empty(0, np.float32)  # from the oldest frame's centre on
+        self._abstain_below = abstain_below
         self._n_samples = 0
         self._n_windows = 0  # given so far, by the regular hop
         self._last_frame = 0  # up to which windows were given
@@ -188,7 +192,12 @@ class Engine:
             logits, _ = self._network.run([clips[i] for i in order], _BATCH_SIZE)
             probabilities[np.flatnonzero(speech)[order]] = self._network.probabilities(logits)
         times_s = np.array([cut[:2] for cut in cuts]).reshape(n_cuts, 2)
-        return Windows(labels, times_s[:, 0], times_s[:, 1], voiced_s[:, 0], voiced_s[:, 1], speech, probabilities)
+        # Where nobody spoke there is nothing to be sure of.
+        abstain = ~speech
+        abstain[speech] = probabilities[speech].max(axis=1) < self._abstain_below
+        return Windows(
+            labels, times_s[:, 0], times_s[:, 1], voiced_s[:, 0], voiced_s[:, 1], speech, probabilities, abstain
+        )
 
     def _is_speech(self, cut: _Cut, log_mel: NDArray[np.float32], voiced_s: float) -> bool:
         if voiced_s < _SHORTEST_VOICE_S or log_mel.min() == log_mel.max():

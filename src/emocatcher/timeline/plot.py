@@ -25,6 +25,7 @@ _MOST_COLUMNS = 320  # thinner ones no eye tells apart
 _WIDTH, _HEIGHT = 10.0, 4.6  # inches
 _LETTER_INCHES = 0.085  # of a name in the strip, generously
 _INK, _FAINT, _SILENCE, _WAVE = "#222222", "#767676", "#E4E4E4", "#555555"
+_DOUBTFUL: dict[str, Any] = {"facecolor": "#FFFFFFA0", "linewidth": 0}  # over the emotion's colour
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so every machine lays text out alike
@@ -169,7 +170,9 @@ def _draw_strip(axes: Axes, timeline: Timeline) -> None:
     shades = [_SILENCE, *colours(timeline.labels).values()]
     from matplotlib.colors import to_rgb
 
+    abstains = [False] * shares.shape[1]
     if len(timeline.segments) <= _MOST_COLUMNS:
+        abstains = [segment.abstain and segment.emotion is not None for segment in timeline.segments]
         edges_s = np.array([segment.start_s for segment in timeline.segments] + [timeline.duration_s])
         places = {label: i for i, label in enumerate(timeline.labels, 1)}
         chosen = [places.get(segment.emotion or "", 0) for segment in timeline.segments]
@@ -177,12 +180,15 @@ def _draw_strip(axes: Axes, timeline: Timeline) -> None:
         chosen = np.concatenate([1.0 - shares.sum(axis=0, keepdims=True), shares]).argmax(axis=0).tolist()
     widths_s = np.diff(edges_s)
     axes.bar(edges_s[:-1], 1.0, widths_s, align="edge", color=[shades[i] for i in chosen], linewidth=0)
+    if any(abstains):
+        doubtful = np.array(abstains)
+        axes.bar(edges_s[:-1][doubtful], 1.0, widths_s[doubtful], align="edge", **_DOUBTFUL)
     inches_a_second = _WIDTH * 0.905 / max(timeline.duration_s, 1e-9)
-    for start_s, width_s, place in zip(edges_s, widths_s, chosen, strict=False):
-        name = "no speech" if place == 0 else timeline.labels[place - 1]
+    for start_s, width_s, place, abstain in zip(edges_s, widths_s, chosen, abstains, strict=False):
+        name = "no speech" if place == 0 else timeline.labels[place - 1] + "?" * abstain
         if width_s * inches_a_second >= _LETTER_INCHES * len(name):
             red, green, blue = to_rgb(shades[place])
-            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.52  # luma, ITU-R BT.601
+            dark = not abstain and 0.299 * red + 0.587 * green + 0.114 * blue < 0.52  # luma, ITU-R BT.601
             axes.text(
                 start_s + width_s / 2, 0.47, name, ha="center", va="center", color="white" if dark else _INK, fontsize=8
             )
@@ -213,6 +219,9 @@ def _legend(figure: Figure, timeline: Timeline) -> None:
 
     patches = [Patch(color=shade, label=label) for label, shade in colours(timeline.labels).items()]
     patches.append(Patch(color=_SILENCE, label="no speech"))
+    if any(segment.abstain and segment.emotion is not None for segment in timeline.segments):
+        doubtful = f"pale: below {timeline.abstain_below:.0%}"
+        patches.append(Patch(facecolor="white", edgecolor=_FAINT, linewidth=0.6, label=doubtful))
     figure.legend(
         handles=patches,
         loc="upper left",

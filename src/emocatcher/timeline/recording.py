@@ -28,6 +28,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]  # in the model's order
     window_s: float
     hop_s: float
+    abstain_below: float  # the probability under which windows and segments are marked
     duration_s: float
     segments: tuple[Segment, ...]  # from 0 to the end, without gaps
     windows: Sequence[Window]
@@ -39,6 +40,7 @@ def hear(
     source: audio.Source,
     window_s: float = 3.0,
     hop_s: float = 0.5,
+    abstain_below: float = 0.0,
     on_block: Callable[[audio.Waveform], object] | None = None,
 ) -> Timeline:
     """Recognise a recording window by window. Beyond the timeline itself, memory does not grow with its length.
@@ -49,13 +51,14 @@ def hear(
         source: a path, an encoded file's bytes, or (samples, sample_rate).
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
+        abstain_below: the probability under which windows and segments are marked `abstain`.
         on_block: called with each block of the waveform, at the model's rate, as soon as it was heard.
 
     Raises:
         AudioError: if the recording cannot be used.
         SettingError: if the lengths make no sense.
     """
-    engine = Engine(network, has_speech, window_s, hop_s)
+    engine = Engine(network, has_speech, window_s, hop_s, abstain_below)
     parts: list[Windows] = []
     for block in audio.blocks(source, network.config.settings.front_end.sample_rate, block_s=_BLOCK_S):
         # The blocks of an array are as long as it is.
@@ -74,8 +77,9 @@ def hear(
         labels=config.labels,
         window_s=float(window_s),
         hop_s=float(hop_s),
+        abstain_below=float(abstain_below),
         duration_s=engine.duration_s,
-        segments=segments.merge(windows, engine.duration_s),
+        segments=segments.merge(windows, engine.duration_s, abstain_below),
         windows=windows,
     )
 

@@ -15,14 +15,16 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     end_s: float
     emotion: str | None  # None: no speech
     probability: float | None  # of that emotion, calibrated; the mean of the segment's windows
+    abstain: bool  # that mean is under the threshold, or there is no speech: take it as no answer
 
 
-def merge(windows: Windows, duration_s: float) -> tuple[Segment, ...]:
+def merge(windows: Windows, duration_s: float, abstain_below: float) -> tuple[Segment, ...]:
     """Join the stretches of neighbouring windows whose most probable label is the same.
 
     Args:
         windows: in the order of time.
         duration_s: of the recording.
+        abstain_below: the probability under which a segment is marked.
     """
     if not len(windows):
         return ()
@@ -38,6 +40,7 @@ def merge(windows: Windows, duration_s: float) -> tuple[Segment, ...]:
             end_s=edges_s[i + 1],
             emotion=None if label < 0 else windows.labels[label],
             probability=None if label < 0 else mean,
+            abstain=label < 0 or mean < abstain_below,
         )
         for i, (label, mean) in enumerate(zip(best[firsts].tolist(), means.tolist(), strict=True))
     )

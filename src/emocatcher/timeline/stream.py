@@ -25,6 +25,7 @@ class Stream:
         sample_rate: of the chunks, Hz.
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
+        abstain_below: the probability under which a window is marked `abstain`.
 
     Raises:
         SettingError: if the rate or the lengths make no sense.
@@ -37,11 +38,12 @@ class Stream:
         sample_rate: int,
         window_s: float = 3.0,
         hop_s: float = 0.5,
+        abstain_below: float = 0.0,
     ) -> None:
         if not sample_rate >= _LOWEST_RATE or sample_rate % 1:  # also where it is NaN
             raise SettingError(f"The sample rate is {sample_rate!r}. Give whole Hz, {_LOWEST_RATE} or more")
         self.sample_rate = int(sample_rate)
-        self._engine = Engine(network, has_speech, window_s, hop_s)
+        self._engine = Engine(network, has_speech, window_s, hop_s, abstain_below)
         self._resampler = audio.Resampler(self.sample_rate, network.config.settings.front_end.sample_rate)
         self._finished = False
 

@@ -1,4 +1,4 @@
-"""Segments as subtitles: SubRip and WebVTT. Stretches without speech have none."""
+"""Segments as subtitles: SubRip and WebVTT. Stretches without speech have none; a doubtful one says "sad?"."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def _cues(timeline: Timeline) -> Iterator[tuple[int, int, str]]:
     for segment in timeline.segments:
         start_ms, end_ms = round(1000 * segment.start_s), round(1000 * segment.end_s)
         if segment.emotion is not None and segment.probability is not None and start_ms < end_ms:
-            yield start_ms, end_ms, f"{' '.join(segment.emotion.split())} {segment.probability:.0%}"
+            name = " ".join(segment.emotion.split()) + "?" * segment.abstain
+            yield start_ms, end_ms, f"{name} {segment.probability:.0%}"
 
 
 def _clock(time_ms: int, point: str) -> str:

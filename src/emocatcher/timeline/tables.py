@@ -44,6 +44,7 @@ def columns(timeline: Timeline) -> list[str]:
         "speech",
         "emotion",
         "probability",
+        "abstain",
         *(f"p_{label}" for label in timeline.labels),
         "voiced_start_s",
         "voiced_end_s",
@@ -61,7 +62,7 @@ def to_csv(timeline: Timeline) -> bytes:
 
 
 def to_parquet(timeline: Timeline) -> bytes:
-    """One row a window; the model, its version, the window and the hop stand in the schema's metadata.
+    """One row a window; the model, its version, window, hop and threshold stand in the schema's metadata.
 
     Raises:
         MissingExtraError: without pyarrow.
@@ -89,6 +90,7 @@ def _row(timeline: Timeline, window: Window) -> list[Any]:
         window.speech,
         window.emotion,
         window.probability,
+        window.abstain,
         *(window.probabilities.get(label) for label in timeline.labels),
         window.voiced_start_s,
         window.voiced_end_s,
@@ -104,7 +106,7 @@ def _cell(value: Any) -> Any:
 def _schema(timeline: Timeline) -> pa.Schema:
     import pyarrow as pa
 
-    types = {"speech": pa.bool_(), "emotion": pa.string()}
+    types = {"speech": pa.bool_(), "emotion": pa.string(), "abstain": pa.bool_()}
     facts = {
         "schema_version": timeline.schema_version,
         "path": timeline.path,
@@ -112,6 +114,7 @@ def _schema(timeline: Timeline) -> pa.Schema:
         "model_version": timeline.model_version,
         "window_s": timeline.window_s,
         "hop_s": timeline.hop_s,
+        "abstain_below": timeline.abstain_below,
         "duration_s": timeline.duration_s,
     }
     metadata = {name: str(value) for name, value in facts.items()}

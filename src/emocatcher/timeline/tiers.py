@@ -30,7 +30,9 @@ _INTERVAL = """        intervals [{number}]:
 
 
 def to_textgrid(timeline: Timeline) -> bytes:
-    """Two interval tiers, "emotion" and "probability", both empty where there is no speech.
+    """Three interval tiers: "emotion" and "probability", empty where there is no speech, and "abstain".
+
+    The last says "yes" where the others are to be taken as no answer. Each emotion keeps the one name, to search for.
 
     The long text format of Praat's manual ("TextGrid file formats"), UTF-8.
     """
@@ -38,7 +40,8 @@ def to_textgrid(timeline: Timeline) -> bytes:
     probabilities = [
         "" if segment.probability is None else f"{segment.probability:.3f}" for segment in timeline.segments
     ]
-    tiers = {"emotion": emotions, "probability": probabilities}
+    abstains = ["yes" if segment.abstain else "" for segment in timeline.segments]
+    tiers = {"emotion": emotions, "probability": probabilities, "abstain": abstains}
     text = [_HEADER.format(end=_seconds(timeline.duration_s), n_tiers=len(tiers))]
     for number, (name, texts) in enumerate(tiers.items(), 1):
         text += _tier(number, name, texts, timeline)
@@ -46,9 +49,9 @@ def to_textgrid(timeline: Timeline) -> bytes:
 
 
 def to_audacity(timeline: Timeline) -> bytes:
-    """A label track: start, end and label, between tabs; stretches without speech have none."""
+    """A label track: start, end and label, between tabs; without speech none, and where it is doubtful "sad?"."""
     lines = (
-        f"{_seconds(segment.start_s)}\t{_seconds(segment.end_s)}\t{_one_line(segment.emotion)}\n"
+        f"{_seconds(segment.start_s)}\t{_seconds(segment.end_s)}\t{_one_line(segment.emotion)}{'?' * segment.abstain}\n"
         for segment in timeline.segments
         if segment.emotion is not None
     )

@@ -21,6 +21,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     speech: bool  # whether there is any; if not, there is no emotion either
     emotion: str | None  # the most probable label
     probability: float | None  # of that emotion, calibrated
+    abstain: bool  # the probability is under the threshold, or there is no speech: take it as no answer
     probabilities: dict[str, float]  # by label, in the model's order; empty without speech
     voiced_start_s: float
     voiced_end_s: float
@@ -39,9 +40,10 @@ class Windows(Sequence[Window]):
         voiced_end_s: where it ends.
         speech: shape (n_windows,), bool.
         probabilities: shape (n_windows, n_labels), float64; NaN where there is no speech.
+        abstain: shape (n_windows,), bool.
     """
 
-    __slots__ = ("end_s", "labels", "probabilities", "speech", "start_s", "voiced_end_s", "voiced_start_s")
+    __slots__ = ("abstain", "end_s", "labels", "probabilities", "speech", "start_s", "voiced_end_s", "voiced_start_s")
 
     def __init__(
         self,
@@ -52,18 +54,20 @@ class Windows(Sequence[Window]):
         voiced_end_s: Column,
         speech: NDArray[np.bool_],
         probabilities: Column,
+        abstain: NDArray[np.bool_],
     ) -> None:
         self.labels = labels
         self.start_s, self.end_s = start_s, end_s
         self.voiced_start_s, self.voiced_end_s = voiced_start_s, voiced_end_s
         self.speech = speech
         self.probabilities = probabilities
+        self.abstain = abstain
 
     @classmethod
     def join(cls, labels: tuple[str, ...], parts: Iterable[Windows]) -> Windows:
         """One after the other; none at all for no parts."""
         found = list(parts) or [cls.of(labels, ())]
-        names = ("start_s", "end_s", "voiced_start_s", "voiced_end_s", "speech", "probabilities")
+        names = ("start_s", "end_s", "voiced_start_s", "voiced_end_s", "speech", "probabilities", "abstain")
         columns: list[Any] = [np.concatenate([getattr(part, name) for part in found]) for name in names]
         return cls(labels, *columns)
 
@@ -83,6 +87,7 @@ class Windows(Sequence[Window]):
             np.array(
                 [[(window.probabilities or missing)[label] for label in labels] for window in windows], np.float64
             ).reshape(len(windows), len(labels)),
+            np.array([window.abstain for window in windows], np.bool_),
         )
 
     @property
@@ -144,6 +149,7 @@ class Windows(Sequence[Window]):
             speech=speech,
             emotion=self.labels[best] if speech else None,
             probability=row[best] if speech else None,
+            abstain=bool(self.abstain[index]),
             probabilities=dict(zip(self.labels, row, strict=True)) if speech else {},
             voiced_start_s=float(self.voiced_start_s[index]),
             voiced_end_s=float(self.voiced_end_s[index]),

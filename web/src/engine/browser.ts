@@ -91,7 +91,7 @@ export class BrowserEngine implements Engine {
           this.jobs.delete(job);
           if (stopped) return;
           if (message.kind === "heard")
-            onWindow(toWindow(message.heard, this.model.labels, endS - lengthS, endS, endS - lengthS));
+            onWindow(toWindow(message.heard, this.model, endS - lengthS, endS, endS - lengthS));
           else if (message.kind === "fault")
             onError(new PageError(strings.errors.network(message.message), strings.errors.networkNext));
         });

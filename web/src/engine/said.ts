@@ -51,8 +51,11 @@ function cautions(heard: Heard, model: Model, recording: Recording): Caution[] {
   return found;
 }
 
+/** What of a model is asked for here. */
+export type Said = Pick<Model, "labels" | "abstain_below">;
+
 /** One window; `offsetS` is where its sound starts in the recording. */
-export function toWindow(heard: Heard, labels: string[], startS: number, endS: number, offsetS: number): Window {
+export function toWindow(heard: Heard, model: Said, startS: number, endS: number, offsetS: number): Window {
   const clip = (time: number): number => Math.min(Math.max(offsetS + time, startS), endS);
   const [voicedStartS, voicedEndS] = [clip(heard.voicedStartS), clip(heard.voicedEndS)];
   const speech = !heard.quiet && voicedEndS - voicedStartS >= SHORTEST_VOICE_S;
@@ -62,9 +65,10 @@ export function toWindow(heard: Heard, labels: string[], startS: number, endS: n
     end_s: endS,
     time_s: 0.5 * (startS + endS),
     speech,
-    emotion: speech ? labels[heard.probabilities.indexOf(probability)] : null,
+    emotion: speech ? model.labels[heard.probabilities.indexOf(probability)] : null,
     probability: speech ? probability : null,
-    probabilities: speech ? byLabel(labels, heard.probabilities) : {},
+    abstain: !speech || probability < model.abstain_below,
+    probabilities: speech ? byLabel(model.labels, heard.probabilities) : {},
     voiced_start_s: voicedStartS,
     voiced_end_s: voicedEndS,
   };
@@ -86,8 +90,9 @@ export function toTimeline(
     labels: model.labels,
     window_s: windowS,
     hop_s: hopS,
+    abstain_below: model.abstain_below,
     duration_s: durationS,
-    segments: toSegments(windows, durationS),
+    segments: toSegments(windows, durationS, model.abstain_below),
     windows,
   };
 }
@@ -99,7 +104,7 @@ export function bounds(windows: Window[], durationS: number): number[] {
 }
 
 /** Neighbouring windows of one emotion, merged. */
-export function toSegments(windows: Window[], durationS: number): Segment[] {
+export function toSegments(windows: Window[], durationS: number, abstainBelow: number): Segment[] {
   const edges = bounds(windows, durationS);
   const found: Segment[] = [];
   let run: Window[] = [];
@@ -112,6 +117,7 @@ export function toSegments(windows: Window[], durationS: number): Segment[] {
       end_s: edges[i + 1],
       emotion: window.emotion,
       probability: window.emotion === null ? null : mean,
+      abstain: window.emotion === null || mean < abstainBelow,
     });
     run = [];
   });

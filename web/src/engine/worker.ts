@@ -100,7 +100,7 @@ async function hear(ask: Extract<Ask, { kind: "hear" }>): Promise<void> {
     await breath();
     if (cancelled.delete(ask.job)) return;
     const heard = await run(waveform.subarray(cut.first, Math.max(cut.last, cut.first + 1)));
-    const window: Window = toWindow(heard, model.labels, cut.startS, cut.endS, cut.first / model.sample_rate_hz);
+    const window: Window = toWindow(heard, model, cut.startS, cut.endS, cut.first / model.sample_rate_hz);
     tell({ kind: "window", job: ask.job, window, done: i + 1, of: all.length });
   }
   tell({ kind: "finished", job: ask.job });

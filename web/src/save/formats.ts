@@ -22,7 +22,7 @@ export function timelineJson(timeline: Timeline): string {
 
 /** As `emocatcher timeline --format csv`: one row a window. */
 export function timelineCsv(timeline: Timeline): string {
-  const header = ["start_s", "end_s", "time_s", "speech", "emotion", "probability"];
+  const header = ["start_s", "end_s", "time_s", "speech", "emotion", "probability", "abstain"];
   const names = [...header, ...timeline.labels.map((label) => `p_${label}`), "voiced_start_s", "voiced_end_s"];
   const row = (window: Window): (string | number | boolean | null | undefined)[] => [
     window.start_s,
@@ -31,6 +31,7 @@ export function timelineCsv(timeline: Timeline): string {
     window.speech,
     window.emotion,
     window.probability,
+    window.abstain,
     ...timeline.labels.map((label) => window.probabilities[label]),
     window.voiced_start_s,
     window.voiced_end_s,
@@ -38,14 +39,14 @@ export function timelineCsv(timeline: Timeline): string {
   return csv([names, ...timeline.windows.map(row)]);
 }
 
-/** SubRip; stretches without speech have no subtitle. */
+/** SubRip; stretches without speech have no subtitle, and a doubtful one says "sad?". */
 export function timelineSrt(timeline: Timeline): string {
   const cues = timeline.segments
     .filter((segment) => segment.emotion !== null && segment.probability !== null)
     .map((segment) => ({
       start: Math.round(1000 * segment.start_s),
       end: Math.round(1000 * segment.end_s),
-      text: `${segment.emotion?.split(/\s+/).join(" ")} ${Math.round(100 * (segment.probability ?? 0))}%`,
+      text: `${segment.emotion?.split(/\s+/).join(" ")}${segment.abstain ? "?" : ""} ${Math.round(100 * (segment.probability ?? 0))}%`,
     }))
     .filter(({ start, end }) => start < end);
   return cues.map(({ start, end, text }, i) => `${i + 1}\n${clock(start)} --> ${clock(end)}\n${text}\n`).join("\n");

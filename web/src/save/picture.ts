@@ -5,6 +5,7 @@ import { clock, percent, strings } from "../strings.en";
 import type { Prediction, Recording, Timeline } from "../types";
 import { GLYPHS } from "../view/glyphs";
 import { colour, type Theme } from "../view/shades";
+import { named } from "../view/tracks";
 
 export const PICTURE_SIZE = [1200, 640] as const;
 const [WIDTH, HEIGHT] = PICTURE_SIZE;
@@ -32,8 +33,8 @@ export function drawPicture(recording: Recording, prediction: Prediction, timeli
   for (const segment of timeline.segments) {
     const [from, wide] = [x(segment.start_s), x(segment.end_s) - x(segment.start_s) - 2];
     const shade = colour(segment.emotion, theme);
-    parts.push(`<rect x="${from.toFixed(1)}" y="112" width="${Math.max(wide, 1).toFixed(1)}" height="5" rx="2.5" fill="${shade}"/>`);
-    const name = segment.emotion ?? strings.try.noVoice;
+    parts.push(`<rect x="${from.toFixed(1)}" y="112" width="${Math.max(wide, 1).toFixed(1)}" height="5" rx="2.5" fill="${shade}"${segment.abstain ? ' fill-opacity="0.4"' : ""}/>`);
+    const name = named(segment);
     if (wide > 8 * name.length + 26) {
       parts.push(mark(segment.emotion, from, 122, 18, ink), text(from + 24, 136, name, `font-size="14"`));
     }

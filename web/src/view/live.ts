@@ -130,7 +130,7 @@ export class LiveView implements View {
     if (!this.microphone) return;
     this.windows.push(window);
     while (this.windows[0].end_s < window.end_s - CHART_S - 1) this.windows.shift();
-    const unsure = window.emotion !== null && (window.probability ?? 0) < answering(this.state).abstain_below;
+    const unsure = window.emotion !== null && window.abstain;
     const said = window.emotion === null ? strings.live.quiet : this.said(window, unsure);
     this.word.classList.remove("is-idle");
     replace(this.mark, glyph(unsure ? null : window.emotion, 56));

@@ -1,8 +1,8 @@
 /** The waveform, coloured by emotion, with what belongs to each moment under it; playing moves one cursor over all. */
 import WaveSurfer from "wavesurfer.js";
 import { outline } from "../audio/outline";
-import { bounds, toSegments, windowAt } from "../engine/said";
-import { clock, percent, strings } from "../strings.en";
+import { bounds, type Said, toSegments, windowAt } from "../engine/said";
+import { clock, strings } from "../strings.en";
 import type { Prediction, Recording, Window } from "../types";
 import { h, replace } from "./dom";
 import { icon } from "./icons";
@@ -30,7 +30,7 @@ export class Player {
 
   constructor(
     private readonly recording: Recording,
-    private readonly labels: string[],
+    private readonly model: Said,
     private readonly onMoment: (timeS: number, window: Window | undefined) => void,
   ) {
     this.peaks = outline(recording.mono);
@@ -102,12 +102,13 @@ export class Player {
   showWindows(windows: Window[], complete: boolean): void {
     this.windows = windows;
     const reachedS = complete ? this.recording.durationS : (bounds(windows, this.recording.durationS).at(-2) ?? 0);
+    const threshold = this.model.abstain_below;
     if (complete) {
-      drawRibbon(this.ribbon, toSegments(windows, this.recording.durationS), this.recording.durationS);
-      drawRiver(this.river, this.labels, windows, this.recording.durationS);
+      drawRibbon(this.ribbon, toSegments(windows, this.recording.durationS, threshold), this.recording.durationS);
+      drawRiver(this.river, this.model.labels, windows, this.recording.durationS);
     } else if (reachedS > 0) {
       const known = windows.slice(0, -1);
-      drawRibbon(this.ribbon, toSegments(known, reachedS), this.recording.durationS);
+      drawRibbon(this.ribbon, toSegments(known, reachedS, threshold), this.recording.durationS);
     }
     this.repaint();
     this.moved();
@@ -201,11 +202,7 @@ export class Player {
     this.cursor.style.setProperty("--x", String(timeS / this.recording.durationS));
     this.time.textContent = `${clock(timeS)} / ${clock(this.recording.durationS)}`;
     this.slider.setAttribute("aria-valuenow", timeS.toFixed(2));
-    const said = !window
-      ? strings.try.momentPending
-      : window.emotion === null
-        ? strings.try.noVoice
-        : `${window.emotion} ${percent(window.probability ?? 0)}`;
+    const said = window ? strings.try.heard(window) : strings.try.momentPending;
     const text = strings.try.positionText(timeS, said);
     if (text !== this.lastSaid) this.slider.setAttribute("aria-valuetext", (this.lastSaid = text));
     this.onMoment(timeS, window);

@@ -7,30 +7,44 @@ import { glyph } from "./glyphs";
 import { cssColour } from "./shades";
 
 const WIDE = 1000;
+const [TAG_WIDE, TAG_TALL] = [0.17, 0.22]; // of the river
+
+/** An emotion's name on the river: where, as shares of it, and how much room its band has there. */
+interface Tag {
+  label: string;
+  at: number;
+  middle: number;
+  size: number;
+}
 
 /** The segments by name: a list, so that it can be read without seeing it. */
 export function drawRibbon(track: HTMLElement, segments: Segment[], durationS: number): void {
   replace(
     track,
-    ...segments.map((segment) =>
-      h(
+    ...segments.map((segment) => {
+      const { emotion, abstain } = segment;
+      const words = `${strings.try.heard(segment)}, ${strings.try.between(segment.start_s, segment.end_s)}`;
+      return h(
         "li",
         {
-          class: segment.emotion === null ? "segment is-silent" : "segment",
+          class: `segment${emotion === null ? " is-silent" : abstain ? " is-doubtful" : ""}`,
           "--c": cssColour(segment.emotion),
+          "--from": segment.start_s / durationS,
           "--share": (segment.end_s - segment.start_s) / durationS,
-          title: strings.try.segment(segment.emotion, segment.start_s, segment.end_s, segment.probability),
+          title: words,
         },
-        glyph(segment.emotion, 18),
-        h("span", { class: "segment-name", "aria-hidden": "true" }, segment.emotion ?? strings.try.noVoice),
-        h(
-          "span",
-          { class: "only-read" },
-          strings.try.segment(segment.emotion, segment.start_s, segment.end_s, segment.probability),
-        ),
-      ),
-    ),
+        glyph(emotion, 18),
+        h("span", { class: "segment-name", "aria-hidden": "true" }, named(segment)),
+        h("span", { class: "only-read" }, words),
+      );
+    }),
   );
+}
+
+/** The word that stands for a segment; where the model gives no answer, with its doubt. */
+export function named({ emotion, abstain }: Segment): string {
+  if (emotion === null) return strings.try.noVoice;
+  return abstain ? strings.try.doubtful(emotion) : emotion;
 }
 
 /** The attention as an area: a step for every weight, the highest as high as the band. */
@@ -61,7 +75,7 @@ export function drawRiver(track: HTMLElement, labels: string[], windows: Window[
     class: "river-drawing",
     "aria-hidden": "true",
   });
-  const tags: HTMLElement[] = [];
+  const tags: Tag[] = [];
   const edges = bounds(windows, durationS);
   for (const stretch of voiced(windows)) {
     // From the stretch's edge to its edge: the first and the last window speak of what lies beyond their centres.
@@ -81,15 +95,25 @@ export function drawRiver(track: HTMLElement, labels: string[], windows: Window[
       const widest = around.indexOf(Math.max(...around));
       if (heights[widest] > 0.24) {
         const at = Math.min(Math.max(points[widest] / durationS, 0.03), 0.97);
-        const middle = 1 - (below[widest] + above[widest]) / 2;
-        tags.push(
-          h("span", { class: "river-tag", "--c": cssColour(label), "--x": at, "--y": middle }, glyph(label, 16), h("span", {}, label)),
-        );
+        tags.push({ label, at, middle: 1 - (below[widest] + above[widest]) / 2, size: around[widest] });
       }
       below = above;
     }
   }
-  replace(track, drawing, h("div", { class: "river-tags", "aria-hidden": "true" }, ...tags));
+  const signs = apart(tags).map(({ label, at, middle }) =>
+    h("span", { class: "river-tag", "--c": cssColour(label), "--x": at, "--y": middle }, glyph(label, 16), h("span", {}, label)),
+  );
+  replace(track, drawing, h("div", { class: "river-tags", "aria-hidden": "true" }, ...signs));
+}
+
+/** The largest first, each where it covers none that is there: a long recording has more than can be read. */
+function apart(tags: Tag[]): Tag[] {
+  const placed: Tag[] = [];
+  for (const tag of tags.sort((a, b) => b.size - a.size)) {
+    if (placed.every((one) => Math.abs(one.at - tag.at) > TAG_WIDE || Math.abs(one.middle - tag.middle) > TAG_TALL))
+      placed.push(tag);
+  }
+  return placed;
 }
 
 /** Times below the tracks: as many as stand apart. */

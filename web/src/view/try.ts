@@ -165,7 +165,7 @@ export class TryView implements View {
     const moment = new Moment(model);
     const { Player } = await import("./player");
     if (job.signal.aborted) return;
-    const player = (this.player = new Player(recording, model.labels, (timeS, window) => moment.show(timeS, window)));
+    const player = (this.player = new Player(recording, model, (timeS, window) => moment.show(timeS, window)));
     const answer = h("div", { class: "answer-place" }, waitingCard());
     const progress = h("p", { class: "note progress", role: "status" });
     const saving = h("div", { class: "saving-place" });
