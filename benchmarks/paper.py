@@ -24,12 +24,19 @@ ROOT = Path(__file__).parents[1]
 SEPARATE = {"emobox-6", "luna-5", "loso-24"}  # no speaker in both parts
 
 
+KINDS = {  # and what the table says of them, with how many seeds
+    "ensemble": "{} seeds answering together",
+    "distilled": "taught by the ensemble of {} seeds",
+    "speaker-normalised": "each speaker standardised by their own recordings, unlabelled, of the test part too",
+}
+
+
 class Row(msgspec.Struct, frozen=True):
     """One row: a recipe under a protocol."""
 
     preset: str
     protocol: str
-    kind: str = "single"  # "single", "ensemble" (of the single runs of these seeds), "distilled" (taught by them)
+    kind: str = "single"  # or one of `KINDS`
     seeds: tuple[int, ...] = (0,)
     must: str = ""  # what was asked for
 
@@ -64,6 +71,7 @@ ROWS = (
     Row("emocatcher-2", "reference-cv5", "ensemble", FIVE),
     Row("emocatcher-2", "emobox-6", "distilled", FIVE, must="69"),
     Row("emocatcher-2", "reference-cv5", "distilled", FIVE, must="91.5"),
+    Row("emocatcher-2", "emobox-6", "speaker-normalised"),
     Row("cabg", "reference-holdout", seeds=THREE),
     Row("cabg", "reference-cv5", seeds=THREE),
 )
@@ -95,8 +103,8 @@ def main() -> None:
 
 def folder(out: Path, row: Row, seed: int) -> Path:
     """Where a run is kept."""
-    taught = "-distilled" if row.kind == "distilled" else ""
-    return out / f"{row.preset}-{row.protocol}{taught}-seed{seed}"
+    own = "" if row.kind in ("single", "ensemble") else f"-{row.kind}"
+    return out / f"{row.preset}-{row.protocol}{own}-seed{seed}"
 
 
 def runs_of(row: Row, out: Path) -> list[Path]:
@@ -107,10 +115,13 @@ def runs_of(row: Row, out: Path) -> list[Path]:
 def train(row: Row, out: Path, seeds: list[int] | None = None) -> None:
     """Run or take up all that a row needs, or of that only some seeds."""
     single = Row(row.preset, row.protocol)
-    wanted = [(folder(out, single, seed), seed, []) for seed in row.seeds]
+    wanted: list[tuple[Path, int, list[str]]] = [(folder(out, single, seed), seed, []) for seed in row.seeds]
     if row.kind == "distilled":
         teachers = [str(path) for path, _, _ in wanted]
         wanted.append((folder(out, row, 0), 0, [word for path in teachers for word in ("--teacher", path)]))
+    if row.kind == "speaker-normalised":
+        more = ["--set", "training.speaker_normalisation=true"]
+        wanted = [(folder(out, row, seed), seed, more) for seed in row.seeds]
     for path, seed, more in wanted:
         if (path / "result.json").is_file() or (seeds is not None and seed not in seeds):
             continue
@@ -196,7 +207,7 @@ def table(scored: list[Scored]) -> str:
     rows = []
     for one in scored:
         row = one.row
-        kind = "" if row.kind == "single" else f", {row.kind} ({len(row.seeds)} seeds)"
+        kind = f", {KINDS[row.kind].format(len(row.seeds))}" if row.kind in KINDS else ""
         rows.append(
             [
                 f"`{row.protocol}`",
