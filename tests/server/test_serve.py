@@ -38,7 +38,7 @@ def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in said
     assert refusal("--listen-corpus", tmp_path, "--port", 0).startswith(f"Error: {tmp_path} holds no clip to guess at")
     assert "none is no folder" in refusal("--listen-corpus", tmp_path / "none", "--port", 0)
-    assert refusal("--limit", "queue=none").startswith("Error: A limit has a value that it cannot have")
+    assert refusal("--limit", "queue=none").startswith("Error: The limit queue cannot be 'none': Expected int")
     assert not list(tmp_path.iterdir())
 
 

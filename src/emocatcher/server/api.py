@@ -6,9 +6,10 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
 from pydantic import BaseModel, ConfigDict
 
+from emocatcher.errors import suggest
 from emocatcher.prediction import Failure
 from emocatcher.server import openapi, security, tasks
 from emocatcher.server.problems import ProblemError
@@ -23,6 +24,22 @@ _JSON = "application/json"
 Probability = Annotated[float | None, Query(ge=0, le=1, description=openapi.ABSTAIN)]
 Seconds = Annotated[float, Query(gt=0, le=600, allow_inf_nan=False)]
 Name = Annotated[str, Query(max_length=1024, description=openapi.NAME)]
+
+
+def refuse_unknown(request: Request) -> None:
+    """Refuse a query that says what the route does not know: a misspelt threshold would pass for the default.
+
+    Raises:
+        ProblemError: 422.
+    """
+    route = request.scope["route"]
+    known = [parameter.alias for parameter in route.dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            raise ProblemError(422, suggest(name[:40], known, "parameter"), "SettingError")
+
+
+_STRICT = [Depends(refuse_unknown)]
 
 
 class Guess(BaseModel):
@@ -43,7 +60,7 @@ def add(app: FastAPI, service: Service) -> None:
 def _add_recognition(app: FastAPI, service: Service) -> None:
     pool, limits = service.pool, service.limits
 
-    @app.post("/v1/predict", **openapi.PREDICT)
+    @app.post("/v1/predict", dependencies=_STRICT, **openapi.PREDICT)
     async def predict(request: Request, abstain_below: Probability = None, name: Name = "") -> Response:  # noqa: ARG001
         """Recognise one or many recordings, each taken as one utterance."""
         pool.check_room()
@@ -56,7 +73,7 @@ def _add_recognition(app: FastAPI, service: Service) -> None:
         lines = map(_line, uploads.recordings, answers)
         return Response(b"[" + b",".join(lines) + b"]", media_type=_JSON)
 
-    @app.post("/v1/timeline", **openapi.TIMELINE)
+    @app.post("/v1/timeline", dependencies=_STRICT, **openapi.TIMELINE)
     async def timeline(
         request: Request,
         window_s: Seconds = 3.0,

@@ -58,7 +58,9 @@ def parse(changes: Iterable[str]) -> Limits:
         if name not in Limits.__struct_fields__:
             raise SettingError(suggest(name, Limits.__struct_fields__, "limit"))
         values[name] = value
-    try:
-        return msgspec.convert(values, Limits, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingError(f"A limit has a value that it cannot have: {error}") from None
+        try:
+            msgspec.convert({name: value}, Limits, strict=False)
+        except msgspec.ValidationError as error:
+            expected = str(error).partition(" - at")[0].replace("`", "")
+            raise SettingError(f"The limit {name} cannot be '{value}': {expected}") from None
+    return msgspec.convert(values, Limits, strict=False)
