@@ -66,6 +66,30 @@ def test_where_no_test_part_is_to_be_had_it_is_the_corpus_with_a_note(
     assert clips.what == f"all {len(clips)} clips of {voices.name}"
 
 
+def test_no_more_than_asked_for_and_the_same_ones_each_time(
+    config: ModelConfig, voices_dir: Path, voices: Corpus
+) -> None:
+    test = choose(config, str(voices_dir))
+    few = choose(config, str(voices_dir), 7)
+    assert few.held_out
+    assert len(few) == 7
+    assert set(few.utterances) < set(test.utterances)
+    assert few == choose(config, str(voices_dir), 7)
+    assert few.what == f"7 of {test.what}, drawn at random"
+    assert choose(config, str(voices_dir), 10_000) == test
+
+
+def test_of_clips_that_the_model_knows_fewer_will_do(
+    config: ModelConfig, voices_dir: Path, voices: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emocatcher.export.clips._KNOWN", 11)
+    clips = choose(changed(config, fold=None), str(voices_dir))
+    assert len(clips) == 11
+    assert clips.what == f"11 of {len(voices)} clips of {voices.name}, drawn at random"
+    assert len(choose(changed(config, fold=None), str(voices_dir), 12)) == 12
+    assert len(choose(changed(config, corpus="another"), str(voices_dir))) == len(voices)
+
+
 def test_without_the_extra_for_protocols_it_is_the_corpus_with_a_note(
     config: ModelConfig, voices_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +141,7 @@ def test_the_bundled_model_has_no_held_out_part(ravdess_dir: Path) -> None:
     if folder is None:
         pytest.skip("no model comes with this checkout")
     clips = choose(bundle.read(folder).config)
-    assert (len(clips), clips.held_out) == (1440, False)
+    assert (len(clips), clips.held_out) == (240, False)
     assert "trained on all of its corpus" in clips.note
 
 

@@ -46,6 +46,15 @@ def export(
             show_default=False,
         ),
     ] = None,
+    clips: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Compare on so many clips at most; by default all that were held out, or 240 that were not.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --to.")] = False,
 ) -> None:
     """Write a model as one ONNX file, and say how far it is from the original.
@@ -67,11 +76,11 @@ def export(
     from emocatcher.export.clips import choose
     from emocatcher.export.comparison import difference
 
-    clips = choose(opened.config, corpus)
+    chosen = choose(opened.config, corpus, clips)
     files = {_FLOAT: as_onnx(opened, waveform=waveform, int8=False)}
     if int8:
         files[_INT8] = as_onnx(opened, waveform=waveform, int8=True)
-    answers = _compare(recognizer, files, clips, waveform=waveform)
+    answers = _compare(recognizer, files, chosen, waveform=waveform)
     exact = difference(answers[_PYTHON], answers[_FLOAT])
     if not exact.is_parity:
         raise ModelError(
@@ -85,13 +94,13 @@ def export(
         raise OutputError(f"{to} cannot be written: {error.strerror}") from error
     target = screen.console()
     sizes = {_PYTHON: opened.onnx_path.stat().st_size} | {name: len(payload) for name, payload in files.items()}
-    true = _true_labels(clips, recognizer.config.labels)
-    target.print(screen.one_line(f"{opened.config.name} on {clips.what}"), markup=False)
+    true = _true_labels(chosen, recognizer.config.labels)
+    target.print(screen.one_line(f"{opened.config.name} on {chosen.what}"), markup=False)
     screen.table(*_table(answers, sizes, true))
     if int8:
         target.print(_cost(answers, true), markup=False)
-    if clips.note:
-        target.print(screen.one_line(f"Note: {clips.note}"), markup=False)
+    if chosen.note:
+        target.print(screen.one_line(f"Note: {chosen.note}"), markup=False)
     target.print(f"Model: {screen.one_line(to)} ({written}, {_size(sizes[written])})", markup=False)
 
 

@@ -13,6 +13,7 @@ from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.errors import CorpusError, CorpusNotFoundError, MissingExtraError, ProtocolError
 
 _MADE = 24  # clips
+_KNOWN = 240  # of those a model was trained on: they say whether two graphs agree, and nothing of accuracy
 
 
 class Clips(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +39,13 @@ class Clips(msgspec.Struct, frozen=True, kw_only=True):
             yield from _made(sample_rate)
 
 
-def choose(config: ModelConfig, corpus_argument: str | None = None) -> Clips:
-    """The test part that the model was not trained on; else all of the corpus; else made clips.
+def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | None = None) -> Clips:
+    """The test part that the model was not trained on; else clips of the corpus; else made clips.
 
     Args:
         config: the model's.
         corpus_argument: as for `corpora.load`; None for the model's own corpus, where it is on this machine.
+        most: how many, drawn at random; None for all, but for 240 of those that the model was trained on.
 
     Raises:
         CorpusError: if a corpus is asked for by name, and cannot be had.
@@ -63,14 +65,25 @@ def choose(config: ModelConfig, corpus_argument: str | None = None) -> Clips:
         )
     everything = Clips(what=f"all {len(corpus)} clips of {corpus.name}", utterances=corpus.utterances)
     if corpus.name != training.corpus:
-        return msgspec.structs.replace(everything, note=f"{corpus.name} is not the model's own corpus")
+        note = f"{corpus.name} is not the model's own corpus"
+        return _drawn(msgspec.structs.replace(everything, note=note), most)
     if training.fold is None:
         note = (
             "the model was trained on all of its corpus, so its accuracy here would say nothing. A model of one fold, "
             "RUN/fold_K/last, has clips that were held out"
         )
-        return msgspec.structs.replace(everything, note=note)
-    return _test_part(config, corpus, everything)
+        return _drawn(msgspec.structs.replace(everything, note=note), most or _KNOWN)
+    return _drawn(_test_part(config, corpus, everything), most)
+
+
+def _drawn(clips: Clips, most: int | None) -> Clips:
+    """So many of them, the same ones each time."""
+    n = len(clips)
+    if most is None or n <= most:
+        return clips
+    places = np.sort(np.random.default_rng(0).choice(n, most, replace=False))
+    what = f"{most} of {clips.what.removeprefix('all ')}, drawn at random"
+    return msgspec.structs.replace(clips, what=what, utterances=tuple(clips.utterances[i] for i in places))
 
 
 def _test_part(config: ModelConfig, corpus: Corpus, everything: Clips) -> Clips:
