@@ -73,6 +73,8 @@ def test_many_segments_stay_within_the_phone(tab: Tab, voices_dir: Path, tmp_pat
     soundfile.write(path, np.concatenate([audio.load(clip, 16_000)[0] for clip in clips]), 16_000)
     tab.page.set_viewport_size({"width": 390, "height": 844})
     tab.choose(path)
+    # Of a long one the windows come first, so that there is something to see.
+    tab.page.wait_for_selector("[data-state=listening] .progress:not(:empty)")
     tab.answered()
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     ribbon = tab.page.locator(".ribbon").bounding_box()

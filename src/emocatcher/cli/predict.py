@@ -58,6 +58,8 @@ def predict(
     kind = batch.format_of(format_, out) if format_ or out else None
     if resume and out is None:
         raise typer.BadParameter("there is nothing to go on with: give --out too", param_hint="--resume")
+    if resume and overwrite:
+        raise typer.BadParameter("it goes on with the table that --overwrite would replace", param_hint="--resume")
     piped = [name for name in recordings if name == "-"]
     files = batch.expand(name for name in recordings if name != "-")
     names = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())

@@ -10,6 +10,7 @@ const QUIET_DB = -55; // of the loudest 50 ms; a voice near a microphone lies ab
 const LOUDEST_S = 0.05;
 const WARM_RUNS = 8; // until the browser has compiled the network's inner loops a second time, four times as fast
 const WARM_S = 3;
+const LONG_S = 10; // of a recording whose windows come first: as a whole it takes a while, in which nothing is to be seen
 
 let session: ort.InferenceSession | undefined;
 let model: Model;
@@ -93,7 +94,14 @@ async function hear(ask: Extract<Ask, { kind: "hear" }>): Promise<void> {
   asked = true;
   const start = performance.now();
   const waveform = resample(ask.samples, ask.rate, model.sample_rate_hz);
-  tell({ kind: "heard", job: ask.job, heard: await run(waveform), tookMs: performance.now() - start });
+  const resampledMs = performance.now() - start;
+  const whole = async (): Promise<void> => {
+    const before = performance.now();
+    const heard = await run(waveform);
+    tell({ kind: "heard", job: ask.job, heard, tookMs: resampledMs + performance.now() - before });
+  };
+  const isLong = waveform.length > LONG_S * model.sample_rate_hz;
+  if (!isLong) await whole();
   const hopLength = Math.round(model.frame_period_s * model.sample_rate_hz);
   const all = cuts(waveform.length, model.sample_rate_hz, hopLength, ask.windowS, ask.hopS);
   for (const [i, cut] of all.entries()) {
@@ -102,6 +110,11 @@ async function hear(ask: Extract<Ask, { kind: "hear" }>): Promise<void> {
     const heard = await run(waveform.subarray(cut.first, Math.max(cut.last, cut.first + 1)));
     const window: Window = toWindow(heard, model, cut.startS, cut.endS, cut.first / model.sample_rate_hz);
     tell({ kind: "window", job: ask.job, window, done: i + 1, of: all.length });
+  }
+  if (isLong) {
+    await breath();
+    if (cancelled.delete(ask.job)) return;
+    await whole();
   }
   tell({ kind: "finished", job: ask.job });
 }
