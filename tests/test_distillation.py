@@ -118,12 +118,14 @@ def test_a_taught_run_is_finalised_by_its_finalised_teachers(
     assert not (tmp_path / "student").exists()
 
     student = final(taught, "student", *(one.path for one in finalised))
-    assert "2 networks of its own kind (seeds 0, 0) taught it" in student.config.training.note
-    again = final(taught, "again", finalised[0].path, finalised[0].path)
+    assert "Networks of its own kind taught it, each trained so too (seeds 0, 0)" in student.config.training.note
+    with pytest.raises(RunError, match="the same model"):
+        final(taught, "again", finalised[0].path, finalised[0].path)
+    again = final(teachers[0], "again")
     name = next(name for name, value in student.weights().items() if value.ndim > 1)
     assert not np.array_equal(student.weights()[name], again.weights()[name])
     (taught / "run.json").unlink()
-    with pytest.raises(RunError, match=r"run\.json cannot be read"):
+    with pytest.raises(RunError, match=r"run\.json, which says who taught the run, cannot be read"):
         final(taught, "student", *(one.path for one in finalised))
 
 

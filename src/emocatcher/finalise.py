@@ -61,8 +61,8 @@ def finalise(
         on_epoch: called after every epoch, from another thread.
 
     Raises:
-        RunError: if the run is not finished, has one fold, or is of another corpus; or if the teachers are not as
-            many as it had, finalised on the same corpus.
+        RunError: if the run is not finished, has one fold, is of another corpus, or was normalised by speaker; or if
+            the teachers are not as many as it had, each finalised on the same corpus.
         ModelError: if a teacher cannot be read, or the folder cannot be written.
     """
     run = report.read(run_dir)
@@ -71,6 +71,11 @@ def finalise(
         raise RunError(f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Name its own corpus")
     if len(run.result.folds) < 2:
         raise RunError(f"{run_dir} has one fold: nothing would judge the calibration. Train speakers-5 or the like")
+    if run.settings.training.speaker_normalisation:
+        raise RunError(
+            f"{run_dir} was normalised by speaker, which takes many recordings of whoever is heard. A model hears one "
+            "at a time: finalise a run without training.speaker_normalisation"
+        )
     seeds = _seeds_of(teachers, run_dir, corpus)
     held_out = _held_out(run, abstain_below)
     features = load_features(corpus, run.settings)
@@ -120,14 +125,16 @@ def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: Corpus) -> tuple[
     try:
         n_wanted = len(msgspec.json.decode(path.read_bytes(), type=Plan).teachers)
     except (OSError, msgspec.DecodeError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}), and says who taught the run. Give a whole run folder"
-        ) from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"{path}, which says who taught the run, cannot be read: {reason}. Give a whole run") from None
     if len(teachers) != n_wanted:
         taught = f"was taught by {n_wanted} runs" if n_wanted else "had no teachers"
         todo = "Finalise each of those runs, and name all their models with --teacher" if n_wanted else "Name none"
         raise RunError(f"{run_dir} {taught}, and {len(teachers)} are named for its model. {todo}")
-    trainings = [bundle.read(folder).config.training for folder in teachers]
+    opened = [bundle.read(folder).config for folder in teachers]
+    if len({one.sha256.get(bundle.WEIGHTS) for one in opened}) < len(opened):
+        raise RunError("Two of the teachers are the same model. Name each one once")
+    trainings = [one.training for one in opened]
     for folder, training in zip(teachers, trainings, strict=True):
         if (training.protocol, training.corpus) != (PROTOCOL, corpus.name):
             raise RunError(f"{folder} did not learn from all of '{corpus.name}'. Name what `emocatcher finalise` wrote")
@@ -174,7 +181,7 @@ def _note(run: report.Run, held_out: Calibration, seeds: tuple[int | None, ...])
     fitted = "temperature was" if held_out.least_accuracy is None else "temperature and the threshold were"
     verdict = report.verdict(run)
     named = ", ".join(map(str, seeds))
-    taught = f"{len(seeds)} networks of its own kind (seeds {named}) taught it, each trained so too. " if seeds else ""
+    taught = f"Networks of its own kind taught it, each trained so too (seeds {named}). " if seeds else ""
     return (
         f"It was trained on every recording of its corpus, so nothing is left to measure it on. {taught}The scores are "
         f"those of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on {voices}. The "

@@ -211,7 +211,7 @@ class Recognizer:
 
     def _threshold(self, asked: float | None) -> float:
         if asked is not None and not 0.0 <= asked <= 1.0:
-            raise SettingError(f"abstain_below is {asked!r}. Give a probability, 0 to 1")
+            raise SettingError(f"The threshold for abstaining is {asked:g}. Give a probability, 0 to 1")
         return self.config.abstain_below if asked is None else asked
 
     def _prediction(self, path: str, clip: Features, found: tuple[Caution, ...], threshold: float) -> Prediction:

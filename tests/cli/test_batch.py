@@ -59,12 +59,20 @@ def test_names_come_through_a_pipe(small_run, tmp_path):
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == clips
 
 
+def test_one_does_not_go_on_with_what_is_to_be_replaced(call, folder, tmp_path):
+    said = call("predict", folder, "--out", tmp_path / "t.csv", "--resume", "--overwrite")
+    assert said.code == 2
+    assert "--overwrite would replace" in said.err
+    assert not (tmp_path / "t.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "needed"),
     [
         (["{folder}", "--out", "out.xls"], "'xls' is not a format"),
         (["{folder}", "--format", "parquet"], "give --out"),
         (["{folder}", "--format", "csv", "--abstain-below", "2"], "0 to 1"),
+        (["{folder}", "--format", "csv", "--abstain-below", "nan"], "0 to 1"),
         (["{folder}", "--out", "{tmp}"], "No format"),
         (["{folder}", "--out", "{tmp}/there.csv"], "exists: give --overwrite"),
         (["{folder}", "--out", "/dev/full", "--format", "csv"], "cannot be written"),

@@ -126,6 +126,13 @@ def test_without_held_out_clips_there_is_no_accuracy(call: Call, model: Path, tm
     assert re.search(r"^Note: the model's own corpus could not be had .*--corpus", said.out, re.MULTILINE)
 
 
+def test_no_more_clips_than_asked_for(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
+    said = call("export", model, "--to", tmp_path / "m.onnx", "--clips", "3")
+    assert said.code == 0
+    assert " on 3 made clips" in said.out
+    assert "3 of 3" in said.out
+
+
 def test_what_was_not_asked_for_is_not_spoken_of(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
     to = tmp_path / "m.onnx"
     said = call("export", model, "--to", to)

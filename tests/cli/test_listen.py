@@ -82,6 +82,17 @@ def test_it_shows_the_last_answer(model: Path, speech: np.ndarray, capsys: pytes
         assert f"{label:<9} {probability:6.1%}" in out
 
 
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_an_answer_below_the_threshold_is_doubtful(
+    model: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str], threshold: float
+) -> None:
+    recognizer = inference.load(model)
+    last = recognizer.timeline((speech, RATE)).windows[-1]
+    assert last.emotion is not None
+    listen.show([speech], recognizer.stream(RATE, abstain_below=threshold), recognizer.config.labels)
+    assert (f"{last.emotion}? " in capsys.readouterr().out) == (threshold == 1.0)
+
+
 def test_ctrl_c_ends_it(model: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     def pressed() -> Iterator[np.ndarray]:
         yield speech

@@ -52,7 +52,7 @@ def test_what_is_below_the_threshold_is_marked(call: Call, model: Path, talk: Pa
     assert "?" not in call("timeline", talk, "--model", model, "--abstain-below", "0").out
     refused = call("timeline", talk, "--abstain-below", "62")
     assert refused.code == 2
-    assert "--abstain-below" in refused.err
+    assert refused.err == "Error: The threshold for abstaining is 62. Give a probability, 0 to 1\n"
 
 
 def test_it_prints_json(call: Call, model: Path, talk: Path) -> None:

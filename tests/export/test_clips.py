@@ -112,6 +112,7 @@ def test_a_models_corpus_that_is_not_here_leaves_made_clips(
         assert (clips.utterances, clips.held_out) == ((), False)
         assert f"'{name}' was not found" in clips.note
         assert "--corpus" in clips.note
+        assert len(list(choose(changed(config, corpus=name), most=3).waveforms(8000))) == 3
         assert str(len(clips)) in clips.what
     assert not (tmp_path / "cache").exists()  # the synthetic corpus was not made for this
 

@@ -120,7 +120,10 @@ def test_all_that_is_seen_can_be_saved(tab: Tab, spoken: Path, recognizer: Recog
     assert len(cues) == sum(segment.emotion is not None for segment in timeline.segments)
     drawing = ET.fromstring(tab.saved(".svg"))
     assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
-    assert len(list(drawing.iter("{http://www.w3.org/2000/svg}rect"))) > 200
+    boxes = list(drawing.iter("{http://www.w3.org/2000/svg}rect"))
+    assert len(boxes) > 200
+    doubtful = [segment for segment in timeline.segments if segment.abstain and segment.emotion is not None]
+    assert sum("fill-opacity" in box.attrib for box in boxes) == len(doubtful)
     png = tab.saved(".png")
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     assert len(png) > 20_000

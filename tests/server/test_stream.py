@@ -119,6 +119,7 @@ def test_the_ready_message_repeats_what_was_asked(server: Server) -> None:
         (json.dumps(HELLO | {"sample_rate": "48000"}), "BadMessage", 1008),
         (json.dumps(HELLO | {"encoding": "mp3"}), "BadMessage", 1008),
         (json.dumps(HELLO | {"abstain_below": 2}), "BadMessage", 1008),
+        (json.dumps(HELLO | {"abstain": 0.5}), "BadMessage", 1008),
         (json.dumps(HELLO | {"window_s": 0}), "SettingError", 1008),
         (json.dumps(HELLO | {"hop_s": 9}), "SettingError", 1008),
         (json.dumps(HELLO | {"hop_s": 1e-9}), "SettingError", 1008),

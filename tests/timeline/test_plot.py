@@ -71,6 +71,22 @@ def test_columns_are_few_and_keep_the_mean():
     assert len(text) < 2_000_000
 
 
+@pytest.mark.parametrize("most", [320, 4])
+def test_what_is_below_the_threshold_is_pale_and_the_legend_says_so(most, monkeypatch):
+    """Also where there are more segments than a picture can show."""
+    monkeypatch.setattr(plot, "_MOST_COLUMNS", most)
+    sure, unsure = (
+        timeline.hear(MadeNetwork(), is_loud, (talk(30.0), RATE), abstain_below=threshold) for threshold in (0.0, 1.1)
+    )
+    assert (len(sure.segments) > most) == (most == 4)
+    drawn, pale = (plot.draw(found, Envelope(), "svg").decode() for found in (sure, unsure))
+    assert ">pale: below 110%<" in pale
+    assert pale.count("opacity: 0.627") > drawn.count("opacity: 0.627")
+    assert "?<" in pale
+    assert "pale" not in drawn
+    assert "?<" not in drawn
+
+
 @pytest.mark.parametrize("n_samples", [1, 2000])
 def test_the_shortest_recordings_have_a_picture(n_samples):
     samples = talk(1.0)[:n_samples]

@@ -73,6 +73,8 @@ export const strings = {
     keys: "Space plays and pauses. Arrow keys move by a tenth of a second, Page Up and Page Down by one.",
     rows: { emotion: "Emotion", wave: "Waveform", attention: "Attention", over: "Probabilities" },
     attentionExplained: "Where the network listened for its answer on the whole recording.",
+    momentUnsure: "The model is not sure of them.",
+    wholeBusy: "Hearing the recording as a whole",
     timelineBusy: (share: number) => `Following the emotion through the recording: ${percent(share)}`,
     segmentsLabel: "Emotion over time",
     heard: ({ emotion, probability, abstain }: Segment | Window) =>

@@ -51,7 +51,7 @@ def export(
         typer.Option(
             min=1,
             metavar="N",
-            help="Compare on so many clips at most; by default all that were held out, or 240 that were not.",
+            help="Compare on so many clips at most; by default all, but 240 of those it may have been trained on.",
             show_default=False,
         ),
     ] = None,

@@ -35,9 +35,7 @@ def listen(
     hop: Annotated[float, typer.Option(metavar="SECONDS", help="From one answer to the next.")] = 0.5,
     abstain_below: Annotated[
         float | None,
-        typer.Option(
-            min=0.0, max=1.0, metavar="P", help="Mark answers below this probability; by default the model's own."
-        ),
+        typer.Option(metavar="P", help="Mark answers below this probability, 0 to 1; by default the model's own."),
     ] = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Print the microphones and leave.")] = False,
 ) -> None:

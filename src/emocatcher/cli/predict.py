@@ -43,9 +43,7 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table in --out.")] = False,
     abstain_below: Annotated[
         float | None,
-        typer.Option(
-            min=0.0, max=1.0, metavar="P", help="Mark answers below this probability; by default the model's own."
-        ),
+        typer.Option(metavar="P", help="Mark answers below this probability, 0 to 1; by default the model's own."),
     ] = None,
     null: Annotated[bool, typer.Option("--null", "-0", help="Names in the pipe end with NUL.")] = False,
 ) -> None:

@@ -34,9 +34,7 @@ def timeline(
     hop: Annotated[float, typer.Option(metavar="SECONDS", help="From one window to the next.")] = 0.5,
     abstain_below: Annotated[
         float | None,
-        typer.Option(
-            min=0.0, max=1.0, metavar="P", help="Mark answers below this probability; by default the model's own."
-        ),
+        typer.Option(metavar="P", help="Mark answers below this probability, 0 to 1; by default the model's own."),
     ] = None,
     format_: Annotated[
         str | None,

@@ -21,11 +21,12 @@ class Clips(msgspec.Struct, frozen=True, kw_only=True):
 
     what: str  # for people
     utterances: tuple[Utterance, ...] = ()  # empty: made clips
+    n_made: int = _MADE
     held_out: bool = False  # none of them was in the model's training
     note: str = ""  # why nothing better could be had
 
     def __len__(self) -> int:
-        return len(self.utterances) or _MADE
+        return len(self.utterances) or self.n_made
 
     def waveforms(self, sample_rate: int) -> Iterator[audio.Waveform]:
         """Each as (n_samples,), float32, one at a time.
@@ -36,7 +37,7 @@ class Clips(msgspec.Struct, frozen=True, kw_only=True):
         for clip in self.utterances:
             yield audio.load(clip.path, sample_rate, start_s=clip.start_s, end_s=clip.end_s)[0]
         if not self.utterances:
-            yield from _made(sample_rate)
+            yield from _made(sample_rate, self.n_made)
 
 
 def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | None = None) -> Clips:
@@ -45,7 +46,8 @@ def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | 
     Args:
         config: the model's.
         corpus_argument: as for `corpora.load`; None for the model's own corpus, where it is on this machine.
-        most: how many, drawn at random; None for all, but for 240 of those that the model was trained on.
+        most: how many, drawn at random; None for all that were held out or are of another corpus, and for 240 of
+            those that the model may have been trained on.
 
     Raises:
         CorpusError: if a corpus is asked for by name, and cannot be had.
@@ -59,8 +61,10 @@ def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | 
         if corpus_argument is not None:
             raise
         # Nobody asked for it: that it is gone or torn must not stand in the way of an export.
+        n_made = min(most or _MADE, _MADE)
         return Clips(
-            what=f"{_MADE} made clips",
+            what=f"{n_made} made clips",
+            n_made=n_made,
             note=f"the model's own corpus could not be had ({error}). Name one with --corpus",
         )
     everything = Clips(what=f"all {len(corpus)} clips of {corpus.name}", utterances=corpus.utterances)
@@ -73,7 +77,8 @@ def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | 
             "RUN/fold_K/last, has clips that were held out"
         )
         return _drawn(msgspec.structs.replace(everything, note=note), most or _KNOWN)
-    return _drawn(_test_part(config, corpus, everything), most)
+    test_part = _test_part(config, corpus, everything)
+    return _drawn(test_part, most or (None if test_part.held_out else _KNOWN))
 
 
 def _drawn(clips: Clips, most: int | None) -> Clips:
@@ -104,10 +109,10 @@ def _is_here(name: str) -> bool:
     return name in {card.name for card in corpora.known()} and corpora.locate(name) is not None
 
 
-def _made(sample_rate: int) -> Iterator[audio.Waveform]:
+def _made(sample_rate: int, n_clips: int) -> Iterator[audio.Waveform]:
     """Bursts of coloured noise between near-silence, of 0.1 to 6 s."""
     random = np.random.default_rng(0)
-    for duration_s in np.geomspace(0.1, 6.0, _MADE):
+    for duration_s in np.geomspace(0.1, 6.0, n_clips):
         n_samples = int(duration_s * sample_rate)
         knots = random.uniform(-70.0, -15.0, 8)
         level_db = np.interp(np.linspace(0, 7, n_samples), np.arange(8), knots)

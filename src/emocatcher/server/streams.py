@@ -26,7 +26,7 @@ _HEAR_S = 20.0  # for a message; it holds at most `stream_chunk_s` of sound
 _CODES = {"TooLongError": TOO_BIG, "WorkerDied": FAULT, "Busy": TOO_MANY}
 
 
-class Hello(msgspec.Struct, tag_field="type", tag="hello"):
+class Hello(msgspec.Struct, tag_field="type", tag="hello", forbid_unknown_fields=True):
     """A stream's first message."""
 
     sample_rate: Annotated[int, msgspec.Meta(ge=1000, le=768_000)]  # Hz

@@ -103,10 +103,10 @@ def draw(timeline: Timeline, envelope: Envelope, kind: Kind) -> bytes:
         )
         _draw_wave(wave, timeline, envelope)
         _draw_shares(shares, timeline)
-        _draw_strip(strip, timeline)
+        has_doubts = _draw_strip(strip, timeline)
         strip.set_xlim(0.0, timeline.duration_s)
         _clock_axis(strip, timeline.duration_s)
-        _legend(figure, timeline)
+        _legend(figure, timeline, has_doubts=has_doubts)
         figure.align_ylabels([wave, shares])
         sink = io.BytesIO()
         figure.savefig(sink, format=kind, metadata={"Date": None} if kind == "svg" else None)
@@ -165,12 +165,12 @@ def _draw_shares(axes: Axes, timeline: Timeline) -> None:
     axes.set_ylabel("probability", color=_FAINT)
 
 
-def _draw_strip(axes: Axes, timeline: Timeline) -> None:
+def _draw_strip(axes: Axes, timeline: Timeline) -> bool:
+    """The strip of names; says whether there is one in doubt, which is drawn pale."""
     edges_s, shares = columns(timeline)
     shades = [_SILENCE, *colours(timeline.labels).values()]
     from matplotlib.colors import to_rgb
 
-    abstains = [False] * shares.shape[1]
     if len(timeline.segments) <= _MOST_COLUMNS:
         abstains = [segment.abstain and segment.emotion is not None for segment in timeline.segments]
         edges_s = np.array([segment.start_s for segment in timeline.segments] + [timeline.duration_s])
@@ -178,6 +178,10 @@ def _draw_strip(axes: Axes, timeline: Timeline) -> None:
         chosen = [places.get(segment.emotion or "", 0) for segment in timeline.segments]
     else:
         chosen = np.concatenate([1.0 - shares.sum(axis=0, keepdims=True), shares]).argmax(axis=0).tolist()
+        abstains = [
+            place > 0 and share < timeline.abstain_below
+            for place, share in zip(chosen, shares.max(axis=0).tolist(), strict=True)
+        ]
     widths_s = np.diff(edges_s)
     axes.bar(edges_s[:-1], 1.0, widths_s, align="edge", color=[shades[i] for i in chosen], linewidth=0)
     if any(abstains):
@@ -195,6 +199,7 @@ def _draw_strip(axes: Axes, timeline: Timeline) -> None:
     axes.set_ylim(0.0, 1.0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
+    return any(abstains)
 
 
 def _clock_axis(axes: Axes, duration_s: float) -> None:
@@ -214,12 +219,12 @@ def _clock_axis(axes: Axes, duration_s: float) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(clock))
 
 
-def _legend(figure: Figure, timeline: Timeline) -> None:
+def _legend(figure: Figure, timeline: Timeline, *, has_doubts: bool) -> None:
     from matplotlib.patches import Patch
 
     patches = [Patch(color=shade, label=label) for label, shade in colours(timeline.labels).items()]
     patches.append(Patch(color=_SILENCE, label="no speech"))
-    if any(segment.abstain and segment.emotion is not None for segment in timeline.segments):
+    if has_doubts:
         doubtful = f"pale: below {timeline.abstain_below:.0%}"
         patches.append(Patch(facecolor="white", edgecolor=_FAINT, linewidth=0.6, label=doubtful))
     figure.legend(

@@ -32,7 +32,8 @@ def merge(windows: Windows, duration_s: float, abstain_below: float) -> tuple[Se
     firsts = np.concatenate([[0], 1 + np.flatnonzero(np.diff(best))])
     n_windows = np.diff(firsts, append=len(best))
     highest = np.where(best < 0, np.nan, windows.probabilities[np.arange(len(best)), best])
-    means = np.add.reduceat(highest, firsts) / n_windows
+    # A mean of equal numbers may round to less than they are, and so below a threshold that they reach.
+    means = np.maximum(np.add.reduceat(highest, firsts) / n_windows, np.minimum.reduceat(highest, firsts))
     edges_s = [*bounds_s[firsts].tolist(), float(bounds_s[-1])]
     return tuple(
         Segment(

@@ -111,7 +111,9 @@ export function toSegments(windows: Window[], durationS: number, abstainBelow: n
   windows.forEach((window, i) => {
     run.push(window);
     if (windows[i + 1]?.emotion === window.emotion && i + 1 < windows.length) return;
-    const mean = run.reduce((sum, one) => sum + (one.probability ?? 0), 0) / run.length;
+    const all = run.map((one) => one.probability ?? 0);
+    // A mean of equal numbers may round to less than they are, and so below a threshold that they reach.
+    const mean = Math.max(all.reduce((sum, one) => sum + one, 0) / all.length, Math.min(...all));
     found.push({
       start_s: edges[i + 1 - run.length],
       end_s: edges[i + 1],
@@ -122,6 +124,11 @@ export function toSegments(windows: Window[], durationS: number, abstainBelow: n
     run = [];
   });
   return found;
+}
+
+/** Whether somebody speaks, and the model gives no answer. */
+export function isDoubtful({ emotion, abstain }: Segment | Window): boolean {
+  return emotion !== null && abstain;
 }
 
 /** The window that speaks of a moment. */

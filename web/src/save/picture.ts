@@ -1,6 +1,6 @@
 /** What is seen of one recording as one drawing, for a slide or a paper: SVG, with nothing outside of it. */
 import { outline } from "../audio/outline";
-import { bounds, saysNobodySpoke } from "../engine/said";
+import { bounds, isDoubtful, saysNobodySpoke } from "../engine/said";
 import { clock, percent, strings } from "../strings.en";
 import type { Prediction, Recording, Timeline } from "../types";
 import { GLYPHS } from "../view/glyphs";
@@ -33,7 +33,7 @@ export function drawPicture(recording: Recording, prediction: Prediction, timeli
   for (const segment of timeline.segments) {
     const [from, wide] = [x(segment.start_s), x(segment.end_s) - x(segment.start_s) - 2];
     const shade = colour(segment.emotion, theme);
-    parts.push(`<rect x="${from.toFixed(1)}" y="112" width="${Math.max(wide, 1).toFixed(1)}" height="5" rx="2.5" fill="${shade}"${segment.abstain ? ' fill-opacity="0.4"' : ""}/>`);
+    parts.push(`<rect x="${from.toFixed(1)}" y="112" width="${Math.max(wide, 1).toFixed(1)}" height="5" rx="2.5" fill="${shade}"${isDoubtful(segment) ? ' fill-opacity="0.4"' : ""}/>`);
     const name = named(segment);
     if (wide > 8 * name.length + 26) {
       parts.push(mark(segment.emotion, from, 122, 18, ink), text(from + 24, 136, name, `font-size="14"`));

@@ -1,6 +1,7 @@
 /** Live: the last three seconds, every half second, and a minute of them as a river. */
 import { type Microphone, openMicrophone } from "../audio/microphone";
 import type { Live } from "../engine/engine";
+import { isDoubtful } from "../engine/said";
 import { clock, percent, strings } from "../strings.en";
 import type { Window } from "../types";
 import { Bars } from "./bars";
@@ -130,7 +131,7 @@ export class LiveView implements View {
     if (!this.microphone) return;
     this.windows.push(window);
     while (this.windows[0].end_s < window.end_s - CHART_S - 1) this.windows.shift();
-    const unsure = window.emotion !== null && window.abstain;
+    const unsure = isDoubtful(window);
     const said = window.emotion === null ? strings.live.quiet : this.said(window, unsure);
     this.word.classList.remove("is-idle");
     replace(this.mark, glyph(unsure ? null : window.emotion, 56));
@@ -178,14 +179,14 @@ export class LiveView implements View {
       }
       // A sign in the middle of every run that is wide enough for it.
       const run = this.runOf(i);
-      if (window.emotion !== null && run.length >= SIGNED && run.middle === i && left > 0)
+      if (window.emotion !== null && !isDoubtful(window) && run.length >= SIGNED && run.middle === i && left > 0)
         signs.push(h("span", { "--x": left / (CHART_S * 10), "--c": cssColour(window.emotion) }, glyph(window.emotion, 16)));
     });
     replace(this.chart, drawing, h("div", { class: "live-signs", "aria-hidden": "true" }, ...signs));
   }
 
   private runOf(i: number): { length: number; middle: number } {
-    const same = (j: number): boolean => this.windows[j]?.emotion === this.windows[i].emotion;
+    const same = (j: number): boolean => this.windows[j]?.emotion === this.windows[i].emotion && this.windows[j].abstain === this.windows[i].abstain;
     let [first, last] = [i, i];
     while (same(first - 1)) first--;
     while (same(last + 1)) last++;

@@ -1,5 +1,5 @@
 /** What lies under one time axis: emotion by emotion, the attention, and the probabilities, all as wide as the sound. */
-import { bounds } from "../engine/said";
+import { bounds, isDoubtful } from "../engine/said";
 import { clock, seconds, strings } from "../strings.en";
 import type { Prediction, Segment, Window } from "../types";
 import { h, replace, s } from "./dom";
@@ -7,7 +7,7 @@ import { glyph } from "./glyphs";
 import { cssColour } from "./shades";
 
 const WIDE = 1000;
-const [TAG_WIDE, TAG_TALL] = [0.17, 0.22]; // of the river
+const [TAG_WIDE, TAG_TALL] = [0.21, 0.24]; // of the river, where it is narrowest with names on it
 
 /** An emotion's name on the river: where, as shares of it, and how much room its band has there. */
 interface Tag {
@@ -22,12 +22,12 @@ export function drawRibbon(track: HTMLElement, segments: Segment[], durationS: n
   replace(
     track,
     ...segments.map((segment) => {
-      const { emotion, abstain } = segment;
+      const { emotion } = segment;
       const words = `${strings.try.heard(segment)}, ${strings.try.between(segment.start_s, segment.end_s)}`;
       return h(
         "li",
         {
-          class: `segment${emotion === null ? " is-silent" : abstain ? " is-doubtful" : ""}`,
+          class: `segment${emotion === null ? " is-silent" : isDoubtful(segment) ? " is-doubtful" : ""}`,
           "--c": cssColour(segment.emotion),
           "--from": segment.start_s / durationS,
           "--share": (segment.end_s - segment.start_s) / durationS,
@@ -41,10 +41,11 @@ export function drawRibbon(track: HTMLElement, segments: Segment[], durationS: n
   );
 }
 
-/** The word that stands for a segment; where the model gives no answer, with its doubt. */
-export function named({ emotion, abstain }: Segment): string {
+/** The word that stands for a segment, with the doubt where there is one. */
+export function named(segment: Segment): string {
+  const { emotion } = segment;
   if (emotion === null) return strings.try.noVoice;
-  return abstain ? strings.try.doubtful(emotion) : emotion;
+  return isDoubtful(segment) ? strings.try.doubtful(emotion) : emotion;
 }
 
 /** The attention as an area: a step for every weight, the highest as high as the band. */

@@ -191,13 +191,14 @@ export class TryView implements View {
           say(card.querySelector<HTMLElement>("[data-answer]")?.dataset.answer ?? "");
           player.showPrediction(found, model.frames_per_step * model.frame_period_s);
           this.busy.textContent = "";
+          if (progress.textContent === strings.try.wholeBusy) progress.textContent = "";
           this.result.dataset.tookMs = String(tookMs);
           this.result.dataset.prediction = JSON.stringify([found]); // for scripts: as the saved file
           this.result.dataset.state = "answered";
         },
         onWindows: (found, share) => {
           windows = found;
-          progress.textContent = share < 1 ? strings.try.timelineBusy(share) : "";
+          progress.textContent = share < 1 ? strings.try.timelineBusy(share) : prediction ? "" : strings.try.wholeBusy;
           player.showWindows(found, share === 1);
         },
       },
@@ -218,7 +219,9 @@ export class TryView implements View {
       if (this.microphone) await this.stopMicrophone();
       this.notice.show(error);
       const failed = this.result.querySelector(".is-waiting");
-      if (failed) {
+      // What was heard over time stays, though the whole could not be heard.
+      if (failed && this.result.querySelector(".segment")) failed.remove();
+      else if (failed) {
         this.result.hidden = true;
         this.entry.classList.remove("is-small");
         this.element.classList.remove("has-result");
@@ -252,10 +255,12 @@ class Moment {
   show(timeS: number, window: Window | undefined): void {
     this.title.textContent = strings.try.momentAt(timeS);
     this.bars.show(window?.probabilities ?? null);
-    this.note.textContent =
-      window && !window.speech
-        ? strings.try.momentNone
-        : `${strings.try.momentHint}${window ? ` ${clock(window.start_s)} – ${clock(window.end_s)}` : ""}`;
+    if (window && !window.speech) this.note.textContent = strings.try.momentNone;
+    else {
+      const place = window ? ` ${clock(window.start_s)} – ${clock(window.end_s)}` : "";
+      const doubt = window?.abstain ? ` ${strings.try.momentUnsure}` : "";
+      this.note.textContent = `${strings.try.momentHint}${place}${doubt}`;
+    }
   }
 }
 
