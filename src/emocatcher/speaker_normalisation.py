@@ -14,6 +14,7 @@ from emocatcher.dataset import FeatureTable
 from emocatcher.errors import ProtocolError
 
 _SPREAD_DB = 15.0  # what one standard deviation becomes: about what it is in speech, so that recipes need not change
+_MOST = 5.0  # deviations: a band that is silent but for a moment would reach hundreds of dB, whose power overflows
 
 
 def by_speaker(features: FeatureTable, corpus: Corpus, settings: Settings) -> FeatureTable:
@@ -25,8 +26,8 @@ def by_speaker(features: FeatureTable, corpus: Corpus, settings: Settings) -> Fe
         settings: below the network's noise floor, if it has one, all is alike here too.
 
     Returns:
-        a table of the same utterances; each band of each speaker has the mean 0 and the deviation 15 dB, and the
-        pitch of each the mean 0, weighted by how periodic the frames are.
+        a table of the same utterances; each band of each speaker has the mean 0 and the deviation 15 dB, what lies
+        beyond five deviations cut to them, and the pitch of each the mean 0, weighted by how periodic the frames are.
 
     Raises:
         ProtocolError: if an utterance has no speaker.
@@ -47,7 +48,8 @@ def by_speaker(features: FeatureTable, corpus: Corpus, settings: Settings) -> Fe
         here = of_rows == speaker
         own = bands[here].astype(np.float64)
         if len(own):
-            bands[here] = _SPREAD_DB * (own - own.mean(axis=0)) / np.maximum(own.std(axis=0), 1e-3)
+            deviations = (own - own.mean(axis=0)) / np.maximum(own.std(axis=0), 1e-3)
+            bands[here] = _SPREAD_DB * np.clip(deviations, -_MOST, _MOST)
         if len(own) and tracks.shape[1]:
             octaves, periodicity = tracks[here].T.astype(np.float64)
             tracks[here, 0] = octaves - octaves @ periodicity / max(periodicity.sum(), 1e-3)
