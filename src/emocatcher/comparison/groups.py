@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from emocatcher import report
 from emocatcher.errors import RunError
 from emocatcher.report import Run
+from emocatcher.report.style import common_start
 
 Shared = str  # "no", "yes", or "unknown" where the corpus names no speakers
 
@@ -104,9 +104,7 @@ def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
 def _group_name(names: list[str]) -> str:
     if len(names) == 1:
         return names[0]
-    start = "".join(
-        letters[0] for letters in itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
-    )
+    start = common_start(names)
     cut = max(start.rfind(mark) for mark in "-_. ")
     start = start[:cut] if cut > 0 else start.rstrip("/")
     return f"{start} ({len(names)} seeds)" if len(start) > 1 else f"{names[0]} and {len(names) - 1} more"

@@ -27,11 +27,13 @@ def draw(rows: Sequence[Row]) -> style.Drawing:
         n_rows, n_columns, (width, height), left=0.5, right=0.2, top=0.25 + _TITLE, bottom=bottom,
         gaps=(0.3, _TITLE + 0.25),
     )  # fmt: skip
+    names = style.shorten_alike([row.name for row in rows], 26)
     for index, panel in enumerate(axes.flat):
         if index >= len(rows):
             panel.set_axis_off()
             continue
-        _draw_panel(panel, rows[index], leftmost=index % n_columns == 0, lowest=index + n_columns >= len(rows))
+        edges = {"leftmost": index % n_columns == 0, "lowest": index + n_columns >= len(rows)}
+        _draw_panel(panel, rows[index], names[index], **edges)
     style.heading(figure, "Reliability: how sure, and how often right")
     found = ["SYNTHETIC corpus"] * any(row.synthetic for row in rows)
     found += [style.OPTIMISTIC] * any(row.optimistic for row in rows)
@@ -60,12 +62,12 @@ def _lean(row: Row) -> str:
     return "over-sure" if sum(weighted) > 0 else "under-sure"
 
 
-def _draw_panel(panel: Axes, row: Row, *, leftmost: bool, lowest: bool) -> None:
+def _draw_panel(panel: Axes, row: Row, name: str, *, leftmost: bool, lowest: bool) -> None:
     bins = row.reliability
     reliability.draw_panel(panel, bins.confidence, bins.accuracy, bins.n_utterances, leftmost=leftmost, lowest=lowest)
     title = "\n".join(
         [
-            style.shorten(row.name, 26),
+            name,
             style.shorten(row.protocol, 15) + f", shared: {SHARED[row.speakers_shared]}",
             f"ECE {calibration_error(row.expected_calibration_error)}",
             *([" · ".join(marks(row))] if marks(row) else []),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,35 @@ def shorten(label: str, n_characters: int = 18) -> str:
     """
     label = " ".join(label.split())
     return label if len(label) <= n_characters else label[: n_characters - 1] + "…"
+
+
+def common_start(labels: Sequence[str]) -> str:
+    """The letters that all begin with.
+
+    Examples:
+        >>> common_start(["mine-a", "mine-b"])
+        'mine-'
+    """
+    together = zip(*labels, strict=False)
+    return "".join(letters[0] for letters in itertools.takewhile(lambda letters: len(set(letters)) == 1, together))
+
+
+def shorten_alike(labels: list[str], n_characters: int = 18) -> list[str]:
+    """Labels of one margin; where one is too long, all lose the words that they begin with alike.
+
+    Examples:
+        >>> shorten_alike(["a-recipe-of-mine-seed0", "a-recipe-of-mine-seed1"])
+        ['…seed0', '…seed1']
+        >>> shorten_alike(["one", "two"])
+        ['one', 'two']
+    """
+    labels = [" ".join(label.split()) for label in labels]
+    start = common_start(labels)
+    cut = 1 + max(start.rfind(mark) for mark in "-_/ ")
+    lengths = [len(label) for label in labels]
+    if len(labels) > 1 and 1 < cut < min(lengths) and max(lengths) > n_characters:
+        labels = ["…" + label[cut:] for label in labels]
+    return [shorten(label, n_characters) for label in labels]
 
 
 def label_width(labels: list[str]) -> float:
