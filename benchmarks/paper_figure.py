@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+from matplotlib.patheffects import withStroke
+
 from emocatcher.report import style
 from records import PEOPLE, RECORDS
 
@@ -42,12 +45,13 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 if interval:
                     axis.plot(interval, (at, at), color=colour, linewidth=1.2, solid_capstyle="butt")
                 axis.plot(value, at, marker, color=colour, markersize=4.5 if ours else 3.5)
-                axis.annotate(
-                    f"{value:.1f}", (value, at), (0, 3), textcoords="offset points", ha="center", fontsize=5.5
+                number = axis.annotate(
+                    f"{value:.1f}", (value, at), (0, 4), textcoords="offset points", ha="center", fontsize=5.5
                 )
+                number.set_path_effects([withStroke(linewidth=2, foreground="white")])  # lines pass behind it
                 ticks.append((at, name, False))
                 at += 1
-        axis.axvline(PEOPLE, color=style.MARK, linewidth=0.8, linestyle=(0, (4, 3)))
+        axis.axvline(PEOPLE, color=style.MARK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.9)
         axis.annotate("people", (PEOPLE, -0.75), ha="center", color=style.MARK, fontsize=6, annotation_clip=False)
         axis.set_ylim(at - 0.3, -0.7)
         axis.set_yticks([place for place, _, _ in ticks], [name for _, name, _ in ticks])
@@ -64,7 +68,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         figure.legend(loc="lower right", fontsize=6, ncols=4)
         style.heading(figure, "RAVDESS speech, eight emotions")
         path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, metadata={"Date": None})
+        with mpl.rc_context({"svg.hashsalt": path.name}):  # the same rows, the same file
+            figure.savefig(path, metadata={"Date": None})
 
 
 def _lines(protocol: str, rows: list[dict[str, Any]]) -> list[tuple[str, float, tuple[float, float] | None, str]]:
