@@ -142,8 +142,12 @@ def test_the_filters_are_the_autocorrelation_of_the_windowed_frame(highest_hz: f
 
 def test_the_bands_are_the_same_beside_it() -> None:
     waveform = noise(RATE)
-    np.testing.assert_array_equal(
-        features.whole(waveform, FRONT_END)[: FRONT_END.n_mels], features.log_mel_spectrogram(waveform, FRONT_END)
+    # In dB. Not to the last bit: the order in which BLAS adds up depends on the width of the matrix, and the machine.
+    np.testing.assert_allclose(
+        features.whole(waveform, FRONT_END)[: FRONT_END.n_mels],
+        features.log_mel_spectrogram(waveform, FRONT_END),
+        rtol=0,
+        atol=1e-4,
     )
 
 

@@ -19,7 +19,7 @@ from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.errors import AudioError, FeatureCacheError
 
 # Counts up whenever the code computes other features from the same settings: caches written before are not read.
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 
 
 class Part(msgspec.Struct, frozen=True):

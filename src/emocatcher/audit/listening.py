@@ -17,7 +17,7 @@ from emocatcher.corpora.places import cache_dir
 from emocatcher.corpora.table import Utterance
 from emocatcher.errors import AudioError, EmptyAudioError, FeatureCacheError
 
-_CODE_VERSION = 1  # counts up whenever the same recording gets another fingerprint
+_CODE_VERSION = 2  # counts up whenever the same recording gets another fingerprint
 
 
 class Heard(NamedTuple):
