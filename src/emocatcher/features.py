@@ -288,7 +288,7 @@ def _hann(win_length: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def _filters(front_end: FrontEnd) -> NDArray[np.float32]:
-    """From power per bin, of a spectrum scaled by 1/n_fft, to all that is measured of a frame: (n_bins_used, n_measured)."""
+    """From power per bin, scaled by 1/n_fft², to all that is measured of a frame: shape (n_bins_used, n_measured)."""
     bands = mel.filters(front_end)
     if front_end.pitch is not None:
         periods = pitch.candidate_filters(front_end, front_end.pitch, np.arange(len(bands)))
