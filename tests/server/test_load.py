@@ -1,4 +1,8 @@
-"""Twice the load that the server can take, for two minutes: every request is answered, 200 or 429, and none is lost."""
+"""Far more load than the server can take: every request is answered, 200 or 429, and none is lost.
+
+`benchmarks/server.py` holds twice the load for two minutes; here it is shorter, and heavier, since what else the
+machine does may end after the server's capacity was measured.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ import pytest
 
 from .conftest import BOUNDARY, Server, form, voice
 
-DURATION_S = 120.0
+DURATION_S = 20.0
+_OVERLOAD = 3.0  # times the capacity
 _N_SENDERS = 40
 _QUEUE = 16
 _FORM = f"multipart/form-data; boundary={BOUNDARY}"
@@ -36,9 +41,9 @@ def capacity(server: Server, seconds: float) -> float:
 
 
 @pytest.mark.slow
-def test_twice_the_load_loses_nothing(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_an_overload_loses_nothing(serve: Callable[..., AbstractContextManager[Server]]) -> None:
     with serve("--workers", 2, limits={"queue": _QUEUE}) as server:
-        rate = 2.0 * capacity(server, 5.0)
+        rate = _OVERLOAD * capacity(server, 5.0)
         body, statuses, lock = form(("a.wav", voice(3.7))), Counter[int](), threading.Lock()
         n_wanted = round(rate * DURATION_S)
         numbers, n_sent = iter(range(n_wanted)), 0
