@@ -49,9 +49,12 @@ paper: $(INSTALLED)     ## train every row of the README's result table, and wri
 clean:
 	rm -rf .venv build dist web/node_modules web/src/generated .pytest_cache .mypy_cache .ruff_cache
 
+# pip compiles what it installs with one core, which takes longer than all the rest; here all of them do. Some files are
+# for newer Pythons and do not compile.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	touch $@
 
 $(MODULES): web/package.json web/package-lock.json

@@ -96,7 +96,10 @@ def main() -> None:
     for row in ROWS:
         if row.name in arguments.rows and not arguments.only_tables:
             train(row, arguments.out, arguments.seeds)
-        found = fuller(score(row, arguments.out), earlier.get(row.name), row)
+        now = score(row, arguments.out)
+        found = fuller(now, earlier.get(row.name), row)
+        if found is now:
+            keep_results(row, arguments.out)
         scored.append(found) if found else waiting.append(row.name)
     ROWS_KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(scored)) + b"\n")
     results.rewrite("Accuracy that holds", text(scored, waiting))
@@ -143,8 +146,6 @@ def score(row: Row, out: Path) -> Scored | None:
     paths = [path for path in runs_of(row, out) if (path / "result.json").is_file()]
     if not paths or (row.kind == "ensemble" and len(paths) < len(row.seeds)):
         return None
-    for path in paths:
-        shutil.copy(path / "result.json", ROOT / "benchmarks" / "results" / f"{path.name}.json")
     runs = [report.read(path) for path in paths]
     first = runs[0].predictions
     if row.kind == "ensemble":
@@ -178,6 +179,13 @@ def score(row: Row, out: Path) -> Scored | None:
         n_parameters=runs[0].result.n_parameters * (len(runs) if row.kind == "ensemble" else 1),
         minutes=sum(run.result.seconds["training"] for run in runs) / 60 / len(runs),
     )
+
+
+def keep_results(row: Row, out: Path) -> None:
+    """Copy the `result.json` of a row's finished runs to where the repository keeps them."""
+    for path in runs_of(row, out):
+        if (path / "result.json").is_file():
+            shutil.copy(path / "result.json", ROOT / "benchmarks" / "results" / f"{path.name}.json")
 
 
 def fuller(now: Scored | None, earlier: Scored | None, row: Row) -> Scored | None:
