@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from emocatcher import inference
 
@@ -35,7 +37,17 @@ def test_it_prints_the_emotion(call: Call, model: Path, clip: Path) -> None:
     assert ("no speech found" in second) == any(caution.code == "no-speech" for caution in heard.warnings)
     for emotion, probability in heard.probabilities.items():
         assert any(emotion in line and f"{probability:.1%}" in line for line in others)
-    assert f"voice from {heard.voiced_start_s:.2f} to {heard.voiced_end_s:.2f} s" in said.out
+    nobody = any(caution.code in ("no-speech", "no-voiced-span") for caution in heard.warnings)
+    span = f"voice from {heard.voiced_start_s:.2f} to {heard.voiced_end_s:.2f} s"
+    assert ("no voice stands out" if nobody else span) in said.out
+
+
+def test_of_silence_it_names_no_voice(call: Call, model: Path, tmp_path: Path) -> None:
+    silence = tmp_path / "silence.wav"
+    soundfile.write(silence, np.zeros(22_050, np.float32), 22_050)
+    said = call("predict", silence, "--model", model)
+    assert "no voice stands out" in said.out
+    assert "voice from" not in said.out
 
 
 def test_piped_output_is_plain(process: Callable[..., Any], model: Path, clip: Path) -> None:

@@ -129,6 +129,7 @@ def test_the_warnings_that_need_only_samples_are_pythons(
             assert found["no-speech"] == wanted["no-speech"]
             assert tab.prediction()["abstain"]
             assert tab.page.locator(".verdict-word").inner_text() == "No speech found"
+            assert "No voice stands out" in tab.page.locator(".card.answer").first.inner_text()
         if name == "telephone":
             assert "narrow-band" in found
     cut = tmp_path / "cut.wav"

@@ -96,6 +96,7 @@ export const strings = {
     margin: (points: number, second: string) =>
       `${Math.round(100 * points)} ${Math.round(100 * points) === 1 ? "point" : "points"} ahead of ${second}`,
     voice: (from: number, to: number) => `Voice from ${from.toFixed(2)} to ${to.toFixed(2)} s`,
+    noVoice: "No voice stands out",
     most: (at: number) => `heard most at ${at.toFixed(2)} s`,
     took: (ms: number, where: "browser" | "server") =>
       `Answered in ${Math.round(ms)} ms, ${where === "browser" ? "in this browser" : "by the server"}`,

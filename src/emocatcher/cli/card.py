@@ -42,10 +42,10 @@ def show(heard: Prediction, target: Console) -> None:
     end = f"{heard.duration_s:.2f} s"
     target.print(Text(f"  0{end:>{_LINE - 1}}", "dim"))
     time_s, weight = max(heard.attention, key=lambda pair: pair[1])
-    target.print(
-        f"  voice from {heard.voiced_start_s:.2f} to {heard.voiced_end_s:.2f} s, "
-        f"heard most at {time_s:.2f} s ({weight:.0%} of the attention)"
-    )
+    voice = f"voice from {heard.voiced_start_s:.2f} to {heard.voiced_end_s:.2f} s"
+    if any(caution.code in ("no-speech", "no-voiced-span") for caution in heard.warnings):
+        voice = "no voice stands out"  # the span is then the whole recording, or another sound's
+    target.print(f"  {voice}, heard most at {time_s:.2f} s ({weight:.0%} of the attention)")
     for caution in heard.warnings:
         target.print(Text("  ! ", "bold yellow") + Text(caution.message))
 

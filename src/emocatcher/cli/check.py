@@ -37,4 +37,4 @@ def check(
         shown = finding.utterances if everything else finding.utterances[:_SHOWN]
         more = len(finding.utterances) - len(shown)
         names = ", ".join(shown) + (f" and {more} more (--all)" if more else "")
-        target.print(f"- {finding.kind}: {finding.text} {names}", markup=False)
+        target.print(f"- {finding.kind}: {finding.text}: {names}", markup=False)

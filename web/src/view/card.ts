@@ -48,7 +48,7 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
     h(
       "p",
       { class: "note" },
-      `${words.voice(prediction.voiced_start_s, prediction.voiced_end_s)}, ${words.most(most[0])}.`,
+      `${nobody ? words.noVoice : words.voice(prediction.voiced_start_s, prediction.voiced_end_s)}, ${words.most(most[0])}.`,
     ),
     cautions(prediction),
     h(
