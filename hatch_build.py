@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+_LARGE = 100_000  # bytes
 
 
 class PageHook(BuildHookInterface):
@@ -13,8 +17,23 @@ class PageHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before it collects the files."""
+        self._packed = TemporaryDirectory()
         page = Path(self.root, "dist", "page")
         # An editable install finds the page beside pyproject.toml, however often it is built again.
-        if version != "editable" and (page / "index.html").is_file():
-            target = "emocatcher/server/page" if self.target_name == "wheel" else "dist/page"
-            build_data["force_include"][str(page)] = target
+        if version == "editable" or not (page / "index.html").is_file():
+            return
+        if self.target_name != "wheel":
+            build_data["force_include"][str(page)] = "dist/page"
+            return
+        for path in (path for path in page.rglob("*") if path.is_file()):
+            place = path.relative_to(page).as_posix()
+            if path.stat().st_size >= _LARGE:
+                # The server hands it on as it is; without a time in it, the same page gives the same wheel.
+                packed = Path(self._packed.name, place.replace("/", "-"))
+                packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+                path, place = packed, f"{place}.gz"
+            build_data["force_include"][str(path)] = f"emocatcher/server/page/{place}"
+
+    def finalize(self, *_: Any) -> None:
+        """Called by hatchling when the package is written."""
+        self._packed.cleanup()

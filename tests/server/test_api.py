@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import soundfile
+import starlette.exceptions
 
 from emocatcher.server import page
 from emocatcher.server.description import ModelDescription
@@ -130,6 +132,41 @@ def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
     assert kinds["run.wasm"] == "application/wasm"
     assert kinds["run.mjs"].startswith("text/javascript")
     assert "immutable" in client.get("/assets/a.js").headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br", "gzip"),
+        ("*", "gzip"),
+        ("br", None),
+        ("gzip;q=0", None),
+        ("", None),
+        ("GZIP;q=0.5", "gzip"),
+    ],
+)
+def test_a_packed_file_reaches_all_browsers(tmp_path: Any, accepted: str, coding: str | None) -> None:
+    from starlette.testclient import TestClient
+
+    content = b"wasm" * 1000
+    (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "run.wasm.gz").write_bytes(gzip.compress(content))
+    client = TestClient(page.Page(tmp_path))
+    answer = client.get("/assets/run.wasm", headers={"Accept-Encoding": accepted})
+    assert answer.content == content
+    assert answer.headers["content-type"] == "application/wasm"
+    assert answer.headers.get("content-encoding") == coding
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert "immutable" in answer.headers["cache-control"]
+    assert (int(answer.headers["content-length"]) < 1000) == (coding == "gzip")
+    if coding:
+        told = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["etag"]}
+        assert client.get("/assets/run.wasm", headers=told).status_code == 304
+    with pytest.raises(starlette.exceptions.HTTPException, match="405"):
+        client.post("/assets/run.wasm", headers={"Accept-Encoding": accepted})
+    with pytest.raises(starlette.exceptions.HTTPException):
+        client.get("/assets/%2e%2e/%2e%2e/other.wasm")
 
 
 def test_guess_first(server: Server) -> None:

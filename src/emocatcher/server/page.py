@@ -1,12 +1,20 @@
-"""The built page: where it is, and its files."""
+"""The built page: where it is, and its files.
+
+In the package its large files are packed (`NAME.gz` for `NAME`): a third of their size on the disk and on the way to
+the browser. See `hatch_build.py`.
+"""
 
 from __future__ import annotations
 
+import gzip
 import mimetypes
+import re
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -34,6 +42,35 @@ def find() -> Path | None:
     return next((place for place in places if (place / _INDEX).is_file()), None)
 
 
+class _Files(StaticFiles):
+    """As they are, or packed."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file, or its packed form to those who take that, or unpacked here to those who do not."""
+        packed, found = self.lookup_path(f"{path}.gz")
+        if found is None or self.lookup_path(path)[1] is not None or scope["method"] not in ("GET", "HEAD"):
+            return await super().get_response(path, scope)
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        if _takes_gzip(Headers(scope=scope).get("accept-encoding", "")):
+            answer = await super().get_response(f"{path}.gz", scope)
+            if answer.status_code == HTTPStatus.OK:
+                answer.headers["Content-Type"] = kind
+            answer.headers["Content-Encoding"] = "gzip"
+        else:
+            content = await run_in_threadpool(lambda: gzip.decompress(Path(packed).read_bytes()))
+            answer = Response(content, media_type=kind)
+        answer.headers["Vary"] = "Accept-Encoding"
+        return answer
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding names gzip, and not with a weight of nothing."""
+    return any(
+        re.fullmatch(r"(x-)?gzip|\*", coding.strip(), re.IGNORECASE) and not re.fullmatch(r"\s*q=0(\.0*)?\s*", weight)
+        for coding, _, weight in (one.partition(";") for one in accepted.split(","))
+    )
+
+
 class Page:
     """Answers what no route of the API does.
 
@@ -42,7 +79,7 @@ class Page:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._files = StaticFiles(directory=folder, html=True) if folder is not None else None
+        self._files = _Files(directory=folder, html=True) if folder is not None else None
         self._index = folder / _INDEX if folder is not None else None
         for suffix, kind in _TYPES.items():
             mimetypes.add_type(kind, suffix)
