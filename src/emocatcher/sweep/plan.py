@@ -109,15 +109,19 @@ def differences(settings: Settings, baseline: Settings) -> tuple[str, ...]:
     Examples:
         >>> differences(config.load_preset("cabg", ["training.n_epochs=3"]), config.load_preset("cabg"))
         ('training.n_epochs=3',)
+        >>> emocatcher_2 = config.load_preset("emocatcher-2")
+        >>> differences(config.load_preset("emocatcher-2", ["front_end.pitch=none"]), emocatcher_2)
+        ('front_end.pitch=none',)
     """
-    ours, theirs = msgspec.to_builtins(settings), msgspec.to_builtins(baseline)
-    return tuple(
-        f"{section}.{key}={_written(value)}"
-        for section, fields in ours.items()
-        if isinstance(fields, dict)
-        for key, value in fields.items()
-        if value != theirs[section].get(key)
-    )
+    found = []
+    for section in settings.__struct_fields__:
+        ours, theirs = getattr(settings, section), getattr(baseline, section)
+        for key in getattr(ours, "__struct_fields__", ()):
+            value = getattr(ours, key)
+            if value != getattr(theirs, key):
+                written = "none" if value is None else _written(msgspec.to_builtins(value))
+                found.append(f"{section}.{key}={written}")
+    return tuple(found)
 
 
 def _load(file: SweepFile, overrides: tuple[str, ...], source: str) -> Settings:
