@@ -1,8 +1,6 @@
 """Windows, and what they say, against the plain way: every window cut out and heard for itself."""
 
 import math
-import threading
-import time
 import tracemalloc
 
 import numpy as np
@@ -214,34 +212,6 @@ def test_blocks_are_shown_as_they_are_heard():
     found = timeline.hear(NETWORK, is_loud, (talk(150.0), RATE), hop_s=3.0, on_block=seen.append)
     assert [len(block) / RATE for block in seen] == [60.0, 60.0, 30.0]
     assert found.duration_s == 150.0
-
-
-def test_a_block_is_shown_when_its_windows_are_recognised_and_not_before():
-    """The next block's features are computed meanwhile, but nothing is told of what was not recognised."""
-    events, lock = [], threading.Lock()
-
-    class Slow(MadeNetwork):
-        def run(self, log_mels, batch_size=64):
-            time.sleep(0.05)
-            with lock:
-                events.append("recognised")
-            return super().run(log_mels, batch_size)
-
-    timeline.hear(Slow(), is_loud, (talk(240.0), RATE), hop_s=3.0, on_block=lambda _: events.append("shown"))
-    for n in range(1, events.count("shown") + 1):
-        shown = [i for i, event in enumerate(events) if event == "shown"][n - 1]
-        assert events[:shown].count("recognised") >= n
-
-
-def test_what_fails_beside_it_is_raised_and_ends_it():
-    class Broken(MadeNetwork):
-        def run(self, log_mels, batch_size=64):
-            raise MemoryError("as if")
-
-    n_threads = threading.active_count()
-    with pytest.raises(MemoryError, match="as if"):
-        timeline.hear(Broken(), is_loud, (talk(240.0), RATE), hop_s=3.0)
-    assert threading.active_count() == n_threads
 
 
 def test_memory_does_not_grow_with_the_length():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.5, 600.0
 _SHORTEST_VOICE_S = 0.1  # less is a click
 _BATCH_SIZE = 16  # windows; more are no faster on one core
 
-Searched: TypeAlias = tuple[audio.Waveform, NDArray[np.float32]]  # of a window: its samples, and its log_mel
 HasSpeech = Callable[[audio.Waveform, int, NDArray[np.float32]], bool]
 
 
@@ -63,15 +62,6 @@ class _Cut(NamedTuple):
     first: int  # frame of the whole waveform
     last: int  # up to, not including
     is_end: bool = False  # of the waveform, whatever the hop
-
-
-class Prepared(NamedTuple):
-    """Windows that are complete, as the network is given them."""
-
-    times_s: NDArray[np.float64]  # (n_windows, 2): from, to
-    voiced_s: NDArray[np.float64]  # likewise, of the voiced span
-    searched: list[Searched | None]  # in what speech is searched for; None where there is nothing to search
-    clips: list[NDArray[np.float32]]  # (n_channels, n_frames), the voiced span
 
 
 class Engine:
@@ -127,25 +117,17 @@ class Engine:
 
     def push(self, block: audio.Waveform) -> Windows:
         """Take the next samples, at the front end's rate; give the windows that are complete with them."""
-        return self.recognise(self.prepare(block))
-
-    def finish(self) -> Windows:
-        """Give the windows that were still waiting for more, and the one that ends with the waveform."""
-        return self.recognise(self.prepare_last())
-
-    def prepare(self, block: audio.Waveform) -> Prepared:
-        """The first half of `push`: all but the network."""
         self._n_samples += len(block)
         self._waveform = np.concatenate([self._waveform, block])
         self._frames.push(block)
         if self._searched:
             self._searched.push(block)
-        prepared = self._prepared(self._regular())
+        windows = self._hear(self._regular())
         self._forget()
-        return prepared
+        return windows
 
-    def prepare_last(self) -> Prepared:
-        """The first half of `finish`."""
+    def finish(self) -> Windows:
+        """Give the windows that were still waiting for more, and the one that ends with the waveform."""
         self._frames.finish()
         if self._searched:
             self._searched.finish()
@@ -154,25 +136,7 @@ class Engine:
             start_s = max(self.duration_s - self._window_s, 0.0)
             first = max(n_frames - self._window_frames, 0)
             cuts.append(_Cut(start_s, self.duration_s, first, n_frames, is_end=True))
-        return self._prepared(cuts)
-
-    def recognise(self, prepared: Prepared) -> Windows:
-        """The second half: is it speech, and what does the network say. It may run beside the next one's first half."""
-        times_s, voiced_s, searched, clips = prepared
-        labels, rate = self._network.config.labels, self._front_end.sample_rate
-        probabilities = np.full((len(times_s), len(labels)), np.nan)
-        speech = np.array([one is not None and self._has_speech(one[0], rate, one[1]) for one in searched], np.bool_)
-        if speech.any():
-            # Of like length together: the network hears every batch as long as its longest.
-            order = sorted(np.flatnonzero(speech), key=lambda i: clips[i].shape[1])
-            logits, _ = self._network.run([clips[i] for i in order], _BATCH_SIZE)
-            probabilities[order] = self._network.probabilities(logits)
-        # Where nobody spoke there is nothing to be sure of.
-        abstain = ~speech
-        abstain[speech] = probabilities[speech].max(axis=1) < self._abstain_below
-        return Windows(
-            labels, times_s[:, 0], times_s[:, 1], voiced_s[:, 0], voiced_s[:, 1], speech, probabilities, abstain
-        )
+        return self._hear(cuts)
 
     def _regular(self) -> list[_Cut]:
         """The windows that end with what there is now."""
@@ -207,22 +171,37 @@ class Engine:
             first, n = self._searched_at(next_s)
             self._searched.forget(min(first, self._searched.last - n - 2))
 
-    def _prepared(self, cuts: Sequence[_Cut]) -> Prepared:
-        front_end = self._front_end
-        voiced_s, searched, clips = np.zeros((len(cuts), 2)), [], []
+    def _hear(self, cuts: Sequence[_Cut]) -> Windows:
+        front_end, labels = self._front_end, self._network.config.labels
+        n_cuts = len(cuts)
+        speech = np.zeros(n_cuts, np.bool_)
+        probabilities = np.full((n_cuts, len(labels)), np.nan)
+        voiced_s, clips = np.zeros((n_cuts, 2)), []
         for i, cut in enumerate(cuts):
             channels = self._frames.clip(cut.first, cut.last)
             log_mel = channels[: front_end.n_mels]
             span = vad.detect(log_mel, self._settings.vad)
             edges = cut.first + np.array([span.first, span.last])
             voiced_s[i] = np.clip(edges * front_end.frame_period_s, cut.start_s, cut.end_s)
-            searched.append(self._to_search(cut, log_mel, voiced_s[i, 1] - voiced_s[i, 0]))
-            clips.append(np.ascontiguousarray(channels[:, span.first : span.last]))
-        return Prepared(np.array([cut[:2] for cut in cuts]).reshape(len(cuts), 2), voiced_s, searched, clips)
+            speech[i] = self._is_speech(cut, log_mel, voiced_s[i, 1] - voiced_s[i, 0])
+            if speech[i]:
+                clips.append(np.ascontiguousarray(channels[:, span.first : span.last]))
+        if clips:
+            # Of like length together: the network hears every batch as long as its longest.
+            order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
+            logits, _ = self._network.run([clips[i] for i in order], _BATCH_SIZE)
+            probabilities[np.flatnonzero(speech)[order]] = self._network.probabilities(logits)
+        times_s = np.array([cut[:2] for cut in cuts]).reshape(n_cuts, 2)
+        # Where nobody spoke there is nothing to be sure of.
+        abstain = ~speech
+        abstain[speech] = probabilities[speech].max(axis=1) < self._abstain_below
+        return Windows(
+            labels, times_s[:, 0], times_s[:, 1], voiced_s[:, 0], voiced_s[:, 1], speech, probabilities, abstain
+        )
 
-    def _to_search(self, cut: _Cut, log_mel: NDArray[np.float32], voiced_s: float) -> Searched | None:
+    def _is_speech(self, cut: _Cut, log_mel: NDArray[np.float32], voiced_s: float) -> bool:
         if voiced_s < _SHORTEST_VOICE_S or log_mel.min() == log_mel.max():
-            return None
+            return False
         hop_length, rate = self._front_end.hop_length, self._front_end.sample_rate
         start = (cut.first - self._frames.first) * hop_length
         waveform = self._waveform[start : start + round((cut.end_s - cut.start_s) * rate)]
@@ -231,4 +210,4 @@ class Engine:
             # Whatever follows the window is not waited for: the last frame would need some of it.
             last = self._searched.last if cut.is_end else first + n
             log_mel = self._searched.clip(first, last)
-        return waveform, log_mel
+        return self._has_speech(waveform, rate, log_mel)

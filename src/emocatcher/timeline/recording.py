@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,7 +16,6 @@ from emocatcher.timeline.segments import Segment
 from emocatcher.timeline.windows import Window, Windows
 
 _BLOCK_S = 60.0  # decoded at a time; its windows go through the network together
-_N_WAITING = 1  # blocks whose windows are still to be recognised while the next is prepared
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,24 +59,16 @@ def hear(
         SettingError: if the lengths make no sense.
     """
     engine = Engine(network, has_speech, window_s, hop_s, abstain_below)
-    config, parts, waiting = network.config, list[Windows](), deque[tuple[Future[Windows], audio.Waveform]]()
-
-    def take_first() -> None:
-        future, block = waiting.popleft()
-        parts.append(future.result())
-        if on_block is not None:
-            on_block(block)
-
-    # One block's windows are recognised while the next one is decoded and its features are computed.
-    with ThreadPoolExecutor(1) as beside:
-        for block in _blocks(source, config.settings.front_end.sample_rate):
-            waiting.append((beside.submit(engine.recognise, engine.prepare(block)), block))
-            if len(waiting) > _N_WAITING:
-                take_first()
-        last = engine.prepare_last()
-        while waiting:
-            take_first()
-    parts.append(engine.recognise(last))
+    parts: list[Windows] = []
+    for block in audio.blocks(source, network.config.settings.front_end.sample_rate, block_s=_BLOCK_S):
+        # The blocks of an array are as long as it is.
+        step = round(_BLOCK_S * network.config.settings.front_end.sample_rate)
+        for start in range(0, len(block), step):
+            parts.append(engine.push(block[start : start + step]))
+            if on_block is not None:
+                on_block(block[start : start + step])
+    parts.append(engine.finish())
+    config = network.config
     windows = Windows.join(config.labels, parts)
     return Timeline(
         path=_text(os.fspath(source)) if isinstance(source, str | Path) else "",
@@ -93,13 +82,6 @@ def hear(
         segments=segments.merge(windows, engine.duration_s, abstain_below),
         windows=windows,
     )
-
-
-def _blocks(source: audio.Source, sample_rate: int) -> Iterator[audio.Waveform]:
-    step = round(_BLOCK_S * sample_rate)
-    for block in audio.blocks(source, sample_rate, block_s=_BLOCK_S):
-        for start in range(0, len(block), step):  # the blocks of an array are as long as it is
-            yield block[start : start + step]
 
 
 def _text(path: str) -> str:
