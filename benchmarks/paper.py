@@ -8,6 +8,7 @@ a row reached is kept in `results/rows.json`, so that its line stays where its r
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import numpy as np
 
 import results
 from emocatcher import metrics, report
+from emocatcher.config import load_preset
 from paper_figure import draw
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +61,9 @@ class Scored(msgspec.Struct):
     of_seeds: list[float]  # accuracy
     of_folds: list[float]  # accuracy, of the first seed
     n_parameters: int
-    minutes: float  # of training, on this machine
+    minutes: float  # of training, a run
+    machine: str  # that trained it
+    recipe: str  # hash of the preset's settings: a row of another recipe is not kept
 
 
 THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)
@@ -178,7 +182,14 @@ def score(row: Row, out: Path) -> Scored | None:
         of_folds=by_seed[0, :, 0].tolist(),
         n_parameters=runs[0].result.n_parameters * (len(runs) if row.kind == "ensemble" else 1),
         minutes=sum(run.result.seconds["training"] for run in runs) / 60 / len(runs),
+        machine=results.software(),
+        recipe=recipe(row.preset),
     )
+
+
+def recipe(preset: str) -> str:
+    """Which settings a preset's name stands for."""
+    return hashlib.sha256(load_preset(preset).to_toml().encode()).hexdigest()[:16]
 
 
 def keep_results(row: Row, out: Path) -> None:
@@ -189,8 +200,12 @@ def keep_results(row: Row, out: Path) -> None:
 
 
 def fuller(now: Scored | None, earlier: Scored | None, row: Row) -> Scored | None:
-    """What was reached now, or what was kept where that had more seeds."""
-    if earlier is None or (now is not None and len(now.of_seeds) >= len(earlier.of_seeds)):
+    """What was reached now, or what was kept where that had more seeds of the same recipe."""
+    if (
+        earlier is None
+        or earlier.recipe != recipe(row.preset)
+        or (now is not None and len(now.of_seeds) >= len(earlier.of_seeds))
+    ):
         return now
     return msgspec.structs.replace(earlier, row=row)  # what is asked for may have changed
 
@@ -249,13 +264,13 @@ def text(scored: list[Scored], waiting: list[str]) -> str:
     folds = []
     for one in scored:
         of_folds = " ".join(f"{100 * value:.1f}" for value in one.of_folds)
-        folds.append([one.row.name, of_folds, f"{one.n_parameters:,}", f"{one.minutes:.0f}"])
+        folds.append([one.row.name, of_folds, f"{one.n_parameters:,}", f"{one.minutes:.0f}", one.machine])
     missing = f"\n\nNot finished: {', '.join(waiting)}." if waiting else ""
     return (
-        f"`make paper` on {results.software()}; last epoch, mean over folds, then over seeds; percent. Intervals are "
+        "`make paper`; last epoch, mean over folds, then over seeds; percent. Intervals are "
         "by resampling speakers, the mean of the seeds' bounds. Every run's `result.json` is in `results/`.\n\n"
         f"{table(scored)}\n\nAccuracy of every fold, first seed:\n\n"
-        + results.table(["row", "folds", "parameters", "minutes a run"], folds)
+        + results.table(["row", "folds", "parameters", "minutes a run", "where"], folds)
         + missing
     )
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.patheffects import withStroke
 
 from emocatcher.report import style
 from records import PEOPLE, RECORDS
@@ -45,10 +44,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 if interval:
                     axis.plot(interval, (at, at), color=colour, linewidth=1.2, solid_capstyle="butt")
                 axis.plot(value, at, marker, color=colour, markersize=4.5 if ours else 3.5)
-                number = axis.annotate(
-                    f"{value:.1f}", (value, at), (0, 4), textcoords="offset points", ha="center", fontsize=5.5
-                )
-                number.set_path_effects([withStroke(linewidth=2, foreground="white")])  # lines pass behind it
+                ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}  # lines pass behind it
+                offset = {"textcoords": "offset points", "ha": "center", "fontsize": 5.5}
+                axis.annotate(f"{value:.1f}", (value, at), (0, 4), bbox=ground, **offset)
                 ticks.append((at, name, False))
                 at += 1
         axis.axvline(PEOPLE, color=style.MARK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.9)

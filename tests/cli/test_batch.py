@@ -123,13 +123,17 @@ def test_ctrl_c_ends_cleanly_and_can_be_taken_up(folder, tmp_path):
 def test_a_table_survives_ten_kills(ravdess_dir, tmp_path, kind, workers):
     recordings = sorted(ravdess_dir.rglob("03-01-*"))[::3]
     whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    begun = time.monotonic()
     finish(start(recordings, whole, "--workers", workers))
-    dice = random.Random(kind + workers)
+    whole_s = time.monotonic() - begun
+    dice, n_cut = random.Random(kind + workers), 0
     for _ in range(10):
         process = start(recordings, cut, "--workers", workers, "--resume")
-        time.sleep(dice.uniform(0.3, 1.6))
+        time.sleep(dice.uniform(0.1, 0.35) * whole_s)
+        n_cut += process.poll() is None
         process.kill()
         process.communicate()
+    assert n_cut >= 3
     finish(start(recordings, cut, "--workers", workers, "--resume"))
     if kind == "jsonl":
         assert cut.read_bytes() == whole.read_bytes()

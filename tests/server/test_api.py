@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,6 +19,7 @@ import starlette.exceptions
 from emocatcher.server import page
 from emocatcher.server.description import ModelDescription
 from emocatcher.server.security import Tokens
+from emocatcher.server.service import Service
 
 from .conftest import Server, voice
 
@@ -143,6 +146,7 @@ def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
         ("gzip;q=0", None),
         ("", None),
         ("GZIP;q=0.5", "gzip"),
+        ("gzip;Q=0.0, *", None),
     ],
 )
 def test_a_packed_file_reaches_all_browsers(tmp_path: Any, accepted: str, coding: str | None) -> None:
@@ -167,6 +171,24 @@ def test_a_packed_file_reaches_all_browsers(tmp_path: Any, accepted: str, coding
         client.post("/assets/run.wasm", headers={"Accept-Encoding": accepted})
     with pytest.raises(starlette.exceptions.HTTPException):
         client.get("/assets/%2e%2e/%2e%2e/other.wasm")
+
+
+@pytest.mark.parametrize("name", ["a%00b", "a" * 300, "a" * 253, "none.wasm"])
+def test_what_can_be_no_file_is_not_found(tmp_path: Any, name: str) -> None:
+    from starlette.testclient import TestClient
+
+    (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
+    with pytest.raises(starlette.exceptions.HTTPException, match="404"):
+        TestClient(page.Page(tmp_path)).get(f"/{name}")
+
+
+def test_the_graph_of_a_packed_page_is_the_pages(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / page.DESCRIPTION).write_bytes(b'{"name": "a"}')
+    (tmp_path / f"{page.GRAPH}.gz").write_bytes(gzip.compress(b"graph"))
+    monkeypatch.setattr(page, "find", lambda: tmp_path)
+    service: Any = SimpleNamespace(pool=SimpleNamespace(description=b'{"name": "a", "token_required": true}'))
+    assert asyncio.run(Service._find_graph(service)) == b"graph"
 
 
 def test_guess_first(server: Server) -> None:

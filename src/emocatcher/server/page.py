@@ -15,7 +15,8 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -42,33 +43,46 @@ def find() -> Path | None:
     return next((place for place in places if (place / _INDEX).is_file()), None)
 
 
+def read(folder: Path, name: str) -> bytes:
+    """A file of the built page, packed or not.
+
+    Raises:
+        OSError: if it is not there, or cannot be read.
+    """
+    path = folder / name
+    return path.read_bytes() if path.is_file() else gzip.decompress((folder / f"{name}.gz").read_bytes())
+
+
 class _Files(StaticFiles):
     """As they are, or packed."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file, or its packed form to those who take that, or unpacked here to those who do not."""
-        packed, found = self.lookup_path(f"{path}.gz")
-        if found is None or self.lookup_path(path)[1] is not None or scope["method"] not in ("GET", "HEAD"):
+        try:
             return await super().get_response(path, scope)
-        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        if _takes_gzip(Headers(scope=scope).get("accept-encoding", "")):
-            answer = await super().get_response(f"{path}.gz", scope)
-            if answer.status_code == HTTPStatus.OK:
-                answer.headers["Content-Type"] = kind
-            answer.headers["Content-Encoding"] = "gzip"
-        else:
-            content = await run_in_threadpool(lambda: gzip.decompress(Path(packed).read_bytes()))
-            answer = Response(content, media_type=kind)
+        except HTTPException as error:
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                raise
+        answer = await super().get_response(f"{path}.gz", scope)
+        if isinstance(answer, FileResponse):
+            kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+            if _takes_gzip(Headers(scope=scope)):
+                answer.headers.update({"Content-Type": kind, "Content-Encoding": "gzip"})
+            else:
+                packed = Path(answer.path)
+                content = await run_in_threadpool(lambda: gzip.decompress(packed.read_bytes()))
+                answer = Response(content, media_type=kind)
         answer.headers["Vary"] = "Accept-Encoding"
         return answer
 
 
-def _takes_gzip(accepted: str) -> bool:
-    """Whether an Accept-Encoding names gzip, and not with a weight of nothing."""
-    return any(
-        re.fullmatch(r"(x-)?gzip|\*", coding.strip(), re.IGNORECASE) and not re.fullmatch(r"\s*q=0(\.0*)?\s*", weight)
-        for coding, _, weight in (one.partition(";") for one in accepted.split(","))
-    )
+def _takes_gzip(headers: Headers) -> bool:
+    """Whether gzip is accepted: by its own name, or else by `*`; a weight of nothing refuses."""
+    accepted: dict[str, bool] = {}
+    for one in ",".join(headers.getlist("accept-encoding")).lower().split(","):
+        coding, _, weight = one.partition(";")
+        accepted[coding.strip()] = re.fullmatch(r"\s*q=0(\.0*)?\s*", weight) is None
+    return accepted.get("gzip", accepted.get("*", False))
 
 
 class Page:
@@ -95,8 +109,6 @@ class Page:
             answer = await self._files.get_response(self._files.get_path(scope), scope)
             self._set_age(answer, scope["path"])
         else:
-            from starlette.exceptions import HTTPException
-
             raise HTTPException(HTTPStatus.NOT_FOUND)
         await answer(scope, receive, send)
 

@@ -16,6 +16,7 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
   bars.show(prediction.probabilities);
   const most = prediction.attention.reduce((best, one) => (one[1] > best[1] ? one : best), [0, 0]);
   const nobody = saysNobodySpoke(prediction);
+  const standsOut = !nobody && prediction.warnings.every((caution) => caution.code !== "no-voiced-span");
   return h(
     "section",
     { class: "card answer", "aria-label": strings.try.whole },
@@ -48,7 +49,7 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
     h(
       "p",
       { class: "note" },
-      `${nobody ? words.noVoice : words.voice(prediction.voiced_start_s, prediction.voiced_end_s)}, ${words.most(most[0])}.`,
+      `${standsOut ? words.voice(prediction.voiced_start_s, prediction.voiced_end_s) : words.noVoice}, ${words.most(most[0])}.`,
     ),
     cautions(prediction),
     h(
