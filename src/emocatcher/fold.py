@@ -37,6 +37,7 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool
     teachers: tuple[Path, ...] = ()  # model folders
     pause_at: int | None = None  # the epoch to put it down at, for another worker to take it up
+    alone: bool = False  # the protocol's only fold, so that other cores are free for it
 
 
 class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,12 +69,21 @@ def run(task: FoldTask) -> FoldOutcome | None:
         RunError: if the state or the outcome cannot be saved.
         ModelError: if a model folder cannot be written.
     """
-    from emocatcher.distillation import Teachers
-    from emocatcher.train import FoldTrainer
+    from emocatcher import companion, halves
 
     finished = read_outcome(task) if task.resume else None
     if finished is not None and _has_models(task):
         return finished
+    if not (task.alone and halves.possible(task.settings, taught=bool(task.teachers))):
+        return _run(task)
+    with companion.accompanied(task.settings, len(task.labels), task.features, task.parts["train"].ids) as second:
+        return _run(task, in_halves=True, companion=second)
+
+
+def _run(task: FoldTask, **halves: Any) -> FoldOutcome | None:
+    from emocatcher.distillation import Teachers
+    from emocatcher.train import FoldTrainer
+
     trainer = FoldTrainer(
         task.settings,
         task.labels,
@@ -83,6 +93,7 @@ def run(task: FoldTask) -> FoldOutcome | None:
         seed=task.seed,
         resume_dir=task.folder / "resume",
         teachers=Teachers(task.teachers, task.settings, task.labels) if task.teachers else None,
+        **halves,
     )
     if task.resume:
         trainer.restore()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,8 @@ from emocatcher.augment import Augmenter
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
 from emocatcher.errors import DivergedError, ProtocolError, RunError
+from emocatcher.halves import Companion, Halves
+from emocatcher.model import EmotionNetwork
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
 
@@ -47,6 +50,8 @@ class FoldTrainer:
         seed: of the run.
         resume_dir: where the state is kept; None keeps none.
         teachers: what they say of a batch as `Teachers` does, learnt beside the labels; None for the labels alone.
+        in_halves: compute every batch in two halves, which rounds differently; only where `halves.possible`.
+        companion: computes the second halves, if they are; without one they are computed here, to the same sums.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class FoldTrainer:
         seed: int,
         resume_dir: Path | None,
         teachers: Callable[[Tensor, Tensor], Tensor] | None = None,
+        in_halves: bool = False,
+        companion: Companion | None = None,
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
         self.fold, self.seed, self._teachers = fold, seed, teachers
@@ -81,6 +88,9 @@ class FoldTrainer:
         self.network = self._average.network if self._average else self._learner
         varies = settings.augmentation.varies
         self._augmenter = Augmenter(settings.augmentation, settings.front_end) if varies else None
+        self._halves: Halves | None = None
+        if in_halves and isinstance(self._learner, EmotionNetwork):
+            self._halves = Halves(self._learner, self._flat, features, parts["train"].ids, companion)
         self.epochs: list[Epoch] = []
         # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
         by_test = settings.training.selection == "best-test" or "valid" not in parts
@@ -211,7 +221,6 @@ class FoldTrainer:
         """One pass over the training part: running loss and accuracy."""
         part = self.parts["train"]
         shuffle, noise, variation = self._seeds(number).spawn(3)
-        self._learner.set_noise(np.random.SFC64(noise))
         random = np.random.default_rng(variation)
         order = np.random.default_rng(shuffle).permutation(len(part.ids))
         log_mels = self.features.log_mels(part.ids)
@@ -220,24 +229,26 @@ class FoldTrainer:
         recipe = self.settings.training
         n_frames = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
         together = batches(order, recipe.batch_size, n_frames, recipe.batches_by_length)
-        # Sorted by length they would come from short to long.
-        turns = random.permutation(len(together)) if recipe.batches_by_length > 1 else range(len(together))
-        parameters = list(self._learner.parameters())
+        if recipe.batches_by_length > 1:  # sorted by length they would come from short to long
+            together = [together[turn] for turn in random.permutation(len(together))]
         losses, n_correct = 0.0, 0
         self._learner.train()
-        for batch in (together[turn] for turn in turns):
-            log_mel, lengths = pad_batch([log_mels[i] for i in batch])
+        if self._halves:
+            together = self._halves.begin(noise, together)
+        else:
+            self._learner.set_noise(np.random.SFC64(noise))
+        for batch in together:
             true = torch.from_numpy(part.true[batch])
-            logits, loss = self._answer(torch.from_numpy(log_mel), torch.from_numpy(lengths), true, random)
+            if self._halves:
+                logits, loss = self._halves.learn(partial(self._loss, true=true))
+            else:
+                logits, loss = self._learn_batch([log_mels[i] for i in batch], true, random)
             loss_value = loss.item()
             if not math.isfinite(loss_value):
                 raise DivergedError(
                     f"Fold {self.fold}, epoch {number}: the loss is {loss_value}. Training diverged: "
                     f"lower optimiser.learning_rate (it is {self.settings.optimiser.learning_rate:g})"
                 )
-            # Written to one tensor at once: gradients that add up in place would first have to be set to zero.
-            gradients = torch.autograd.grad(loss, parameters)
-            self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
             if recipe.largest_gradient:
                 nn.utils.clip_grad_norm_(self._flat, recipe.largest_gradient)
             self._schedule.before_step()
@@ -247,6 +258,17 @@ class FoldTrainer:
             losses += loss_value * len(batch)
             n_correct += int((logits.detach().argmax(dim=1) == true).sum())
         return losses / len(order), n_correct / len(order)
+
+    def _learn_batch(
+        self, log_mels: list[NDArray[np.float32]], true: Tensor, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and loss of a batch, whose gradient is left with the flat parameter."""
+        log_mel, lengths = pad_batch(log_mels)
+        logits, loss = self._answer(torch.from_numpy(log_mel), torch.from_numpy(lengths), true, random)
+        # Written to one tensor at once: gradients that add up in place would first have to be set to zero.
+        gradients = torch.autograd.grad(loss, list(self._learner.parameters()))
+        self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
+        return logits, loss
 
     def _answer(
         self, log_mel: Tensor, lengths: Tensor, true: Tensor, random: np.random.Generator

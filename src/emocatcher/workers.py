@@ -25,6 +25,10 @@ Outcome = TypeVar("Outcome")
 
 _NO_MORE = "no more reports"
 _LOOK_UP_S = 1.0
+ENDED = (
+    "A training process ended before its time: killed, perhaps for want of memory, or unable to start. "
+    "What it had saved is whole: go on with --resume"
+)
 _report: Callable[[Any], None]
 
 
@@ -97,10 +101,7 @@ class Workers:
             if self._failure is not None:
                 raise self._failure
         except BrokenProcessPool:
-            raise RunError(
-                "A training process ended before its time: killed, perhaps for want of memory, or unable to start. "
-                "What it had saved is whole: go on with --resume"
-            ) from None
+            raise RunError(ENDED) from None
 
     def _listen(self, on_report: Callable[[Any], None]) -> None:
         while (message := self._queue.get()) != _NO_MORE:
