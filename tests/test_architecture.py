@@ -36,8 +36,8 @@ ROWS = (
     ("audit", "bundle", "dataset", "timeline", "workers"),
     ("hub", "pool", "speaker_normalisation"),
     # 4
-    ("distillation", "export", "inference"),
-    ("train",),
+    ("distillation", "export", "halves", "inference"),
+    ("companion", "train"),
     ("convert", "fold"),
     # 5
     ("batch", "evaluation", "run_writer", "schema", "summary"),
