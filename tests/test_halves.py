@@ -52,7 +52,7 @@ def trained(
 
 def state(trainer: FoldTrainer) -> tuple[bytes, list[float]]:
     weights = b"".join(tensor.numpy().tobytes() for tensor in trainer.network.state_dict().values())
-    return weights, [epoch.train_loss for epoch in trainer.epochs]
+    return weights, [value for epoch in trainer.epochs for value in (epoch.train_loss, epoch.test_loss)]
 
 
 def test_without_noise_the_halves_give_the_gradient_of_the_whole(
@@ -87,6 +87,19 @@ def test_every_half_and_the_classifier_have_noise_of_their_own(
     learner.decide = lambda context: seen.append(context.detach()) or decide(context)
     learned.learn(lambda logits: logits.square().sum())
     assert not torch.equal(seen[0][0], seen[0][1])
+
+
+@pytest.mark.parametrize("n_clips", [1, 2, 31])
+def test_what_is_measured_in_halves_is_what_the_network_says(
+    small_settings: Settings, features: FeatureTable, parts: dict[str, Part], n_clips: int
+) -> None:
+    learner = model.build(small_settings, 8)
+    ids = parts["test"].ids[:n_clips]
+    logits = Halves(learner, optimiser.flatten(learner), features, parts["train"].ids).logits(ids)
+    log_mel, lengths = pad_batch(features.log_mels(ids))
+    with torch.inference_mode():
+        expected, _ = learner.eval()(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-5)
 
 
 def test_one_process_and_two_end_in_the_same_weights(
@@ -169,6 +182,7 @@ def test_a_short_training_or_a_single_core_has_none(
         ("cabg", [], False, True),
         ("cabg", [], True, False),
         ("cabg", ["augmentation.mixup=0.2"], False, False),
+        ("cabg", ["training.weight_average=0.9"], False, False),
         ("cabg", ["augmentation.gain_db=3"], False, False),
         ("emocatcher-2", [], False, False),
     ],

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emocatcher import machine, model, optimiser, workers
@@ -23,6 +24,7 @@ from emocatcher.model import EmotionNetwork
 Message = TypeVar("Message")
 
 _GO_ON = b"."
+_LEARN, _MEASURE = "learn", "measure"
 _LEAVE_S = 30.0
 # Steps of a training that a companion shortens by more than it takes to start.
 _WORTH_IT = 500
@@ -93,7 +95,7 @@ class Companion:
     def begin(self, noise: np.random.SeedSequence, halves: Sequence[Batch]) -> None:
         """See `halves.Half`."""
         self._sizes = iter([len(half) for half in halves])
-        self._heard(lambda: self._connection.send((noise, halves)))
+        self._heard(lambda: self._connection.send((_LEARN, (noise, halves))))
 
     def start(self, flat: Tensor) -> None:
         """See `halves.Half`."""
@@ -116,6 +118,16 @@ class Companion:
         self._heard(self._connection.recv_bytes)
         return self._shared.gradient
 
+    def look_at(self, ids: Sequence[str], flat: Tensor) -> None:
+        """See `halves.Half`."""
+        self._shared.weights.copy_(flat)
+        self._heard(lambda: self._connection.send((_MEASURE, tuple(ids))))
+
+    def contexts(self) -> Tensor:
+        """See `halves.Half`."""
+        found: NDArray[np.float32] = self._heard(self._connection.recv)
+        return torch.from_numpy(found)
+
     def _heard(self, exchange: Callable[[], Message]) -> Message:
         try:
             return exchange()
@@ -137,26 +149,36 @@ def accompanied(
 
 
 def _accompany(task: _Task, connection: Connection, memory: Any) -> None:
-    """The process itself: epoch by epoch, until the one that leads closes its end or dies."""
+    """The process itself: does what it is told until the one that leads closes its end or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller alone answers it
     machine.keep_memory()
     torch.set_num_threads(machine.N_THREADS)
     network = task.build()
     shared = _Shared(network, task.settings.training.batch_size, memory)
     flat = optimiser.flatten(network).detach()
-    half = HalfHere(network.train(), task.features, task.ids)
+    half = HalfHere(network, task.features, task.ids)
     with contextlib.suppress(EOFError, OSError):
         connection.send_bytes(_GO_ON)
         while True:
-            noise, halves = connection.recv()
-            half.begin(noise, halves)
-            for n in map(len, halves):
-                connection.recv_bytes()
+            what, given = connection.recv()
+            if what == _LEARN:
+                half.begin(*given)
+                for n in map(len, given[1]):
+                    _learn(half, n, flat, shared, connection)
+            else:
                 flat.copy_(shared.weights)
-                half.start(flat)
-                shared.context[:n] = half.context()
-                connection.send_bytes(_GO_ON)
-                connection.recv_bytes()
-                half.turn(shared.d_context[:n].clone())
-                shared.gradient.copy_(half.gradient())
-                connection.send_bytes(_GO_ON)
+                half.look_at(given, flat)
+                connection.send(half.contexts().numpy())
+
+
+def _learn(half: HalfHere, n: int, flat: Tensor, shared: _Shared, connection: Connection) -> None:
+    """One batch's half, of `n` clips."""
+    connection.recv_bytes()
+    flat.copy_(shared.weights)
+    half.start(flat)
+    shared.context[:n] = half.context()
+    connection.send_bytes(_GO_ON)
+    connection.recv_bytes()
+    half.turn(shared.d_context[:n].clone())
+    shared.gradient.copy_(half.gradient())
+    connection.send_bytes(_GO_ON)

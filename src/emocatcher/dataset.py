@@ -61,6 +61,10 @@ class FeatureTable:
         """The features of several utterances, in the order asked for."""
         return [self.log_mel(id_) for id_ in ids]
 
+    def lengths_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """The frames of several utterances, shape (n_utterances,), in the order asked for."""
+        return self.lengths[[self._places[id_] for id_ in ids]]
+
     def digest(self) -> str:
         """A fingerprint of all names and features: two tables with the same one train the same."""
         digest = hashlib.sha256("\n".join(self.ids).encode())

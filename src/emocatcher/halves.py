@@ -5,6 +5,8 @@ some hundred operations a step; two halves wait for each other four times. Each 
 recurrent layer and the attention by itself, where no clip meets another. The classifier, whose batch normalisation
 takes the whole batch, stays with the process that leads, and so do the loss and the optimiser.
 
+What is measured after an epoch is shared in the same way.
+
 Where there is no second process, or none yet, the same process computes both halves, one after the other, and the sums
 are the same bit for bit. What a fold learns depends neither on the number of cores nor on how soon a process starts.
 """
@@ -24,13 +26,21 @@ from emocatcher.dataset import FeatureTable
 from emocatcher.model import EmotionNetwork
 from emocatcher.padding import pad_batch
 
+_MOST_AT_ONCE = 96  # utterances that are measured together
+
 Batch = NDArray[np.int64]  # (n_clips,), positions of utterances in the training part
 
 
 def possible(settings: Settings, *, taught: bool) -> bool:
-    """Whether a recipe can be learnt in halves: no clip may meet another before the classifier."""
-    mixes = settings.augmentation.mixup > 0.0 or settings.augmentation.varies
-    return isinstance(settings.network, CABGNetwork) and not mixes and not taught
+    """Whether a recipe can be learnt in halves: no clip may meet another before the classifier.
+
+    Args:
+        settings: the recipe.
+        taught: whether other networks teach.
+    """
+    augmentation, average = settings.augmentation, settings.training.weight_average
+    is_plain = not (augmentation.mixup or augmentation.varies or average or taught)
+    return isinstance(settings.network, CABGNetwork) and is_plain
 
 
 class Half(Protocol):
@@ -50,6 +60,12 @@ class Half(Protocol):
 
     def gradient(self) -> Tensor:
         """Of the parameters before the classifier, flat."""
+
+    def look_at(self, ids: Sequence[str], flat: Tensor) -> None:
+        """Take up some utterances of any part, without dropout."""
+
+    def contexts(self) -> Tensor:
+        """What the classifier is given of them, shape (n_clips, width)."""
 
 
 class Companion(Half, Protocol):
@@ -79,7 +95,7 @@ class Halves:
         companion: Companion | None = None,
     ) -> None:
         self._network, self._flat, self._companion = network, flat, companion
-        self._lengths = np.array([log_mel.shape[1] for log_mel in features.log_mels(ids)], np.int64)
+        self._features, self._lengths = features, features.lengths_of(ids)
         self._first, self._second_here = (HalfHere(network, features, ids) for _ in range(2))
         self._second: Half = self._second_here
         self._of_classifier = network.classifier_parameters()
@@ -129,6 +145,23 @@ class Halves:
         self._flat.grad = torch.cat([of_encoder, *(gradient.flatten() for gradient in of_classifier)])
         return logits, loss
 
+    def logits(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """What the network says of some utterances, without dropout, shape (n_clips, n_classes).
+
+        Raises:
+            RunError: if the companion died.
+        """
+        order = np.argsort(self._features.lengths_of(ids), kind="stable")
+        pair = order[0::2], order[1::2]
+        for half, positions in zip((self._second, self._first), reversed(pair), strict=True):
+            half.look_at([ids[i] for i in positions], self._flat.detach())
+        self._network.eval()
+        with torch.inference_mode():
+            said = self._network.decide(torch.cat([self._first.contexts(), self._second.contexts()])).numpy()
+        logits = np.empty_like(said)
+        logits[np.concatenate(pair)] = said
+        return logits
+
     def _cut(self, batch: Batch) -> tuple[Batch, Batch]:
         # From the longest on in turns, so that neither half waits long for the other.
         order = batch[np.argsort(-self._lengths[batch], kind="stable")]
@@ -139,11 +172,12 @@ class HalfHere:
     """A half that this process computes; see `Half`."""
 
     def __init__(self, network: EmotionNetwork, features: FeatureTable, ids: Sequence[str]) -> None:
-        self._network, self._log_mels = network, features.log_mels(ids)
+        self._network, self._features, self._log_mels = network, features, features.log_mels(ids)
         self._parameters = network.encoder_parameters()
 
     def begin(self, noise: np.random.SeedSequence, halves: Sequence[Batch]) -> None:
         """See `Half`."""
+        self._network.train()
         self._noise, self._halves = np.random.SFC64(noise), iter(halves)
 
     def start(self, flat: Tensor) -> None:  # noqa: ARG002
@@ -164,3 +198,19 @@ class HalfHere:
     def gradient(self) -> Tensor:
         """See `Half`."""
         return self._gradient
+
+    def look_at(self, ids: Sequence[str], flat: Tensor) -> None:  # noqa: ARG002
+        """See `Half`."""
+        self._network.eval()
+        log_mels = self._features.log_mels(ids)
+        contexts = []
+        with torch.inference_mode():
+            for start in range(0, len(ids), _MOST_AT_ONCE):
+                log_mel, lengths = pad_batch(log_mels[start : start + _MOST_AT_ONCE])
+                context, _ = self._network.encode(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+                contexts.append(context)
+        self._contexts = torch.cat(contexts) if contexts else torch.empty(0, self._network.attention.key.out_features)
+
+    def contexts(self) -> Tensor:
+        """See `Half`."""
+        return self._contexts

@@ -291,7 +291,7 @@ class FoldTrainer:
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Loss, accuracy and UAR on a part."""
-        logits, _ = self.evaluate(part)
+        logits = self._halves.logits(part.ids) if self._halves else self.evaluate(part)[0]
         loss = self._loss(torch.from_numpy(logits), torch.from_numpy(part.true)).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)

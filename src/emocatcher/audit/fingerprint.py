@@ -38,7 +38,7 @@ _BELOW_LOUDEST = 1e-3  # of a frame's power (-30 dB): quieter ones are the room,
 _SILENCE = 1e-11  # of full scale's power (-110 dB): rounding
 _LEAST_FRAMES = 40  # 0.32 s: fewer say too little
 _LEAST_SHARE = 0.5  # of the frames of the one that has fewer
-_BLOCK = 16  # frames at a time: small enough that their memory is not handed back and asked for anew
+_BLOCK = 32  # frames at a time: small enough that their memory is not handed back and asked for anew
 _ALL = np.uint32(0xFFFFFFFF)
 
 
