@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,9 +27,15 @@ Message = TypeVar("Message")
 
 _GO_ON = b"."
 _LEARN, _MEASURE = "learn", "measure"
-_LEAVE_S = 30.0
 # Steps of a training that a companion shortens by more than it takes to start.
 _WORTH_IT = 500
+
+
+class _Stage(Enum):
+    STARTING = "starting"  # its imports
+    READING = "reading"  # its task
+    READY = "ready"
+    GONE = "gone"  # closed, or dead before it was ready; both halves are computed by the process that leads
 
 
 class _Task(NamedTuple):
@@ -68,29 +76,39 @@ class Companion:
     """
 
     def __init__(self, settings: Settings, n_classes: int, features: FeatureTable, ids: Sequence[str]) -> None:
-        task = _Task(settings, n_classes, features, tuple(ids))
-        self._shared = _Shared(task.build(), settings.training.batch_size)
-        self._is_ready, self._n = False, 0
+        self._task = _Task(settings, n_classes, features, tuple(ids))
+        self._shared = _Shared(self._task.build(), settings.training.batch_size)
+        self._stage, self._n = _Stage.STARTING, 0
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        arguments = (task, theirs, self._shared.memory)
+        # Little enough for the pipe that starts it: whoever starts a process that dies at once would wait for ever.
+        arguments = (theirs, self._shared.memory)
         self._process = context.Process(target=_accompany, args=arguments, daemon=True)
         with machine.single_threaded():
             self._process.start()
         theirs.close()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, which has nothing of its own to save."""
+        self._stage = _Stage.GONE
         self._connection.close()
-        self._process.join(_LEAVE_S)
         self._process.kill()
+        self._process.join()
 
     def is_ready(self, within_s: float = 0.0) -> bool:
-        """Whether it has started, or starts in that time; once it has, it stays so."""
-        if not self._is_ready and self._heard(lambda: self._connection.poll(within_s)):
-            self._heard(self._connection.recv_bytes)
-            self._is_ready = True
-        return self._is_ready
+        """Whether it has started, or starts in that time; once it has, it stays so. One that died never is."""
+        end = time.monotonic() + within_s
+        try:
+            while self._stage in (_Stage.STARTING, _Stage.READING):
+                if not self._connection.poll(max(end - time.monotonic(), 0.0)):
+                    return False
+                self._connection.recv_bytes()
+                if self._stage == _Stage.STARTING:
+                    self._connection.send(self._task)
+                self._stage = _Stage.READING if self._stage == _Stage.STARTING else _Stage.READY
+        except (EOFError, OSError):
+            self._stage = _Stage.GONE
+        return self._stage == _Stage.READY
 
     def begin(self, noise: np.random.SeedSequence, halves: Sequence[Batch]) -> None:
         """See `halves.Half`."""
@@ -137,27 +155,34 @@ class Companion:
 
 @contextlib.contextmanager
 def accompanied(
-    settings: Settings, n_classes: int, features: FeatureTable, ids: Sequence[str]
+    settings: Settings, n_classes: int, features: FeatureTable, ids: Sequence[str], *, n_epochs: int
 ) -> Iterator[Companion | None]:
-    """A companion where a core is free for it and the training long enough to gain by it, else None."""
-    n_steps = settings.training.n_epochs * (len(ids) // settings.training.batch_size)
+    """A companion where a core is free for it and the epochs to come are enough to gain by it, else None."""
+    n_steps = n_epochs * (len(ids) // settings.training.batch_size)
     if machine.usable_cores() < 2 or n_steps < _WORTH_IT:
         yield None
         return
-    with contextlib.closing(Companion(settings, n_classes, features, ids)) as companion:
+    try:
+        companion = Companion(settings, n_classes, features, ids)
+    except OSError:  # no memory, or no process more: it goes without
+        yield None
+        return
+    with contextlib.closing(companion):
         yield companion
 
 
-def _accompany(task: _Task, connection: Connection, memory: Any) -> None:
+def _accompany(connection: Connection, memory: Any) -> None:
     """The process itself: does what it is told until the one that leads closes its end or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller alone answers it
     machine.keep_memory()
     torch.set_num_threads(machine.N_THREADS)
-    network = task.build()
-    shared = _Shared(network, task.settings.training.batch_size, memory)
-    flat = optimiser.flatten(network).detach()
-    half = HalfHere(network, task.features, task.ids)
     with contextlib.suppress(EOFError, OSError):
+        connection.send_bytes(_GO_ON)
+        task: _Task = connection.recv()
+        network = task.build()
+        shared = _Shared(network, task.settings.training.batch_size, memory)
+        flat = optimiser.flatten(network).detach()
+        half = HalfHere(network, task.features, task.ids)
         connection.send_bytes(_GO_ON)
         while True:
             what, given = connection.recv()

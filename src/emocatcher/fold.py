@@ -70,30 +70,24 @@ def run(task: FoldTask) -> FoldOutcome | None:
         ModelError: if a model folder cannot be written.
     """
     from emocatcher import companion, halves
+    from emocatcher.distillation import Teachers
+    from emocatcher.train import FoldTrainer
 
     finished = read_outcome(task) if task.resume else None
     if finished is not None and _has_models(task):
         return finished
-    if not (task.alone and halves.possible(task.settings, taught=bool(task.teachers))):
-        return _run(task)
-    with companion.accompanied(task.settings, len(task.labels), task.features, task.parts["train"].ids) as second:
-        return _run(task, in_halves=True, companion=second)
-
-
-def _run(task: FoldTask, **halves: Any) -> FoldOutcome | None:
-    from emocatcher.distillation import Teachers
-    from emocatcher.train import FoldTrainer
-
+    settings, ids = task.settings, task.parts["train"].ids
+    in_halves = task.alone and halves.possible(settings, taught=bool(task.teachers))
     trainer = FoldTrainer(
-        task.settings,
+        settings,
         task.labels,
         task.features,
         task.parts,
         fold=task.fold,
         seed=task.seed,
         resume_dir=task.folder / "resume",
-        teachers=Teachers(task.teachers, task.settings, task.labels) if task.teachers else None,
-        **halves,
+        teachers=Teachers(task.teachers, settings, task.labels) if task.teachers else None,
+        in_halves=in_halves,
     )
     if task.resume:
         trainer.restore()
@@ -102,7 +96,9 @@ def _run(task: FoldTask, **halves: Any) -> FoldOutcome | None:
     if task.pause_at is not None and len(trainer.epochs) < task.pause_at:
         trainer.run(workers.report, until=task.pause_at)
         return None
-    trainer.run(workers.report)
+    n_epochs = settings.training.n_epochs - len(trainer.epochs) if in_halves else 0
+    with companion.accompanied(settings, len(task.labels), task.features, ids, n_epochs=n_epochs) as second:
+        trainer.run(workers.report, companion=second)
     return _finish(task, trainer)
 
 
@@ -142,7 +138,7 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
     chosen_best = selection if selection != "last" else f"best-{trainer.best_part}"
 
     def outcome_of(epoch: int, named: str, folder: str) -> FoldOutcome:
-        logits, attention = trainer.evaluate(trainer.parts["test"])
+        logits, (_, attention) = trainer.logits(trainer.parts["test"]), trainer.evaluate(trainer.parts["test"])
         scores = metrics.score(trainer.parts["test"].true, logits.argmax(axis=1), task.labels)
         training = msgspec.structs.replace(
             task.training,

@@ -72,7 +72,7 @@ class Companion(Half, Protocol):
     """A half in another process, which takes a while to start."""
 
     def is_ready(self) -> bool:
-        """Whether it has started; once it has, it stays so."""
+        """Whether it has started; once it has, it stays so. One that cannot start never is."""
 
 
 class Halves:
@@ -83,18 +83,14 @@ class Halves:
         flat: its parameters, from `optimiser.flatten`.
         features: of the utterances.
         ids: of the training part, in its order.
-        companion: computes the second half from the first epoch on that finds it ready; None for never.
+
+    Attributes:
+        companion: computes the second halves as soon as it is ready; None for never.
     """
 
-    def __init__(
-        self,
-        network: EmotionNetwork,
-        flat: nn.Parameter,
-        features: FeatureTable,
-        ids: Sequence[str],
-        companion: Companion | None = None,
-    ) -> None:
-        self._network, self._flat, self._companion = network, flat, companion
+    def __init__(self, network: EmotionNetwork, flat: nn.Parameter, features: FeatureTable, ids: Sequence[str]) -> None:
+        self.companion: Companion | None = None
+        self._network, self._flat = network, flat
         self._features, self._lengths = features, features.lengths_of(ids)
         self._first, self._second_here = (HalfHere(network, features, ids) for _ in range(2))
         self._second: Half = self._second_here
@@ -112,8 +108,7 @@ class Halves:
         """
         of_first, of_second, of_classifier = noise.spawn(3)
         pairs = [self._cut(batch) for batch in batches]
-        is_ready = self._companion is not None and self._companion.is_ready()
-        self._second = self._companion if self._companion and is_ready else self._second_here
+        self._second = self._second_now()
         self._first.begin(of_first, [first for first, _ in pairs])
         self._second.begin(of_second, [second for _, second in pairs])
         self._noise = np.random.SFC64(of_classifier)
@@ -153,14 +148,18 @@ class Halves:
         """
         order = np.argsort(self._features.lengths_of(ids), kind="stable")
         pair = order[0::2], order[1::2]
-        for half, positions in zip((self._second, self._first), reversed(pair), strict=True):
+        second = self._second_now()
+        for half, positions in zip((second, self._first), reversed(pair), strict=True):
             half.look_at([ids[i] for i in positions], self._flat.detach())
         self._network.eval()
         with torch.inference_mode():
-            said = self._network.decide(torch.cat([self._first.contexts(), self._second.contexts()])).numpy()
+            said = self._network.decide(torch.cat([self._first.contexts(), second.contexts()])).numpy()
         logits = np.empty_like(said)
         logits[np.concatenate(pair)] = said
         return logits
+
+    def _second_now(self) -> Half:
+        return self.companion if self.companion and self.companion.is_ready() else self._second_here
 
     def _cut(self, batch: Batch) -> tuple[Batch, Batch]:
         # From the longest on in turns, so that neither half waits long for the other.

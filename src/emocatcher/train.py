@@ -51,7 +51,6 @@ class FoldTrainer:
         resume_dir: where the state is kept; None keeps none.
         teachers: what they say of a batch as `Teachers` does, learnt beside the labels; None for the labels alone.
         in_halves: compute every batch in two halves, which rounds differently; only where `halves.possible`.
-        companion: computes the second halves, if they are; without one they are computed here, to the same sums.
     """
 
     def __init__(
@@ -66,7 +65,6 @@ class FoldTrainer:
         resume_dir: Path | None,
         teachers: Callable[[Tensor, Tensor], Tensor] | None = None,
         in_halves: bool = False,
-        companion: Companion | None = None,
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
         self.fold, self.seed, self._teachers = fold, seed, teachers
@@ -88,9 +86,8 @@ class FoldTrainer:
         self.network = self._average.network if self._average else self._learner
         varies = settings.augmentation.varies
         self._augmenter = Augmenter(settings.augmentation, settings.front_end) if varies else None
-        self._halves: Halves | None = None
-        if in_halves and isinstance(self._learner, EmotionNetwork):
-            self._halves = Halves(self._learner, self._flat, features, parts["train"].ids, companion)
+        halved = self._learner if in_halves and isinstance(self._learner, EmotionNetwork) else None
+        self._halves = Halves(halved, self._flat, features, parts["train"].ids) if halved else None
         self.epochs: list[Epoch] = []
         # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
         by_test = settings.training.selection == "best-test" or "valid" not in parts
@@ -98,16 +95,25 @@ class FoldTrainer:
         self.best: Snapshot | None = None
         self._saved_at = time.monotonic()
 
-    def run(self, on_epoch: Callable[[Epoch], None] | None = None, *, until: int | None = None) -> None:
+    def run(
+        self,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        *,
+        until: int | None = None,
+        companion: Companion | None = None,
+    ) -> None:
         """Train from wherever the state stands; save it as time goes and at the end.
 
         Args:
             on_epoch: called with every epoch.
             until: the epoch to end with; the last one by default.
+            companion: computes second halves, where there are any; else they are computed here, to the same sums.
 
         Raises:
-            RunError: if the state cannot be saved; the last one that was is whole.
+            RunError: if the state cannot be saved, or the companion died; the last one that was is whole.
         """
+        if self._halves:
+            self._halves.companion = companion
         while len(self.epochs) < (until or self.settings.training.n_epochs):
             epoch = self._run_epoch()
             if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
@@ -135,6 +141,10 @@ class FoldTrainer:
                     attention[i] = row[:n]
         return logits, attention
 
+    def logits(self, part: Part) -> NDArray[np.float32]:
+        """As `evaluate`, the logits alone: in halves, those that every epoch is measured by, to the last bit."""
+        return self._halves.logits(part.ids) if self._halves else self.evaluate(part)[0]
+
     def save(self) -> None:
         """Put the whole state down, in one file that is there whole or not at all.
 
@@ -157,6 +167,7 @@ class FoldTrainer:
             "step": group.get("step"),
             "learning_rate": group["lr"],
             "schedule": self._schedule.state_dict(),
+            "in_halves": self._halves is not None,
         }
         try:
             storage.write_tensors(self._state_path, {name: tensor.numpy() for name, tensor in tensors.items()}, meta)
@@ -168,11 +179,13 @@ class FoldTrainer:
         self._saved_at = time.monotonic()
 
     def restore(self) -> bool:
-        """Take the state up where it was put down; False where there is none, or it is torn."""
+        """Take the state up where it was put down; False where there is none, it is torn, or rounds differently."""
         found = storage.read_tensors(self._state_path) if self._state_path else None
         if found is None:
             return False
         arrays, meta = found
+        if meta.get("in_halves", False) != (self._halves is not None):
+            return False
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "learner": {}, "optimiser": {}, "best": {}}
         for name, array in arrays.items():
             group, _, rest = name.partition(".")
@@ -291,7 +304,7 @@ class FoldTrainer:
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Loss, accuracy and UAR on a part."""
-        logits = self._halves.logits(part.ids) if self._halves else self.evaluate(part)[0]
+        logits = self.logits(part)
         loss = self._loss(torch.from_numpy(logits), torch.from_numpy(part.true)).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from emocatcher.corpora.table import Corpus
-
 
 def group_is_gone(group: int) -> bool:
     try:
@@ -74,64 +72,6 @@ def test_an_interrupt_ends_it_quietly(voices_dir: Path, tmp_path: Path, small_ne
     assert running.returncode not in (0, 2)
     assert "Traceback" not in said
     wait_until_gone(running.pid)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
-def test_one_fold_ends_in_the_same_weights_on_one_core_and_on_two(
-    voices: Corpus, tmp_path: Path, small_network: tuple[str, ...]
-) -> None:
-    table = tmp_path / "mine.csv"
-    rows = [f"{u.path},{u.emotion},{u.speaker},{'test' if u.speaker == '01' else 'train'}" for u in voices]
-    table.write_text("\n".join(["path,label,speaker,split", *rows]), encoding="utf-8")
-    command = [sys.executable, "-m", "emocatcher", "train", "--corpus", str(table), "--protocol", "manifest"]
-    command += ["--epochs", "100", *(argument for setting in small_network for argument in ("--set", setting))]
-    core = min(os.sched_getaffinity(0))
-    one, two = tmp_path / "one", tmp_path / "two"
-    subprocess.run(
-        [*command, "--out", str(one)],
-        check=True,
-        capture_output=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )
-
-    def killed(*, whole: bool) -> tuple[int, str]:
-        with subprocess.Popen(
-            [*command, "--out", str(two), "--resume"], stderr=subprocess.PIPE, text=True, start_new_session=True
-        ) as running:
-            companion = _companion(running.pid)
-            os.kill(running.pid if whole else companion, signal.SIGKILL)
-            _, said = running.communicate(timeout=120)
-        wait_until_gone(running.pid)
-        return running.returncode, said
-
-    code, said = killed(whole=False)
-    assert (code, "ended before its time" in said) == (2, True), said
-    code, said = killed(whole=True)
-    assert code == -signal.SIGKILL, said
-    subprocess.run([*command, "--out", str(two), "--resume"], check=True, capture_output=True)
-    for name in ("fold_0/last/model.safetensors", "fold_0/best/model.safetensors", "predictions.csv"):
-        assert (one / name).read_bytes() == (two / name).read_bytes(), name
-
-
-def _companion(caller: int) -> int:
-    """The process that computes second halves, once it has begun: a grandchild, which has a worker for a parent."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        for worker in _children(caller):
-            for child in _children(worker):
-                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    time.sleep(1.0)
-                    return child
-        time.sleep(0.02)
-    raise AssertionError("no second process was started")
-
-
-def _children(process: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
 
 
 def _as_in_a_terminal() -> None:
