@@ -168,9 +168,13 @@ def common_start(labels: Sequence[str]) -> str:
 def shorten_alike(labels: list[str], n_characters: int = 18) -> list[str]:
     """Labels of one margin; where one is too long, all lose the words that they begin with alike.
 
+    Those that would look the same when cut lose their middle instead of their end.
+
     Examples:
         >>> shorten_alike(["a-recipe-of-mine-seed0", "a-recipe-of-mine-seed1"])
         ['…seed0', '…seed1']
+        >>> shorten_alike(["a-recipe-of-mine-seed0", "a-recipe-of-mine-seed1", "another"])
+        ['a-rec…f-mine-seed0', 'a-rec…f-mine-seed1', 'another']
         >>> shorten_alike(["one", "two"])
         ['one', 'two']
     """
@@ -180,7 +184,12 @@ def shorten_alike(labels: list[str], n_characters: int = 18) -> list[str]:
     lengths = [len(label) for label in labels]
     if len(labels) > 1 and 1 < cut < min(lengths) and max(lengths) > n_characters:
         labels = ["…" + label[cut:] for label in labels]
-    return [shorten(label, n_characters) for label in labels]
+    short = [shorten(label, n_characters) for label in labels]
+    n_first = n_characters // 3 - 1
+    return [
+        cut if short.count(cut) == 1 or cut == label else label[:n_first] + "…" + label[n_first + 1 - n_characters :]
+        for label, cut in zip(labels, short, strict=True)
+    ]
 
 
 def label_width(labels: list[str]) -> float:
