@@ -27,7 +27,7 @@ ROWS = (
     ("calibration", "faithfulness"),
     ("corpora",),
     # 2
-    ("convolution", "features", "optimiser", "padding", "protocols", "recurrent", "schedule"),
+    ("convolution", "features", "loss", "optimiser", "padding", "protocols", "recurrent", "schedule"),
     ("residual",),
     ("augment", "model", "speech"),
     ("conditions",),

@@ -21,6 +21,7 @@ from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
 from emocatcher.errors import DivergedError, ProtocolError, RunError
 from emocatcher.halves import Companion, Halves
+from emocatcher.loss import smoothed_cross_entropy
 from emocatcher.model import EmotionNetwork
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
@@ -310,10 +311,7 @@ class FoldTrainer:
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)
 
     def _loss(self, logits: Tensor, true: Tensor) -> Tensor:
-        # PyTorch spreads the smoothing over all classes, the true one too; ours gives it to the others alone.
-        n_classes = len(self.labels)
-        smoothing = self.settings.training.label_smoothing * n_classes / max(n_classes - 1, 1)
-        return functional.cross_entropy(logits, true, label_smoothing=smoothing)
+        return smoothed_cross_entropy(logits, true, self.settings.training.label_smoothing)
 
     def _seeds(self, epoch: int) -> np.random.SeedSequence:
         """Random numbers of one epoch (0: the initial weights), so that where a run was cut leaves no trace."""
