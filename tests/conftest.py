@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 from emocatcher import corpora, protocols
 from emocatcher.config import Settings, load_preset
 from emocatcher.corpora import synthetic
 from emocatcher.corpora.table import Corpus
+from emocatcher.dataset import FeatureTable, Part, load_features
 
 # Before PyTorch is imported: two threads that wait for each other beside a busy core make these tests ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -58,6 +60,23 @@ def small_network() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def small_settings(small_network: tuple[str, ...]) -> Settings:
     return load_preset("cabg", [*small_network, "training.n_epochs=3"])
+
+
+@pytest.fixture(scope="session")
+def features(voices: Corpus, small_settings: Settings) -> FeatureTable:
+    """Of `voices`."""
+    return load_features(voices, small_settings)
+
+
+@pytest.fixture(scope="session")
+def parts(voices: Corpus) -> dict[str, Part]:
+    """A fold of `voices`: a quarter to train on, another to test on."""
+
+    def part(start: int) -> Part:
+        chosen = voices.utterances[start::4]
+        return Part(tuple(u.id for u in chosen), np.array([voices.labels.index(u.emotion) for u in chosen], np.int64))
+
+    return {"train": part(0), "test": part(1)}
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from emocatcher import companion, fold, halves, machine, model, optimiser, worke
 from emocatcher.bundle import Training
 from emocatcher.config import Settings, load_preset
 from emocatcher.corpora.table import Corpus
-from emocatcher.dataset import FeatureTable, Part, load_features
+from emocatcher.dataset import FeatureTable, Part
 from emocatcher.errors import RunError
 from emocatcher.halves import Halves
 from emocatcher.padding import pad_batch
@@ -24,20 +24,6 @@ from emocatcher.train import FoldTrainer
 Make = Callable[..., FoldTrainer]
 
 READY_S = 120.0
-
-
-@pytest.fixture(scope="module")
-def features(voices: Corpus, small_settings: Settings) -> FeatureTable:
-    return load_features(voices, small_settings)
-
-
-@pytest.fixture(scope="module")
-def parts(voices: Corpus) -> dict[str, Part]:
-    def part(start: int) -> Part:
-        chosen = voices.utterances[start::4]
-        return Part(tuple(u.id for u in chosen), np.array([voices.labels.index(u.emotion) for u in chosen], np.int64))
-
-    return {"train": part(0), "test": part(1)}
 
 
 @pytest.fixture(scope="module")

@@ -26,20 +26,6 @@ from emocatcher.train import FoldTrainer
 Make = Callable[..., FoldTrainer]
 
 
-@pytest.fixture(scope="module")
-def features(voices: Corpus, small_settings: Settings) -> FeatureTable:
-    return load_features(voices, small_settings)
-
-
-@pytest.fixture(scope="module")
-def parts(voices: Corpus) -> dict[str, Part]:
-    def part(start: int) -> Part:
-        chosen = voices.utterances[start::4]
-        return Part(tuple(u.id for u in chosen), np.array([voices.labels.index(u.emotion) for u in chosen], np.int64))
-
-    return {"train": part(0), "test": part(1)}
-
-
 @pytest.fixture
 def make(
     tmp_path: Path, voices: Corpus, small_settings: Settings, features: FeatureTable, parts: dict[str, Part]

@@ -138,7 +138,9 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
     chosen_best = selection if selection != "last" else f"best-{trainer.best_part}"
 
     def outcome_of(epoch: int, named: str, folder: str) -> FoldOutcome:
-        logits, (_, attention) = trainer.logits(trainer.parts["test"]), trainer.evaluate(trainer.parts["test"])
+        logits, attention = trainer.evaluate(trainer.parts["test"])
+        if trainer.in_halves:  # rounded as the epochs' scores are
+            logits = trainer.logits(trainer.parts["test"])
         scores = metrics.score(trainer.parts["test"].true, logits.argmax(axis=1), task.labels)
         training = msgspec.structs.replace(
             task.training,

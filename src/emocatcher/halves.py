@@ -26,7 +26,7 @@ from emocatcher.dataset import FeatureTable
 from emocatcher.model import EmotionNetwork
 from emocatcher.padding import pad_batch
 
-_MOST_AT_ONCE = 96  # utterances that are measured together
+MOST_AT_ONCE = 96  # utterances that are measured together
 
 Batch = NDArray[np.int64]  # (n_clips,), positions of utterances in the training part
 
@@ -204,8 +204,8 @@ class HalfHere:
         log_mels = self._features.log_mels(ids)
         contexts = []
         with torch.inference_mode():
-            for start in range(0, len(ids), _MOST_AT_ONCE):
-                log_mel, lengths = pad_batch(log_mels[start : start + _MOST_AT_ONCE])
+            for start in range(0, len(ids), MOST_AT_ONCE):
+                log_mel, lengths = pad_batch(log_mels[start : start + MOST_AT_ONCE])
                 context, _ = self._network.encode(torch.from_numpy(log_mel), torch.from_numpy(lengths))
                 contexts.append(context)
         self._contexts = torch.cat(contexts) if contexts else torch.empty(0, self._network.attention.key.out_features)

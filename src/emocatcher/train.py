@@ -20,13 +20,12 @@ from emocatcher.augment import Augmenter
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
 from emocatcher.errors import DivergedError, ProtocolError, RunError
-from emocatcher.halves import Companion, Halves
+from emocatcher.halves import MOST_AT_ONCE, Companion, Halves
 from emocatcher.loss import smoothed_cross_entropy
 from emocatcher.model import EmotionNetwork
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
 
-_EVALUATION_BATCH = 96  # utterances
 _SAVE_EVERY_S = 5.0
 _STATE = "state.safetensors"
 
@@ -89,6 +88,7 @@ class FoldTrainer:
         self._augmenter = Augmenter(settings.augmentation, settings.front_end) if varies else None
         halved = self._learner if in_halves and isinstance(self._learner, EmotionNetwork) else None
         self._halves = Halves(halved, self._flat, features, parts["train"].ids) if halved else None
+        self.in_halves = self._halves is not None
         self.epochs: list[Epoch] = []
         # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
         by_test = settings.training.selection == "best-test" or "valid" not in parts
@@ -132,8 +132,8 @@ class FoldTrainer:
         logits = np.empty((len(order), len(self.labels)), np.float32)
         attention: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(order)
         with torch.inference_mode():
-            for start in range(0, len(order), _EVALUATION_BATCH):
-                batch = order[start : start + _EVALUATION_BATCH]
+            for start in range(0, len(order), MOST_AT_ONCE):
+                batch = order[start : start + MOST_AT_ONCE]
                 log_mel, lengths = pad_batch([log_mels[i] for i in batch])
                 of_batch, weights = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
                 logits[batch] = of_batch.numpy()
@@ -168,7 +168,7 @@ class FoldTrainer:
             "step": group.get("step"),
             "learning_rate": group["lr"],
             "schedule": self._schedule.state_dict(),
-            "in_halves": self._halves is not None,
+            "in_halves": self.in_halves,
         }
         try:
             storage.write_tensors(self._state_path, {name: tensor.numpy() for name, tensor in tensors.items()}, meta)
@@ -185,7 +185,7 @@ class FoldTrainer:
         if found is None:
             return False
         arrays, meta = found
-        if meta.get("in_halves", False) != (self._halves is not None):
+        if meta.get("in_halves", False) != self.in_halves:
             return False
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "learner": {}, "optimiser": {}, "best": {}}
         for name, array in arrays.items():
