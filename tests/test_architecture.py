@@ -27,7 +27,7 @@ ROWS = (
     ("calibration", "faithfulness"),
     ("corpora",),
     # 2
-    ("convolution", "features", "loss", "optimiser", "padding", "protocols", "recurrent", "schedule"),
+    ("convolution", "features", "loss", "optimiser", "padding", "protocols", "recurrent", "schedule", "silero"),
     ("residual",),
     ("augment", "model", "speech"),
     ("conditions",),

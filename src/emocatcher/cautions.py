@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,8 +72,14 @@ def find(
 
 def _above_the_band(log_mel: NDArray[np.float32], front_end: FrontEnd) -> float:
     """The loudest cell above the telephone band, dB below the loudest of all; 0 where the front end hears none."""
-    first = int(np.searchsorted(mel.centres_hz(front_end), _BAND_HZ))
+    first = _first_above(front_end)
     return 0.0 if first == len(log_mel) else float(log_mel[first:].max() - log_mel.max())
+
+
+@lru_cache(maxsize=8)
+def _first_above(front_end: FrontEnd) -> int:
+    """The first mel band above the telephone band."""
+    return int(np.searchsorted(mel.centres_hz(front_end), _BAND_HZ))
 
 
 def _rms_db(recording: audio.Recording, clip: Features) -> float:

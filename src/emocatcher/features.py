@@ -204,7 +204,8 @@ def _measured(waveform: audio.Waveform, front_end: FrontEnd) -> NDArray[np.float
     before = _n_before_centre(front_end)
     n_frames = 1 + len(waveform) // front_end.hop_length
     last_start = (n_frames - 1) * front_end.hop_length
-    padded = np.zeros(max(last_start + front_end.win_length, before + len(waveform)), np.float32)
+    padded = np.empty(max(last_start + front_end.win_length, before + len(waveform)), np.float32)
+    padded[:before] = padded[before + len(waveform) :] = 0.0
     padded[before : before + len(waveform)] = waveform
     measured = np.empty((n_frames, _filters(front_end).shape[1]), np.float32)
     _fill(_frames(padded, n_frames, front_end), front_end, measured)

