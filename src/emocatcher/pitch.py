@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from emocatcher.settings import FrontEnd, Pitch
 
 _ANEW = 1e-4  # how likely a step to anywhere is, beside the likeliest
+_PASSES_HELD = 4  # before rows are scaled to a maximum of 1 again
 SILENCE = 1e-6  # power of a frame, of samples in -1 … 1: what the silence of a file may have
 
 
@@ -78,22 +79,45 @@ def track(of_frames: NDArray[np.float32], settings: Pitch) -> NDArray[np.float32
     n_frames, per_step = len(of_frames), settings.frames_per_step
     if n_missing := -n_frames % per_step:
         of_frames = np.concatenate([of_frames, np.repeat(of_frames[-1:], n_missing, axis=0)])
-    steps = of_frames.reshape(-1, per_step, settings.n_candidates).mean(axis=1)
+    steps = np.array(of_frames[::per_step])
+    for frame in range(1, per_step):
+        steps += of_frames[frame::per_step]
+    steps *= np.float32(1.0 / per_step)
     octaves, favour, change = scales(settings)
-    likely = (steps + favour) * np.float32(settings.sharpness)
-    likely = np.exp(likely - likely.max(axis=1, keepdims=True))
-    # What the steps before and after say of each candidate; each pass lets them hear one step further.
-    before, after = np.ones_like(likely), np.ones_like(likely)
-    for _ in range(settings.reach):
-        before[1:] = (before * likely)[:-1] @ change
-        after[:-1] = (after * likely)[1:] @ change
-        before /= before.max(axis=1, keepdims=True)
-        after /= after.max(axis=1, keepdims=True)
-    weights = likely * before * after
-    weights /= weights.sum(axis=1, keepdims=True)
-    periodicity = np.clip((weights * steps).sum(axis=1), 0.0, 1.0)
-    tracks = np.stack([weights @ octaves, periodicity]).astype(np.float32, copy=False)
+    likely = steps + favour
+    likely *= np.float32(settings.sharpness)
+    likely -= likely.max(axis=1, keepdims=True)
+    np.exp(likely, out=likely)
+    weights = _heard(likely, change, settings.reach)
+    tracks = np.stack([weights @ octaves, np.einsum("ij,ij->i", weights, steps)])
+    tracks /= weights.sum(axis=1)
+    np.clip(tracks[1], 0.0, 1.0, out=tracks[1])
     return np.repeat(tracks, per_step, axis=1)[:, :n_frames]
+
+
+def _heard(likely: NDArray[np.float32], change: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """How likely each candidate is, given what the steps before and after say of it; each row up to a factor.
+
+    Args:
+        likely: shape (n_steps, n_candidates), of each step by itself, the likeliest 1.
+        change: of `scales`.
+        reach: how many steps to either side have a say; each pass lets them hear one step further.
+    """
+    before, after = np.ones_like(likely), np.ones_like(likely)
+    weighed = np.empty_like(likely)
+    for number in range(reach):
+        # Only ratios within a row count. A pass divides none by more than 1 / _ANEW nor multiplies by more than
+        # n_candidates, so that float32 holds a few of them.
+        if number and number % _PASSES_HELD == 0:
+            before /= before.max(axis=1, keepdims=True)
+            after /= after.max(axis=1, keepdims=True)
+        np.multiply(before, likely, out=weighed)
+        np.matmul(weighed[:-1], change, out=before[1:])
+        np.multiply(after, likely, out=weighed)
+        np.matmul(weighed[1:], change, out=after[:-1])
+    before *= likely
+    before *= after
+    return before
 
 
 @lru_cache(maxsize=8)
