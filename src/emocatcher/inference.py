@@ -124,6 +124,7 @@ class Recognizer:
         *,
         abstain_below: float | None = None,
         on_block: Callable[[audio.Waveform], object] | None = None,
+        threads: int | None = None,
     ) -> Timeline:
         """Recognise a recording of any length window by window.
 
@@ -132,14 +133,16 @@ class Recognizer:
             window_s: length of a window, seconds.
             hop_s: from one window to the next, seconds.
             abstain_below: as for `predict`, of windows and segments.
-            on_block: called with each block of the waveform, at the model's rate, as soon as it was heard.
+            on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
+            threads: 2 to run the network beside all else, 1 for one after the other, with the same answer; None for 2
+                where this process may use two cores.
 
         Raises:
             AudioError: if the recording cannot be used.
-            SettingError: if the lengths make no sense, or `abstain_below` is not allowed.
+            SettingError: if the lengths make no sense, or `abstain_below` or `threads` is not allowed.
         """
         threshold = self._threshold(abstain_below)
-        return timeline.hear(self, speech.has_speech_at_once, source, window_s, hop_s, threshold, on_block)
+        return timeline.hear(self, speech.has_speech_at_once, source, window_s, hop_s, threshold, on_block, threads)
 
     def stream(
         self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None

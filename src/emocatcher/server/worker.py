@@ -112,8 +112,9 @@ class Worker:
             if n_left < 0:
                 raise TooLongError(task.name, f"is longer than {self._limits.recording_s:g} s. Cut it into parts")
 
+        # One thread: there is a worker for each core.
         heard = self._recognizer.timeline(
-            task.path, task.window_s, task.hop_s, abstain_below=task.abstain_below, on_block=count
+            task.path, task.window_s, task.hop_s, abstain_below=task.abstain_below, on_block=count, threads=1
         )
         return export.encode(msgspec.structs.replace(heard, path=task.name), "json")
 

@@ -4,54 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from concurrent.futures import Executor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher import audio, speech, vad
-from emocatcher.config import Settings
 from emocatcher.errors import SettingError
 from emocatcher.timeline.frames import Frames
+from emocatcher.timeline.hearing import Hearing, Network, Prepared
 from emocatcher.timeline.windows import Windows
 
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.5, 600.0
 _SHORTEST_VOICE_S = 0.1  # less is a click
-_BATCH_SIZE = 16  # windows; more are no faster on one core
 
 HasSpeech = Callable[[audio.Waveform, int, NDArray[np.float32]], bool]
-
-
-class Card(Protocol):
-    """What the engine reads of a model's settings."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def version(self) -> str: ...  # noqa: D102
-
-    @property
-    def labels(self) -> tuple[str, ...]: ...  # noqa: D102
-
-    @property
-    def settings(self) -> Settings: ...  # noqa: D102
-
-
-class Network(Protocol):
-    """What the engine needs of a model; `inference.Recognizer` is one."""
-
-    @property
-    def config(self) -> Card:
-        """Its settings."""
-
-    def run(
-        self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = ...
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Arrays of shape (n_channels, n_frames) → logits, shape (n_clips, n_classes), and attention."""
-
-    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Logits → calibrated probabilities, both of shape (n_clips, n_classes)."""
 
 
 class _Cut(NamedTuple):
@@ -71,7 +39,7 @@ class Engine:
     shorter than a window, has one more window that ends with it. A window depends on the waveform only, not on how it
     was cut into blocks; of a waveform no longer than a window it is what `Recognizer.predict` hears.
 
-    Memory holds one window and the newest block.
+    Memory holds one window, the newest block, and the windows that the network is at.
 
     Args:
         network: the model.
@@ -80,15 +48,26 @@ class Engine:
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
         abstain_below: the probability under which a window is marked.
+        at_once: whether windows are given as soon as they are complete, or in their order but when it suits.
+        executor: of one thread, for the network to run in beside all else; None for the caller's own thread.
 
     Raises:
         SettingError: if the lengths make no sense.
     """
 
     def __init__(
-        self, network: Network, has_speech: HasSpeech, window_s: float, hop_s: float, abstain_below: float = 0.0
+        self,
+        network: Network,
+        has_speech: HasSpeech,
+        window_s: float,
+        hop_s: float,
+        abstain_below: float = 0.0,
+        *,
+        at_once: bool = True,
+        executor: Executor | None = None,
     ) -> None:
-        self._network, self._has_speech = network, has_speech
+        self._has_speech = has_speech
+        self._hearing, self._at_once = Hearing(network, abstain_below, executor), at_once
         self._settings = settings = network.config.settings
         self._front_end = front_end = settings.front_end
         if not SHORTEST_WINDOW_S <= window_s <= LONGEST_WINDOW_S:
@@ -105,7 +84,6 @@ class Engine:
         has_own = not speech.was_fitted_to(front_end) and searched.sample_rate == front_end.sample_rate
         self._searched, self._searched_hop = Frames(searched) if has_own else None, searched.hop_length
         self._waveform = np.empty(0, np.float32)  # from the oldest frame's centre on
-        self._abstain_below = abstain_below
         self._n_samples = 0
         self._n_windows = 0  # given so far, by the regular hop
         self._last_frame = 0  # up to which windows were given
@@ -116,15 +94,15 @@ class Engine:
         return self._n_samples / self._front_end.sample_rate
 
     def push(self, block: audio.Waveform) -> Windows:
-        """Take the next samples, at the front end's rate; give the windows that are complete with them."""
+        """Take the next samples, at the front end's rate; give the windows that are complete with them, or suit."""
         self._n_samples += len(block)
         self._waveform = np.concatenate([self._waveform, block])
         self._frames.push(block)
         if self._searched:
             self._searched.push(block)
-        windows = self._hear(self._regular())
+        self._prepare(self._regular())
         self._forget()
-        return windows
+        return self._hearing.take(everything=self._at_once)
 
     def finish(self) -> Windows:
         """Give the windows that were still waiting for more, and the one that ends with the waveform."""
@@ -136,7 +114,8 @@ class Engine:
             start_s = max(self.duration_s - self._window_s, 0.0)
             first = max(n_frames - self._window_frames, 0)
             cuts.append(_Cut(start_s, self.duration_s, first, n_frames, is_end=True))
-        return self._hear(cuts)
+        self._prepare(cuts)
+        return self._hearing.take(everything=True)
 
     def _regular(self) -> list[_Cut]:
         """The windows that end with what there is now."""
@@ -171,33 +150,20 @@ class Engine:
             first, n = self._searched_at(next_s)
             self._searched.forget(min(first, self._searched.last - n - 2))
 
-    def _hear(self, cuts: Sequence[_Cut]) -> Windows:
-        front_end, labels = self._front_end, self._network.config.labels
-        n_cuts = len(cuts)
-        speech = np.zeros(n_cuts, np.bool_)
-        probabilities = np.full((n_cuts, len(labels)), np.nan)
-        voiced_s, clips = np.zeros((n_cuts, 2)), []
-        for i, cut in enumerate(cuts):
+    def _prepare(self, cuts: Sequence[_Cut]) -> None:
+        front_end = self._front_end
+        for cut in cuts:
             channels = self._frames.clip(cut.first, cut.last)
             log_mel = channels[: front_end.n_mels]
             span = vad.detect(log_mel, self._settings.vad)
-            edges = cut.first + np.array([span.first, span.last])
-            voiced_s[i] = np.clip(edges * front_end.frame_period_s, cut.start_s, cut.end_s)
-            speech[i] = self._is_speech(cut, log_mel, voiced_s[i, 1] - voiced_s[i, 0])
-            if speech[i]:
-                clips.append(np.ascontiguousarray(channels[:, span.first : span.last]))
-        if clips:
-            # Of like length together: the network hears every batch as long as its longest.
-            order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
-            logits, _ = self._network.run([clips[i] for i in order], _BATCH_SIZE)
-            probabilities[np.flatnonzero(speech)[order]] = self._network.probabilities(logits)
-        times_s = np.array([cut[:2] for cut in cuts]).reshape(n_cuts, 2)
-        # Where nobody spoke there is nothing to be sure of.
-        abstain = ~speech
-        abstain[speech] = probabilities[speech].max(axis=1) < self._abstain_below
-        return Windows(
-            labels, times_s[:, 0], times_s[:, 1], voiced_s[:, 0], voiced_s[:, 1], speech, probabilities, abstain
-        )
+            from_s, to_s = (
+                min(max((cut.first + frame) * front_end.frame_period_s, cut.start_s), cut.end_s)
+                for frame in (span.first, span.last)
+            )
+            clip = None
+            if self._is_speech(cut, log_mel, to_s - from_s):
+                clip = np.ascontiguousarray(channels[:, span.first : span.last])
+            self._hearing.add(Prepared(cut.start_s, cut.end_s, from_s, to_s, clip))
 
     def _is_speech(self, cut: _Cut, log_mel: NDArray[np.float32], voiced_s: float) -> bool:
         if voiced_s < _SHORTEST_VOICE_S or log_mel.min() == log_mel.max():

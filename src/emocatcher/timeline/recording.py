@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from emocatcher import audio
+from emocatcher import audio, machine
+from emocatcher.errors import SettingError
 from emocatcher.prediction import SCHEMA_VERSION
 from emocatcher.timeline import segments
-from emocatcher.timeline.engine import Engine, HasSpeech, Network
+from emocatcher.timeline.engine import Engine, HasSpeech
+from emocatcher.timeline.hearing import Network
 from emocatcher.timeline.segments import Segment
 from emocatcher.timeline.windows import Window, Windows
 
-_BLOCK_S = 60.0  # decoded at a time; its windows go through the network together
+_BLOCK_S = 60.0  # decoded at a time
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,7 @@ def hear(
     hop_s: float = 0.5,
     abstain_below: float = 0.0,
     on_block: Callable[[audio.Waveform], object] | None = None,
+    threads: int | None = None,
 ) -> Timeline:
     """Recognise a recording window by window. Beyond the timeline itself, memory does not grow with its length.
 
@@ -52,22 +56,32 @@ def hear(
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
         abstain_below: the probability under which windows and segments are marked `abstain`.
-        on_block: called with each block of the waveform, at the model's rate, as soon as it was heard.
+        on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
+        threads: with 2, the network hears windows in a thread of its own while the next ones are prepared; the answer
+            is the same with 1. None for 2 where this process may use two cores.
 
     Raises:
         AudioError: if the recording cannot be used.
-        SettingError: if the lengths make no sense.
+        SettingError: if the lengths make no sense, or `threads` is neither 1 nor 2.
     """
-    engine = Engine(network, has_speech, window_s, hop_s, abstain_below)
+    if threads not in (None, 1, 2):
+        raise SettingError(f"{threads} threads. Give 1 or 2: the windows are prepared in one, and heard in the other")
     parts: list[Windows] = []
-    for block in audio.blocks(source, network.config.settings.front_end.sample_rate, block_s=_BLOCK_S):
-        # The blocks of an array are as long as it is.
-        step = round(_BLOCK_S * network.config.settings.front_end.sample_rate)
-        for start in range(0, len(block), step):
-            parts.append(engine.push(block[start : start + step]))
-            if on_block is not None:
-                on_block(block[start : start + step])
-    parts.append(engine.finish())
+    with contextlib.ExitStack() as stack:
+        executor = None
+        if (threads or machine.usable_cores()) > 1:
+            from concurrent.futures import ThreadPoolExecutor
+
+            executor = stack.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="network"))
+        engine = Engine(network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor)
+        for block in audio.blocks(source, network.config.settings.front_end.sample_rate, block_s=_BLOCK_S):
+            # The blocks of an array are as long as it is.
+            step = round(_BLOCK_S * network.config.settings.front_end.sample_rate)
+            for start in range(0, len(block), step):
+                parts.append(engine.push(block[start : start + step]))
+                if on_block is not None:
+                    on_block(block[start : start + step])
+        parts.append(engine.finish())
     config = network.config
     windows = Windows.join(config.labels, parts)
     return Timeline(

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from emocatcher import audio
 from emocatcher.errors import SettingError
-from emocatcher.timeline.engine import Engine, HasSpeech, Network
+from emocatcher.timeline.engine import Engine, HasSpeech
+from emocatcher.timeline.hearing import Network
 from emocatcher.timeline.windows import Window, Windows
 
 _LOWEST_RATE = 1000  # Hz, as for any recording
