@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import importlib.util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,15 +25,27 @@ class PageHook(BuildHookInterface):
         if self.target_name != "wheel":
             build_data["force_include"][str(page)] = "dist/page"
             return
+        package = Path(self.root, "src", "emocatcher")
+        packing = _load(package / "server" / "packing.py")
         for path in (path for path in page.rglob("*") if path.is_file()):
             place = path.relative_to(page).as_posix()
             if path.stat().st_size >= _LARGE:
-                # The server hands it on as it is; without a time in it, the same page gives the same wheel.
+                base = packing.base_of(place, page, package / "models")
                 packed = Path(self._packed.name, place.replace("/", "-"))
-                packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
-                path, place = packed, f"{place}.gz"
+                packed.write_bytes(packing.pack(path.read_bytes(), base))
+                path, place = packed, place + packing.SUFFIX
             build_data["force_include"][str(path)] = f"emocatcher/server/page/{place}"
 
     def finalize(self, *_: Any) -> None:
         """Called by hatchling when the package is written."""
         self._packed.cleanup()
+
+
+def _load(path: Path) -> Any:
+    """A module of the package; the package itself cannot be imported here, where nothing that it needs is there."""
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    if specification is None or specification.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import io
 import json
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import pytest
 import soundfile
 import starlette.exceptions
 
-from emocatcher.server import page
+from emocatcher.server import packing, page
 from emocatcher.server.description import ModelDescription
 from emocatcher.server.security import Tokens
 from emocatcher.server.service import Service
@@ -155,7 +154,7 @@ def test_a_packed_file_reaches_all_browsers(tmp_path: Any, accepted: str, coding
     content = b"wasm" * 1000
     (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
     (tmp_path / "assets").mkdir()
-    (tmp_path / "assets" / "run.wasm.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "assets" / "run.wasm.packed").write_bytes(packing.pack(content))
     client = TestClient(page.Page(tmp_path))
     answer = client.get("/assets/run.wasm", headers={"Accept-Encoding": accepted})
     assert answer.content == content
@@ -184,11 +183,15 @@ def test_what_can_be_no_file_is_not_found(tmp_path: Any, name: str) -> None:
 
 def test_the_graph_of_a_packed_page_is_the_pages(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
+    weights = bytes(range(256)) * 20
+    (tmp_path / "models" / "a").mkdir(parents=True)
+    (tmp_path / "models" / "a" / "model.onnx").write_bytes(b"alone" + weights)
     (tmp_path / page.DESCRIPTION).write_bytes(b'{"name": "a"}')
-    (tmp_path / f"{page.GRAPH}.gz").write_bytes(gzip.compress(b"graph"))
+    (tmp_path / f"{page.GRAPH}.packed").write_bytes(packing.pack(b"graph" + weights, b"alone" + weights))
     monkeypatch.setattr(page, "find", lambda: tmp_path)
+    monkeypatch.setattr(page, "_MODELS", tmp_path / "models")
     service: Any = SimpleNamespace(pool=SimpleNamespace(description=b'{"name": "a", "token_required": true}'))
-    assert asyncio.run(Service._find_graph(service)) == b"graph"
+    assert asyncio.run(Service._find_graph(service)) == b"graph" + weights
 
 
 def test_guess_first(server: Server) -> None:

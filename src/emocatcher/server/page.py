@@ -1,7 +1,6 @@
 """The built page: where it is, and its files.
 
-In the package its large files are packed (`NAME.gz` for `NAME`): a third of their size on the disk and on the way to
-the browser. See `hatch_build.py`.
+In the package its large files are packed (see `packing`); to the browser they go as gzip, a third of their size.
 """
 
 from __future__ import annotations
@@ -20,12 +19,16 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from emocatcher.server import packing
+
 GRAPH, DESCRIPTION = "model/waveform.onnx", "model/model.json"
 _INDEX = "index.html"
+_MODELS = Path(__file__).parents[1] / "models"
 # Tells the page that an API answers here. On a host of plain files it would ask in vain, and the browser log an error.
 _MARK = '<meta name="emocatcher-server" content="v1" />'
 _FOR_EVER = "public, max-age=31536000, immutable"  # what has its hash in its name
-_TYPES = {".wasm": "application/wasm", ".mjs": "text/javascript", ".onnx": "application/octet-stream"}
+_OTHER = "application/octet-stream"
+_TYPES = {".wasm": "application/wasm", ".mjs": "text/javascript", ".onnx": _OTHER}
 _MISSING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>EmoCatcher</title>
 <h1>EmoCatcher</h1><p>The API is here: see <a href="docs">its documentation</a>. The page is not built. In a source
 checkout, with Node.js present, build it with <code>make page</code>, and start the server again.</p></html>
@@ -48,30 +51,41 @@ def read(folder: Path, name: str) -> bytes:
 
     Raises:
         OSError: if it is not there, or cannot be read.
+        ValueError: if it is damaged.
     """
     path = folder / name
-    return path.read_bytes() if path.is_file() else gzip.decompress((folder / f"{name}.gz").read_bytes())
+    return path.read_bytes() if path.is_file() else _unpacked(folder, name)
+
+
+def _unpacked(folder: Path, name: str) -> bytes:
+    packed = (folder / f"{name}{packing.SUFFIX}").read_bytes()
+    return packing.unpack(packed, packing.base_of(name, folder, _MODELS))
+
+
+@lru_cache(maxsize=4)
+def _zipped(folder: Path, name: str) -> bytes:
+    """The same as gzip; half a second for the largest."""
+    return gzip.compress(_unpacked(folder, name), compresslevel=6, mtime=0)
 
 
 class _Files(StaticFiles):
     """As they are, or packed."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file, or its packed form to those who take that, or unpacked here to those who do not."""
+        """A file; one that is packed, as gzip to those who take that."""
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
             if error.status_code != HTTPStatus.NOT_FOUND:
                 raise
-        answer = await super().get_response(f"{path}.gz", scope)
-        if isinstance(answer, FileResponse):
-            kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-            if _takes_gzip(Headers(scope=scope)):
-                answer.headers.update({"Content-Type": kind, "Content-Encoding": "gzip"})
-            else:
-                packed = Path(answer.path)
-                content = await run_in_threadpool(lambda: gzip.decompress(packed.read_bytes()))
-                answer = Response(content, media_type=kind)
+        answer = await super().get_response(f"{path}{packing.SUFFIX}", scope)
+        if isinstance(answer, FileResponse):  # and not the word that the browser has it already
+            folder, is_zipped = Path(str(self.directory)), _takes_gzip(Headers(scope=scope))
+            kept = {name: answer.headers[name] for name in ("ETag", "Last-Modified")}
+            content = await run_in_threadpool(_zipped if is_zipped else _unpacked, folder, path)
+            answer = Response(content, headers=kept, media_type=mimetypes.guess_type(path)[0] or _OTHER)
+            if is_zipped:
+                answer.headers["Content-Encoding"] = "gzip"
         answer.headers["Vary"] = "Accept-Encoding"
         return answer
 
