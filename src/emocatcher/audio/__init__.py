@@ -165,8 +165,9 @@ def _at_rate(waveform: Waveform, rate: int, wanted: int | None) -> tuple[Wavefor
 def _is_clipped(samples: Waveform, peak: float) -> bool:
     if peak < _CLIPPED_PEAK:
         return False
-    at_top = np.abs(samples) >= peak - _CLIPPED_SPREAD
-    return int((at_top[1:] & at_top[:-1]).sum()) >= _CLIPPED_PAIRS
+    at_top = samples >= peak - _CLIPPED_SPREAD
+    at_top |= samples <= _CLIPPED_SPREAD - peak
+    return int(np.count_nonzero(at_top[1:] & at_top[:-1])) >= _CLIPPED_PAIRS
 
 
 def _cut(name: str, waveform: Waveform, rate: int, start_s: float, end_s: float) -> Waveform:
