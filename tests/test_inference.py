@@ -42,6 +42,7 @@ def test_a_prediction_is_consistent(recognizer: Recognizer, clip: Path) -> None:
     assert np.diff(times) == pytest.approx(2 * 1364 / 22050, abs=2e-6)
     assert times[0] == pytest.approx(heard.voiced_start_s, abs=1e-6)
     assert 0 <= heard.voiced_start_s < heard.voiced_end_s <= heard.duration_s
+    assert heard.voiced == (heard.voiced_start_s, heard.voiced_end_s)
     assert times[-1] < heard.voiced_end_s
     assert heard.duration_s == pytest.approx(soundfile.info(clip).duration, abs=1e-3)
 

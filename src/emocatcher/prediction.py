@@ -55,6 +55,11 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Caution, ...] = ()
 
     @property
+    def voiced(self) -> tuple[float, float]:
+        """From where to where there is voice, seconds: `voiced_start_s` and `voiced_end_s`."""
+        return self.voiced_start_s, self.voiced_end_s
+
+    @property
     def nobody_spoke(self) -> bool:
         """Whether no speech was found; then the emotion is no answer, however probable."""
         return any(caution.code == "no-speech" for caution in self.warnings)
