@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http.client import HTTPException
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from emocatcher.server import tasks
+from emocatcher.server.limits import Limits
+from emocatcher.server.process import Process, RefusedError
 
 from .conftest import Answer, Server, is_running, voice
 
@@ -27,6 +35,34 @@ def long_voice() -> bytes:
     head, samples = voice(5.0)[:44], voice(5.0)[44:]
     # A header of an unknown length, as a recorder writes it that does not know when it will end.
     return head[:4] + b"\xff\xff\xff\xff" + head[8:40] + b"\xff\xff\xff\xff" + samples * round(LONG_S / 5.0)
+
+
+class AtOnce(Process):
+    """Its worker has answered, and left, before anybody listens."""
+
+    def _start(self, connection: socket.socket) -> None:
+        connection.sendall(tasks.frame(tasks.Refused("ModelError", "no model")))
+
+
+def test_a_worker_may_answer_before_it_is_listened_to() -> None:
+    async def start() -> None:
+        # What goes wrong in a callback is only logged.
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: wrong.append(context))
+        connect = loop.create_connection
+
+        async def slowly(*arguments: Any, **named: Any) -> Any:
+            made = await connect(*arguments, **named)
+            await asyncio.sleep(0.1)  # as on a busy machine: the answer comes in meanwhile
+            return made
+
+        with patch.object(loop, "create_connection", slowly):
+            await AtOnce(None, Limits(), "", lambda _: None).start()
+
+    wrong: list[object] = []
+    with pytest.raises(RefusedError, match="no model"):
+        asyncio.run(asyncio.wait_for(start(), 10))
+    assert not wrong
 
 
 def in_background(ask: Callable[[], Answer]) -> Callable[[], Answer]:

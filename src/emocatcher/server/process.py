@@ -106,6 +106,8 @@ class Process(asyncio.Protocol):
         self._loop = loop
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        # Before there is a connection: one that fails at once has answered by the time that this goes on.
+        warm = self._expect(float("inf"))
         try:
             with theirs:
                 await loop.run_in_executor(_undertaker, self._start, theirs)
@@ -113,7 +115,7 @@ class Process(asyncio.Protocol):
         except OSError as error:
             ours.close()
             raise RefusedError("OSError", f"a worker process cannot be started: {error.strerror}") from error
-        return await self._expect(float("inf"))
+        return await warm
 
     def _start(self, connection: socket.socket) -> None:
         from emocatcher.server import start
