@@ -107,6 +107,25 @@ def test_it_is_the_mean_over_all_paths(
     np.testing.assert_allclose(found[1], np.clip((weights * of_frames).sum(axis=1), 0.0, 1.0), atol=1e-3)
 
 
+@given(seed=st.integers(0, 1000), reach=st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_float32_is_enough_however_the_candidates_leap(seed: int, reach: int) -> None:
+    """From the one end to the other at every step, each time with all the certainty that there can be."""
+    chain, dice = msgspec.structs.replace(FOLLOWED, frames_per_step=1, reach=reach), np.random.default_rng(seed)
+    of_frames = np.full((60, chain.n_candidates), -1.0, np.float32)
+    of_frames[np.arange(60), dice.choice([0, chain.n_candidates - 1], 60)] = 1.0
+    octaves, favour, change = (np.asarray(part, np.float64) for part in pitch.scales(chain))
+    likely = np.exp((of_frames + favour) * chain.sharpness)
+    before, after = np.ones_like(likely), np.ones_like(likely)
+    for _ in range(reach):
+        before[1:], after[:-1] = (before * likely)[:-1] @ change, (after * likely)[1:] @ change
+        before /= before.sum(axis=1, keepdims=True)
+        after /= after.sum(axis=1, keepdims=True)
+    weights = likely * before * after
+    found, _ = pitch.track(of_frames, chain)
+    np.testing.assert_allclose(found, weights @ octaves / weights.sum(axis=1), atol=1e-3)
+
+
 @given(sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=6).filter(any), n_samples=st.integers(1, 20_000))
 @settings(max_examples=20, deadline=None)
 def test_in_blocks_it_is_what_the_whole_is(sizes: list[int], n_samples: int) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from emocatcher.settings import FrontEnd, Pitch
 
 _ANEW = 1e-4  # how likely a step to anywhere is, beside the likeliest
-_PASSES_HELD = 4  # before rows are scaled to a maximum of 1 again
+_PASSES_HELD = 4  # until rows are scaled to a maximum of 1 again
 SILENCE = 1e-6  # power of a frame, of samples in -1 … 1: what the silence of a file may have
 
 
@@ -105,16 +105,16 @@ def _heard(likely: NDArray[np.float32], change: NDArray[np.float32], reach: int)
     """
     before, after = np.ones_like(likely), np.ones_like(likely)
     weighed = np.empty_like(likely)
-    for number in range(reach):
-        # Only ratios within a row count. A pass divides none by more than 1 / _ANEW nor multiplies by more than
-        # n_candidates, so that float32 holds a few of them.
-        if number and number % _PASSES_HELD == 0:
-            before /= before.max(axis=1, keepdims=True)
-            after /= after.max(axis=1, keepdims=True)
+    for number in range(1, reach + 1):
         np.multiply(before, likely, out=weighed)
         np.matmul(weighed[:-1], change, out=before[1:])
         np.multiply(after, likely, out=weighed)
         np.matmul(weighed[1:], change, out=after[:-1])
+        # Only ratios within a row count. A pass leaves no more than n_candidates / _ANEW between a row's largest and
+        # its smallest, and lets the largest fall by no more than that: float32 holds four of them, and not eight.
+        if number % _PASSES_HELD == 0 or number == reach:
+            before /= before.max(axis=1, keepdims=True)
+            after /= after.max(axis=1, keepdims=True)
     before *= likely
     before *= after
     return before
