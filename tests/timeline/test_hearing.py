@@ -3,6 +3,7 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from emocatcher import machine, timeline
@@ -20,12 +21,13 @@ class WatchedNetwork(MadeNetwork):
 
     def __init__(self, before=lambda: None):
         super().__init__()
-        self.threads, self.n_clips, self.before = set(), [], before
+        self.threads, self.batch_sizes, self.n_clips, self.before = set(), set(), [], before
 
     def run(self, log_mels, batch_size=64):
         self.before()
         self.threads.add(threading.get_ident())
         self.n_clips.append(len(log_mels))
+        self.batch_sizes.add(batch_size)
         return super().run(log_mels, batch_size)
 
 
@@ -87,6 +89,19 @@ def test_a_slow_network_is_waited_for():
     timeline.hear(network, count, (talk(170.0), RATE), hop_s=HOP_S, threads=2)
     assert len(network.n_clips) > 4
     assert most <= (hearing._MOST_RUNNING + 1) * hearing._TOGETHER
+
+
+def test_long_windows_are_weighed_not_counted():
+    """A hundred of ten minutes each would be gigabytes."""
+    network, n_frames = WatchedNetwork(), hearing._MOST_FRAMES // 4 + 1
+    several = hearing.Hearing(network, 0.0, None)
+    for number in range(9):
+        clip = np.full((64, n_frames), float(number), np.float32)
+        several.add(hearing.Prepared(number, number + 1.0, number, number + 1.0, clip))
+        assert sum(network.n_clips) >= number + 1 - 4
+    assert network.batch_sizes == {3}
+    windows = several.take(everything=True)
+    assert [window.start_s for window in windows] == list(range(9))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

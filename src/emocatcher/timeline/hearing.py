@@ -15,7 +15,8 @@ from emocatcher.timeline.windows import Windows
 
 _BATCH_SIZE = 32  # windows; with fewer the thread beside waits for Python more often, with more there is more padding
 _TOGETHER = 128  # windows that are sorted into batches of like length
-_MOST_RUNNING = 2  # of those; more would only take memory
+_MOST_FRAMES = 1 << 16  # that wait together, and that go into a batch: windows may be ten minutes long
+_MOST_RUNNING = 1  # groups beside the one that waits; more would only take memory
 
 
 class Card(Protocol):
@@ -72,13 +73,15 @@ class Hearing:
     def __init__(self, network: Network, abstain_below: float, executor: Executor | None) -> None:
         self._network, self._abstain_below, self._executor = network, abstain_below, executor
         self._waiting: list[Prepared] = []
+        self._n_frames = 0  # of those
         self._running: deque[Future[Windows]] = deque()
         self._heard: list[Windows] = []
 
     def add(self, window: Prepared) -> None:
         """Take one more."""
         self._waiting.append(window)
-        if len(self._waiting) == _TOGETHER:
+        self._n_frames += 0 if window.clip is None else window.clip.shape[1]
+        if len(self._waiting) == _TOGETHER or self._n_frames >= _MOST_FRAMES:
             self._start()
 
     def take(self, *, everything: bool) -> Windows:
@@ -91,7 +94,7 @@ class Hearing:
         return Windows.join(self._network.config.labels, heard)
 
     def _start(self) -> None:
-        windows, self._waiting = self._waiting, []
+        windows, self._waiting, self._n_frames = self._waiting, [], 0
         if self._executor is None:
             self._heard.append(self._recognise(windows))
             return
@@ -108,7 +111,9 @@ class Hearing:
         if clips:
             # Of like length together: the network hears every batch as long as its longest.
             order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
-            logits, _ = self._network.run([clips[i] for i in order], _BATCH_SIZE)
+            longest = max(clip.shape[1] for clip in clips)
+            batch_size = min(_BATCH_SIZE, max(_MOST_FRAMES // longest, 1))
+            logits, _ = self._network.run([clips[i] for i in order], batch_size)
             probabilities[np.flatnonzero(speech)[order]] = self._network.probabilities(logits)
         # Where nobody spoke there is nothing to be sure of.
         abstain = ~speech
