@@ -166,6 +166,8 @@ def test_a_packed_file_reaches_all_browsers(tmp_path: Any, accepted: str, coding
     if coding:
         told = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["etag"]}
         assert client.get("/assets/run.wasm", headers=told).status_code == 304
+    (tmp_path / "assets" / "run.wasm.packed").write_bytes(packing.pack(content + b"newer"))
+    assert client.get("/assets/run.wasm", headers={"Accept-Encoding": accepted}).content == content + b"newer"
     with pytest.raises(starlette.exceptions.HTTPException, match="405"):
         client.post("/assets/run.wasm", headers={"Accept-Encoding": accepted})
     with pytest.raises(starlette.exceptions.HTTPException):

@@ -1,6 +1,7 @@
 """What is packed comes back byte for byte, whatever it has in common with what; and what does not fit is told."""
 
 import importlib.util
+import lzma
 import zipfile
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_another_base_is_noticed_and_so_is_damage():
     packed = packing.pack(NOISE, NOISE)
     with pytest.raises(ValueError, match="does not fit the model"):
         packing.unpack(packed, NOISE[1:])
-    for broken in (packed[:-4], b"", b"no archive", packing.lzma.compress(b"no header")):
+    for broken in (packed[:-4], b"", b"no archive", lzma.compress(b"no header")):
         with pytest.raises(ValueError, match=r"damaged|does not fit"):
             packing.unpack(broken, NOISE)
 

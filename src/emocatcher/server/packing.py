@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 from pathlib import Path
 
 SUFFIX = ".packed"
@@ -30,6 +29,8 @@ def pack(content: bytes, base: bytes = b"") -> bytes:
         >>> unpack(packed, b"another head" + weights) == b"head" + weights + b"tail"
         True
     """
+    import lzma  # not in every Python, and needed only where something is packed
+
     parts, own, start, place = [], [], 0, 0
     while place + _PROBE <= len(content):
         found = base.find(content[place : place + _PROBE])
@@ -54,6 +55,8 @@ def unpack(packed: bytes, base: bytes = b"") -> bytes:
     Raises:
         ValueError: if `base` is another than it was packed against, or `packed` is not whole.
     """
+    import lzma
+
     try:
         header, _, own = lzma.decompress(packed).partition(b"\n")
         said = json.loads(header)

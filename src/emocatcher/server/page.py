@@ -63,8 +63,8 @@ def _unpacked(folder: Path, name: str) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _zipped(folder: Path, name: str) -> bytes:
-    """The same as gzip; half a second for the largest."""
+def _zipped(folder: Path, name: str, _: str) -> bytes:
+    """The same as gzip, of the file that has this ETag; half a second for the largest."""
     return gzip.compress(_unpacked(folder, name), compresslevel=6, mtime=0)
 
 
@@ -82,7 +82,8 @@ class _Files(StaticFiles):
         if isinstance(answer, FileResponse):  # and not the word that the browser has it already
             folder, is_zipped = Path(str(self.directory)), _takes_gzip(Headers(scope=scope))
             kept = {name: answer.headers[name] for name in ("ETag", "Last-Modified")}
-            content = await run_in_threadpool(_zipped if is_zipped else _unpacked, folder, path)
+            work = (_zipped, folder, path, kept["ETag"]) if is_zipped else (_unpacked, folder, path)
+            content: bytes = await run_in_threadpool(*work)
             answer = Response(content, headers=kept, media_type=mimetypes.guess_type(path)[0] or _OTHER)
             if is_zipped:
                 answer.headers["Content-Encoding"] = "gzip"

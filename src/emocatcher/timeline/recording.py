@@ -72,7 +72,9 @@ def hear(
         if (threads or machine.usable_cores()) > 1:
             from concurrent.futures import ThreadPoolExecutor
 
-            executor = stack.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="network"))
+            executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
+            # What was not begun when something goes wrong, nobody wants any more.
+            stack.callback(executor.shutdown, cancel_futures=True)
         engine = Engine(network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor)
         for block in audio.blocks(source, network.config.settings.front_end.sample_rate, block_s=_BLOCK_S):
             # The blocks of an array are as long as it is.
