@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -102,6 +103,18 @@ def test_long_windows_are_weighed_not_counted():
     assert network.batch_sizes == {3}
     windows = several.take(everything=True)
     assert [window.start_s for window in windows] == list(range(9))
+
+
+def test_a_pool_that_takes_no_more_is_done_without():
+    network = WatchedNetwork()
+    with ThreadPoolExecutor(1) as executor:
+        several = hearing.Hearing(network, 0.0, executor)
+        for number in range(3 * hearing._TOGETHER):
+            several.add(hearing.Prepared(number, number + 1.0, number, number + 1.0, np.ones((64, 9), np.float32)))
+            if number == hearing._TOGETHER:
+                executor.shutdown()
+    assert [window.start_s for window in several.take(everything=True)] == list(range(3 * hearing._TOGETHER))
+    assert threading.get_ident() in network.threads
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -100,7 +100,13 @@ class Hearing:
             return
         while len(self._running) >= _MOST_RUNNING:
             self._heard.append(self._running.popleft().result())
-        self._running.append(self._executor.submit(self._recognise, windows))
+        try:
+            self._running.append(self._executor.submit(self._recognise, windows))
+        except RuntimeError:  # the main thread has ended, and with it all pools; this one goes on alone
+            self._heard += [running.result() for running in self._running]
+            self._running.clear()
+            self._executor = None
+            self._heard.append(self._recognise(windows))
 
     def _recognise(self, windows: Sequence[Prepared]) -> Windows:
         labels = self._network.config.labels

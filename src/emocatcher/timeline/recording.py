@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def hear(
     parts: list[Windows] = []
     with contextlib.ExitStack() as stack:
         executor = None
-        if (threads or machine.usable_cores()) > 1:
+        # Once the main thread is gone, Python begins no more pools.
+        if (threads or machine.usable_cores()) > 1 and threading.main_thread().is_alive():
             from concurrent.futures import ThreadPoolExecutor
 
             executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
