@@ -196,6 +196,19 @@ def test_the_graph_of_a_packed_page_is_the_pages(tmp_path: Any, monkeypatch: pyt
     assert asyncio.run(Service._find_graph(service)) == b"graph" + weights
 
 
+def test_of_a_damaged_page_another_graph_is_made(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(*_: object, **__: object) -> bytes:
+        return b"made"
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / page.DESCRIPTION).write_bytes(b'{"name": "a"}')
+    (tmp_path / f"{page.GRAPH}.packed").write_bytes(b"broken")
+    monkeypatch.setattr(page, "find", lambda: tmp_path)
+    pool = SimpleNamespace(description=b'{"name": "a"}', ask=ask)
+    service: Any = SimpleNamespace(pool=pool, limits=SimpleNamespace(timeline_s=1.0))
+    assert asyncio.run(Service._find_graph(service)) == b"made"
+
+
 def test_guess_first(server: Server) -> None:
     told = server.get("/v1/listen/clips").json
     assert len(told["clips"]) == 3

@@ -107,9 +107,10 @@ class Service:
     async def _find_graph(self) -> bytes:
         ours = msgspec.json.decode(self.pool.description)
         if (folder := page.find()) is not None:
-            theirs = msgspec.json.decode(page.read(folder, page.DESCRIPTION))
-            if all(theirs.get(name) == value for name, value in ours.items() if name not in _OF_THE_SERVER):
-                return page.read(folder, page.GRAPH)
+            with contextlib.suppress(OSError, ValueError):  # a page that is damaged: another graph is made
+                theirs = msgspec.json.decode(page.read(folder, page.DESCRIPTION))
+                if all(theirs.get(name) == value for name, value in ours.items() if name not in _OF_THE_SERVER):
+                    return page.read(folder, page.GRAPH)
         return await self.pool.ask(tasks.ExportWaveform(), self.limits.timeline_s, slow=True)
 
     def count(self, outcomes: Sequence[str]) -> None:

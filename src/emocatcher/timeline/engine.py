@@ -39,7 +39,7 @@ class Engine:
     shorter than a window, has one more window that ends with it. A window depends on the waveform only, not on how it
     was cut into blocks; of a waveform no longer than a window it is what `Recognizer.predict` hears.
 
-    Memory holds one window, the newest block, and the windows that the network is at.
+    Memory holds one window, the newest block, and what `hearing` has on its way through the network, which is bounded.
 
     Args:
         network: the model.
@@ -48,7 +48,7 @@ class Engine:
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
         abstain_below: the probability under which a window is marked.
-        at_once: whether windows are given as soon as they are complete, or in their order but when it suits.
+        at_once: whether windows are given as soon as they are complete, or later, when the network has heard a group.
         executor: of one thread, for the network to run in beside all else; None for the caller's own thread.
 
     Raises:
@@ -94,7 +94,7 @@ class Engine:
         return self._n_samples / self._front_end.sample_rate
 
     def push(self, block: audio.Waveform) -> Windows:
-        """Take the next samples, at the front end's rate; give the windows that are complete with them, or suit."""
+        """Take the next samples, at the front end's rate; give the windows that are ready (see `at_once`)."""
         self._n_samples += len(block)
         self._waveform = np.concatenate([self._waveform, block])
         self._frames.push(block)

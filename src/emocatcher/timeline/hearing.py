@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from typing import NamedTuple, Protocol
@@ -16,7 +15,6 @@ from emocatcher.timeline.windows import Windows
 _BATCH_SIZE = 32  # windows; with fewer the thread beside waits for Python more often, with more there is more padding
 _TOGETHER = 128  # windows that are sorted into batches of like length
 _MOST_FRAMES = 1 << 16  # that wait together, and that go into a batch: windows may be ten minutes long
-_MOST_RUNNING = 1  # groups beside the one that waits; more would only take memory
 
 
 class Card(Protocol):
@@ -74,7 +72,7 @@ class Hearing:
         self._network, self._abstain_below, self._executor = network, abstain_below, executor
         self._waiting: list[Prepared] = []
         self._n_frames = 0  # of those
-        self._running: deque[Future[Windows]] = deque()
+        self._running: Future[Windows] | None = None  # one group beside the one that waits: more would take memory
         self._heard: list[Windows] = []
 
     def add(self, window: Prepared) -> None:
@@ -88,25 +86,27 @@ class Hearing:
         """Give what was not given yet: all that was added, or, without waiting, what is recognised by now."""
         if everything and self._waiting:
             self._start()
-        while self._running and (everything or self._running[0].done()):
-            self._heard.append(self._running.popleft().result())
+        if everything or (self._running is not None and self._running.done()):
+            self._await()
         heard, self._heard = self._heard, []
         return Windows.join(self._network.config.labels, heard)
 
     def _start(self) -> None:
         windows, self._waiting, self._n_frames = self._waiting, [], 0
-        if self._executor is None:
-            self._heard.append(self._recognise(windows))
-            return
-        while len(self._running) >= _MOST_RUNNING:
-            self._heard.append(self._running.popleft().result())
-        try:
-            self._running.append(self._executor.submit(self._recognise, windows))
-        except RuntimeError:  # the main thread has ended, and with it all pools; this one goes on alone
-            self._heard += [running.result() for running in self._running]
-            self._running.clear()
-            self._executor = None
-            self._heard.append(self._recognise(windows))
+        self._await()
+        if self._executor is not None:
+            try:
+                self._running = self._executor.submit(self._recognise, windows)
+            except RuntimeError:  # no thread is to be had, as when the main thread has ended: go on alone
+                self._executor = None
+            else:
+                return
+        self._heard.append(self._recognise(windows))
+
+    def _await(self) -> None:
+        if self._running is not None:
+            self._heard.append(self._running.result())
+            self._running = None
 
     def _recognise(self, windows: Sequence[Prepared]) -> Windows:
         labels = self._network.config.labels
