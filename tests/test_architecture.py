@@ -34,7 +34,7 @@ ROWS = (
     ("cautions",),
     # 3
     ("audit", "bundle", "dataset", "timeline", "workers"),
-    ("hub", "pool", "speaker_normalisation"),
+    ("hub", "pool"),
     # 4
     ("distillation", "export", "halves", "inference"),
     ("companion", "train"),

@@ -79,6 +79,19 @@ def test_a_config_that_names_no_hash_is_refused(folder: Path) -> None:
         bundle.read(folder)
 
 
+def test_a_model_saved_with_a_removed_setting_loads_only_where_it_changed_nothing(folder: Path) -> None:
+    """Models were saved with `speaker_normalisation`, which was false in all that were made for use."""
+    expected = bundle.read(folder).config
+    raw = json.loads((folder / "config.json").read_text())
+    raw["settings"]["training"]["speaker_normalisation"] = False
+    (folder / "config.json").write_text(json.dumps(raw))
+    assert bundle.read(folder).config == expected
+    raw["settings"]["training"]["speaker_normalisation"] = True
+    (folder / "config.json").write_text(json.dumps(raw))
+    with pytest.raises(ModelError, match="speaker_normalisation"):
+        bundle.read(folder)
+
+
 @pytest.mark.parametrize("name", ["missing", "empty", "a file"])
 def test_what_is_no_model_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

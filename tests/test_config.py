@@ -60,8 +60,17 @@ def test_settings_from_before_there_were_kinds_are_of_the_first():
         del raw[section]["kind"]
     del raw["augmentation"]
     assert from_toml(tomli_w.dumps(raw), "an old run") == CABG
-    assert msgspec.convert(config.with_kinds(raw), config.Settings) == CABG
-    assert config.with_kinds(3) == 3
+    assert msgspec.convert(config.upgrade(raw), config.Settings) == CABG
+    assert config.upgrade(3) == 3
+
+
+def test_a_removed_setting_is_accepted_only_with_the_value_that_changed_nothing():
+    raw = msgspec.to_builtins(CABG)
+    raw["training"]["speaker_normalisation"] = False
+    assert from_toml(tomli_w.dumps(raw), "an old run") == CABG
+    raw["training"]["speaker_normalisation"] = True
+    with pytest.raises(SettingError, match="'speaker_normalisation'"):
+        from_toml(tomli_w.dumps(raw), "an old run")
 
 
 @pytest.mark.parametrize(

@@ -87,15 +87,6 @@ def test_its_card_has_calibration_and_faithfulness(final, small_run):
         assert words in card
 
 
-def test_a_run_normalised_by_speaker_is_refused(small_run, tmp_path, monkeypatch):
-    run = report.read(small_run.folder)
-    training = msgspec.structs.replace(run.settings.training, speaker_normalisation=True)
-    normalised = dataclasses.replace(run, settings=msgspec.structs.replace(run.settings, training=training))
-    monkeypatch.setattr(finalise.report, "read", lambda _: normalised)
-    with pytest.raises(RunError, match="normalised by speaker"):
-        finalise.finalise(small_run.folder, small_run.corpus, tmp_path, name="mine")
-
-
 def test_one_fold_or_another_corpus_is_refused(small_run, tmp_path, monkeypatch):
     other = msgspec.structs.replace(small_run.corpus, name="another")
     with pytest.raises(RunError, match="not on this 'another'"):

@@ -23,7 +23,7 @@ from safetensors.numpy import save as save_tensors
 
 from emocatcher import storage
 from emocatcher.conditions import Conditions
-from emocatcher.config import Settings, with_kinds
+from emocatcher.config import Settings, upgrade
 from emocatcher.errors import ModelError
 
 FORMAT = 1
@@ -162,7 +162,7 @@ def read(folder: Path) -> Bundle:
         if found != FORMAT:
             raise ModelError(f"{folder} has the format {found}; this version of emocatcher reads {FORMAT}")
         raw = msgspec.json.decode(payload)
-        with_kinds(raw.get("settings"))
+        upgrade(raw.get("settings"))
         config = msgspec.convert(raw, ModelConfig)
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise ModelError(f"{path} is not a model's settings: {error}") from None

@@ -43,11 +43,13 @@ __all__ = [
     "from_toml",
     "load_preset",
     "presets",
-    "with_kinds",
+    "upgrade",
 ]
 
 # What a section without a kind is of: there was one of each when the first models and runs were written.
 _FIRST_KINDS = {"network": "cabg", "schedule": "plateau"}
+# Settings that were removed: (section, name) → the value that changed nothing. Models and runs were saved with it.
+_REMOVED = {("training", "speaker_normalisation"): False}
 
 
 def from_toml(text: str, source: str) -> Settings:
@@ -117,8 +119,11 @@ def check_smoothing(settings: Settings, n_classes: int) -> None:
         )
 
 
-def with_kinds(raw: Any) -> Any:
-    """Name the kind of network and schedule in settings that were saved when there was one of each.
+def upgrade(raw: Any) -> Any:
+    """Bring settings that an earlier version saved to today's form.
+
+    The kind of network and schedule is named where there was one of each. A removed setting is dropped where it has the
+    value that changed nothing; with another value it stays, and is refused as unknown.
 
     Args:
         raw: settings as TOML or JSON gives them; changed in place. What is no table is left as it is.
@@ -127,6 +132,9 @@ def with_kinds(raw: Any) -> Any:
         for section, kind in _FIRST_KINDS.items():
             if isinstance(raw.get(section), dict):
                 raw[section].setdefault("kind", kind)
+        for (section, name), inert in _REMOVED.items():
+            if isinstance(raw.get(section), dict) and raw[section].get(name) is inert:
+                del raw[section][name]
     return raw
 
 
@@ -171,7 +179,7 @@ def _replace(raw: dict[str, Any], override: str) -> None:
 
 def _convert(raw: dict[str, Any], source: str) -> Settings:
     try:
-        return msgspec.convert(with_kinds(raw), Settings)
+        return msgspec.convert(upgrade(raw), Settings)
     except msgspec.ValidationError as error:
         problem, at, place = str(error).rstrip("`").partition(" - at `$.")
         section, _, key = place.partition(".")

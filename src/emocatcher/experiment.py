@@ -19,7 +19,6 @@ from emocatcher.errors import MissingExtraError, RunError
 from emocatcher.fold import FoldTask
 from emocatcher.protocols import Protocol
 from emocatcher.result import Epoch, Plan
-from emocatcher.speaker_normalisation import by_speaker
 from emocatcher.summary import summarise
 from emocatcher.workers import Workers
 
@@ -102,8 +101,6 @@ def run(
             settings,
             on_progress=lambda n, total: tell(Progress(stage="features", done=n, total=total)),
         )
-        if settings.training.speaker_normalisation:
-            features = by_speaker(features, corpus, settings)
         run_writer.lay(out, plan, settings, split, features)
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)

@@ -61,7 +61,7 @@ def finalise(
         on_epoch: called after every epoch, from another thread.
 
     Raises:
-        RunError: if the run is not finished, has one fold, is of another corpus, or was normalised by speaker; or if
+        RunError: if the run is not finished, has one fold, or is of another corpus; or if
             the teachers are not as many as it had, each finalised on the same corpus.
         ModelError: if a teacher cannot be read, or the folder cannot be written.
     """
@@ -71,11 +71,6 @@ def finalise(
         raise RunError(f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Name its own corpus")
     if len(run.result.folds) < 2:
         raise RunError(f"{run_dir} has one fold: nothing would judge the calibration. Train speakers-5 or the like")
-    if run.settings.training.speaker_normalisation:
-        raise RunError(
-            f"{run_dir} was normalised by speaker, which takes many recordings of whoever is heard. A model hears one "
-            "at a time: finalise a run without training.speaker_normalisation"
-        )
     seeds = _seeds_of(teachers, run_dir, corpus)
     held_out = _held_out(run, abstain_below)
     features = load_features(corpus, run.settings)

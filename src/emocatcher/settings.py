@@ -202,7 +202,6 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batches_by_length: PositiveInt = 1  # batches whose utterances are sorted by length among themselves
     teacher_share: Fraction = 0.7  # of the loss, where there are teachers
     largest_gradient: NonNegativeFloat = 0.0  # norm; longer ones are cut to it, 0 cuts none
-    speaker_normalisation: bool = False  # by all of a speaker's recordings, those of the test part too
     weight_average: Fraction = 0.0  # decay per step of the moving average that is kept, 0 keeps the weights
 
 

@@ -31,7 +31,6 @@ FITTED: dict[str, tuple[Fitted, ...]] = {
     "augmentation": (),
     "training": (),  # which part its `selection` looks at is a leak of its own kind
 }
-_SPEAKERS = Fitted("each speaker's mean and deviation of every band, without labels,", ("train", "valid", "test"))
 
 
 def beyond_training(settings: Settings, fitted: Mapping[str, Iterable[Fitted]] | None = None) -> list[str]:
@@ -46,8 +45,6 @@ def beyond_training(settings: Settings, fitted: Mapping[str, Iterable[Fitted]] |
     """
     known = FITTED if fitted is None else fitted
     sections = [name for name in settings.__struct_fields__ if name != "preset"]
-    if settings.training.speaker_normalisation:
-        known = {**known, "training": (*known.get("training", ()), _SPEAKERS)}
     unknown = [f"what [{name}] learns is not known" for name in sections if name not in known]
     return unknown + [
         f"{one.what} of [{name}]: fitted on {' and '.join(one.parts)}"
