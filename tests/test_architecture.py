@@ -36,8 +36,8 @@ ROWS = (
     ("audit", "bundle", "dataset", "timeline", "workers"),
     ("hub", "pool"),
     # 4
-    ("distillation", "export", "halves", "inference"),
-    ("companion", "train"),
+    ("distillation", "export", "inference"),
+    ("train",),
     ("convert", "fold"),
     # 5
     ("batch", "evaluation", "run_writer", "schema", "summary"),

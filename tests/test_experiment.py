@@ -83,6 +83,17 @@ def test_a_run_that_was_cut_ends_as_one_that_never_was(
     assert what_matters(tmp_path / "run") == what_matters(small_run.folder)
 
 
+def test_a_fold_gets_the_same_weights_whether_its_protocol_has_one_fold_or_several(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    several = train_here(tmp_path / "several", voices, "stratified-2", small_settings)
+    one_fold = msgspec.structs.replace(several.protocol, folds=several.protocol.folds[:1])
+    experiment.run(voices, one_fold, small_settings, tmp_path / "one")
+    for name in ("last", "best"):
+        model = Path("fold_0") / name / "model.safetensors"
+        assert (tmp_path / "one" / model).read_bytes() == (several.folder / model).read_bytes()
+
+
 @pytest.mark.parametrize("n_cores", [2, 3, 4])
 def test_the_number_of_cores_changes_nothing(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -118,7 +118,6 @@ def run(
                 resume=resume,
                 teachers=of_folds[number],
                 pause_at=pauses.get(number),
-                alone=len(folds) == 1,
             )
             for number, one in enumerate(folds)
         ]

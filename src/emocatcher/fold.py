@@ -37,7 +37,6 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool
     teachers: tuple[Path, ...] = ()  # model folders
     pause_at: int | None = None  # the epoch to put it down at, for another worker to take it up
-    alone: bool = False  # the protocol's only fold, so that other cores are free for it
 
 
 class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,25 +68,21 @@ def run(task: FoldTask) -> FoldOutcome | None:
         RunError: if the state or the outcome cannot be saved.
         ModelError: if a model folder cannot be written.
     """
-    from emocatcher import companion, halves
     from emocatcher.distillation import Teachers
     from emocatcher.train import FoldTrainer
 
     finished = read_outcome(task) if task.resume else None
     if finished is not None and _has_models(task):
         return finished
-    settings, ids = task.settings, task.parts["train"].ids
-    in_halves = task.alone and halves.possible(settings, taught=bool(task.teachers))
     trainer = FoldTrainer(
-        settings,
+        task.settings,
         task.labels,
         task.features,
         task.parts,
         fold=task.fold,
         seed=task.seed,
         resume_dir=task.folder / "resume",
-        teachers=Teachers(task.teachers, settings, task.labels) if task.teachers else None,
-        in_halves=in_halves,
+        teachers=Teachers(task.teachers, task.settings, task.labels) if task.teachers else None,
     )
     if task.resume:
         trainer.restore()
@@ -96,9 +91,7 @@ def run(task: FoldTask) -> FoldOutcome | None:
     if task.pause_at is not None and len(trainer.epochs) < task.pause_at:
         trainer.run(workers.report, until=task.pause_at)
         return None
-    n_epochs = settings.training.n_epochs - len(trainer.epochs) if in_halves else 0
-    with companion.accompanied(settings, len(task.labels), task.features, ids, n_epochs=n_epochs) as second:
-        trainer.run(workers.report, companion=second)
+    trainer.run(workers.report)
     return _finish(task, trainer)
 
 
@@ -139,8 +132,6 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
 
     def outcome_of(epoch: int, named: str, folder: str) -> FoldOutcome:
         logits, attention = trainer.evaluate(trainer.parts["test"])
-        if trainer.in_halves:  # rounded as the epochs' scores are
-            logits = trainer.logits(trainer.parts["test"])
         scores = metrics.score(trainer.parts["test"].true, logits.argmax(axis=1), task.labels)
         training = msgspec.structs.replace(
             task.training,

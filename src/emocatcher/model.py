@@ -87,16 +87,6 @@ class EmotionNetwork(nn.Module):
 
     def classify(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` does, of what `prepare` gave."""
-        context, attention = self.encode(log_mel, lengths)
-        return self.decide(context), attention
-
-    def encode(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """All that stands before the classifier, where no clip meets another.
-
-        Returns:
-            context: shape (batch, 2 · gru_units), what attention gathered of each clip.
-            attention: as `forward` gives it.
-        """
         layout = _Layout(lengths.numpy(), self.gap, self.pool_size)
         valid = torch.arange(log_mel.shape[2]) < lengths[:, None]
         rows = log_mel.new_zeros(layout.n_rows, log_mel.shape[1])
@@ -108,21 +98,8 @@ class EmotionNetwork(nn.Module):
         context, weights = self.attention(final, outputs, layout.owners)
         context, attention = context[layout.places], weights.new_zeros(len(lengths), len(layout.packing.sizes))
         attention[layout.clip, layout.step] = weights
-        return context, attention
-
-    def decide(self, context: Tensor) -> Tensor:
-        """The classifier: from context to logits. In training its normalisation takes the batch as a whole."""
         hidden = self.hidden_dropout(functional.gelu(self.hidden_norm(self.hidden(context))))
-        logits: Tensor = self.output(hidden)
-        return logits
-
-    def encoder_parameters(self) -> list[nn.Parameter]:
-        """Of `encode`: the first ones of `parameters`."""
-        return list(self.parameters())[: -len(self.classifier_parameters())]
-
-    def classifier_parameters(self) -> list[nn.Parameter]:
-        """Of `decide`: the last ones of `parameters`."""
-        return [value for part in (self.hidden, self.hidden_norm, self.output) for value in part.parameters()]
+        return self.output(hidden), attention
 
     def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
         """Draw all dropout from `bit_generator` from now on."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,14 +19,13 @@ from emocatcher.augment import Augmenter
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
 from emocatcher.errors import DivergedError, ProtocolError, RunError
-from emocatcher.halves import MOST_AT_ONCE, Companion, Halves
 from emocatcher.loss import smoothed_cross_entropy
-from emocatcher.model import EmotionNetwork
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
 
 _SAVE_EVERY_S = 5.0
 _STATE = "state.safetensors"
+_MOST_AT_ONCE = 96  # utterances that are evaluated together
 
 
 class Snapshot(msgspec.Struct):
@@ -50,7 +48,6 @@ class FoldTrainer:
         seed: of the run.
         resume_dir: where the state is kept; None keeps none.
         teachers: what they say of a batch as `Teachers` does, learnt beside the labels; None for the labels alone.
-        in_halves: compute every batch in two halves, which rounds differently; only where `halves.possible`.
     """
 
     def __init__(
@@ -64,7 +61,6 @@ class FoldTrainer:
         seed: int,
         resume_dir: Path | None,
         teachers: Callable[[Tensor, Tensor], Tensor] | None = None,
-        in_halves: bool = False,
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
         self.fold, self.seed, self._teachers = fold, seed, teachers
@@ -86,9 +82,6 @@ class FoldTrainer:
         self.network = self._average.network if self._average else self._learner
         varies = settings.augmentation.varies
         self._augmenter = Augmenter(settings.augmentation, settings.front_end) if varies else None
-        halved = self._learner if in_halves and isinstance(self._learner, EmotionNetwork) else None
-        self._halves = Halves(halved, self._flat, features, parts["train"].ids) if halved else None
-        self.in_halves = self._halves is not None
         self.epochs: list[Epoch] = []
         # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
         by_test = settings.training.selection == "best-test" or "valid" not in parts
@@ -96,25 +89,16 @@ class FoldTrainer:
         self.best: Snapshot | None = None
         self._saved_at = time.monotonic()
 
-    def run(
-        self,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        *,
-        until: int | None = None,
-        companion: Companion | None = None,
-    ) -> None:
+    def run(self, on_epoch: Callable[[Epoch], None] | None = None, *, until: int | None = None) -> None:
         """Train from wherever the state stands; save it as time goes and at the end.
 
         Args:
             on_epoch: called with every epoch.
             until: the epoch to end with; the last one by default.
-            companion: computes second halves, where there are any; else they are computed here, to the same sums.
 
         Raises:
-            RunError: if the state cannot be saved, or the companion died; the last one that was is whole.
+            RunError: if the state cannot be saved; the last one that was is whole.
         """
-        if self._halves:
-            self._halves.companion = companion
         while len(self.epochs) < (until or self.settings.training.n_epochs):
             epoch = self._run_epoch()
             if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
@@ -132,8 +116,8 @@ class FoldTrainer:
         logits = np.empty((len(order), len(self.labels)), np.float32)
         attention: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(order)
         with torch.inference_mode():
-            for start in range(0, len(order), MOST_AT_ONCE):
-                batch = order[start : start + MOST_AT_ONCE]
+            for start in range(0, len(order), _MOST_AT_ONCE):
+                batch = order[start : start + _MOST_AT_ONCE]
                 log_mel, lengths = pad_batch([log_mels[i] for i in batch])
                 of_batch, weights = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
                 logits[batch] = of_batch.numpy()
@@ -141,10 +125,6 @@ class FoldTrainer:
                 for i, row, n in zip(batch, weights.numpy(), pooled, strict=True):
                     attention[i] = row[:n]
         return logits, attention
-
-    def logits(self, part: Part) -> NDArray[np.float32]:
-        """As `evaluate`, the logits alone: in halves, those that every epoch is measured by, to the last bit."""
-        return self._halves.logits(part.ids) if self._halves else self.evaluate(part)[0]
 
     def save(self) -> None:
         """Put the whole state down, in one file that is there whole or not at all.
@@ -168,7 +148,6 @@ class FoldTrainer:
             "step": group.get("step"),
             "learning_rate": group["lr"],
             "schedule": self._schedule.state_dict(),
-            "in_halves": self.in_halves,
         }
         try:
             storage.write_tensors(self._state_path, {name: tensor.numpy() for name, tensor in tensors.items()}, meta)
@@ -180,13 +159,11 @@ class FoldTrainer:
         self._saved_at = time.monotonic()
 
     def restore(self) -> bool:
-        """Take the state up where it was put down; False where there is none, it is torn, or rounds differently."""
+        """Take the state up where it was put down; False where there is none, or it is torn."""
         found = storage.read_tensors(self._state_path) if self._state_path else None
         if found is None:
             return False
         arrays, meta = found
-        if meta.get("in_halves", False) != self.in_halves:
-            return False
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "learner": {}, "optimiser": {}, "best": {}}
         for name, array in arrays.items():
             group, _, rest = name.partition(".")
@@ -247,16 +224,10 @@ class FoldTrainer:
             together = [together[turn] for turn in random.permutation(len(together))]
         losses, n_correct = 0.0, 0
         self._learner.train()
-        if self._halves:
-            together = self._halves.begin(noise, together)
-        else:
-            self._learner.set_noise(np.random.SFC64(noise))
+        self._learner.set_noise(np.random.SFC64(noise))
         for batch in together:
             true = torch.from_numpy(part.true[batch])
-            if self._halves:
-                logits, loss = self._halves.learn(partial(self._loss, true=true))
-            else:
-                logits, loss = self._learn_batch([log_mels[i] for i in batch], true, random)
+            logits, loss = self._learn_batch([log_mels[i] for i in batch], true, random)
             loss_value = loss.item()
             if not math.isfinite(loss_value):
                 raise DivergedError(
@@ -305,7 +276,7 @@ class FoldTrainer:
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Loss, accuracy and UAR on a part."""
-        logits = self.logits(part)
+        logits, _ = self.evaluate(part)
         loss = self._loss(torch.from_numpy(logits), torch.from_numpy(part.true)).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)

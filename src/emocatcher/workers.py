@@ -2,9 +2,8 @@
 
 One thread each. On two cores a second thread makes an epoch of this network a fifth shorter where the other core is
 idle, and ten times longer where it is not, for the two then wait for each other at every operation. It would also
-round differently, so that a machine's number of cores would change the weights; where it can, a fold that is alone
-has a second process instead (see `halves`). Threads are a setting of a whole process, so training never runs in the
-caller's own.
+round differently, so that a machine's number of cores would change the weights. Threads are a setting of a whole
+process, so training never runs in the caller's own.
 """
 
 from __future__ import annotations
