@@ -19,7 +19,7 @@ MOST_LINES = 320
 ROWS = (
     # 0 facts
     ("errors", "labels"),
-    ("prediction", "settings"),
+    ("bootstrap", "prediction", "settings"),
     ("config",),
     # 1 leaves
     ("audio", "machine", "mel", "metrics", "pitch", "result", "selective", "significance"),

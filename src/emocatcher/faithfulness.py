@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import result
+from emocatcher import bootstrap, result
 from emocatcher.settings import Settings
 from emocatcher.softmax import softmax
 
@@ -29,7 +29,6 @@ CHOICES = ("attended", "random", "least", "occlusion")  # what is deleted: the c
 _N_DRAWS = 5  # of random steps
 _MOST_CLIPS = 120  # of a fold: enough for intervals, and little beside its training
 _AT_ONCE = 256  # shortened clips in memory
-_LEVEL, _N_RESAMPLES = 0.95, 2000
 
 
 class Probe(NamedTuple):
@@ -117,7 +116,7 @@ def summarise(
 ) -> result.Faithfulness | None:
     """Mean falls over all clips, with intervals by the cluster bootstrap over speakers.
 
-    The draws are those of `metrics.bootstrap_intervals`; with speakers unknown, or one, clips are drawn.
+    With speakers unknown, or one, clips are drawn.
 
     Args:
         probed: of every fold.
@@ -137,25 +136,17 @@ def summarise(
         "occlusion_minus_random": by_name["occlusion"] - by_name["random"],
         "attended_ahead": (by_name["attended"] > by_name["random"]).astype(np.float64),
     }
-    names, group = np.unique(np.asarray(speakers or []), return_inverse=True)
-    resampled = "speakers" if len(names) > 1 else "utterances"
-    if resampled == "utterances":
-        group = np.arange(len(falls))
-    counts = np.bincount(group)
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _N_RESAMPLES).astype(np.float64)
-    sums = np.stack([np.bincount(group, weights=column) for column in columns.values()], axis=1)
-    drawn = (times @ sums) / (times @ counts)[:, None]
-    low, high = np.quantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0).tolist()
+    of = bootstrap.clusters(speakers, len(falls))
+    drawn = bootstrap.resample_means(of, np.stack(list(columns.values()), axis=1), seed=seed)
     return result.Faithfulness(
         **{
-            name: result.Estimate(float(column.mean()), (low[i], high[i]))
+            name: result.Estimate(float(column.mean()), bootstrap.interval(drawn[:, i]))
             for i, (name, column) in enumerate(columns.items())
         },
         n_clips=len(falls),
         share_deleted=float(np.concatenate([one.deleted for one in probed]).mean()),
-        level=_LEVEL,
-        resampled=resampled,
+        level=bootstrap.LEVEL,
+        resampled=of.resampled,
     )
 
 

@@ -9,6 +9,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from emocatcher import bootstrap
+from emocatcher.bootstrap import Clusters
+
 Counts = npt.NDArray[np.int64]
 Rates = npt.NDArray[np.float64]
 
@@ -196,32 +199,49 @@ def bootstrap_intervals(
         (1.0, 1.0)
     """
     true, predicted = _check_classes(true, predicted, n_classes)
-    if groups is not None and len(groups) != len(true):
-        raise ValueError(f"{len(groups)} groups for {len(true)} utterances; needed: one each")
-    if n_resamples < 1 or not 0 < level < 1:
-        raise ValueError(f"n_resamples {n_resamples} and level {level}; needed: at least 1, and between 0 and 1")
-    speakers = [] if groups is None or any(group is None for group in groups) else list(groups)
-    names, speaker = np.unique(np.asarray(speakers), return_inverse=True)
-    rng = np.random.default_rng(seed)
-    cells = true * n_classes + predicted
-    resamples: npt.NDArray[Any]
-    if len(names) >= 2:
-        n_cells = n_classes**2
-        per_speaker = np.bincount(speaker * n_cells + cells, minlength=len(names) * n_cells).reshape(-1, n_cells)
-        times_drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
-        resamples = times_drawn.astype(np.float64) @ per_speaker  # in float64, which BLAS multiplies; exact below 2**53
-    else:
-        # Drawing utterances with replacement is drawing cells of the confusion matrix by their shares.
-        shares = np.bincount(cells, minlength=n_classes**2) / len(cells)
-        resamples = rng.multinomial(len(cells), shares, size=n_resamples)
-    confusions = resamples.reshape(n_resamples, n_classes, n_classes)
+    of = bootstrap.clusters(groups, len(true), alike=true * n_classes + predicted, n_alike=n_classes**2)
+    per_cluster = confusions_by_cluster(true, predicted, of, n_classes)
+    scores = bootstrap.resample(of, lambda times_drawn: resampled_scores(times_drawn, per_cluster), n_resamples, seed)
     return Intervals(
-        accuracy=_interval(_accuracies(confusions), level),
-        unweighted_average_recall=_interval(_unweighted_average_recalls(confusions), level),
+        accuracy=bootstrap.interval(scores[:, 0], level),
+        unweighted_average_recall=bootstrap.interval(scores[:, 1], level),
         level=level,
-        resampled="speakers" if len(names) >= 2 else "utterances",
+        resampled=of.resampled,
         n_resamples=n_resamples,
     )
+
+
+def confusions_by_cluster(true: Counts, predicted: Counts, of: Clusters, n_classes: int) -> Counts:
+    """One confusion matrix per cluster: what a draw of that cluster adds to a resample.
+
+    Args:
+        true: shape (n_utterances,), integer classes in 0..n_classes - 1.
+        predicted: the same, as predicted.
+        of: the utterances' clusters.
+        n_classes: how many classes there are.
+
+    Returns:
+        shape (n_clusters, n_classes, n_classes), int64; rows are true classes.
+    """
+    cells = (true * n_classes + predicted)[of.rows]
+    n_clusters, n_cells = len(of.shares), n_classes**2
+    counts = np.bincount(of.cluster * n_cells + cells, minlength=n_clusters * n_cells)
+    return np.asarray(counts.reshape(n_clusters, n_classes, n_classes), np.int64)
+
+
+def resampled_scores(times_drawn: Rates, confusions: Counts) -> Rates:
+    """Accuracy and UAR of resamples; the UAR is over the classes that occur in a resample.
+
+    Args:
+        times_drawn: shape (n_resamples, n_clusters), as `bootstrap.resample` gives it to a statistic.
+        confusions: shape (n_clusters, n_classes, n_classes), of `confusions_by_cluster`.
+
+    Returns:
+        shape (n_resamples, 2), fractions in 0..1.
+    """
+    resampled = times_drawn @ confusions.reshape(len(confusions), -1)
+    drawn = resampled.reshape(-1, *confusions.shape[1:])
+    return np.stack([_accuracies(drawn), _unweighted_average_recalls(drawn)], axis=1)
 
 
 def score(true: npt.ArrayLike, predicted: npt.ArrayLike, labels: Sequence[str]) -> Scores:
@@ -266,11 +286,6 @@ def _recalls(confusions: npt.NDArray[Any]) -> Rates:
 
 def _unweighted_average_recalls(confusions: npt.NDArray[Any]) -> Rates:
     return np.asarray(np.nanmean(_recalls(confusions), axis=-1), dtype=np.float64)
-
-
-def _interval(scores: Rates, level: float) -> tuple[float, float]:
-    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _check_classes(true: npt.ArrayLike, predicted: npt.ArrayLike, n_classes: int) -> tuple[Counts, Counts]:

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from emocatcher import bootstrap
+
 Rates = npt.NDArray[np.float64]
 
 
@@ -99,29 +101,16 @@ def paired_difference(
     a, b = (_check_rates(rates) for rates in (first, second))
     if a.shape != b.shape:
         raise ValueError(f"{len(a)} utterances against {len(b)}; needed: the same ones")
-    if groups is not None and len(groups) != len(a):
-        raise ValueError(f"{len(groups)} groups for {len(a)} utterances; needed: one each")
-    if n_resamples < 1 or not 0 < level < 1:
-        raise ValueError(f"n_resamples {n_resamples} and level {level}; needed: at least 1, and between 0 and 1")
     ahead = a - b
-    speakers = [] if groups is None or any(group is None for group in groups) else list(groups)
-    names, speaker = np.unique(np.asarray(speakers), return_inverse=True)
-    rng = np.random.default_rng(seed)
-    if len(names) >= 2:
-        times_drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
-        differences = (times_drawn @ np.bincount(speaker, weights=ahead)) / (times_drawn @ np.bincount(speaker))
-    else:
-        # Drawing utterances with replacement is drawing the few values of their differences by their shares.
-        values, counts = np.unique(ahead, return_counts=True)
-        differences = rng.multinomial(len(ahead), counts / len(ahead), size=n_resamples) @ values / len(ahead)
-    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
+    of = bootstrap.clusters(groups, len(ahead), alike=np.unique(ahead, return_inverse=True)[1])
+    differences = bootstrap.resample_means(of, ahead, n_resamples, seed)
     n_first, n_second = int((ahead > 0).sum()), int((ahead < 0).sum())
     return PairedDifference(
         difference=float(ahead.mean()),
-        interval=(float(low), float(high)),
+        interval=bootstrap.interval(differences, level),
         level=level,
-        resampled="speakers" if len(names) >= 2 else "utterances",
-        n_resampled=len(names) if len(names) >= 2 else len(ahead),
+        resampled=of.resampled,
+        n_resampled=of.n_drawn,
         n_utterances=len(ahead),
         n_first_ahead=n_first,
         n_second_ahead=n_second,

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from emocatcher import metrics
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.sweep import ranking
 from emocatcher.sweep.inner_folds import InnerFold
@@ -151,3 +152,16 @@ def test_the_note_says_what_it_is():
     assert "Validation inside the training part of speakers-2, fold 0" in found.note
     assert "no clip of the test part was touched" in found.note
     assert ranking.seconds_a_trial(finished) == dict.fromkeys(("base", "worse", "better"), 1.5)
+
+
+def test_intervals_are_those_of_the_reports_and_differences_are_paired():
+    found, finished = ranked(lambda setting, seed, u: answer("base", seed, u) if setting != "better" else u.emotion)
+    table = corpus()
+    said = {id_: label for one in finished.values() if one.setting == "base" for id_, label in one.predictions.items()}
+    true = [LABELS.index(u.emotion) for u in table]
+    predicted = [LABELS.index(said[u.id]) for u in table]
+    known = metrics.bootstrap_intervals(true, predicted, [u.speaker for u in table], len(LABELS))
+    base, worse = (next(row for row in found.settings if row.setting == name) for name in ("base", "worse"))
+    assert base.accuracy.interval == known.accuracy
+    assert base.unweighted_average_recall.interval == known.unweighted_average_recall
+    assert worse.unweighted_average_recall.difference_interval == (0.0, 0.0)

@@ -8,14 +8,15 @@ from statistics import mean
 import msgspec
 import numpy as np
 
-from emocatcher import protocols
+from emocatcher import bootstrap, metrics, protocols
+from emocatcher.bootstrap import Counts, Rates
 from emocatcher.corpora.table import Corpus
 from emocatcher.protocols import Fold
-from emocatcher.sweep import resampling
 from emocatcher.sweep.inner_folds import InnerFold
 from emocatcher.sweep.plan import Choice, Plan, RankBy, differences
-from emocatcher.sweep.resampling import Counts, Resampled
 from emocatcher.sweep.trial import Finished, Trial
+
+_COLUMNS: tuple[RankBy, ...] = ("accuracy", "unweighted_average_recall")  # of `metrics.resampled_scores`
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -81,34 +82,41 @@ def rank(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], finished: Mappi
     true = np.array([position[each.emotion] for each in asked], np.int64)
     by_speaker = all(each.speaker is not None for each in asked) and len({each.speaker for each in asked}) > 1
     # Where speakers are unknown, an utterance is drawn with all that was said of it: seeds are no further recordings.
-    _, group = np.unique([str(each.speaker) if by_speaker else each.id for each in asked], return_inverse=True)
+    of = bootstrap.clusters([each.speaker if by_speaker else each.id for each in asked], len(asked))
 
     def confusions_of(choice: Choice) -> Counts:
         said = [
             position[finished[Trial(choice.name, one.fold, one.split, seed)].predictions[id_]]
             for seed, one, id_ in answers
         ]
-        return resampling.group_confusions(true, np.array(said, np.int64), group, len(corpus.labels))
+        return metrics.confusions_by_cluster(true, np.array(said, np.int64), of, len(corpus.labels))
 
     trials = all_trials(plan.choices, inner, file.seeds)
     astray = {trial.setting: finished[trial].diverged for trial in reversed(trials) if finished[trial].diverged}
     sound = [choice for choice in plan.choices if choice.name not in astray]
     confusions = {choice.name: confusions_of(choice) for choice in sound}
-    drawn = dict(zip(confusions, resampling.resample(list(confusions.values())), strict=True)) if confusions else {}
-    whole = {name: resampling.scores_of(each.sum(axis=0)) for name, each in confusions.items()}
+    each_setting = list(confusions.values())
+
+    def all_scores(times_drawn: Rates) -> Rates:
+        """Of every setting on the same draws, shape (n_resamples, n_settings, 2): differences are paired ones."""
+        return np.stack([metrics.resampled_scores(times_drawn, each) for each in each_setting], axis=1)
+
+    drawn = dict(zip(confusions, np.moveaxis(bootstrap.resample(of, all_scores), 1, 0), strict=True)) if sound else {}
+    whole = {name: metrics.resampled_scores(np.ones((1, len(each))), each)[0] for name, each in confusions.items()}
     baseline = plan.choices[0]
 
     def score(name: str, which: RankBy) -> Score | None:
         if name not in drawn:
             return None
-        value, draws = float(getattr(whole[name], which)), getattr(drawn[name], which)
+        column = _COLUMNS.index(which)
+        value, draws = float(whole[name][column]), drawn[name][:, column]
         if baseline.name not in drawn:
-            return Score(value, resampling.interval(draws), None, None)
+            return Score(value, bootstrap.interval(draws), None, None)
         return Score(
             value=value,
-            interval=resampling.interval(draws),
-            difference=value - float(getattr(whole[baseline.name], which)),
-            difference_interval=resampling.interval(draws - getattr(drawn[baseline.name], which)),
+            interval=bootstrap.interval(draws),
+            difference=value - float(whole[baseline.name][column]),
+            difference_interval=bootstrap.interval(draws - drawn[baseline.name][:, column]),
         )
 
     keys = {name: _key(each, file.rank_by) for name, each in whole.items()}
@@ -140,9 +148,9 @@ def rank(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], finished: Mappi
         baseline=baseline.name,
         n_utterances=len({each.id for each in asked}),
         n_speakers=len({each.speaker for each in asked} - {None}),
-        level=resampling.LEVEL,
+        level=bootstrap.LEVEL,
         resampled="speakers" if by_speaker else "utterances",
-        n_resamples=resampling.N_RESAMPLES,
+        n_resamples=bootstrap.N_RESAMPLES,
         settings=rows,
     )
 
@@ -167,8 +175,9 @@ def seconds_a_trial(finished: Mapping[Trial, Finished]) -> dict[str, float]:
     return {name: mean(seconds) for name, seconds in each.items()}
 
 
-def _key(whole: Resampled, rank_by: RankBy) -> tuple[float, float]:
+def _key(whole: Rates, rank_by: RankBy) -> tuple[float, float]:
     """The best first; the other score decides where the one is the same."""
-    scores = float(whole.accuracy), float(whole.unweighted_average_recall)
-    first, second = scores if rank_by == "accuracy" else scores[::-1]
-    return -first, -second
+    accuracy, unweighted_average_recall = whole.tolist()
+    if rank_by == "accuracy":
+        return -accuracy, -unweighted_average_recall
+    return -unweighted_average_recall, -accuracy
