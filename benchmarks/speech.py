@@ -261,9 +261,9 @@ def answer(clip: Clip) -> Answer:
     """Ask about one clip, both ways."""
     log_mel = clip.log_mel()
     started = time.process_time()
-    heard = speech.has_speech(clip.waveform, RATE, log_mel)
+    heard = speech.has_speech(clip.waveform, RATE, log_mel, FRONT_END)
     between = time.process_time()
-    at_once = speech.has_speech_at_once(clip.waveform, RATE, log_mel)
+    at_once = speech.has_speech_at_once(clip.waveform, RATE, log_mel, FRONT_END)
     ended = time.process_time()
     odds = speech.log_odds(log_mel, speech.loudness_db(log_mel))
     return Answer(heard, at_once, (between - started) * 1e3, (ended - between) * 1e3, speech.in_doubt(odds))

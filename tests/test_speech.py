@@ -2,11 +2,13 @@
 
 import threading
 
+import msgspec
 import numpy as np
 import pytest
 
 from emocatcher import audio, features, speech
 from emocatcher.config import load_preset
+from emocatcher.settings import Pitch
 
 CABG = load_preset("cabg")
 RATE = CABG.front_end.sample_rate
@@ -33,9 +35,20 @@ SOUNDS = {
 }
 
 
+def voice():
+    """Harmonics that come and go three times a second: speech to the gate, at the front end that it was fitted to."""
+    phase = 2 * np.pi * np.cumsum(120 + 40 * np.sin(0.9 * TIME_S)) / RATE
+    harmonics = sum(np.sin(k * phase + k) * np.sin(0.3 * k * TIME_S) / k for k in range(1, 12))
+    return (0.1 * harmonics * (np.sin(2 * np.pi * 3 * TIME_S) > -0.5) + 1e-3 * noise()).astype(np.float32)
+
+
+VOICE = voice()
+
+
 def has_speech(waveform):
     waveform = np.asarray(waveform, np.float32)
-    return speech.has_speech(waveform, RATE, features.log_mel_spectrogram(waveform, CABG.front_end))
+    log_mel = features.log_mel_spectrogram(waveform, CABG.front_end)
+    return speech.has_speech(waveform, RATE, log_mel, CABG.front_end)
 
 
 @pytest.mark.parametrize("name", SOUNDS)
@@ -64,7 +77,10 @@ def test_speech_in_noise_is_still_speech(ravdess_dir):
         noisy.append((waveform + 0.03 * loudest * dice.normal(size=len(waveform))).astype(np.float32))
     assert sum(map(has_speech, noisy)) >= len(clips) - 3
     log_mels = [features.log_mel_spectrogram(waveform, CABG.front_end) for waveform in noisy]
-    at_once = [speech.has_speech_at_once(*pair) for pair in zip(noisy, [RATE] * len(noisy), log_mels, strict=True)]
+    at_once = [
+        speech.has_speech_at_once(waveform, RATE, log_mel, CABG.front_end)
+        for waveform, log_mel in zip(noisy, log_mels, strict=True)
+    ]
     assert sum(at_once) >= len(clips) - 3
 
 
@@ -120,17 +136,35 @@ def test_the_spectral_shape_is_the_discrete_cosine_transform():
 
 def test_one_frame_and_another_front_end_are_answered_too():
     assert has_speech(np.full(10, 0.1)) in (True, False)
-    other = np.full((40, 30), -30.0, np.float32)
-    assert not speech.has_speech(np.zeros(RATE, np.float32), RATE, other)
+    other = load_preset("emocatcher-2").front_end
+    assert not speech.has_speech(np.zeros(RATE, np.float32), RATE, np.full((96, 30), -30.0, np.float32), other)
 
 
 @pytest.mark.parametrize("name", sorted(SOUNDS))
 def test_a_front_end_that_the_gate_was_not_fitted_to_changes_nothing(name):
     waveform, other = SOUNDS[name], load_preset("emocatcher-2").front_end
     theirs = features.log_mel_spectrogram(waveform, other)
-    assert speech.has_speech(waveform, RATE, theirs) == has_speech(waveform)
+    assert speech.has_speech(waveform, RATE, theirs, other) == has_speech(waveform)
     own = features.log_mel_spectrogram(waveform, CABG.front_end)
-    assert speech.has_speech_at_once(waveform, RATE, theirs) == speech.has_speech_at_once(waveform, RATE, own)
+    fitted = speech.has_speech_at_once(waveform, RATE, own, CABG.front_end)
+    assert speech.has_speech_at_once(waveform, RATE, theirs, other) == fitted
+
+
+@pytest.mark.parametrize("f_max", [3000.0, 9000.0, 11_025.0])
+def test_as_many_bands_of_another_width_do_not_shift_the_verdict(f_max):
+    other = msgspec.structs.replace(CABG.front_end, f_max=f_max)
+    own, theirs = (features.log_mel_spectrogram(VOICE, front_end) for front_end in (CABG.front_end, other))
+    assert speech.log_odds(own, speech.loudness_db(own)) > 0
+    assert speech.log_odds(theirs, speech.loudness_db(theirs)) < 0, "this sound does not show the shift"
+    assert speech.has_speech_at_once(VOICE, RATE, own, CABG.front_end)
+    assert speech.has_speech_at_once(VOICE, RATE, theirs, other)
+
+
+def test_the_gate_judges_the_spectrograms_that_it_was_fitted_to_and_its_own():
+    with_pitch = msgspec.structs.replace(CABG.front_end, pitch=Pitch())
+    assert all(map(speech.was_fitted_to, (CABG.front_end, speech.front_end(), with_pitch)))
+    for changes in ({"f_max": 9000.0}, {"hop_length": 1024}, {"sample_rate": 16_000}, {"n_fft": 8192}):
+        assert not speech.was_fitted_to(msgspec.structs.replace(CABG.front_end, **changes))
 
 
 def test_threads_do_not_share_what_was_heard():

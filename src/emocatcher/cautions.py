@@ -41,7 +41,7 @@ def find(
         the cautions, gravest first.
     """
     found: list[Caution] = []
-    if not speech.has_speech(recording.waveform, recording.sample_rate, log_mel):
+    if not speech.has_speech(recording.waveform, recording.sample_rate, log_mel, front_end):
         found.append(Caution("no-speech", "no speech was found: the answer is about another sound"))
     elif not clip.span.found:
         found.append(Caution("no-voiced-span", "no voiced span stands out: the whole recording was used"))

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emocatcher import audio, timeline
-from emocatcher.config import Settings, load_preset
+from emocatcher.config import FrontEnd, Settings, load_preset
 from emocatcher.timeline import Timeline
 
 RATE = 22_050
@@ -48,10 +48,10 @@ class MadeNetwork:
         return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
 
 
-def is_loud(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32]) -> bool:
+def is_loud(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32], front_end: FrontEnd) -> bool:
     """Stands in for the search for speech."""
     assert sample_rate == RATE
-    assert log_mel.shape[0] == 64
+    assert log_mel.shape[0] == front_end.n_mels == 64
     # The waveform is the one under these frames.
     assert abs(1 + len(waveform) // 1364 - log_mel.shape[1]) <= 1
     return bool(np.abs(waveform).max() > 0.01)

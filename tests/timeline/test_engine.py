@@ -3,12 +3,13 @@
 import math
 import tracemalloc
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emocatcher import features, speech, timeline
+from emocatcher import audio, features, speech, timeline
 from emocatcher.errors import EmptyAudioError, SettingError
 from emocatcher.timeline.engine import Engine
 from emocatcher.timeline.windows import Windows
@@ -127,7 +128,7 @@ def test_digital_silence_is_not_even_asked_about(n_samples):
 def test_speech_is_asked_about_once_a_window():
     asked = []
 
-    def count(waveform, rate, log_mel):
+    def count(waveform, rate, log_mel, front_end):
         asked.append(len(waveform))
         return False
 
@@ -142,8 +143,9 @@ def test_speech_is_searched_for_in_a_spectrogram_of_its_own(block, window_s, hop
     """Made once for all windows, of what each holds, however the waveform comes."""
     waveform, asked = talk(9.3), []
 
-    def has_speech(part, rate, log_mel):
+    def has_speech(part, rate, log_mel, front_end):
         asked.append(log_mel)
+        assert front_end == speech.front_end()
         return len(asked) % 2 == 0
 
     engine = Engine(MadeNetwork(preset="emocatcher-2"), has_speech, window_s, hop_s)
@@ -163,12 +165,33 @@ def test_a_spectrogram_that_the_gate_was_fitted_to_is_not_made_again(preset, n_b
     """The model's own frames reach half a frame beyond a window; the gate's do not."""
     shapes = []
 
-    def has_speech(part, rate, log_mel):
+    def has_speech(part, rate, log_mel, front_end):
         shapes.append(log_mel.shape)
+        assert speech.was_fitted_to(front_end)
         return False
 
     Engine(MadeNetwork(preset=preset), has_speech, 3.0, 0.5).push(talk(3.2))
     assert shapes == [(speech.N_MELS, 3 * RATE // 1364 + n_beyond)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"f_max": 9000.0}, {"sample_rate": 16_000}])
+def test_a_spectrogram_comes_with_the_front_end_that_computed_it(changes):
+    """So that the gate never judges as many bands of another width, or at another rate, as if they were its own."""
+    network, asked = MadeNetwork(), []
+    front_end = msgspec.structs.replace(network.config.settings.front_end, **changes)
+    network.config = network.config._replace(
+        settings=msgspec.structs.replace(network.config.settings, front_end=front_end)
+    )
+
+    def has_speech(part, rate, log_mel, made_by):
+        asked.append(made_by)
+        inner = np.s_[:, 2:30]  # frames at the edges reach beyond the window
+        np.testing.assert_allclose(log_mel[inner], features.log_mel_spectrogram(part, made_by)[inner], atol=0.1)
+        return False
+
+    waveform = audio.resample(talk(3.2), RATE, front_end.sample_rate)
+    Engine(network, has_speech, 3.0, 0.5).push(waveform)
+    assert asked == [speech.front_end() if front_end.f_max == 9000.0 else front_end]
 
 
 def test_an_emotion_over_several_windows_is_one_segment():

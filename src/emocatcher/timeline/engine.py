@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher import audio, speech, vad
+from emocatcher.config import FrontEnd
 from emocatcher.errors import SettingError
 from emocatcher.timeline.frames import Frames
 from emocatcher.timeline.hearing import Hearing, Network, Prepared
@@ -19,7 +20,7 @@ from emocatcher.timeline.windows import Windows
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.5, 600.0
 _SHORTEST_VOICE_S = 0.1  # less is a click
 
-HasSpeech = Callable[[audio.Waveform, int, NDArray[np.float32]], bool]
+HasSpeech = Callable[[audio.Waveform, int, NDArray[np.float32], FrontEnd], bool]
 
 
 class _Cut(NamedTuple):
@@ -43,8 +44,8 @@ class Engine:
 
     Args:
         network: the model.
-        has_speech: (waveform, sample rate, log_mel) of a window → whether anybody speaks in it; the log_mel is of the
-            front end of `emocatcher.speech` where that has the model's sample rate.
+        has_speech: (waveform, sample rate, log_mel, front end of the log_mel) of a window → whether it holds speech.
+            The front end is that of `emocatcher.speech` where it has the model's sample rate, else the model's.
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
         abstain_below: the probability under which a window is marked.
@@ -79,10 +80,11 @@ class Engine:
         self._window_s, self._hop_s = float(window_s), float(hop_s)
         self._window_frames = 1 + math.floor(window_s * front_end.sample_rate / front_end.hop_length)
         self._frames = Frames(front_end)
-        searched = speech.front_end()
-        # Where speech is searched for in another spectrogram, that too is made once for all windows.
-        has_own = not speech.was_fitted_to(front_end) and searched.sample_rate == front_end.sample_rate
-        self._searched, self._searched_hop = Frames(searched) if has_own else None, searched.hop_length
+        # A gate that was not fitted to the model's spectrogram needs its own, which is also computed once for all
+        # windows; at another sample rate the gate computes it itself, window by window.
+        gate = speech.front_end()
+        has_own = not speech.was_fitted_to(front_end) and gate.sample_rate == front_end.sample_rate
+        self._searched, self._searched_hop = Frames(gate) if has_own else None, gate.hop_length
         self._waveform = np.empty(0, np.float32)  # from the oldest frame's centre on
         self._n_samples = 0
         self._n_windows = 0  # given so far, by the regular hop
@@ -175,5 +177,5 @@ class Engine:
             first, n = self._searched_at(cut.start_s)
             # Whatever follows the window is not waited for: the last frame would need some of it.
             last = self._searched.last if cut.is_end else first + n
-            log_mel = self._searched.clip(first, last)
-        return self._has_speech(waveform, rate, log_mel)
+            return self._has_speech(waveform, rate, self._searched.clip(first, last), speech.front_end())
+        return self._has_speech(waveform, rate, log_mel, self._front_end)

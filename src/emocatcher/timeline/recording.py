@@ -52,7 +52,7 @@ def hear(
 
     Args:
         network: the model.
-        has_speech: (waveform, sample rate, log_mel) of a window → whether anybody speaks in it.
+        has_speech: whether a window holds speech, as for `Engine`.
         source: a path, an encoded file's bytes, or (samples, sample_rate).
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.

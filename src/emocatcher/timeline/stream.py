@@ -22,7 +22,7 @@ class Stream:
 
     Args:
         network: the model.
-        has_speech: (waveform, sample rate, log_mel) of a window → whether anybody speaks in it.
+        has_speech: whether a window holds speech, as for `Engine`.
         sample_rate: of the chunks, Hz.
         window_s: length of a window, seconds.
         hop_s: from one window to the next, seconds.
