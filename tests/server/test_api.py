@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 import soundfile
-import starlette.exceptions
 
-from emocatcher.server import packing, page
+from emocatcher.server import page
 from emocatcher.server.description import ModelDescription
 from emocatcher.server.security import Tokens
-from emocatcher.server.service import Service
 
 from .conftest import Server, voice
 
@@ -134,79 +130,6 @@ def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
     assert kinds["run.wasm"] == "application/wasm"
     assert kinds["run.mjs"].startswith("text/javascript")
     assert "immutable" in client.get("/assets/a.js").headers["cache-control"]
-
-
-@pytest.mark.parametrize(
-    ("accepted", "coding"),
-    [
-        ("gzip, deflate, br", "gzip"),
-        ("*", "gzip"),
-        ("br", None),
-        ("gzip;q=0", None),
-        ("", None),
-        ("GZIP;q=0.5", "gzip"),
-        ("gzip;Q=0.0, *", None),
-    ],
-)
-def test_a_packed_file_reaches_all_browsers(tmp_path: Any, accepted: str, coding: str | None) -> None:
-    from starlette.testclient import TestClient
-
-    content = b"wasm" * 1000
-    (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "assets" / "run.wasm.packed").write_bytes(packing.pack(content))
-    client = TestClient(page.Page(tmp_path))
-    answer = client.get("/assets/run.wasm", headers={"Accept-Encoding": accepted})
-    assert answer.content == content
-    assert answer.headers["content-type"] == "application/wasm"
-    assert answer.headers.get("content-encoding") == coding
-    assert answer.headers["vary"] == "Accept-Encoding"
-    assert "immutable" in answer.headers["cache-control"]
-    assert (int(answer.headers["content-length"]) < 1000) == (coding == "gzip")
-    if coding:
-        told = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["etag"]}
-        assert client.get("/assets/run.wasm", headers=told).status_code == 304
-    (tmp_path / "assets" / "run.wasm.packed").write_bytes(packing.pack(content + b"newer"))
-    assert client.get("/assets/run.wasm", headers={"Accept-Encoding": accepted}).content == content + b"newer"
-    with pytest.raises(starlette.exceptions.HTTPException, match="405"):
-        client.post("/assets/run.wasm", headers={"Accept-Encoding": accepted})
-    with pytest.raises(starlette.exceptions.HTTPException):
-        client.get("/assets/%2e%2e/%2e%2e/other.wasm")
-
-
-@pytest.mark.parametrize("name", ["a%00b", "a" * 300, "a" * 253, "none.wasm"])
-def test_what_can_be_no_file_is_not_found(tmp_path: Any, name: str) -> None:
-    from starlette.testclient import TestClient
-
-    (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
-    with pytest.raises(starlette.exceptions.HTTPException, match="404"):
-        TestClient(page.Page(tmp_path)).get(f"/{name}")
-
-
-def test_the_graph_of_a_packed_page_is_the_pages(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "model").mkdir()
-    weights = bytes(range(256)) * 20
-    (tmp_path / "models" / "a").mkdir(parents=True)
-    (tmp_path / "models" / "a" / "model.onnx").write_bytes(b"alone" + weights)
-    (tmp_path / page.DESCRIPTION).write_bytes(b'{"name": "a"}')
-    (tmp_path / f"{page.GRAPH}.packed").write_bytes(packing.pack(b"graph" + weights, b"alone" + weights))
-    monkeypatch.setattr(page, "find", lambda: tmp_path)
-    monkeypatch.setattr(page, "_MODELS", tmp_path / "models")
-    service: Any = SimpleNamespace(pool=SimpleNamespace(description=b'{"name": "a", "token_required": true}'))
-    assert asyncio.run(Service._find_graph(service)) == b"graph" + weights
-
-
-def test_of_a_damaged_page_another_graph_is_made(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def ask(*_: object, **__: object) -> bytes:
-        return b"made"
-
-    (tmp_path / "model").mkdir()
-    (tmp_path / page.DESCRIPTION).write_bytes(b'{"name": "a"}')
-    (tmp_path / f"{page.GRAPH}.packed").write_bytes(b"broken")
-    monkeypatch.setattr(page, "find", lambda: tmp_path)
-    pool = SimpleNamespace(description=b'{"name": "a"}', ask=ask)
-    service: Any = SimpleNamespace(pool=pool, limits=SimpleNamespace(timeline_s=1.0))
-    assert asyncio.run(Service._find_graph(service)) == b"made"
 
 
 def test_guess_first(server: Server) -> None:

@@ -1,29 +1,31 @@
 """The built page: where it is, and its files.
 
-In the package its large files are packed (see `packing`); to the browser they go as gzip, a third of their size.
+In a wheel its files are gzip files (`hatch_build.py`), a third of their size. They go to browsers as they are, and are
+uncompressed, a piece at a time, for clients that do not accept gzip. In a source checkout they are not compressed.
 """
 
 from __future__ import annotations
 
 import gzip
 import mimetypes
+import os
 import re
+import zlib
+from collections.abc import Iterator
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Receive, Scope, Send
-
-from emocatcher.server import packing
 
 GRAPH, DESCRIPTION = "model/waveform.onnx", "model/model.json"
 _INDEX = "index.html"
-_MODELS = Path(__file__).parents[1] / "models"
+_GZIP = ".gz"
+_PIECE = 1 << 16  # bytes that are uncompressed at a time
 # Tells the page that an API answers here. On a host of plain files it would ask in vain, and the browser log an error.
 _MARK = '<meta name="emocatcher-server" content="v1" />'
 _FOR_EVER = "public, max-age=31536000, immutable"  # what has its hash in its name
@@ -47,48 +49,59 @@ def find() -> Path | None:
 
 
 def read(folder: Path, name: str) -> bytes:
-    """A file of the built page, packed or not.
+    """A file of the built page, compressed on disk or not.
 
     Raises:
         OSError: if it is not there, or cannot be read.
         ValueError: if it is damaged.
     """
     path = folder / name
-    return path.read_bytes() if path.is_file() else _unpacked(folder, name)
-
-
-def _unpacked(folder: Path, name: str) -> bytes:
-    packed = (folder / f"{name}{packing.SUFFIX}").read_bytes()
-    return packing.unpack(packed, packing.base_of(name, folder, _MODELS))
-
-
-@lru_cache(maxsize=4)
-def _zipped(folder: Path, name: str, _: str) -> bytes:
-    """The same as gzip, of the file that has this ETag; half a second for the largest."""
-    return gzip.compress(_unpacked(folder, name), compresslevel=6, mtime=0)
+    if path.is_file():
+        return path.read_bytes()
+    compressed = folder / f"{name}{_GZIP}"
+    try:
+        return gzip.decompress(compressed.read_bytes())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{compressed} is damaged ({error}). Install emocatcher again") from error
 
 
 class _Files(StaticFiles):
-    """As they are, or packed."""
+    """Files as they are, or from a gzip file that is there instead."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file; one that is packed, as gzip to those who take that."""
+        """The file, or else the gzip file of the same name."""
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
             if error.status_code != HTTPStatus.NOT_FOUND:
                 raise
-        answer = await super().get_response(f"{path}{packing.SUFFIX}", scope)
-        if isinstance(answer, FileResponse):  # and not the word that the browser has it already
-            folder, is_zipped = Path(str(self.directory)), _takes_gzip(Headers(scope=scope))
-            kept = {name: answer.headers[name] for name in ("ETag", "Last-Modified")}
-            work = (_zipped, folder, path, kept["ETag"]) if is_zipped else (_unpacked, folder, path)
-            content: bytes = await run_in_threadpool(*work)
-            answer = Response(content, headers=kept, media_type=mimetypes.guess_type(path)[0] or _OTHER)
-            if is_zipped:
-                answer.headers["Content-Encoding"] = "gzip"
+        return await super().get_response(f"{path}{_GZIP}", scope)
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """One file; of a gzip file that stands for another, the other's content in the coding that is accepted."""
+        if not str(full_path).endswith(_GZIP) or scope["path"].endswith(_GZIP):
+            return super().file_response(full_path, stat_result, scope, status_code)
+        asked = Headers(scope=scope)
+        compressed = FileResponse(full_path, stat_result=stat_result)
+        answer: Response = compressed
+        if _takes_gzip(asked):
+            compressed.headers["Content-Encoding"] = "gzip"
+        else:
+            # Another representation, so another ETag than the compressed one has.
+            kept = {"ETag": f'"{compressed.headers["ETag"].strip(chr(34))}-identity"'}
+            kept["Last-Modified"] = compressed.headers["Last-Modified"]
+            answer = StreamingResponse(_pieces(full_path), headers=kept, media_type=compressed.media_type)
         answer.headers["Vary"] = "Accept-Encoding"
-        return answer
+        return NotModifiedResponse(answer.headers) if self.is_not_modified(answer.headers, asked) else answer
+
+
+def _pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The content of a gzip file, never more than a piece of it in memory."""
+    with gzip.open(path) as file:
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def _takes_gzip(headers: Headers) -> bool:
