@@ -84,7 +84,14 @@ def write(drawing: Drawing, stem: Path) -> str:
     """
     import matplotlib as mpl
 
-    _save_png(drawing.figure, stem.with_name(f"{stem.name}.png"))
+    # Light compression takes a fifth off a report's time. The name and version of matplotlib are left out.
+    drawing.figure.savefig(
+        stem.with_name(f"{stem.name}.png"),
+        format="png",
+        dpi=PNG_DPI,
+        metadata={"Software": None},
+        pil_kwargs={"compress_level": 1},
+    )
     buffer = StringIO()
     with mpl.rc_context({"svg.hashsalt": drawing.name}):
         drawing.figure.savefig(
@@ -93,18 +100,6 @@ def write(drawing: Drawing, stem: Path) -> str:
     svg = _with_own_ids(buffer.getvalue(), drawing.name)
     stem.with_name(f"{stem.name}.svg").write_text(svg, encoding="utf-8", newline="\n")
     return svg[svg.index("<svg") :]
-
-
-def _save_png(figure: Figure, path: Path) -> None:
-    # Not savefig: without the alpha channel, and packed lightly, this takes half the time.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    image = Image.fromarray(pixels[:, :, :3])
-    image.save(path, compress_level=1, dpi=(PNG_DPI, PNG_DPI))
 
 
 def _with_own_ids(svg: str, name: str) -> str:
