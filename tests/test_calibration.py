@@ -136,3 +136,56 @@ def test_the_interval_is_over_speakers_where_they_are_known():
     kept = [*groups[:899], None]
     assert by_speaker.accuracy_kept == calibration.calibrate(probabilities, true, folds, groups=kept).accuracy_kept
     assert by_speaker.accuracy_kept_interval != calibration.calibrate(probabilities, true, folds).accuracy_kept_interval
+
+
+def gain_of(over_sure, seed=0, groups=None, n=3_000):
+    probabilities, true, folds = answers(n, over_sure=over_sure, seed=seed)
+    found = calibration.calibrate(probabilities, true, folds)
+    return calibration.temperature_gain(probabilities, true, folds, found, groups)
+
+
+@pytest.mark.parametrize("over_sure", [0.5, 2.0])
+def test_a_temperature_gains_where_the_model_is_too_sure_or_too_unsure(over_sure):
+    gain = gain_of(over_sure)
+    assert gain.beyond_chance
+    assert gain.interval[0] < gain.log_loss < gain.interval[1]
+    assert gain.resampled == "utterances"
+
+
+def test_a_temperature_gains_nothing_where_probabilities_are_exact():
+    gains = [gain_of(1.0, seed=seed, n=300) for seed in range(20)]
+    assert sum(gain.beyond_chance for gain in gains) <= 2
+    assert np.mean([gain.log_loss for gain in gains]) < 0  # fitting to noise costs a little
+
+
+def test_the_gain_is_the_mean_difference_of_log_losses_under_the_other_folds_temperature():
+    probabilities, true, folds = answers(300)
+    found = calibration.calibrate(probabilities, true, folds)
+    expected = 0.0
+    for row, label, fold in zip(probabilities, true, folds, strict=True):
+        others = calibration.fit_temperature(probabilities[folds != fold], true[folds != fold])
+        expected += np.log(calibration.scale(row[None], others)[0, label]) - np.log(row[label])
+    gain = calibration.temperature_gain(probabilities, true, folds, found)
+    assert gain.log_loss == pytest.approx(expected / 300, abs=1e-5)
+
+
+def test_a_gain_that_hangs_on_one_speaker_is_not_beyond_chance():
+    exact, sure = answers(2_400, over_sure=1.0, seed=1), answers(600, over_sure=5.0, seed=2)
+    probabilities, true, folds = (np.concatenate(both) for both in zip(exact, sure, strict=True))
+    speakers = [f"{n % 8}" for n in range(2_400)] + ["too sure"] * 600
+    found = calibration.calibrate(probabilities, true, folds)
+    by_utterance = calibration.temperature_gain(probabilities, true, folds, found)
+    by_speaker = calibration.temperature_gain(probabilities, true, folds, found, speakers)
+    assert by_speaker.log_loss == by_utterance.log_loss > 0
+    assert by_speaker.resampled == "speakers"
+    assert by_utterance.beyond_chance
+    assert not by_speaker.beyond_chance
+
+
+def test_a_given_temperature_is_that_of_every_fold():
+    probabilities, true, folds = answers(600)
+    found = calibration.calibrate(probabilities, true, folds, temperature=1.0)
+    assert {found.temperature, *(one.temperature for one in found.folds)} == {1.0}
+    assert found.expected_calibration_error_calibrated == pytest.approx(found.expected_calibration_error, abs=1e-5)
+    right = probabilities.argmax(axis=1) == true
+    assert right[probabilities.max(axis=1) >= found.abstain_below].mean() >= 0.8

@@ -1,7 +1,9 @@
-"""Teachers: what they say, whom they teach, and who may not."""
+"""Teachers: their answers, their students, and which runs are refused."""
 
 from __future__ import annotations
 
+import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,36 +98,72 @@ def test_a_taught_run_names_its_teachers(
     assert (taught.folder / weights).read_bytes() != (alone.folder / weights).read_bytes()
 
 
+def wrong_where(run: Path, to: Path, wrong: Callable[[int], bool]) -> Path:
+    """A copy of a run whose n-th answer is wrong where `wrong(n)` holds, and right elsewhere."""
+    shutil.copytree(run, to)
+    table = to / "predictions.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    emotions = sorted({row["emotion"] for row in rows})
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for n, row in enumerate(rows):
+            other = emotions[emotions.index(row["emotion"]) - 1]
+            writer.writerow({**row, "predicted": other if wrong(n) else row["emotion"]})
+    return to
+
+
 def test_a_taught_run_is_finalised_by_its_finalised_teachers(
     teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(finalise, "Workers", experiment.Workers)  # the one of `train_here`, without processes
     settings = with_training(residual_settings, n_epochs=1)
-    taught = train_here(tmp_path / "taught", voices, "speakers-2", settings, teachers=teachers).folder
+    trained = train_here(tmp_path / "trained", voices, "speakers-2", settings, teachers=teachers).folder
+    plain = train_here(tmp_path / "plain", voices, "speakers-2", settings).folder
+    taught = wrong_where(trained, tmp_path / "taught", lambda n: n % 5 == 0)
+    untaught = wrong_where(plain, tmp_path / "untaught", lambda n: n % 5 < 2)
 
-    def final(run: Path, name: str, *by: Path) -> bundle.Bundle:
-        return finalise.finalise(run, voices, tmp_path / name, name=name, teachers=by)
+    def final(run: Path, name: str, *by: Path, untaught: Path | None = untaught) -> bundle.Bundle:
+        untaught = untaught if by else None
+        return finalise.finalise(run, voices, tmp_path / name, name=name, teachers=by, untaught=untaught)
 
-    with pytest.raises(RunError, match=r"taught by 2 runs, and 0 are named.*Finalise each"):
+    with pytest.raises(RunError, match=r"had 2 teachers, and 0 models are named.*Finalise each"):
         final(taught, "student")
     finalised = [final(run, f"teacher-{n}") for n, run in enumerate(teachers)]
-    assert "taught" not in finalised[0].config.training.note
-    with pytest.raises(RunError, match=r"had no teachers, and 1 are named.*Name none"):
+    assert "distilled" not in finalised[0].config.training.note
+    with pytest.raises(RunError, match=r"had no teachers, and 1 model is named.*Name none"):
         final(teachers[0], "student", finalised[0].path)
-    with pytest.raises(RunError, match="did not learn from all of"):
+    with pytest.raises(RunError, match="was not trained on all of"):
         final(taught, "student", finalised[0].path, teachers[1] / "fold_0" / "last")
     assert not (tmp_path / "student").exists()
 
-    student = final(taught, "student", *(one.path for one in finalised))
-    assert "Networks of its own kind taught it, each trained so too (seeds 0, 0)" in student.config.training.note
+    models = [one.path for one in finalised]
+    with pytest.raises(RunError, match=r"not known. Train the same recipe.*--untaught"):
+        final(taught, "student", *models, untaught=None)
+    with pytest.raises(RunError, match="nothing to compare with"):
+        finalise.finalise(plain, voices, tmp_path / "student", name="student", untaught=untaught)
+    with pytest.raises(RunError, match="is not the same recipe"):
+        final(taught, "student", *models, untaught=taught)  # which had teachers
+    with pytest.raises(RunError, match="is not the same recipe"):
+        final(taught, "student", *models, untaught=teachers[0])  # of more epochs
+    ahead = wrong_where(plain, tmp_path / "ahead", lambda n: n % 5 == 1)
+    with pytest.raises(RunError, match=r"do not help beyond chance: accuracy \+0\.0 points.*Finalise .*ahead instead"):
+        final(taught, "student", *models, untaught=ahead)
+    assert not (tmp_path / "student").exists()
+
+    student = final(taught, "student", *models)
+    note = student.config.training.note
+    assert "distilled from networks of the same kind, each trained on every recording too (seeds 0, 0)" in note
+    assert "helped on held-out folds: accuracy +20.0 points" in note
     with pytest.raises(RunError, match="the same model"):
         final(taught, "again", finalised[0].path, finalised[0].path)
     again = final(teachers[0], "again")
     name = next(name for name, value in student.weights().items() if value.ndim > 1)
     assert not np.array_equal(student.weights()[name], again.weights()[name])
     (taught / "run.json").unlink()
-    with pytest.raises(RunError, match=r"run\.json, which says who taught the run, cannot be read"):
+    with pytest.raises(RunError, match=r"run\.json, which names the run's teachers, cannot be read"):
         final(taught, "student", *(one.path for one in finalised))
 
 

@@ -7,12 +7,12 @@ one number. It changes how sure an answer is, never which answer it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher import metrics, selective
+from emocatcher import bootstrap, metrics, selective
 from emocatcher.result import Calibration, FoldCalibration
 from emocatcher.softmax import softmax
 
@@ -26,6 +26,7 @@ def calibrate(
     true: NDArray[np.integer],
     folds: NDArray[np.integer],
     *,
+    temperature: float | None = None,
     abstain_below: float | None = None,
     groups: Sequence[str | None] | None = None,
 ) -> Calibration:
@@ -37,6 +38,7 @@ def calibrate(
         probabilities: shape (n_utterances, n_classes), of every utterance by a model that did not train on it.
         true: shape (n_utterances,), classes.
         folds: shape (n_utterances,), whose model it was.
+        temperature: the same for all folds; None for the one that `fit_temperature` finds.
         abstain_below: the calibrated probability under which an answer is withheld; None for the smallest one that
             keeps the accuracy of what is answered at `LEAST_ACCURACY`.
         groups: (n_utterances,) speakers, for the interval; None, or None among them, where unknown.
@@ -50,30 +52,30 @@ def calibrate(
     right = probabilities.argmax(axis=1) == true
 
     def fit(chosen: NDArray[np.bool_]) -> tuple[float, float | None]:
-        temperature = fit_temperature(probabilities[chosen], true[chosen])
+        found = fit_temperature(probabilities[chosen], true[chosen]) if temperature is None else temperature
         if abstain_below is not None:
-            return temperature, abstain_below
-        confidence = scale(probabilities[chosen], temperature).max(axis=1)
-        return temperature, selective.smallest_threshold(confidence, right[chosen], LEAST_ACCURACY)
+            return found, abstain_below
+        confidence = scale(probabilities[chosen], found).max(axis=1)
+        return found, selective.smallest_threshold(confidence, right[chosen], LEAST_ACCURACY)
 
     sure, kept, judged = np.empty(probabilities.shape), np.zeros(len(true), bool), []
     for number in numbers:
         here = folds == number
-        temperature, threshold = fit(~here)
-        sure[here] = scale(probabilities[here], temperature)
+        of_others, threshold = fit(~here)
+        sure[here] = scale(probabilities[here], of_others)
         kept[here] = threshold is not None and sure[here].max(axis=1) >= threshold
         judged.append(
             FoldCalibration(
                 fold=number,
-                temperature=temperature,
+                temperature=of_others,
                 abstain_below=threshold,
                 share_kept=float(kept[here].mean()),
                 accuracy_kept=_mean(right[here & kept]),
             )
         )
-    temperature, threshold = fit(np.ones(len(true), bool))
+    of_all, threshold = fit(np.ones(len(true), bool))
     return Calibration(
-        temperature=temperature,
+        temperature=of_all,
         expected_calibration_error=metrics.expected_calibration_error(probabilities, true),
         expected_calibration_error_calibrated=metrics.expected_calibration_error(sure, true),
         area_under_risk_coverage=selective.area_under_risk_coverage(sure.max(axis=1), right),
@@ -94,6 +96,45 @@ def crossed(
     for one in calibration.folds:
         found[folds == one.fold] = scale(probabilities[folds == one.fold], one.temperature)
     return found
+
+
+class TemperatureGain(NamedTuple):
+    """By how much a temperature lowers the log loss of folds that it was not fitted on."""
+
+    log_loss: float  # nats per utterance, without the temperature minus with it; above 0 where it helps
+    interval: tuple[float, float]  # 95%
+    resampled: Literal["speakers", "utterances"]
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.interval[0] > 0
+
+
+def temperature_gain(
+    probabilities: NDArray[np.floating],
+    true: NDArray[np.integer],
+    folds: NDArray[np.integer],
+    calibration: Calibration,
+    groups: Sequence[str | None] | None = None,
+) -> TemperatureGain:
+    """Compare every fold under the temperature that the other folds chose with the same fold without one.
+
+    The criterion is the log loss (negative log-likelihood), which the temperature was fitted to lower; the calibration
+    error has no value per utterance, and changes with the bins. The interval is the cluster bootstrap's, of the paired
+    differences of the utterances.
+
+    Args:
+        probabilities: shape (n_utterances, n_classes), as for `calibrate`.
+        true: shape (n_utterances,), classes.
+        folds: shape (n_utterances,), whose model it was.
+        calibration: what `calibrate` found for them.
+        groups: (n_utterances,) speakers; None, or None among them, where unknown.
+    """
+    without = _log_losses(scale(probabilities, 1.0), true)
+    gains = without - _log_losses(crossed(probabilities, folds, calibration), true)
+    of = bootstrap.clusters(groups, len(true))
+    return TemperatureGain(float(gains.mean()), bootstrap.interval(bootstrap.resample_means(of, gains)), of.resampled)
 
 
 class Reliability(NamedTuple):
@@ -143,8 +184,7 @@ def fit_temperature(probabilities: NDArray[np.floating], true: NDArray[np.intege
     from scipy.optimize import minimize_scalar
 
     def negative_log_likelihood(log_temperature: float) -> float:
-        scaled = scale(probabilities, float(np.exp(log_temperature)))
-        return float(-np.log(np.maximum(scaled[np.arange(len(true)), true], _LEAST_PROBABILITY)).mean())
+        return float(_log_losses(scale(probabilities, float(np.exp(log_temperature))), true).mean())
 
     found = minimize_scalar(negative_log_likelihood, bounds=np.log(_RANGE), method="bounded")
     return float(np.exp(found.x))
@@ -153,6 +193,12 @@ def fit_temperature(probabilities: NDArray[np.floating], true: NDArray[np.intege
 def scale(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
     """Probabilities as they are under a temperature, shape (n_utterances, n_classes)."""
     return softmax(np.log(np.maximum(np.asarray(probabilities, np.float64), _LEAST_PROBABILITY)), temperature)
+
+
+def _log_losses(probabilities: NDArray[np.float64], true: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Of each utterance, in nats, shape (n_utterances,)."""
+    of_truth = probabilities[np.arange(len(true)), true]
+    return np.asarray(-np.log(np.maximum(of_truth, _LEAST_PROBABILITY)), np.float64)
 
 
 def _mean(right: NDArray[np.bool_]) -> float | None:

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from emocatcher import __version__, bundle, calibration, conditions, fold, report, workers
 from emocatcher.bundle import Bundle, ModelConfig
+from emocatcher.calibration import TemperatureGain
+from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import FeatureTable, Part, load_features
 from emocatcher.errors import RunError
 from emocatcher.result import Calibration, Epoch, Faithfulness, Plan
+from emocatcher.significance import PairedDifference, paired_difference
 from emocatcher.workers import Workers
 
 ABSTAIN_BELOW = 0.4  # where no threshold is worth it; of RAVDESS's held-out answers below it, a third was right
@@ -45,9 +48,15 @@ def finalise(
     name: str,
     abstain_below: float | None = None,
     teachers: Sequence[Path] = (),
+    untaught: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Bundle:
     """Train on all of a run's corpus, with the calibration that its held-out answers give.
+
+    A temperature and teachers are kept only where held-out folds gain by them beyond chance. The temperature must lower
+    the log loss of folds that it was not fitted on (`calibration.temperature_gain`); otherwise it is 1, and the
+    threshold is chosen without one. Teachers must raise the accuracy over a run of the same recipe, folds and seed
+    without teachers. Beyond chance: the 95% interval of the paired difference, by drawing speakers, lies above zero.
 
     Args:
         run_dir: a finished run of two or more folds; its settings and its seed are used again.
@@ -57,12 +66,14 @@ def finalise(
         abstain_below: the calibrated probability under which the model's answers are marked; None for the smallest
             that keeps four in five of the other held-out answers right, or for `ABSTAIN_BELOW` where that leaves
             less than a tenth of them.
-        teachers: for a run that others taught, as many finalised models: what became of those others.
+        teachers: for a run with teachers, as many finalised models: each one's run, finalised on the same corpus.
+        untaught: for a run with teachers, a finished run of the same recipe, protocol and seed without them.
         on_epoch: called after every epoch, from another thread.
 
     Raises:
-        RunError: if the run is not finished, has one fold, or is of another corpus; or if
-            the teachers are not as many as it had, each finalised on the same corpus.
+        RunError: if the run is not finished, has one fold, or is of another corpus; if the teachers are not as many as
+            it had, each finalised on the same corpus; or if `untaught` is missing, is not of the same recipe and folds,
+            or is not behind beyond chance.
         ModelError: if a teacher cannot be read, or the folder cannot be written.
     """
     run = report.read(run_dir)
@@ -72,7 +83,10 @@ def finalise(
     if len(run.result.folds) < 2:
         raise RunError(f"{run_dir} has one fold: nothing would judge the calibration. Train speakers-5 or the like")
     seeds = _seeds_of(teachers, run_dir, corpus)
-    held_out = _held_out(run, abstain_below)
+    by_teachers = _gain_by_teachers(run, run_dir, untaught) if seeds else None
+    if untaught and not seeds:
+        raise RunError(f"{run_dir} had no teachers, so there is nothing to compare with {untaught}. Name no such run")
+    held_out, gain = _held_out(run, abstain_below)
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)
     true = np.array([corpus.labels.index(utterance.emotion) for utterance in corpus.utterances], np.int64)
@@ -98,7 +112,7 @@ def finalise(
                 **_calibration_scores(held_out),
                 **_faithfulness_scores(run.result.faithfulness),
             },
-            note=_note(run, held_out, seeds),
+            note=_note(run, held_out, gain, seeds, by_teachers),
         ),
         n_parameters=run.result.n_parameters,
         temperature=round(held_out.temperature, 6),
@@ -115,37 +129,99 @@ def finalise(
 
 
 def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: Corpus) -> tuple[int | None, ...]:
-    """The teachers' seeds, once each is known to have learned from all of the corpus, as the student will."""
-    path = run_dir / "run.json"
-    try:
-        n_wanted = len(msgspec.json.decode(path.read_bytes(), type=Plan).teachers)
-    except (OSError, msgspec.DecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise RunError(f"{path}, which says who taught the run, cannot be read: {reason}. Give a whole run") from None
+    """Check that each teacher was trained on the whole corpus, as the student will be, and return their seeds."""
+    n_wanted = len(_plan(run_dir).teachers)
     if len(teachers) != n_wanted:
-        taught = f"was taught by {n_wanted} runs" if n_wanted else "had no teachers"
+        had = f"had {n_wanted} teachers" if n_wanted else "had no teachers"
+        named = "1 model is" if len(teachers) == 1 else f"{len(teachers)} models are"
         todo = "Finalise each of those runs, and name all their models with --teacher" if n_wanted else "Name none"
-        raise RunError(f"{run_dir} {taught}, and {len(teachers)} are named for its model. {todo}")
+        raise RunError(f"{run_dir} {had}, and {named} named as teachers. {todo}")
     opened = [bundle.read(folder).config for folder in teachers]
     if len({one.sha256.get(bundle.WEIGHTS) for one in opened}) < len(opened):
         raise RunError("Two of the teachers are the same model. Name each one once")
     trainings = [one.training for one in opened]
     for folder, training in zip(teachers, trainings, strict=True):
         if (training.protocol, training.corpus) != (PROTOCOL, corpus.name):
-            raise RunError(f"{folder} did not learn from all of '{corpus.name}'. Name what `emocatcher finalise` wrote")
+            raise RunError(f"{folder} was not trained on all of '{corpus.name}'. Name what `emocatcher finalise` wrote")
     return tuple(training.seed for training in trainings)
 
 
-def _held_out(run: report.Run, abstain_below: float | None) -> Calibration:
-    """What the run's held-out answers say, with a threshold that is given, worth it, or the customary one."""
+def _plan(run_dir: Path) -> Plan:
+    path = run_dir / "run.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except (OSError, msgspec.DecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"{path}, which names the run's teachers, cannot be read: {reason}. Give a whole run") from None
+
+
+def _gain_by_teachers(run: report.Run, run_dir: Path, untaught: Path | None) -> PairedDifference:
+    """How far the run's held-out accuracy is above that of the same recipe without teachers.
+
+    Raises:
+        RunError: if that cannot be measured, or the difference is not above zero beyond chance.
+    """
+    if untaught is None:
+        raise RunError(
+            f"{run_dir} had teachers, and whether they help on held-out folds is not known. Train the same recipe, "
+            "protocol and seed without --teacher, and name that run with --untaught"
+        )
+    other = report.read(untaught)
+    ours, theirs = _answers_right(run), _answers_right(other)
+    if _plan(untaught).teachers or _recipe(run) != _recipe(other) or ours.keys() != theirs.keys():
+        raise RunError(
+            f"{untaught} is not the same recipe, folds and seed as {run_dir} without teachers. Train that, and name "
+            "its run with --untaught"
+        )
+    speakers = [speaker or None for *_, speaker in ours]
+    found = paired_difference(list(ours.values()), [theirs[asked] for asked in ours], speakers)
+    if found.interval[0] <= 0:
+        raise RunError(
+            f"On held-out folds, the teachers of {run_dir} do not help beyond chance: {_points(found)}. Finalise "
+            f"{untaught} instead"
+        )
+    return found
+
+
+def _recipe(run: report.Run) -> tuple[Settings, int]:
+    """The settings and the seed, without the teachers' share of the loss, which has no effect without teachers."""
+    training = msgspec.structs.replace(run.settings.training, teacher_share=0.0)
+    return msgspec.structs.replace(run.settings, training=training), run.result.seed
+
+
+def _answers_right(run: report.Run) -> dict[tuple[int, str, int, str], bool]:
+    """Whether each held-out answer is right, by fold, utterance, its emotion and its speaker."""
     answers = run.predictions
+    asked = (answers.fold.tolist(), answers.utterance.tolist(), answers.emotion.tolist(), answers.speaker.tolist())
+    return dict(zip(zip(*asked, strict=True), answers.correct.tolist(), strict=True))
+
+
+def _points(found: PairedDifference) -> str:
+    low, high = found.interval
+    return (
+        f"accuracy {100 * found.difference:+.1f} points, {found.level:.0%} interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f} by drawing {found.resampled}"
+    )
+
+
+def _held_out(run: report.Run, abstain_below: float | None) -> tuple[Calibration, TemperatureGain]:
+    """The calibration by the run's held-out answers, and what its temperature gained.
+
+    The temperature is 1 where it gained nothing beyond chance. The threshold is the one given, the one that keeps
+    four in five right, or the customary one.
+    """
+    answers = run.predictions
+    given = answers.probabilities, answers.emotion, answers.fold
+    speakers = [speaker or None for speaker in answers.speaker.tolist()]
+    gain = calibration.temperature_gain(*given, calibration.calibrate(*given), speakers)
+    temperature = None if gain.beyond_chance else 1.0
 
     def calibrate(threshold: float | None) -> Calibration:
-        return calibration.calibrate(answers.probabilities, answers.emotion, answers.fold, abstain_below=threshold)
+        return calibration.calibrate(*given, temperature=temperature, abstain_below=threshold)
 
     found = calibrate(abstain_below)
     worth_it = found.abstain_below is not None and found.share_kept >= _LEAST_COVERAGE
-    return found if abstain_below is not None or worth_it else calibrate(ABSTAIN_BELOW)
+    return (found if abstain_below is not None or worth_it else calibrate(ABSTAIN_BELOW)), gain
 
 
 def _calibration_scores(held_out: Calibration) -> dict[str, float]:
@@ -170,18 +246,39 @@ def _faithfulness_scores(found: Faithfulness | None) -> dict[str, float]:
     }
 
 
-def _note(run: report.Run, held_out: Calibration, seeds: tuple[int | None, ...]) -> str:
+def _note(
+    run: report.Run,
+    held_out: Calibration,
+    gain: TemperatureGain,
+    seeds: tuple[int | None, ...],
+    by_teachers: PairedDifference | None,
+) -> str:
     result = run.result
-    voices = "voices that the model had heard too" if result.speakers_shared else "voices that the model had not heard"
-    fitted = "temperature was" if held_out.least_accuracy is None else "temperature and the threshold were"
-    verdict = report.verdict(run)
-    named = ", ".join(map(str, seeds))
-    taught = f"Networks of its own kind taught it, each trained so too (seeds {named}). " if seeds else ""
+    trained_on = "also in the training part" if result.speakers_shared else "not in the training part"
+    low, high = gain.interval
+    changed = f"by {gain.log_loss:.4f} nats, 95% interval {low:.4f} to {high:.4f} by drawing {gain.resampled}"
+    distilled = temperature = threshold = ""
+    if by_teachers:
+        named = ", ".join(map(str, seeds))
+        distilled = (
+            f"It was distilled from networks of the same kind, each trained on every recording too (seeds {named}), "
+            f"which helped on held-out folds: {_points(by_teachers)}. "
+        )
+    if gain.beyond_chance:
+        temperature = f"A temperature fitted on held-out answers lowers the log loss of other folds ({changed})."
+    else:
+        temperature = (
+            "It has no temperature: one fitted on held-out answers does not lower the log loss of other folds beyond "
+            f"chance ({changed})."
+        )
+    if held_out.least_accuracy is not None:
+        threshold = " The threshold for abstaining was chosen on the held-out answers."
+    attention = report.verdict(run)
     return (
-        f"It was trained on every recording of its corpus, so nothing is left to measure it on. {taught}The scores are "
-        f"those of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on {voices}. The "
-        f"{fitted} fitted on those folds' held-out answers; each calibrated score is of a fold under what the other "
-        "folds chose." + (f" {verdict}" if verdict else "")
+        f"It was trained on every recording of its corpus, so no recording is left to measure it on. {distilled}The "
+        f"scores are those of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on "
+        f"speakers that were {trained_on}. {temperature}{threshold} Each calibrated score is of a fold under what the "
+        "other folds chose." + (f" {attention}" if attention else "")
     )
 
 

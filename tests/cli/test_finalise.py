@@ -13,7 +13,7 @@ def test_teachers_of_a_run_that_had_none(call: Callable[..., Any], small_run: An
     model = small_run.folder / "fold_0" / "last"
     said = call("finalise", small_run.folder, "--to", tmp_path / "mine", "--teacher", model)
     assert said.code == 2
-    assert "had no teachers, and 1 are named" in said.err
+    assert "had no teachers, and 1 model is named" in said.err
     assert not (tmp_path / "mine").exists()
 
 

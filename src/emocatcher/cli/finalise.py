@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "emocatcher finalise runs/speakers-5 --to models/mine",
-    "emocatcher finalise runs/taught --to models/mine --teacher models/a --teacher models/b",
+    "emocatcher finalise runs/taught --to models/mine --teacher models/a --teacher models/b --untaught runs/alone",
 )
 
 
@@ -35,7 +35,16 @@ def finalise(
         typer.Option(
             "--teacher",
             metavar="MODEL",
-            help="For a run that others taught: each of those others, finalised before. May be repeated.",
+            help="For a run with teachers: the model of each, finalised before. May be repeated.",
+        ),
+    ] = None,
+    untaught: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="For a run with teachers: a run of the same recipe, protocol and seed without them. The model is made "
+            "only if the teachers raise the held-out accuracy beyond chance.",
+            show_default=False,
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
@@ -63,15 +72,19 @@ def finalise(
             name=name or finished.settings.preset,
             abstain_below=abstain_below,
             teachers=teacher or (),
+            untaught=untaught,
             on_epoch=show,
         )
     scores = model.config.training.scores
     target = screen.console()
     target.print(f"{model.config.name}: {finished.result.protocol} gave this recipe {scores['accuracy']:.1%}")
     before, after = scores["expected_calibration_error_before"], scores["expected_calibration_error"]
-    target.print(
-        f"temperature {model.config.temperature:.2f}: calibration error {before:.3f} before, {after:.3f} after"
-    )
+    if model.config.temperature == 1.0:
+        target.print(f"no temperature: none lowers the log loss of held-out folds; calibration error {before:.3f}")
+    else:
+        target.print(
+            f"temperature {model.config.temperature:.2f}: calibration error {before:.3f} before, {after:.3f} after"
+        )
     kept, right = scores["share_not_abstained"], scores.get("accuracy_where_not_abstained")
     target.print(
         f"abstains below {model.config.abstain_below:.3f}: {kept:.1%} answered"
