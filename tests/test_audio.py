@@ -48,13 +48,13 @@ def patched(payload: bytes, at: int, new: bytes) -> bytes:
 
 
 def correlation(a, b) -> float:
-    """The largest normalised correlation over small delays, as encoders add some."""
+    """The largest normalised correlation over small delays, because encoders add a delay."""
     n = min(len(a), len(b))
     spectrum = np.fft.rfft(a[:n], 2 * n) * np.fft.rfft(b[:n], 2 * n).conj()
     return np.fft.irfft(spectrum).max() / np.sqrt((a[:n] ** 2).sum() * (b[:n] ** 2).sum())
 
 
-# What can be read
+# Formats that can be read
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def correlation(a, b) -> float:
         ("GSM610", 0.2),
     ],
 )
-def test_every_wav(subtype, error):
+def test_reads_every_wav_encoding(subtype, error):
     waveform, rate = audio.load(encoded(SPEECH, subtype=subtype))
     assert (waveform.dtype, waveform.ndim, rate) == (np.float32, 1, RATE)
     np.testing.assert_allclose(waveform[:RATE], SPEECH, atol=error)
@@ -95,7 +95,7 @@ def test_every_wav(subtype, error):
         ("WAVEX", "PCM_16", 0.9999),
     ],
 )
-def test_every_format_of_libsndfile(file_format, subtype, tolerance, tmp_path):
+def test_reads_every_format_of_libsndfile(file_format, subtype, tolerance, tmp_path):
     payload = encoded(SPEECH, file_format, subtype)
     path = tmp_path / "clip.of-any-name"
     path.write_bytes(payload)
@@ -122,7 +122,7 @@ def test_every_format_of_libsndfile(file_format, subtype, tolerance, tmp_path):
         ("3gp", "amr_nb", 8_000),
     ],
 )
-def test_every_format_of_phones_and_browsers(container, codec, codec_rate, tmp_path):
+def test_reads_formats_of_phones_and_browsers(container, codec, codec_rate, tmp_path):
     codec = {"opus": "libopus", "amr_nb": "libopencore_amrnb"}.get(codec, codec)
     try:
         av.Codec(codec, "w")
@@ -138,7 +138,7 @@ def test_every_format_of_phones_and_browsers(container, codec, codec_rate, tmp_p
     np.testing.assert_array_equal(audio.load(path.read_bytes())[0], waveform)
 
 
-def test_both_decoders_agree(monkeypatch):
+def test_libsndfile_and_ffmpeg_decode_the_same_samples(monkeypatch):
     payload = encoded(np.stack([SPEECH, SPEECH[::-1]], axis=1), subtype="PCM_16")
     expected, rate = audio.load(payload)
 
@@ -151,7 +151,7 @@ def test_both_decoders_agree(monkeypatch):
     assert rate_again == rate
 
 
-def test_sound_of_a_film_and_a_film_without_sound():
+def test_reads_the_sound_of_a_film_and_refuses_a_film_without_sound():
     def film(with_sound: bool) -> bytes:
         buffer = io.BytesIO()
         with av.open(buffer, "w", format="mp4") as output:
@@ -190,7 +190,7 @@ def test_channels_are_averaged(how):
     np.testing.assert_allclose(waveform[:RATE], SPEECH / 4, atol=1e-4)
 
 
-def test_equal_channels_are_the_channel():
+def test_the_average_of_equal_channels_equals_the_channel():
     np.testing.assert_array_equal(audio.load((np.stack([SPEECH] * 2, axis=1), RATE))[0], SPEECH)
 
 
@@ -203,24 +203,24 @@ def test_signed_integers_are_scaled_by_their_full_scale(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
-def test_unsigned_integers_are_silent_at_their_middle(dtype):
+def test_unsigned_integers_are_zero_at_their_midpoint(dtype):
     middle = np.iinfo(dtype).max // 2 + 1
     assert audio.load((np.array([0, middle, middle + middle // 2], dtype), RATE))[0].tolist() == [-1.0, 0.0, 0.5]
 
 
-def test_integer_arrays_equal_the_file_they_are_written_to():
+def test_an_integer_array_equals_a_file_with_the_same_samples():
     samples = np.random.default_rng(0).integers(-(2**15), 2**15, 1000).astype(np.int16)
     np.testing.assert_array_equal(audio.load((samples, RATE))[0], audio.load(encoded(samples))[0])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floats_keep_their_scale_even_beyond_one(dtype):
+def test_floats_keep_their_scale_beyond_one(dtype):
     waveform, _ = audio.load((np.array([0.5, -3.0, 32768.0 if dtype != np.float16 else 8.0], dtype), RATE))
     assert waveform.dtype == np.float32
     assert waveform[:2].tolist() == [0.5, -3.0]
 
 
-def test_the_callers_array_is_left_alone():
+def test_loading_does_not_change_the_callers_array():
     samples = SPEECH.copy()
     audio.load((samples, RATE), 22_050)
     np.testing.assert_array_equal(samples, SPEECH)
@@ -231,7 +231,7 @@ def test_the_callers_array_is_left_alone():
 
 @settings(deadline=None)
 @given(n_samples=st.integers(1, 3000), source=st.sampled_from([8000, 16_000, 44_100, 48_000]))
-def test_resampled_like_librosa_at_any_length(n_samples, source):
+def test_resampling_equals_librosa_at_any_length(n_samples, source):
     samples = np.random.default_rng(n_samples).normal(0, 0.1, n_samples).astype(np.float32)
     waveform, rate = audio.load((samples, source), 22_050)
     expected = librosa.resample(samples, orig_sr=source, target_sr=22_050, res_type="soxr_hq")
@@ -241,7 +241,7 @@ def test_resampled_like_librosa_at_any_length(n_samples, source):
     np.testing.assert_allclose(waveform, expected, atol=1e-6)
 
 
-def test_a_tone_keeps_its_pitch_and_one_above_the_new_limit_is_gone():
+def test_resampling_keeps_low_tones_and_removes_tones_above_the_new_nyquist_frequency():
     time = np.arange(48_000) / 48_000
     low = audio.load((np.sin(2 * np.pi * 1000 * time), 48_000), 22_050)[0]
     high = audio.load((np.sin(2 * np.pi * 15_000 * time), 48_000), 22_050)[0]
@@ -250,12 +250,12 @@ def test_a_tone_keeps_its_pitch_and_one_above_the_new_limit_is_gone():
     assert np.abs(high[1000:-1000]).max() < 1e-3
 
 
-def test_the_own_rate_is_not_resampled():
-    for wanted in (None, RATE):
-        np.testing.assert_array_equal(audio.load((SPEECH, RATE), wanted)[0], SPEECH)
+def test_the_native_rate_is_not_resampled():
+    for sample_rate in (None, RATE):
+        np.testing.assert_array_equal(audio.load((SPEECH, RATE), sample_rate)[0], SPEECH)
 
 
-# Stretches
+# Segments
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_the_own_rate_is_not_resampled():
         (0.99995, None, 15_999, 16_000),
     ],
 )
-def test_a_stretch_is_cut_before_resampling(start_s, end_s, first, last):
+def test_a_segment_is_cut_before_resampling(start_s, end_s, first, last):
     waveform, _ = audio.load((SPEECH, RATE), start_s=start_s, end_s=end_s)
     np.testing.assert_array_equal(waveform, SPEECH[first:last])
     resampled, _ = audio.load((SPEECH, RATE), 22_050, start_s=start_s, end_s=end_s)
@@ -280,18 +280,18 @@ def test_a_stretch_is_cut_before_resampling(start_s, end_s, first, last):
     ("start_s", "end_s"),
     [(-0.5, None), (0.5, 0.5), (0.5, 0.2), (None, -0.1), (float("nan"), None), (0.1, float("nan"))],
 )
-def test_a_stretch_that_makes_no_sense(start_s, end_s):
+def test_an_invalid_segment_is_refused(start_s, end_s):
     with pytest.raises(AudioError, match="0 <= start_s < end_s"):
         audio.load((SPEECH, RATE), start_s=start_s, end_s=end_s)
 
 
 @pytest.mark.parametrize("start_s", [1.0, 7.0])
-def test_a_stretch_after_the_end(start_s):
+def test_a_segment_after_the_end_is_refused(start_s):
     with pytest.raises(EmptyAudioError, match=r"ends at 1\.00 s"):
         audio.load((SPEECH, RATE), start_s=start_s)
 
 
-# What cannot be used: typed errors that name the file
+# Unusable input: typed errors that name the file
 
 
 def put(folder, name, payload):
@@ -324,7 +324,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("sample_rate", [None, 22_050])
-def test_a_bad_file_is_named(tmp_path, name, sample_rate):
+def test_an_unusable_file_raises_a_typed_error_that_names_it(tmp_path, name, sample_rate):
     payload, kind = BAD[name]
     path = tmp_path / name
     path.write_bytes(payload)
@@ -338,7 +338,7 @@ def test_a_bad_file_is_named(tmp_path, name, sample_rate):
     assert (type(again), str(again)) == (type(from_file.value), str(from_file.value))
 
 
-def test_folders_and_missing_files(tmp_path):
+def test_folders_and_missing_files_are_refused(tmp_path):
     with pytest.raises(DecodeError, match="is a folder"):
         audio.load(tmp_path)
     for name in ("missing.wav", "no/such/folder.wav", "http:", "x" * 300):
@@ -346,15 +346,15 @@ def test_folders_and_missing_files(tmp_path):
             audio.load(str(tmp_path / name))
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file(tmp_path):
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can read every file")
+def test_a_file_without_read_permission_is_refused(tmp_path):
     put(tmp_path, "clip.wav", encoded(SPEECH))
     (tmp_path / "clip.wav").chmod(0)
     with pytest.raises(DecodeError, match="denied"):
         audio.load(tmp_path / "clip.wav")
 
 
-def test_the_system_refusing_to_open_a_file_is_a_typed_error(tmp_path, monkeypatch):
+def test_a_file_that_the_system_does_not_open_raises_a_typed_error(tmp_path, monkeypatch):
     put(tmp_path, "clip.wav", encoded(SPEECH))
 
     def refuse(*_, **__):
@@ -366,7 +366,7 @@ def test_the_system_refusing_to_open_a_file_is_a_typed_error(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("samples", "rate", "words"),
+    ("samples", "rate", "message"),
     [
         (SPEECH, 0, "sample rate of 0"),
         (SPEECH, -8000, "sample rate of -8000"),
@@ -380,7 +380,7 @@ def test_the_system_refusing_to_open_a_file_is_a_typed_error(tmp_path, monkeypat
         (np.zeros((2, RATE)), RATE, "16000 channels.*transpose"),
         (SPEECH > 0, RATE, "bool"),
         (SPEECH + 0j, RATE, "complex"),
-        (np.array(["a"]), RATE, "holds <U1"),
+        (np.array(["a"]), RATE, "type <U1"),
         (np.array([object()]), RATE, "object"),
         (np.zeros(0), RATE, "no samples"),
         (np.zeros((0, 2)), RATE, "no samples"),
@@ -391,20 +391,20 @@ def test_the_system_refusing_to_open_a_file_is_a_typed_error(tmp_path, monkeypat
         (np.array([0.0, -1e12]), RATE, r"from -1e\+12"),
     ],
 )
-def test_a_bad_array(samples, rate, words):
-    with pytest.raises(AudioError, match=f"^audio array: .*{words}"):
+def test_an_unusable_array_is_refused(samples, rate, message):
+    with pytest.raises(AudioError, match=f"^audio array: .*{message}"):
         audio.load((samples, rate))
 
 
-def test_whole_rates_of_any_number_type():
+def test_whole_sample_rates_of_any_number_type_are_accepted():
     for rate in (RATE, float(RATE), np.int64(RATE), np.float32(RATE)):
         native = audio.load((SPEECH, rate))[1]
         assert (native, type(native)) == (RATE, int)
 
 
-# Damaged, but usable: as far as it goes
+# Damaged recordings that are usable in part
 
-LONG = np.random.default_rng(0).normal(0, 0.1, 10 * RATE).astype(np.float32)  # an Ogg page holds a second
+LONG = np.random.default_rng(0).normal(0, 0.1, 10 * RATE).astype(np.float32)  # an Ogg page contains a second
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ LONG = np.random.default_rng(0).normal(0, 0.1, 10 * RATE).astype(np.float32)  # 
     ],
     ids=["wav", "flac", "mp3", "ogg", "aac", "webm"],
 )
-def test_a_recording_that_breaks_off_is_used_as_far_as_it_goes(payload):
+def test_a_truncated_recording_is_read_as_far_as_possible(payload):
     whole, rate = audio.load(payload)
     part, part_rate = audio.load(payload[: int(0.6 * len(payload))])
     assert part_rate == rate
@@ -427,31 +427,31 @@ def test_a_recording_that_breaks_off_is_used_as_far_as_it_goes(payload):
 
 
 def flac_with_length(n_samples: int) -> bytes:
-    """The 36 bits of STREAMINFO that hold the length, behind the marker (4), the block's header (4) and 13 bytes."""
+    """Set the length in STREAMINFO: 36 bits after the marker (4 bytes), the block's header (4) and 13 bytes."""
     flac = encoded(SPEECH, "FLAC")
     return patched(flac, 21, bytes([flac[21] & 0xF0 | n_samples >> 32]) + struct.pack(">I", n_samples & 0xFFFFFFFF))
 
 
 @pytest.mark.parametrize("n_samples", [0, 2**33, 2**36 - 1])
-def test_a_flac_that_does_not_know_its_length(n_samples):
-    # 0 is what every encoder that writes to a pipe leaves there.
+def test_a_flac_with_an_unknown_or_wrong_length_is_read(n_samples):
+    # Every encoder that writes to a pipe leaves 0 there.
     np.testing.assert_allclose(audio.load(flac_with_length(n_samples))[0], SPEECH, atol=2**-15)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's memory is Linux's")
-def test_headers_that_claim_gigabytes_cost_none(tmp_path):
+def test_headers_that_declare_gigabytes_do_not_allocate_them(tmp_path):
     wav, rf64 = encoded(SPEECH), encoded(SPEECH, "RF64")
     ds64 = rf64.find(b"ds64") + 8
-    claims = {
+    payloads = {
         "4gb.wav": patched(patched(wav, 4, b"\xf8\xff\xff\xff"), 40, b"\xf0\xff\xff\xff"),
         "1tb.rf64": patched(rf64, ds64, struct.pack("<QQQ", 2**40, 2**40, 2**39)),
         "piped.wav": patched(patched(wav, 4, b"\xff" * 4), 40, b"\xff" * 4),
         "long.flac": flac_with_length(2**36 - 1),
         "medium.flac": flac_with_length(2**29),
     }
-    for name, payload in claims.items():
+    for name, payload in payloads.items():
         put(tmp_path, name, payload)
-    # In a process of its own: limits cannot be raised again, and a real allocation would be felt here.
+    # In a subprocess, because the limit cannot be raised again in this one.
     script = (
         "import resource, sys; from emocatcher import audio; import av;"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
@@ -459,17 +459,17 @@ def test_headers_that_claim_gigabytes_cost_none(tmp_path):
         "print(*(len(audio.load(path)[0]) for path in sys.argv[1:]))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", script, *(str(tmp_path / name) for name in claims)],
+        [sys.executable, "-c", script, *(str(tmp_path / name) for name in payloads)],
         capture_output=True,
         text=True,
         check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert run.stdout.split() == [str(RATE)] * len(claims), run.stderr
+    assert run.stdout.split() == [str(RATE)] * len(payloads), run.stderr
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "m4a"])
-def test_damaged_bytes_are_a_recording_or_a_typed_error(kind):
+def test_damaged_bytes_are_read_or_raise_a_typed_error(kind):
     payload = {"wav": encoded(SPEECH), "flac": encoded(SPEECH, "FLAC"), "m4a": encoded_by_ffmpeg("ipod", "aac")}[kind]
     random = np.random.default_rng(7)
     outcomes = set()
@@ -488,7 +488,7 @@ def test_damaged_bytes_are_a_recording_or_a_typed_error(kind):
     assert outcomes == {"refused", "read"}
 
 
-def test_a_wav_of_the_standard_library(tmp_path):
+def test_reads_a_wav_written_by_the_standard_library(tmp_path):
     with wave.open(str(tmp_path / "clip.wav"), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
@@ -499,12 +499,12 @@ def test_a_wav_of_the_standard_library(tmp_path):
     np.testing.assert_array_equal(waveform, np.full(441, 0.125, np.float32))
 
 
-def test_a_name_that_is_not_text_is_read(tmp_path):
+def test_a_file_whose_name_is_not_text_is_read(tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.wav"))
     try:
         path.write_bytes(b"")
     except OSError:
-        pytest.skip("this file system takes only names that are text")
+        pytest.skip("this file system accepts only names that are text")
     soundfile.write(tmp_path / "plain.wav", np.linspace(-0.5, 0.5, 800), 8_000)
     path.write_bytes((tmp_path / "plain.wav").read_bytes())
     np.testing.assert_array_equal(audio.load(path)[0], audio.load(tmp_path / "plain.wav")[0])
@@ -513,7 +513,7 @@ def test_a_name_that_is_not_text_is_read(tmp_path):
         audio.load(path)
 
 
-def test_16_bit_is_scaled_as_libsndfile_scales_it(tmp_path):
+def test_16_bit_scaling_equals_that_of_libsndfile(tmp_path):
     path = tmp_path / "every-value.wav"
     soundfile.write(path, np.arange(-32_768, 32_768, dtype=np.int16), 48_000)
     np.testing.assert_array_equal(audio.load(path)[0], soundfile.read(path, dtype="float32")[0])

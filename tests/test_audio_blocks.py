@@ -1,4 +1,4 @@
-"""Decoding as it goes, and what a recording tells of how it was made."""
+"""Decoding block by block, and the properties of a recording: truncation, clipping, native sample rate."""
 
 import io
 
@@ -43,13 +43,13 @@ def stored(waveform, kind, subtype=None, rate=RATE):
     ("source_rate", "target_rate"), [(48_000, 22_050), (8_000, 22_050), (22_050, 22_050), (44_100, 16_000)]
 )
 @pytest.mark.parametrize("sizes", [(1, 7, 4_000), (12_345,), (100,)])
-def test_a_waveform_resampled_in_pieces_is_the_waveform_resampled_at_once(source_rate, target_rate, sizes):
+def test_resampling_in_blocks_equals_resampling_at_once(source_rate, target_rate, sizes):
     waveform = voice_like(1.3, source_rate)
-    resampler, parts, start, turn = audio.Resampler(source_rate, target_rate), [], 0, 0
+    resampler, parts, start, n_blocks = audio.Resampler(source_rate, target_rate), [], 0, 0
     while start < len(waveform):
-        size = sizes[turn % len(sizes)]
+        size = sizes[n_blocks % len(sizes)]
         parts.append(resampler.push(waveform[start : start + size]))
-        start, turn = start + size, turn + 1
+        start, n_blocks = start + size, n_blocks + 1
     parts.append(resampler.finish())
     whole = audio.resample(waveform, source_rate, target_rate)
     assert len(np.concatenate(parts)) == len(whole)
@@ -59,7 +59,7 @@ def test_a_waveform_resampled_in_pieces_is_the_waveform_resampled_at_once(source
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "m4a", "array", "stereo"])
 @pytest.mark.parametrize("block_s", [0.05, 0.7, 100.0])
 @pytest.mark.parametrize("sample_rate", [None, 22_050])
-def test_blocks_joined_are_the_whole(kind, block_s, sample_rate):
+def test_joined_blocks_equal_the_whole_recording(kind, block_s, sample_rate):
     waveform = voice_like(2.0)
     source = {
         "wav": lambda: stored(waveform, "WAV", "PCM_24"),
@@ -80,7 +80,7 @@ def test_blocks_joined_are_the_whole(kind, block_s, sample_rate):
 @pytest.mark.parametrize(
     ("kind", "subtype"), [("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("FLAC", "PCM_16"), ("MP3", None)]
 )
-def test_half_a_file_is_used_as_far_as_it_goes_and_said_to_be_half(kind, subtype):
+def test_half_a_file_is_read_and_reported_as_truncated(kind, subtype):
     waveform = voice_like(3.0)
     whole = stored(waveform, kind, subtype)
     assert not audio.read(whole).truncated
@@ -88,12 +88,12 @@ def test_half_a_file_is_used_as_far_as_it_goes_and_said_to_be_half(kind, subtype
     assert half.truncated
     assert 0.8 < len(half.waveform) / RATE < 2.2
     reference = audio.load(whole)[0][: len(half.waveform)]
-    # The last frames of a lossy format lean on what is no longer there.
+    # The last frames of a lossy format depend on data that is missing.
     np.testing.assert_allclose(half.waveform[: RATE // 2], reference[: RATE // 2], atol=1e-3)
     assert len(np.concatenate(list(audio.blocks(whole[: len(whole) // 2], block_s=0.3)))) == len(half.waveform)
 
 
-def test_a_stream_written_before_its_length_was_known_is_not_called_half():
+def test_a_stream_with_a_placeholder_length_is_not_truncated():
     payload = bytearray(stored(voice_like(0.5), "WAV", "PCM_16"))
     payload[4:8] = payload[40:44] = b"\xff\xff\xff\xff"
     recording = audio.read(bytes(payload))
@@ -101,7 +101,7 @@ def test_a_stream_written_before_its_length_was_known_is_not_called_half():
     assert len(recording.waveform) == RATE // 2
 
 
-def test_flat_tops_are_clipping_and_a_single_full_scale_sample_is_not():
+def test_flat_tops_count_as_clipping_but_a_single_full_scale_sample_does_not():
     waveform = voice_like(1.0)
     assert not audio.read((waveform, RATE)).clipped
     touching = waveform.copy()
@@ -114,13 +114,13 @@ def test_flat_tops_are_clipping_and_a_single_full_scale_sample_is_not():
     assert not audio.read((np.zeros(RATE), RATE)).clipped
 
 
-def test_a_recording_keeps_its_native_rate():
+def test_a_recording_reports_its_native_rate():
     recording = audio.read((voice_like(0.5, 8_000), 8_000), 22_050)
     assert (recording.sample_rate, recording.native_rate) == (22_050, 8_000)
     assert len(recording.waveform) == 11_025
 
 
-def test_a_recording_longer_than_allowed_is_refused_before_it_is_read_whole():
+def test_a_recording_longer_than_allowed_is_refused():
     payload = stored(np.zeros(RATE * 5, np.int16), "WAV", "PCM_16")
     assert len(audio.read(payload, longest_s=5.0).waveform) == 5 * RATE
     with pytest.raises(AudioError, match=r"longer than 4.9 s.*timeline"):
@@ -131,7 +131,7 @@ def test_a_recording_longer_than_allowed_is_refused_before_it_is_read_whole():
     ("source", "error"),
     [
         (b"", EmptyAudioError),
-        (b"not sound at all, only words", DecodeError),
+        (b"only text, no audio data", DecodeError),
         (stored(np.zeros(0), "WAV"), EmptyAudioError),
         ((np.array([0.0, np.nan]), 8_000), NonFiniteError),
         ((np.zeros(9), 10), AudioError),
@@ -146,7 +146,7 @@ def test_blocks_refuse_what_load_refuses(source, error):
         audio.load(source)
 
 
-def test_nan_in_a_later_block_is_found():
+def test_nan_in_a_later_block_is_refused():
     waveform = np.zeros(RATE * 3, np.float32)
     waveform[-1] = np.nan
     stream = audio.blocks(stored(waveform, "WAV", "FLOAT"), block_s=1.0)

@@ -26,7 +26,7 @@ def clip(small_run: Any) -> Path:
 
 
 def test_samples_without_their_rate_are_no_recording(recognizer: Recognizer) -> None:
-    with pytest.raises(TypeError, match=r"ndarray is no recording.*\(samples, sample_rate\)"):
+    with pytest.raises(TypeError, match=r"ndarray is not a recording.*\(samples, sample_rate\)"):
         recognizer.predict(np.zeros(100))  # type: ignore[arg-type]
 
 

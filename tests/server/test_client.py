@@ -87,7 +87,7 @@ def test_what_goes_wrong_in_the_callers_chunks_is_the_callers(client: Client) ->
 
 
 def test_what_the_server_refuses_is_an_error_that_says_why(client: Client) -> None:
-    with pytest.raises(ServerError, match="can be decoded") as refused:
+    with pytest.raises(ServerError, match="Cannot be decoded") as refused:
         client.predict(b"hello")
     assert (refused.value.status, refused.value.error) == (422, "DecodeError")
     with pytest.raises(ServerError, match="The hop is"):

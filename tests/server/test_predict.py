@@ -66,7 +66,7 @@ def test_many_come_back_in_order_and_a_bad_one_stops_nothing(server: Server) -> 
     assert [one["path"] for one in as_form] == names
     assert [one["duration_s"] for i, one in enumerate(as_form) if i != 5] == [1.0 + i % 3 for i in range(12) if i != 5]
     assert as_form[5]["error"] == "DecodeError"
-    assert "can be decoded" in as_form[5]["message"]
+    assert "cannot be decoded" in as_form[5]["message"]
 
 
 def test_one_recording_in_a_list_is_answered_by_a_list(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Any file, bytes or array → a mono float32 waveform, whole or block by block."""
+"""Read any file, bytes or array as a mono float32 waveform, whole or block by block."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from emocatcher.errors import AudioError, EmptyAudioError, NonFiniteError, TooLo
 
 __all__ = ["Recording", "Resampler", "Source", "Waveform", "blocks", "load", "read", "resample"]
 
-_LOWEST_RATE = 1000  # Hz; no voice fits below, and a forged header would swell to gigabytes when resampled
-_LOUDEST = 1e10  # full scale is 1, unscaled 32-bit integers reach 2e9; float32 power overflows from 1e16
+_MIN_RATE = 1000  # Hz; lower rates cannot carry a voice, and a forged header would resample to gigabytes
+_MAX_MAGNITUDE = 1e10  # full scale is 1, unscaled 32-bit integers reach 2e9; float32 power overflows from 1e16
 _BLOCK_S = 30.0
 
-# A clipped wave has flat tops: samples in a row that are all at the recording's very maximum.
-_CLIPPED_PEAK = 0.25  # below it a few steps of 16 bit make tops as flat
+# A clipped wave has flat tops: consecutive samples that are all at the recording's maximum.
+_CLIPPED_PEAK = 0.25  # at lower peaks, 16-bit quantisation alone makes tops as flat
 _CLIPPED_SPREAD = 1.0 / 32_768.0
-_CLIPPED_PAIRS = 4  # neighbours that are both at the top
+_CLIPPED_PAIRS = 4  # pairs of neighbouring samples that are both at the maximum
 
 
 class Recording(NamedTuple):
-    """A recording, and what its samples tell of how it was made."""
+    """A waveform with the properties of the recording that it was read from."""
 
     waveform: Waveform  # (n_samples,), mono
     sample_rate: int  # Hz, of the waveform
     native_rate: int  # Hz, of the recording
-    peak: float  # the largest magnitude of a sample of any channel; full scale is 1
+    peak: float  # largest magnitude of a sample in any channel; full scale is 1
     clipped: bool
-    truncated: bool  # it breaks off before the end that it promises
+    truncated: bool  # the data ends before the length that the header declares
 
 
 def load(
@@ -48,17 +48,17 @@ def load(
         source: a path; an encoded file's bytes; or (samples, sample_rate), where samples have the shape
             (n_samples,) or (n_samples, n_channels), integers at full scale or floats in [-1, 1].
         sample_rate: Hz to resample to; None keeps the recording's own.
-        start_s: seconds from the beginning where the wanted stretch starts.
-        end_s: seconds from the beginning where it ends; None for the recording's end.
+        start_s: start of the segment to return, in seconds from the beginning.
+        end_s: end of the segment, in seconds from the beginning; None for the recording's end.
 
     Returns:
-        waveform: shape (n_samples,), float32, the channels' average.
+        waveform: shape (n_samples,), float32, the average of the channels.
         sample_rate: Hz.
 
     Raises:
-        AudioError: if the sample rate, the stretch, or an array's shape, type or scale makes no sense; in particular
+        AudioError: if the sample rate, the segment, or an array's shape, type or scale is invalid; its subclasses:
         DecodeError: if there is no such file, or it is not audio.
-        EmptyAudioError: if there are no samples, or none in the stretch.
+        EmptyAudioError: if there are no samples, or none in the segment.
         NonFiniteError: if a sample is NaN or infinite.
 
     Examples:
@@ -67,23 +67,23 @@ def load(
         ((22050,), dtype('float32'), 22050)
     """
     track = Track(source, _BLOCK_S)
-    waveform = _joined([mono for mono, _, _ in _checked(track)])
+    waveform = _join([mono for mono, _, _ in _checked_blocks(track)])
     if start_s is not None or end_s is not None:
         waveform = _cut(track.name, waveform, track.rate, start_s or 0.0, math.inf if end_s is None else end_s)
-    return _at_rate(waveform, track.rate, sample_rate)
+    return _resample_to(waveform, track.rate, sample_rate)
 
 
 def read(source: Source, sample_rate: int | None = None, *, longest_s: float = math.inf) -> Recording:
-    """Read a recording as `load` does, and tell how it was made.
+    """Read a recording as `load` does, and report its peak, clipping, truncation and native sample rate.
 
     Args:
         source: as for `load`.
         sample_rate: Hz to resample to; None keeps the recording's own.
-        longest_s: a longer recording is refused before all of it is decoded, seconds.
+        longest_s: the longest recording to accept, in seconds; a longer one is refused before all of it is decoded.
 
     Raises:
-        AudioError: as `load`; in particular
-        TooLongError: if the recording is longer.
+        AudioError: as `load`.
+        TooLongError: if the recording is longer than `longest_s`.
 
     Examples:
         >>> read((np.array([0.5, -0.5, 0.0]), 8_000)).peak
@@ -92,7 +92,7 @@ def read(source: Source, sample_rate: int | None = None, *, longest_s: float = m
     track = Track(source, min(_BLOCK_S, longest_s + 1.0))
     parts: list[Waveform] = []
     peak, n_samples, clipped = 0.0, 0, False
-    for mono, samples, block_peak in _checked(track):
+    for mono, samples, block_peak in _checked_blocks(track):
         parts.append(mono)
         n_samples += len(mono)
         if n_samples > longest_s * track.rate:
@@ -101,27 +101,27 @@ def read(source: Source, sample_rate: int | None = None, *, longest_s: float = m
             )
         clipped = clipped or _is_clipped(samples, block_peak)
         peak = max(peak, block_peak)
-    waveform, rate = _at_rate(_joined(parts), track.rate, sample_rate)
+    waveform, rate = _resample_to(_join(parts), track.rate, sample_rate)
     return Recording(waveform, rate, track.rate, peak, clipped, track.truncated)
 
 
 def blocks(source: Source, sample_rate: int | None = None, *, block_s: float = _BLOCK_S) -> Iterator[Waveform]:
-    """Read a recording of any length block by block; joined, they are what `load` gives.
+    """Read a recording of any length block by block; the joined blocks equal what `load` returns.
 
     Args:
         source: as for `load`.
         sample_rate: Hz to resample to; None keeps the recording's own.
-        block_s: seconds in a block, about.
+        block_s: approximate length of a block, in seconds.
 
     Yields:
         shape (n_samples,), float32, at least one sample.
 
     Raises:
-        AudioError: as `load`, at the block where it shows.
+        AudioError: as `load`, when the block with the problem is reached.
     """
     track = Track(source, block_s)
     resampler: Resampler | None = None
-    for mono, _, _ in _checked(track):
+    for mono, _, _ in _checked_blocks(track):
         resampler = resampler or Resampler(track.rate, sample_rate or track.rate)
         if len(resampled := resampler.push(mono)):
             yield resampled
@@ -129,45 +129,45 @@ def blocks(source: Source, sample_rate: int | None = None, *, block_s: float = _
         yield resampled
 
 
-def _checked(track: Track) -> Iterator[tuple[Waveform, Waveform, float]]:
-    """The blocks as (mono, all channels, peak); refuses what no front end can use."""
+def _checked_blocks(track: Track) -> Iterator[tuple[Waveform, Waveform, float]]:
+    """Yield blocks as (mono, all channels, peak), and refuse samples that no front end can process."""
     n_samples = 0
     for samples in track:
-        if track.rate < _LOWEST_RATE:
-            reason = f"has a sample rate of {track.rate} Hz. Give a recording of {_LOWEST_RATE} Hz or more"
+        if track.rate < _MIN_RATE:
+            reason = f"has a sample rate of {track.rate} Hz. Give a recording of {_MIN_RATE} Hz or more"
             raise AudioError(track.name, reason)
         if samples.size == 0:
             continue
         n_samples += len(samples)
-        lowest, highest = float(samples.min()), float(samples.max())  # NaN where one sample is
+        lowest, highest = float(samples.min()), float(samples.max())  # NaN if any sample is NaN
         if not math.isfinite(lowest) or not math.isfinite(highest):
-            reason = "holds NaN or infinite samples. Export it again from the program that made it"
+            reason = "contains NaN or infinite samples. Export it again from the program that made it"
             raise NonFiniteError(track.name, reason)
         peak = max(-lowest, highest)
-        if peak > _LOUDEST:
-            raise AudioError(track.name, f"holds samples from {lowest:g} to {highest:g}. Scale them to -1 … 1")
+        if peak > _MAX_MAGNITUDE:
+            raise AudioError(track.name, f"has samples from {lowest:g} to {highest:g}. Scale them to -1 … 1")
         mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
         yield mono, samples, peak
     if n_samples == 0:
-        raise EmptyAudioError(track.name, "holds no samples. Record it again, or leave it out")
+        raise EmptyAudioError(track.name, "contains no samples. Record it again, or leave it out")
 
 
-def _joined(parts: list[Waveform]) -> Waveform:
+def _join(parts: list[Waveform]) -> Waveform:
     return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
-def _at_rate(waveform: Waveform, rate: int, wanted: int | None) -> tuple[Waveform, int]:
-    if wanted is None or wanted == rate:
+def _resample_to(waveform: Waveform, rate: int, target_rate: int | None) -> tuple[Waveform, int]:
+    if target_rate is None or target_rate == rate:
         return waveform, rate
-    return np.ascontiguousarray(resample(waveform, rate, wanted)), wanted
+    return np.ascontiguousarray(resample(waveform, rate, target_rate)), target_rate
 
 
 def _is_clipped(samples: Waveform, peak: float) -> bool:
     if peak < _CLIPPED_PEAK:
         return False
-    at_top = samples >= peak - _CLIPPED_SPREAD
-    at_top |= samples <= _CLIPPED_SPREAD - peak
-    return int(np.count_nonzero(at_top[1:] & at_top[:-1])) >= _CLIPPED_PAIRS
+    at_peak = samples >= peak - _CLIPPED_SPREAD
+    at_peak |= samples <= _CLIPPED_SPREAD - peak
+    return int(np.count_nonzero(at_peak[1:] & at_peak[:-1])) >= _CLIPPED_PAIRS
 
 
 def _cut(name: str, waveform: Waveform, rate: int, start_s: float, end_s: float) -> Waveform:
@@ -175,5 +175,5 @@ def _cut(name: str, waveform: Waveform, rate: int, start_s: float, end_s: float)
         raise AudioError(name, f"cannot be cut to start_s = {start_s:g}, end_s = {end_s:g}. Give 0 <= start_s < end_s")
     duration_s = len(waveform) / rate
     if start_s >= duration_s:
-        raise EmptyAudioError(name, f"ends at {duration_s:.2f} s, before start_s = {start_s}")
+        raise EmptyAudioError(name, f"ends at {duration_s:.2f} s, before start_s = {start_s}. Give an earlier start_s")
     return waveform[round(start_s * rate) : round(min(end_s, duration_s) * rate)]

@@ -1,7 +1,7 @@
-"""Files, bytes and arrays → blocks of samples, without the whole ever standing in memory.
+"""Decode files, bytes and arrays into blocks of samples, without holding the whole recording in memory.
 
-libsndfile reads what it knows (it is the faster one); whatever it refuses goes
-to FFmpeg through PyAV: phone and browser formats, and the sound of films.
+libsndfile is tried first because it is faster. What it cannot read (phone and browser formats, the sound of
+films) is decoded by FFmpeg through PyAV.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from emocatcher.errors import AudioError, DecodeError, EmptyAudioError
 
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
 
-_MOST_CHANNELS = 64
-# FFmpeg takes lists of other files for recordings too, and would open what they name. It is given an open file, and no
-# way to open another.
-_NOTHING_ELSE = {"protocol_whitelist": "none"}
-_ENDLESS = 1 << 31  # bytes; what a header says that was written before the length was known
+_MAX_CHANNELS = 64
+# FFmpeg also accepts playlists and would open the files that they name. It gets an open file and no protocol with which
+# to open another.
+_NO_PROTOCOLS = {"protocol_whitelist": "none"}
+_UNKNOWN_SIZE = 1 << 31  # bytes; sizes from here on are placeholders, written before the length was known
 
 
 class Track:
-    """A recording as it is decoded: an iterator of blocks, shape (n_samples, n_channels), float32.
+    """A recording that is decoded while it is iterated: blocks of shape (n_samples, n_channels), float32.
 
     Args:
         source: a path; an encoded file's bytes; or (samples, sample_rate).
-        block_s: seconds in a block, but for the last; the blocks of an array are as long as it is.
+        block_s: length of a block in seconds; the last may be shorter, and an array is one block.
 
     Raises:
-        AudioError: while it is iterated.
+        AudioError: during iteration.
     """
 
     def __init__(self, source: Source, block_s: float) -> None:
         self.name = _name(source)
-        self.rate = 0  # Hz; known with the first block
-        self.truncated = False  # known with the last one: the recording breaks off before its end
+        self.rate = 0  # Hz; set with the first block
+        self.truncated = False  # set with the last block: the data ends before the declared length
         self._source = source
         self._block_s = block_s
-        self._broken = False
+        self._libsndfile_failed = False
 
     def __iter__(self) -> Iterator[Waveform]:
         if isinstance(self._source, tuple):
@@ -61,52 +61,52 @@ class Track:
         for block in self._with_libsndfile(source):
             n_read += len(block)
             yield block
-        if n_read == 0 or self._broken:
-            # What libsndfile stumbles over, FFmpeg may read on from there.
-            yield from _after(n_read, self._with_ffmpeg(source, n_read))
+        if n_read == 0 or self._libsndfile_failed:
+            # FFmpeg can often decode beyond the position where libsndfile failed.
+            yield from _skip(n_read, self._with_ffmpeg(source, n_read))
 
     def _with_libsndfile(self, source: str | bytes) -> Iterator[Waveform]:
-        """Nothing at all, where libsndfile cannot read it."""
+        """Yield blocks as far as libsndfile can read; none if it cannot open the recording."""
         try:
             with soundfile.SoundFile(_Bytes(source) if isinstance(source, bytes) else source) as file:
                 self.rate = int(file.samplerate)
-                self.truncated = _claims_more(file.extra_info)
+                self.truncated = _declares_more(file.extra_info)
                 n_left, n_block = file.frames, max(math.ceil(self._block_s * self.rate), 1)
                 while n_left > 0 and len(block := _read(file, min(n_block, n_left))):
                     n_left -= len(block)
                     yield block
                 self.truncated |= n_left > 0
         except (soundfile.LibsndfileError, RuntimeError, TypeError):
-            self._broken = True
+            self._libsndfile_failed = True
 
     def _with_ffmpeg(self, source: str | bytes, n_before: int) -> Iterator[Waveform]:
-        # PyAV takes a quarter of the package's import time, and most recordings never need it.
+        # PyAV takes a quarter of the package's import time, and most recordings do not need it.
         import av
 
         rate, n_ready = 0, 0
         ready: list[Waveform] = []
         try:
-            with _opened(source) as file, av.open(file, mode="r", options=_NOTHING_ELSE) as container:
+            with _opened(source) as file, av.open(file, mode="r", options=_NO_PROTOCOLS) as container:
                 if not container.streams.audio:
-                    raise DecodeError(self.name, "holds no sound")
+                    raise DecodeError(self.name, "contains no sound. Give a recording with an audio track")
                 stream = container.streams.audio[0]
-                # Planar float and the stream's own rate and layout: FFmpeg changes the sample format only.
+                # Planar float at the stream's own rate and layout: FFmpeg only converts the sample format.
                 converter = av.AudioResampler(format="fltp")
                 for frame in itertools.chain(container.decode(stream), [None]):
                     for converted in converter.resample(frame):
                         # The frame's rate, not the container's: the two differ in HE-AAC.
                         rate = self._same_rate(converted.sample_rate, rate)
-                        # Averaged here, for a broken stream may change its channels on the way.
-                        with np.errstate(invalid="ignore", over="ignore"):  # not finite then, and refused as that
+                        # Averaged here because a damaged stream may change its number of channels.
+                        with np.errstate(invalid="ignore", over="ignore"):  # non-finite samples are refused later
                             ready.append(np.asarray(converted.to_ndarray().mean(axis=0), np.float32))
                         n_ready += len(ready[-1])
                     if n_ready >= self._block_s * rate > 0:
                         yield np.concatenate(ready)[:, None]
                         n_before, n_ready, ready = n_before + n_ready, 0, []
         except (av.FFmpegError, ValueError) as error:
-            # A recording that breaks off is used as far as it goes; one without a single frame is refused.
+            # A truncated recording is used as far as it can be decoded; one without a single frame is refused.
             if n_before + n_ready == 0:
-                reason = "is not a recording that can be decoded: is it audio at all, and whole?"
+                reason = "cannot be decoded. Check that it is a complete audio file, or export it again as WAV"
                 raise DecodeError(self.name, reason) from error
             self.truncated = True
         if ready:
@@ -114,7 +114,8 @@ class Track:
 
     def _same_rate(self, rate: int, before: int) -> int:
         if before and rate != before:
-            raise DecodeError(self.name, f"changes its sample rate from {before} to {rate} Hz on the way. Convert it")
+            reason = f"changes its sample rate from {before} to {rate} Hz midway. Convert it to one sample rate"
+            raise DecodeError(self.name, reason)
         self.rate = rate
         return rate
 
@@ -124,7 +125,10 @@ def _opened(source: str | bytes) -> BinaryIO:
 
 
 class _Bytes(io.BytesIO):
-    """Stays where it is when a forged header sends libsndfile before the beginning: from C no exception comes back."""
+    """Bytes whose `seek` keeps its position on an invalid offset.
+
+    A forged header can make libsndfile seek to before the beginning, and an exception cannot pass through its C code.
+    """
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         try:
@@ -133,21 +137,21 @@ class _Bytes(io.BytesIO):
             return self.tell()
 
 
-def _after(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
+def _skip(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
     for block in blocks:
         if len(block) > n_samples:
             yield block[n_samples:]
         n_samples = max(n_samples - len(block), 0)
 
 
-def _claims_more(log: str) -> bool:
-    """Whether libsndfile's log says that a header promises more bytes than there are; a stream's promises none."""
-    sizes = [(int(claimed), int(real)) for claimed, real in re.findall(r"(\d+) \(should be (\d+)\)", log)]
-    return any(real + 1 < claimed < _ENDLESS for claimed, real in sizes)
+def _declares_more(log: str) -> bool:
+    """Whether libsndfile's log shows a header that declares more bytes than exist, placeholder sizes excepted."""
+    sizes = [(int(declared), int(actual)) for declared, actual in re.findall(r"(\d+) \(should be (\d+)\)", log)]
+    return any(actual + 1 < declared < _UNKNOWN_SIZE for declared, actual in sizes)
 
 
 def _read(file: soundfile.SoundFile, n_frames: int) -> Waveform:
-    """Samples, shape (n_samples, n_channels), float32; of 16 bit the same as libsndfile's own scaling, sooner."""
+    """Read samples, shape (n_samples, n_channels), float32; scaling 16 bits here equals libsndfile's and is faster."""
     if file.subtype != "PCM_16":
         return np.asarray(file.read(n_frames, dtype="float32", always_2d=True))
     return np.asarray(file.read(n_frames, dtype="int16", always_2d=True) * np.float32(1.0 / 32_768.0))
@@ -160,25 +164,25 @@ def _name(source: Source) -> str:
         return "audio array"
     if not isinstance(source, str | os.PathLike):
         kind = type(source).__name__
-        raise TypeError(f"{kind} is no recording. Give a path, an encoded file's bytes, or (samples, sample_rate)")
+        raise TypeError(f"{kind} is not a recording. Give a path, an encoded file's bytes, or (samples, sample_rate)")
     return str(source)
 
 
 def _readable(source: str | Path | bytes, name: str) -> str | bytes:
-    """A path that the decoders take, or the bytes."""
+    """Return a path that the decoders can open, or the bytes."""
     if isinstance(source, bytes):
         if not source:
-            raise EmptyAudioError(name, "are empty (0 bytes)")
+            raise EmptyAudioError(name, "are empty (0 bytes). Give the bytes of a whole file")
         return source
     path = Path(source)
     try:
         if not path.is_file():
             raise DecodeError(name, "is a folder, not a recording" if path.is_dir() else "no such file")
         if path.stat().st_size == 0:
-            raise EmptyAudioError(name, "is an empty file (0 bytes)")
+            raise EmptyAudioError(name, "is an empty file (0 bytes). Record it again, or leave it out")
         with path.open("rb") as file:
             if any("\ud800" <= character <= "\udfff" for character in name):
-                # A name whose bytes are not text: the decoders take none, so they are given what is in the file.
+                # The name's bytes are not valid text. The decoders cannot open such a path, so they get the content.
                 return file.read()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -194,8 +198,8 @@ def _from_array(name: str, samples: NDArray[np.generic], sample_rate: int) -> tu
         raise AudioError(name, f"has a sample rate of {sample_rate!r}. Give a whole number of Hz")
     columns = array[:, None] if array.ndim == 1 else array
     if columns.shape[1] == 0:
-        raise EmptyAudioError(name, "has no channel")
-    if columns.shape[1] > _MOST_CHANNELS:
+        raise EmptyAudioError(name, "has no channel. Give (n_samples,) or (n_samples, n_channels)")
+    if columns.shape[1] > _MAX_CHANNELS:
         raise AudioError(name, f"has {columns.shape[1]} channels. Give (n_samples, n_channels): transpose it")
     if np.issubdtype(array.dtype, np.unsignedinteger):
         half = (np.iinfo(array.dtype).max + 1) / 2
@@ -203,6 +207,6 @@ def _from_array(name: str, samples: NDArray[np.generic], sample_rate: int) -> tu
     if np.issubdtype(array.dtype, np.signedinteger):
         return (columns / (np.iinfo(array.dtype).max + 1.0)).astype(np.float32), int(sample_rate)
     if np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):  # infinity then, and refused as that
+        with np.errstate(over="ignore"):  # infinite samples are refused later
             return columns.astype(np.float32, copy=False), int(sample_rate)
-    raise AudioError(name, f"holds {array.dtype}. Give integers or real floating-point numbers")
+    raise AudioError(name, f"has the type {array.dtype}. Give integers or real floating-point numbers")

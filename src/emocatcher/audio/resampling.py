@@ -1,4 +1,4 @@
-"""Changing the sample rate, at once or block by block, with the same outcome."""
+"""Change the sample rate, at once or block by block, with the same result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform
     """Change the sample rate with soxr's HQ quality.
 
     The length is `ceil(n_samples * target_rate / source_rate)`: the last output sample may lie past the last input
-    sample, and is zero where soxr gives one fewer. (librosa's convention, so that frames agree.)
+    sample, and is zero where soxr returns one sample less. This is librosa's convention, so that frames agree.
 
     Args:
         waveform: shape (n_samples,), float32.
@@ -34,7 +34,7 @@ def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform
 
 
 class Resampler:
-    """The same for a waveform that comes in blocks: all that it gives, joined, is what `resample` gives of the whole.
+    """Resample a waveform that arrives in blocks; the joined output equals `resample` of the whole waveform.
 
     Args:
         source_rate: Hz.
@@ -53,23 +53,21 @@ class Resampler:
         self._n_in = self._n_out = 0
 
     def push(self, block: Waveform) -> Waveform:
-        """Take the next samples, shape (n_samples,), float32; give those that are ready, of the same kind."""
+        """Add samples, shape (n_samples,), and return those that are ready, shape (n_resampled,), both float32."""
         if self._stream is None:
             return block
         self._n_in += len(block)
-        return self._given(self._stream.resample_chunk(block))
+        resampled: Waveform = self._stream.resample_chunk(block)
+        self._n_out += len(resampled)
+        return resampled
 
     def finish(self) -> Waveform:
-        """Give the last samples, shape (n_samples,), float32; nothing can be pushed afterwards."""
+        """Return the last samples, shape (n_samples,), float32; nothing can be pushed afterwards."""
         empty = np.zeros(0, np.float32)
         if self._stream is None:
             return empty
         n_left = _n_resampled(self._n_in, *self._rates) - self._n_out
         return _fit(self._stream.resample_chunk(empty, last=True), n_left)
-
-    def _given(self, block: Waveform) -> Waveform:
-        self._n_out += len(block)
-        return block
 
 
 def _n_resampled(n_samples: int, source_rate: int, target_rate: int) -> int:
