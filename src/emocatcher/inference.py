@@ -142,7 +142,9 @@ class Recognizer:
             SettingError: if the lengths make no sense, or `abstain_below` or `threads` is not allowed.
         """
         threshold = self._threshold(abstain_below)
-        return timeline.hear(self, speech.has_speech_at_once, source, window_s, hop_s, threshold, on_block, threads)
+        return timeline.recognise(
+            self, speech.has_speech_at_once, source, window_s, hop_s, threshold, on_block, threads
+        )
 
     def stream(
         self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None
@@ -181,18 +183,18 @@ class Recognizer:
         recording = audio.read(source, settings.front_end.sample_rate, longest_s=LONGEST_S)
         clip = features.extract(recording.waveform, settings.front_end, settings.vad)
 
-        def classify(log_mels: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-            return self.run(log_mels)[0] / np.float64(self.config.temperature)
+        def classify(channels: list[NDArray[np.float32]]) -> NDArray[np.float64]:
+            return self.run(channels)[0] / np.float64(self.config.temperature)
 
         return self._over_time(clip, faithfulness.occlusion(classify, clip.channels, settings))
 
     def run(
-        self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = 64
+        self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         """Run the network on extracted features.
 
         Args:
-            log_mels: one array of shape (n_channels, n_frames) per clip, `Features.channels`.
+            channels: one array of shape (n_channels, n_frames) per clip, `Features.channels`.
             batch_size: clips at a time; it changes the speed, not the answer (≤ 1e-5).
 
         Returns:
@@ -200,8 +202,8 @@ class Recognizer:
             attention: one array of shape (n_frames',) per clip, summing to 1.
         """
         logits, attention = [], []
-        for start in range(0, len(log_mels), batch_size):
-            log_mel, lengths = pad_batch(log_mels[start : start + batch_size])
+        for start in range(0, len(channels), batch_size):
+            log_mel, lengths = pad_batch(channels[start : start + batch_size])
             outputs: list[Any] = self._session.run(None, {"log_mel": log_mel, "lengths": lengths})
             logits.append(outputs[0])
             pooled = self.config.settings.network.n_steps(lengths)

@@ -98,7 +98,7 @@ def test_a_table_can_be_a_file(call: Call, model: Path, talk: Path, tmp_path: Pa
     ("arguments", "says"),
     [
         (["--format", "cvs"], "Did you mean 'csv'"),
-        (["--out", "talk.doc"], "'talk.doc' tells no format"),
+        (["--out", "talk.doc"], "'talk.doc' has no known format suffix"),
         (["--plot", "talk.gif"], "ends in .svg or .png"),
         (["--window", "0.1"], "The window is 0.1 s"),
         (["--hop", "5"], "The hop is 5 s"),

@@ -1,4 +1,4 @@
-"""A model that is there at once: its answer depends on every cell that it is given."""
+"""A fast stand-in for a model, whose output depends on every cell of its input, and a synthetic recording."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RATE = 22_050
 _TALK_S = 44
 
 
-class Card(NamedTuple):
+class Config(NamedTuple):
     name: str = "made"
     version: str = "0.0.1"
     labels: tuple[str, ...] = ("glad", "low", "cross")
@@ -27,20 +27,18 @@ class Card(NamedTuple):
 
 
 class MadeNetwork:
-    """Two sums over a clip, turned into logits; each clip for itself, whatever the batch."""
+    """Turns sums over a clip into logits; a clip's logits do not depend on its batch."""
 
     def __init__(self, labels: tuple[str, ...] = ("glad", "low", "cross"), preset: str = "cabg") -> None:
-        self.config = Card(labels=labels, settings=load_preset(preset))
+        self.config = Config(labels=labels, settings=load_preset(preset))
 
     def run(
-        self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = 64
+        self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         rows = []
-        for log_mel in log_mels:
-            level = np.asarray(log_mel, np.float64).mean(axis=1) / 20.0
-            rows.append(
-                [np.sin((i + 1) * level).sum() + 0.05 * log_mel.shape[1] for i in range(len(self.config.labels))]
-            )
+        for clip in channels:
+            level = np.asarray(clip, np.float64).mean(axis=1) / 20.0
+            rows.append([np.sin((i + 1) * level).sum() + 0.05 * clip.shape[1] for i in range(len(self.config.labels))])
         return np.array(rows, np.float32), [np.ones(1, np.float32) for _ in rows]
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -49,10 +47,10 @@ class MadeNetwork:
 
 
 def is_loud(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32], front_end: FrontEnd) -> bool:
-    """Stands in for the search for speech."""
+    """Stand-in for the speech gate."""
     assert sample_rate == RATE
     assert log_mel.shape[0] == front_end.n_mels == 64
-    # The waveform is the one under these frames.
+    # The waveform has the length of these frames.
     assert abs(1 + len(waveform) // 1364 - log_mel.shape[1]) <= 1
     return bool(np.abs(waveform).max() > 0.01)
 
@@ -69,7 +67,7 @@ def _long_talk() -> audio.Waveform:
 
 
 def talk(seconds: float) -> audio.Waveform:
-    """Syllables of changing colour, and between them noise that nobody would call speech."""
+    """Return syllables of changing timbre, separated by noise that is not speech."""
     return np.tile(_long_talk(), math.ceil(seconds / _TALK_S))[: round(seconds * RATE)]
 
 
@@ -79,12 +77,12 @@ def network() -> MadeNetwork:
 
 
 @pytest.fixture(scope="session")
-def heard(network: MadeNetwork) -> Timeline:
-    return timeline.hear(network, is_loud, (talk(40.3), RATE))
+def made_timeline(network: MadeNetwork) -> Timeline:
+    return timeline.recognise(network, is_loud, (talk(40.3), RATE))
 
 
 def push_all(stream: Any, samples: NDArray[Any], sizes: Sequence[int]) -> list[timeline.Window]:
-    """Push in chunks of these sizes, again and again, and finish."""
+    """Push the samples in chunks that cycle through these sizes, then finish."""
     windows, start, turn = [], 0, 0
     while start < len(samples):
         size = sizes[turn % len(sizes)]

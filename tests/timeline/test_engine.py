@@ -1,4 +1,4 @@
-"""Windows, and what they say, against the plain way: every window cut out and heard for itself."""
+"""Windows and their results, compared with the simple way: cut out every window and recognise it alone."""
 
 import math
 import tracemalloc
@@ -20,16 +20,16 @@ NETWORK = MadeNetwork()
 FRONT_END, VAD = NETWORK.config.settings.front_end, NETWORK.config.settings.vad
 
 
-def hear(waveform, **options):
-    return timeline.hear(NETWORK, is_loud, (waveform, RATE), **options)
+def recognise(waveform, **options):
+    return timeline.recognise(NETWORK, is_loud, (waveform, RATE), **options)
 
 
 @pytest.mark.parametrize("seconds", [0.7, 1.0, 2.0, 2.95, 3.0])
-def test_a_clip_no_longer_than_a_window_is_heard_as_predict_hears_it(seconds):
+def test_a_clip_no_longer_than_a_window_gives_the_result_of_predict(seconds):
     waveform = talk(seconds)
     clip = features.extract(waveform, FRONT_END, VAD)
     expected = NETWORK.probabilities(NETWORK.run([clip.log_mel])[0])[0]
-    found = hear(waveform)
+    found = recognise(waveform)
     (window,) = found.windows
     assert list(window.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-6)
     assert (window.start_s, window.end_s) == (0.0, len(waveform) / RATE)
@@ -38,16 +38,16 @@ def test_a_clip_no_longer_than_a_window_is_heard_as_predict_hears_it(seconds):
     assert [(s.start_s, s.end_s, s.emotion) for s in found.segments] == [(0.0, found.duration_s, window.emotion)]
 
 
-def test_every_window_is_its_own_clip():
-    """But for the two frames at its edges, which hear what is around it."""
+def test_a_window_gives_the_result_of_its_own_clip():
+    """Its frames come from the whole waveform, because the outer ones also cover samples around the window."""
     waveform = talk(20.0)
     mel = features._measured(waveform, FRONT_END)
-    for window in hear(waveform, hop_s=0.7).windows:
+    for window in recognise(waveform, hop_s=0.7).windows:
         first = round(min(window.start_s * RATE / 1364, len(mel) - 49))
         if window.end_s == 20.0:
             first = len(mel) - 49
-        log_mel = features.of_clip(features.of_frames(mel[first : first + 49], FRONT_END), FRONT_END)
-        clip = features.voiced(log_mel, 3.0, FRONT_END, VAD)
+        channels = features.of_clip(features.of_frames(mel[first : first + 49], FRONT_END), FRONT_END)
+        clip = features.voiced(channels, 3.0, FRONT_END, VAD)
         if window.speech:
             expected = NETWORK.probabilities(NETWORK.run([clip.log_mel])[0])[0]
             assert list(window.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-6)
@@ -60,10 +60,10 @@ def test_every_window_is_its_own_clip():
     window_s=st.floats(0.5, 4.0),
     hop_share=st.floats(0.0, 1.0),
 )
-def test_windows_lie_where_they_should(seconds, window_s, hop_share):
+def test_windows_and_segments_cover_the_recording(seconds, window_s, hop_share):
     n_samples = math.ceil(seconds * RATE)
     hop_s = max(0.2 + hop_share * (window_s - 0.2), 0.2)
-    found = hear(talk(13.0)[:n_samples], window_s=window_s, hop_s=hop_s)
+    found = recognise(talk(13.0)[:n_samples], window_s=window_s, hop_s=hop_s)
     starts = np.array([window.start_s for window in found.windows])
     ends = np.array([window.end_s for window in found.windows])
     assert found.duration_s == n_samples / RATE
@@ -71,7 +71,7 @@ def test_windows_lie_where_they_should(seconds, window_s, hop_share):
     assert (np.diff(starts) > 0).all()
     assert starts[:-1] == pytest.approx(np.arange(len(starts) - 1) * hop_s)
     assert ends - starts == pytest.approx(min(window_s, found.duration_s), abs=1e-4)
-    # Up to one frame may remain: the last frame's window reaches beyond it.
+    # Up to one frame may remain, because the analysis window of the last frame reaches beyond it.
     assert found.duration_s - ends[-1] <= 1.5 * FRONT_END.frame_period_s
     assert ends[-1] <= found.duration_s + 1e-4
     for window in found.windows:
@@ -84,9 +84,9 @@ def test_windows_lie_where_they_should(seconds, window_s, hop_share):
         assert before.emotion != after.emotion
 
 
-def test_without_speech_there_is_no_emotion():
+def test_windows_without_speech_have_no_emotion():
     quiet = np.random.default_rng(0).normal(0, 1e-4, 8 * RATE).astype(np.float32)
-    found = hear(np.concatenate([talk(6.0), quiet, talk(6.0)]))
+    found = recognise(np.concatenate([talk(6.0), quiet, talk(6.0)]))
     silent = [window for window in found.windows if window.start_s >= 6.2 and window.end_s <= 13.8]
     assert len(silent) > 5
     for window in silent:
@@ -97,11 +97,11 @@ def test_without_speech_there_is_no_emotion():
     assert gap.end_s == pytest.approx(13.0, abs=1.0)
 
 
-def test_below_the_threshold_there_is_no_answer():
-    """In windows and in segments, pushed or whole; the rest stays as it was."""
-    plain = hear(talk(40.0))
+def test_windows_and_segments_below_the_threshold_abstain():
+    """For a stream and for a recording; nothing else changes."""
+    plain = recognise(talk(40.0))
     middle = float(np.median([segment.probability for segment in plain.segments if segment.emotion]))
-    found = timeline.hear(NETWORK, is_loud, (talk(40.0), RATE), abstain_below=middle)
+    found = timeline.recognise(NETWORK, is_loud, (talk(40.0), RATE), abstain_below=middle)
     assert (plain.abstain_below, found.abstain_below) == (0.0, middle)
     for before, after in ((plain.windows, found.windows), (plain.segments, found.segments)):
         for one, was in zip(after, before, strict=True):
@@ -116,53 +116,53 @@ def test_below_the_threshold_there_is_no_answer():
 
 
 @pytest.mark.parametrize("n_samples", [1, 100, RATE, 10 * RATE])
-def test_digital_silence_is_not_even_asked_about(n_samples):
+def test_digital_silence_is_not_passed_to_the_speech_gate(n_samples):
     def fail(*_):
         raise AssertionError
 
-    found = timeline.hear(NETWORK, fail, (np.zeros(n_samples, np.float32), RATE))
+    found = timeline.recognise(NETWORK, fail, (np.zeros(n_samples, np.float32), RATE))
     assert not any(window.speech for window in found.windows)
     assert [segment.emotion for segment in found.segments] == [None]
 
 
-def test_speech_is_asked_about_once_a_window():
-    asked = []
+def test_the_speech_gate_runs_once_per_window():
+    gate_inputs = []
 
     def count(waveform, rate, log_mel, front_end):
-        asked.append(len(waveform))
+        gate_inputs.append(len(waveform))
         return False
 
-    found = timeline.hear(NETWORK, count, (talk(30.0), RATE))
-    assert len(asked) == len(found.windows) == 55
-    assert set(asked) <= {3 * RATE, 3 * RATE - 1, 3 * RATE + 1}
+    found = timeline.recognise(NETWORK, count, (talk(30.0), RATE))
+    assert len(gate_inputs) == len(found.windows) == 55
+    assert set(gate_inputs) <= {3 * RATE, 3 * RATE - 1, 3 * RATE + 1}
 
 
 @pytest.mark.parametrize("block", [1000, 30_001, 10 * RATE])
 @pytest.mark.parametrize(("window_s", "hop_s"), [(3.0, 0.5), (0.7, 0.31)])
-def test_speech_is_searched_for_in_a_spectrogram_of_its_own(block, window_s, hop_s):
-    """Made once for all windows, of what each holds, however the waveform comes."""
-    waveform, asked = talk(9.3), []
+def test_the_gates_own_spectrogram_covers_each_window(block, window_s, hop_s):
+    """It is computed once for all windows, and does not depend on the blocks."""
+    waveform, gate_inputs = talk(9.3), []
 
     def has_speech(part, rate, log_mel, front_end):
-        asked.append(log_mel)
+        gate_inputs.append(log_mel)
         assert front_end == speech.front_end()
-        return len(asked) % 2 == 0
+        return len(gate_inputs) % 2 == 0
 
     engine = Engine(MadeNetwork(preset="emocatcher-2"), has_speech, window_s, hop_s)
     parts = [engine.push(waveform[start : start + block]) for start in range(0, len(waveform), block)]
     windows = Windows.join(("glad", "low", "cross"), [*parts, engine.finish()])
     searched = speech.front_end()
     frames = features.of_frames(features._measured(waveform, searched), searched)
-    assert len(asked) == len(windows)
-    for window, log_mel in zip(windows, asked, strict=True):
+    assert len(gate_inputs) == len(windows)
+    for window, log_mel in zip(windows, gate_inputs, strict=True):
         first, n = int(window.start_s * RATE / 1364), int(window_s * RATE / 1364)
         last = len(frames) if window.end_s == len(waveform) / RATE else first + n
         np.testing.assert_allclose(log_mel, features.of_clip(frames[first:last], searched), atol=1e-3)
 
 
 @pytest.mark.parametrize(("preset", "n_beyond"), [("cabg", 1), ("emocatcher-2", 0)])
-def test_a_spectrogram_that_the_gate_was_fitted_to_is_not_made_again(preset, n_beyond):
-    """The model's own frames reach half a frame beyond a window; the gate's do not."""
+def test_a_spectrogram_that_the_gate_was_fitted_to_is_not_computed_twice(preset, n_beyond):
+    """The model's frames reach half a frame beyond a window; the gate's own frames do not."""
     shapes = []
 
     def has_speech(part, rate, log_mel, front_end):
@@ -176,26 +176,26 @@ def test_a_spectrogram_that_the_gate_was_fitted_to_is_not_made_again(preset, n_b
 
 @pytest.mark.parametrize("changes", [{}, {"f_max": 9000.0}, {"sample_rate": 16_000}])
 def test_a_spectrogram_comes_with_the_front_end_that_computed_it(changes):
-    """So that the gate never judges as many bands of another width, or at another rate, as if they were its own."""
-    network, asked = MadeNetwork(), []
+    """Then the gate never treats the same number of bands, of another width or rate, as its own."""
+    network, front_ends = MadeNetwork(), []
     front_end = msgspec.structs.replace(network.config.settings.front_end, **changes)
     network.config = network.config._replace(
         settings=msgspec.structs.replace(network.config.settings, front_end=front_end)
     )
 
     def has_speech(part, rate, log_mel, made_by):
-        asked.append(made_by)
-        inner = np.s_[:, 2:30]  # frames at the edges reach beyond the window
+        front_ends.append(made_by)
+        inner = np.s_[:, 2:30]  # frames at the edges also cover samples beyond the window
         np.testing.assert_allclose(log_mel[inner], features.log_mel_spectrogram(part, made_by)[inner], atol=0.1)
         return False
 
     waveform = audio.resample(talk(3.2), RATE, front_end.sample_rate)
     Engine(network, has_speech, 3.0, 0.5).push(waveform)
-    assert asked == [speech.front_end() if front_end.f_max == 9000.0 else front_end]
+    assert front_ends == [speech.front_end() if front_end.f_max == 9000.0 else front_end]
 
 
-def test_an_emotion_over_several_windows_is_one_segment():
-    found = hear(talk(40.0))
+def test_neighbouring_windows_of_one_emotion_form_one_segment():
+    found = recognise(talk(40.0))
     assert len(found.segments) < len(found.windows)
     for segment in found.segments:
         if segment.emotion is None:
@@ -206,7 +206,7 @@ def test_an_emotion_over_several_windows_is_one_segment():
 
 
 @pytest.mark.parametrize(
-    ("window_s", "hop_s", "says"),
+    ("window_s", "hop_s", "message"),
     [
         (0.4, 0.1, "window is 0.4 s"),
         (math.nan, 0.5, "window is nan s"),
@@ -217,27 +217,27 @@ def test_an_emotion_over_several_windows_is_one_segment():
         (3.0, -1.0, "hop is -1 s"),
         (3.0, 3.1, "0.062 s .* to 3 s"),
         (3.0, math.nan, "hop is nan s"),
-        (3.0, 1e-9, "a frame of this model"),
+        (3.0, 1e-9, "one frame of this model"),
     ],
 )
-def test_lengths_that_make_no_sense(window_s, hop_s, says):
-    with pytest.raises(SettingError, match=says):
-        hear(talk(1.0), window_s=window_s, hop_s=hop_s)
+def test_window_and_hop_out_of_range_are_refused(window_s, hop_s, message):
+    with pytest.raises(SettingError, match=message):
+        recognise(talk(1.0), window_s=window_s, hop_s=hop_s)
 
 
-def test_a_recording_without_samples():
+def test_a_recording_without_samples_is_refused():
     with pytest.raises(EmptyAudioError):
-        hear(np.zeros(0, np.float32))
+        recognise(np.zeros(0, np.float32))
 
 
-def test_blocks_are_shown_as_they_are_heard():
+def test_on_block_receives_every_block():
     seen = []
-    found = timeline.hear(NETWORK, is_loud, (talk(150.0), RATE), hop_s=3.0, on_block=seen.append)
+    found = timeline.recognise(NETWORK, is_loud, (talk(150.0), RATE), hop_s=3.0, on_block=seen.append)
     assert [len(block) / RATE for block in seen] == [60.0, 60.0, 30.0]
     assert found.duration_s == 150.0
 
 
-def test_memory_does_not_grow_with_the_length():
+def test_memory_does_not_grow_with_the_duration():
     def peak(n_blocks):
         engine = timeline.engine.Engine(NETWORK, lambda *_: False, 3.0, 1.0)
         block = talk(5.0)
@@ -253,8 +253,8 @@ def test_memory_does_not_grow_with_the_length():
     assert peak(40) < 1.2 * peak(4)
 
 
-def test_windows_are_a_sequence():
-    windows = hear(talk(20.0)).windows
+def test_windows_behave_as_a_sequence():
+    windows = recognise(talk(20.0)).windows
     assert windows[0].start_s == 0.0
     assert windows[-1] == windows[len(windows) - 1] == list(windows)[-1]
     assert windows[2:6:2] == [windows[2], windows[4]]

@@ -1,4 +1,4 @@
-"""The outline of a long waveform, and the picture."""
+"""The outline of a long waveform, and the plot."""
 
 import re
 from pathlib import Path
@@ -17,16 +17,16 @@ from emocatcher.timeline.envelope import Envelope
 from .conftest import RATE, MadeNetwork, is_loud, talk
 
 
-@given(n_samples=st.integers(1, 3000), n_stretches=st.integers(1, 40), size=st.integers(1, 500))
-def test_the_outline_is_that_of_the_samples(n_samples, n_stretches, size):
+@given(n_samples=st.integers(1, 3000), max_bins=st.integers(1, 40), size=st.integers(1, 500))
+def test_the_outline_has_the_extremes_of_the_samples(n_samples, max_bins, size):
     samples = np.random.default_rng(n_samples).normal(size=n_samples).astype(np.float32)
-    envelope = Envelope(n_stretches)
+    envelope = Envelope(max_bins)
     for start in range(0, n_samples, size):
         envelope.push(samples[start : start + size])
     outline = envelope.outline()
     assert envelope.n_samples == n_samples
     assert outline.shape == (2, -(-n_samples // envelope.step))
-    assert outline.shape[1] <= n_stretches
+    assert outline.shape[1] <= max_bins
     for i, (lowest, highest) in enumerate(outline.T):
         part = samples[i * envelope.step : (i + 1) * envelope.step]
         assert (lowest, highest) == (part.min(), part.max())
@@ -39,24 +39,24 @@ def envelope():
     return found
 
 
-def test_an_svg_holds_names_times_and_colours(heard, envelope):
+def test_an_svg_contains_names_times_and_colours(made_timeline, envelope):
     pytest.importorskip("matplotlib")
-    text = plot.draw(heard, envelope, "svg").decode()
-    for label, shade in colours(heard.labels).items():
+    text = plot.draw(made_timeline, envelope, "svg").decode()
+    for label, shade in colours(made_timeline.labels).items():
         assert f">{label}<" in text
         assert shade.lower() in text
     assert ">no speech<" in text
     assert ">40 s<" in text
-    assert plot.draw(heard, envelope, "svg").decode() == text
+    assert plot.draw(made_timeline, envelope, "svg").decode() == text
 
 
-def test_a_png_is_a_picture(heard, envelope):
+def test_a_png_has_the_png_signature(made_timeline, envelope):
     pytest.importorskip("matplotlib")
-    assert plot.draw(heard, envelope, "png").startswith(b"\x89PNG")
+    assert plot.draw(made_timeline, envelope, "png").startswith(b"\x89PNG")
 
 
-def test_columns_are_few_and_keep_the_mean():
-    found = timeline.hear(MadeNetwork(), is_loud, (talk(300.0), RATE), window_s=0.5, hop_s=0.2)
+def test_columns_are_bounded_and_keep_the_mean():
+    found = timeline.recognise(MadeNetwork(), is_loud, (talk(300.0), RATE), window_s=0.5, hop_s=0.2)
     edges_s, shares = plot.columns(found)
     assert len(found.windows) == 1499
     assert shares.shape[1] == 300
@@ -72,11 +72,12 @@ def test_columns_are_few_and_keep_the_mean():
 
 
 @pytest.mark.parametrize("most", [320, 4])
-def test_what_is_below_the_threshold_is_pale_and_the_legend_says_so(most, monkeypatch):
-    """Also where there are more segments than a picture can show."""
-    monkeypatch.setattr(plot, "_MOST_COLUMNS", most)
+def test_abstained_segments_are_pale_and_named_in_the_legend(most, monkeypatch):
+    """Also with more segments than the plot can show."""
+    monkeypatch.setattr(plot, "_MAX_COLUMNS", most)
     sure, unsure = (
-        timeline.hear(MadeNetwork(), is_loud, (talk(30.0), RATE), abstain_below=threshold) for threshold in (0.0, 1.1)
+        timeline.recognise(MadeNetwork(), is_loud, (talk(30.0), RATE), abstain_below=threshold)
+        for threshold in (0.0, 1.1)
     )
     assert (len(sure.segments) > most) == (most == 4)
     drawn, pale = (plot.draw(found, Envelope(), "svg").decode() for found in (sure, unsure))
@@ -88,15 +89,15 @@ def test_what_is_below_the_threshold_is_pale_and_the_legend_says_so(most, monkey
 
 
 @pytest.mark.parametrize("n_samples", [1, 2000])
-def test_the_shortest_recordings_have_a_picture(n_samples):
+def test_the_shortest_recordings_can_be_plotted(n_samples):
     samples = talk(1.0)[:n_samples]
     envelope = Envelope()
     envelope.push(samples)
-    found = timeline.hear(MadeNetwork(), is_loud, (samples, RATE))
+    found = timeline.recognise(MadeNetwork(), is_loud, (samples, RATE))
     assert plot.draw(found, envelope, "png").startswith(b"\x89PNG")
 
 
-def test_the_kind_of_picture_is_in_its_name():
+def test_the_image_format_is_chosen_by_suffix():
     assert (plot.kind_of(Path("a.SVG")), plot.kind_of(Path("b.png"))) == ("svg", "png")
     with pytest.raises(SettingError, match=r"ends in \.svg or \.png"):
         plot.kind_of(Path("a.pdf"))

@@ -1,9 +1,9 @@
-"""Long recordings and live sound → emotions over time. One engine serves both, so they agree."""
+"""Emotions over time, for long recordings and live audio. Both use one engine, so their results agree."""
 
 from emocatcher.timeline.hearing import Network
-from emocatcher.timeline.recording import Timeline, hear
+from emocatcher.timeline.recording import Timeline, recognise
 from emocatcher.timeline.segments import Segment
 from emocatcher.timeline.stream import Stream
 from emocatcher.timeline.windows import Window, Windows
 
-__all__ = ["Network", "Segment", "Stream", "Timeline", "Window", "Windows", "hear"]
+__all__ = ["Network", "Segment", "Stream", "Timeline", "Window", "Windows", "recognise"]

@@ -1,4 +1,4 @@
-"""The outline of a waveform of any length: how low and how high it goes, stretch by stretch."""
+"""The outline of a waveform of any length: the minimum and maximum of each bin."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from emocatcher import audio
 
 
 class Envelope:
-    """Collects the outline block by block, in memory that does not grow with the waveform.
+    """Computes the outline block by block, in memory that does not grow with the waveform.
 
     Args:
-        n_stretches: the most there are; where they would be more, neighbours are joined.
+        max_bins: highest number of bins; when there would be more, neighbouring bins are merged in pairs.
+
+    Attributes:
+        step: samples per bin.
+        n_samples: samples pushed so far.
 
     Examples:
         >>> envelope = Envelope(4)
@@ -24,19 +28,19 @@ class Envelope:
         [[0.0, -1.0, -3.0], [3.0, 5.0, -2.0]]
     """
 
-    def __init__(self, n_stretches: int = 4096) -> None:
-        self._n_stretches = n_stretches
-        self._outline = np.empty((2, 0), np.float32)  # of whole stretches
-        self._rest = np.empty(0, np.float32)
-        self.step = 1  # samples in a stretch
+    def __init__(self, max_bins: int = 4096) -> None:
+        self._max_bins = max_bins
+        self._outline = np.empty((2, 0), np.float32)  # of the full bins
+        self._rest = np.empty(0, np.float32)  # samples that do not fill a bin yet
+        self.step = 1
         self.n_samples = 0
 
     def push(self, block: audio.Waveform) -> None:
-        """Take the next samples, shape (n_samples,), float32."""
+        """Add the next samples, shape (n_samples,), float32."""
         self.n_samples += len(block)
-        while self.n_samples > self._n_stretches * self.step:
+        while self.n_samples > self._max_bins * self.step:
             n_pairs = self._outline.shape[1] // 2
-            # An odd one out would shift all that follow; it is spread over the samples it came from.
+            # An unpaired last bin would shift all later ones, so its extremes go back to the unbinned samples.
             odd = self._outline[:, 2 * n_pairs :]
             pairs = self._outline[:, : 2 * n_pairs].reshape(2, n_pairs, 2)
             self._outline = np.stack([pairs[0].min(axis=1), pairs[1].max(axis=1)])
@@ -52,7 +56,7 @@ class Envelope:
         self._rest = waiting[n_whole * self.step :].copy()
 
     def outline(self) -> NDArray[np.float32]:
-        """The lowest and the highest sample of every stretch, shape (2, at most n_stretches), float32."""
+        """Return the minimum and the maximum of every bin, shape (2, n_bins), n_bins ≤ max_bins, float32."""
         if not len(self._rest):
             return self._outline
         return np.concatenate([self._outline, [[self._rest.min()], [self._rest.max()]]], axis=1)

@@ -1,4 +1,4 @@
-"""The formats a timeline can be written in."""
+"""Encode a timeline in one of several file formats."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from emocatcher.timeline.recording import Timeline
 
 
 class Format(NamedTuple):
-    """One format."""
+    """A file format."""
 
-    suffix: str  # of its files, in small letters
+    suffix: str  # of its files, in lower case
     encode: Callable[[Timeline], bytes]
 
 
@@ -31,14 +31,14 @@ FORMATS = {
 
 
 def encode(timeline: Timeline, name: str) -> bytes:
-    """Write a timeline as a file's content.
+    """Encode a timeline as the content of a file.
 
     Args:
-        timeline: what was heard.
+        timeline: the timeline to encode.
         name: one of `FORMATS`.
 
     Raises:
-        SettingError: if there is no such format.
+        SettingError: if the format is unknown.
         MissingExtraError: if the format needs an extra (Parquet: `batch`).
     """
     if name not in FORMATS:
@@ -47,20 +47,20 @@ def encode(timeline: Timeline, name: str) -> bytes:
 
 
 def check(name: str) -> None:
-    """See that what a format needs is there, before hours of sound are heard for it.
+    """Check that a format's dependencies are installed, before hours of audio are processed for it.
 
     Raises:
-        MissingExtraError: without pyarrow, for Parquet.
+        MissingExtraError: if the format is Parquet and pyarrow is not installed.
     """
     if name == "parquet" and find_spec("pyarrow") is None:
         raise MissingExtraError("Parquet", "batch")
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's name asks for.
+    """Return the format for a file name, by its suffix.
 
     Raises:
-        SettingError: if it asks for none.
+        SettingError: if no format has this suffix.
 
     Examples:
         >>> format_of(Path("interview.TextGrid")), format_of(Path("labels.txt"))
@@ -70,4 +70,4 @@ def format_of(path: Path) -> str:
         if path.suffix.lower() == known.suffix:
             return name
     suffixes = ", ".join(f"{known.suffix} ({name})" for name, known in FORMATS.items())
-    raise SettingError(f"'{path.name}' tells no format. Give --format, or a name that ends in {suffixes}")
+    raise SettingError(f"'{path.name}' has no known format suffix. Give --format, or a name that ends in {suffixes}")

@@ -1,4 +1,4 @@
-"""Frames of a waveform that comes in blocks, kept for as long as a window may still ask for them."""
+"""Frames of a waveform that arrives in blocks, kept as long as a window may still need them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from emocatcher.config import FrontEnd
 
 
 class Frames:
-    """What a front end makes of each frame, computed once, whatever the windows' overlap.
+    """The front end's features of each frame, computed once, whatever the windows' overlap.
 
     Args:
-        front_end: which.
+        front_end: settings of the front end.
 
     Attributes:
-        first: number of the oldest frame that is kept.
+        first: index of the oldest frame kept.
 
     Examples:
         >>> from emocatcher.config import load_preset
         >>> frames = Frames(load_preset("cabg").front_end)
         >>> frames.push(np.zeros(22_050, np.float32))
-        >>> frames.forget(10)
+        >>> frames.discard_before(10)
         >>> frames.first, frames.last, frames.clip(12, 15).shape
         (10, 16, (64, 3))
     """
@@ -34,27 +34,27 @@ class Frames:
 
     @property
     def last(self) -> int:
-        """Up to which there are frames, not including."""
+        """Index after the newest frame."""
         return self.first + len(self._kept)
 
     def push(self, block: audio.Waveform) -> None:
-        """Take the next samples."""
-        self._add(self._stream.push(block))
+        """Add the next samples."""
+        self._append(self._stream.push(block))
 
     def finish(self) -> None:
-        """Take it that nothing follows."""
-        self._add(self._stream.finish())
+        """End the waveform and compute its last frames."""
+        self._append(self._stream.finish())
 
     def clip(self, first: int, last: int) -> NDArray[np.float32]:
-        """The channels of the frames `first` to `last`, not including it: (n_channels, n_frames), as a clip's own."""
+        """Return the channels of frames `first` to `last` (exclusive), as for a clip: (n_channels, n_frames)."""
         return features.of_clip(self._kept[first - self.first : last - self.first], self._front_end)
 
-    def forget(self, first: int) -> None:
-        """Let go of the frames before `first`."""
+    def discard_before(self, first: int) -> None:
+        """Discard the frames before `first`."""
         if first > self.first:
             self._kept = self._kept[first - self.first :].copy()  # a view would keep the whole block
             self.first = first
 
-    def _add(self, measured: NDArray[np.float32]) -> None:
+    def _append(self, measured: NDArray[np.float32]) -> None:
         if len(measured):
             self._kept = np.concatenate([self._kept, features.of_frames(measured, self._front_end)])

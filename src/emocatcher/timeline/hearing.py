@@ -1,4 +1,4 @@
-"""Windows on their way through the network: many at a time, and, where asked, in a thread beside their preparation."""
+"""Run the network on groups of windows, optionally in its own thread while the next windows are prepared."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from emocatcher.config import Settings
 from emocatcher.timeline.windows import Windows
 
-_BATCH_SIZE = 32  # windows; with fewer the thread beside waits for Python more often, with more there is more padding
-_TOGETHER = 128  # windows that are sorted into batches of like length
-_MOST_FRAMES = 1 << 16  # that wait together, and that go into a batch: windows may be ten minutes long
+_BATCH_SIZE = 32  # windows; fewer would make the network's thread wait for the GIL more often, more need more padding
+_GROUP_SIZE = 128  # windows that are sorted into batches of similar length
+_MAX_FRAMES = 1 << 16  # in a group and in a batch, because a window may be ten minutes long
 
 
-class Card(Protocol):
-    """What is read of a model's settings."""
+class NetworkConfig(Protocol):
+    """The fields that the timeline reads from a model's config."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -34,94 +34,94 @@ class Card(Protocol):
 
 
 class Network(Protocol):
-    """What is needed of a model; `inference.Recognizer` is one."""
+    """The interface that the timeline needs from a model; `emocatcher.inference.Recognizer` implements it."""
 
     @property
-    def config(self) -> Card:
-        """Its settings."""
+    def config(self) -> NetworkConfig:
+        """The model's config."""
 
     def run(
-        self, log_mels: Sequence[NDArray[np.float32]], batch_size: int = ...
+        self, channels: Sequence[NDArray[np.float32]], batch_size: int = ...
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Arrays of shape (n_channels, n_frames) → logits, shape (n_clips, n_classes), and attention."""
+        """Map arrays of shape (n_channels, n_frames) to logits, shape (n_clips, n_classes), and attention."""
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Logits → calibrated probabilities, both of shape (n_clips, n_classes)."""
+        """Map logits to calibrated probabilities, both of shape (n_clips, n_classes)."""
 
 
-class Prepared(NamedTuple):
-    """A window, as the network is given it."""
+class PreparedWindow(NamedTuple):
+    """A window that is ready for the network."""
 
     start_s: float
     end_s: float
     voiced_start_s: float
     voiced_end_s: float
-    clip: NDArray[np.float32] | None  # (n_channels, n_frames), the voiced span; None where nobody speaks
+    clip: NDArray[np.float32] | None  # (n_channels, n_frames), the voiced span; None without speech
 
 
-class Hearing:
-    """Takes windows, and gives them back recognised, in their order.
+class WindowBatches:
+    """Recognises windows in groups and returns the results in order.
 
     Args:
         network: the model.
-        abstain_below: the probability under which a window is marked.
-        executor: of one thread, in which the network runs while the caller goes on; None for the caller's own.
+        abstain_below: a window with a lower probability is marked `abstain`.
+        executor: a pool of one thread in which the network runs while the caller continues; None to run the network
+            in the caller's thread.
     """
 
     def __init__(self, network: Network, abstain_below: float, executor: Executor | None) -> None:
         self._network, self._abstain_below, self._executor = network, abstain_below, executor
-        self._waiting: list[Prepared] = []
-        self._n_frames = 0  # of those
-        self._running: Future[Windows] | None = None  # one group beside the one that waits: more would take memory
-        self._heard: list[Windows] = []
+        self._waiting: list[PreparedWindow] = []
+        self._n_frames = 0  # of the waiting windows
+        self._running: Future[Windows] | None = None  # only one group runs at a time, which bounds the memory
+        self._results: list[Windows] = []
 
-    def add(self, window: Prepared) -> None:
-        """Take one more."""
+    def add(self, window: PreparedWindow) -> None:
+        """Add a window. Run the network when a group is full."""
         self._waiting.append(window)
         self._n_frames += 0 if window.clip is None else window.clip.shape[1]
-        if len(self._waiting) == _TOGETHER or self._n_frames >= _MOST_FRAMES:
-            self._start()
+        if len(self._waiting) == _GROUP_SIZE or self._n_frames >= _MAX_FRAMES:
+            self._submit()
 
     def take(self, *, everything: bool) -> Windows:
-        """Give what was not given yet: all that was added, or, without waiting, what is recognised by now."""
+        """Return the results not returned yet: of all windows added, or, without waiting, of those already done."""
         if everything and self._waiting:
-            self._start()
+            self._submit()
         if everything or (self._running is not None and self._running.done()):
-            self._await()
-        heard, self._heard = self._heard, []
-        return Windows.join(self._network.config.labels, heard)
+            self._collect()
+        results, self._results = self._results, []
+        return Windows.join(self._network.config.labels, results)
 
-    def _start(self) -> None:
+    def _submit(self) -> None:
         windows, self._waiting, self._n_frames = self._waiting, [], 0
-        self._await()
+        self._collect()
         if self._executor is not None:
             try:
                 self._running = self._executor.submit(self._recognise, windows)
-            except RuntimeError:  # no thread is to be had, as when the main thread has ended: go on alone
+            except RuntimeError:  # the pool takes no more tasks, as when the main thread has ended: use this thread
                 self._executor = None
             else:
                 return
-        self._heard.append(self._recognise(windows))
+        self._results.append(self._recognise(windows))
 
-    def _await(self) -> None:
+    def _collect(self) -> None:
         if self._running is not None:
-            self._heard.append(self._running.result())
+            self._results.append(self._running.result())
             self._running = None
 
-    def _recognise(self, windows: Sequence[Prepared]) -> Windows:
+    def _recognise(self, windows: Sequence[PreparedWindow]) -> Windows:
         labels = self._network.config.labels
         times_s = np.array([window[:4] for window in windows], np.float64)
         clips = [window.clip for window in windows if window.clip is not None]
         speech = np.array([window.clip is not None for window in windows], np.bool_)
         probabilities = np.full((len(windows), len(labels)), np.nan)
         if clips:
-            # Of like length together: the network hears every batch as long as its longest.
+            # Sort by length, because the network pads every clip to the longest one in its batch.
             order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
             longest = max(clip.shape[1] for clip in clips)
-            batch_size = min(_BATCH_SIZE, max(_MOST_FRAMES // longest, 1))
+            batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
             logits, _ = self._network.run([clips[i] for i in order], batch_size)
             probabilities[np.flatnonzero(speech)[order]] = self._network.probabilities(logits)
-        # Where nobody spoke there is nothing to be sure of.
         abstain = ~speech
         abstain[speech] = probabilities[speech].max(axis=1) < self._abstain_below
         start_s, end_s, voiced_start_s, voiced_end_s = times_s.T

@@ -1,4 +1,4 @@
-"""The picture of a timeline: the waveform, the probabilities below it, and the segments by name."""
+"""Plot a timeline: the waveform, the probabilities below it, and the named segments."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["svg", "png"]
 
-_MOST_COLUMNS = 320  # thinner ones no eye tells apart
+_MAX_COLUMNS = 320  # narrower columns cannot be told apart by eye
 _WIDTH, _HEIGHT = 10.0, 4.6  # inches
-_LETTER_INCHES = 0.085  # of a name in the strip, generously
+_LETTER_INCHES = 0.085  # upper estimate of a letter's width in the strip
 _INK, _FAINT, _SILENCE, _WAVE = "#222222", "#767676", "#E4E4E4", "#555555"
 _DOUBTFUL: dict[str, Any] = {"facecolor": "#FFFFFFA0", "linewidth": 0}  # over the emotion's colour
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so every machine lays text out alike
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so the text layout is the same on every machine
     "font.size": 9.0,
     "axes.edgecolor": _FAINT,
     "axes.linewidth": 0.6,
@@ -37,51 +37,51 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": _INK,
     "ytick.color": _INK,
     "text.color": _INK,
-    "text.parse_math": False,  # a label may hold a dollar sign
-    "svg.fonttype": "none",  # text stays text: small and searchable
-    "svg.hashsalt": "emocatcher",  # the same picture is the same file
+    "text.parse_math": False,  # a label may contain a dollar sign
+    "svg.fonttype": "none",  # keep text as text: small and searchable
+    "svg.hashsalt": "emocatcher",  # the same plot gives the same file
 }
 
 
 def check() -> None:
-    """See that pictures can be drawn, before hours of sound are heard for one.
+    """Check that matplotlib is installed, before hours of audio are processed for a plot.
 
     Raises:
-        MissingExtraError: without matplotlib.
+        MissingExtraError: if matplotlib is not installed.
     """
     try:
         import matplotlib  # noqa: F401, ICN001
     except ImportError:
-        raise MissingExtraError("The timeline's picture", "train") from None
+        raise MissingExtraError("The timeline's plot", "train") from None
 
 
 def kind_of(path: Path) -> Kind:
-    """The kind of picture that a file's name asks for.
+    """Return the image format for a file name, by its suffix.
 
     Raises:
-        SettingError: if it asks for none.
+        SettingError: if the suffix is neither .svg nor .png.
     """
     suffix = path.suffix.lower()
     if suffix == ".svg":
         return "svg"
     if suffix == ".png":
         return "png"
-    raise SettingError(f"'{path.name}' is no picture that can be drawn. Give a name that ends in .svg or .png")
+    raise SettingError(f"'{path.name}' has no suffix of a plot. Give a name that ends in .svg or .png")
 
 
 def draw(timeline: Timeline, envelope: Envelope, kind: Kind) -> bytes:
-    """Draw a timeline.
+    """Plot a timeline.
 
     Args:
-        timeline: what was heard.
-        envelope: of the same recording's waveform.
-        kind: of picture.
+        timeline: the timeline to plot.
+        envelope: outline of the same recording's waveform.
+        kind: image format.
 
     Returns:
         the content of the file.
 
     Raises:
-        MissingExtraError: without matplotlib.
+        MissingExtraError: if matplotlib is not installed.
     """
     check()
     import matplotlib as mpl
@@ -91,7 +91,7 @@ def draw(timeline: Timeline, envelope: Envelope, kind: Kind) -> bytes:
         key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")
     }
     with mpl.rc_context():
-        mpl.rcParams.update(defaults)  # whatever the user's own settings are
+        mpl.rcParams.update(defaults)  # override the user's own settings
         mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=150)
         wave, shares, strip = figure.subplots(
@@ -114,18 +114,18 @@ def draw(timeline: Timeline, envelope: Envelope, kind: Kind) -> bytes:
 
 
 def columns(timeline: Timeline) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probabilities over time, as many as a picture can show.
+    """Return the probabilities over time, in at most as many columns as the plot can show.
 
-    Where windows are few, a column is the stretch of which one speaks; where they are many, the mean of those whose
-    stretch begins in it.
+    With few windows, each column is one window's span of the timeline (`Windows.bounds_s`). With many, a column is the
+    mean of several consecutive windows.
 
     Returns:
         edges_s: shape (n_columns + 1,), seconds, from 0 to the end.
-        shares: shape (n_labels, n_columns); what is missing to 1 is the part without speech.
+        shares: shape (n_labels, n_columns); a column's sum is below 1 by the share without speech.
     """
     windows = Windows.of(timeline.labels, timeline.windows)
     bounds_s, shares = windows.bounds_s(timeline.duration_s), np.nan_to_num(windows.probabilities)
-    n_together = -(-len(windows) // _MOST_COLUMNS)
+    n_together = -(-len(windows) // _MAX_COLUMNS)
     if n_together <= 1:
         return bounds_s, shares.T
     firsts = np.arange(0, len(windows), n_together)
@@ -140,7 +140,7 @@ def _draw_wave(axes: Axes, timeline: Timeline, envelope: Envelope) -> None:
     lowest, highest = np.concatenate([outline, outline[:, -1:]], axis=1)
     axes.fill_between(times_s, lowest, highest, step="post", color=_WAVE, linewidth=0.3)
     for segment in timeline.segments:
-        if segment.emotion is None and len(timeline.segments) <= _MOST_COLUMNS:
+        if segment.emotion is None and len(timeline.segments) <= _MAX_COLUMNS:
             axes.axvspan(segment.start_s, segment.end_s, color=_SILENCE, linewidth=0, zorder=0)
     limit = max(float(np.abs(outline).max(initial=0.0)), 1e-3) * 1.05
     axes.set_ylim(-limit, limit)
@@ -155,7 +155,7 @@ def _draw_shares(axes: Axes, timeline: Timeline) -> None:
     shades = colours(timeline.labels)
     tops = np.cumsum(shares, axis=0)
     tops = np.concatenate([np.zeros((1, tops.shape[1])), tops, np.ones((1, tops.shape[1]))])
-    tops = np.concatenate([tops, tops[:, -1:]], axis=1)  # a step goes on to the last edge
+    tops = np.concatenate([tops, tops[:, -1:]], axis=1)  # extends the last step to the last edge
     for label, lower, upper in zip([*timeline.labels, None], tops[:-1], tops[1:], strict=True):
         shade = _SILENCE if label is None else shades[label]
         axes.fill_between(edges_s, lower, upper, step="post", color=shade, linewidth=0)
@@ -166,12 +166,12 @@ def _draw_shares(axes: Axes, timeline: Timeline) -> None:
 
 
 def _draw_strip(axes: Axes, timeline: Timeline) -> bool:
-    """The strip of names; says whether there is one in doubt, which is drawn pale."""
+    """Draw the strip of named segments; return whether any of them abstains and is drawn pale."""
     edges_s, shares = columns(timeline)
     shades = [_SILENCE, *colours(timeline.labels).values()]
     from matplotlib.colors import to_rgb
 
-    if len(timeline.segments) <= _MOST_COLUMNS:
+    if len(timeline.segments) <= _MAX_COLUMNS:
         abstains = [segment.abstain and segment.emotion is not None for segment in timeline.segments]
         edges_s = np.array([segment.start_s for segment in timeline.segments] + [timeline.duration_s])
         places = {label: i for i, label in enumerate(timeline.labels, 1)}
@@ -241,5 +241,6 @@ def _legend(figure: Figure, timeline: Timeline, *, has_doubts: bool) -> None:
         borderaxespad=0.0,
     )
     name = timeline.path.rpartition("/")[2] or "recording"
-    title = f"{''.join(character if character.isprintable() else '·' for character in name)}, heard by {timeline.model}"
+    name = "".join(character if character.isprintable() else "·" for character in name)
+    title = f"{name}, recognised by {timeline.model}"
     figure.text(0.065, 0.985, title, ha="left", va="top", fontweight="bold")

@@ -1,4 +1,4 @@
-"""Neighbouring windows of the same emotion, merged."""
+"""Merge neighbouring windows of the same emotion into segments."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from emocatcher.timeline.windows import Windows
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch with one emotion, or without speech. Segments touch: together they are the whole recording."""
+    """A part of a recording with one emotion, or without speech. Segments cover the whole recording without gaps."""
 
     start_s: float
     end_s: float
     emotion: str | None  # None: no speech
     probability: float | None  # of that emotion, calibrated; the mean of the segment's windows
-    abstain: bool  # that mean is under the threshold, or there is no speech: take it as no answer
+    abstain: bool  # that mean is below the threshold, or there is no speech: treat it as no answer
 
 
 def merge(windows: Windows, duration_s: float, abstain_below: float) -> tuple[Segment, ...]:
-    """Join the stretches of neighbouring windows whose most probable label is the same.
+    """Merge neighbouring windows whose most probable label is the same.
 
     Args:
-        windows: in the order of time.
+        windows: in order of time.
         duration_s: of the recording.
-        abstain_below: the probability under which a segment is marked.
+        abstain_below: a segment with a lower probability is marked `abstain`.
     """
     if not len(windows):
         return ()
@@ -32,7 +32,7 @@ def merge(windows: Windows, duration_s: float, abstain_below: float) -> tuple[Se
     firsts = np.concatenate([[0], 1 + np.flatnonzero(np.diff(best))])
     n_windows = np.diff(firsts, append=len(best))
     highest = np.where(best < 0, np.nan, windows.probabilities[np.arange(len(best)), best])
-    # A mean of equal numbers may round to less than they are, and so below a threshold that they reach.
+    # The mean of equal numbers may round to less than the numbers, and so below a threshold that they reach.
     means = np.maximum(np.add.reduceat(highest, firsts) / n_windows, np.minimum.reduceat(highest, firsts))
     edges_s = [*bounds_s[firsts].tolist(), float(bounds_s[-1])]
     return tuple(

@@ -1,4 +1,4 @@
-"""Live sound: chunks of any size in, windows at a fixed hop out."""
+"""Live audio: chunks of any size in, windows at a fixed hop out."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from emocatcher.timeline.hearing import Network
 from emocatcher.timeline.windows import Window, Windows
 
 _LOWEST_RATE = 1000  # Hz, as for any recording
-_AT_ONCE_S = 30.0  # of a long chunk; bounds the memory
+_AT_ONCE_S = 30.0  # longer chunks are processed in parts of this length, which bounds the memory
 
 
 class Stream:
-    """Recognises while the sound is still coming. Not to be shared by threads.
+    """Recognises audio while it is still arriving. Not thread-safe.
 
-    What it gives, joined, is what `hear` says of the same sound (≤ 1e-5), however it was cut into chunks.
+    All its windows together equal the windows that `recognise` gives for the same audio (≤ 1e-5), whatever the chunks.
 
     Args:
         network: the model.
-        has_speech: whether a window holds speech, as for `Engine`.
+        has_speech: whether a window contains speech, as for `Engine`.
         sample_rate: of the chunks, Hz.
         window_s: length of a window, seconds.
-        hop_s: from one window to the next, seconds.
-        abstain_below: the probability under which a window is marked `abstain`.
+        hop_s: from the start of one window to the start of the next, seconds.
+        abstain_below: a window with a lower probability is marked `abstain`.
 
     Raises:
-        SettingError: if the rate or the lengths make no sense.
+        SettingError: if the sample rate, the window or the hop is out of range.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Stream:
         hop_s: float = 0.5,
         abstain_below: float = 0.0,
     ) -> None:
-        if not sample_rate >= _LOWEST_RATE or sample_rate % 1:  # also where it is NaN
+        if not sample_rate >= _LOWEST_RATE or sample_rate % 1:  # also true for NaN
             raise SettingError(f"The sample rate is {sample_rate!r}. Give whole Hz, {_LOWEST_RATE} or more")
         self.sample_rate = int(sample_rate)
         self._engine = Engine(network, has_speech, window_s, hop_s, abstain_below)
@@ -50,19 +50,19 @@ class Stream:
 
     @property
     def duration_s(self) -> float:
-        """How much was heard, seconds; the resampler still holds back what was pushed last."""
+        """Duration processed so far, seconds; the resampler still holds the newest samples."""
         return self._engine.duration_s
 
     def push(self, chunk: NDArray[np.generic]) -> list[Window]:
-        """Take the next samples; give the windows that are complete with them.
+        """Add the next samples; return the windows that they complete.
 
         Args:
             chunk: shape (n_samples,) or (n_samples, n_channels), integers at full scale or floats in [-1, 1]; it may
                 be empty.
 
         Raises:
-            AudioError: if a sample is NaN or infinite, or the chunk's shape, type or scale makes no sense; nothing of
-                it is taken then, and the stream goes on.
+            AudioError: if a sample is NaN or infinite, or the chunk's shape, type or scale is not supported; the chunk
+                is then ignored, and the stream stays open.
             ValueError: if the stream is finished.
         """
         self._check()
@@ -73,20 +73,20 @@ class Stream:
         return [
             window
             for start in range(0, len(waveform), step)
-            for window in self._heard(self._resampler.push(waveform[start : start + step]))
+            for window in self._recognise(self._resampler.push(waveform[start : start + step]))
         ]
 
     def finish(self) -> list[Window]:
-        """End the stream; give the windows that were still waiting, the last of which ends with the sound.
+        """End the stream; return the windows that are still pending, the last of which ends with the audio.
 
         Raises:
             ValueError: if the stream is finished already.
         """
         self._check()
         self._finished = True
-        return [*self._heard(self._resampler.finish()), *self._engine.finish()]
+        return [*self._recognise(self._resampler.finish()), *self._engine.finish()]
 
-    def _heard(self, waveform: audio.Waveform) -> Windows | tuple[()]:
+    def _recognise(self, waveform: audio.Waveform) -> Windows | tuple[()]:
         return self._engine.push(waveform) if len(waveform) else ()
 
     def _check(self) -> None:

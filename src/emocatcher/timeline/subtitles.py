@@ -1,4 +1,4 @@
-"""Segments as subtitles: SubRip and WebVTT. Stretches without speech have none; a doubtful one says "sad?"."""
+"""Segments as subtitles: SubRip and WebVTT. Segments without speech are left out; abstained ones read "sad?"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from emocatcher.timeline.recording import Timeline
 
 
 def to_srt(timeline: Timeline) -> bytes:
-    """SubRip: numbered, hh:mm:ss,mmm."""
+    """Encode as SubRip: numbered cues, times as hh:mm:ss,mmm."""
     cues = (
         f"{i}\n{_clock(start_ms, ',')} --> {_clock(end_ms, ',')}\n{text}\n"
         for i, (start_ms, end_ms, text) in enumerate(_cues(timeline), 1)
@@ -17,7 +17,7 @@ def to_srt(timeline: Timeline) -> bytes:
 
 
 def to_vtt(timeline: Timeline) -> bytes:
-    """WebVTT, as browsers show it below a player (W3C, "WebVTT: The Web Video Text Tracks Format")."""
+    """Encode as WebVTT, which browsers show below a player (W3C, "WebVTT: The Web Video Text Tracks Format")."""
     cues = [
         f"{_clock(start_ms, '.')} --> {_clock(end_ms, '.')}\n{_escaped(text)}\n"
         for start_ms, end_ms, text in _cues(timeline)
@@ -26,7 +26,7 @@ def to_vtt(timeline: Timeline) -> bytes:
 
 
 def _cues(timeline: Timeline) -> Iterator[tuple[int, int, str]]:
-    """Start and end in whole ms, and the text, on one line."""
+    """Yield each cue's start and end in whole ms, and its text on one line."""
     for segment in timeline.segments:
         start_ms, end_ms = round(1000 * segment.start_s), round(1000 * segment.end_s)
         if segment.emotion is not None and segment.probability is not None and start_ms < end_ms:

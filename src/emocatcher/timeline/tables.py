@@ -1,4 +1,4 @@
-"""A timeline as JSON, and its windows as rows: CSV and Parquet."""
+"""Encode a timeline as JSON, and its windows as rows of CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from emocatcher.timeline.windows import Window
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWS_AT_ONCE = 8192
+_ROWS_PER_BATCH = 8192
 
 
 def to_json(timeline: Timeline) -> bytes:
-    """All of it; `msgspec.json.decode(payload, type=Timeline)` reads it back."""
+    """Encode the whole timeline as JSON; `msgspec.json.decode(payload, type=Timeline)` reads it back."""
     encoder = msgspec.json.Encoder()
     payload = bytearray(encoder.encode(msgspec.structs.replace(timeline, windows=())))
-    # Window after window, for as objects all of an hour's would take many times the text's memory.
+    # Encode one window at a time: an hour's windows as objects would take many times the memory of the text.
     empty = b'"windows":[]}'
     del payload[-len(empty) + len(b'"windows":[') :]
     for i, window in enumerate(timeline.windows):
@@ -33,9 +33,9 @@ def to_json(timeline: Timeline) -> bytes:
 
 
 def columns(timeline: Timeline) -> list[str]:
-    """The names of the columns of CSV and Parquet; `p_LABEL` are the probabilities.
+    """Return the column names of CSV and Parquet; `p_LABEL` are the probabilities.
 
-    A row is a window; emotion, probability and `p_LABEL` are empty where there is no speech.
+    A row is a window; emotion, probability and `p_LABEL` are empty without speech.
     """
     return [
         "start_s",
@@ -52,7 +52,7 @@ def columns(timeline: Timeline) -> list[str]:
 
 
 def to_csv(timeline: Timeline) -> bytes:
-    """One row a window, with a header; times and probabilities to six places."""
+    """Encode as CSV: a header, and one row per window; times and probabilities to six decimal places."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns(timeline))
@@ -62,10 +62,10 @@ def to_csv(timeline: Timeline) -> bytes:
 
 
 def to_parquet(timeline: Timeline) -> bytes:
-    """One row a window; the model, its version, window, hop and threshold stand in the schema's metadata.
+    """Encode as Parquet: one row per window; the schema's metadata has the model, its version, window, hop, threshold.
 
     Raises:
-        MissingExtraError: without pyarrow.
+        MissingExtraError: if pyarrow is not installed.
     """
     try:
         import pyarrow as pa
@@ -75,8 +75,8 @@ def to_parquet(timeline: Timeline) -> bytes:
     schema = _schema(timeline)
     sink = io.BytesIO()
     with parquet.ParquetWriter(sink, schema) as writer:
-        for start in range(0, max(len(timeline.windows), 1), _ROWS_AT_ONCE):
-            rows = [_row(timeline, window) for window in timeline.windows[start : start + _ROWS_AT_ONCE]]
+        for start in range(0, max(len(timeline.windows), 1), _ROWS_PER_BATCH):
+            rows = [_row(timeline, window) for window in timeline.windows[start : start + _ROWS_PER_BATCH]]
             arrays = [pa.array([row[i] for row in rows], type=schema.field(i).type) for i in range(len(schema.names))]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
     return sink.getvalue()

@@ -1,4 +1,4 @@
-"""Segments as annotations: Praat's TextGrid and Audacity's label track."""
+"""Encode segments as annotations: Praat's TextGrid and Audacity's label track."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ _INTERVAL = """        intervals [{number}]:
 
 
 def to_textgrid(timeline: Timeline) -> bytes:
-    """Three interval tiers: "emotion" and "probability", empty where there is no speech, and "abstain".
+    """Encode as a TextGrid with three interval tiers: "emotion" and "probability", empty without speech, and "abstain".
 
-    The last says "yes" where the others are to be taken as no answer. Each emotion keeps the one name, to search for.
+    The "abstain" tier is "yes" where the others should be treated as no answer. The emotion's name never has a "?"
+    added, so that it stays searchable.
 
-    The long text format of Praat's manual ("TextGrid file formats"), UTF-8.
+    Uses the long text format of Praat's manual ("TextGrid file formats"), in UTF-8.
     """
     emotions = [segment.emotion or "" for segment in timeline.segments]
     probabilities = [
@@ -49,7 +50,10 @@ def to_textgrid(timeline: Timeline) -> bytes:
 
 
 def to_audacity(timeline: Timeline) -> bytes:
-    """A label track: start, end and label, between tabs; without speech none, and where it is doubtful "sad?"."""
+    """Encode as an Audacity label track: start, end and label, separated by tabs.
+
+    Segments without speech are left out; abstained ones read "sad?".
+    """
     lines = (
         f"{_seconds(segment.start_s)}\t{_seconds(segment.end_s)}\t{_one_line(segment.emotion)}{'?' * segment.abstain}\n"
         for segment in timeline.segments
@@ -66,14 +70,14 @@ def _tier(number: int, name: str, texts: Sequence[str], timeline: Timeline) -> l
             number=i,
             start=_seconds(segment.start_s),
             end=_seconds(segment.end_s),
-            text=_one_line(text).replace('"', '""'),  # as Praat writes it
+            text=_one_line(text).replace('"', '""'),  # Praat's escape for a quote
         )
         for i, (segment, text) in enumerate(zip(timeline.segments, texts, strict=True), 1)
     ]
 
 
 def _seconds(time_s: float) -> str:
-    """To a microsecond, without an exponent."""
+    """Format a time to a microsecond, without an exponent."""
     return f"{time_s:.6f}"
 
 

@@ -1,4 +1,4 @@
-"""What is said of one window; and many windows, held as columns."""
+"""The result for one window, and many windows stored as columns."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ Column = NDArray[np.float64]
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """What was heard in one window."""
+    """The result of recognising one window."""
 
     start_s: float
     end_s: float
-    time_s: float  # its centre, of which it speaks
-    speech: bool  # whether there is any; if not, there is no emotion either
+    time_s: float  # the window's centre, the time that the result is about
+    speech: bool  # whether the window contains speech; if not, there is no emotion either
     emotion: str | None  # the most probable label
     probability: float | None  # of that emotion, calibrated
-    abstain: bool  # the probability is under the threshold, or there is no speech: take it as no answer
+    abstain: bool  # the probability is below the threshold, or there is no speech: treat it as no answer
     probabilities: dict[str, float]  # by label, in the model's order; empty without speech
     voiced_start_s: float
     voiced_end_s: float
 
 
 class Windows(Sequence[Window]):
-    """Windows in the order of time; each `Window` is made when it is asked for.
+    """Windows in order of time; each `Window` object is created on access.
 
-    An hour holds thousands: as objects of their own they would take ten times the memory.
+    An hour has thousands of windows; stored as objects they would take ten times the memory.
 
     Args:
         labels: the emotions, in the model's order.
-        start_s: shape (n_windows,), as all that follow in seconds.
-        end_s: where the windows end.
-        voiced_start_s: where voice starts in them.
-        voiced_end_s: where it ends.
+        start_s: where the windows start, shape (n_windows,), seconds.
+        end_s: where the windows end, shape (n_windows,), seconds.
+        voiced_start_s: where their voiced spans start, shape (n_windows,), seconds.
+        voiced_end_s: where their voiced spans end, shape (n_windows,), seconds.
         speech: shape (n_windows,), bool.
-        probabilities: shape (n_windows, n_labels), float64; NaN where there is no speech.
+        probabilities: shape (n_windows, n_labels), float64; NaN without speech.
         abstain: shape (n_windows,), bool.
     """
 
@@ -65,7 +65,7 @@ class Windows(Sequence[Window]):
 
     @classmethod
     def join(cls, labels: tuple[str, ...], parts: Iterable[Windows]) -> Windows:
-        """One after the other; none at all for no parts."""
+        """Concatenate parts; without parts, the result is empty."""
         found = list(parts) or [cls.of(labels, ())]
         names = ("start_s", "end_s", "voiced_start_s", "voiced_end_s", "speech", "probabilities", "abstain")
         columns: list[Any] = [np.concatenate([getattr(part, name) for part in found]) for name in names]
@@ -73,7 +73,7 @@ class Windows(Sequence[Window]):
 
     @classmethod
     def of(cls, labels: tuple[str, ...], windows: Sequence[Window]) -> Windows:
-        """The columns of single windows, such as those read back from JSON."""
+        """Convert single windows, such as those read back from JSON, to columns."""
         if isinstance(windows, cls):
             return windows
         missing = dict.fromkeys(labels, np.nan)
@@ -96,17 +96,17 @@ class Windows(Sequence[Window]):
         return 0.5 * (self.start_s + self.end_s)
 
     def best(self) -> NDArray[np.int64]:
-        """The place of each window's most probable label, shape (n_windows,); -1 where there is no speech."""
+        """Return the index of each window's most probable label, shape (n_windows,); -1 without speech."""
         best = np.full(len(self), -1)
         if self.speech.any():
             best[self.speech] = self.probabilities[self.speech].argmax(axis=1)
         return best
 
     def bounds_s(self, duration_s: float) -> Column:
-        """Where the stretch of which each window speaks begins, and the last one ends; shape (n_windows + 1,), seconds.
+        """Return the bounds of each window's span of the timeline, shape (n_windows + 1,), seconds.
 
-        A window speaks of what is nearer to its centre than to its neighbours': what lies at its edges, it shares with
-        them.
+        A window's span is what is nearer to its centre than to its neighbours' centres, because overlapping windows
+        share their edges.
         """
         centres = self.time_s
         return np.concatenate([[0.0], 0.5 * (centres[1:] + centres[:-1]), [duration_s]])
@@ -133,7 +133,7 @@ class Windows(Sequence[Window]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(Window.__eq__, self, other))
 
-    __hash__ = None  # type: ignore[assignment]  # as a list's: its arrays could be changed
+    __hash__ = None  # type: ignore[assignment]  # unhashable, like a list: its arrays are mutable
 
     def __repr__(self) -> str:
         return f"<{len(self)} windows>"
