@@ -36,7 +36,7 @@ from emocatcher.export.comparison import (
     waveform_graph,
 )
 from emocatcher.inference import Recognizer
-from emocatcher.model import build
+from emocatcher.networks import build
 
 HEADING = "Recognition: parity"
 SINGLE, BATCHES = "one clip at a time (`predict`)", "in batches of 64"

@@ -29,7 +29,7 @@ import results
 from emocatcher import audio, corpora, features, machine
 from emocatcher.config import load_preset
 from emocatcher.dataset import load_features
-from emocatcher.model import EmotionNetwork
+from emocatcher.networks import build
 from emocatcher.padding import pad_batch
 
 WANTED = (("reference-holdout", 1, "≤ 75 s, aim 40"), ("reference-cv5", 5, "≤ 240 s, aim 150"))
@@ -81,7 +81,7 @@ def time_step() -> Pair:
     order = np.random.default_rng(0).permutation(len(table))[:320].reshape(10, 32)
     batches = [tuple(map(torch.from_numpy, pad_batch(table.log_mels([table.ids[i] for i in row])))) for row in order]
     true = torch.arange(32) % 8
-    ours_network, theirs_network = EmotionNetwork(settings.network, 64, 8), published.Network()
+    ours_network, theirs_network = build(settings, 8), published.Network()
 
     def run(forward: Callable[..., torch.Tensor]) -> None:
         for log_mel, lengths in batches:

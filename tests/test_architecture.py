@@ -28,8 +28,8 @@ ROWS = (
     ("corpora",),
     # 2
     ("convolution", "features", "loss", "optimiser", "padding", "protocols", "recurrent", "schedule", "silero"),
-    ("residual",),
-    ("augment", "model", "speech"),
+    ("emotion_network",),
+    ("augment", "model", "networks", "residual", "speech"),
     ("conditions",),
     ("cautions",),
     # 3

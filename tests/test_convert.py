@@ -16,8 +16,9 @@ from emocatcher import corpora, evaluation, inference, protocols
 from emocatcher.config import load_preset
 from emocatcher.convert import convert
 from emocatcher.dataset import load_features
+from emocatcher.emotion_network import EmotionNetwork
 from emocatcher.errors import ModelError
-from emocatcher.model import EmotionNetwork
+from emocatcher.networks import build
 
 State = dict[str, torch.Tensor]
 
@@ -44,7 +45,7 @@ def published_names() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def network() -> EmotionNetwork:
     torch.manual_seed(4)
-    return EmotionNetwork(load_preset("cabg").network, 64, 8).eval()
+    return build(load_preset("cabg"), 8).eval()
 
 
 @pytest.fixture

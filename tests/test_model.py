@@ -13,9 +13,10 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from emocatcher.config import Network, load_preset
-from emocatcher.model import EmotionNetwork
+from emocatcher.emotion_network import EmotionNetwork
+from emocatcher.model import CABGModule
 
-CABG = load_preset("cabg").network
+CABG, FRONT_END = load_preset("cabg").network, load_preset("cabg").front_end
 STILL = msgspec.structs.replace(CABG, conv_dropout=0.0, classifier_dropout=0.0)
 TINY = msgspec.structs.replace(STILL, conv_channels=(3, 4), gru_units=2, classifier_units=3)
 
@@ -73,7 +74,8 @@ def plain_name(name: str) -> str:
 
 def twins(sizes: Network, n_mels: int = 64, n_classes: int = 8) -> tuple[EmotionNetwork, PlainNetwork]:
     torch.manual_seed(3)
-    ours, plain = EmotionNetwork(sizes, n_mels, n_classes), PlainNetwork(sizes, n_mels, n_classes)
+    front_end = msgspec.structs.replace(FRONT_END, n_mels=n_mels)
+    ours, plain = CABGModule(sizes, front_end, n_classes), PlainNetwork(sizes, n_mels, n_classes)
     with torch.no_grad():
         for parameter in ours.parameters():  # biases and norms too: nothing may hide in a 0 or a 1
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -89,7 +91,7 @@ def clips(lengths: list[int], seed: int = 0, n_mels: int = 64) -> tuple[Tensor, 
 @pytest.fixture(scope="module")
 def network() -> EmotionNetwork:
     torch.manual_seed(0)
-    network = EmotionNetwork(CABG, 64, 8)
+    network = CABGModule(CABG, FRONT_END, 8)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -151,7 +153,7 @@ def test_every_gradient_is_the_slope_of_the_loss() -> None:
 
 
 def test_the_published_number_of_parameters() -> None:
-    assert sum(parameter.numel() for parameter in EmotionNetwork(CABG, 64, 8).parameters()) == 166_729
+    assert sum(parameter.numel() for parameter in CABGModule(CABG, FRONT_END, 8).parameters()) == 166_729
 
 
 @given(
@@ -163,7 +165,7 @@ def test_the_published_number_of_parameters() -> None:
 @settings(max_examples=40, deadline=None)
 def test_a_clip_gets_the_same_in_any_company(lengths: list[int], extra: int, filling: float, seed: int) -> None:
     torch.manual_seed(seed)
-    network = EmotionNetwork(CABG, 64, 8).eval()
+    network = CABGModule(CABG, FRONT_END, 8).eval()
     log_mel, sizes = clips(lengths, seed)
     padded = functional.pad(log_mel, (0, extra))
     for row, n in zip(padded, lengths, strict=True):
@@ -189,7 +191,7 @@ def test_a_silent_clip_has_an_answer(network: EmotionNetwork) -> None:
 
 def test_dropout_comes_from_the_given_generator_alone() -> None:
     torch.manual_seed(0)
-    network = EmotionNetwork(CABG, 64, 8).train()
+    network = CABGModule(CABG, FRONT_END, 8).train()
     batch = clips([30, 17, 40])
 
     def run(seed: int) -> Tensor:
@@ -210,7 +212,7 @@ def test_dropout_comes_from_the_given_generator_alone() -> None:
 
 def test_initialisation_is_the_published_one() -> None:
     torch.manual_seed(1)
-    network = EmotionNetwork(msgspec.structs.replace(CABG, classifier_units=256), 64, 200)
+    network = CABGModule(msgspec.structs.replace(CABG, classifier_units=256), FRONT_END, 200)
     for name, parameter in network.named_parameters():
         value = parameter.detach()
         if name.endswith("bias") or ".bias_" in name:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emocatcher.config import ResidualNetwork, load_preset
-from emocatcher.model import build
-from emocatcher.residual import InputLayer, ResidualEmotionNetwork
+from emocatcher.networks import build
+from emocatcher.residual import InputLayer, ResidualModule
 
-RECIPE = load_preset("emocatcher-2").network
+RECIPE, FRONT_END = load_preset("emocatcher-2").network, load_preset("emocatcher-2").front_end
 assert isinstance(RECIPE, ResidualNetwork)
 SMALL = msgspec.structs.replace(
     RECIPE, channels=8, gru_units=5, attention_units=4, classifier_units=6, conv_dropout=0.0, classifier_dropout=0.0
@@ -26,10 +26,11 @@ SMALL = msgspec.structs.replace(
 N_MELS = 12
 
 
-def made(sizes: ResidualNetwork = SMALL, seed: int = 0, *, has_pitch: bool = False) -> ResidualEmotionNetwork:
+def made(sizes: ResidualNetwork = SMALL, seed: int = 0, *, has_pitch: bool = False) -> ResidualModule:
     """Random weights and statistics, none of them at its initial value."""
     torch.manual_seed(seed)
-    network = ResidualEmotionNetwork(sizes, N_MELS, 5, has_pitch=has_pitch)
+    pitch = FRONT_END.pitch if has_pitch else None
+    network = ResidualModule(sizes, msgspec.structs.replace(FRONT_END, n_mels=N_MELS, pitch=pitch), 5)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -54,7 +55,7 @@ def with_pitch(log_mel: Tensor, seed: int = 0) -> Tensor:
     return torch.cat([log_mel, torch.from_numpy(tracks.astype(np.float32))], dim=1)
 
 
-def plain(network: ResidualEmotionNetwork, sizes: ResidualNetwork, clip: Tensor) -> tuple[Tensor, Tensor]:
+def plain(network: ResidualModule, sizes: ResidualNetwork, clip: Tensor) -> tuple[Tensor, Tensor]:
     """One clip, (n_channels, n_frames), through PyTorch's own layers, with nothing beside it."""
     power = 10.0 ** (clip[:N_MELS] / 10.0)
     still, floor = [], 10.0 ** (sizes.noise_floor_db / 10.0)
@@ -248,7 +249,7 @@ def test_fitting_standardises_every_channel() -> None:
 
 
 def test_dropout_comes_from_the_given_generator_alone() -> None:
-    network = ResidualEmotionNetwork(RECIPE, N_MELS, 5).train()
+    network = made(RECIPE).train()
     batch = clips([30, 17, 40])
 
     def run(seed: int) -> Tensor:

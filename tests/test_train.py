@@ -19,7 +19,7 @@ from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import FeatureTable, Part, load_features
 from emocatcher.errors import RunError
-from emocatcher.model import EmotionNetwork
+from emocatcher.networks import build
 from emocatcher.padding import pad_batch
 from emocatcher.train import FoldTrainer
 
@@ -208,7 +208,7 @@ def test_the_steps_are_adabeliefs_and_the_rate_the_plateaus(
     schedule = {"threshold": 0.02, "patience": 0, "cooldown": 1, "factor": 0.5, "min_learning_rate": 2e-4}
     trainer = make(network=still, training={"batch_size": 1000, "n_epochs": 10}, schedule=schedule)
     settings = trainer.settings
-    plain = EmotionNetwork(settings.network, 64, 8)
+    plain = build(settings, 8)
     plain.load_state_dict({name: tensor.clone() for name, tensor in trainer.network.state_dict().items()})
     start = {name: parameter.detach().clone() for name, parameter in plain.named_parameters()}
     trainer.run()

@@ -2,7 +2,7 @@
 
 ```
 config.json          what the model is: `ModelConfig`, with the other files' hashes
-model.safetensors    the weights, under the names of `emocatcher.model.EmotionNetwork`
+model.safetensors    the weights, under the names of the PyTorch module (`emocatcher.networks`)
 model.onnx           the same network for inference without PyTorch
 README.md            the model card, as the Hugging Face hub shows it
 ```

@@ -52,7 +52,7 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
         MissingExtraError: if PyTorch or ONNX is not installed.
     """
     try:
-        from emocatcher import model
+        from emocatcher import networks
         from emocatcher.export import checked_onnx
     except ModuleNotFoundError:
         raise MissingExtraError("Converting a checkpoint", "train") from None
@@ -60,7 +60,7 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
     if (folder / bundle.CONFIG).exists():
         raise ModelError(f"{folder} holds a model already. Name another folder with --to, or remove it first")
     settings = load_preset("cabg")
-    network = model.build(settings, len(EMOTIONS))
+    network = networks.build(settings, len(EMOTIONS))
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     tensors = {_rename(name): tensor for name, tensor in _read(checkpoint).items()}
     for name in sorted(expected.keys() | tensors.keys()):

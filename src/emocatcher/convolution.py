@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emocatcher.settings import NORM_EPSILON
+
 
 class ConvolutionBlock(nn.Module):
     """Conv1d ('same') → LayerNorm over channels → GELU → dropout, on clips laid end to end.
@@ -24,7 +26,7 @@ class ConvolutionBlock(nn.Module):
         super().__init__()
         # Holds the weights in the usual shape, (n_out, n_in, kernel_size), and initialises them.
         self.conv = nn.Conv1d(n_in, n_out, kernel_size, padding="same")
-        self.norm = nn.LayerNorm(n_out)
+        self.norm = nn.LayerNorm(n_out, eps=NORM_EPSILON)
         self.dropout = Dropout(dropout)
 
     def forward(self, rows: Tensor, is_clip: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from emocatcher import bundle, model
+from emocatcher import bundle, networks
 from emocatcher.config import Settings
 from emocatcher.errors import RunError
 
@@ -40,7 +40,7 @@ class Teachers:
                     raise RunError(f"{folder} has another [{section}] than its student. Give runs of the same recipe")
             if opened.config.labels != labels:
                 raise RunError(f"{folder} knows other emotions than its student. Give runs on the same corpus")
-            network = model.build(theirs, len(labels)).eval()
+            network = networks.build(theirs, len(labels)).eval()
             network.load_state_dict({name: torch.from_numpy(value) for name, value in opened.weights().items()})
             self._networks.append(network)
 

@@ -8,30 +8,30 @@ depend on the clips that share its batch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emocatcher.config import CABGNetwork, ResidualNetwork, Settings
 from emocatcher.convolution import ConvolutionBlock, Dropout, RowPooling
+from emocatcher.emotion_network import EmotionNetwork
 from emocatcher.recurrent import BidirectionalGRU, Packing
-from emocatcher.residual import ResidualEmotionNetwork
+from emocatcher.settings import NORM_EPSILON, CABGNetwork, FrontEnd
 
 
-class EmotionNetwork(nn.Module):
+class CABGModule(EmotionNetwork):
     """Convolutional attention-based bidirectional GRU ("CABG", Kim Seonju 2023).
 
     Args:
         settings: the sizes.
-        n_mels: mel bands in.
+        front_end: its channels come in.
         n_classes: emotions out.
 
     Examples:
         >>> from emocatcher.config import load_preset
-        >>> network = EmotionNetwork(load_preset("cabg").network, n_mels=64, n_classes=8).eval()
+        >>> settings = load_preset("cabg")
+        >>> network = CABGModule(settings.network, settings.front_end, n_classes=8).eval()
         >>> sum(parameter.numel() for parameter in network.parameters())
         166729
         >>> logits, attention = network(torch.zeros(2, 64, 30), torch.tensor([30, 17]))
@@ -39,9 +39,9 @@ class EmotionNetwork(nn.Module):
         (torch.Size([2, 8]), torch.Size([2, 15]))
     """
 
-    def __init__(self, settings: CABGNetwork, n_mels: int, n_classes: int) -> None:
+    def __init__(self, settings: CABGNetwork, front_end: FrontEnd, n_classes: int) -> None:
         super().__init__()
-        channels = (n_mels, *settings.conv_channels)
+        channels = (front_end.n_channels, *settings.conv_channels)
         width = 2 * settings.gru_units
         self.pool_size = settings.pool_size
         # Zero rows between clips: as many as a convolution, or a pool that a clip does not fill, reaches over its end.
@@ -50,43 +50,17 @@ class EmotionNetwork(nn.Module):
             ConvolutionBlock(n_in, n_out, settings.kernel_size, settings.conv_dropout)
             for n_in, n_out in itertools.pairwise(channels)
         )
-        self.norm = nn.LayerNorm(channels[-1])
+        self.norm = nn.LayerNorm(channels[-1], eps=NORM_EPSILON)
         self.gru = BidirectionalGRU(channels[-1], settings.gru_units)
         self.attention = BahdanauAttention(width)
         self.hidden = nn.Linear(width, settings.classifier_units)
-        self.hidden_norm = nn.BatchNorm1d(settings.classifier_units)
+        self.hidden_norm = nn.BatchNorm1d(settings.classifier_units, eps=NORM_EPSILON)
         self.hidden_dropout = Dropout(settings.classifier_dropout)
         self.output = nn.Linear(settings.classifier_units, n_classes)
         self._initialise()
 
-    def fit(self, log_mels: Sequence[np.ndarray]) -> None:
-        """Nothing of this network is taken from the training part but by learning."""
-
-    def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
-        """Nothing stands before the first convolution."""
-        return log_mel
-
-    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify a batch of clips.
-
-        Args:
-            log_mel: shape (batch, n_mels, n_frames), float32, dB; frames beyond a clip's length are never read.
-            lengths: shape (batch,), int64, valid frames, each at least 1.
-
-        Returns:
-            logits: shape (batch, n_classes).
-            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `n_steps`; sums to 1
-                over a clip's valid steps, 0 beyond.
-        """
-        return self.classify(log_mel, lengths)
-
     def answers(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As `classify`, its logits in the shape (1, batch, n_classes): there is one branch."""
-        logits, attention = self.classify(log_mel, lengths)
-        return logits.unsqueeze(0), attention
-
-    def classify(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` does, of what `prepare` gave."""
+        """As from `EmotionNetwork.answers`, with one branch."""
         layout = _Layout(lengths.numpy(), self.gap, self.pool_size)
         valid = torch.arange(log_mel.shape[2]) < lengths[:, None]
         rows = log_mel.new_zeros(layout.n_rows, log_mel.shape[1])
@@ -99,13 +73,7 @@ class EmotionNetwork(nn.Module):
         context, attention = context[layout.places], weights.new_zeros(len(lengths), len(layout.packing.sizes))
         attention[layout.clip, layout.step] = weights
         hidden = self.hidden_dropout(functional.gelu(self.hidden_norm(self.hidden(context))))
-        return self.output(hidden), attention
-
-    def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
-        """Draw all dropout from `bit_generator` from now on."""
-        for module in self.modules():
-            if isinstance(module, Dropout):
-                module.bit_generator = bit_generator
+        return self.output(hidden).unsqueeze(0), attention
 
     def _initialise(self) -> None:
         """The published initialisation: Kaiming normal, with biases of 0, where nothing else is said."""
@@ -123,14 +91,6 @@ class EmotionNetwork(nn.Module):
                 nn.init.zeros_(parameter)
         for projection in (self.attention.query, self.attention.key):
             nn.init.xavier_uniform_(projection.weight)
-
-
-def build(settings: Settings, n_classes: int) -> EmotionNetwork | ResidualEmotionNetwork:
-    """The network that a recipe asks for, with fresh weights drawn from PyTorch's global generator."""
-    network, front_end = settings.network, settings.front_end
-    if isinstance(network, ResidualNetwork):
-        return ResidualEmotionNetwork(network, front_end.n_mels, n_classes, has_pitch=front_end.pitch is not None)
-    return EmotionNetwork(network, front_end.n_channels, n_classes)
 
 
 class BahdanauAttention(nn.Module):

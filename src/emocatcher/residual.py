@@ -18,89 +18,58 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emocatcher.config import ResidualNetwork
 from emocatcher.convolution import Dropout
+from emocatcher.emotion_network import EmotionNetwork
 from emocatcher.recurrent import BidirectionalGRU, Packing
-
-_SMALLEST_VARIANCE = 1e-5
-_SMALLEST_LEVEL = 1e-12  # power; what digital silence is divided by
+from emocatcher.settings import NORM_EPSILON, FrontEnd, ResidualNetwork
 
 _N_MOVING_PITCH = 3  # channels made of the pitch that change over time
-_UNVOICED, _VOICED = 0.5, 0.75  # periodicity up to which a frame has no voice, and from which it is all voice
-_LEAST_VOICE = 0.01  # frames; what a whisper is divided by
-_PITCH_STEP = 2  # frames before and after, between which the pitch moves
 
 
-class ResidualEmotionNetwork(nn.Module):
+class ResidualModule(EmotionNetwork):
     """Residual convolutions with squeeze-and-excitation, a GRU, and attentive statistics pooling.
 
     Args:
         settings: the sizes.
-        n_mels: mel bands in.
+        front_end: its channels come in.
         n_classes: emotions out.
-        has_pitch: whether two rows of pitch stand below the mel bands.
 
     Examples:
         >>> from emocatcher.config import load_preset
         >>> settings = load_preset("emocatcher-2")
-        >>> n_mels, n_channels = settings.front_end.n_mels, settings.front_end.n_channels
-        >>> network = ResidualEmotionNetwork(settings.network, n_mels, n_classes=8, has_pitch=True).eval()
-        >>> logits, attention = network(torch.zeros(2, n_channels, 30), torch.tensor([30, 17]))
+        >>> network = ResidualModule(settings.network, settings.front_end, n_classes=8).eval()
+        >>> logits, attention = network(torch.zeros(2, settings.front_end.n_channels, 30), torch.tensor([30, 17]))
         >>> logits.shape, attention.sum(dim=1).allclose(torch.ones(2))
         (torch.Size([2, 8]), True)
     """
 
-    def __init__(self, settings: ResidualNetwork, n_mels: int, n_classes: int, *, has_pitch: bool = False) -> None:
+    def __init__(self, settings: ResidualNetwork, front_end: FrontEnd, n_classes: int) -> None:
         super().__init__()
-        self.input = InputLayer(settings, n_mels, has_pitch=has_pitch)
+        self.input = InputLayer(settings, front_end.n_mels, has_pitch=front_end.pitch is not None)
         self.branches = nn.ModuleList(
             Branch(settings, self.input.n_moving, self.input.n_still, n_classes) for _ in range(settings.branches)
         )
 
-    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify a batch of clips.
-
-        Args:
-            log_mel: shape (batch, n_mels, n_frames), float32, dB, and with pitch two rows more; frames beyond a clip's
-                length change nothing.
-            lengths: shape (batch,), int64, valid frames, each at least 1.
-
-        Returns:
-            logits: shape (batch, n_classes).
-            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `n_steps`; sums to 1 over a
-                clip's valid steps, 0 beyond.
-        """
-        return self.classify(self.prepare(log_mel, lengths), lengths)
-
     def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
-        """Take the mean and the deviation of every channel from the training part.
-
-        Args:
-            log_mels: one array a clip, as for `forward`.
-        """
+        """Take the mean and the deviation of every channel from the training part."""
         self.input.fit(log_mels)
 
     def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
-        """From dB to what the branches hear, shape (batch, n_channels, n_frames), 0 beyond a clip's end."""
+        """From dB to the input of the branches, shape (batch, n_channels, n_frames), 0 beyond a clip's end."""
         mask = _mask(lengths, log_mel.shape[2])
         prepared: Tensor = self.input(log_mel, mask) * mask
         return prepared
 
-    def classify(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """From what `prepare` gave to what `forward` gives: the branches' mean."""
-        logits, attention = self.answers(prepared, lengths)
-        return logits.mean(dim=0), attention
-
     def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits of each branch, shape (n_branches, batch, n_classes), and their mean attention."""
-        said = [branch(prepared, lengths) for branch in self.branches]
-        return torch.stack([logits for logits, _ in said]), torch.stack([weights for _, weights in said]).mean(dim=0)
+        """As from `EmotionNetwork.answers`."""
+        outcomes = [branch(prepared, lengths) for branch in self.branches]
+        logits, attention = (torch.stack(parts) for parts in zip(*outcomes, strict=True))
+        return logits, attention.mean(dim=0)
 
     def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
         """Draw all dropout, and the noise floor, from `bit_generator` from now on."""
-        for module in self.modules():
-            if isinstance(module, (Dropout, InputLayer)):
-                module.bit_generator = bit_generator
+        super().set_noise(bit_generator)
+        self.input.bit_generator = bit_generator
 
 
 class Branch(nn.Module):
@@ -126,7 +95,7 @@ class Branch(nn.Module):
         self.attention = AttentiveStatistics(width, settings.attention_units)
         self.context_dropout = Dropout(settings.classifier_dropout)
         self.hidden = nn.Linear(2 * width, settings.classifier_units)
-        self.hidden_norm = nn.BatchNorm1d(settings.classifier_units)
+        self.hidden_norm = nn.BatchNorm1d(settings.classifier_units, eps=NORM_EPSILON)
         self.hidden_dropout = Dropout(settings.classifier_dropout)
         self.output = nn.Linear(settings.classifier_units, n_classes)
 
@@ -171,7 +140,7 @@ class InputLayer(nn.Module):
     def __init__(self, settings: ResidualNetwork, n_mels: int, *, has_pitch: bool) -> None:
         super().__init__()
         self.n_mels, self.has_pitch = n_mels, has_pitch
-        self.noise_floor: float = 10.0 ** (settings.noise_floor_db / 10.0)
+        self.noise_floor = settings.noise_floor
         self.noise_db = settings.noise_db
         self.bit_generator: np.random.BitGenerator = np.random.SFC64()
         self.is_relative, self.has_contrast = settings.level == "relative", settings.contrast
@@ -205,7 +174,7 @@ class InputLayer(nn.Module):
         power = torch.exp(log_mel[:, : self.n_mels] * (math.log(10.0) / 10.0)) * mask
         count, still = mask.sum(dim=2, keepdim=True), []
         if self.is_relative:
-            level = power.mean(dim=1, keepdim=True).sum(dim=2, keepdim=True) / count + _SMALLEST_LEVEL
+            level = power.mean(dim=1, keepdim=True).sum(dim=2, keepdim=True) / count + ResidualNetwork.SMALLEST_LEVEL
             power = power / level
             still.append(torch.log(level))
         bands = torch.log(power + noise_floor)
@@ -236,7 +205,7 @@ class ResidualBlock(nn.Module):
         n_out = settings.channels
         reach = dilation * (settings.kernel_size // 2)
         self.conv = nn.Conv1d(n_in, n_out, settings.kernel_size, stride, reach, dilation)
-        self.norm = nn.BatchNorm1d(n_out)
+        self.norm = nn.BatchNorm1d(n_out, eps=NORM_EPSILON)
         self.squeeze = nn.Linear(n_out, n_out // 4)
         self.excite = nn.Linear(n_out // 4, n_out)
         self.dropout = Dropout(settings.conv_dropout)
@@ -281,17 +250,18 @@ class AttentiveStatistics(nn.Module):
         weights = torch.softmax(scores.masked_fill(~is_own, -torch.inf), dim=1)
         mean = weights @ rows
         variance = weights @ (rows - mean[clip]).square()
-        return torch.cat([mean, (variance + _SMALLEST_VARIANCE).sqrt()], dim=1), weights.sum(0)
+        return torch.cat([mean, (variance + ResidualNetwork.SMALLEST_VARIANCE).sqrt()], dim=1), weights.sum(0)
 
 
 def _relative_pitch(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """From octaves and periodicity, (batch, 2, n_frames), to what moves, (batch, 3, n_frames), and the clip's mean."""
+    constants, step = ResidualNetwork, ResidualNetwork.PITCH_STEP
     octaves, periodicity = tracks[:, :1], tracks[:, 1:]
-    voice = ((periodicity - _UNVOICED) / (_VOICED - _UNVOICED)).clamp(0.0, 1.0) * mask
-    height = (octaves * voice).sum(dim=2, keepdim=True) / (voice.sum(dim=2, keepdim=True) + _LEAST_VOICE)
+    voice = ((periodicity - constants.UNVOICED) / (constants.VOICED - constants.UNVOICED)).clamp(0.0, 1.0) * mask
+    height = (octaves * voice).sum(dim=2, keepdim=True) / (voice.sum(dim=2, keepdim=True) + constants.LEAST_VOICE)
     relative = (octaves - height) * voice
-    padded, sure = (functional.pad(part, (_PITCH_STEP, _PITCH_STEP)) for part in (relative, voice))
-    before, after = slice(None, -2 * _PITCH_STEP), slice(2 * _PITCH_STEP, None)
+    padded, sure = (functional.pad(part, (step, step)) for part in (relative, voice))
+    before, after = slice(None, -2 * step), slice(2 * step, None)
     moves = (padded[:, :, after] - padded[:, :, before]) * sure[:, :, after] * sure[:, :, before]
     return torch.cat([relative, voice, moves], dim=1), height
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 N_PITCH_CHANNELS = 2  # the pitch, and how periodic a frame is
+NORM_EPSILON = 1e-5  # added to the variance by the layer and batch normalisation of every network
 _MOST_OF_WINDOW = 0.75  # that the longest period may take: beyond, the window leaves nothing to compare
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
@@ -108,7 +109,17 @@ class CABGNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
 
 
 class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="residual"):
-    """The sizes of the residual network (see `emocatcher.residual`)."""
+    """The sizes of the residual network (see `emocatcher.residual`).
+
+    The constants in capitals are the same for all recipes; the PyTorch module and its ONNX twin share them.
+    """
+
+    SMALLEST_VARIANCE: ClassVar[float] = 1e-5  # added to the attention's variance over time
+    SMALLEST_LEVEL: ClassVar[float] = 1e-12  # power, added to a clip's mean: digital silence must not divide by 0
+    UNVOICED: ClassVar[float] = 0.5  # periodicity up to which a frame has no voice
+    VOICED: ClassVar[float] = 0.75  # periodicity from which a frame is all voice
+    LEAST_VOICE: ClassVar[float] = 0.01  # frames, added to the voiced ones: a whisper must not divide by 0
+    PITCH_STEP: ClassVar[int] = 2  # frames before and after, between which the change of pitch is measured
 
     branches: PositiveInt  # networks that answer together, each of the sizes below
     level: Literal["absolute", "relative"]  # whether power is taken relative to the clip's mean
@@ -133,6 +144,11 @@ class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
             raise ValueError(
                 f"noise_db goes from {self.noise_db[0]:g} to {self.noise_db[1]:g}; the smaller comes first"
             )
+
+    @property
+    def noise_floor(self) -> float:
+        """Power that is added to every band."""
+        return float(10.0 ** (self.noise_floor_db / 10.0))
 
     @property
     def frames_per_step(self) -> int:

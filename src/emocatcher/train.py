@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emocatcher import config, metrics, model, optimiser, schedule, storage
+from emocatcher import config, metrics, networks, optimiser, schedule, storage
 from emocatcher.augment import Augmenter
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
@@ -69,7 +69,7 @@ class FoldTrainer:
         config.check_smoothing(settings, len(labels))
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
-        self._learner = model.build(settings, len(labels))
+        self._learner = networks.build(settings, len(labels))
         self._learner.fit(features.log_mels(parts["train"].ids))
         self._flat = optimiser.flatten(self._learner)
         self._optimiser = optimiser.build(settings.optimiser, self._flat)

@@ -76,9 +76,9 @@ def test_convert_says_what_it_made(call: Call, tmp_path: Path) -> None:
     import torch
 
     from emocatcher.config import load_preset
-    from emocatcher.model import EmotionNetwork
+    from emocatcher.networks import build
 
-    ours = EmotionNetwork(load_preset("cabg").network, 64, 8).state_dict()
+    ours = build(load_preset("cabg"), 8).state_dict()
     names = (
         (r"blocks\.(\d)\.conv\.", lambda m: f"conv_block{int(m[1]) + 1}.conv_block.0."),
         (r"blocks\.(\d)\.norm\.", lambda m: f"conv_block{int(m[1]) + 1}.conv_block.1.layer_norm."),

@@ -40,11 +40,11 @@ def opened() -> Callable[[bytes], Run]:
 def make_network() -> Callable[..., Any]:
     """A network of random weights, none of them at its initial value: (settings, n_classes) → a network."""
     torch = pytest.importorskip("torch", reason="needs the extra 'train'")
-    from emocatcher import model
+    from emocatcher import networks
 
     def make(settings: Settings, n_classes: int = len(LABELS)) -> Any:
         torch.manual_seed(2)
-        network = model.build(settings, n_classes)
+        network = networks.build(settings, n_classes)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from emocatcher.bundle import Bundle
 from emocatcher.config import Settings, load_preset
+from emocatcher.emotion_network import EmotionNetwork
 from emocatcher.errors import ModelError
 from emocatcher.export import as_onnx, checked_onnx, parity_error, to_onnx
-from emocatcher.model import EmotionNetwork
 
 CABG = load_preset("cabg")
 RESIDUAL = load_preset("emocatcher-2")

@@ -54,7 +54,7 @@ def to_onnx(
     (batch, n_classes) and `attention` (batch, n_frames'). The labels stand in the metadata, as JSON.
 
     Args:
-        weights: of `emocatcher.model.EmotionNetwork`, by name.
+        weights: of the `EmotionNetwork`, by name.
         settings: the network's and the front end's.
         labels: the classes, in order.
         int8: whether the matrices are stored as 8-bit numbers with one scale per output channel.

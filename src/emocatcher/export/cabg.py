@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from emocatcher.config import CABGNetwork
 from emocatcher.export import layers
 from emocatcher.export.graph import Graph
+from emocatcher.settings import NORM_EPSILON, CABGNetwork, FrontEnd
 
 
-def add_cabg(graph: Graph, network: CABGNetwork, log_mel: str, lengths: str, attention: str) -> str:
-    """Add the network; its weights are those of `emocatcher.model.EmotionNetwork`. Else as `networks.add_network`."""
+def add_cabg(
+    graph: Graph,
+    network: CABGNetwork,
+    front_end: FrontEnd,  # noqa: ARG001
+    log_mel: str,
+    lengths: str,
+    attention: str,
+) -> str:
+    """Add the network, with the weights of `emocatcher.model.CABGModule`; see `networks.add_network`."""
     # The GRU and the pooling need as many frames as one pool, whatever the batch holds.
     padded = graph.add("Pad", [log_mel, graph.ints([0, 0, 0, 0, 0, network.pool_size - 1])])
     mask = layers.mask(graph, graph.add("Shape", [padded], start=2, end=3), lengths)
@@ -39,7 +46,7 @@ def _block(graph: Graph, name: str, rows: str, mask: str, kernel_size: int) -> s
 
 def _norm(graph: Graph, name: str, rows: str) -> str:
     weights = [graph.weight(f"{name}.weight"), graph.weight(f"{name}.bias")]
-    return graph.add("LayerNormalization", [rows, *weights], axis=-1, epsilon=1e-5)
+    return graph.add("LayerNormalization", [rows, *weights], axis=-1, epsilon=NORM_EPSILON)
 
 
 def _attention(graph: Graph, keys: str, query: str, valid: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.export.graph import FLOAT, INT32, Graph
+from emocatcher.settings import NORM_EPSILON
 
 
 def mask(graph: Graph, size: str, lengths: str) -> str:
@@ -34,7 +35,7 @@ def convolution(graph: Graph, name: str, x: str, kernel_size: int, dilation: int
 def batch_norm(graph: Graph, name: str, x: str) -> str:
     """Over the second axis, with the statistics that were learnt."""
     parts = [graph.weight(f"{name}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
-    return graph.add("BatchNormalization", [x, *parts], epsilon=1e-5)
+    return graph.add("BatchNormalization", [x, *parts], epsilon=NORM_EPSILON)
 
 
 def linear(graph: Graph, name: str, rows: str) -> str:

@@ -6,18 +6,15 @@ import math
 
 import numpy as np
 
-from emocatcher.config import FrontEnd, ResidualNetwork
 from emocatcher.export import layers
 from emocatcher.export.graph import Graph
-
-_SMALLEST_VARIANCE, _SMALLEST_LEVEL = 1e-5, 1e-12  # as in `emocatcher.residual`
-_UNVOICED, _VOICED, _LEAST_VOICE, _PITCH_STEP = 0.5, 0.75, 0.01, 2  # as there
+from emocatcher.settings import FrontEnd, ResidualNetwork
 
 
 def add_residual(
     graph: Graph, network: ResidualNetwork, front_end: FrontEnd, log_mel: str, lengths: str, attention: str
 ) -> str:
-    """Add the network; its weights are those of `emocatcher.residual`. Else as `networks.add_network`."""
+    """Add the network, with the weights of `emocatcher.residual.ResidualModule`; see `networks.add_network`."""
     # Beyond the longest clip there is nothing to attend to; PyTorch's graph leaves it out too.
     longest = graph.add("ReduceMax", [lengths], keepdims=1)
     log_mel = graph.add("Slice", [log_mel, graph.ints([0]), longest, graph.ints([2])])
@@ -74,10 +71,10 @@ def _input(
     power, still = graph.add("Mul", [power, mask]), []
     if network.level == "relative":
         level = _mean_over_time(graph, graph.add("ReduceMean", [power], axes=[1], keepdims=1), mask)
-        level = graph.add("Add", [level, graph.number(_SMALLEST_LEVEL, np.float32)])
+        level = graph.add("Add", [level, graph.number(network.SMALLEST_LEVEL, np.float32)])
         power = graph.add("Div", [power, level])
         still.append(graph.add("Log", [level]))
-    floor = graph.number(10.0 ** (network.noise_floor_db / 10.0), np.float32)
+    floor = graph.number(network.noise_floor, np.float32)
     bands = graph.add("Log", [graph.add("Add", [power, floor])])
     if network.contrast:
         colour = _mean_over_time(graph, graph.add("Mul", [bands, mask]), mask)
@@ -102,15 +99,16 @@ def _relative_pitch(graph: Graph, tracks: str, mask: str) -> tuple[tuple[str, st
     octaves, periodicity = (
         graph.add("Slice", [tracks, graph.ints([row]), graph.ints([row + 1]), graph.ints([1])]) for row in (0, 1)
     )
-    share = graph.add("Sub", [periodicity, graph.number(_UNVOICED, np.float32)])
-    share = graph.add("Div", [share, graph.number(_VOICED - _UNVOICED, np.float32)])
+    constants = ResidualNetwork
+    share = graph.add("Sub", [periodicity, graph.number(constants.UNVOICED, np.float32)])
+    share = graph.add("Div", [share, graph.number(constants.VOICED - constants.UNVOICED, np.float32)])
     within = graph.add("Clip", [share, graph.number(0.0, np.float32), graph.number(1.0, np.float32)])
     voice = graph.add("Mul", [within, mask])
     total, weight = (
         graph.add("ReduceSum", [part, graph.ints([2])], keepdims=1)
         for part in (graph.add("Mul", [octaves, voice]), voice)
     )
-    height = graph.add("Div", [total, graph.add("Add", [weight, graph.number(_LEAST_VOICE, np.float32)])])
+    height = graph.add("Div", [total, graph.add("Add", [weight, graph.number(constants.LEAST_VOICE, np.float32)])])
     relative = graph.add("Mul", [graph.add("Sub", [octaves, height]), voice])
     (before, after), (sure_before, sure_after) = (_neighbours(graph, part) for part in (relative, voice))
     step = graph.add("Mul", [graph.add("Sub", [after, before]), graph.add("Mul", [sure_after, sure_before])])
@@ -118,9 +116,10 @@ def _relative_pitch(graph: Graph, tracks: str, mask: str) -> tuple[tuple[str, st
 
 
 def _neighbours(graph: Graph, x: str) -> tuple[str, str]:
-    """What stands `_PITCH_STEP` frames before and after, 0 beyond the ends: both of the shape of `x`."""
-    padded = graph.add("Pad", [x, graph.ints([0, 0, _PITCH_STEP, 0, 0, _PITCH_STEP])])
-    start, end = (0, -2 * _PITCH_STEP), (2 * _PITCH_STEP, np.iinfo(np.int64).max)
+    """What stands `PITCH_STEP` frames before and after, 0 beyond the ends: both of the shape of `x`."""
+    step = ResidualNetwork.PITCH_STEP
+    padded = graph.add("Pad", [x, graph.ints([0, 0, step, 0, 0, step])])
+    start, end = (0, -2 * step), (2 * step, np.iinfo(np.int64).max)
     before, after = (
         graph.add("Slice", [padded, graph.ints([first]), graph.ints([last]), graph.ints([2])])
         for first, last in (start, end)
@@ -156,5 +155,6 @@ def _statistics(graph: Graph, rows: str, weights: str) -> str:
     mean = graph.add("MatMul", [weights, rows])
     away = graph.add("Sub", [rows, mean])
     variance = graph.add("MatMul", [weights, graph.add("Mul", [away, away])])
-    deviation = graph.add("Sqrt", [graph.add("Add", [variance, graph.number(_SMALLEST_VARIANCE, np.float32)])])
+    smallest = graph.number(ResidualNetwork.SMALLEST_VARIANCE, np.float32)
+    deviation = graph.add("Sqrt", [graph.add("Add", [variance, smallest])])
     return graph.add("Squeeze", [graph.add("Concat", [mean, deviation], axis=2), graph.ints([1])])
