@@ -1,4 +1,4 @@
-"""One temperature: it makes an over-sure model honest, and never changes an answer."""
+"""Temperature scaling corrects the confidence of a model and never changes an answer."""
 
 import numpy as np
 import pytest
@@ -6,23 +6,23 @@ import pytest
 from emocatcher import calibration, metrics
 
 
-def answers(n=3_000, over_sure=2.0, seed=0):
-    """Probabilities of a model whose logits are `over_sure` times those that the truth was drawn from."""
+def answers(n=3_000, overconfidence=2.0, seed=0):
+    """Probabilities of a model whose logits are `overconfidence` times those that the labels were drawn from."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 1.5, (n, 5))
     honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     true = np.array([random.choice(5, p=row) for row in honest])
-    sure = np.exp(over_sure * logits)
+    sure = np.exp(overconfidence * logits)
     return sure / sure.sum(axis=1, keepdims=True), true, random.integers(0, 3, n)
 
 
-@pytest.mark.parametrize("over_sure", [0.5, 1.0, 2.0, 4.0])
-def test_the_temperature_undoes_what_made_the_model_too_sure(over_sure):
-    probabilities, true, _ = answers(over_sure=over_sure)
-    assert calibration.fit_temperature(probabilities, true) == pytest.approx(over_sure, rel=0.08)
+@pytest.mark.parametrize("overconfidence", [0.5, 1.0, 2.0, 4.0])
+def test_the_temperature_undoes_overconfidence(overconfidence):
+    probabilities, true, _ = answers(overconfidence=overconfidence)
+    assert calibration.fit_temperature(probabilities, true) == pytest.approx(overconfidence, rel=0.08)
 
 
-def test_scaling_keeps_the_answer_and_one_is_no_change():
+def test_scaling_keeps_the_answers_and_temperature_1_changes_nothing():
     probabilities, _, _ = answers(200)
     np.testing.assert_allclose(calibration.scale(probabilities, 1.0), probabilities, atol=1e-5)
     scaled = calibration.scale(probabilities, 3.0)
@@ -40,28 +40,28 @@ def test_calibration_lowers_the_error_of_folds_it_was_not_fitted_on():
     assert 0 < found.share_kept < 1
 
 
-def test_no_fold_is_judged_by_its_own_temperature():
+def test_a_fold_is_not_scored_with_its_own_temperature():
     probabilities, true, folds = answers(900)
     before = calibration.calibrate(probabilities, true, folds, abstain_below=0.0)
-    # One fold whose answers are always wrong moves the others' temperature, and its own judgement stays theirs.
-    spoilt = true.copy()
-    spoilt[folds == 0] = probabilities[folds == 0].argmin(axis=1)
-    after = calibration.calibrate(probabilities, spoilt, folds, abstain_below=0.0)
+    # One fold whose answers are always wrong changes the temperature of the others, but is scored with the others'.
+    corrupted = true.copy()
+    corrupted[folds == 0] = probabilities[folds == 0].argmin(axis=1)
+    after = calibration.calibrate(probabilities, corrupted, folds, abstain_below=0.0)
     others = calibration.fit_temperature(probabilities[folds != 0], true[folds != 0])
-    judged = calibration.scale(probabilities[folds == 0], others)
+    scored = calibration.scale(probabilities[folds == 0], others)
     assert after.temperature > before.temperature
-    own = calibration.fit_temperature(probabilities[folds == 0], spoilt[folds == 0])
+    own = calibration.fit_temperature(probabilities[folds == 0], corrupted[folds == 0])
     assert own > 2 * others
-    assert judged.max() > 0.9  # as sure as ever, though wrong every time
+    assert scored.max() > 0.9  # still confident, though always wrong
 
 
-def test_one_fold_cannot_be_judged():
+def test_one_fold_is_refused():
     probabilities, true, _ = answers(50)
     with pytest.raises(ValueError, match="two or more"):
         calibration.calibrate(probabilities, true, np.zeros(50, int), abstain_below=0.4)
 
 
-def test_nothing_kept_has_no_accuracy():
+def test_without_any_answer_there_is_no_accuracy():
     probabilities, true, folds = answers(50)
     found = calibration.calibrate(probabilities, true, folds, abstain_below=1.0)
     assert found.share_kept == 0
@@ -69,7 +69,7 @@ def test_nothing_kept_has_no_accuracy():
 
 
 @pytest.mark.parametrize("n_bins", [1, 10, 15])
-def test_a_reliability_diagram_s_gaps_are_the_calibration_error(n_bins):
+def test_the_gaps_of_a_reliability_diagram_add_up_to_the_calibration_error(n_bins):
     probabilities, true, _ = answers()
     bins = calibration.reliability(probabilities, true, n_bins)
     known = bins.n_utterances > 0
@@ -82,7 +82,7 @@ def test_a_reliability_diagram_s_gaps_are_the_calibration_error(n_bins):
     assert ((bins.confidence > edges[:-1]) & (bins.confidence <= edges[1:] + 1e-12))[known].all()
 
 
-def test_the_threshold_keeps_its_accuracy_on_folds_that_did_not_choose_it():
+def test_the_threshold_reaches_its_accuracy_on_folds_that_did_not_choose_it():
     probabilities, true, folds = answers(6_000)
     found = calibration.calibrate(probabilities, true, folds)
     right = probabilities.argmax(axis=1) == true
@@ -97,20 +97,20 @@ def test_the_threshold_keeps_its_accuracy_on_folds_that_did_not_choose_it():
     assert found.share_kept == pytest.approx(np.mean([one.share_kept for one in found.folds]), abs=0.01)
 
 
-def test_no_fold_has_a_part_in_its_own_temperature_or_threshold():
+def test_a_fold_does_not_affect_its_own_temperature_or_threshold():
     probabilities, true, folds = answers(900)
     before = calibration.calibrate(probabilities, true, folds)
-    spoilt = true.copy()
-    spoilt[folds == 1] = probabilities[folds == 1].argmin(axis=1)
-    after = calibration.calibrate(probabilities, spoilt, folds)
+    corrupted = true.copy()
+    corrupted[folds == 1] = probabilities[folds == 1].argmin(axis=1)
+    after = calibration.calibrate(probabilities, corrupted, folds)
     for one, other in zip(before.folds, after.folds, strict=True):
         same = (one.temperature, one.abstain_below) == (other.temperature, other.abstain_below)
         assert same == (one.fold == 1)
     assert after.folds[1].share_kept == before.folds[1].share_kept
-    assert after.folds[1].accuracy_kept == 0  # as many are answered, and all are wrong
+    assert after.folds[1].accuracy_kept == 0  # as many answers are given, and all are wrong
 
 
-def test_where_the_others_reach_no_such_accuracy_a_fold_answers_nothing():
+def test_a_fold_gives_no_answer_if_the_other_folds_find_no_threshold():
     probabilities, _, _ = answers(300)
     wrong = np.where(np.arange(300) < 200, probabilities.argmin(axis=1), probabilities.argmax(axis=1))
     found = calibration.calibrate(probabilities, wrong, np.arange(300) // 100)
@@ -119,7 +119,7 @@ def test_where_the_others_reach_no_such_accuracy_a_fold_answers_nothing():
     assert found.folds[0].abstain_below is not None
 
 
-def test_the_crossed_probabilities_are_those_whose_error_is_told():
+def test_the_reported_error_is_that_of_the_crossed_probabilities():
     probabilities, true, folds = answers(900)
     found = calibration.calibrate(probabilities, true, folds)
     crossed = calibration.crossed(probabilities, folds, found)
@@ -129,7 +129,7 @@ def test_the_crossed_probabilities_are_those_whose_error_is_told():
     np.testing.assert_array_equal(crossed[here], calibration.scale(probabilities[here], others))
 
 
-def test_the_interval_is_over_speakers_where_they_are_known():
+def test_the_interval_draws_speakers_if_they_are_known():
     probabilities, true, folds = answers(900)
     groups = [f"{n % 6}" for n in range(900)]
     by_speaker = calibration.calibrate(probabilities, true, folds, groups=groups)
@@ -138,21 +138,21 @@ def test_the_interval_is_over_speakers_where_they_are_known():
     assert by_speaker.accuracy_kept_interval != calibration.calibrate(probabilities, true, folds).accuracy_kept_interval
 
 
-def gain_of(over_sure, seed=0, groups=None, n=3_000):
-    probabilities, true, folds = answers(n, over_sure=over_sure, seed=seed)
+def gain_of(overconfidence, seed=0, groups=None, n=3_000):
+    probabilities, true, folds = answers(n, overconfidence=overconfidence, seed=seed)
     found = calibration.calibrate(probabilities, true, folds)
     return calibration.temperature_gain(probabilities, true, folds, found, groups)
 
 
-@pytest.mark.parametrize("over_sure", [0.5, 2.0])
-def test_a_temperature_gains_where_the_model_is_too_sure_or_too_unsure(over_sure):
-    gain = gain_of(over_sure)
+@pytest.mark.parametrize("overconfidence", [0.5, 2.0])
+def test_a_temperature_lowers_the_log_loss_of_an_overconfident_or_underconfident_model(overconfidence):
+    gain = gain_of(overconfidence)
     assert gain.beyond_chance
     assert gain.interval[0] < gain.log_loss < gain.interval[1]
     assert gain.resampled == "utterances"
 
 
-def test_a_temperature_gains_nothing_where_probabilities_are_exact():
+def test_a_temperature_does_not_help_if_probabilities_are_exact():
     gains = [gain_of(1.0, seed=seed, n=300) for seed in range(20)]
     assert sum(gain.beyond_chance for gain in gains) <= 2
     assert np.mean([gain.log_loss for gain in gains]) < 0  # fitting to noise costs a little
@@ -169,10 +169,10 @@ def test_the_gain_is_the_mean_difference_of_log_losses_under_the_other_folds_tem
     assert gain.log_loss == pytest.approx(expected / 300, abs=1e-5)
 
 
-def test_a_gain_that_hangs_on_one_speaker_is_not_beyond_chance():
-    exact, sure = answers(2_400, over_sure=1.0, seed=1), answers(600, over_sure=5.0, seed=2)
+def test_a_gain_from_one_speaker_only_is_not_beyond_chance():
+    exact, sure = answers(2_400, overconfidence=1.0, seed=1), answers(600, overconfidence=5.0, seed=2)
     probabilities, true, folds = (np.concatenate(both) for both in zip(exact, sure, strict=True))
-    speakers = [f"{n % 8}" for n in range(2_400)] + ["too sure"] * 600
+    speakers = [f"{n % 8}" for n in range(2_400)] + ["overconfident"] * 600
     found = calibration.calibrate(probabilities, true, folds)
     by_utterance = calibration.temperature_gain(probabilities, true, folds, found)
     by_speaker = calibration.temperature_gain(probabilities, true, folds, found, speakers)
@@ -182,7 +182,7 @@ def test_a_gain_that_hangs_on_one_speaker_is_not_beyond_chance():
     assert not by_speaker.beyond_chance
 
 
-def test_a_given_temperature_is_that_of_every_fold():
+def test_a_given_temperature_is_used_for_every_fold():
     probabilities, true, folds = answers(600)
     found = calibration.calibrate(probabilities, true, folds, temperature=1.0)
     assert {found.temperature, *(one.temperature for one in found.folds)} == {1.0}

@@ -34,7 +34,7 @@ def test_every_score_agrees_with_scikit_learn(pairs):
 
 
 @given(PAIRS)
-def test_score_gathers_the_scores_and_survives_json(pairs):
+def test_score_holds_all_scores_and_is_the_same_after_json(pairs):
     true, predicted = pairs
     labels = ["a", "b", "c", "d", "e"]
     scores = metrics.score(true, predicted, labels)
@@ -66,13 +66,13 @@ def test_calibration_error_agrees_with_its_definition(seed, n_utterances, n_bins
 
 
 def test_calibration_error_puts_a_bin_edge_into_the_lower_bin():
-    # 0.5 belongs to (0, 0.5]: in the upper bin, beside 1.0, too little confidence would make up for too much.
+    # 0.5 belongs to (0, 0.5]. In the upper bin, together with 1.0, the two gaps would cancel.
     probabilities = [[0.5, 0.5], [1.0, 0.0]]
     assert metrics.expected_calibration_error(probabilities, [0, 1], n_bins=2) == pytest.approx(0.75)
 
 
 def test_bootstrap_draws_whole_speakers():
-    # Each speaker is all right or all wrong, so that accuracy is the share of right ones among 20 drawn: a binomial.
+    # All clips of a speaker are right or all are wrong, so accuracy is the share of right speakers among 20: binomial.
     right = np.repeat(np.arange(20) < 12, 30)
     true = np.tile([0, 1], 300)
     predicted = np.where(right, true, 1 - true)
@@ -90,7 +90,7 @@ def test_bootstrap_draws_whole_speakers():
 
 
 @pytest.mark.parametrize("groups", [None, ["one"] * 4, ["one", "two", None, "two"]])
-def test_bootstrap_says_when_it_draws_utterances(groups):
+def test_bootstrap_records_that_it_drew_utterances(groups):
     intervals = metrics.bootstrap_intervals([0, 1, 2, 1], [0, 1, 1, 1], groups, 3)
     assert intervals.resampled == "utterances"
     assert intervals == metrics.bootstrap_intervals([0, 1, 2, 1], [0, 1, 1, 1], None, 3)
@@ -122,7 +122,7 @@ def test_intervals_are_ordered_repeatable_and_nested(pairs, n_speakers, seed):
         ([0.0, 1.0], [0, 1], "float64"),
     ],
 )
-def test_predictions_that_cannot_be_scored_are_refused_with_their_values(true, predicted, message):
+def test_predictions_that_cannot_be_scored_are_refused_and_the_error_states_the_values(true, predicted, message):
     for call in (
         lambda: metrics.confusion_matrix(true, predicted, 3),
         lambda: metrics.score(true, predicted, ["a", "b", "c"]),
@@ -143,7 +143,7 @@ def test_predictions_that_cannot_be_scored_are_refused_with_their_values(true, p
         (np.zeros((0, 0), dtype=int), "no utterance"),
     ],
 )
-def test_what_is_no_confusion_matrix_is_refused(confusion, message):
+def test_an_array_that_is_not_a_confusion_matrix_is_refused(confusion, message):
     for function in (
         metrics.accuracy_score,
         metrics.recall_scores,
@@ -166,7 +166,7 @@ def test_what_is_no_confusion_matrix_is_refused(confusion, message):
         (np.zeros((0, 2)), [], 15, "empty"),
     ],
 )
-def test_what_is_no_distribution_is_refused(probabilities, true, n_bins, message):
+def test_rows_that_are_not_distributions_are_refused(probabilities, true, n_bins, message):
     with pytest.raises(ValueError, match=message):
         metrics.expected_calibration_error(probabilities, true, n_bins)
 
@@ -179,7 +179,7 @@ def test_what_is_no_distribution_is_refused(probabilities, true, n_bins, message
         ({"level": 1.0}, "level 1.0"),
     ],
 )
-def test_bootstrap_refuses_what_it_cannot_draw(changes, message):
+def test_bootstrap_refuses_arguments_out_of_range(changes, message):
     arguments = {"groups": None, "n_classes": 2, **changes}
     with pytest.raises(ValueError, match=message):
         metrics.bootstrap_intervals([0, 1], [0, 1], **arguments)

@@ -1,4 +1,4 @@
-"""Answering only where sure."""
+"""Abstaining below a threshold."""
 
 import numpy as np
 import pytest
@@ -7,20 +7,20 @@ from emocatcher import selective
 
 
 def answers(n=500, seed=0):
-    """Confidences that mean what they say, in steps, so that many are equal."""
+    """Calibrated confidences in steps, so that many are equal."""
     random = np.random.default_rng(seed)
     confidence = random.integers(1, 20, n) / 20
     return confidence, random.random(n) < confidence
 
 
-def test_with_the_surest_answers_right_the_curve_falls_only_after_them():
+def test_the_curve_falls_only_after_the_most_confident_answers_if_these_are_right():
     confidence, right = np.linspace(1, 0.01, 100), np.arange(100) < 60
     curve = selective.risk_coverage(confidence, right)
     assert (curve.accuracy[:60] == 1).all()
     assert curve.accuracy[-1] == 0.6
     assert (np.diff(curve.accuracy[59:]) < 0).all()
     np.testing.assert_allclose(curve.coverage, np.arange(1, 101) / 100)
-    # Of all orders of the same answers this one has the least area, and its reverse the most.
+    # This order of the answers has the smallest area of all orders, and its reverse the largest.
     best = selective.area_under_risk_coverage(confidence, right)
     assert best == pytest.approx(np.mean([max(0, n - 60) / n for n in range(1, 101)]))
     worst = selective.area_under_risk_coverage(-confidence, right)
@@ -29,7 +29,7 @@ def test_with_the_surest_answers_right_the_curve_falls_only_after_them():
     assert max(shuffled) < worst
 
 
-def test_equally_sure_answers_come_in_no_order():
+def test_the_order_of_answers_of_equal_confidence_has_no_effect():
     confidence, right = answers()
     order = np.random.default_rng(1).permutation(len(right))
     for found in (selective.risk_coverage, selective.area_under_risk_coverage):
@@ -38,11 +38,11 @@ def test_equally_sure_answers_come_in_no_order():
             np.concatenate(np.atleast_2d(found(confidence[order], right[order]))),
         )
     assert len(selective.risk_coverage(confidence, right).threshold) == len(set(confidence))
-    # All alike: whatever is withheld, the risk is that of all.
+    # All confidences are equal, so the risk at every coverage is that of all answers.
     assert selective.area_under_risk_coverage(np.ones(8), np.arange(8) < 6) == pytest.approx(0.25)
 
 
-def test_every_point_of_the_curve_is_what_its_threshold_does():
+def test_every_point_of_the_curve_has_the_coverage_and_accuracy_of_its_threshold():
     confidence, right = answers()
     for threshold, coverage, accuracy in zip(*selective.risk_coverage(confidence, right), strict=True):
         given = confidence >= threshold
@@ -51,7 +51,7 @@ def test_every_point_of_the_curve_is_what_its_threshold_does():
 
 
 @pytest.mark.parametrize("least", [0.0, 0.5, 0.6, 0.8, 0.9])
-def test_the_threshold_keeps_the_accuracy_and_no_lower_one_does(least):
+def test_the_threshold_reaches_the_accuracy_and_no_lower_one_does(least):
     confidence, right = answers()
     threshold = selective.smallest_threshold(confidence, right, least)
     assert right[confidence >= threshold].mean() >= least
@@ -60,12 +60,12 @@ def test_the_threshold_keeps_the_accuracy_and_no_lower_one_does(least):
     assert (least > 0) == bool(lower)
 
 
-def test_where_the_surest_are_wrong_there_may_be_no_threshold():
+def test_there_may_be_no_threshold_if_the_most_confident_answers_are_wrong():
     assert selective.smallest_threshold([0.9, 0.8, 0.7], [False, True, True], 0.8) is None
 
 
 @pytest.mark.parametrize(("confidence", "right"), [([], []), ([0.5], [True, False]), ([[0.5]], [[True]])])
-def test_what_does_not_fit_is_refused(confidence, right):
+def test_arrays_of_different_shapes_are_refused(confidence, right):
     for function in (selective.risk_coverage, selective.area_under_risk_coverage):
         with pytest.raises(ValueError, match="needed: one length"):
             function(confidence, right)

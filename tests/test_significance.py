@@ -1,4 +1,4 @@
-"""Paired tests: against a direct sum, against the unpaired bootstrap, and what must hold whatever the numbers."""
+"""Paired tests, compared with a direct sum and with the unpaired bootstrap, and properties that always hold."""
 
 import numpy as np
 import pytest
@@ -31,13 +31,13 @@ def test_mcnemar_knows_no_sides_and_refuses_what_is_no_count():
         mcnemar_p_value(-1, 2)
 
 
-def test_a_run_against_itself_is_level():
+def test_a_run_compared_with_itself_has_no_difference():
     right, _, speakers = answers()
     found = paired_difference(right, right, speakers)
     assert (found.difference, found.interval, found.p_value, found.told_apart) == (0.0, (0.0, 0.0), 1.0, False)
 
 
-def test_changing_sides_changes_the_sign_and_nothing_else():
+def test_swapping_the_models_changes_only_the_sign():
     first, second, speakers = answers()
     found, turned = paired_difference(first, second, speakers), paired_difference(second, first, speakers)
     assert turned.difference == -found.difference
@@ -47,7 +47,7 @@ def test_changing_sides_changes_the_sign_and_nothing_else():
     assert turned.told_apart == found.told_apart
 
 
-def test_against_one_that_is_never_right_it_is_the_interval_of_one_run():
+def test_the_interval_against_a_model_that_is_never_right_is_that_of_one_run():
     first, _, speakers = answers()
     found = paired_difference(first, np.zeros(len(first)), speakers)
     alone = metrics.bootstrap_intervals(np.zeros(len(first), int), (~first).astype(int), speakers, 2)
@@ -56,7 +56,7 @@ def test_against_one_that_is_never_right_it_is_the_interval_of_one_run():
 
 
 def test_whole_speakers_are_drawn():
-    """Where speakers differ, and clips of one do not, drawing clips would feign certainty."""
+    """If speakers differ and the clips of one speaker agree, drawing clips would give intervals that are too narrow."""
     first = np.repeat([1.0, 1.0, 1.0, 0.0], 50)
     speakers = np.repeat(["a", "b", "c", "d"], 50).tolist()
     clustered = paired_difference(first, 1 - first, speakers)
@@ -67,7 +67,7 @@ def test_whole_speakers_are_drawn():
     assert paired_difference(first, 1 - first, [None, *speakers[1:]]) == alone
 
 
-def test_shares_over_seeds_count_by_which_is_higher():
+def test_with_several_seeds_the_higher_share_counts_as_ahead():
     found = paired_difference([1 / 3, 1.0, 0.5], [2 / 3, 0.0, 0.5], None)
     assert (found.n_first_ahead, found.n_second_ahead, found.n_utterances) == (1, 1, 3)
     assert found.difference == pytest.approx((2 - 7 / 6 + 1 / 3 - 1 / 2 - 1 / 2 + 1 / 2) / 3)
@@ -86,6 +86,6 @@ def test_shares_over_seeds_count_by_which_is_higher():
         ([1], [1], {"level": 1.0}, "level 1.0"),
     ],
 )
-def test_what_cannot_be_paired_is_refused(first, second, options, message):
+def test_answers_that_cannot_be_paired_are_refused(first, second, options, message):
     with pytest.raises(ValueError, match=message):
         paired_difference(first, second, **{"groups": None, **options})

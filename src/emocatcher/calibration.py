@@ -1,7 +1,7 @@
-"""Probabilities that mean what they say: one temperature, fitted on recordings that the model was not trained on.
+"""Calibrated probabilities: one temperature, fitted on recordings that the model was not trained on.
 
 Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2) divides all logits by
-one number. It changes how sure an answer is, never which answer it is.
+one number. It changes the confidence of an answer, never the answer.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from emocatcher import bootstrap, metrics, selective
 from emocatcher.result import Calibration, FoldCalibration
 from emocatcher.softmax import softmax
 
-LEAST_ACCURACY = 0.8  # of what is answered, where the threshold for abstaining is chosen
-_RANGE = (0.05, 20.0)  # of temperatures; beyond, nothing but a coin or a certainty is left
-_LEAST_PROBABILITY = 1e-7  # a run folder's table rounds to six decimals
+LEAST_ACCURACY = 0.8  # of the answers that are given, when the threshold for abstaining is chosen
+_RANGE = (0.05, 20.0)  # of temperatures; outside it, probabilities are practically uniform or certain
+_LEAST_PROBABILITY = 1e-7  # the table in a run folder rounds to six decimals
 
 
 def calibrate(
@@ -30,25 +30,25 @@ def calibrate(
     abstain_below: float | None = None,
     groups: Sequence[str | None] | None = None,
 ) -> Calibration:
-    """Fit the temperature and the threshold for abstaining, and measure by cross-fitting what they are worth.
+    """Fit the temperature and the threshold for abstaining, and measure their effect by cross-fitting.
 
-    What is said of a fold's answers is said under the temperature and the threshold that the other folds chose.
+    Each fold's answers are scored under the temperature and the threshold that were chosen on the other folds.
 
     Args:
-        probabilities: shape (n_utterances, n_classes), of every utterance by a model that did not train on it.
+        probabilities: shape (n_utterances, n_classes), of every utterance by a model that was not trained on it.
         true: shape (n_utterances,), classes.
-        folds: shape (n_utterances,), whose model it was.
+        folds: shape (n_utterances,), the fold whose model gave the answer.
         temperature: the same for all folds; None for the one that `fit_temperature` finds.
-        abstain_below: the calibrated probability under which an answer is withheld; None for the smallest one that
-            keeps the accuracy of what is answered at `LEAST_ACCURACY`.
+        abstain_below: the calibrated probability below which an answer is withheld; None for the smallest one for
+            which the accuracy of the remaining answers is at least `LEAST_ACCURACY`.
         groups: (n_utterances,) speakers, for the interval; None, or None among them, where unknown.
 
     Raises:
-        ValueError: if the shapes disagree, or there is only one fold.
+        ValueError: if the shapes disagree or there is only one fold.
     """
     numbers = np.unique(folds).tolist()
     if len(numbers) < 2:
-        raise ValueError("one fold cannot be judged by the others: two or more are needed")
+        raise ValueError("there is one fold, and calibration is measured on the other folds: two or more are needed")
     right = probabilities.argmax(axis=1) == true
 
     def fit(chosen: NDArray[np.bool_]) -> tuple[float, float | None]:
@@ -91,7 +91,7 @@ def calibrate(
 def crossed(
     probabilities: NDArray[np.floating], folds: NDArray[np.integer], calibration: Calibration
 ) -> NDArray[np.float64]:
-    """Every fold's probabilities under the temperature that the other folds chose, shape (n_utterances, n_classes)."""
+    """Each fold's probabilities under the temperature that the other folds chose, shape (n_utterances, n_classes)."""
     found = np.empty(probabilities.shape)
     for one in calibration.folds:
         found[folds == one.fold] = scale(probabilities[folds == one.fold], one.temperature)
@@ -127,7 +127,7 @@ def temperature_gain(
     Args:
         probabilities: shape (n_utterances, n_classes), as for `calibrate`.
         true: shape (n_utterances,), classes.
-        folds: shape (n_utterances,), whose model it was.
+        folds: shape (n_utterances,), the fold whose model gave the answer.
         calibration: what `calibrate` found for them.
         groups: (n_utterances,) speakers; None, or None among them, where unknown.
     """
@@ -138,22 +138,22 @@ def temperature_gain(
 
 
 class Reliability(NamedTuple):
-    """The bins of a reliability diagram; those without an utterance hold NaN."""
+    """The bins of a reliability diagram; a bin without utterances holds NaN."""
 
-    confidence: NDArray[np.float64]  # (n_bins,), mean probability of the answers
-    accuracy: NDArray[np.float64]  # (n_bins,), share of them that is right
+    confidence: NDArray[np.float64]  # (n_bins,), mean probability of the predicted class
+    accuracy: NDArray[np.float64]  # (n_bins,), share of correct predictions
     n_utterances: NDArray[np.int64]  # (n_bins,)
 
 
 def reliability(probabilities: NDArray[np.floating], true: NDArray[np.integer], n_bins: int = 15) -> Reliability:
-    """How often answers of each confidence are right (Guo et al. 2017, figure 1).
+    """The accuracy of predictions by confidence (Guo et al. 2017, figure 1).
 
-    The bins are those of `metrics.expected_calibration_error`: (0, 1/n_bins] and on, by the highest probability.
+    The bins are those of `metrics.expected_calibration_error`, by the highest probability.
 
     Args:
         probabilities: shape (n_utterances, n_classes), rows summing to 1.
         true: shape (n_utterances,), classes.
-        n_bins: how many bins.
+        n_bins: number of bins.
 
     Examples:
         >>> bins = reliability(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0]), n_bins=2)
@@ -170,10 +170,10 @@ def reliability(probabilities: NDArray[np.floating], true: NDArray[np.integer], 
 
 
 def fit_temperature(probabilities: NDArray[np.floating], true: NDArray[np.integer]) -> float:
-    """The temperature under which the true classes are most likely.
+    """The temperature that maximises the likelihood of the true classes.
 
     Args:
-        probabilities: shape (n_utterances, n_classes), of models that did not train on these utterances.
+        probabilities: shape (n_utterances, n_classes), by models that were not trained on these utterances.
         true: shape (n_utterances,), classes.
 
     Examples:
@@ -191,7 +191,7 @@ def fit_temperature(probabilities: NDArray[np.floating], true: NDArray[np.intege
 
 
 def scale(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Probabilities as they are under a temperature, shape (n_utterances, n_classes)."""
+    """Apply a temperature to probabilities; shape (n_utterances, n_classes)."""
     return softmax(np.log(np.maximum(np.asarray(probabilities, np.float64), _LEAST_PROBABILITY)), temperature)
 
 
@@ -208,10 +208,10 @@ def _mean(right: NDArray[np.bool_]) -> float | None:
 def _interval(
     right: NDArray[np.bool_], kept: NDArray[np.bool_], groups: Sequence[str | None] | None
 ) -> tuple[float, float] | None:
-    """Of the accuracy of what is kept."""
+    """The interval of the accuracy of the answers that are kept."""
     if not kept.any():
         return None
-    # Right and wrong are the two classes: that everything were right is held against what is.
+    # Two classes, right and wrong: the labels say that every answer is right, the predictions whether it is.
     speakers = None if groups is None else [group for group, stays in zip(groups, kept, strict=True) if stays]
     found = metrics.bootstrap_intervals(np.ones(int(kept.sum()), np.int64), right[kept].astype(np.int64), speakers, 2)
     return found.accuracy

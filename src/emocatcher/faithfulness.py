@@ -1,9 +1,9 @@
-"""Does attention show what the model listened to? Parts of a clip are deleted, and the answer is asked for again.
+"""Does attention show what an answer depends on? Parts of a clip are deleted, and the clip is classified again.
 
-What matters to an answer lowers its probability when it is gone (DeYoung et al. 2020, "ERASER", section 4.2, call that
-comprehensiveness). Attention is held against chance: as much is deleted elsewhere. Occlusion (Zeiler and Fergus 2014,
-"Visualizing and Understanding Convolutional Networks", section 4.2) needs no attention: it deletes one short span after
-the other, and sees what each was worth. Nothing here knows the network: it is a function from features to logits.
+If a part matters, the probability of the answer falls without it (comprehensiveness; DeYoung et al. 2020, "ERASER",
+section 4.2). Attention is compared with chance: as many random steps are deleted. Occlusion (Zeiler and Fergus 2014,
+"Visualizing and Understanding Convolutional Networks", section 4.2) needs no attention: it deletes one short span
+after the other and measures each fall. The network is passed in as a function from features to logits.
 """
 
 from __future__ import annotations
@@ -23,38 +23,40 @@ LogMel = NDArray[np.float32]  # (n_mels, n_frames), dB
 Floats = NDArray[np.float64]
 Classify = Callable[[list[LogMel]], NDArray[np.floating]]  # features of n clips → logits (n, n_classes)
 
-SHARE = 0.2  # of a clip's attention steps, deleted
-SPAN_S = 0.2  # of occlusion
-CHOICES = ("attended", "random", "least", "occlusion")  # what is deleted: the columns of `Probe.falls`
-_N_DRAWS = 5  # of random steps
-_MOST_CLIPS = 120  # of a fold: enough for intervals, and little beside its training
-_AT_ONCE = 256  # shortened clips in memory
+SHARE = 0.2  # of a clip's attention steps that is deleted
+SPAN_S = 0.2  # seconds that occlusion deletes at once
+CHOICES = ("attended", "random", "least", "occlusion")  # how the deleted steps are chosen: the columns of `Probe.falls`
+_N_DRAWS = 5  # random choices of steps per clip
+_MOST_CLIPS = 120  # per fold: enough for intervals, and short compared with training the fold
+_AT_ONCE = 256  # shortened clips that are in memory together
 
 
 class Probe(NamedTuple):
-    """What deleting did to some clips."""
+    """How deletions changed the answers for some clips."""
 
-    clips: NDArray[np.int64]  # (n,), which of those given: a clip of one step has nothing that could go
-    falls: Floats  # (n, 4), fall in the probability of the answer, in -1..1, by `CHOICES`
-    deleted: Floats  # (n,), the share of the clip's steps that was deleted
+    clips: NDArray[
+        np.int64
+    ]  # (n,), indices of the clips probed; clips of one step, which cannot lose any, are left out
+    falls: Floats  # (n, 4), fall of the answer's probability, in -1..1, by `CHOICES`
+    deleted: Floats  # (n,), share of the clip's steps that was deleted
 
 
 def probe(
     classify: Classify, log_mels: Sequence[LogMel], attention: Sequence[NDArray[np.floating]], settings: Settings,
     seed: Sequence[int] = (0,), most_clips: int = _MOST_CLIPS,
 ) -> Probe:  # fmt: skip
-    """Delete a fifth of every clip, chosen in four ways, and see how far the answer's probability falls.
+    """Delete a fifth of each clip, chosen in four ways, and measure how far the probability of the answer falls.
 
-    What is deleted is cut out and the rest joined; each time it is the same number of whole attention steps: the most
-    attended; any (mean of five draws); the least attended; and those that matter most by occlusion.
+    The deleted steps are cut out and the rest is joined. Each way deletes the same number of whole attention steps: the
+    most attended; random ones (mean of five draws); the least attended; and those with the highest values by occlusion.
 
     Args:
         classify: features of n clips → logits, shape (n, n_classes).
         log_mels: one array (n_mels, n_frames) per clip.
-        attention: one array (n_steps,) per clip, of the same network.
-        settings: the network's, for the length of a step.
-        seed: of the draws.
-        most_clips: of more, this many are drawn.
+        attention: one array (n_steps,) per clip, from the same network.
+        settings: the settings of the network, which give the length of a step.
+        seed: seed of the draws.
+        most_clips: if there are more clips, this many are drawn.
     """
     random = np.random.default_rng(list(seed))
     clips = np.array([i for i, weights in enumerate(attention) if len(weights) > 1], np.int64)
@@ -80,20 +82,20 @@ def probe(
 
 
 def occlusion(classify: Classify, log_mel: LogMel, settings: Settings, span_s: float = SPAN_S) -> Floats:
-    """How much each moment of a clip was worth to its answer, without asking attention.
+    """How much each moment of a clip contributes to its answer, measured without attention.
 
-    A span is taken out of the clip, at one attention step after the other. What a step is worth is the mean fall in the
-    answer's probability over the spans that took it along. It costs one run of the network a step.
+    A span is deleted at one attention step after the other. The value of a step is the mean fall of the answer's
+    probability over the spans that contain it. This takes about one run of the network per step.
 
     Args:
         classify: features of n clips → logits, shape (n, n_classes), such as `lambda clips: recognizer.run(clips)[0]`.
-        log_mel: shape (n_mels, n_frames), dB, as `features.extract` gives it.
-        settings: the model's.
-        span_s: length of a span, seconds; rounded to whole attention steps, of which at least one stays.
+        log_mel: shape (n_mels, n_frames), dB, as `features.extract` returns it.
+        settings: the settings of the model.
+        span_s: length of a span, seconds; rounded to whole attention steps, and short enough that one step stays.
 
     Returns:
-        shape (n_steps,), in -1..1, one value for each attention weight; below 0 where the clip's answer is surer
-        without. Empty where the clip is too short to lose anything.
+        shape (n_steps,), in -1..1, one value per attention weight; below 0 where the answer is more probable
+        without the step. Empty if the clip is too short to delete anything.
 
     Examples:
         >>> from emocatcher.config import load_preset
@@ -114,17 +116,16 @@ def occlusion(classify: Classify, log_mel: LogMel, settings: Settings, span_s: f
 def summarise(
     probed: Sequence[Probe], speakers: Sequence[str | None] | None, seed: int = 0
 ) -> result.Faithfulness | None:
-    """Mean falls over all clips, with intervals by the cluster bootstrap over speakers.
-
-    With speakers unknown, or one, clips are drawn.
+    """Mean falls over all clips, with intervals by the cluster bootstrap over speakers (see `emocatcher.bootstrap`).
 
     Args:
-        probed: of every fold.
-        speakers: of every clip probed, in that order; None where one is unknown.
-        seed: of the draws.
+        probed: one per fold.
+        speakers: the speaker of each probed clip, in that order; None if any is unknown. With fewer than two speakers,
+            clips are drawn.
+        seed: seed of the draws.
 
     Returns:
-        None where no clip was probed.
+        None if no clip was probed.
     """
     falls = np.concatenate([one.falls for one in probed])
     if not len(falls):
@@ -151,7 +152,7 @@ def summarise(
 
 
 class _Answers:
-    """Clips, and what a network says of them."""
+    """Clips and the network's answers for them."""
 
     def __init__(self, classify: Classify, log_mels: list[LogMel], frames_per_step: int) -> None:
         self.log_mels, self._classify, self._frames_per_step = log_mels, classify, frames_per_step
@@ -159,10 +160,10 @@ class _Answers:
         self._answer, self._sure = whole.argmax(axis=1), whole.max(axis=1)
 
     def falls(self, deletions: Iterable[tuple[int, NDArray[np.bool_]]]) -> Floats:
-        """How far the probability of the whole clip's answer falls.
+        """How far the probability of the answer for the whole clip falls.
 
         Args:
-            deletions: which clip, and which of its steps go, shape (n_steps,).
+            deletions: index of the clip, and True for each step to delete, shape (n_steps,).
 
         Returns:
             shape (n_deletions,).
@@ -176,7 +177,7 @@ class _Answers:
 
     def _without(self, clip: int, gone: NDArray[np.bool_]) -> LogMel:
         log_mel = self.log_mels[clip]
-        # Frames after the last whole step belong to none, and stay.
+        # Frames after the last whole step belong to no step and stay.
         stays = np.ones(log_mel.shape[1], bool)
         frames = np.repeat(~gone, self._frames_per_step)[: len(stays)]
         stays[: len(frames)] = frames
@@ -186,7 +187,7 @@ class _Answers:
 def _curves(
     answers: _Answers, attention: Sequence[NDArray[np.floating]], settings: Settings, span_s: float
 ) -> list[Floats]:
-    """The occlusion curve of every clip, shape (n_steps,) each."""
+    """The occlusion curve of each clip, shape (n_steps,)."""
     step_s = settings.network.frames_per_step * settings.front_end.frame_period_s
     wanted = max(round(span_s / step_s), 1)
     spans = [_spans(len(weights), min(wanted, len(weights) - 1)) for weights in attention]
@@ -200,13 +201,13 @@ def _curves(
 
 
 def _spans(n_steps: int, length: int) -> NDArray[np.bool_]:
-    """Every place of the span, shape (n_places, n_steps), True where it covers; each step under `length` of them."""
+    """All positions of the span, shape (n_positions, n_steps), True on its steps; each step is in `length` spans."""
     starts, steps = np.arange(1 - length, n_steps)[:, None], np.arange(n_steps)
     return (steps >= starts) & (steps < starts + length)
 
 
 def _highest(values: Floats) -> NDArray[np.bool_]:
-    """The fifth of a clip's steps with the highest values: at least one, and of two or more never all."""
+    """Mark the fifth of a clip's steps with the highest values: at least one, and never all of two or more."""
     n = max(round(SHARE * len(values)), 1)
     gone = np.zeros(len(values), bool)
     gone[np.argsort(-values, kind="stable")[:n]] = True

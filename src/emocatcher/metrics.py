@@ -1,4 +1,4 @@
-"""Scores of a classifier: pure functions of whole-number labels and a confusion matrix."""
+"""Scores of a classifier: pure functions of integer labels and confusion matrices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scores(msgspec.Struct, frozen=True):
 
 
 class Intervals(msgspec.Struct, frozen=True):
-    """Confidence intervals as (low, high), fractions in 0..1, and how they were made."""
+    """Confidence intervals as (low, high), fractions in 0..1, and how they were computed."""
 
     accuracy: tuple[float, float]
     unweighted_average_recall: tuple[float, float]
@@ -38,15 +38,15 @@ class Intervals(msgspec.Struct, frozen=True):
 
 
 def confusion_matrix(true: npt.ArrayLike, predicted: npt.ArrayLike, n_classes: int) -> Counts:
-    """Count how often each class was taken for each other.
+    """Count how often each class was predicted as each class.
 
     Args:
         true: shape (n_utterances,), integer classes in 0..n_classes - 1.
-        predicted: the same, as predicted.
-        n_classes: how many classes there are.
+        predicted: the same for the predicted classes.
+        n_classes: number of classes.
 
     Returns:
-        shape (n_classes, n_classes), int64; rows are true classes, columns predicted ones.
+        shape (n_classes, n_classes), int64; rows are true classes, columns are predicted classes.
 
     Raises:
         ValueError: if the arrays are empty, not integer, of different shapes, or hold a class out of range.
@@ -60,13 +60,13 @@ def confusion_matrix(true: npt.ArrayLike, predicted: npt.ArrayLike, n_classes: i
 
 
 def accuracy_score(confusion: npt.ArrayLike) -> float:
-    """The share of utterances that are right (WAR: the recalls weighted by how often each class occurs).
+    """The share of correct predictions (WAR: the mean of the recalls, weighted by class frequency).
 
     Args:
         confusion: shape (n_classes, n_classes), counts, rows true.
 
     Raises:
-        ValueError: if that is not a square matrix of counts, or it counts nothing.
+        ValueError: if the matrix is not square, does not hold counts, or is all zero.
 
     Examples:
         >>> accuracy_score([[3, 1], [0, 0]])
@@ -76,16 +76,16 @@ def accuracy_score(confusion: npt.ArrayLike) -> float:
 
 
 def recall_scores(confusion: npt.ArrayLike) -> Rates:
-    """The share of each class's utterances that are right.
+    """The share of each class's utterances that are predicted correctly.
 
     Args:
         confusion: shape (n_classes, n_classes), counts, rows true.
 
     Returns:
-        shape (n_classes,), float64; NaN for a class that no utterance truly has.
+        shape (n_classes,), float64; NaN for a class without utterances.
 
     Raises:
-        ValueError: if that is not a square matrix of counts, or it counts nothing.
+        ValueError: if the matrix is not square, does not hold counts, or is all zero.
 
     Examples:
         >>> recall_scores([[3, 1], [0, 0]]).tolist()
@@ -95,13 +95,13 @@ def recall_scores(confusion: npt.ArrayLike) -> Rates:
 
 
 def unweighted_average_recall_score(confusion: npt.ArrayLike) -> float:
-    """The mean recall of the classes that occur (UAR), every class weighing the same.
+    """The mean recall of the classes that occur (UAR); every class has the same weight.
 
     Args:
         confusion: shape (n_classes, n_classes), counts, rows true.
 
     Raises:
-        ValueError: if that is not a square matrix of counts, or it counts nothing.
+        ValueError: if the matrix is not square, does not hold counts, or is all zero.
 
     Examples:
         >>> unweighted_average_recall_score([[9, 1], [1, 1]])
@@ -111,13 +111,13 @@ def unweighted_average_recall_score(confusion: npt.ArrayLike) -> float:
 
 
 def macro_f1_score(confusion: npt.ArrayLike) -> float:
-    """The mean F1 of the classes that occur, in truth or among the predictions.
+    """The mean F1 of the classes that occur among the labels or the predictions.
 
     Args:
         confusion: shape (n_classes, n_classes), counts, rows true.
 
     Raises:
-        ValueError: if that is not a square matrix of counts, or it counts nothing.
+        ValueError: if the matrix is not square, does not hold counts, or is all zero.
 
     Examples:
         >>> macro_f1_score([[2, 0, 0], [0, 2, 0], [0, 0, 0]])
@@ -130,16 +130,16 @@ def macro_f1_score(confusion: npt.ArrayLike) -> float:
 
 
 def expected_calibration_error(probabilities: npt.ArrayLike, true: npt.ArrayLike, n_bins: int = 15) -> float:
-    """The mean gap between how sure a prediction is and how often it is right; lower is better.
+    """The mean gap between confidence and accuracy; lower is better.
 
-    Predictions are gathered by confidence into bins of equal width, (0, 1/n_bins] and on; the gaps between
-    mean confidence and accuracy are averaged over the bins, weighted by their counts
+    Predictions are grouped by confidence into bins of equal width: (0, 1/n_bins], (1/n_bins, 2/n_bins] and so on. The
+    gaps between mean confidence and accuracy are averaged over the bins, weighted by their counts
     (Naeini et al. 2015; Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3).
 
     Args:
         probabilities: shape (n_utterances, n_classes), rows summing to 1.
         true: shape (n_utterances,), integer classes.
-        n_bins: how many bins.
+        n_bins: number of bins.
 
     Raises:
         ValueError: if the shapes disagree, a row is not a distribution, or n_bins is below 1.
@@ -153,7 +153,7 @@ def expected_calibration_error(probabilities: npt.ArrayLike, true: npt.ArrayLike
         raise ValueError(f"probabilities have the shape {rows.shape}; needed: (n_utterances, n_classes)")
     if n_bins < 1:
         raise ValueError(f"n_bins is {n_bins}; at least 1 is needed")
-    # Written so that NaN, which is neither above nor below, fails too.
+    # In this form NaN, for which every comparison is false, is refused too.
     wrong = ~((rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1) - 1) < 1e-3))
     if wrong.any():
         i = int(wrong.argmax())
@@ -161,7 +161,7 @@ def expected_calibration_error(probabilities: npt.ArrayLike, true: npt.ArrayLike
     truth, predicted = _check_classes(true, rows.argmax(axis=1) if rows.size else [], rows.shape[1])
     confidence = rows.max(axis=1)
     bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
-    # |mean confidence - accuracy| * count is |sum of confidence - number right|: the counts cancel.
+    # |mean confidence - accuracy| * count is |sum of confidence - number correct|: the counts cancel.
     gaps = np.bincount(bins, weights=confidence - (truth == predicted), minlength=n_bins)
     return float(np.abs(gaps).sum() / len(truth))
 
@@ -175,24 +175,22 @@ def bootstrap_intervals(
     level: float = 0.95,
     seed: int = 0,
 ) -> Intervals:
-    """Percentile intervals of accuracy and UAR by the cluster bootstrap: whole speakers are drawn, not clips.
+    """Percentile intervals of accuracy and UAR by the cluster bootstrap (see `emocatcher.bootstrap`).
 
-    A speaker's clips succeed and fail together, so that drawing clips would feign more evidence than there is
-    (Field & Welsh 2007, "Bootstrapping clustered data"; Ferrer & Riera, "Confidence intervals for evaluation
-    in machine learning"). With fewer than two speakers, or any unknown, utterances are drawn instead and
-    `resampled` says so.
+    Whole speakers are drawn, because the clips of one speaker are not independent. With fewer than two speakers, or
+    any unknown, utterances are drawn instead; `resampled` records which.
 
     Args:
         true: shape (n_utterances,), integer classes in 0..n_classes - 1.
-        predicted: the same, as predicted.
+        predicted: the same for the predicted classes.
         groups: (n_utterances,) speakers; None, or None among them, where unknown.
-        n_classes: how many classes there are.
-        n_resamples: how often to draw.
-        level: the share of resamples inside the interval, in 0..1.
-        seed: of the draws.
+        n_classes: number of classes.
+        n_resamples: number of resamples.
+        level: share of resamples inside the interval, in 0..1.
+        seed: seed of the draws.
 
     Raises:
-        ValueError: if the arrays do not fit each other, or n_resamples or level is out of range.
+        ValueError: if the arrays do not fit each other, or if n_resamples or level is out of range.
 
     Examples:
         >>> bootstrap_intervals([0, 1, 0, 1], [0, 1, 0, 1], ["a", "a", "b", "b"], 2).accuracy
@@ -212,13 +210,13 @@ def bootstrap_intervals(
 
 
 def confusions_by_cluster(true: Counts, predicted: Counts, of: Clusters, n_classes: int) -> Counts:
-    """One confusion matrix per cluster: what a draw of that cluster adds to a resample.
+    """One confusion matrix per cluster, which each draw of that cluster adds to a resample.
 
     Args:
         true: shape (n_utterances,), integer classes in 0..n_classes - 1.
-        predicted: the same, as predicted.
-        of: the utterances' clusters.
-        n_classes: how many classes there are.
+        predicted: the same for the predicted classes.
+        of: the clusters of the utterances.
+        n_classes: number of classes.
 
     Returns:
         shape (n_clusters, n_classes, n_classes), int64; rows are true classes.
@@ -233,8 +231,8 @@ def resampled_scores(times_drawn: Rates, confusions: Counts) -> Rates:
     """Accuracy and UAR of resamples; the UAR is over the classes that occur in a resample.
 
     Args:
-        times_drawn: shape (n_resamples, n_clusters), as `bootstrap.resample` gives it to a statistic.
-        confusions: shape (n_clusters, n_classes, n_classes), of `confusions_by_cluster`.
+        times_drawn: shape (n_resamples, n_clusters), as `bootstrap.resample` passes it to a statistic.
+        confusions: shape (n_clusters, n_classes, n_classes), from `confusions_by_cluster`.
 
     Returns:
         shape (n_resamples, 2), fractions in 0..1.
@@ -249,8 +247,8 @@ def score(true: npt.ArrayLike, predicted: npt.ArrayLike, labels: Sequence[str]) 
 
     Args:
         true: shape (n_utterances,), integer positions in `labels`.
-        predicted: the same, as predicted.
-        labels: the classes' names.
+        predicted: the same for the predicted classes.
+        labels: names of the classes.
 
     Raises:
         ValueError: if the arrays are empty, not integer, of different shapes, or hold a class out of range.
@@ -271,7 +269,7 @@ def score(true: npt.ArrayLike, predicted: npt.ArrayLike, labels: Sequence[str]) 
     )
 
 
-def _accuracies(confusions: npt.NDArray[Any]) -> Rates:  # like the next two: (..., n_classes, n_classes) at once
+def _accuracies(confusions: npt.NDArray[Any]) -> Rates:  # this and the next two take shape (..., n_classes, n_classes)
     correct = np.trace(confusions, axis1=-2, axis2=-1)
     return np.asarray(correct / confusions.sum(axis=(-2, -1)), dtype=np.float64)
 
@@ -307,7 +305,9 @@ def _check_confusion(confusion: npt.ArrayLike) -> Counts:
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ValueError(f"the confusion matrix has the shape {counts.shape}; needed: (n_classes, n_classes)")
     if not np.issubdtype(counts.dtype, np.integer) or counts.min(initial=0) < 0:
-        raise ValueError(f"the confusion matrix, {counts.dtype} with the minimum {counts.min()}, does not hold counts")
+        raise ValueError(
+            f"the confusion matrix has the dtype {counts.dtype} and the minimum {counts.min()}; needed: counts"
+        )
     if not counts.sum():
-        raise ValueError("the confusion matrix counts no utterance; at least one is needed")
+        raise ValueError("the confusion matrix holds no utterance; at least one is needed")
     return counts.astype(np.int64)

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is to be run; `run.json`. A run is resumed only with the same plan."""
+    """What a run trains; `run.json`. A run is resumed only with the same plan."""
 
     corpus: str  # its name
     protocol: str
@@ -16,7 +16,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `metrics.jsonl`. The training figures are running ones, with dropout, as the published work's are."""
+    """One line of `metrics.jsonl`. Training values are running means with dropout, as in the published work."""
 
     fold: int
     epoch: int  # counts from 1
@@ -40,13 +40,13 @@ class LastEpochs(msgspec.Struct, frozen=True):
 
 
 class AllEpochs(LastEpochs, frozen=True):
-    """The same, and at the epoch that did best on the test part (optimistic)."""
+    """The same, and the value at the epoch with the best score on the test part (optimistic)."""
 
     best_test: float
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """What the selected model reached on the test part, as fractions in 0..1."""
+    """Scores of the selected model on the test part, as fractions in 0..1."""
 
     accuracy: float
     unweighted_average_recall: float
@@ -69,15 +69,15 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class Faithfulness(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an answer's probability falls when a share of the clip is deleted (see `emocatcher.faithfulness`)."""
+    """How far the probability of an answer falls if a share of the clip is deleted (see `emocatcher.faithfulness`)."""
 
     attended: Estimate  # deleted: the most attended steps
-    random: Estimate  # as many elsewhere
-    least: Estimate  # the least attended
-    occlusion: Estimate  # those that matter most by occlusion
+    random: Estimate  # deleted: as many random steps
+    least: Estimate  # deleted: the least attended steps
+    occlusion: Estimate  # deleted: the steps with the highest values by occlusion
     attended_minus_random: Estimate
     occlusion_minus_random: Estimate
-    attended_ahead: Estimate  # share of clips that lose more with the attended steps than with random ones
+    attended_ahead: Estimate  # share of clips that lose more without the attended steps than without random ones
     n_clips: int
     share_deleted: float  # of a clip's steps, mean
     level: float
@@ -85,26 +85,26 @@ class Faithfulness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoldCalibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One fold under what the other folds say: its own answers had no part in the choice."""
+    """One fold, scored with a temperature and a threshold that were chosen on the other folds only."""
 
     fold: int
     temperature: float
-    abstain_below: float | None = None  # None: no threshold kept the accuracy, and nothing is answered
+    abstain_below: float | None = None  # None: no threshold reached the accuracy, and no answer is given
     share_kept: float
-    accuracy_kept: float | None = None  # None: nothing is answered
+    accuracy_kept: float | None = None  # None: no answer is given
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far the answers' probabilities can be believed (see `emocatcher.calibration`); rates in 0..1."""
+    """How well the probabilities are calibrated (see `emocatcher.calibration`); rates in 0..1."""
 
     temperature: float  # fitted on all held-out answers
-    expected_calibration_error: float  # without it
-    expected_calibration_error_calibrated: float  # of each fold under the temperature of the other folds, as all below
+    expected_calibration_error: float  # without the temperature
+    expected_calibration_error_calibrated: float  # each fold with the temperature of the other folds, as below
     area_under_risk_coverage: float
-    least_accuracy: float | None = None  # that the threshold is to keep; None: the threshold was given
-    abstain_below: float | None = None  # the smallest such threshold, fitted on all held-out answers
-    share_kept: float  # coverage: of answers that are not abstained from
-    accuracy_kept: float | None = None  # of those; None where there are none
+    least_accuracy: float | None = None  # that the threshold was chosen for; None: the threshold was given
+    abstain_below: float | None = None  # the smallest such threshold on all held-out answers
+    share_kept: float  # coverage: share of answers at or above the threshold
+    accuracy_kept: float | None = None  # accuracy of these; None if there are none
     accuracy_kept_interval: tuple[float, float] | None = None
     folds: tuple[FoldCalibration, ...]
 
@@ -123,11 +123,11 @@ class Fold(msgspec.Struct, frozen=True, omit_defaults=True):
     train_accuracy: LastEpochs
     train_loss: LastEpochs
     selected: FoldScores
-    faithfulness: Faithfulness | None = None  # None: not probed, by a version that could not
+    faithfulness: Faithfulness | None = None  # None: a run of a version that did not measure it
 
 
 class OverFolds(msgspec.Struct, frozen=True):
-    """One statistic (mean, std, min or max) of every score over the folds."""
+    """One statistic of each score over the folds: mean, std, min or max."""
 
     accuracy: AllEpochs
     unweighted_average_recall: AllEpochs
@@ -146,14 +146,14 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`result.json`, whole."""
+    """The whole `result.json`."""
 
     protocol: str
     separates_speakers: bool
     speakers_shared: bool
     cannot_claim: str
     corpus: str
-    corpus_argument: str  # as it was asked for
+    corpus_argument: str  # as the user named it
     licence: str
     synthetic: bool
     preset: str

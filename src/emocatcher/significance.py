@@ -1,4 +1,4 @@
-"""Is one model ahead of another? Paired tests of two that answered the same utterances: pure functions."""
+"""Is one model more accurate than another? Paired tests of two models on the same utterances: pure functions."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Rates = npt.NDArray[np.float64]
 
 
 class PairedDifference(msgspec.Struct, frozen=True):
-    """How much more often the first is right than the second, as fractions in -1..1."""
+    """The accuracy of the first model minus that of the second, as fractions in -1..1."""
 
     difference: float  # of the accuracies, first minus second
     interval: tuple[float, float]
     level: float
     resampled: Literal["speakers", "utterances"]
-    n_resampled: int  # how many of those there are
+    n_resampled: int  # number of these
     n_utterances: int
-    n_first_ahead: int  # utterances on which the first does better
+    n_first_ahead: int  # utterances on which the first model does better
     n_second_ahead: int
     p_value: float  # exact McNemar test
 
     @property
     def told_apart(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Whether the interval excludes zero."""
         return not self.interval[0] <= 0 <= self.interval[1]
 
 
@@ -75,23 +75,23 @@ def paired_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> PairedDifference:
-    """The difference of two accuracies on the same utterances, its interval, and McNemar's test.
+    """The difference of two accuracies on the same utterances, its interval and McNemar's test.
 
-    The interval is the percentile interval of the cluster bootstrap, with the draws of `metrics.bootstrap_intervals`:
-    whole speakers are drawn, and each brings both models' answers along (Field & Welsh 2007, "Bootstrapping clustered
-    data"). With fewer than two speakers, or any unknown, utterances are drawn instead and `resampled` says so.
+    The interval is the percentile interval of the cluster bootstrap (see `emocatcher.bootstrap`) with the draws of
+    `metrics.bootstrap_intervals`: whole speakers are drawn, each with the answers of both models. With fewer than two
+    speakers, or any unknown, utterances are drawn instead; `resampled` records which.
 
     Args:
-        first: shape (n_utterances,), how often each utterance was answered rightly: 0 or 1, or over several seeds
-            the share of them. McNemar's test then counts on which utterances that share is higher.
-        second: the same of the other model.
+        first: shape (n_utterances,), whether the first model is right on each utterance: 0 or 1, or with several seeds
+            the share of them that is right. McNemar's test then counts the utterances on which a share is higher.
+        second: the same for the other model.
         groups: (n_utterances,) speakers; None, or None among them, where unknown.
-        n_resamples: how often to draw.
-        level: the share of resamples inside the interval, in 0..1.
-        seed: of the draws.
+        n_resamples: number of resamples.
+        level: share of resamples inside the interval, in 0..1.
+        seed: seed of the draws.
 
     Raises:
-        ValueError: if the arrays do not fit each other or leave 0..1, or n_resamples or level is out of range.
+        ValueError: if the arrays do not fit each other or leave 0..1, or if n_resamples or level is out of range.
 
     Examples:
         >>> found = paired_difference([1, 1, 1, 0], [1, 0, 0, 0], ["a", "a", "b", "b"])
@@ -100,7 +100,7 @@ def paired_difference(
     """
     a, b = (_check_rates(rates) for rates in (first, second))
     if a.shape != b.shape:
-        raise ValueError(f"{len(a)} utterances against {len(b)}; needed: the same ones")
+        raise ValueError(f"{len(a)} utterances against {len(b)}; needed: the same utterances")
     ahead = a - b
     of = bootstrap.clusters(groups, len(ahead), alike=np.unique(ahead, return_inverse=True)[1])
     differences = bootstrap.resample_means(of, ahead, n_resamples, seed)
@@ -122,6 +122,6 @@ def _check_rates(rates: npt.ArrayLike) -> Rates:
     array: Rates = np.asarray(rates, dtype=np.float64)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"rates have the shape {array.shape}; needed: (n_utterances,), at least one")
-    if not ((array >= 0) & (array <= 1)).all():  # written so that NaN fails too
+    if not ((array >= 0) & (array <= 1)).all():  # in this form NaN is refused too
         raise ValueError("a rate lies outside 0..1")
     return array
