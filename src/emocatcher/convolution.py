@@ -1,4 +1,4 @@
-"""The convolution block, and the dropout that it and the classifier use."""
+"""The convolution block of `cabg`, and the dropout of all networks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ConvolutionBlock(nn.Module):
     """Conv1d ('same') → LayerNorm over channels → GELU → dropout, on clips laid end to end.
 
     Args:
-        n_in: channels in.
-        n_out: channels out.
+        n_in: number of input channels.
+        n_out: number of output channels.
         kernel_size: rows, odd.
         dropout: the share of values zeroed in training.
     """
@@ -30,7 +30,7 @@ class ConvolutionBlock(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, rows: Tensor, is_clip: Tensor) -> Tensor:
-        """From (n_rows, n_in) to (n_rows, n_out); rows between clips come out as zeros.
+        """From (n_rows, n_in) to (n_rows, n_out); rows between clips are zeros again.
 
         Args:
             rows: the clips' frames, end to end, zeros between them.
@@ -45,9 +45,10 @@ class ConvolutionBlock(nn.Module):
 
 
 class _RowConvolution(torch.autograd.Function):
-    """A convolution over rows as one matrix product over neighbouring rows.
+    """A convolution over rows, as one matrix product over neighbouring rows.
 
-    On a few hundred rows and a hundred channels this beats the general convolution, which rearranges its input.
+    On a few hundred rows and a hundred channels this is faster than the general convolution, which rearranges its
+    input.
     """
 
     @staticmethod
@@ -56,7 +57,7 @@ class _RowConvolution(torch.autograd.Function):
         n_rows, n_in = rows.shape
         kernel_size = weight.shape[1] // n_in
         padded = functional.pad(rows, (0, 0, kernel_size // 2, kernel_size // 2))
-        # A view: made into a matrix only for as long as it takes to multiply it, since memory is what is slow here.
+        # A view, copied into a matrix only for the duration of the product, because memory is the bottleneck here.
         neighbours = padded.as_strided((n_rows, kernel_size * n_in), (n_in, 1))
         ctx.kernel_size = kernel_size
         ctx.save_for_backward(neighbours, weight)
@@ -96,20 +97,20 @@ class RowPooling(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """The gradient goes to the winner, the first among equals."""
+        """The gradient goes to the largest member of each group, to the first of several equal ones."""
         members, *leads = ctx.saved_tensors
         (left,) = gradients
         d_rows = left.new_zeros(ctx.n_rows, left.shape[1])
         first, *columns = members.unbind(1)
         for column, lead in zip(reversed(columns), reversed(leads), strict=True):
-            won = torch.ops.aten.threshold_backward(left, lead, 0.0)  # where it leads all before it
+            won = torch.ops.aten.threshold_backward(left, lead, 0.0)  # where it exceeds all members before it
             d_rows.index_copy_(0, column, won)
             left = left - won
         return d_rows.index_copy_(0, first, left), None
 
 
 class _GELU(torch.autograd.Function):
-    """GELU, then zeros where dropout wants them and between clips; keeps no more than the way back needs."""
+    """GELU, then zeros from dropout and between clips; it keeps only what the backward pass needs."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kept: Tensor | None, row_factor: Tensor) -> Tensor:
@@ -129,10 +130,10 @@ def _factor(x: Tensor, kept: Tensor | None, row_factor: Tensor) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """Dropout whose noise comes from a generator of its own.
+    """Dropout with a random generator of its own.
 
-    PyTorch's costs a tenth of a training step here, and draws from one global state that everything else draws from
-    too. A generator that is seeded from the epoch makes a resumed run draw what an unbroken one would have drawn.
+    PyTorch's dropout takes a tenth of a training step here, and draws from a global state that other code draws from
+    too. A generator that is seeded from the epoch gives a resumed run the same noise as an uninterrupted one.
     """
 
     def __init__(self, probability: float) -> None:
@@ -142,14 +143,14 @@ class Dropout(nn.Module):
         self.bit_generator: np.random.BitGenerator = np.random.SFC64()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zero a share of `x` in training, and scale the rest so that its mean stays."""
+        """Zero a share of `x` in training, and scale the rest so that the mean stays the same."""
         kept = self.draw(x)
         return x if kept is None else x * kept.to(x.dtype).mul_(self.scale)
 
     def draw(self, x: Tensor) -> Tensor | None:
         """Which values of `x` to keep: 1 or 0 in its shape, uint8; None for all of them.
 
-        PyTorch turns bytes into floats many times faster than it does truth values.
+        uint8, because PyTorch converts bytes to floats many times faster than it converts booleans.
         """
         if not self.training or self.probability == 0.0:
             return None

@@ -1,8 +1,8 @@
-"""The network: log_mel, lengths → logits, attention.
+"""The published network of the preset `cabg`: log_mel, lengths → logits, attention.
 
-Inside, clips lie end to end as rows of one matrix, with a few rows of zeros between them. A clip's neighbours are
-then never more than zeros to it, as if it stood alone, and no time is spent on padding. What a clip gets does not
-depend on the clips that share its batch.
+The clips of a batch are laid end to end as rows of one matrix, with a few rows of zeros between them. A convolution
+at the edge of a clip therefore reads zeros, as if the clip stood alone, and no time is spent on padding. The result
+for a clip does not depend on the other clips of its batch.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class CABGModule(EmotionNetwork):
 
     Args:
         settings: the sizes.
-        front_end: its channels come in.
-        n_classes: emotions out.
+        front_end: it computes the input.
+        n_classes: number of emotions.
 
     Examples:
         >>> from emocatcher.config import load_preset
@@ -44,7 +44,7 @@ class CABGModule(EmotionNetwork):
         channels = (front_end.n_channels, *settings.conv_channels)
         width = 2 * settings.gru_units
         self.pool_size = settings.pool_size
-        # Zero rows between clips: as many as a convolution, or a pool that a clip does not fill, reaches over its end.
+        # Zero rows between clips: as far as a convolution, or a pool that is longer than its clip, reaches beyond one.
         self.gap = max(settings.kernel_size // 2, settings.pool_size - 1)
         self.blocks = nn.ModuleList(
             ConvolutionBlock(n_in, n_out, settings.kernel_size, settings.conv_dropout)
@@ -60,7 +60,7 @@ class CABGModule(EmotionNetwork):
         self._initialise()
 
     def answers(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As from `EmotionNetwork.answers`, with one branch."""
+        """See `EmotionNetwork.answers`; there is one branch."""
         layout = _Layout(lengths.numpy(), self.gap, self.pool_size)
         valid = torch.arange(log_mel.shape[2]) < lengths[:, None]
         rows = log_mel.new_zeros(layout.n_rows, log_mel.shape[1])
@@ -76,7 +76,7 @@ class CABGModule(EmotionNetwork):
         return self.output(hidden).unsqueeze(0), attention
 
     def _initialise(self) -> None:
-        """The published initialisation: Kaiming normal, with biases of 0, where nothing else is said."""
+        """The published initialisation: Kaiming normal with biases of 0, except for the GRU and the attention."""
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
@@ -94,7 +94,7 @@ class CABGModule(EmotionNetwork):
 
 
 class BahdanauAttention(nn.Module):
-    """Additive attention (Bahdanau et al. 2015): which steps matter, given a query."""
+    """Additive attention (Bahdanau et al. 2015): a weight for each step, given a query."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -108,14 +108,14 @@ class BahdanauAttention(nn.Module):
         Args:
             query: shape (batch, width).
             keys: shape (n_rows, width), of all clips; also the values.
-            owners: shape (batch, n_rows), bool, whose row it is.
+            owners: shape (batch, n_rows), bool, whether a row belongs to a clip.
 
         Returns:
             context: shape (batch, width).
             attention: shape (n_rows,), sums to 1 over a clip's rows.
         """
-        # tanh(x) = 2 sigmoid(2x) - 1, of which PyTorch's sigmoid takes a quarter of the time. What the -1 takes from
-        # all scores alike leaves the softmax.
+        # tanh(x) = 2 sigmoid(2x) - 1, and PyTorch's sigmoid takes a quarter of the time of its tanh. The -1 shifts all
+        # scores equally, so it does not change the softmax.
         query_rows = owners.T.view(torch.uint8).to(keys.dtype) @ self.query(query)
         match = torch.sigmoid(2.0 * (self.key(keys) + query_rows))
         scores = 2.0 * self.score(match).T
@@ -124,7 +124,7 @@ class BahdanauAttention(nn.Module):
 
 
 class _Layout:
-    """Where a batch's frames lie when its clips are laid end to end."""
+    """The row of every frame of a batch when its clips are laid end to end."""
 
     def __init__(self, lengths: np.ndarray, gap: int, pool_size: int) -> None:
         starts = np.cumsum(lengths + gap) - (lengths + gap)
@@ -133,7 +133,7 @@ class _Layout:
         self.clip_rows = torch.from_numpy(_runs(starts, lengths))
         self.is_clip = torch.zeros(self.n_rows, 1)
         self.is_clip[self.clip_rows] = 1.0
-        # From here on steps take the place of frames, and lie as the recurrence wants them.
+        # After pooling, rows are steps instead of frames, in the order that the GRU needs.
         self.packing = Packing(pooled)
         clip, step = self.packing.order[self.packing.place], self.packing.step
         self.clip, self.step = torch.from_numpy(clip), torch.from_numpy(step)
@@ -144,6 +144,6 @@ class _Layout:
 
 
 def _runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """start, start + 1, … `counts` times for each start, one after the other."""
+    """start, start + 1, …: `counts` numbers for each start, concatenated."""
     position = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.asarray(np.repeat(starts, counts) + position)

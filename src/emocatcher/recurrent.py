@@ -1,8 +1,9 @@
 """A bidirectional GRU for short, ragged batches on a CPU.
 
 PyTorch's own recurrent layer builds an autograd graph step by step, which on sequences of about twenty steps costs
-more than the arithmetic. Here both directions advance together over the sequences that are still going, and the
-backward pass is written out, so that whatever does not depend on the previous step is computed for all steps at once.
+more than the arithmetic. Here both directions advance together over the sequences that have not ended, and the
+backward pass is written by hand, so that everything that does not depend on the previous step is computed for all
+steps at once.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from torch import Tensor, nn
 
 
 class Packing:
-    """Sequences side by side, step by step, the longest first: those that still go on always stand in front.
+    """Sequences arranged step by step, the longest first, so that those that have not ended always come first.
 
     Args:
         lengths: shape (batch,), each at least 1.
 
     Attributes:
         order: shape (batch,), int64, the sequences from the longest to the shortest; "place" is a position in it.
-        sizes: n_steps numbers, how many sequences have that step.
-        step: shape (n_rows,), int64, of each row; n_rows is the sum of lengths.
-        place: shape (n_rows,), int64, whose row it is.
+        sizes: n_steps numbers: how many sequences have each step.
+        step: shape (n_rows,), int64, the step of each row; n_rows is the sum of lengths.
+        place: shape (n_rows,), int64, the place of the sequence that a row belongs to.
 
     Examples:
         >>> packing = Packing(np.array([1, 3]))
@@ -41,10 +42,10 @@ class Packing:
         n_going = goes_on.sum(axis=1)
         first = np.cumsum(n_going) - n_going
         self.sizes: list[int] = n_going.tolist()
-        # The last row of each sequence, and where each row goes when every sequence is turned round.
+        # The last row of each sequence, and the new position of each row when every sequence is reversed.
         self.last = torch.from_numpy(first[from_longest - 1] + np.arange(len(lengths)))
         self.turned = torch.from_numpy(first[from_longest[self.place] - 1 - self.step] + self.place)
-        # The row before each, where rows are preceded by one initial row a sequence.
+        # The row before each, if one initial row for each sequence is put before all rows.
         before = np.concatenate([np.zeros(1, np.int64), first + len(lengths)])
         self.before = torch.from_numpy(before[self.step] + self.place)
 
@@ -52,11 +53,11 @@ class Packing:
 class BidirectionalGRU(nn.GRU):
     """One bidirectional GRU layer over packed sequences.
 
-    Parameters, their names and their meaning are those of `torch.nn.GRU(bidirectional=True)`.
+    The parameters have the names and the meaning of those of `torch.nn.GRU(bidirectional=True)`.
 
     Args:
-        input_size: channels in.
-        hidden_size: units a direction.
+        input_size: number of input channels.
+        hidden_size: units per direction.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -67,7 +68,7 @@ class BidirectionalGRU(nn.GRU):
 
         Args:
             rows: shape (n_rows, input_size), in the packing's order.
-            packing: of the sequences.
+            packing: the arrangement of the sequences.
 
         Returns:
             outputs: shape (n_rows, 2 · hidden_size), in the packing's order.
@@ -85,17 +86,17 @@ class BidirectionalGRU(nn.GRU):
 
 
 class _Recurrence(torch.autograd.Function):
-    """The GRU's steps (Cho et al. 2014, in the form of cuDNN, which resets after the product).
+    """The steps of the GRU (Cho et al. 2014, in cuDNN's form, which applies the reset gate after the product).
 
     r = sigmoid(g_r + a_r), z = sigmoid(g_z + a_z), n = tanh(g_n + r · a_n), h' = n + z · (h - n),
-    where g are the input's gates and a = weight · h + bias.
+    where g are the gates computed from the input, and a = weight · h + bias.
 
     PyTorch's tanh takes four times as long as its sigmoid. As tanh(x) = 2 sigmoid(2x) - 1, the steps carry
     s = (h + 1) / 2 and c = (n + 1) / 2 instead: c = sigmoid(2 (g_n + r · a_n)), s' = c + z · (s - c).
 
-    At this size a call costs as much as its arithmetic, so the loops hold as few as possible, and the views that
-    they walk over are taken outside. Columns of the workspace are g_n, then c | g_r + a_r, then r | g_z + a_z, then z
-    | a_n: the input writes the first three, the state the last three.
+    At this size a call takes as long as its arithmetic, so the loops contain as few calls as possible, and the views
+    that they use are made before. The workspace has four columns: g_n, later c | g_r + a_r, later r | g_z + a_z, later
+    z | a_n. The input writes the first three, the state the last three.
     """
 
     @staticmethod
@@ -109,7 +110,7 @@ class _Recurrence(torch.autograd.Function):
         states[:, :batch] = 0.5
         into = []
         for i in range(2):
-            # The state's offset and both biases of r and z are there before the first step; n counts twice.
+            # The offset of the state and both biases of r and z are added before the first step; n counts twice.
             offset = bias_hh[i] - weight_hh[i].sum(1)
             bias = bias_ih[i].clone()
             bias[: 2 * units] += offset[: 2 * units]
@@ -141,7 +142,8 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Backpropagation through time.
 
-        Every pre-activation's gradient is the new state's gradient times a factor that all steps know beforehand.
+        The gradient of every pre-activation is the gradient of the new state times a factor, and the factors of all
+        steps can be computed in advance.
         """
         *inputs, work, states, weight_ih, weight_ih_reverse, weight_hh, weight_hh_reverse = ctx.saved_tensors
         packing, units = ctx.packing, states.shape[2]

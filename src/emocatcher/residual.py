@@ -1,10 +1,10 @@
-"""The residual network of `emocatcher-2`: log_mel, lengths → logits, attention.
+"""The residual network of the preset `emocatcher-2`: log_mel, lengths → logits, attention.
 
-Power plus a noise floor, its logarithm standardised band by band, and the pitch relative to the clip's own; residual
-convolutions that weigh their channels; a bidirectional GRU; attentive mean and deviation over time. Clips of a batch
-lie side by side, and what lies beyond a clip's end is zero before every convolution, so that no answer depends on the
-company. Only while it learns does batch normalisation count those zeros too; batches of clips of like length keep them
-few.
+Its parts: the logarithm of power plus a noise floor, standardised band by band, and the pitch relative to the clip's
+mean; residual convolutions that weight their channels; a bidirectional GRU; mean and standard deviation over time,
+weighted by attention. The clips of a batch are padded to one length, and everything beyond a clip's end is set to zero
+before every convolution, so the result for a clip does not depend on the other clips. The exception is batch
+normalisation in training, which counts these zeros too; batches of clips of similar length keep them few.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from emocatcher.emotion_network import EmotionNetwork
 from emocatcher.recurrent import BidirectionalGRU, Packing
 from emocatcher.settings import NORM_EPSILON, FrontEnd, ResidualNetwork
 
-_N_MOVING_PITCH = 3  # channels made of the pitch that change over time
+_N_MOVING_PITCH = 3  # channels computed from the pitch that change over time
 
 
 class ResidualModule(EmotionNetwork):
@@ -31,8 +31,8 @@ class ResidualModule(EmotionNetwork):
 
     Args:
         settings: the sizes.
-        front_end: its channels come in.
-        n_classes: emotions out.
+        front_end: it computes the input.
+        n_classes: number of emotions.
 
     Examples:
         >>> from emocatcher.config import load_preset
@@ -61,7 +61,7 @@ class ResidualModule(EmotionNetwork):
         return prepared
 
     def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As from `EmotionNetwork.answers`."""
+        """See `EmotionNetwork.answers`."""
         outcomes = [branch(prepared, lengths) for branch in self.branches]
         logits, attention = (torch.stack(parts) for parts in zip(*outcomes, strict=True))
         return logits, attention.mean(dim=0)
@@ -73,13 +73,13 @@ class ResidualModule(EmotionNetwork):
 
 
 class Branch(nn.Module):
-    """One of the networks that answer together: it learns by itself, and has its own weights.
+    """One of the networks whose answers are averaged. Each has its own weights and is trained by its own loss.
 
     Args:
         settings: the sizes.
-        n_moving: channels in that change over time.
-        n_still: channels in, after those, that are the same for all of a clip.
-        n_classes: emotions out.
+        n_moving: number of input channels that change over time.
+        n_still: number of input channels after those, which are constant over a clip.
+        n_classes: number of emotions.
     """
 
     def __init__(self, settings: ResidualNetwork, n_moving: int, n_still: int, n_classes: int) -> None:
@@ -116,25 +116,27 @@ class Branch(nn.Module):
 
 
 class InputLayer(nn.Module):
-    """dB → what the branches hear: the logarithm of power plus a noise floor, standardised channel by channel.
+    """dB → the input of the branches: the logarithm of power plus a noise floor, standardised channel by channel.
 
-    Recordings differ in how silent their silence is; below the floor, all are alike. Where the level is "relative",
-    power is taken relative to the clip's mean, and that mean goes along as a channel of its own: a floor that is the
-    same for all would bury who speaks softly or far from the microphone. With `contrast`, each band's mean over the
-    clip, the colour of a voice and of a microphone, is taken from it and goes along in the same way.
+    Recordings differ in the level of their background noise; the floor makes them equal below it. With the level
+    "relative", power is divided by the clip's mean power, which becomes a channel of its own: a floor at the same
+    absolute level for all clips would mask voices that are soft or far from the microphone. With `contrast`, each
+    band's mean over the clip, which depends on the voice and the microphone, is subtracted from the band and becomes a
+    channel in the same way.
 
-    Of the pitch, where there is one, three channels change over time: octaves from the clip's mean, how much of the
-    frame is voice, and how the pitch moves; the mean is the same for all of a clip. Where there is no voice, all are 0.
+    The pitch, if there is one, gives three channels that change over time: octaves from the clip's mean, how much of
+    the frame is voiced, and the change of pitch; they are 0 where there is no voice. The clip's mean pitch is a channel
+    that is constant over the clip.
 
     Args:
         settings: noise floor, level and contrast.
-        n_mels: mel bands in.
-        has_pitch: whether `pitch.track` stands below them.
+        n_mels: number of mel bands in the input.
+        has_pitch: whether the input has the rows of `pitch.track` below the mel bands.
 
     Attributes:
-        n_channels: out.
-        n_moving: of these, the first, which change over time.
-        n_still: and the rest, which are the same for all of a clip; without `contrast` none are set apart.
+        n_channels: number of output channels.
+        n_moving: how many of them change over time; they come first.
+        n_still: how many are constant over a clip; without `contrast` these are not separated, and it is 0.
     """
 
     def __init__(self, settings: ResidualNetwork, n_mels: int, *, has_pitch: bool) -> None:
@@ -152,19 +154,19 @@ class InputLayer(nn.Module):
         self.register_buffer("deviation", torch.ones(self.n_channels, 1))
 
     def forward(self, log_mel: Tensor, mask: Tensor) -> Tensor:
-        """From what the network takes, and its mask (batch, 1, n_frames), to (batch, n_channels, n_frames)."""
+        """From the network's input and its mask (batch, 1, n_frames) to (batch, n_channels, n_frames)."""
         return (self._channels(log_mel, mask, self._noise_floor(len(log_mel))) - self.mean) / self.deviation
 
     def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
         """Set each channel's mean and deviation to those of all frames."""
         clips = [torch.tensor(log_mel).unsqueeze(0) for log_mel in log_mels]
-        heard = [self._channels(clip, torch.ones(1, 1, clip.shape[2]), self.noise_floor)[0] for clip in clips]
-        frames = torch.cat(heard, dim=1)
+        channels = [self._channels(clip, torch.ones(1, 1, clip.shape[2]), self.noise_floor)[0] for clip in clips]
+        frames = torch.cat(channels, dim=1)
         self.mean = frames.mean(dim=1, keepdim=True)
         self.deviation = frames.std(dim=1, keepdim=True).clamp_min(1e-3)
 
     def _noise_floor(self, n_clips: int) -> float | Tensor:
-        """One for all clips, or, while learning, shape (n_clips, 1, 1)."""
+        """One for all clips, or, in training, one drawn for each clip, shape (n_clips, 1, 1)."""
         if not self.training:
             return self.noise_floor
         noise_db = np.random.Generator(self.bit_generator).uniform(*self.noise_db, (n_clips, 1, 1))
@@ -194,10 +196,11 @@ class ResidualBlock(nn.Module):
     """Conv1d → BatchNorm → GELU → squeeze-and-excitation (Hu et al. 2018) → dropout, added to its input.
 
     Args:
-        n_in: channels in; where they are not as many as go out, or frames are skipped, nothing is added.
+        n_in: number of input channels. The input is not added if it differs from `settings.channels`, or if
+            `stride` exceeds 1.
         settings: the sizes.
-        dilation: frames from one tap to the next.
-        stride: frames from one output to the next.
+        dilation: frames between two taps.
+        stride: frames between two outputs.
     """
 
     def __init__(self, n_in: int, settings: ResidualNetwork, dilation: int, stride: int) -> None:
@@ -215,7 +218,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """From (batch, n_in, n_frames) and its mask (batch, 1, n_frames) to (batch, n_out, n_frames') and its mask.
 
-        Where there is an `offset`, shape (batch, n_out, 1), it is added to what the convolution gives.
+        An `offset`, shape (batch, n_out, 1), is added to the output of the convolution.
         """
         mask = mask[:, :, :: self.stride]
         convolved = self.conv(x) if offset is None else self.conv(x) + offset
@@ -234,12 +237,12 @@ class AttentiveStatistics(nn.Module):
         self.score = nn.Linear(units, 1)
 
     def forward(self, rows: Tensor, clip: Tensor, n_clips: int) -> tuple[Tensor, Tensor]:
-        """Weigh the steps of every clip and pool them.
+        """Weight the steps of every clip and pool them.
 
         Args:
             rows: shape (n_rows, width), of all clips.
-            clip: shape (n_rows,), int64, whose row it is.
-            n_clips: how many there are.
+            clip: shape (n_rows,), int64, the number of the clip that a row belongs to.
+            n_clips: number of clips.
 
         Returns:
             context: shape (n_clips, 2 · width).
@@ -254,7 +257,15 @@ class AttentiveStatistics(nn.Module):
 
 
 def _relative_pitch(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """From octaves and periodicity, (batch, 2, n_frames), to what moves, (batch, 3, n_frames), and the clip's mean."""
+    """The channels that change over time, and the mean pitch.
+
+    Args:
+        tracks: shape (batch, 2, n_frames), octaves and periodicity.
+        mask: shape (batch, 1, n_frames).
+
+    Returns:
+        shape (batch, 3, n_frames) and (batch, 1, 1).
+    """
     constants, step = ResidualNetwork, ResidualNetwork.PITCH_STEP
     octaves, periodicity = tracks[:, :1], tracks[:, 1:]
     voice = ((periodicity - constants.UNVOICED) / (constants.VOICED - constants.UNVOICED)).clamp(0.0, 1.0) * mask

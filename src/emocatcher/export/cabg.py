@@ -1,4 +1,4 @@
-"""The published network's part of a graph: log_mel, lengths → logits, attention."""
+"""The published network as a part of an ONNX graph: log_mel, lengths → logits, attention."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def add_cabg(
     attention: str,
 ) -> str:
     """Add the network, with the weights of `emocatcher.model.CABGModule`; see `networks.add_network`."""
-    # The GRU and the pooling need as many frames as one pool, whatever the batch holds.
+    # The pooling and the GRU need at least the frames of one pool, however short the clips are.
     padded = graph.add("Pad", [log_mel, graph.ints([0, 0, 0, 0, 0, network.pool_size - 1])])
     mask = layers.mask(graph, graph.add("Shape", [padded], start=2, end=3), lengths)
     rows = graph.add("Mul", [padded, mask])
@@ -26,7 +26,7 @@ def add_cabg(
     steps = graph.add("Transpose", [graph.add("MaxPool", [rows], kernel_shape=pool, strides=pool)], perm=[0, 2, 1])
     pooled = graph.add("Div", [lengths, graph.ints([network.pool_size])])
     pooled = graph.add("Max", [pooled, graph.ints([1])])
-    # Beyond the longest clip there is nothing to attend to; PyTorch's graph leaves it out too.
+    # Steps beyond the longest clip are cut off, as in the PyTorch module.
     longest = graph.add("ReduceMax", [pooled], keepdims=1)
     steps = graph.add("Slice", [steps, graph.ints([0]), longest, graph.ints([1])])
     outputs, final = layers.gru(graph, "gru", _norm(graph, "norm", steps), pooled, network.gru_units)

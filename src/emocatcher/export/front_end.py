@@ -1,13 +1,14 @@
-"""The front end's part of a graph: waveform → log_mel and pitch of the whole clip.
+"""The front end as a part of an ONNX graph: waveform → log_mel and pitch of the whole clip.
 
 The Fourier transform is two small matrix products (Cooley and Tukey 1965, one step). With n_fft = P·Q, samples
 numbered n = Q·a + b and bins k = k1 + P·k2,
 
     X[k1 + P·k2] = Σ_b  W_Q^(b·k2) · W_N^(b·k1) · Σ_a  W_P^(a·k1) · x[Q·a + b],     W_M = exp(-2πi / M),
 
-for the fourth factor, W_N^(Q·a·P·k2), is 1. Zeros after the window are rows `a` left out, bins above the last mel band
-columns `k2` left out. At n_fft 4096 that is an eighth of the one large product's work, and 70 kB of constants instead
-of 18 MB, without the STFT operator and its complex numbers, which browsers and phones do not all have.
+because the fourth factor, W_N^(Q·a·P·k2), is 1. The zeros after the window are omitted as rows `a`, and the bins above
+the last mel band as columns `k2`. At n_fft 4096 this takes an eighth of the work of one large product, and 70 kB of
+constants instead of 18 MB. It does not need the STFT operator and its complex numbers, which not every browser and
+phone supports.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from emocatcher.settings import Pitch
 
 
 def add_front_end(graph: Graph, front_end: FrontEnd, waveform: str) -> tuple[str, str | None]:
-    """Add what `emocatcher.features.whole` does.
+    """Add the computation of `emocatcher.features.whole`.
 
     Args:
-        graph: to which.
+        graph: the graph to extend.
         front_end: the settings.
         waveform: shape (n_samples,), float32.
 
@@ -46,7 +47,7 @@ def add_front_end(graph: Graph, front_end: FrontEnd, waveform: str) -> tuple[str
 
 
 def _pitch(graph: Graph, front_end: FrontEnd, settings: Pitch, power: str, rows: int) -> str:
-    """What `emocatcher.pitch` does, shape (n_frames, 2)."""
+    """The tracks of `emocatcher.pitch`, shape (n_frames, 2)."""
     bins = (np.arange(rows)[:, None] + rows * np.arange(_n_columns(front_end, rows))).reshape(-1)
     filters = pitch.candidate_filters(front_end, settings, bins).astype(np.float32)
     measured = graph.add("MatMul", [power, graph.constant("period_filters", filters)])
@@ -57,7 +58,7 @@ def _pitch(graph: Graph, front_end: FrontEnd, settings: Pitch, power: str, rows:
     )
     of_frames = graph.add("Div", [products, graph.add("Add", [energy, graph.number(pitch.SILENCE, np.float32)])])
     n_frames = graph.add("Shape", [of_frames], start=0, end=1)
-    # The last step is filled up with its last frame.
+    # The last step is filled with copies of the last frame.
     n_steps = graph.add("Div", [graph.add("Add", [n_frames, graph.ints([per_step - 1])]), graph.ints([per_step])])
     last = graph.add("Squeeze", [graph.add("Sub", [n_frames, graph.ints([1])])])
     n_filled = graph.add("Squeeze", [graph.add("Mul", [n_steps, graph.ints([per_step])])])
@@ -69,8 +70,8 @@ def _pitch(graph: Graph, front_end: FrontEnd, settings: Pitch, power: str, rows:
     ahead = graph.add("Mul", [ahead, graph.number(settings.sharpness, np.float32)])
     likely = graph.add("Exp", [graph.add("Sub", [ahead, graph.add("ReduceMax", [ahead], axes=[1], keepdims=1)])])
     weights = likely
-    for heard in _heard(graph, settings, likely):
-        weights = graph.add("Mul", [weights, heard])
+    for message in _messages(graph, settings, likely):
+        weights = graph.add("Mul", [weights, message])
     weights = graph.add("Div", [weights, graph.add("ReduceSum", [weights, graph.ints([1])], keepdims=1)])
     height = graph.add("MatMul", [weights, graph.constant("octaves", octaves[:, None])])
     periodicity = graph.add("ReduceSum", [graph.add("Mul", [weights, steps]), graph.ints([1])], keepdims=1)
@@ -80,23 +81,23 @@ def _pitch(graph: Graph, front_end: FrontEnd, settings: Pitch, power: str, rows:
     return graph.add("Gather", [tracks, graph.add("Div", [of_frame, graph.number(per_step, np.int64)])])
 
 
-def _heard(graph: Graph, settings: Pitch, likely: str) -> list[str]:
-    """What the steps before and after say of each candidate, each of the shape of `likely`, (n_steps, n)."""
+def _messages(graph: Graph, settings: Pitch, likely: str) -> list[str]:
+    """How likely each candidate is by the steps before, and by those after; each (n_steps, n), as `likely`."""
     change = graph.constant("pitch_change", pitch.scales(settings)[2])
     nothing = graph.constant("nothing_heard", np.ones((1, settings.n_candidates), np.float32))
     first, second, last, end = (graph.ints([place]) for place in (0, 1, -1, np.iinfo(np.int64).max))
-    answers = []
+    messages = []
     for kept, is_before in (((first, last), True), ((second, end), False)):
-        said = likely
+        sent = likely
         for number in range(settings.reach):
-            heard = graph.add("MatMul", [graph.add("Slice", [said, *kept, first]), change])
-            # The step at the edge has heard nobody.
-            heard = graph.add("Concat", [nothing, heard] if is_before else [heard, nothing], axis=0)
-            heard = graph.add("Div", [heard, graph.add("ReduceMax", [heard], axes=[1], keepdims=1)])
+            message = graph.add("MatMul", [graph.add("Slice", [sent, *kept, first]), change])
+            # The step at the edge gets no message.
+            message = graph.add("Concat", [nothing, message] if is_before else [message, nothing], axis=0)
+            message = graph.add("Div", [message, graph.add("ReduceMax", [message], axes=[1], keepdims=1)])
             if number == settings.reach - 1:
-                answers.append(heard)
-            said = graph.add("Mul", [heard, likely])
-    return answers
+                messages.append(message)
+            sent = graph.add("Mul", [message, likely])
+    return messages
 
 
 def _factor(n: int) -> int:
@@ -160,13 +161,13 @@ def _turns(exponents: NDArray[np.int64], n: int) -> NDArray[np.complex64]:
 
 
 def _n_columns(front_end: FrontEnd, rows: int) -> int:
-    """How many k2 reach up to the last mel band's upper edge, and not beyond half the sample rate."""
+    """The number of k2 up to the upper edge of the last mel band, and not beyond half the sample rate."""
     last_bin = int(front_end.f_max * front_end.n_fft / front_end.sample_rate)
     return last_bin // rows + 1
 
 
 def _mel_filters(graph: Graph, front_end: FrontEnd, rows: int) -> str:
-    """Slaney's triangles from their edges, shape (n_bins, n_mels), float32; folded into a constant when loaded."""
+    """Slaney's triangles from their edges, shape (n_bins, n_mels), float32; the runtime folds them into a constant."""
     k1, k2 = np.arange(rows)[:, None], np.arange(_n_columns(front_end, rows))
     bins = (k1 + rows * k2).reshape(-1, 1) * (front_end.sample_rate / front_end.n_fft)
     edges = np.array([front_end.f_min, *mel.centres_hz(front_end), front_end.f_max])

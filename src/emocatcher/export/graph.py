@@ -1,4 +1,4 @@
-"""A graph in the making: nodes, constants, and the weights as numbers of 32 or 8 bits."""
+"""An ONNX graph under construction: nodes, constants, and weights in 32 or 8 bits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("Writing ONNX", "export") from error
 
-# The first with LayerNormalization. Later ones have a Gelu of their own, but are younger than many a phone's runtime.
+# The first version with LayerNormalization. Later ones have Gelu, but the runtimes of many phones are older.
 _OPSET, _IR_VERSION = 17, 8
 
 Weights = Mapping[str, NDArray[Any]]
@@ -26,11 +26,11 @@ INT32, INT64, BOOL = TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
 
 
 class Graph:
-    """Collects nodes and constants; every node's first output is named after its number.
+    """Collects nodes and constants; the first output of every node is named after the node's operator and number.
 
     Args:
-        weights: the network's, by name.
-        int8: whether matrices are kept as 8-bit numbers with one scale per output channel.
+        weights: the weights of the network, by name.
+        int8: whether matrices are stored as 8-bit numbers with one scale per output channel.
     """
 
     def __init__(self, weights: Weights, *, int8: bool = False) -> None:
@@ -40,7 +40,7 @@ class Graph:
         self.constants: dict[str, Any] = {}
 
     def add(self, operator: str, inputs: Sequence[str], *, outputs: list[str] | None = None, **attributes: Any) -> str:
-        """Add a node; gives the name of its first output."""
+        """Add a node, and return the name of its first output."""
         outputs = outputs or [f"{operator}_{len(self.nodes)}"]
         self.nodes.append(helper.make_node(operator, inputs, outputs, **attributes))
         return outputs[0]
@@ -51,15 +51,15 @@ class Graph:
         return name
 
     def weight(self, name: str) -> str:
-        """A vector of the network, as it is."""
+        """A vector of the network, always in 32 bits."""
         return self.constant(name, self.weights[name])
 
     def matrix(self, name: str, value: NDArray[np.float32], channel_axis: int) -> str:
-        """An array of weights; with `int8` rounded to 255 steps per channel, and scaled back where it is used.
+        """An array of weights; with `int8`, rounded to 255 steps per channel and scaled back where it is used.
 
-        Only what is stored shrinks: every sum is still of 32-bit numbers, so nothing that flows is rounded. That is
-        why it is not DequantizeLinear, which says the same: of that and a product ONNX Runtime makes one operator
-        (MatMulNBits) that rounds what flows to 8 bits too, on a desktop but not in a browser.
+        Only the stored weights become smaller: all sums are of 32-bit numbers, and activations are not rounded.
+        DequantizeLinear would express the same, but ONNX Runtime fuses it with a matrix product into one operator
+        (MatMulNBits) that rounds the activations to 8 bits too, on a desktop but not in a browser.
         """
         if not self.int8:
             return self.constant(name, value)
@@ -82,7 +82,7 @@ class Graph:
         return self.add("Range", [start, end, self.number(1, np.int64)])
 
     def gelu(self, rows: str) -> str:
-        """x/2 · (1 + erf(x/√2)), in the operators that every runtime has; ONNX Runtime makes one of them."""
+        """x/2 · (1 + erf(x/√2)), in operators that every runtime has; ONNX Runtime fuses them into one."""
         erf = self.add("Erf", [self.add("Div", [rows, self.number(float(np.sqrt(2.0)), np.float32)])])
         whole = self.add("Mul", [rows, self.add("Add", [erf, self.number(1.0, np.float32)])])
         return self.add("Mul", [whole, self.number(0.5, np.float32)])
@@ -97,8 +97,8 @@ class Graph:
 
         Args:
             inputs: element type and shape, by name; a name in a shape stands for any size.
-            outputs: likewise.
-            metadata: for whoever opens the file; what is not text is written as JSON.
+            outputs: as `inputs`.
+            metadata: facts about the model, for programs that open the file; values other than text become JSON.
         """
         tensor = helper.make_tensor_value_info
         drawn = helper.make_graph(

@@ -1,4 +1,4 @@
-"""Layers that the networks' graphs share, each with PyTorch's weights under PyTorch's names."""
+"""Layers that several networks use in their ONNX graphs, with the weights of PyTorch under their names there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def convolution(graph: Graph, name: str, x: str, kernel_size: int, dilation: int
 
 
 def batch_norm(graph: Graph, name: str, x: str) -> str:
-    """Over the second axis, with the statistics that were learnt."""
+    """Over the second axis, with the statistics of the training."""
     parts = [graph.weight(f"{name}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
     return graph.add("BatchNormalization", [x, *parts], epsilon=NORM_EPSILON)
 
@@ -49,7 +49,7 @@ def gru(graph: Graph, name: str, rows: str, lengths: str, units: int) -> tuple[s
 
     def both(part: str) -> NDArray[Any]:
         halves = [graph.weights[f"{name}.{part}_l0{direction}"] for direction in ("", "_reverse")]
-        # PyTorch's gates come as reset, update, new; ONNX's as update, reset, new.
+        # PyTorch's order of the gates is reset, update, new; ONNX's is update, reset, new.
         return np.stack([np.concatenate([np.split(half, 3)[gate] for gate in (1, 0, 2)]) for half in halves])
 
     inputs = [
@@ -71,7 +71,7 @@ def attention_weights(graph: Graph, scores: str, valid: str) -> str:
     """Softmax over a clip's steps.
 
     Args:
-        graph: to which.
+        graph: the graph to extend.
         scores: shape (batch, n_steps, 1).
         valid: shape (batch, 1, n_steps), from `mask`.
 

@@ -1,4 +1,4 @@
-"""Whichever network a recipe has, as a part of a graph."""
+"""The network of a recipe, whichever kind it is, as a part of an ONNX graph."""
 
 from __future__ import annotations
 

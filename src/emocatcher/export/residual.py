@@ -1,4 +1,4 @@
-"""The residual network's part of a graph: log_mel, lengths → logits, attention."""
+"""The residual network as a part of an ONNX graph: log_mel, lengths → logits, attention."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add_residual(
     graph: Graph, network: ResidualNetwork, front_end: FrontEnd, log_mel: str, lengths: str, attention: str
 ) -> str:
     """Add the network, with the weights of `emocatcher.residual.ResidualModule`; see `networks.add_network`."""
-    # Beyond the longest clip there is nothing to attend to; PyTorch's graph leaves it out too.
+    # Frames beyond the longest clip are cut off, as in the PyTorch module.
     longest = graph.add("ReduceMax", [lengths], keepdims=1)
     log_mel = graph.add("Slice", [log_mel, graph.ints([0]), longest, graph.ints([2])])
     mask = layers.mask(graph, longest, lengths)
@@ -30,9 +30,9 @@ def add_residual(
         _branch(graph, network, f"branches.{number}", moving, still, mask, lengths)
         for number in range(network.branches)
     ]
-    said, weighed = ([answer[part] for answer in answers] for part in (0, 1))
-    graph.add("Squeeze", [graph.add("Mean", weighed), graph.ints([1])], outputs=[attention])
-    return graph.add("Mean", said)
+    logits, weights = ([answer[part] for answer in answers] for part in (0, 1))
+    graph.add("Squeeze", [graph.add("Mean", weights), graph.ints([1])], outputs=[attention])
+    return graph.add("Mean", logits)
 
 
 def _branch(
@@ -66,7 +66,7 @@ def _branch(
 def _input(
     graph: Graph, network: ResidualNetwork, log_mel: str, tracks: str | None, mask: str
 ) -> tuple[str, str | None]:
-    """What changes over time, (batch, n_moving, n_frames), and what does not, (batch, n_still) or None."""
+    """Channels that change over time, (batch, n_moving, n_frames), and constant ones, (batch, n_still) or None."""
     power = graph.add("Exp", [graph.add("Mul", [log_mel, graph.number(math.log(10.0) / 10.0, np.float32)])])
     power, still = graph.add("Mul", [power, mask]), []
     if network.level == "relative":
@@ -90,12 +90,12 @@ def _input(
         return graph.add("Mul", [_standardised(graph, channels, slice(None)), mask]), None
     n_still = graph.weights["branches.0.still.weight"].shape[1]
     moving = _standardised(graph, bands, slice(None, -n_still))
-    heard = _standardised(graph, graph.add("Concat", still, axis=1), slice(-n_still, None))
-    return graph.add("Mul", [moving, mask]), graph.add("Squeeze", [heard, graph.ints([2])])
+    constant = _standardised(graph, graph.add("Concat", still, axis=1), slice(-n_still, None))
+    return graph.add("Mul", [moving, mask]), graph.add("Squeeze", [constant, graph.ints([2])])
 
 
 def _relative_pitch(graph: Graph, tracks: str, mask: str) -> tuple[tuple[str, str, str], str]:
-    """The three channels that move, (batch, 1, n_frames) each, and the clip's mean, (batch, 1, 1)."""
+    """The three channels that change over time, (batch, 1, n_frames) each, and the clip's mean, (batch, 1, 1)."""
     octaves, periodicity = (
         graph.add("Slice", [tracks, graph.ints([row]), graph.ints([row + 1]), graph.ints([1])]) for row in (0, 1)
     )
@@ -116,7 +116,7 @@ def _relative_pitch(graph: Graph, tracks: str, mask: str) -> tuple[tuple[str, st
 
 
 def _neighbours(graph: Graph, x: str) -> tuple[str, str]:
-    """What stands `PITCH_STEP` frames before and after, 0 beyond the ends: both of the shape of `x`."""
+    """The values `PITCH_STEP` frames before and after, 0 beyond the ends: both of the shape of `x`."""
     step = ResidualNetwork.PITCH_STEP
     padded = graph.add("Pad", [x, graph.ints([0, 0, step, 0, 0, step])])
     start, end = (0, -2 * step), (2 * step, np.iinfo(np.int64).max)
@@ -128,7 +128,7 @@ def _neighbours(graph: Graph, x: str) -> tuple[str, str]:
 
 
 def _standardised(graph: Graph, channels: str, which: slice) -> str:
-    """Channels less their mean, over their deviation."""
+    """Channels minus their mean, divided by their standard deviation."""
     mean, deviation = (
         graph.constant(f"input.{part}.{which.start}.{which.stop}", graph.weights[f"input.{part}"][which])
         for part in ("mean", "deviation")

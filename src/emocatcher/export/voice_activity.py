@@ -1,4 +1,4 @@
-"""The detector's part of a graph: log_mel → the voiced span's first and last frame (see `emocatcher.vad`)."""
+"""Voice activity detection as a part of an ONNX graph: log_mel → the voiced span's edges (see `emocatcher.vad`)."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import numpy as np
 from emocatcher.config import VoiceActivity
 from emocatcher.export.graph import BOOL, DOUBLE, FLOAT, INT32, Graph
 
-_LOWEST_DB = -100.0  # 20·log10 of the smallest amplitude that `emocatcher.vad` lets in
+_LOWEST_DB = -100.0  # 20·log10 of the smallest amplitude in `emocatcher.vad`
 
 
 def add_span(graph: Graph, settings: VoiceActivity, log_mel: str) -> tuple[str, str]:
-    """Add what `emocatcher.vad.detect` does, its fallbacks to the whole clip included.
+    """Add the computation of `emocatcher.vad.detect`, including its fallbacks to the whole clip.
 
-    Sums and comparisons are of 64-bit numbers, as there: a frame more or less is another clip to the network.
+    Sums and comparisons are of 64-bit numbers, as there: with one frame more or less, the network gets another clip.
 
     Args:
-        graph: to which.
+        graph: the graph to extend.
         settings: smoothing, margin and floor.
         log_mel: shape (n_frames, n_mels), float32, dB.
 
     Returns:
-        the first frame, and the one after the last: scalars, int64.
+        the first frame and the frame after the last: scalars, int64.
     """
     zero, one = graph.number(0, np.int64), graph.number(1, np.int64)
     shape = graph.add("Shape", [log_mel])
@@ -33,7 +33,7 @@ def add_span(graph: Graph, settings: VoiceActivity, log_mel: str) -> tuple[str, 
     after = graph.add("Min", [graph.add("Add", [frames, one]), last_frame])
     before = graph.add("Max", [graph.add("Sub", [frames, one]), zero])
     rise = graph.add("Sub", [graph.add("Gather", [curve, after]), graph.add("Gather", [curve, before])])
-    # One step at the ends, two between; a single frame has no gradient, and must not divide by its 0 steps.
+    # One step at the ends, two elsewhere; a single frame has no gradient, and its 0 steps must not be a divisor.
     steps = graph.add("Cast", [graph.add("Max", [graph.add("Sub", [after, before]), one])], to=DOUBLE)
     steepest = graph.add("ArgMax", [graph.add("Div", [rise, steps])], axis=0, keepdims=0)
     above = graph.add("Cast", [graph.add("Greater", [loudness, graph.add("Gather", [curve, steepest])])], to=INT32)
@@ -48,7 +48,7 @@ def add_span(graph: Graph, settings: VoiceActivity, log_mel: str) -> tuple[str, 
 
 
 def _loudness(graph: Graph, settings: VoiceActivity, log_mel: str) -> tuple[str, str]:
-    """One value per frame, shape (n_frames,), 64-bit; and whether they differ at all."""
+    """One value for each frame, shape (n_frames,), 64-bit; and whether the values differ."""
     doubled = graph.add("Mul", [log_mel, graph.number(2.0, np.float32)])
     doubled = graph.add("Max", [doubled, graph.number(_LOWEST_DB, np.float32)])
     lowest, highest = (
@@ -62,7 +62,7 @@ def _loudness(graph: Graph, settings: VoiceActivity, log_mel: str) -> tuple[str,
     n_mels = graph.add("Cast", [graph.add("Gather", [graph.add("Shape", [log_mel]), graph.number(1, np.int64)])],
                        to=DOUBLE)  # fmt: skip
     above_floor = graph.add("Sub", [total, graph.add("Mul", [lowest, n_mels])])
-    # Where nothing differs the quotient is 0 / 0; the answer is then not used, but must not be NaN.
+    # If all values are equal, the quotient would be 0 / 0; it is not used then, but must not be NaN.
     spread = graph.add("Sub", [highest, lowest])
     spread = graph.add("Where", [graph.add("Greater", [spread, graph.number(0.0, np.float64)]), spread,
                                  graph.number(1.0, np.float64)])  # fmt: skip
@@ -78,12 +78,12 @@ def _sorted(graph: Graph, values: str, n_values: str) -> str:
 
 
 def _smooth(graph: Graph, settings: VoiceActivity, values: str, n_values: str) -> str:
-    """Gaussian filter, cut at 4 sigma, edges reflected (d c b a | a b c d | d c b a)."""
+    """Gaussian filter, truncated at 4 sigma, with reflected edges (d c b a | a b c d | d c b a)."""
     radius = int(4.0 * settings.smoothing_sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / settings.smoothing_sigma) ** 2)
     starts = graph.add("Unsqueeze", [graph.range(graph.number(0, np.int64), n_values), graph.ints([1])])
     reach = graph.range(graph.number(-radius, np.int64), graph.number(radius + 1, np.int64))
-    # Position m of the endless row a b c d d c b a a b c d … is m where it rises, and counts back where it falls.
+    # In the periodic row a b c d d c b a a b c d …, position m counts up in the first half of a period, then down.
     period = graph.add("Add", [n_values, n_values])
     position = graph.add("Mod", [graph.add("Add", [starts, reach]), period])
     mirrored = graph.add("Sub", [graph.add("Sub", [period, graph.number(1, np.int64)]), position])
