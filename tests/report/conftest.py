@@ -1,4 +1,4 @@
-"""A made run folder: random, seeded, and as plausible as a real one."""
+"""A generated run folder: random numbers with a fixed seed, as plausible as those of a real run."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def write_made_run(
     absent_label: bool = False,
     seed: int = 0,
 ) -> Path:
-    """Write a whole run folder of made numbers, as RUNFOLDER specifies it."""
+    """Write a complete run folder of generated numbers."""
     rng = np.random.default_rng(seed)
     run_dir.mkdir(parents=True, exist_ok=True)
     settings = load_preset("cabg", [f"training.n_epochs={n_epochs}", f"training.selection={selection}"])
@@ -177,7 +177,7 @@ def write_made_run(
     mean = _over(folds, lambda values: float(np.mean(values)))
     result = {
         "protocol": protocol, "separates_speakers": False, "speakers_shared": True,
-        "cannot_claim": "A score for speakers heard in training; it says nothing about new voices.",
+        "cannot_claim": "A score for speakers of the training part; it does not hold for unseen speakers.",
         "corpus": "synthetic" if synthetic else "ravdess",
         "corpus_argument": "synthetic" if synthetic else "ravdess",
         "licence": "CC BY-NC-SA 4.0", "synthetic": synthetic,
@@ -231,7 +231,7 @@ def _write_evidence(
 
 @pytest.fixture
 def made_run(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes a made run folder with the given options and returns it."""
+    """A function that generates a run folder with the given options and returns its path."""
 
     def make(name: str = "run", **options: Any) -> Path:
         return write_made_run(tmp_path / name, **options)
@@ -244,14 +244,14 @@ ODD_LABELS = ("<b>bold</b>", "a & b", "$x_1$", '"quoted" and long enough to be c
 
 @pytest.fixture(scope="session")
 def holdout_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A written report of one fold."""
-    return _written(tmp_path_factory, "holdout", n_utterances=480, n_epochs=30)
+    """A run folder of one fold, with its report."""
+    return _write_run_and_report(tmp_path_factory, "holdout", n_utterances=480, n_epochs=30)
 
 
 @pytest.fixture(scope="session")
 def folds_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A written report of several folds, with a validation part."""
-    return _written(
+    """A run folder of several folds with a validation part, with its report."""
+    return _write_run_and_report(
         tmp_path_factory, "folds", n_folds=2, n_utterances=600, n_epochs=12, protocol="speakers-3",
         selection="best-valid", with_valid=True,
     )  # fmt: skip
@@ -259,14 +259,14 @@ def folds_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def odd_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A written report of everything unusual: synthetic, optimistic, one epoch, no speakers, labels to escape."""
-    return _written(
+    """A run folder of edge cases with its report: synthetic, optimistic, one epoch, no speakers, labels to escape."""
+    return _write_run_and_report(
         tmp_path_factory, "odd", labels=ODD_LABELS, n_epochs=1, synthetic=True, selection="best-test",
         with_speakers=False, n_utterances=120,
     )  # fmt: skip
 
 
-def _written(factory: pytest.TempPathFactory, name: str, **options: Any) -> Path:
+def _write_run_and_report(factory: pytest.TempPathFactory, name: str, **options: Any) -> Path:
     from emocatcher import report
 
     run_dir = write_made_run(factory.mktemp(name) / name, **options)

@@ -13,13 +13,13 @@ from emocatcher.report.style import paper
 
 @settings(max_examples=30)
 @given(st.integers(1, 60), st.integers(1, 200))
-def test_even_attention_is_one_at_every_length(n_steps: int, n_points: int) -> None:
+def test_uniform_attention_resamples_to_one_at_every_length(n_steps: int, n_points: int) -> None:
     np.testing.assert_allclose(attention.resample(np.full(n_steps, 1 / n_steps), n_points), 1)
 
 
 @settings(max_examples=30)
 @given(st.integers(3, 40), st.integers(0, 39))
-def test_a_peak_within_stays_where_it_was(n_steps: int, at: int) -> None:
+def test_resampling_keeps_the_position_of_a_peak(n_steps: int, at: int) -> None:
     at = 1 + at % (n_steps - 2)
     weights = np.full(n_steps, 0.1)
     weights[at] = 1
@@ -27,7 +27,7 @@ def test_a_peak_within_stays_where_it_was(n_steps: int, at: int) -> None:
     assert abs((resampled.argmax() + 0.5) / 400 - (at + 0.5) / n_steps) <= 1 / 400
 
 
-def test_one_panel_per_emotion_with_its_count_and_its_rows_by_length(made_run: Callable[..., Path]) -> None:
+def test_each_emotion_has_a_panel_with_its_count_and_rows_sorted_by_length(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=240, n_epochs=2))
     with paper():
         drawing = attention.draw(run)
@@ -43,13 +43,13 @@ def test_one_panel_per_emotion_with_its_count_and_its_rows_by_length(made_run: C
     assert "fold 0" in drawing.figure.texts[0].get_text()
 
 
-def test_all_panels_share_one_scale(made_run: Callable[..., Path]) -> None:
+def test_all_panels_share_one_colour_scale(made_run: Callable[..., Path]) -> None:
     with paper():
         figure = attention.draw(read(made_run(n_utterances=240, n_epochs=2))).figure
     assert len({panel.get_images()[0].get_clim() for panel in figure.axes if panel.get_images()}) == 1
 
 
-def test_an_emotion_without_utterances_says_so(made_run: Callable[..., Path]) -> None:
+def test_panel_of_an_emotion_without_utterances_is_labelled(made_run: Callable[..., Path]) -> None:
     with paper():
         figure = attention.draw(read(made_run(n_utterances=120, n_epochs=2, absent_label=True))).figure
     assert figure.axes[7].get_title(loc="left") == "surprised  n = 0"
@@ -57,7 +57,7 @@ def test_an_emotion_without_utterances_says_so(made_run: Callable[..., Path]) ->
 
 
 @pytest.mark.parametrize("n_labels", [2, 5])
-def test_any_number_of_emotions(made_run: Callable[..., Path], n_labels: int) -> None:
+def test_panel_count_follows_the_number_of_emotions(made_run: Callable[..., Path], n_labels: int) -> None:
     labels = tuple(f"a rather long name {index}" for index in range(n_labels))
     with paper():
         figure = attention.draw(read(made_run(n_utterances=60, n_epochs=2, labels=labels))).figure

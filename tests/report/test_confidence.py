@@ -18,9 +18,9 @@ def run(made_run: Callable[..., Path]) -> Run:
     return read(made_run(n_folds=3, n_utterances=600, n_epochs=2))
 
 
-def test_an_old_run_is_measured_from_its_predictions(run: Run) -> None:
+def test_calibration_of_an_old_run_is_computed_from_its_predictions(run: Run) -> None:
     assert run.result.calibration is None
-    found = confidence.measured(run)
+    found = confidence.measure(run)
     assert found is not None
     answers = run.predictions
     assert found.expected_calibration_error == metrics.expected_calibration_error(
@@ -32,51 +32,51 @@ def test_an_old_run_is_measured_from_its_predictions(run: Run) -> None:
     )
 
 
-def test_what_the_result_holds_is_not_measured_again(run: Run) -> None:
-    found = confidence.measured(run)
+def test_calibration_in_the_result_is_not_computed_again(run: Run) -> None:
+    found = confidence.measure(run)
     assert found is not None
-    held = msgspec.structs.replace(found, temperature=3.21)
-    result = msgspec.structs.replace(run.result, calibration=held)
-    assert confidence.measured(dataclasses.replace(run, result=result)) is held
+    stored = msgspec.structs.replace(found, temperature=3.21)
+    result = msgspec.structs.replace(run.result, calibration=stored)
+    assert confidence.measure(dataclasses.replace(run, result=result)) is stored
 
 
-def test_the_sentence_and_the_table_have_its_numbers(run: Run) -> None:
-    found = confidence.measured(run)
+def test_sentence_and_table_show_the_measured_numbers(run: Run) -> None:
+    found = confidence.measure(run)
     table = confidence.table(run)
     assert found is not None
     assert table is not None
     assert found.accuracy_kept is not None
     words = confidence.sentence(run)
     for number in (
-        f"{found.expected_calibration_error:.3f} as the network says it",
-        f"{found.expected_calibration_error_calibrated:.3f} under the temperature of the other folds",
-        f"{found.share_kept:.1%} answered",
-        f"{found.accuracy_kept:.1%} are right",
+        f"{found.expected_calibration_error:.3f} uncalibrated",
+        f"{found.expected_calibration_error_calibrated:.3f} with the temperature fitted on the other folds",
+        f"{found.share_kept:.1%} of the utterances are answered",
+        f"{found.accuracy_kept:.1%} are correct",
     ):
         assert number in words
-    assert ("fewer than it was to keep" in words) == (found.accuracy_kept < 0.8)
+    assert ("below the target" in words) == (found.accuracy_kept < 0.8)
     assert [row[0] for row in table.rows[:3]] == ["fold 0", "fold 1", "fold 2"]
     assert table.rows[3][3:5] == (f"{found.share_kept * 100:.2f}", f"{found.accuracy_kept * 100:.2f}")
     assert all(len(row) == len(table.header) for row in table.rows)
 
 
-def test_where_nothing_keeps_the_accuracy_that_is_said(run: Run) -> None:
-    found = confidence.measured(run)
+def test_missing_threshold_is_stated_in_sentence_and_figure(run: Run) -> None:
+    found = confidence.measure(run)
     assert found is not None
     none = msgspec.structs.replace(
         found, abstain_below=None, share_kept=0.0, accuracy_kept=None, accuracy_kept_interval=None
     )
     poor = dataclasses.replace(run, result=msgspec.structs.replace(run.result, calibration=none))
-    assert "No threshold that the other folds chose keeps 80%" in confidence.sentence(poor)
+    assert "No threshold fitted on the other folds reaches 80% accuracy" in confidence.sentence(poor)
     with paper():
         drawing = confidence.draw(poor)
     assert drawing is not None
-    assert "no threshold keeps the accuracy" in drawing.alt
+    assert "no threshold reaches the target accuracy" in drawing.alt
     assert len([line for line in drawing.figure.axes[2].get_lines() if line.get_marker() == "o"]) == 0
 
 
-def test_the_figure_is_of_the_answers_before_and_after(run: Run) -> None:
-    found = confidence.measured(run)
+def test_figure_shows_the_predictions_before_and_after_calibration(run: Run) -> None:
+    found = confidence.measure(run)
     assert found is not None
     with paper():
         drawing = confidence.draw(run)
@@ -97,13 +97,13 @@ def test_the_figure_is_of_the_answers_before_and_after(run: Run) -> None:
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots] == [(found.share_kept, found.accuracy_kept)]
 
 
-def test_one_fold_cannot_judge_itself(made_run: Callable[..., Path]) -> None:
+def test_a_run_with_one_fold_has_no_calibration(made_run: Callable[..., Path]) -> None:
     single = read(made_run(n_utterances=120, n_epochs=2))
-    assert (confidence.measured(single), confidence.table(single), confidence.draw(single)) == (None, None, None)
+    assert (confidence.measure(single), confidence.table(single), confidence.draw(single)) == (None, None, None)
     assert confidence.sentence(single) == ""
 
 
-def test_probabilities_that_are_none_are_refused(run: Run) -> None:
+def test_invalid_probabilities_are_refused(run: Run) -> None:
     spoilt = dataclasses.replace(run.predictions, probabilities=run.predictions.probabilities * 2)
     with pytest.raises(RunError, match="not a distribution"):
-        confidence.measured(dataclasses.replace(run, predictions=spoilt))
+        confidence.measure(dataclasses.replace(run, predictions=spoilt))

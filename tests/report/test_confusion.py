@@ -11,7 +11,7 @@ from emocatcher.report.style import paper
 SMALL = {"n_utterances": 240, "n_epochs": 2}
 
 
-def test_counts_are_the_predictions_and_their_trace_the_right_ones(made_run: Callable[..., Path]) -> None:
+def test_counts_match_the_predictions_and_their_trace_the_correct_ones(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=2, **SMALL))
     both, first = confusion.count(run, [0, 1]), confusion.count(run, [0])
     assert (both == first + confusion.count(run, [1])).all()
@@ -22,7 +22,7 @@ def test_counts_are_the_predictions_and_their_trace_the_right_ones(made_run: Cal
         assert both[true, predicted] == expected.sum()
 
 
-def test_recall_is_by_row_and_agrees_with_the_result(made_run: Callable[..., Path]) -> None:
+def test_row_shares_are_the_recalls_of_the_result(made_run: Callable[..., Path]) -> None:
     run = read(made_run(absent_label=True, **SMALL))
     shares = confusion.shares(confusion.count(run, [0]))
     np.testing.assert_allclose(shares[:-1].sum(axis=1), 1)
@@ -31,7 +31,7 @@ def test_recall_is_by_row_and_agrees_with_the_result(made_run: Callable[..., Pat
     np.testing.assert_allclose(np.diag(shares), expected)
 
 
-def test_every_count_and_every_label_can_be_read(made_run: Callable[..., Path], tmp_path: Path) -> None:
+def test_svg_holds_every_count_and_every_label_as_text(made_run: Callable[..., Path], tmp_path: Path) -> None:
     run = read(made_run(**SMALL))
     with paper():
         (drawing,) = confusion.draw(run)
@@ -44,7 +44,7 @@ def test_every_count_and_every_label_can_be_read(made_run: Callable[..., Path], 
         assert shown.count(label) == 4  # a row and a column in each of two matrices
 
 
-def test_lowest_and_highest_fold_are_the_result_s(made_run: Callable[..., Path]) -> None:
+def test_lowest_and_highest_fold_come_from_the_result(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=3, **SMALL))
     with paper():
         drawings = {drawing.name: drawing for drawing in confusion.draw(run)}
@@ -56,7 +56,7 @@ def test_lowest_and_highest_fold_are_the_result_s(made_run: Callable[..., Path])
         assert title.startswith(f"{rank}: fold {fold} · accuracy {accuracy:.2%}")
 
 
-def test_cells_grow_no_smaller_than_their_numbers(made_run: Callable[..., Path]) -> None:
+def test_cells_stay_large_enough_for_their_numbers(made_run: Callable[..., Path]) -> None:
     labels = tuple(f"number {index}" for index in range(20))
     with paper():
         (drawing,) = confusion.draw(read(made_run(labels=labels, **SMALL)))

@@ -14,7 +14,7 @@ def _draw(run: Run) -> Drawing:
         return curves.draw(run)
 
 
-def test_one_fold_shows_its_own_values(made_run: Callable[..., Path]) -> None:
+def test_curves_of_one_fold_show_its_values(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=30))
     for axes, quantity in zip(_draw(run).figure.axes, ("accuracy", "loss"), strict=True):
         lines = {line.get_label().split(":")[0]: line for line in axes.get_lines()}
@@ -22,10 +22,10 @@ def test_one_fold_shows_its_own_values(made_run: Callable[..., Path]) -> None:
         for part in ("train", "test"):
             np.testing.assert_array_equal(lines[part].get_ydata(), run.curves[f"{part}_{quantity}"][0])
             assert list(lines[part].get_xdata()) == list(range(1, 31))
-        assert lines["train"].get_linestyle() != lines["test"].get_linestyle()  # told apart in grey
+        assert lines["train"].get_linestyle() != lines["test"].get_linestyle()  # distinct in greyscale
 
 
-def test_the_best_epoch_is_marked_and_called_optimistic(made_run: Callable[..., Path]) -> None:
+def test_best_epoch_is_marked_and_labelled_optimistic(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=30))
     accuracy = run.curves["test_accuracy"][0]
     mark = _draw(run).figure.axes[0].get_lines()[-1]
@@ -34,7 +34,7 @@ def test_the_best_epoch_is_marked_and_called_optimistic(made_run: Callable[..., 
     assert mark.get_label() == f"best on test (optimistic): {accuracy.max():.2%}, epoch {accuracy.argmax() + 1}"
 
 
-def test_several_folds_are_thin_lines_under_a_bold_mean(made_run: Callable[..., Path]) -> None:
+def test_several_folds_are_thin_lines_and_their_mean_is_bold(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=4, n_utterances=120, n_epochs=5, with_valid=True))
     lines = _draw(run).figure.axes[0].get_lines()
     bold = {line.get_label(): line for line in lines if line.get_label().endswith(", mean")}
@@ -45,7 +45,7 @@ def test_several_folds_are_thin_lines_under_a_bold_mean(made_run: Callable[..., 
 
 
 @pytest.mark.parametrize("n_epochs", [1, 2])
-def test_very_short_trainings_show_as_points(made_run: Callable[..., Path], n_epochs: int) -> None:
+def test_trainings_of_one_or_two_epochs_are_drawn_as_points(made_run: Callable[..., Path], n_epochs: int) -> None:
     axes = _draw(read(made_run(n_utterances=120, n_epochs=n_epochs))).figure.axes[0]
     assert axes.get_lines()[0].get_marker() == "o"
     ticks = [tick for tick in axes.get_xticks() if 0.5 <= tick <= n_epochs + 0.5]

@@ -13,7 +13,7 @@ from emocatcher.result import Estimate, Faithfulness
 SMALL = {"n_utterances": 120, "n_epochs": 2}
 
 
-def found(attended: float, random: float, occlusion: float, half: float = 0.02) -> Faithfulness:
+def make_faithfulness(attended: float, random: float, occlusion: float, half: float = 0.02) -> Faithfulness:
     def around(mean: float) -> Estimate:
         return Estimate(mean, (mean - half, mean + half))
 
@@ -24,7 +24,7 @@ def found(attended: float, random: float, occlusion: float, half: float = 0.02) 
     )  # fmt: skip
 
 
-def with_proof(run: Run, *of_folds: Faithfulness) -> Run:
+def with_faithfulness(run: Run, *of_folds: Faithfulness) -> Run:
     folds = tuple(
         msgspec.structs.replace(fold, faithfulness=one) for fold, one in zip(run.result.folds, of_folds, strict=True)
     )
@@ -33,29 +33,35 @@ def with_proof(run: Run, *of_folds: Faithfulness) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("measured", "says"),
+    ("measured", "expected"),
     [
-        (found(0.20, 0.10, 0.30), "Attention holds: without the 20% of a clip that it weighs most"),
-        (found(0.11, 0.10, 0.30), "Attention does not hold: without the 20%"),
-        (found(0.05, 0.10, 0.30), "is what to look at: without the 20% that occlusion finds, it falls by 30.0"),
-        (found(0.11, 0.10, 0.11), "Nor does occlusion"),
+        (make_faithfulness(0.20, 0.10, 0.30), "Attention is faithful: deleting the most attended 20% of a clip"),
+        (make_faithfulness(0.11, 0.10, 0.30), "Attention is not faithful: deleting the most attended 20%"),
+        (make_faithfulness(0.05, 0.10, 0.30), "Use occlusion instead: deleting the 20% that rank highest by occlusion"),
+        (make_faithfulness(0.11, 0.10, 0.11), "Occlusion is not faithful either"),
     ],
 )  # fmt: skip
-def test_the_verdict_depends_on_the_intervals(made_run: Callable[..., Path], measured: Faithfulness, says: str) -> None:
-    verdict = deletion.verdict(with_proof(read(made_run(**SMALL)), measured))
-    assert says in verdict
-    assert verdict.startswith("Attention holds") == (measured.attended_minus_random.interval[0] > 0)
-    assert f"falls by {measured.attended.mean * 100:.1f} points" in verdict
-    assert f"at random by {measured.random.mean * 100:.1f}" in verdict
+def test_the_verdict_depends_on_the_intervals(
+    made_run: Callable[..., Path], measured: Faithfulness, expected: str
+) -> None:
+    verdict = deletion.verdict(with_faithfulness(read(made_run(**SMALL)), measured))
+    assert expected in verdict
+    assert verdict.startswith("Attention is faithful") == (measured.attended_minus_random.interval[0] > 0)
+    assert f"lowers the probability of its answer by {measured.attended.mean * 100:.1f} points" in verdict
+    assert f"deleting a random 20% by {measured.random.mean * 100:.1f}" in verdict
 
 
-def test_the_verdict_counts_the_folds_that_bear_it_out(made_run: Callable[..., Path]) -> None:
-    run = with_proof(read(made_run(n_folds=2, **SMALL)), found(0.2, 0.1, 0.3), found(0.1, 0.2, 0.3))
-    assert deletion.verdict(run).startswith("Attention holds overall, and in 1 of 2 folds: without")
+def test_verdict_counts_the_folds_in_which_attention_beats_random(made_run: Callable[..., Path]) -> None:
+    run = with_faithfulness(
+        read(made_run(n_folds=2, **SMALL)), make_faithfulness(0.2, 0.1, 0.3), make_faithfulness(0.1, 0.2, 0.3)
+    )
+    assert deletion.verdict(run).startswith("Attention is faithful overall, and in 1 of 2 folds: deleting")
 
 
-def test_the_table_has_every_fold_and_all_clips_with_intervals(made_run: Callable[..., Path]) -> None:
-    run = with_proof(read(made_run(n_folds=2, **SMALL)), found(0.2, 0.1, 0.3), found(0.1, 0.2, 0.3))
+def test_table_has_each_fold_and_all_clips_with_intervals(made_run: Callable[..., Path]) -> None:
+    run = with_faithfulness(
+        read(made_run(n_folds=2, **SMALL)), make_faithfulness(0.2, 0.1, 0.3), make_faithfulness(0.1, 0.2, 0.3)
+    )
     table = deletion.table(run)
     assert table is not None
     assert [row[0] for row in table.rows] == ["fold 0", "fold 1", "all clips", "95% interval (speakers)"]
@@ -64,9 +70,9 @@ def test_the_table_has_every_fold_and_all_clips_with_intervals(made_run: Callabl
     assert table.rows[3][2] == "18.0\N{EN DASH}22.0"
 
 
-def test_the_figure_shows_means_intervals_and_folds(made_run: Callable[..., Path]) -> None:
-    one, other = found(0.2, 0.1, 0.3), found(0.1, 0.2, 0.4)
-    run = with_proof(read(made_run(n_folds=2, **SMALL)), one, other)
+def test_figure_shows_means_intervals_and_folds(made_run: Callable[..., Path]) -> None:
+    one, other = make_faithfulness(0.2, 0.1, 0.3), make_faithfulness(0.1, 0.2, 0.4)
+    run = with_faithfulness(read(made_run(n_folds=2, **SMALL)), one, other)
     with paper():
         drawing = deletion.draw(run)
     assert drawing is not None
@@ -83,7 +89,7 @@ def test_the_figure_shows_means_intervals_and_folds(made_run: Callable[..., Path
     assert "most attended 20.0 points" in drawing.alt
 
 
-def test_a_run_of_an_earlier_version_says_nothing(made_run: Callable[..., Path]) -> None:
+def test_a_run_without_faithfulness_has_no_verdict_table_or_figure(made_run: Callable[..., Path]) -> None:
     run = read(made_run(**SMALL))
     assert run.result.faithfulness is None
     assert (deletion.verdict(run), deletion.table(run), deletion.draw(run)) == ("", None, None)

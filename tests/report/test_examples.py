@@ -8,7 +8,7 @@ from emocatcher.report.run_folder import read
 from emocatcher.report.style import paper
 
 
-def test_titles_are_true_predicted_probability_and_wrong_ones_are_crossed_and_framed(
+def test_titles_show_true_predicted_and_probability_and_errors_have_a_cross_and_a_frame(
     made_run: Callable[..., Path],
 ) -> None:
     run = read(made_run(n_utterances=240, n_epochs=2))
@@ -29,7 +29,7 @@ def test_titles_are_true_predicted_probability_and_wrong_ones_are_crossed_and_fr
     assert drawing.alt.count(", wrong") == n_wrong
 
 
-def test_pictures_stand_in_seconds_and_hertz(made_run: Callable[..., Path]) -> None:
+def test_axes_are_in_seconds_and_hertz(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=240, n_epochs=2))
     with paper():
         figure = examples.draw(run).figure
@@ -46,7 +46,7 @@ def test_pictures_stand_in_seconds_and_hertz(made_run: Callable[..., Path]) -> N
     np.testing.assert_allclose(first.get_yticks(), np.array(bands) + 0.5, atol=0.51)
 
 
-def test_the_attention_line_keeps_its_peak_in_time(made_run: Callable[..., Path]) -> None:
+def test_attention_line_peaks_at_the_right_time(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=240, n_epochs=2))
     with paper():
         panel = examples.draw(run).figure.axes[0]
@@ -58,7 +58,7 @@ def test_the_attention_line_keeps_its_peak_in_time(made_run: Callable[..., Path]
     assert peak_s == (weights.argmax() + 0.5) * run.evidence.attention_period_s
 
 
-def test_few_examples_make_a_small_grid(made_run: Callable[..., Path]) -> None:
+def test_grid_has_one_panel_per_example(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=15, n_epochs=2))  # three of them in the test part
     with paper():
         assert len(examples.draw(run).figure.axes) == 3

@@ -9,7 +9,7 @@ from emocatcher.report.run_folder import read
 from emocatcher.report.style import paper
 
 
-def test_bars_are_the_mean_in_the_emotion_s_colour_and_dots_the_folds(made_run: Callable[..., Path]) -> None:
+def test_bars_show_the_mean_in_the_colour_of_the_emotion_and_dots_the_folds(made_run: Callable[..., Path]) -> None:
     from matplotlib.colors import to_hex
 
     run = read(made_run(n_folds=3, n_utterances=240, n_epochs=2))
@@ -25,7 +25,7 @@ def test_bars_are_the_mean_in_the_emotion_s_colour_and_dots_the_folds(made_run: 
         assert list(line.get_xdata()) == [fold.selected.recall[label] for label in run.result.labels]
 
 
-def test_an_absent_emotion_gets_a_dash_and_one_fold_no_dots(made_run: Callable[..., Path]) -> None:
+def test_an_absent_emotion_has_a_dash_and_one_fold_has_no_dots(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=2, absent_label=True))
     with paper():
         drawing = recall.draw(run)

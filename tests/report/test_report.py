@@ -1,4 +1,4 @@
-"""The whole of it: `write`, and what stands in the folder afterwards."""
+"""`report.write`, and the files it leaves in the run folder."""
 
 import re
 import shutil
@@ -27,22 +27,22 @@ def _names(run_dir: Path) -> set[str]:
     return {path.stem for path in (run_dir / "figures").iterdir()}
 
 
-def test_one_fold_writes_these_figures_as_svg_and_png(holdout_dir: Path) -> None:
+def test_a_run_of_one_fold_has_each_figure_as_svg_and_png(holdout_dir: Path) -> None:
     assert {path.name for path in (holdout_dir / "figures").iterdir()} == {
         f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")
     }
 
 
-def test_several_folds_add_the_pooled_and_the_lowest_beside_the_highest(folds_dir: Path) -> None:
+def test_several_folds_add_pooled_and_lowest_and_highest_matrices_and_calibration(folds_dir: Path) -> None:
     more = {"confusion_pooled", "confusion_lowest_highest", "confusion_fold_1", "calibration"}
     assert _names(folds_dir) == FIGURES | more
 
 
-def test_without_speakers_there_is_no_figure_of_them(odd_dir: Path) -> None:
+def test_a_run_without_speakers_has_no_speaker_figure(odd_dir: Path) -> None:
     assert _names(odd_dir) == FIGURES - {"speakers"}
 
 
-def test_pngs_are_columns_of_a_paper_at_200_dpi(folds_dir: Path) -> None:
+def test_pngs_have_the_width_of_one_or_two_columns_at_200_dpi(folds_dir: Path) -> None:
     for path in (folds_dir / "figures").glob("*.png"):
         with Image.open(path) as image:
             assert image.width in (700, 1440), path.name
@@ -53,13 +53,13 @@ def test_pngs_are_columns_of_a_paper_at_200_dpi(folds_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["holdout_dir", "folds_dir", "odd_dir"])
-def test_every_figure_says_its_protocol_and_carries_its_stamps(folder: str, request: pytest.FixtureRequest) -> None:
+def test_each_figure_names_its_protocol_and_has_its_marks(folder: str, request: pytest.FixtureRequest) -> None:
     run_dir: Path = request.getfixturevalue(folder)
     run = report.read(run_dir)
     paths = sorted((run_dir / "figures").glob("*.svg"))
     assert paths
     for path in paths:
-        texts = _texts(path)  # parses: well-formed
+        texts = _texts(path)  # parsing fails unless the SVG is well-formed
         assert f"{run.result.protocol} (speakers shared)" in texts, path.name
         assert f"epoch: {run.result.selection}" in texts
         assert (texts.count("SYNTHETIC") == 2) == run.result.synthetic  # across the figure, and below it
@@ -67,14 +67,14 @@ def test_every_figure_says_its_protocol_and_carries_its_stamps(folder: str, requ
         assert (OPTIMISTIC in texts) == run.result.optimistic
 
 
-def test_labels_stand_as_they_are_never_as_mathematics_or_markup(odd_dir: Path) -> None:
+def test_labels_are_never_read_as_mathematics_or_markup(odd_dir: Path) -> None:
     for name in ("confusion_fold_0", "recall", "attention", "examples"):
         texts = _texts(odd_dir / "figures" / f"{name}.svg")
         for label in ("$x_1$", "a & b", "<b>bold</b>"):
             assert label in texts, (name, label)
 
 
-def test_the_stamp_is_in_the_pixels_too(odd_dir: Path, holdout_dir: Path) -> None:
+def test_png_shows_the_synthetic_mark(odd_dir: Path, holdout_dir: Path) -> None:
     def pinkish(run_dir: Path) -> int:
         with Image.open(run_dir / "figures" / "curves.png") as image:
             pixels = image.convert("RGB").get_flattened_data()
@@ -83,7 +83,7 @@ def test_the_stamp_is_in_the_pixels_too(odd_dir: Path, holdout_dir: Path) -> Non
     assert pinkish(odd_dir) > 20 * max(pinkish(holdout_dir), 100)
 
 
-def test_the_same_run_gives_the_same_bytes(odd_dir: Path, tmp_path: Path) -> None:
+def test_writing_twice_gives_the_same_bytes(odd_dir: Path, tmp_path: Path) -> None:
     again = tmp_path / odd_dir.name
     shutil.copytree(odd_dir, again, ignore=shutil.ignore_patterns("figures", "report.html"))
     assert report.write(again) == again / "report.html"
@@ -91,14 +91,14 @@ def test_the_same_run_gives_the_same_bytes(odd_dir: Path, tmp_path: Path) -> Non
         assert path.read_bytes() == (again / path.relative_to(odd_dir)).read_bytes(), path.name
 
 
-def test_no_date_and_no_absolute_path_is_written(holdout_dir: Path) -> None:
+def test_report_holds_no_date_and_no_absolute_path(holdout_dir: Path) -> None:
     for path in [holdout_dir / "report.html", *(holdout_dir / "figures").glob("*.svg")]:
         text = path.read_text(encoding="utf-8")
         assert "<metadata" not in text
         assert str(holdout_dir.parent) not in text
 
 
-def test_ids_are_unique_over_all_figures_and_all_references_hold(folds_dir: Path) -> None:
+def test_ids_are_unique_over_all_figures_and_references_resolve(folds_dir: Path) -> None:
     seen: set[str] = set()
     for path in (folds_dir / "figures").glob("*.svg"):
         text = path.read_text(encoding="utf-8")
@@ -110,14 +110,14 @@ def test_ids_are_unique_over_all_figures_and_all_references_hold(folds_dir: Path
         seen |= set(ids)
 
 
-def test_a_folder_that_cannot_be_written_is_named(made_run: Callable[..., Path]) -> None:
+def test_an_unwritable_folder_raises_run_error(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(n_utterances=120, n_epochs=2)
     (run_dir / "figures").write_text("in the way")
     with pytest.raises(RunError, match="Cannot write the report"):
         report.write(run_dir)
 
 
-def test_an_unfinished_folder_is_refused_before_anything_is_written(made_run: Callable[..., Path]) -> None:
+def test_an_unfinished_run_is_refused_before_any_file_is_written(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(n_utterances=120, n_epochs=2)
     (run_dir / "result.json").unlink()
     with pytest.raises(RunError, match=r"result\.json is missing"):
@@ -125,7 +125,7 @@ def test_an_unfinished_folder_is_refused_before_anything_is_written(made_run: Ca
     assert not (run_dir / "figures").exists()
 
 
-def test_importing_is_light_and_drawing_never_loads_pyplot(holdout_dir: Path) -> None:
+def test_import_loads_no_heavy_library_and_drawing_no_pyplot(holdout_dir: Path) -> None:
     code = (
         "import sys, emocatcher.report as report\n"
         "heavy = {'matplotlib', 'jinja2', 'torch', 'pandas', 'sklearn'}\n"
@@ -138,7 +138,7 @@ def test_importing_is_light_and_drawing_never_loads_pyplot(holdout_dir: Path) ->
 
 
 @pytest.mark.slow
-def test_many_labels(made_run: Callable[..., Path]) -> None:
+def test_report_of_twenty_labels(made_run: Callable[..., Path]) -> None:
     labels = tuple(f"emotion number {index}" for index in range(20))
     run_dir = made_run(labels=labels, n_folds=2, n_epochs=2, protocol="stratified-2", absent_label=True)
     assert report.write(run_dir).stat().st_size < 5e6
@@ -148,7 +148,7 @@ def test_many_labels(made_run: Callable[..., Path]) -> None:
 
 
 @pytest.mark.slow
-def test_many_folds(made_run: Callable[..., Path]) -> None:
+def test_report_of_ten_folds(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(labels=("high", "low"), n_folds=10, n_utterances=300, n_epochs=2, protocol="speakers-10")
     assert report.write(run_dir).stat().st_size < 5e6
     assert {f"confusion_fold_{fold}" for fold in range(10)} < _names(run_dir)

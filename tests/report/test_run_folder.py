@@ -12,7 +12,7 @@ SMALL = {"n_utterances": 120, "n_epochs": 3}
 PARTS = ["result.json", "config.toml", "environment.json", "split.csv", "metrics.jsonl", "predictions.csv"]
 
 
-def test_read_gives_every_part_its_shape(made_run: Callable[..., Path]) -> None:
+def test_read_returns_each_part_in_its_documented_shape(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=3, **SMALL))
     assert run.curves["test_accuracy"].shape == (3, 3)
     assert not np.isnan(run.curves["train_loss"]).any()
@@ -32,13 +32,13 @@ def test_predictions_agree_with_the_result(made_run: Callable[..., Path]) -> Non
         assert correct.mean() == pytest.approx(fold.selected.accuracy)
 
 
-def test_a_recall_that_does_not_exist_is_nan(made_run: Callable[..., Path]) -> None:
+def test_recall_of_an_absent_emotion_is_nan(made_run: Callable[..., Path]) -> None:
     run = read(made_run(absent_label=True, **SMALL))
     assert np.isnan(run.result.folds[0].selected.recall["surprised"])
 
 
 @pytest.mark.parametrize("part", [*PARTS, "fold_0/evidence.npz"])
-def test_a_missing_part_is_named(made_run: Callable[..., Path], part: str) -> None:
+def test_a_missing_file_is_named(made_run: Callable[..., Path], part: str) -> None:
     run_dir = made_run(**SMALL)
     (run_dir / part).unlink()
     with pytest.raises(RunError, match=part):
@@ -46,19 +46,19 @@ def test_a_missing_part_is_named(made_run: Callable[..., Path], part: str) -> No
 
 
 @pytest.mark.parametrize("part", [*PARTS, "fold_0/evidence.npz"])
-def test_a_broken_part_is_named(made_run: Callable[..., Path], part: str) -> None:
+def test_a_broken_file_is_named(made_run: Callable[..., Path], part: str) -> None:
     run_dir = made_run(**SMALL)
     (run_dir / part).write_bytes(b"broken")
     with pytest.raises(RunError, match=part):
         read(run_dir)
 
 
-def test_no_folder_at_all(tmp_path: Path) -> None:
+def test_a_missing_run_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="No run folder"):
         read(tmp_path / "nowhere")
 
 
-def test_an_unfinished_training_is_counted(made_run: Callable[..., Path]) -> None:
+def test_missing_epochs_are_counted_in_the_error(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(n_folds=2, **SMALL)
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     (run_dir / "metrics.jsonl").write_text("\n".join(lines[:-2]))
@@ -75,7 +75,7 @@ def test_an_emotion_outside_the_labels_is_named(made_run: Callable[..., Path]) -
         read(run_dir)
 
 
-def test_a_result_of_another_shape_is_refused(made_run: Callable[..., Path]) -> None:
+def test_a_result_without_a_required_field_is_refused(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(**SMALL)
     result = json.loads((run_dir / "result.json").read_text())
     del result["folds"][0]["selected"]["macro_f1"]
@@ -88,21 +88,23 @@ def test_a_fold_without_predictions_is_named(made_run: Callable[..., Path]) -> N
     run_dir = made_run(n_folds=2, **SMALL)
     path = run_dir / "predictions.csv"
     path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith("1,")))
-    with pytest.raises(RunError, match="no prediction of fold 1"):
+    with pytest.raises(RunError, match="no predictions for fold 1"):
         read(run_dir)
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("utterances", "nobody"), ("example_utterances", "nobody"), ("attention_lengths", 1)]
 )
-def test_evidence_of_something_else_is_refused(made_run: Callable[..., Path], name: str, value: object) -> None:
+def test_evidence_that_contradicts_the_predictions_is_refused(
+    made_run: Callable[..., Path], name: str, value: object
+) -> None:
     run_dir = made_run(**SMALL)
     _change_evidence(run_dir, name, value)
     with pytest.raises(RunError, match=r"evidence\.npz"):
         read(run_dir)
 
 
-def test_pickles_are_never_opened(made_run: Callable[..., Path]) -> None:
+def test_pickled_evidence_is_refused(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(**SMALL)
     _change_evidence(run_dir, "utterances", {"an": "object"})
     with pytest.raises(RunError, match=r"evidence\.npz.*allow_pickle"):

@@ -8,7 +8,7 @@ from emocatcher.report.run_folder import read
 from emocatcher.report.style import paper
 
 
-def test_speakers_are_sorted_and_the_ends_named(made_run: Callable[..., Path]) -> None:
+def test_speakers_are_sorted_by_accuracy_and_both_ends_are_labelled(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=5, n_utterances=480, n_epochs=2))
     with paper():
         drawing = speakers.draw(run)
@@ -42,5 +42,5 @@ def test_unknown_speakers_are_left_out(made_run: Callable[..., Path]) -> None:
     assert "" not in {label.get_text() for label in drawing.figure.axes[0].get_xticklabels()}
 
 
-def test_without_speakers_there_is_nothing_to_draw(made_run: Callable[..., Path]) -> None:
+def test_a_run_without_speakers_has_no_drawing(made_run: Callable[..., Path]) -> None:
     assert speakers.draw(read(made_run(n_utterances=120, n_epochs=2, with_speakers=False))) is None

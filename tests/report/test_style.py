@@ -6,7 +6,7 @@ import pytest
 from emocatcher.report import style
 
 
-def test_the_user_s_own_settings_neither_matter_nor_change() -> None:
+def test_user_settings_are_ignored_and_restored() -> None:
     with mpl.rc_context({"font.size": 31.0, "axes.grid": True}):
         before = dict(mpl.rcParams)
         with style.paper():
@@ -15,14 +15,14 @@ def test_the_user_s_own_settings_neither_matter_nor_change() -> None:
         assert dict(mpl.rcParams) == before
 
 
-def test_the_settings_return_after_an_error() -> None:
+def test_user_settings_are_restored_after_an_error() -> None:
     before = dict(mpl.rcParams)
-    with pytest.raises(RuntimeError, match="within"), style.paper():
-        raise RuntimeError("within")
+    with pytest.raises(RuntimeError, match="inside"), style.paper():
+        raise RuntimeError("inside")
     assert dict(mpl.rcParams) == before
 
 
-def test_panels_stand_where_the_inches_say() -> None:
+def test_panels_are_placed_at_the_given_inches() -> None:
     figure, axes = style.panels(2, 3, (7.2, 4), left=0.5, right=0.2, top=0.3, bottom=0.4, gaps=(0.25, 0.35))
     assert axes.shape == (2, 3)
     first, right, below = (axes[at].get_position() for at in ((0, 0), (0, 1), (1, 0)))
@@ -35,23 +35,23 @@ def test_panels_stand_where_the_inches_say() -> None:
     assert tuple(figure.get_size_inches()) == (7.2, 4)
 
 
-def test_shorten_keeps_short_labels_and_marks_cut_ones() -> None:
+def test_shorten_keeps_short_labels_and_ends_long_ones_with_an_ellipsis() -> None:
     assert style.shorten("sad") == "sad"
     assert style.shorten("a\nb") == "a b"
     assert len(style.shorten("x" * 99)) == 18
     assert style.shorten("x" * 99).endswith("…")
 
 
-def test_a_label_s_width_is_never_underestimated() -> None:
+def test_label_width_is_at_least_the_drawn_width() -> None:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
     for label in ("surprised", "pleasantly surprised", "MMMM", "fearful", "illicit"):
         width = TextPath((0, 0), label, size=6.5, prop=FontProperties()).get_extents().width / 72
-        assert style.label_width([label]) >= min(width, 0.055 * len(label))
+        assert style.label_width([label]) >= width
 
 
-def test_letters_that_the_layout_font_lacks_do_not_warn(tmp_path: object) -> None:
+def test_letters_missing_from_the_layout_font_do_not_warn(tmp_path: object) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from emocatcher.report import tables
 from emocatcher.report.run_folder import Run, read
 from emocatcher.report.tables import Table
 
-MAKERS = [
+TABLES = [
     tables.selected,
     tables.training,
     tables.recall,
@@ -19,21 +19,23 @@ MAKERS = [
 
 
 @pytest.mark.parametrize("n_folds", [1, 3])
-@pytest.mark.parametrize("make", MAKERS)
-def test_tables_are_rectangles(made_run: Callable[..., Path], make: Callable[[Run], Table], n_folds: int) -> None:
-    table = make(read(made_run(n_folds=n_folds, n_utterances=240, n_epochs=12)))
+@pytest.mark.parametrize("tabulate", TABLES)
+def test_all_rows_have_the_length_of_the_header(
+    made_run: Callable[..., Path], tabulate: Callable[[Run], Table], n_folds: int
+) -> None:
+    table = tabulate(read(made_run(n_folds=n_folds, n_utterances=240, n_epochs=12)))
     assert table.rows
     assert all(len(row) == len(table.header) for row in table.rows)
     assert all(isinstance(cell, str) for row in table.rows for cell in row)
 
 
-def test_percent_of_nothing_is_a_dash() -> None:
+def test_nan_is_shown_as_a_dash() -> None:
     assert tables.percent(math.nan) == tables.NONE
     assert tables.plus_minus(math.nan, math.nan) == tables.NONE
     assert tables.plus_minus(0.5, math.nan) == "50.00"
 
 
-def test_the_selected_model_of_each_fold_and_over_folds(made_run: Callable[..., Path]) -> None:
+def test_selected_has_a_row_per_fold_and_a_summary(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=3, n_utterances=240, n_epochs=12))
     table = tables.selected(run)
     assert len(table.rows) == 3 + table.n_summary
@@ -47,13 +49,13 @@ def test_the_selected_model_of_each_fold_and_over_folds(made_run: Callable[..., 
     assert "selection: last" in table.caption
 
 
-def test_one_fold_has_no_rows_over_folds(made_run: Callable[..., Path]) -> None:
+def test_one_fold_has_no_summary_rows(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=2))
     assert [row[0] for row in tables.selected(run).rows] == ["fold 0"]
     assert tables.selected(run).n_summary == tables.epochs(run, "accuracy").n_summary == 0
 
 
-def test_the_best_epoch_on_test_is_called_optimistic(made_run: Callable[..., Path]) -> None:
+def test_best_epoch_on_test_is_labelled_optimistic(made_run: Callable[..., Path]) -> None:
     last = read(made_run("last", n_utterances=120, n_epochs=2))
     best = read(made_run("best", n_utterances=120, n_epochs=2, selection="best-test"))
     assert "optimistic" in tables.epochs(last, "accuracy").header[3]
@@ -61,31 +63,31 @@ def test_the_best_epoch_on_test_is_called_optimistic(made_run: Callable[..., Pat
     assert "optimistic" in tables.selected(best).caption
 
 
-def test_counts_of_the_data_add_up(made_run: Callable[..., Path]) -> None:
+def test_data_counts_add_up_to_the_totals(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=2, n_utterances=240, n_epochs=2, with_valid=True))
     table = tables.data(run)
-    assert table.header == ("emotion", "train", "valid", "test", "together")
-    *emotions, together, speakers = [[int(cell) for cell in row[1:]] for row in table.rows]
-    assert [sum(column) for column in zip(*emotions, strict=True)] == together
-    assert together[-1] == run.result.n_utterances
-    assert together[2] == run.result.folds[0].n_test
+    assert table.header == ("emotion", "train", "valid", "test", "total")
+    *emotions, total, speakers = [[int(cell) for cell in row[1:]] for row in table.rows]
+    assert [sum(column) for column in zip(*emotions, strict=True)] == total
+    assert total[-1] == run.result.n_utterances
+    assert total[2] == run.result.folds[0].n_test
     assert speakers[-1] == run.result.n_speakers
 
 
-def test_beside_the_published_folds(made_run: Callable[..., Path]) -> None:
+def test_folds_are_compared_with_the_published_folds(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=5, n_utterances=240, n_epochs=120, protocol="reference-cv5"))
-    table = tables.beside_published(run)
+    table = tables.compare_published(run)
     assert table is not None
     assert [row[1] for row in table.rows] == ["84.38", "80.90", "85.76", "87.50", "82.29", "84.17 ± 2.36"]
     assert [row[3] for row in table.rows] == ["82.29", "76.39", "82.99", "85.76", "81.94", "81.87"]
     assert [row[4] for row in table.rows[:5]] == [f"{fold.accuracy.last * 100:.2f}" for fold in run.result.folds]
-    assert table.caption.endswith("trained for 120 epochs.")
+    assert table.caption.endswith("and this run, both trained for 120 epochs.")
 
 
-def test_beside_the_published_holdout(made_run: Callable[..., Path]) -> None:
-    table = tables.beside_published(read(made_run(n_utterances=240, n_epochs=12)))
+def test_holdout_is_compared_with_the_published_holdout(made_run: Callable[..., Path]) -> None:
+    table = tables.compare_published(read(made_run(n_utterances=240, n_epochs=12)))
     assert table is not None
     assert [row[1] for row in table.rows] == [
         "87.15", "85.42", "85.26 ± 1.18", "98.88 ± 0.37", "0.6321 ± 0.0059", "0.8693 ± 0.0126",
     ]  # fmt: skip
-    assert "this run for 12" in table.caption
+    assert "trained for 120 epochs and for 12" in table.caption

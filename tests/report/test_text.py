@@ -11,7 +11,7 @@ from emocatcher.report import text
 from emocatcher.report.run_folder import read
 
 
-def test_the_headline_names_result_protocol_selection_and_limits(made_run: Callable[..., Path]) -> None:
+def test_headline_states_result_protocol_selection_and_limits(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_folds=3, n_utterances=240, n_epochs=12, protocol="reference-cv5"))
     headline = text.headline(run)
     assert "\n" not in headline
@@ -23,13 +23,13 @@ def test_the_headline_names_result_protocol_selection_and_limits(made_run: Calla
     assert "SYNTHETIC" not in headline
 
 
-def test_the_headline_marks_synthetic_and_optimistic(made_run: Callable[..., Path]) -> None:
+def test_headline_marks_synthetic_and_optimistic_runs(made_run: Callable[..., Path]) -> None:
     headline = text.headline(read(made_run(n_utterances=120, n_epochs=2, synthetic=True, selection="best-test")))
     assert headline.startswith("SYNTHETIC.")
     assert "optimistic: epoch chosen on the test part" in headline
 
 
-def test_separate_speakers_need_no_caveat(made_run: Callable[..., Path]) -> None:
+def test_separate_speakers_have_no_caveat(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=2))
     result = msgspec.structs.replace(run.result, speakers_shared=False, cannot_claim="")
     assert text.speakers(type(run)(**{**vars(run), "result": result})) == (
@@ -37,7 +37,7 @@ def test_separate_speakers_need_no_caveat(made_run: Callable[..., Path]) -> None
     )
 
 
-def test_the_audit_stamps_a_run_and_one_that_had_none_says_so(made_run: Callable[..., Path]) -> None:
+def test_audit_result_is_shown_and_a_missing_audit_is_stated(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(n_utterances=120, n_epochs=2)
     assert text.audited(read(run_dir)) == "Audit: not audited"
     leak = audit.Leak(kind="selection-on-test", text="…")
@@ -47,7 +47,7 @@ def test_the_audit_stamps_a_run_and_one_that_had_none_says_so(made_run: Callable
 
 
 @pytest.mark.parametrize("n_folds", [1, 4])
-def test_summary_rows_are_folds_then_mean_then_interval(made_run: Callable[..., Path], n_folds: int) -> None:
+def test_summary_rows_are_folds_mean_and_interval(made_run: Callable[..., Path], n_folds: int) -> None:
     run = read(made_run(n_folds=n_folds, n_utterances=240, n_epochs=12))
     header, rows = text.summary_rows(run)
     assert all(len(row) == len(header) for row in rows)
@@ -59,7 +59,7 @@ def test_summary_rows_are_folds_then_mean_then_interval(made_run: Callable[..., 
     assert header[1] == "accuracy %, last"
 
 
-def test_the_command_gives_back_the_very_settings(made_run: Callable[..., Path]) -> None:
+def test_command_reproduces_the_settings(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=7, selection="best-valid"))
     words = shlex.split(text.command(run))
     assert words[:4] == ["emocatcher", "train", "--preset", "cabg"]
@@ -68,7 +68,7 @@ def test_the_command_gives_back_the_very_settings(made_run: Callable[..., Path])
     assert load_preset("cabg", changes) == run.settings
 
 
-def test_a_preset_of_the_user_s_own_is_read_from_the_run(made_run: Callable[..., Path]) -> None:
+def test_command_reads_a_user_s_own_preset_from_the_run_folder(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=2))
     result = msgspec.structs.replace(run.result, preset="mine")
     command = text.command(type(run)(**{**vars(run), "result": result}))

@@ -8,7 +8,7 @@ from emocatcher.report.words import Word, write_words
 
 
 def _ink(words: list[Word]) -> tuple[float, float, float, float]:
-    """Where ink falls, in data coordinates of a panel from 0 to 1: left, right, bottom, top."""
+    """Return the extent of the ink in data coordinates of a panel from 0 to 1: left, right, bottom, top."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with style.paper():
@@ -29,11 +29,11 @@ def test_a_word_is_centred_on_its_point(bold: bool) -> None:
     assert (bottom + top) / 2 == pytest.approx(0.6, abs=0.01)
 
 
-def test_an_anchor_of_one_ends_the_word_at_its_point() -> None:
+def test_anchor_of_one_ends_the_word_at_its_point() -> None:
     assert _ink([Word(0.7, 0.5, "angry", anchor=1.0)])[1] == pytest.approx(0.7, abs=0.01)
 
 
-def test_a_turned_word_ends_at_its_point_from_below() -> None:
+def test_rotated_word_ends_at_its_point_from_below() -> None:
     left, right, bottom, top = _ink([Word(0.6, 0.6, "surprised", anchor=1.0, angle=40)])
     assert right == pytest.approx(0.6, abs=0.02)
     assert top == pytest.approx(0.61, abs=0.02)
@@ -41,7 +41,7 @@ def test_a_turned_word_ends_at_its_point_from_below() -> None:
     assert bottom < 0.5
 
 
-def test_svg_and_pixels_agree_on_the_place(tmp_path: Path) -> None:
+def test_svg_places_a_word_like_the_png(tmp_path: Path) -> None:
     import re
 
     with style.paper():

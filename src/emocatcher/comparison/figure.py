@@ -28,7 +28,7 @@ _MOST_NUMBERS = 10  # columns that leave room for a number in each cell
 
 def draw(rows: Sequence[Row]) -> style.Drawing:
     """Draw the rows at the width of two columns, in their order."""
-    names = style.shorten_alike([row.name for row in rows], 24)
+    names = style.shorten_all([row.name for row in rows], 24)
     lines = [[name, style.shorten(row.protocol, 24), *_mark_line(row)] for name, row in zip(names, rows, strict=True)]
     labels = [style.shorten(label, 11) for label in all_labels(rows)]
     top, bottom = 0.2 + max(0.38, 0.72 * style.label_width(labels) + 0.08), 0.45

@@ -10,7 +10,7 @@ from pathlib import Path
 from emocatcher import report
 from emocatcher.errors import RunError
 from emocatcher.report import Run
-from emocatcher.report.style import common_start
+from emocatcher.report.style import common_prefix
 
 Shared = str  # "no", "yes", or "unknown" where the corpus names no speakers
 
@@ -104,7 +104,7 @@ def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
 def _group_name(names: list[str]) -> str:
     if len(names) == 1:
         return names[0]
-    start = common_start(names)
+    start = common_prefix(names)
     cut = max(start.rfind(mark) for mark in "-_. ")
     start = start[:cut] if cut > 0 else start.rstrip("/")
     return f"{start} ({len(names)} seeds)" if len(start) > 1 else f"{names[0]} and {len(names) - 1} more"

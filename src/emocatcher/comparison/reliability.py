@@ -27,7 +27,7 @@ def draw(rows: Sequence[Row]) -> style.Drawing:
         n_rows, n_columns, (width, height), left=0.5, right=0.2, top=0.25 + _TITLE, bottom=bottom,
         gaps=(0.3, _TITLE + 0.25),
     )  # fmt: skip
-    names = style.shorten_alike([row.name for row in rows], 26)
+    names = style.shorten_all([row.name for row in rows], 26)
     for index, panel in enumerate(axes.flat):
         if index >= len(rows):
             panel.set_axis_off()

@@ -1,4 +1,4 @@
-"""Where in the sound the model heard each emotion: attention over time, one panel per emotion."""
+"""Draw where in time the model attends, one panel per emotion."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-_N_POINTS = 96  # of relative time
+_N_POINTS = 96  # points of relative time
 _N_COLUMNS = 4
-_SHORT_NAME = 10  # letters that leave room for the rest of a panel's title
+_SHORT_NAME = 10  # letters; a longer name takes a line of its own in the panel's title
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _PANEL_HEIGHT, _ROW_GAP = 1.45, 0.42  # inches
-_ROWS_PART = 0.6  # of the panel's height, for the heat map; the mean curve stands above it
+_ROWS_PART = 0.6  # the heat map's fraction of the panel's height; the mean curve is above it
 
 
 def draw(run: Run) -> style.Drawing:
-    """Draw the first fold: per emotion the mean curve above one heat-map row per test utterance."""
+    """Draw the first fold: per emotion, the mean curve above a heat map with one row per test utterance."""
     evidence, labels = run.evidence, run.result.labels
     emotion = _emotions(run)
     lengths_s = np.array([weights.size for weights in evidence.attention]) * evidence.attention_period_s
     attention = np.stack([resample(weights, _N_POINTS) for weights in evidence.attention])
-    top = float(np.quantile(attention, 0.995))  # a few spikes must not darken everything else
+    top = float(np.quantile(attention, 0.995))  # so that a few spikes do not make all other values look pale
     means = [attention[emotion == index].mean(axis=0) for index in range(len(labels)) if (emotion == index).any()]
     curve_top = 1.15 * max(2.0, *(float(mean.max()) for mean in means))
 
@@ -51,7 +51,7 @@ def draw(run: Run) -> style.Drawing:
         else:
             panel.text(0.5, 0.5, "no test utterance", transform=panel.transAxes, ha="center", color=style.FAINT)
         panel.set_title(title, fontsize=7, linespacing=1.1)
-        _dress(panel, index, n_columns, len(labels))
+        _label_axes(panel, index, n_columns, len(labels))
     for panel in axes.flat[len(labels) :]:
         panel.set_axis_off()
     bar = figure.colorbar(images[0], cax=figure.add_axes((1 - 0.52 / style.DOUBLE, 0.3, 0.08 / style.DOUBLE, 0.4)))
@@ -62,24 +62,25 @@ def draw(run: Run) -> style.Drawing:
         name="attention",
         title="Attention over time",
         caption=(
-            f"Test utterances of fold {evidence.fold}, by true emotion. Below: one row per utterance, the shortest on "
-            f"top, from the start to the end of its voiced span. Above: their mean and middle half. 1 {_TIMES} is "
-            "attention spread evenly (dashed). Titles give the number of utterances and their median voiced length."
+            f"Attention over the test utterances of fold {evidence.fold}, by true emotion. Heat maps: one row per "
+            "utterance, the shortest on top, from the start to the end of its voiced span. Curves: mean and "
+            f"interquartile range. 1 {_TIMES} is uniform attention (dashed). Titles give the number of utterances and "
+            "their median voiced length."
         ),
-        alt=_words(run, labels, emotion, attention),
+        alt=_describe(run, labels, emotion, attention),
         figure=figure,
     )
 
 
 def resample(weights: Floats, n_points: int) -> Floats:
-    """Stretch one utterance's attention to relative time.
+    """Resample one utterance's attention to relative time.
 
     Args:
         weights: shape (n_steps,), sums to 1.
         n_points: points between the start and the end of the utterance.
 
     Returns:
-        shape (n_points,): density, 1.0 where attention is spread evenly, so that utterances of all lengths compare.
+        shape (n_points,): attention relative to uniform attention (1.0), comparable between utterances of all lengths.
 
     Examples:
         >>> resample(np.full(7, 1 / 7), 3)
@@ -91,14 +92,14 @@ def resample(weights: Floats, n_points: int) -> Floats:
 
 
 def _emotions(run: Run) -> Integers:
-    """The true emotion of every utterance of the evidence."""
+    """Return the true emotion of every utterance in the evidence."""
     here = run.predictions.fold == run.evidence.fold
     emotions = dict(zip(run.predictions.utterance[here], run.predictions.emotion[here], strict=True))
     return np.array([emotions[utterance] for utterance in run.evidence.utterances], dtype=np.int64)
 
 
 def _draw_panel(panel: Axes, attention: Floats, top: float, curve_top: float, colour: str) -> AxesImage:
-    # One axes holds both: the heat map in 0.._ROWS_PART, the curve, scaled, above it. Half as many axes draw faster.
+    # One axes holds both, the heat map in 0.._ROWS_PART and the scaled curve above it: half as many axes draw faster.
     image = panel.imshow(
         attention, cmap=sequential(), vmin=0, vmax=top, aspect="auto", interpolation="none",
         extent=(0, 1, 0, _ROWS_PART),
@@ -122,7 +123,7 @@ def _draw_panel(panel: Axes, attention: Floats, top: float, curve_top: float, co
     return image
 
 
-def _dress(panel: Axes, index: int, n_columns: int, n_labels: int) -> None:
+def _label_axes(panel: Axes, index: int, n_columns: int, n_labels: int) -> None:
     panel.set_xlim(0, 1)
     panel.set_ylim(0, 1)
     panel.spines["left"].set_visible(False)
@@ -136,7 +137,7 @@ def _dress(panel: Axes, index: int, n_columns: int, n_labels: int) -> None:
         panel.set_xlabel("time in the voiced span")
 
 
-def _words(run: Run, labels: tuple[str, ...], emotion: Integers, attention: Floats) -> str:
+def _describe(run: Run, labels: tuple[str, ...], emotion: Integers, attention: Floats) -> str:
     peaks = [
         f"{label} {(int(attention[emotion == index].mean(axis=0).argmax()) + 0.5) / _N_POINTS:.0%}"
         for index, label in enumerate(labels)
@@ -144,5 +145,5 @@ def _words(run: Run, labels: tuple[str, ...], emotion: Integers, attention: Floa
     ]
     return (
         f"Heat maps of attention over relative time, one per emotion, fold {run.evidence.fold}. "
-        f"Where the mean peaks: {', '.join(peaks)} of the voiced span."
+        f"Position of the mean's peak in the voiced span: {', '.join(peaks)}."
     )

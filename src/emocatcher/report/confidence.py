@@ -1,4 +1,4 @@
-"""How sure a run's models are, and how often they are right: under the temperature, and where they abstain."""
+"""Report the calibration of a run's models, and their accuracy when they abstain below a threshold."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def measured(run: Run) -> Calibration | None:
-    """What the folds' held-out answers say of each other; None of a run with one fold.
+def measure(run: Run) -> Calibration | None:
+    """Return the calibration cross-fitted on the folds' held-out answers; None for a run with one fold.
 
-    A run of an earlier version, whose `result.json` does not hold it, is measured now.
+    It is computed here for a run of an earlier version, whose `result.json` does not hold it.
 
     Raises:
-        RunError: if the probabilities of the run are none.
+        RunError: if the run's probabilities are not valid distributions.
     """
     if len(run.result.folds) < 2:
         return None
@@ -36,33 +36,33 @@ def measured(run: Run) -> Calibration | None:
 
 
 def sentence(run: Run) -> str:
-    """Calibration and abstaining in words; empty for a run with one fold."""
-    found = measured(run)
+    """Describe calibration and abstaining in two sentences; empty for a run with one fold."""
+    found = measure(run)
     if found is None:
         return ""
     return (
-        f"Calibration error (ECE): {found.expected_calibration_error:.3f} as the network says it, "
-        f"{found.expected_calibration_error_calibrated:.3f} under the temperature of the other folds "
-        f"(of all: {found.temperature:.2f}). {_abstaining(found)}"
+        f"Expected calibration error (ECE): {found.expected_calibration_error:.3f} uncalibrated, "
+        f"{found.expected_calibration_error_calibrated:.3f} with the temperature fitted on the other folds "
+        f"(on all folds: {found.temperature:.2f}). {_describe_abstaining(found)}"
     )
 
 
-def _abstaining(found: Calibration) -> str:
-    aim = f"{found.least_accuracy or 0:.0%}"
+def _describe_abstaining(found: Calibration) -> str:
+    target = f"{found.least_accuracy or 0:.0%}"
     if found.accuracy_kept is None or found.accuracy_kept_interval is None:
-        return f"No threshold that the other folds chose keeps {aim} of the answers right."
-    missed = "" if found.accuracy_kept >= (found.least_accuracy or 0) else ": fewer than it was to keep"
-    own = "" if found.abstain_below is None else f" (of all: {found.abstain_below:.2f})"
+        return f"No threshold fitted on the other folds reaches {target} accuracy."
+    missed = "" if found.accuracy_kept >= (found.least_accuracy or 0) else ", below the target"
+    threshold = "" if found.abstain_below is None else f" (on all folds: {found.abstain_below:.2f})"
     return (
-        f"Answering only above the threshold that kept {aim} right on the other folds{own} leaves "
-        f"{found.share_kept:.1%} answered, of which {found.accuracy_kept:.1%} are right "
+        f"With the threshold that reaches {target} accuracy on the other folds{threshold}, "
+        f"{found.share_kept:.1%} of the utterances are answered, of which {found.accuracy_kept:.1%} are correct "
         f"(95% interval {interval(found.accuracy_kept_interval)}){missed}."
     )
 
 
 def table(run: Run) -> Table | None:
-    """Temperature, threshold, coverage and accuracy of every fold, and of all; None of a run with one fold."""
-    found = measured(run)
+    """Tabulate temperature, threshold, coverage and accuracy per fold and over all; None for a run with one fold."""
+    found = measure(run)
     if found is None:
         return None
 
@@ -82,17 +82,17 @@ def table(run: Run) -> Table | None:
         ("fitted on all, for a new model", f"{found.temperature:.2f}", threshold(found.abstain_below), "", "", ""),
     ]
     return Table(
-        caption=f"Abstaining: what the other folds chose so that {found.least_accuracy or 0:.0%} of what is answered "
-        "is right, and what came of it. Percent.",
-        header=("", "temperature", "abstains below", "coverage", "accuracy where answered", "95% interval"),
+        caption=f"Abstaining: thresholds fitted on the other folds for {found.least_accuracy or 0:.0%} accuracy, and "
+        "the coverage and accuracy they reach, in percent.",
+        header=("", "temperature", "abstain below", "coverage", "accuracy where answered", "95% interval"),
         rows=tuple(rows),
         n_summary=2,
     )
 
 
 def draw(run: Run) -> style.Drawing | None:
-    """Draw two reliability diagrams and the risk-coverage curve; None of a run with one fold."""
-    found = measured(run)
+    """Draw two reliability diagrams and the risk-coverage curve; None for a run with one fold."""
+    found = measure(run)
     if found is None:
         return None
     answers = run.predictions
@@ -102,25 +102,25 @@ def draw(run: Run) -> style.Drawing | None:
     )
     before, after, curve = axes[0]
     for panel, probabilities, name, error in (
-        (before, answers.probabilities, "as the network says it", found.expected_calibration_error),
-        (after, calibrated, "calibrated by the other folds", found.expected_calibration_error_calibrated),
+        (before, answers.probabilities, "uncalibrated", found.expected_calibration_error),
+        (after, calibrated, "calibrated on the other folds", found.expected_calibration_error_calibrated),
     ):
         bins = calibration.reliability(probabilities, answers.emotion, reliability.N_BINS)
         reliability.draw_panel(panel, bins.confidence, bins.accuracy, bins.n_utterances, leftmost=panel is before)
         panel.set_title(f"{name}: ECE {error:.3f}", fontsize=7, fontweight="normal")
     points = selective.risk_coverage(calibrated.max(axis=1), answers.correct)
     _draw_curve(curve, points, found)
-    style.heading(figure, "How sure, and how often right")
-    reached = "no threshold keeps the accuracy"
+    style.heading(figure, "Confidence and accuracy")
+    reached = "no threshold reaches the target accuracy"
     if found.accuracy_kept is not None:
-        reached = f"the threshold came to {found.accuracy_kept:.1%} at {found.share_kept:.1%} coverage"
+        reached = f"the thresholds reach {found.accuracy_kept:.1%} accuracy at {found.share_kept:.1%} coverage"
     return style.Drawing(
         name="calibration",
         title="Calibration and abstaining",
         caption=(
-            f"{reliability.CAPTION} Right: accuracy of the surest answers, against how many are given (1 - risk); "
-            "AURC is the mean risk over all coverages, lower is better. The dot: what the threshold that the other "
-            "folds chose came to, with its 95% interval; dashed: what it was to keep."
+            f"{reliability.CAPTION} Right panel: accuracy (1 - risk) of the most confident answers against coverage; "
+            "AURC is the mean risk over all coverages, lower is better. Dot: coverage and accuracy reached by the "
+            "thresholds fitted on the other folds, with the 95% interval of the accuracy; dashed: the target accuracy."
         ),
         alt=(
             f"Reliability diagrams, expected calibration error {found.expected_calibration_error:.3f} before and "

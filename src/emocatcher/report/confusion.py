@@ -1,4 +1,4 @@
-"""Confusion matrices: rows are the true emotions, columns the predicted ones."""
+"""Draw confusion matrices: rows are true emotions, columns predicted ones."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LEAST_CELL = 0.3  # inches: a number of three digits stays readable in it
+_MIN_CELL = 0.3  # inches; a number of three digits stays readable in it
 _ZERO = "#8C8C8C"
 
 
 def draw(run: Run) -> list[style.Drawing]:
-    """Draw every fold, and of several folds also all pooled and the lowest beside the highest."""
+    """Draw each fold; for several folds also all of them pooled, and the lowest next to the highest."""
     folds = [fold.fold for fold in run.result.folds]
-    single = [_counts_beside_recall(run, [fold], f"Fold {fold}", f"confusion_fold_{fold}") for fold in folds]
+    single = [_draw_counts_and_recall(run, [fold], f"Fold {fold}", f"confusion_fold_{fold}") for fold in folds]
     if len(folds) == 1:
         return single
-    pooled = _counts_beside_recall(run, folds, f"All {len(folds)} folds pooled", "confusion_pooled")
-    return [pooled, _lowest_beside_highest(run), *single]
+    pooled = _draw_counts_and_recall(run, folds, f"All {len(folds)} folds pooled", "confusion_pooled")
+    return [pooled, _draw_lowest_and_highest(run), *single]
 
 
 def count(run: Run, folds: list[int]) -> Integers:
-    """Count the predictions of some folds, shape (n_classes, n_classes), rows true, columns predicted."""
+    """Count the predictions of some folds: shape (n_classes, n_classes), rows true, columns predicted."""
     chosen = np.isin(run.predictions.fold, folds)
     emotion, predicted = run.predictions.emotion[chosen], run.predictions.predicted[chosen]
     return metrics.confusion_matrix(emotion, predicted, len(run.result.labels))
 
 
 def shares(counts: Integers) -> Floats:
-    """Divide each row by its sum, so that the diagonal is recall; a row without an utterance is NaN."""
+    """Divide each row by its sum, so that the diagonal is recall; a row without utterances is NaN."""
     totals = counts.sum(axis=1, keepdims=True)
     of_rows: Floats = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
     return of_rows
@@ -50,7 +50,7 @@ def _scores(counts: Integers) -> str:
     return f"accuracy {accuracy:.2%} · UAR {uar:.2%}"
 
 
-def _counts_beside_recall(run: Run, folds: list[int], what: str, name: str) -> style.Drawing:
+def _draw_counts_and_recall(run: Run, folds: list[int], what: str, name: str) -> style.Drawing:
     counts = count(run, folds)
     figure, (left, right) = _pair(run)
     _draw_matrix(left, counts.astype(np.float64), run.result.labels, top=float(max(counts.max(), 1)))
@@ -62,12 +62,12 @@ def _counts_beside_recall(run: Run, folds: list[int], what: str, name: str) -> s
         name=name,
         title=f"Confusion, {what[0].lower()}{what[1:]}",
         caption=f"{what}: counts and recall. Rows are true emotions, columns predicted ones.",
-        alt=f"Two confusion matrices, {what[0].lower()}{what[1:]}: {_scores(counts)}. {_largest_mistake(run, counts)}",
+        alt=f"Two confusion matrices, {what[0].lower()}{what[1:]}: {_scores(counts)}. {_commonest_error(run, counts)}",
         figure=figure,
     )
 
 
-def _lowest_beside_highest(run: Run) -> style.Drawing:
+def _draw_lowest_and_highest(run: Run) -> style.Drawing:
     folds = (run.result.lowest_fold, run.result.highest_fold)
     figure, axes = _pair(run)
     words = []
@@ -76,23 +76,23 @@ def _lowest_beside_highest(run: Run) -> style.Drawing:
         _draw_matrix(panel, shares(counts), run.result.labels, top=1.0, percent=True)
         panel.set_title(f"{rank}: fold {fold} · {_scores(counts)}", fontsize=7)
         words.append(f"{rank.lower()} fold {fold}, {_scores(counts)}")
-    style.heading(figure, "Lowest beside highest fold · recall, % of each row")
+    style.heading(figure, "Lowest and highest fold · recall, % of each row")
     return style.Drawing(
         name="confusion_lowest_highest",
-        title="Confusion, lowest beside highest fold",
+        title="Confusion, lowest and highest fold",
         caption="Recall in the folds of lowest and highest accuracy. Rows are true emotions, columns predicted ones.",
         alt=f"Two confusion matrices: {'; '.join(words)}.",
         figure=figure,
     )
 
 
-def _largest_mistake(run: Run, counts: Integers) -> str:
-    mistakes = counts - np.diag(np.diag(counts))
-    if not mistakes.any():
-        return "No mistake."
-    true, predicted = np.unravel_index(int(mistakes.argmax()), mistakes.shape)
+def _commonest_error(run: Run, counts: Integers) -> str:
+    errors = counts - np.diag(np.diag(counts))
+    if not errors.any():
+        return "No errors."
+    true, predicted = np.unravel_index(int(errors.argmax()), errors.shape)
     labels = run.result.labels
-    return f"Most frequent mistake: {labels[true]} taken for {labels[predicted]}, {mistakes.max()} times."
+    return f"Most frequent error: {labels[true]} predicted as {labels[predicted]}, {errors.max()} times."
 
 
 def _margin(labels: tuple[str, ...]) -> float:
@@ -100,8 +100,8 @@ def _margin(labels: tuple[str, ...]) -> float:
 
 
 def _side(labels: tuple[str, ...]) -> float:
-    """Inches of one matrix: half the page, or more where the cells would grow too small."""
-    return max((style.DOUBLE - 2 * _margin(labels) - 0.58) / 2, len(labels) * _LEAST_CELL)
+    """Return the side of one matrix in inches: half the page, or more where the cells would be too small."""
+    return max((style.DOUBLE - 2 * _margin(labels) - 0.58) / 2, len(labels) * _MIN_CELL)
 
 
 def _pair(run: Run) -> tuple[Figure, list[Axes]]:
@@ -119,9 +119,9 @@ def _draw_matrix(panel: Axes, values: Floats, labels: tuple[str, ...], top: floa
     colours = sequential()
     panel.pcolormesh(shown, cmap=colours, vmin=0, vmax=top, edgecolors="white", linewidth=0.6)
     panel.set_ylim(len(labels), 0)
-    panel.set_axis_off()  # its names stand among the words: ticks and their layout would take half the time
+    panel.set_axis_off()  # labels are drawn as words, because laying out ticks would take half the time
     backgrounds = colours(shown / top)
-    words = _names(labels)
+    words = _label_words(labels)
     for row, column in np.ndindex(values.shape):
         value = values[row, column]
         text = NONE if np.isnan(value) else f"{value * 100:.0f}" if percent else f"{value:.0f}"
@@ -130,7 +130,7 @@ def _draw_matrix(panel: Axes, values: Floats, labels: tuple[str, ...], top: floa
     write_words(panel, words)
 
 
-def _names(labels: tuple[str, ...]) -> list[Word]:
+def _label_words(labels: tuple[str, ...]) -> list[Word]:
     n_labels, inch = len(labels), len(labels) / _side(labels)
     names = [style.shorten(label) for label in labels]
     margin = _margin(labels) * inch

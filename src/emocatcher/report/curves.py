@@ -1,4 +1,4 @@
-"""Accuracy and loss over the epochs, training and test."""
+"""Draw accuracy and loss per epoch on the training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PARTS = {"train": (style.TRAIN, (0, (3.2, 1.4))), "valid": (style.VALID, (0, (1, 1.2))), "test": (style.TEST, "-")}
-_N_LATE = 10  # the last epochs that tables average
+_N_LATE = 10  # the tables average over the last ten epochs
 
 
 def draw(run: Run) -> style.Drawing:
-    """Draw accuracy beside loss; of several folds each as a thin line and their mean as a bold one."""
+    """Draw accuracy and loss; with several folds, each fold as a thin line and their mean as a bold one."""
     result = run.result
     n_folds = len(result.folds)
     figure, axes = style.panels(1, 2, (style.DOUBLE, 2.75), left=0.45, top=0.3, gaps=(0.5, 0))
@@ -34,9 +34,9 @@ def draw(run: Run) -> style.Drawing:
         name="curves",
         title="Learning curves",
         caption=(
-            f"Accuracy and loss per epoch, {folds}.{thin} Training figures are running figures of the epoch, "
-            "with dropout active. Stars mark each fold's best epoch on the test part: an optimistic figure, because "
-            f"the test part chose it. Shaded: the last {_N_LATE} epochs."
+            f"Accuracy and loss per epoch, {folds}.{thin} Training values are running means over the "
+            "epoch, with dropout active. Stars mark each fold's best epoch on the test part, an optimistic value "
+            f"because it was chosen on the test part. Shaded: the last {_N_LATE} epochs."
         ),
         alt=(
             f"Two line charts over {result.n_epochs} epochs, {folds}. Accuracy ends at {last_train:.1%} on the "
@@ -86,7 +86,7 @@ def _mark_best(panel: Axes, run: Run, quantity: str) -> None:
 
 
 def _mean(values: Floats) -> Floats:
-    # A diverged fold has NaN where it had no loss; an epoch without any value stays NaN, without a warning.
+    # A diverged fold has NaN in place of a loss; an epoch without any value stays NaN, without NumPy's warning.
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=0)
     n_known = known.sum(axis=0)

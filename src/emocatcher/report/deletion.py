@@ -1,4 +1,4 @@
-"""Does attention show what the model listened to? What deleting parts of the test clips did, and the verdict."""
+"""Report whether attention is faithful: how the answer's probability drops when parts of a clip are deleted."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from emocatcher.report.run_folder import Run
 from emocatcher.report.tables import NONE, Table
 from emocatcher.result import Estimate, Faithfulness
 
-_NAMES = dict(zip(CHOICES, ("most attended", "random", "least attended", "first by occlusion"), strict=True))
+_NAMES = dict(zip(CHOICES, ("most attended", "random", "least attended", "top by occlusion"), strict=True))
 _COLOURS = dict(zip(CHOICES, (style.TEST, style.FAINT, style.TRAIN, style.VALID), strict=True))
 _ROW_HEIGHT = 0.27  # inches
 
 
 def verdict(run: Run) -> str:
-    """Whether attention holds, in one sentence with its numbers; empty for a run of an earlier version."""
+    """State whether attention is faithful, with the numbers behind it; empty for a run of an earlier version."""
     found = run.result.faithfulness
     if found is None:
         return ""
     share = f"{found.share_deleted:.0%}"
-    difference = f"(difference {_bounds(found.attended_minus_random)})"
     measured = (
-        f"without the {share} of a clip that it weighs most, the probability of the answer falls by "
-        f"{_points(found.attended.mean)} points, without as much at random by {_points(found.random.mean)} {difference}"
+        f"deleting the most attended {share} of a clip lowers the probability of its answer by "
+        f"{_points(found.attended.mean)} points, deleting a random {share} by {_points(found.random.mean)} "
+        f"({found.level:.0%} interval of the difference {_bounds(found.attended_minus_random)})"
     )
-    by_occlusion = f"without the {share} that occlusion finds, it falls by {_points(found.occlusion.mean)}"
+    by_occlusion = f"deleting the {share} that rank highest by occlusion lowers it by {_points(found.occlusion.mean)}"
     if found.attended_minus_random.interval[0] > 0:
-        return f"Attention holds{_in_folds(run)}: {measured}; {by_occlusion}."
+        return f"Attention is faithful{_in_folds(run)}: {measured}; {by_occlusion}."
     if found.occlusion_minus_random.interval[0] > 0:
-        return f"Attention does not hold: {measured}. Occlusion is what to look at: {by_occlusion}."
-    return f"Attention does not hold: {measured}. Nor does occlusion: {by_occlusion}."
+        return f"Attention is not faithful: {measured}. Use occlusion instead: {by_occlusion}."
+    return f"Attention is not faithful: {measured}. Occlusion is not faithful either: {by_occlusion}."
 
 
 def _in_folds(run: Run) -> str:
-    """In how many folds it is ahead of chance, where there are several."""
+    """State in how many folds attention beats random deletion, where there are several folds."""
     folds = [fold.faithfulness for fold in run.result.folds if fold.faithfulness]
     n_ahead = sum(one.attended_minus_random.mean > 0 for one in folds)
     return f" overall, and in {n_ahead} of {len(folds)} folds" if len(folds) > 1 else ""
 
 
 def table(run: Run) -> Table | None:
-    """Mean falls of every fold, and over all clips with intervals; None for a run of an earlier version."""
+    """Tabulate the mean drops per fold, and over all clips with intervals; None for a run of an earlier version."""
     found = run.result.faithfulness
     if found is None:
         return None
@@ -54,9 +54,9 @@ def table(run: Run) -> Table | None:
         (f"{found.level:.0%} interval ({found.resampled})", "", *map(_bounds, estimates), _bounds(found.attended_ahead))
     )
     return Table(
-        caption=f"Fall in the probability of the answer with {found.share_deleted:.0%} of a clip cut out, in points.",
-        header=("deleted", "clips", *_NAMES.values(), "most attended less random",
-                "clips that lose more with the most attended, %"),
+        caption=f"Drop in the probability of the answer with {found.share_deleted:.0%} of a clip deleted, in points.",
+        header=("deleted", "clips", *_NAMES.values(), "most attended minus random",
+                "clips with a larger drop for most attended, %"),
         rows=tuple(rows),
         n_summary=2,
     )  # fmt: skip
@@ -68,7 +68,7 @@ def _cells(found: Faithfulness) -> tuple[str, ...]:
 
 
 def draw(run: Run) -> style.Drawing | None:
-    """Draw the four falls with their intervals; None for a run of an earlier version."""
+    """Draw the four mean drops with their intervals; None for a run of an earlier version."""
     found = run.result.faithfulness
     if found is None:
         return None
@@ -101,26 +101,26 @@ def draw(run: Run) -> style.Drawing | None:
     panel.axvline(0, color=style.INK, linewidth=0.6)
     panel.grid(axis="x")
     style.percent_axis(panel, x=True)
-    panel.set_xlabel("fall in the probability of the answer")
+    panel.set_xlabel("drop in the probability of the answer")
     style.heading(figure, f"With {found.share_deleted:.0%} of a clip deleted: {found.n_clips} of {n_test} test clips")
     dots = " Hollow dots are single folds." if len(of_folds) > 1 else ""
-    spoken = "; ".join(f"{_NAMES[name]} {_points(getattr(found, name).mean)} points" for name in CHOICES)
+    drops = "; ".join(f"{_NAMES[name]} {_points(getattr(found, name).mean)} points" for name in CHOICES)
     return style.Drawing(
         name="faithfulness",
-        title="Deleting what was attended to",
+        title="Deleting attended parts",
         caption=(
-            f"How far the probability of the whole clip's answer falls when {found.share_deleted:.0%} of it is cut "
-            f"out, chosen in four ways; means with {found.level:.0%} intervals by bootstrap over {found.resampled}."
-            f"{dots} Attention that shows what was listened to stands to the right of random. Occlusion tries every "
-            "span of 0.2 s, and takes what mattered most."
+            f"Drop in the probability of the whole clip's answer when {found.share_deleted:.0%} of the clip is "
+            f"deleted, chosen in four ways; means with {found.level:.0%} intervals by bootstrap over {found.resampled}."
+            f"{dots} Faithful attention lies to the right of random. Occlusion tries every span of 0.2 s and deletes "
+            "those that matter most."
         ),
-        alt=f"Mean falls in probability: {spoken}.",
+        alt=f"Mean drops in probability: {drops}.",
         figure=figure,
     )
 
 
 def _points(value: float) -> str:
-    # Without a zero that is below zero.
+    # Adding zero turns -0.0 into 0.0.
     return f"{round(value * 100, 1) + 0.0:.1f}"
 
 

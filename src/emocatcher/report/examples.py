@@ -1,4 +1,4 @@
-"""Predicted examples: the log-mel, what it is, what the model took it for, and how sure it was."""
+"""Draw example predictions: log-mel spectrogram, true emotion, predicted emotion and its probability."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TICKS_HZ = (250, 1000, 4000)
 
 
 def draw(run: Run) -> style.Drawing:
-    """Draw the first fold's examples as a grid; the line in each is the attention."""
+    """Draw the first fold's examples as a grid, each with its attention as a line."""
     evidence, predictions, labels = run.evidence, run.predictions, run.result.labels
     rows = np.flatnonzero(predictions.fold == evidence.fold)
     row_of = dict(zip(predictions.utterance[rows], rows, strict=True))
@@ -54,9 +54,9 @@ def draw(run: Run) -> style.Drawing:
         title="Predicted examples",
         caption=(
             f"Test utterances of fold {evidence.fold}: log-mel of the voiced span, titled true / predicted "
-            "(probability). Wrong ones carry a cross and a frame. They are a fixed choice of right and wrong ones, "
-            "not a sample: their share says nothing about the accuracy. The white line is the attention, "
-            "its height relative within each utterance."
+            "(probability). Wrong predictions have a cross and a frame. The examples are a fixed choice of right and "
+            "wrong predictions, not a random sample, so their share does not reflect the accuracy. White line: "
+            "attention, scaled to its maximum in each utterance."
         ),
         alt=f"{n_examples} log-mel spectrograms, true / predicted (probability): {'; '.join(words)}.",
         figure=figure,
@@ -80,7 +80,7 @@ def _draw_attention(panel: Axes, weights: Floats, period_s: float, n_mels: int) 
 
 
 def _label_axes(panel: Axes, mel_centres_hz: Floats, leftmost: bool, lowest: bool) -> None:
-    panel.set_facecolor("#F2F2F2")  # after the end of the utterance
+    panel.set_facecolor("#F2F2F2")  # seen after the end of the utterance
     panel.tick_params(length=2, pad=1.5)
     if leftmost:
         ticks_hz = [hz for hz in _TICKS_HZ if mel_centres_hz[0] <= hz <= mel_centres_hz[-1]]
@@ -97,7 +97,7 @@ def _label_axes(panel: Axes, mel_centres_hz: Floats, leftmost: bool, lowest: boo
 
 def _title(panel: Axes, true: str, predicted: str, probability: str, right: bool) -> None:
     words = f"{'✓' if right else '✗'} {true} / {predicted} {probability}"
-    if len(words) > 29:  # letters that fit one column
+    if len(words) > 29:  # characters that fit one column
         words = f"{'✓' if right else '✗'} {true} /\n{predicted} {probability}"
     title = panel.set_title(words, fontsize=6.3, pad=2.5, fontweight="normal" if right else "bold", linespacing=1.05)
     if not right:

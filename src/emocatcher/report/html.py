@@ -1,4 +1,4 @@
-"""One self-contained page: every figure and number of a run, and nothing fetched from anywhere."""
+"""Render the figures and numbers of a run as one self-contained HTML page that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _WIDE_INCHES = 5.0  # a figure wider than this spans the page
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing as it stands in the page."""
+    """A figure embedded in a page."""
 
     name: str
     title: str
     caption: str
     svg: Markup
     wide: bool
-    file: str  # beside the page, without its ending
+    file: str  # path relative to the page, without its suffix
 
 
 def picture(drawing: style.Drawing, svg: str, file: str = "") -> Picture:
-    """Prepare a saved drawing for the page.
+    """Prepare a saved drawing for embedding in a page.
 
     Args:
         drawing: the drawing.
         svg: its SVG element, as `save.save` returned it.
-        file: where it lies beside the page, without its ending; by default where a report's figures lie.
+        file: its path relative to the page, without its suffix; by default that of a report's figures.
     """
     from markupsafe import Markup
 
-    # A style element inside a page would reach out of its figure; template.html holds the one rule for all.
+    # A <style> element in one figure would apply to the whole page; style.css holds matplotlib's one rule instead.
     start, end = svg.index("<style"), svg.index("</style>") + len("</style>")
     body = svg[:start] + svg[end:]
     label = f'<svg role="img" aria-label="{escape(drawing.alt)}" '
@@ -55,11 +55,11 @@ def picture(drawing: style.Drawing, svg: str, file: str = "") -> Picture:
 
 
 def fill(template: str, **values: Any) -> str:
-    """Fill in a page's template; `parts.html` and `style.css` are what all pages share.
+    """Render a page template; it may include `parts.html` and `style.css`, which all pages share.
 
     Args:
-        template: its text.
-        values: what it names; text in them is escaped.
+        template: the text of the template.
+        values: its variables; text in them is escaped.
     """
     import jinja2
 
@@ -77,20 +77,20 @@ def fill(template: str, **values: Any) -> str:
 
 
 def render(run: Run, pictures: list[Picture]) -> str:
-    """Write the page.
+    """Render the report page of a run.
 
     Args:
         run: a finished run.
-        pictures: in the order in which they are to stand; single folds of several go into a fold of their own.
+        pictures: in display order; with several folds, the matrices of single folds go into a collapsed block.
     """
     many = len(run.result.folds) > 1
-    own = {item.name: item for item in pictures if item.name in _OWN_SECTIONS}
+    sections = {item.name: item for item in pictures if item.name in _OWN_SECTIONS}
     of_folds = [item for item in pictures if many and item.name.startswith("confusion_fold_")]
     return fill(
         (resources.files(__package__) / "template.html").read_text(encoding="utf-8"),
         run=run,
         result=run.result,
-        pictures=[item for item in pictures if item not in of_folds and item.name not in own],
+        pictures=[item for item in pictures if item not in of_folds and item.name not in sections],
         pictures_of_folds=of_folds,
         many=many,
         optimistic=style.OPTIMISTIC,
@@ -107,9 +107,9 @@ def render(run: Run, pictures: list[Picture]) -> str:
             tables.training(run),
         ],
         recall=tables.recall(run),
-        calibration=(confidence.sentence(run), confidence.table(run), own.get("calibration")),
-        faithfulness=(deletion.verdict(run), deletion.table(run), own.get("faithfulness")),
-        beside_published=tables.beside_published(run),
+        calibration=(confidence.sentence(run), confidence.table(run), sections.get("calibration")),
+        faithfulness=(deletion.verdict(run), deletion.table(run), sections.get("faithfulness")),
+        published_table=tables.compare_published(run),
         source=published.SOURCE,
         data=tables.data(run),
         percent=tables.percent,

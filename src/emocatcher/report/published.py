@@ -1,4 +1,4 @@
-"""The published figures of EmoCatcher (Kim Seonju 2023), to stand beside a run's own."""
+"""The published figures of EmoCatcher (Kim Seonju 2023), for comparison with a run's own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _NAN = float("nan")
 
 
 class Published(msgspec.Struct, frozen=True):
-    """What was published for one protocol; NaN where nothing was.
+    """The figures published for one protocol; NaN where none was published.
 
-    A standard deviation is over folds in `best_test_std`, over epochs in `last_10_std`.
+    The standard deviation `best_test_std` is over folds, `last_10_std` over epochs.
     """
 
     accuracy: AllEpochs
@@ -48,8 +48,8 @@ PUBLISHED = {
 }
 
 
-def beside(result: Result) -> Published | None:
-    """The published figures that a run may be compared with, or None where the comparison would mislead."""
+def comparable(result: Result) -> Published | None:
+    """Return the published figures that a run may be compared with; None where the comparison would mislead."""
     if result.preset != "cabg" or result.corpus != "ravdess" or result.synthetic:
         return None
     return PUBLISHED.get(result.protocol)

@@ -1,4 +1,4 @@
-"""Recall of every emotion, as a bar over the folds' mean, with the folds as dots."""
+"""Draw recall per emotion: a bar for the mean over folds, a dot for each fold."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def draw(run: Run) -> style.Drawing:
     for row, value in zip(rows, mean, strict=True):
         panel.text(1.03, row, NONE if np.isnan(value) else f"{value:.1%}", va="center", fontsize=6.5)
     style.heading(figure, f"Recall per emotion · UAR {uar:.2%}")
-    dots = "" if len(result.folds) == 1 else " Bars are means over folds, dots single folds."
+    dots = "" if len(result.folds) == 1 else " Bars are means over folds, dots are single folds."
     known = [index for index in rows if not np.isnan(mean[index])]
     lowest, highest = min(known, key=lambda index: mean[index]), max(known, key=lambda index: mean[index])
     return style.Drawing(

@@ -1,4 +1,4 @@
-"""One panel of a reliability diagram: how often answers of each confidence are right."""
+"""Draw one panel of a reliability diagram: the accuracy of the answers in each confidence bin."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
     from emocatcher.report.run_folder import Floats, Integers
 
-N_BINS = 10  # of the diagram; the error itself is taken over the customary 15
-FEW = 10  # answers in a bin, below which its bar is pale
-LEGEND = "blue: right as often · hatched: the gap · grey below: how many answers"
+N_BINS = 10  # bins of the diagram; the calibration error itself uses the customary 15
+FEW = 10  # a bin with fewer answers gets a pale bar
+LEGEND = "blue: accuracy · hatched: gap to the confidence · grey below: number of answers"
 CAPTION = (
-    "Blue: how often the answers in each of ten bins of confidence are right; on the diagonal an answer is right as "
-    "often as it says. Hatched: the gap to the mean confidence. Grey, at the foot: how many answers each bin holds; "
-    f"pale bars have fewer than {FEW}."
+    "Blue: accuracy of the answers in each of ten confidence bins; a calibrated bin reaches the diagonal. Hatched: gap "
+    f"to the mean confidence. Grey, at the bottom: number of answers per bin; pale bars have fewer than {FEW}."
 )
 
 
@@ -33,15 +32,15 @@ def draw_panel(
     leftmost: bool = True,
     lowest: bool = True,
 ) -> None:
-    """Draw the bins.
+    """Draw the confidence bins.
 
     Args:
-        panel: where.
-        confidence: (n_bins,), mean probability of the answers; NaN or None without one.
-        accuracy: (n_bins,), share of them that is right; likewise.
-        n_utterances: (n_bins,).
-        leftmost: whether to label the upward axis.
-        lowest: whether to name the axis across.
+        panel: the axes to draw in.
+        confidence: (n_bins,), mean probability of the answers in each bin; NaN or None for an empty bin.
+        accuracy: (n_bins,), share of correct answers in each bin; NaN or None for an empty bin.
+        n_utterances: (n_bins,), number of answers in each bin.
+        leftmost: whether to label the vertical axis.
+        lowest: whether to label the horizontal axis.
     """
     sure, right = (np.array(values, dtype=np.float64) for values in (confidence, accuracy))
     counts = np.array(n_utterances)
@@ -66,7 +65,7 @@ def draw_panel(
     style.percent_axis(panel)
     style.percent_axis(panel, x=True)
     if leftmost:
-        panel.set_ylabel("right", labelpad=1)
+        panel.set_ylabel("accuracy", labelpad=1)
     else:
         panel.set_yticklabels([])
     if lowest:

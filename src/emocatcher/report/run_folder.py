@@ -1,4 +1,4 @@
-"""Reads a finished run folder into one frozen, typed object."""
+"""Read a finished run folder into one frozen, typed object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Strings = NDArray[np.str_]
 
-# Every part the report reads, in the order a user would look for them.
+# Every file the report reads, in the order in which missing ones are reported.
 _PARTS = ("result.json", "config.toml", "environment.json", "split.csv", "metrics.jsonl", "predictions.csv")
 _CURVES = ("train_accuracy", "train_loss", "valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
 
@@ -40,12 +40,12 @@ class Predictions:
     gender: Strings  # (n,), "" where unknown
     emotion: Integers  # (n,), indices into the labels
     predicted: Integers  # (n,), indices into the labels
-    probability: Floats  # (n,), of `predicted`
+    probability: Floats  # (n,), the probability of `predicted`
     probabilities: Floats  # (n, n_classes)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is right, shape (n,)."""
+        """Whether each prediction is correct, shape (n,)."""
         right: NDArray[np.bool_] = self.emotion == self.predicted
         return right
 
@@ -61,7 +61,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one fold's model attended to, and what some of its test utterances look like."""
+    """Attention over one fold's test utterances, and log-mel spectrograms of some of them."""
 
     fold: int
     utterances: Strings  # (n,)
@@ -78,7 +78,7 @@ class Run:
     """A finished run.
 
     `curves` maps "train_accuracy", "train_loss", "valid_…" and "test_…" to arrays of
-    shape (n_folds, n_epochs), in the order of `result.folds`; NaN where there is no value.
+    shape (n_folds, n_epochs), in the order of `result.folds`; NaN marks a missing value.
     """
 
     name: str
@@ -97,23 +97,23 @@ def read(run_dir: Path) -> Run:
     """Read a run folder.
 
     Args:
-        run_dir: what `emocatcher train --out` wrote.
+        run_dir: a folder written by `emocatcher train --out`.
 
     Raises:
         RunError: if the folder is not a finished run folder; the message names the missing or broken part.
     """
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
-        raise RunError(f"No run folder '{run_dir}'. Give a folder that emocatcher train --out wrote")
+        raise RunError(f"No run folder '{run_dir}'. Give a folder written by `emocatcher train --out`")
     for part in _PARTS:
         if not (run_dir / part).is_file():
             raise RunError(
                 f"'{run_dir}' is not a finished run folder: {part} is missing. "
-                "Finish it with the same emocatcher train command and --resume"
+                "To finish it, rerun the same `emocatcher train` command with `--resume`"
             )
     result = _convert(_json(run_dir / "result.json"), Result, run_dir / "result.json")
     if not result.folds:
-        raise RunError(f"'{run_dir / 'result.json'}' has no folds. Finish the training with --resume")
+        raise RunError(f"'{run_dir / 'result.json'}' has no folds. Rerun the training with `--resume` to finish it")
     settings_text = (run_dir / "config.toml").read_text(encoding="utf-8")
     try:
         settings = from_toml(settings_text, str(run_dir / "config.toml"))
@@ -147,7 +147,7 @@ def _parse(text: str, path: Path) -> Any:
 
 
 def _null_to_nan(value: Any) -> Any:
-    # JSON has no NaN: what could not be computed (recall of an absent emotion, a diverged loss) comes as null.
+    # JSON has no NaN, so a value that could not be computed (recall of an absent emotion, a diverged loss) is null.
     if isinstance(value, dict):
         return {key: _null_to_nan(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -159,7 +159,9 @@ def _convert(raw: Any, kind: type[T], path: Path) -> T:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise RunError(f"'{path}' is not what train writes: {error}. Train again into a new folder") from None
+        raise RunError(
+            f"'{path}' does not have the format that `emocatcher train` writes: {error}. Train again into a new folder"
+        ) from None
 
 
 def _read_curves(path: Path, result: Result) -> dict[str, Floats]:
@@ -175,9 +177,14 @@ def _read_curves(path: Path, result: Result) -> dict[str, Floats]:
             for name in _CURVES:
                 curves[name][at] = row[name]
     except (KeyError, IndexError, TypeError) as error:
-        raise RunError(f"'{path}' is not what train writes ({error!r}). Train again into a new folder") from None
+        raise RunError(
+            f"'{path}' does not have the format that `emocatcher train` writes ({error!r}). "
+            "Train again into a new folder"
+        ) from None
     if not seen.all():
-        raise RunError(f"'{path}' holds {seen.sum()} of {seen.size} epochs. Finish the training with --resume")
+        raise RunError(
+            f"'{path}' holds {seen.sum()} of {seen.size} epochs. Rerun the training with `--resume` to finish it"
+        )
     return curves
 
 
@@ -191,7 +198,7 @@ def _columns(path: Path, names: tuple[str, ...]) -> list[list[str]]:
         picks = [header.index(name) for name in names]
         rows = [row for row in reader if row]
     if any(len(row) != len(header) for row in rows):
-        raise RunError(f"'{path}' has a row of another length than its header. Train again into a new folder")
+        raise RunError(f"'{path}' has a row whose length differs from its header's. Train again into a new folder")
     return [[row[pick] for row in rows] for pick in picks]
 
 
@@ -206,7 +213,10 @@ def _indices(emotions: list[str], labels: tuple[str, ...], path: Path) -> Intege
     position = {label: index for index, label in enumerate(labels)}
     unknown = next((emotion for emotion in emotions if emotion not in position), None)
     if unknown is not None:
-        raise RunError(f"'{path}' has the emotion '{unknown}'. Allowed by result.json: {', '.join(labels)}")
+        raise RunError(
+            f"'{path}' holds the emotion '{unknown}', which result.json does not list. Allowed: {', '.join(labels)}. "
+            "Train again into a new folder"
+        )
     return np.array([position[emotion] for emotion in emotions], dtype=np.int64)
 
 
@@ -217,7 +227,9 @@ def _read_predictions(path: Path, result: Result) -> Predictions:
     folds = _numbers(fold, int, path)
     missing = {entry.fold for entry in result.folds} - set(folds.tolist())
     if missing:
-        raise RunError(f"'{path}' holds no prediction of fold {min(missing)}. Finish the training with --resume")
+        raise RunError(
+            f"'{path}' holds no predictions for fold {min(missing)}. Rerun the training with `--resume` to finish it"
+        )
     return Predictions(
         fold=folds,
         utterance=np.array(utterance, dtype=np.str_),
@@ -246,15 +258,15 @@ def _read_evidence(run_dir: Path, result: Result, predictions: Predictions) -> E
     if not path.is_file():
         raise RunError(
             f"'{run_dir}' is not a finished run folder: fold_{fold}/evidence.npz is missing. "
-            "Finish it with the same emocatcher train command and --resume"
+            "To finish it, rerun the same `emocatcher train` command with `--resume`"
         )
     try:
         with np.load(path, allow_pickle=False) as stored:
             known = set(predictions.utterance[predictions.fold == fold])
             if not known.issuperset(stored["utterances"]) or not known.issuperset(stored["example_utterances"]):
-                raise ValueError("it names utterances that predictions.csv does not hold for this fold")
+                raise ValueError("it names utterances that predictions.csv does not list for this fold")
             if stored["attention_lengths"].sum() != stored["attention"].size:
-                raise ValueError("its attention is not as long as its lengths say")
+                raise ValueError("the size of its attention differs from the sum of attention_lengths")
             attention = np.split(stored["attention"].astype(np.float64), np.cumsum(stored["attention_lengths"])[:-1])
             log_mel = stored["example_log_mel"].astype(np.float64)
             return Evidence(

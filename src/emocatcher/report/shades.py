@@ -1,4 +1,4 @@
-"""The sequential colour map of all matrices and heat maps, and what is readable on it."""
+"""The sequential colour map of matrices and heat maps, and the text colour to use on it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @cache
 def sequential() -> Colormap:
-    """Near white to dark blue, perceptually even.
+    """Return a perceptually uniform colour map from near white to dark blue.
 
     It is a straight line in OKLab (Ottosson 2020, "A perceptual color space for image
-    processing"), so equal steps in value look equal, and zero is just told from the paper.
+    processing"), so equal steps in value look equal, and zero is just distinguishable from white paper.
     """
     from matplotlib.colors import ListedColormap
 
     lightness = np.linspace(0.975, 0.30, 256)
-    # A slight bow in chroma, small at both ends, keeps the middle of the scale blue rather than grey.
+    # Chroma follows an arc that is small at both ends, so that the middle of the scale is blue rather than grey.
     chroma = 0.13 * np.sin(np.linspace(0.04, np.pi * 0.8, 256))
     hue = np.deg2rad(255)
     lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
@@ -44,7 +44,7 @@ def sequential() -> Colormap:
 
 
 def text_colour(background: Floats) -> str:
-    """Ink or white, whichever stands out more from a background colour (WCAG 2 contrast).
+    """Return ink or white, whichever contrasts more with a background colour (WCAG 2).
 
     Args:
         background: shape (3,) or (4,), sRGB in 0..1.

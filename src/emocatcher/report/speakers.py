@@ -1,4 +1,4 @@
-"""Accuracy of every speaker, sorted: for whom the model works, and for whom it does not."""
+"""Draw the accuracy of each speaker, from the lowest to the highest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from emocatcher.report import style
 from emocatcher.report.run_folder import Run
 
 _MARKERS = {"female": ("o", style.MARK), "male": ("s", style.TEST)}
-_MOST_NAMES = 30  # that fit below the axis
+_MAX_NAMES = 30  # names that fit below the axis
 
 
 def draw(run: Run) -> style.Drawing | None:
-    """Draw all folds' test utterances by speaker; None where fewer than two speakers are known."""
+    """Draw accuracy per speaker over the test utterances of all folds; None if fewer than two speakers are known."""
     predictions = run.predictions
     names = [str(name) for name in np.unique(predictions.speaker) if name]
     if len(names) < 2:
@@ -41,7 +41,7 @@ def draw(run: Run) -> style.Drawing | None:
     panel.set_ylim(0, 1.08)
     panel.set_yticks(np.linspace(0, 1, 6))
     panel.set_xlim(-0.8, len(names) - 0.2)
-    if len(names) <= _MOST_NAMES:
+    if len(names) <= _MAX_NAMES:
         panel.set_xticks(at, [style.shorten(name, 6) for name in names])
     else:
         panel.set_xticks([])

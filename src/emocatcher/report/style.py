@@ -1,4 +1,4 @@
-"""How every figure looks: sizes, type, colours and margins."""
+"""The style of all figures: sizes, fonts, colours and margins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SINGLE, DOUBLE = 3.5, 7.2  # inches: one and two columns of a paper
 INK, FAINT, GRID = "#222222", "#767676", "#DDDDDD"
-# Told apart in grey by line style too: train is dashed, test is solid.
+# The line styles differ too (train dashed, test solid), so that the curves are distinct in greyscale.
 TRAIN, TEST, VALID, MARK = "#E07B24", "#1F4E8C", "#44AA99", "#AA2233"
 OPTIMISTIC = "optimistic: epoch chosen on the test part"
 PNG_DPI = 200
@@ -23,14 +23,14 @@ FOOTER = 0.2  # inches kept free below every figure
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so every machine lays text out alike
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so the text layout is the same on every machine
     "font.size": 7.0,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7.0,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlepad": 4.0,
-    "axes.titley": 1.0,  # a fixed place: looking for one costs a layout of every tick label
+    "axes.titley": 1.0,  # fixed: automatic placement would lay out every tick label
     "axes.labelpad": 2.5,
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,
@@ -55,9 +55,9 @@ _STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.2,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "text.parse_math": False,  # a label may hold a dollar sign
+    "text.parse_math": False,  # a label may contain a dollar sign
     "text.usetex": False,
-    "text.hinting": "no_hinting",  # at 200 dpi hinting is not seen, and takes a fifth of the time
+    "text.hinting": "no_hinting",  # at 200 dpi hinting is invisible, and it takes a fifth of the drawing time
     "svg.fonttype": "none",  # text stays text: small and searchable
     "svg.image_inline": True,
 }
@@ -65,25 +65,25 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A finished figure with the words that go with it."""
+    """A finished figure with its title, caption and alternative text."""
 
-    name: str  # of its files
+    name: str  # stem of its file names
     title: str
     caption: str
-    alt: str  # what a reader who cannot see it should know
+    alt: str  # alternative text for screen readers
     figure: Figure
 
 
 @contextmanager
 def paper() -> Iterator[None]:
-    """Draw in the paper style, whatever the user's own matplotlib settings are; they return afterwards."""
+    """Use the paper style inside a `with` block, whatever the user's matplotlib settings; restore those afterwards."""
     import matplotlib as mpl
 
     defaults: dict[Any, Any] = {
         key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")
     }
     with mpl.rc_context(), warnings.catch_warnings():
-        # A label in a script that the layout font lacks still shows in the SVG, in the reader's own font.
+        # A label whose script the layout font lacks is still shown in the SVG, in a font of the reader's machine.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         mpl.rcParams.update(defaults)
         mpl.rcParams.update(_STYLE)
@@ -102,7 +102,7 @@ def panels(
     gaps: tuple[float, float] = (0.4, 0.4),
     **options: Any,
 ) -> tuple[Figure, Any]:
-    """Make a figure of equal panels, every distance in inches.
+    """Make a figure of equal panels, with every distance in inches.
 
     Args:
         n_rows: rows of panels.
@@ -113,7 +113,7 @@ def panels(
         top: margin above the panels.
         bottom: margin below the panels, above the footer.
         gaps: between columns and between rows.
-        options: what `Figure.subplots` takes beyond that.
+        options: further arguments of `Figure.subplots`.
 
     Returns:
         The figure, and its axes as an object array of shape (n_rows, n_columns).
@@ -136,7 +136,7 @@ def panels(
 
 
 def heading(figure: Figure, text: str, left: float = 0.08) -> None:
-    """Write the figure's own title at its top left, `left` inches in."""
+    """Write the figure's title at its top left, `left` inches from the edge."""
     height = figure.get_figheight()
     figure.text(
         left / figure.get_figwidth(), 1 - 0.07 / height, text, fontsize=8, fontweight="bold", va="top", ha="left"
@@ -144,7 +144,7 @@ def heading(figure: Figure, text: str, left: float = 0.08) -> None:
 
 
 def shorten(label: str, n_characters: int = 18) -> str:
-    """Cut a long label so that it fits its margin.
+    """Truncate a long label so that it fits its margin.
 
     Examples:
         >>> shorten("pleasantly surprised, somewhat")
@@ -154,33 +154,33 @@ def shorten(label: str, n_characters: int = 18) -> str:
     return label if len(label) <= n_characters else label[: n_characters - 1] + "…"
 
 
-def common_start(labels: Sequence[str]) -> str:
-    """The letters that all begin with.
+def common_prefix(labels: Sequence[str]) -> str:
+    """Return the letters that all labels start with.
 
     Examples:
-        >>> common_start(["mine-a", "mine-b"])
+        >>> common_prefix(["mine-a", "mine-b"])
         'mine-'
     """
     together = zip(*labels, strict=False)
     return "".join(letters[0] for letters in itertools.takewhile(lambda letters: len(set(letters)) == 1, together))
 
 
-def shorten_alike(labels: list[str], n_characters: int = 18) -> list[str]:
-    """Labels of one margin; where one is too long, all lose the words that they begin with alike.
+def shorten_all(labels: list[str], n_characters: int = 18) -> list[str]:
+    """Shorten the labels of one margin; if one is too long, drop the words that all of them start with.
 
-    Those that would look the same when cut lose their middle instead of their end.
+    Labels that would be equal after truncation lose their middle instead of their end.
 
     Examples:
-        >>> shorten_alike(["a-recipe-of-mine-seed0", "a-recipe-of-mine-seed1"])
+        >>> shorten_all(["a-recipe-of-mine-seed0", "a-recipe-of-mine-seed1"])
         ['…seed0', '…seed1']
-        >>> shorten_alike(["a-recipe-of-mine-seed0", "a-recipe-of-mine-seed1", "another"])
+        >>> shorten_all(["a-recipe-of-mine-seed0", "a-recipe-of-mine-seed1", "another"])
         ['a-rec…f-mine-seed0', 'a-rec…f-mine-seed1', 'another']
-        >>> shorten_alike(["one", "two"])
+        >>> shorten_all(["one", "two"])
         ['one', 'two']
     """
     labels = [" ".join(label.split()) for label in labels]
-    start = common_start(labels)
-    cut = 1 + max(start.rfind(mark) for mark in "-_/ ")
+    prefix = common_prefix(labels)
+    cut = 1 + max(prefix.rfind(mark) for mark in "-_/ ")
     lengths = [len(label) for label in labels]
     if len(labels) > 1 and 1 < cut < min(lengths) and max(lengths) > n_characters:
         labels = ["…" + label[cut:] for label in labels]
@@ -193,14 +193,14 @@ def shorten_alike(labels: list[str], n_characters: int = 18) -> list[str]:
 
 
 def label_width(labels: list[str]) -> float:
-    """Inches that the longest of these labels takes at tick size, generously."""
-    # 0.055 inches is an average letter at 6.5 points; East Asian letters are twice as wide.
+    """Estimate the width of the longest label at tick size, in inches, with some reserve."""
+    # An average letter is 0.055 inches wide at 6.5 points; an East Asian one is twice as wide.
     widths = [sum(0.11 if ord(letter) > 0x2E80 else 0.055 for letter in label) for label in labels]
     return max(widths, default=0.0) + 0.08
 
 
 def percent_axis(axes: Axes, *, x: bool = False) -> None:
-    """Label an axis that holds fractions in percent."""
+    """Label an axis of fractions in percent."""
     from matplotlib.ticker import PercentFormatter
 
     (axes.xaxis if x else axes.yaxis).set_major_formatter(PercentFormatter(xmax=1, decimals=0))

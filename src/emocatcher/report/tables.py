@@ -1,4 +1,4 @@
-"""The numbers of a run as tables of plain strings, for the page and the terminal."""
+"""Format the numbers of a run as tables of plain strings, for the page and the terminal."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from emocatcher.report.run_folder import Floats, Run
 from emocatcher.result import AllEpochs, LastEpochs, Scores
 
 BEST = "best on test (optimistic)"
-NONE = "\N{EN DASH}"  # where there is no number, and between the ends of an interval
+NONE = "\N{EN DASH}"  # for a missing number, and between the ends of an interval
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of strings; the first cell of each names it."""
+    """A table of strings; the first cell of each row is its name."""
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    n_summary: int = 0  # how many rows at the end sum up the others
+    n_summary: int = 0  # how many rows at the end summarise the others
 
 
 def percent(value: float) -> str:
-    """A fraction as a percentage with two decimals, without the sign; a dash for NaN.
+    """Format a fraction as a percentage with two decimals and no percent sign; NaN becomes a dash.
 
     Examples:
         >>> percent(0.85263)
@@ -36,7 +36,7 @@ def percent(value: float) -> str:
 
 
 def plus_minus(mean: float, std: float) -> str:
-    """A mean and a standard deviation of fractions, in percent.
+    """Format a mean and a standard deviation of fractions, in percent.
 
     Examples:
         >>> plus_minus(0.8526, 0.0118)
@@ -46,7 +46,7 @@ def plus_minus(mean: float, std: float) -> str:
 
 
 def interval(bounds: tuple[float, float]) -> str:
-    """An interval of fractions, in percent.
+    """Format an interval of fractions, in percent.
 
     Examples:
         >>> interval((0.81, 0.885)) == f"81.00{NONE}88.50"
@@ -64,7 +64,7 @@ def _late_loss(loss: LastEpochs) -> str:
 
 
 def fold_name(run: Run, fold: int) -> str:
-    """A fold's name, with its rank where there is one."""
+    """Return a fold's name, marked where it has the lowest or highest accuracy of several."""
     if len(run.result.folds) == 1:
         return f"fold {fold}"
     rank = {run.result.lowest_fold: " (lowest)", run.result.highest_fold: " (highest)"}
@@ -72,7 +72,7 @@ def fold_name(run: Run, fold: int) -> str:
 
 
 def selected(run: Run) -> Table:
-    """The selected model of every fold, with its intervals."""
+    """Tabulate the scores of each fold's selected model, with their intervals."""
     result = run.result
     level = f"{result.interval.level:.0%} interval"
     rows = [
@@ -104,15 +104,15 @@ def selected(run: Run) -> Table:
         n_summary = 3
     mark = ", optimistic: epoch chosen on the test part" if result.optimistic else ""
     return Table(
-        caption=f"The selected model of each fold (selection: {result.selection}{mark}). Percent.",
-        header=("", "test part", "epoch", "accuracy (WAR)", level, "UAR", level, "macro F1"),
+        caption=f"Scores of each fold's selected model, in percent (selection: {result.selection}{mark}).",
+        header=("", "test utterances", "epoch", "accuracy (WAR)", level, "UAR", level, "macro F1"),
         rows=tuple(rows),
         n_summary=n_summary,
     )
 
 
 def epochs(run: Run, quantity: str) -> Table:
-    """Accuracy or UAR at the last epoch, over the last ten, and at the best epoch on the test part.
+    """Tabulate accuracy or UAR at the last epoch, over the last ten, and at the best epoch on the test part.
 
     Args:
         run: the run.
@@ -139,7 +139,7 @@ def epochs(run: Run, quantity: str) -> Table:
         n_summary = 3
     name = "Accuracy (WAR)" if quantity == "accuracy" else "UAR"
     return Table(
-        caption=f"{name} on the test part, by epoch. Percent; ± is over epochs within a fold.",
+        caption=f"{name} on the test part, in percent, by epoch; ± is over epochs within a fold.",
         header=("", "last epoch", "last 10 epochs", BEST),
         rows=tuple(rows),
         n_summary=n_summary,
@@ -147,7 +147,7 @@ def epochs(run: Run, quantity: str) -> Table:
 
 
 def training(run: Run) -> Table:
-    """Losses, and how well the training part was learnt."""
+    """Tabulate the losses, and the accuracy on the training part."""
     rows = tuple(
         (
             fold_name(run, fold.fold), _loss(fold.loss.last), _late_loss(fold.loss), percent(fold.train_accuracy.last),
@@ -157,7 +157,7 @@ def training(run: Run) -> Table:
         for fold in run.result.folds
     )  # fmt: skip
     return Table(
-        caption="Test loss, and the training part: running figures of the epoch, with dropout active.",
+        caption="Test loss, and running means of accuracy and loss over each training epoch, with dropout active.",
         header=("", "test loss, last epoch", "last 10 epochs", "train accuracy, last epoch (%)", "last 10 epochs (%)",
                 "train loss, last epoch", "last 10 epochs"),
         rows=rows,
@@ -165,12 +165,12 @@ def training(run: Run) -> Table:
 
 
 def recall_of(scores: Scores, labels: tuple[str, ...]) -> Floats:
-    """Recall in the order of the labels, shape (n_classes,); NaN for an emotion without a test utterance."""
+    """Return recall in the order of the labels, shape (n_classes,); NaN for an emotion without test utterances."""
     return np.array([scores.recall.get(label) for label in labels], dtype=np.float64)
 
 
 def recall(run: Run) -> Table:
-    """Recall per emotion, of the selected models."""
+    """Tabulate recall per emotion of the selected models."""
     result = run.result
     counts = np.bincount(run.predictions.emotion, minlength=len(result.labels))
     many = len(result.folds) > 1
@@ -182,15 +182,15 @@ def recall(run: Run) -> Table:
         value = plus_minus(mean, std) if many else percent(mean)
         rows.append((label, f"{counts[index]}", value, *((percent(low), percent(high)) if many else ())))
     return Table(
-        caption=f"Recall per emotion{', over folds' if many else ''}. Percent.",
+        caption=f"Recall per emotion{' over folds' if many else ''}, in percent.",
         header=("emotion", "test utterances", *(("mean ± std", "minimum", "maximum") if many else ("recall",))),
         rows=tuple(rows),
     )
 
 
-def beside_published(run: Run) -> Table | None:
-    """This run beside the published figures, or None where the two must not be compared."""
-    theirs = published.beside(run.result)
+def compare_published(run: Run) -> Table | None:
+    """Tabulate this run next to the published figures; None where the two must not be compared."""
+    theirs = published.comparable(run.result)
     if theirs is None:
         return None
     many = bool(theirs.best_test_of_folds)
@@ -200,9 +200,11 @@ def beside_published(run: Run) -> Table | None:
         header: tuple[str, ...] = ("accuracy (WAR), %", *columns)
     else:
         header = ("", "published", "this run")
-    longer = "" if result.n_epochs == published.N_EPOCHS else f", this run for {result.n_epochs}"
+    lengths = f", both trained for {published.N_EPOCHS} epochs"
+    if result.n_epochs != published.N_EPOCHS:
+        lengths = f": trained for {published.N_EPOCHS} epochs and for {result.n_epochs}"
     return Table(
-        caption=f"Beside the published figures ({published.SOURCE}), trained for {published.N_EPOCHS} epochs{longer}.",
+        caption=f"Published figures ({published.SOURCE}) and this run{lengths}.",
         header=header,
         rows=_fold_rows(run, theirs) if many else _holdout_rows(run, theirs),
         n_summary=int(many),
@@ -240,7 +242,7 @@ def _late(rate: LastEpochs) -> str:
 
 
 def data(run: Run) -> Table:
-    """Utterances and speakers of every part of the first fold."""
+    """Count the utterances and speakers in each part of the first fold."""
     split, labels = run.split, run.result.labels
     parts = [part for part in ("train", "valid", "test") if (split.part == part).any()]
     counts = {part: np.bincount(split.emotion[split.part == part], minlength=len(labels)) for part in parts}
@@ -250,12 +252,12 @@ def data(run: Run) -> Table:
         for index, label in enumerate(labels)
     ]
     n_each = [int(counts[part].sum()) for part in parts]
-    rows.append(("all", *map(str, n_each), f"{sum(n_each)}"))
+    rows.append(("all emotions", *map(str, n_each), f"{sum(n_each)}"))
     n_all = len(set(split.speaker) - {""})
     rows.append(("speakers", *(f"{speakers[part] or NONE}" for part in parts), f"{n_all or NONE}"))
     return Table(
         caption=f"Utterances by emotion and part, fold {run.result.folds[0].fold}.",
-        header=("emotion", *parts, "together"),
+        header=("emotion", *parts, "total"),
         rows=tuple(rows),
         n_summary=2,
     )

@@ -1,4 +1,4 @@
-"""The run in words: the lines that head the report and close a training in the terminal."""
+"""A run as sentences: the head of the report, and the last lines a training prints in the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emocatcher.report.run_folder import Run
 
 
 def headline(run: Run) -> str:
-    """The main result in one sentence, with its protocol and its selection.
+    """Return the main result in one sentence, with its protocol and its selection.
 
     Args:
         run: a finished run.
@@ -36,7 +36,7 @@ def headline(run: Run) -> str:
 
 
 def selection(run: Run) -> str:
-    """Which epoch's model every result is of."""
+    """State which epoch's model the results are for."""
     result = run.result
     words = {
         "last": "selection: last epoch",
@@ -48,27 +48,27 @@ def selection(run: Run) -> str:
 
 
 def speakers(run: Run) -> str:
-    """Whether training and test share speakers, and what the protocol therefore cannot claim."""
+    """State whether training and test share speakers, and what the protocol therefore cannot claim."""
     result = run.result
     shared = "yes" if result.speakers_shared else "no"
     if result.speakers_shared and not result.n_speakers:
-        shared = "perhaps, the corpus names no speakers"
+        shared = "unknown, because the corpus names no speakers"
     cannot = result.cannot_claim.strip()
     return f"Speakers shared between training and test: {shared}{'. ' + cannot if cannot else '.'}"
 
 
 def audited(run: Run) -> str:
-    """What the leakage audit found, in one line."""
+    """Return the result of the leakage audit in one line."""
     return run.audit.stamp if run.audit else NOT_AUDITED
 
 
 def proofs(run: Run) -> list[str]:
-    """Whether its probabilities and its attention can be believed, a sentence each, as far as the run says."""
+    """State how calibrated the probabilities and how faithful the attention are, as far as the run measured them."""
     return [words for words in (confidence.sentence(run), deletion.verdict(run)) if words]
 
 
 def resampling(run: Run) -> str:
-    """What the intervals are, and what was resampled for them."""
+    """Describe how the intervals were computed, and what was resampled."""
     result = run.result
     interval = result.interval
     n = result.n_speakers if interval.resampled == "speakers" else len(run.predictions.fold)
@@ -80,13 +80,13 @@ def resampling(run: Run) -> str:
 
 
 def summary_rows(run: Run) -> tuple[list[str], list[list[str]]]:
-    """The table that closes a training.
+    """Return the summary table that a training prints at its end.
 
     Args:
         run: a finished run.
 
     Returns:
-        header: the columns' names; rates are in percent.
+        header: the column names; rates are in percent.
         rows: one per fold, then mean ± std over folds, then the interval over all predictions.
     """
     result = run.result
@@ -107,7 +107,7 @@ def summary_rows(run: Run) -> tuple[list[str], list[list[str]]]:
 
 
 def command(run: Run) -> str:
-    """The command that trains the same again."""
+    """Return the command that repeats the training."""
     result = run.result
     words = ["emocatcher", "train"]
     if result.preset in presets():
@@ -123,7 +123,7 @@ def command(run: Run) -> str:
 
 
 def _changes(ours: dict[str, dict[str, object]], theirs: dict[str, dict[str, object]]) -> list[str]:
-    # JSON writes numbers, strings and lists as TOML reads them.
+    # Numbers, strings and lists in JSON are valid TOML.
     return [
         f"{section}.{key}={json.dumps(value)}"
         for section, fields in ours.items()

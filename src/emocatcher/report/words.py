@@ -1,4 +1,4 @@
-"""Many short texts at once, such as the numbers of a matrix."""
+"""Draw many short texts at once, such as the numbers of a matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.textpath import TextPath
 
 _SIZE = 6.5  # points
-_HALF_DIGIT = 0.365 * _SIZE  # one height centres all words, so that those in a row share a baseline
+_HALF_DIGIT = 0.365 * _SIZE  # the same for all words, so that words in one row share a baseline
 
 
 class Word(NamedTuple):
@@ -27,14 +27,14 @@ class Word(NamedTuple):
     text: str
     colour: str = INK
     bold: bool = False
-    anchor: float = 0.5  # the part of the text that lies left of the point
+    anchor: float = 0.5  # fraction of the text's width left of the point
     angle: float = 0.0  # degrees, counter-clockwise about the point
 
 
 def write_words(panel: Axes, words: list[Word]) -> None:
     """Write many short texts as one artist: text in an SVG, outlines in pixels.
 
-    One `Text` each, laid out and drawn glyph by glyph, would take most of a report's time.
+    One `Text` artist per word, laid out and drawn glyph by glyph, would take most of a report's time.
     """
     from matplotlib.artist import Artist
     from matplotlib.backends.backend_agg import RendererAgg
@@ -84,7 +84,7 @@ def write_words(panel: Axes, words: list[Word]) -> None:
 
 @cache
 def _outline(text: str, bold: bool) -> tuple[TextPath, float]:
-    """A text's outline in points, its left end at the origin, and its width."""
+    """Return a text's outline in points, with its left end at the origin, and its width in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
