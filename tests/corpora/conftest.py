@@ -1,4 +1,4 @@
-"""What the tests of the corpora share."""
+"""Shared fixtures of the corpus tests."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from emocatcher.corpora import synthetic
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and no corpora from outside: no test here may touch the user's own."""
+    """An empty cache and no outside corpora, so that no test touches the user's own."""
     cache = tmp_path / "cache"
     monkeypatch.setenv("EMOCATCHER_CACHE", str(cache))
     monkeypatch.delenv("EMOCATCHER_CORPORA", raising=False)

@@ -18,16 +18,16 @@ def tone(seconds=1.0, amplitude=0.3, frequency=200.0):
 
 
 def corpus_of(folder: Path, **recordings) -> Corpus:
-    """Name to samples, or (samples, rate), or (file name, start_s, end_s)."""
+    """Make a corpus; each recording is samples, bytes, (samples, rate) or (file name, start_s, end_s)."""
     utterances = []
-    for name, what in recordings.items():
+    for name, content in recordings.items():
         path, start_s, end_s = folder / f"{name}.wav", None, None
-        if isinstance(what, tuple) and len(what) == 3:
-            path, start_s, end_s = folder / what[0], what[1], what[2]
-        elif isinstance(what, bytes):
-            path.write_bytes(what)
+        if isinstance(content, tuple) and len(content) == 3:
+            path, start_s, end_s = folder / content[0], content[1], content[2]
+        elif isinstance(content, bytes):
+            path.write_bytes(content)
         else:
-            samples, rate = what if isinstance(what, tuple) else (what, RATE)
+            samples, rate = content if isinstance(content, tuple) else (content, RATE)
             soundfile.write(path, samples, rate, subtype="FLOAT")
         utterances.append(Utterance(id=name, path=path, emotion="sad", speaker="x", start_s=start_s, end_s=end_s))
     return Corpus(name="mine", utterances=tuple(utterances), labels=("happy", "sad"))
@@ -52,18 +52,18 @@ def test_a_clean_corpus_is_counted_and_has_no_findings(made_dir):
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_two_files_of_one_name_are_both_told(tmp_path):
+def test_a_duplicate_id_is_refused_and_both_files_are_named(tmp_path):
     twice = [Utterance(id="a", path=tmp_path / name, emotion="sad", speaker="x") for name in ("a.wav", "a.flac")]
     with pytest.raises(CorpusError, match=r"named 'a': .*a\.wav and .*a\.flac"):
         Corpus(name="mine", utterances=tuple(twice), labels=("sad",))
 
 
-def test_several_processes_find_the_same(tmp_path):
+def test_several_processes_report_the_same_as_one(tmp_path):
     corpus = corpus_of(tmp_path, a=tone(), b=tone(), c=b"not audio", d=tone(0.1))
     assert check(corpus, n_workers=2) == check(corpus, n_workers=1)
 
 
-def test_every_oddity_is_found(tmp_path):
+def test_every_anomaly_is_reported(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, RATE)
     broken = noise.copy()
     broken[7] = np.nan
@@ -102,7 +102,7 @@ def test_every_oddity_is_found(tmp_path):
     assert report.per_emotion == {"happy": 0, "sad": 12}
 
 
-def test_stretches_of_one_recording(tmp_path):
+def test_segments_of_one_recording_are_checked_separately(tmp_path):
     soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 4 * RATE), RATE)
     report = check(
         corpus_of(
@@ -128,7 +128,7 @@ def test_a_deleted_recording_is_a_finding(tmp_path):
     assert findings(check(corpus)) == {("undecodable", ("b",))}
 
 
-def test_nothing_usable_at_all(tmp_path):
+def test_a_corpus_without_usable_recordings_has_zero_durations(tmp_path):
     report = check(corpus_of(tmp_path, a=b"no"))
     assert (report.n_decoded, report.hours, report.shortest_s, report.longest_s) == (0, 0.0, 0.0, 0.0)
 
@@ -142,7 +142,7 @@ def test_missing_clips_of_ravdess_are_named(tmp_path):
 
 @pytest.mark.corpus
 @pytest.mark.slow
-def test_the_known_facts_about_ravdess(ravdess_dir):
+def test_ravdess_has_its_known_anomalies(ravdess_dir):
     report = check(corpora.load(str(ravdess_dir)))
     assert report.n_decoded == 1440
     assert report.hours == pytest.approx(1.48, abs=0.005)

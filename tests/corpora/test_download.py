@@ -33,14 +33,14 @@ ARCHIVE = make_archive(f"Actor_{id_[-2:]}/{id_}.wav" for id_ in IDS)
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` on loopback, each request as the next of `faults` says, then without fault."""
+    """Serves `content` on loopback; each request applies the next of `faults`, later ones succeed."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = ARCHIVE
-        self.knows_ranges = True
+        self.supports_ranges = True
         self.faults: list[Callable[[Handler], bool]] = []
         self.ranges: list[str | None] = []  # the Range of every request
 
@@ -61,7 +61,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.faults and self.server.faults.pop(0)(self):
             return
         content, start = self.server.content, 0
-        if self.server.knows_ranges and self.headers["Range"]:
+        if self.server.supports_ranges and self.headers["Range"]:
             start = int(re.fullmatch(r"bytes=(\d+)-", self.headers["Range"])[1])
             if start >= len(content):
                 self.send_error(416)
@@ -123,10 +123,10 @@ def part_of(target):
 
 def assert_whole(target):
     assert [u.id for u in ravdess.read(target)] == list(IDS)
-    assert list(target.parent.iterdir()) == [target], "something was left beside the corpus"
+    assert list(target.parent.iterdir()) == [target], "temporary files were left next to the corpus"
 
 
-def assert_not_there(target):
+def assert_absent(target):
     assert not target.exists()
     assert [path for path in target.parent.glob("*") if path != part_of(target)] == []
     assert list(target.parent.glob(".*")) == []
@@ -137,7 +137,7 @@ def test_the_published_archive_is_the_default():
     assert download.RAVDESS_URL.startswith("https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip")
 
 
-def test_it_arrives_whole(server, target):
+def test_fetch_downloads_and_unpacks_the_whole_archive(server, target):
     seen = []
     assert fetch(server, target, on_progress=lambda here, size: seen.append((here, size))) == target
     assert_whole(target)
@@ -145,11 +145,11 @@ def test_it_arrives_whole(server, target):
     assert [here for here, _ in seen] == sorted(here for here, _ in seen)
 
 
-def test_it_goes_to_the_cache_where_load_finds_it(server):
+def test_the_default_folder_is_in_the_cache_where_load_finds_it(server):
     assert fetch(server, None) == places.corpus_dir("ravdess") == places.find_corpus("ravdess")
 
 
-def test_what_is_there_is_not_fetched_again(server, target):
+def test_an_existing_corpus_is_not_fetched_again(server, target):
     target.mkdir(parents=True)
     (target / f"{IDS[0]}.flac").touch()
     part_of(target).touch()
@@ -158,7 +158,7 @@ def test_what_is_there_is_not_fetched_again(server, target):
     assert not part_of(target).exists()
 
 
-def test_a_broken_transfer_resumes_where_it_broke(server, target):
+def test_an_interrupted_transfer_resumes_where_it_stopped(server, target):
     server.faults = [breaks_after(12 * CHUNK), closes, answers(503), breaks_after(9 * CHUNK + 5)]
     fetch(server, target)
     assert_whole(target)
@@ -167,17 +167,17 @@ def test_a_broken_transfer_resumes_where_it_broke(server, target):
     assert later == [12 * CHUNK, 12 * CHUNK, 12 * CHUNK, 21 * CHUNK]
 
 
-def test_many_breaks_are_borne_while_each_brings_it_forward(server, target):
+def test_a_transfer_is_retried_as_long_as_each_attempt_makes_progress(server, target):
     server.faults = [breaks_after(60_000)] * 9
     fetch(server, target)
     assert_whole(target)
 
 
-def test_it_gives_up_and_a_later_call_goes_on(server, target):
+def test_fetch_gives_up_without_progress_and_a_later_call_resumes(server, target):
     server.faults = [breaks_after(16 * CHUNK), closes, closes, closes, closes]
-    with pytest.raises(DownloadError, match=rf"4 times at {16 * CHUNK:,} of .* goes on from there"):
+    with pytest.raises(DownloadError, match=rf"4 times at {16 * CHUNK:,} of .* it resumes there"):
         fetch(server, target)
-    assert_not_there(target)
+    assert_absent(target)
     assert part_of(target).stat().st_size == 16 * CHUNK
     server.faults, server.ranges = [], []
     fetch(server, target)
@@ -185,14 +185,14 @@ def test_it_gives_up_and_a_later_call_goes_on(server, target):
     assert server.ranges == [f"bytes={16 * CHUNK}-"]
 
 
-def test_a_server_without_ranges_is_begun_again(server, target):
-    server.knows_ranges = False
+def test_a_transfer_restarts_if_the_server_does_not_support_ranges(server, target):
+    server.supports_ranges = False
     server.faults = [breaks_after(200_000)]
     fetch(server, target)
     assert_whole(target)
 
 
-def test_another_range_than_asked_for_is_begun_again(server, target):
+def test_a_transfer_restarts_if_the_server_sends_another_range(server, target):
     def sends_the_beginning(handler):
         if not handler.headers["Range"]:
             return False
@@ -207,7 +207,7 @@ def test_another_range_than_asked_for_is_begun_again(server, target):
     assert_whole(target)
 
 
-def test_a_part_that_is_too_long_is_begun_again(server, target):
+def test_a_transfer_restarts_if_the_part_is_too_long(server, target):
     target.parent.mkdir()
     part_of(target).write_bytes(b"x" * (len(ARCHIVE) + 1))
     fetch(server, target)
@@ -215,7 +215,7 @@ def test_a_part_that_is_too_long_is_begun_again(server, target):
     assert server.ranges == [None]
 
 
-def test_a_killed_fetch_with_all_of_it_here_needs_no_network(server, target):
+def test_a_complete_part_is_unpacked_without_network(server, target):
     target.parent.mkdir()
     part_of(target).write_bytes(ARCHIVE)
     fetch(server, target)
@@ -229,11 +229,11 @@ def test_wrong_bytes_are_never_unpacked(server, target, monkeypatch, extra):
     server.content = bytes([ARCHIVE[0] ^ 1]) + ARCHIVE[1:] + extra
     with pytest.raises(HashMismatchError, match=hashlib.md5(ARCHIVE).hexdigest()):
         fetch(server, target)
-    assert_not_there(target)
+    assert_absent(target)
     assert not part_of(target).exists()
 
 
-def test_a_stale_part_spoils_one_run_only(server, target):
+def test_a_stale_part_fails_one_call_only(server, target):
     target.parent.mkdir()
     part_of(target).write_bytes(b"x" * 1000)
     with pytest.raises(HashMismatchError, match="Run the command again"):
@@ -242,31 +242,31 @@ def test_a_stale_part_spoils_one_run_only(server, target):
     assert_whole(target)
 
 
-def test_a_shorter_file_is_no_endless_loop(server, target):
+def test_a_file_that_is_too_short_is_refused_after_some_attempts(server, target):
     server.content = b"<html>Please log in</html>"
-    with pytest.raises(DownloadError, match="broke off"):
+    with pytest.raises(DownloadError, match="was interrupted"):
         fetch(server, target)
-    assert_not_there(target)
+    assert_absent(target)
 
 
 @pytest.mark.parametrize(("status", "n_requests"), [(404, 1), (403, 1), (500, 4), (429, 4)])
-def test_statuses(server, target, status, n_requests):
+def test_retryable_statuses_are_retried_and_others_fail_at_once(server, target, status, n_requests):
     server.faults = [answers(status)] * 9
     with pytest.raises(DownloadError, match=str(status)) as caught:
         fetch(server, target)
     assert "\n" not in str(caught.value)
     assert len(server.ranges) == n_requests
-    assert_not_there(target)
+    assert_absent(target)
 
 
-def test_no_network_is_told_at_once_in_one_line(target, monkeypatch):
-    monkeypatch.setattr(download.time, "sleep", lambda seconds: pytest.fail("it waits"))
+def test_a_missing_network_is_reported_at_once_in_one_line(target, monkeypatch):
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: pytest.fail("fetch waited"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     target.parent.mkdir()
     part_of(target).write_bytes(ARCHIVE[:1000])
-    with socket.socket() as nobody:  # bound and not listening: the connection is refused
-        nobody.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/speech.zip"
+    with socket.socket() as closed:  # bound but not listening, so the connection is refused
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/speech.zip"
         with pytest.raises(DownloadError, match=r"^No connection to 127\.0\.0\.1\. [^\n]*$"):
             download.fetch_ravdess(target, url=url, size=len(ARCHIVE))
     assert part_of(target).stat().st_size == 1000
@@ -279,7 +279,7 @@ def test_names_that_lead_outside_are_refused(server, target, name):
     server.content = make_archive([f"Actor_01/{IDS[0]}.wav", name])
     with pytest.raises(DownloadError, match="outside its folder"):
         fetch(server, target, md5=hashlib.md5(server.content).hexdigest(), size=len(server.content))
-    assert_not_there(target)
+    assert_absent(target)
 
 
 def test_a_link_is_refused(server, target):
@@ -291,17 +291,17 @@ def test_a_link_is_refused(server, target):
     server.content = content.getvalue()
     with pytest.raises(DownloadError, match="outside its folder"):
         fetch(server, target, md5=hashlib.md5(server.content).hexdigest(), size=len(server.content))
-    assert_not_there(target)
+    assert_absent(target)
 
 
-def test_an_archive_that_is_none(server, target):
+def test_a_file_that_is_not_an_archive_is_refused(server, target):
     server.content = b"not a zip" * 100
     with pytest.raises(DownloadError, match="cannot be unpacked"):
         fetch(server, target, md5=hashlib.md5(server.content).hexdigest(), size=len(server.content))
-    assert_not_there(target)
+    assert_absent(target)
 
 
-def test_a_kill_while_unpacking_leaves_no_half_corpus(server, target, monkeypatch):
+def test_an_interruption_while_unpacking_leaves_no_partial_corpus(server, target, monkeypatch):
     extract, done = zipfile.ZipFile.extract, []
 
     def extract_two(self, member, folder):
@@ -313,35 +313,35 @@ def test_a_kill_while_unpacking_leaves_no_half_corpus(server, target, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         fetch(server, target)
     assert len(done) == 2
-    assert_not_there(target)
+    assert_absent(target)
     monkeypatch.undo()
     fetch(server, target)
     assert_whole(target)
-    assert len(server.ranges) == 1, "the archive was here already"
+    assert len(server.ranges) == 1, "the archive was downloaded again"
 
 
-def test_a_full_disk_is_told_before_anything_is_fetched(server, target, monkeypatch):
+def test_a_full_disk_is_reported_before_the_download(server, target, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(download.shutil, "disk_usage", lambda path: usage(1, 1, 2 * len(ARCHIVE)))
-    with pytest.raises(DownloadError, match=r"MB free and .* MB are needed"):
+    with pytest.raises(DownloadError, match=r"MB of free space, but .* MB are needed"):
         fetch(server, target)
     assert server.ranges == []
 
 
-def test_a_disk_that_fills_up_meanwhile(server, target, monkeypatch):
+def test_a_disk_that_fills_while_unpacking_is_reported(server, target, monkeypatch):
     def fail(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "extract", fail)
     with pytest.raises(DownloadError, match="No space left on device"):
         fetch(server, target)
-    assert_not_there(target)
+    assert_absent(target)
 
 
-def test_a_folder_with_other_things_is_not_touched(server, target):
+def test_a_folder_with_other_files_is_refused_and_not_changed(server, target):
     target.mkdir(parents=True)
     (target / "thesis.txt").write_text("mine")
-    with pytest.raises(DownloadError, match="holds other things"):
+    with pytest.raises(DownloadError, match="contains other files"):
         fetch(server, target)
     assert server.ranges == []
     assert [path.name for path in target.iterdir()] == ["thesis.txt"]
@@ -354,7 +354,7 @@ def test_an_empty_folder_is_filled(server, target):
 
 
 @pytest.mark.parametrize("package", ["pooch", "requests"])
-def test_without_the_extra_it_says_which(target, monkeypatch, package):
+def test_a_missing_extra_is_named(target, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match="train"):
         download.fetch_ravdess(target)

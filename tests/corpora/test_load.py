@@ -12,16 +12,16 @@ from emocatcher.errors import CorpusError, CorpusNotFoundError, ManifestError
 
 @pytest.fixture
 def small_synthesis(monkeypatch):
-    """One voice in place of 24, and a count of how often it was made."""
-    made = []
+    """Generate one voice instead of 24; the fixture lists the generated folders."""
+    generated = []
     generate = synthetic.generate
 
     def generate_one(root):
-        made.append(root)
+        generated.append(root)
         generate(root, n_voices=1)
 
     monkeypatch.setattr(synthetic, "generate", generate_one)
-    return made
+    return generated
 
 
 def test_the_cards_agree_with_the_corpora():
@@ -32,14 +32,14 @@ def test_the_cards_agree_with_the_corpora():
     assert cards["synthetic"].licence == synthetic.LICENCE
 
 
-def test_ravdess_that_is_nowhere_says_how_to_fetch_it():
+def test_a_missing_ravdess_error_names_the_fetch_command():
     assert corpora.locate("ravdess") is None
     with pytest.raises(CorpusNotFoundError, match="emocatcher fetch ravdess"):
         corpora.load("ravdess")
 
 
 @pytest.mark.parametrize("in_cache", [True, False])
-def test_ravdess_is_found(tmp_path, monkeypatch, in_cache):
+def test_ravdess_is_found_in_the_environment_folder_and_in_the_cache(tmp_path, monkeypatch, in_cache):
     root = places.corpus_dir("ravdess") if in_cache else tmp_path / "shelf" / "ravdess"
     monkeypatch.setenv("EMOCATCHER_CORPORA", str(tmp_path / "shelf"))
     root.mkdir(parents=True)
@@ -48,7 +48,7 @@ def test_ravdess_is_found(tmp_path, monkeypatch, in_cache):
     assert [u.path.parent for u in corpora.load("ravdess")] == [root]
 
 
-def test_synthetic_is_made_once(small_synthesis):
+def test_synthetic_is_generated_once(small_synthesis):
     assert corpora.locate("synthetic") is None
     first, second = corpora.load("synthetic"), corpora.load("synthetic")
     assert first == second
@@ -58,7 +58,7 @@ def test_synthetic_is_made_once(small_synthesis):
     assert small_synthesis[0].is_relative_to(corpora.cache_dir())
 
 
-def test_synthetic_made_by_another_process_meanwhile_will_do(made_dir, monkeypatch):
+def test_synthetic_generated_by_another_process_meanwhile_is_used(made_dir, monkeypatch):
     def lose_the_race(root):
         shutil.copytree(made_dir, root)
         raise OSError(39, "Directory not empty")
@@ -67,14 +67,14 @@ def test_synthetic_made_by_another_process_meanwhile_will_do(made_dir, monkeypat
     assert corpora.load("synthetic").synthetic
 
 
-def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
+def test_an_unwritable_cache_error_names_the_environment_variable(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("EMOCATCHER_CACHE", str(tmp_path / "file"))
     with pytest.raises(CorpusError, match="EMOCATCHER_CACHE"):
         corpora.load("synthetic")
 
 
-def test_made_voices_are_never_taken_for_people(made_dir, tmp_path, monkeypatch):
+def test_the_synthetic_corpus_is_recognised_by_its_truth_file(made_dir, tmp_path, monkeypatch):
     assert corpora.load(str(made_dir)).synthetic
     assert corpora.load(str(made_dir.parent)).synthetic
     assert corpora.load(str(made_dir / "Actor_01")).synthetic
@@ -83,7 +83,7 @@ def test_made_voices_are_never_taken_for_people(made_dir, tmp_path, monkeypatch)
     assert corpora.load("ravdess").synthetic
 
 
-def test_paths_are_read_for_what_they_hold(tmp_path):
+def test_a_path_is_read_according_to_its_content(tmp_path):
     (tmp_path / "people" / "deep").mkdir(parents=True)
     (tmp_path / "people" / "deep" / "03-01-05-01-01-01-02.flac").touch()
     assert corpora.load(str(tmp_path / "people")).name == "ravdess"
@@ -97,7 +97,7 @@ def test_paths_are_read_for_what_they_hold(tmp_path):
     assert corpora.load(str(tmp_path / "table.CSV")).labels == ("sad",)
 
 
-def test_what_is_no_corpus_is_told(tmp_path):
+def test_an_unknown_corpus_is_refused_with_suggestions(tmp_path):
     assert corpora.locate("ravdes") is None
     with pytest.raises(CorpusNotFoundError, match="Did you mean 'ravdess'"):
         corpora.load("ravdes")
@@ -111,7 +111,7 @@ def test_what_is_no_corpus_is_told(tmp_path):
         corpora.load(str(tmp_path / "empty"))
 
 
-def test_importing_it_draws_in_nothing_heavy():
+def test_importing_corpora_imports_no_heavy_package():
     script = (
         "import sys, emocatcher.corpora, emocatcher.corpora.download\n"
         "print([m for m in ('torch', 'requests', 'pooch', 'pyarrow', 'av', 'sklearn', 'scipy') if m in sys.modules])"

@@ -61,7 +61,7 @@ def as_parquet(folder):
     ],
     ids=["csv", "excel", "tabs", "jsonl", "parquet"],
 )
-def test_every_format_reads_the_same(folder, write):
+def test_every_format_gives_the_same_corpus(folder, write):
     corpus = manifest.read(write(folder))
     assert corpus.name == "mine"
     assert corpus.labels == ("neutral", "happy", "awed", "bored")
@@ -75,7 +75,7 @@ def test_every_format_reads_the_same(folder, write):
     assert read_back == ROWS
 
 
-def test_only_path_and_label_are_needed_and_emotion_will_do(folder):
+def test_only_path_and_label_or_emotion_are_required(folder):
     corpus = manifest.read(write_csv(folder, "Emotion, Path ,note\nhappy,c.wav,hello\n\nsad,a.wav\n"))
     assert [(u.id, u.emotion, u.speaker, u.split) for u in corpus] == [
         ("c.wav", "happy", None, None),
@@ -83,24 +83,24 @@ def test_only_path_and_label_are_needed_and_emotion_will_do(folder):
     ]
 
 
-def test_label_wins_over_emotion(folder):
+def test_label_takes_precedence_over_emotion(folder):
     assert manifest.read(write_csv(folder, "path,emotion,label\nc.wav,x,happy\n")).labels == ("happy",)
 
 
-def test_known_emotions_come_in_their_order_and_others_sorted(folder):
+def test_labels_are_known_emotions_in_canonical_order_then_others_sorted(folder):
     written = ("zeal", "surprised", "awe", "Happy", "neutral", "envy", "angry", "boredom")
     path = write_csv(folder, "path,label,id\n" + "".join(f"c.wav,{label},{label}\n" for label in written))
     assert manifest.read(path).labels == ("neutral", "angry", "surprised", "Happy", "awe", "boredom", "envy", "zeal")
 
 
-def test_own_ids_and_absolute_paths(folder, tmp_path_factory):
+def test_own_ids_and_absolute_paths_are_accepted(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "ünï.wav"
     elsewhere.touch()
     corpus = manifest.read(write_csv(folder, f'path,label,id\n"{elsewhere}",happy,one\nc.wav,sad,two\n'))
     assert [(u.id, u.path) for u in corpus] == [("one", elsewhere), ("two", folder / "c.wav")]
 
 
-def test_what_pandas_writes_for_nothing_is_nothing(folder):
+def test_nan_and_null_cells_count_as_empty(folder):
     table = pa.table({"path": ["c.wav"], "label": ["happy"], "start_s": [float("nan")], "speaker": pa.nulls(1)})
     pq.write_table(table, folder / "mine.parquet")
     (utterance,) = manifest.read(folder / "mine.parquet")
@@ -127,13 +127,13 @@ def test_what_pandas_writes_for_nothing_is_nothing(folder):
         ("path,label,split\nc.wav,happy,\na.wav,sad,test\n", 2, ["no split", "1 of 2"]),
         ("path,label\nc.wav,happy\na.wav,sad\nc.wav,sad\n", 4, ["c.wav#0-end", "row 2"]),
         ("path,label,id\nc.wav,happy,one\na.wav,sad,one\n", 3, ["'one'", "row 2"]),
-        ("path,label\nc.wav,happy,sad\n", 2, ["3 cells under 2 columns"]),
+        ("path,label\nc.wav,happy,sad\n", 2, ["3 cells for 2 columns"]),
         ('path,label\n"c.wav,happy\n', 2, ["not CSV"]),
         ("path,label\n", None, ["no rows"]),
         ("", None, ["no rows"]),
     ],
 )
-def test_a_bad_row_is_named(folder, text, row, words):
+def test_an_invalid_row_error_names_the_file_and_the_row(folder, text, row, words):
     path = write_csv(folder, text)
     with pytest.raises(ManifestError) as caught:
         manifest.read(path)
@@ -144,7 +144,7 @@ def test_a_bad_row_is_named(folder, text, row, words):
         assert word in message
 
 
-def test_another_encoding_is_named(folder):
+def test_a_table_that_is_not_utf_8_is_refused(folder):
     path = write_csv(folder, "path,label\nc.wav,fröhlich\n", encoding="latin-1")
     with pytest.raises(ManifestError, match="row 2: not UTF-8"):
         manifest.read(path)
@@ -158,13 +158,13 @@ def test_another_encoding_is_named(folder):
         ('{"path": "c.wav", "label": ["happy"]}', "label is"),
     ],
 )
-def test_a_bad_json_line_is_named(folder, line, words):
+def test_an_invalid_json_line_error_names_the_row(folder, line, words):
     (folder / "mine.jsonl").write_text('{"path": "a.wav", "label": "sad"}\n' + line)
     with pytest.raises(ManifestError, match=f"row 2: .*{words}"):
         manifest.read(folder / "mine.jsonl")
 
 
-def test_a_file_that_is_no_table(folder):
+def test_a_file_that_is_not_a_table_is_refused(folder):
     (folder / "mine.parquet").write_text("hello")
     with pytest.raises(ManifestError, match="not a Parquet file"):
         manifest.read(folder / "mine.parquet")
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_table(folder):
         manifest.read(folder / "no.csv")
 
 
-def test_a_folder_per_emotion(tmp_path):
+def test_a_folder_with_one_sub_folder_per_emotion_is_read(tmp_path):
     for name in ("happy/1.wav", "happy/ann/1.M4A", "zen/2.opus", "sad/3.flac", "notes/readme.txt", ".trash/x/4.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -191,20 +191,20 @@ def test_a_folder_per_emotion(tmp_path):
     assert corpus.speakers == ()
 
 
-def test_a_recording_without_an_emotion_is_refused(tmp_path):
+def test_a_recording_outside_the_emotion_folders_is_refused(tmp_path):
     (tmp_path / "happy").mkdir()
     (tmp_path / "happy" / "1.wav").touch()
     (tmp_path / "loose.wav").touch()
-    with pytest.raises(ManifestError, match=r"loose\.wav lies in no emotion's folder"):
+    with pytest.raises(ManifestError, match=r"loose\.wav is not in an emotion's folder"):
         manifest.read_folder(tmp_path)
 
 
-def test_a_folder_without_recordings(tmp_path: Path):
-    with pytest.raises(ManifestError, match="holds no recordings"):
+def test_a_folder_without_recordings_is_refused(tmp_path: Path):
+    with pytest.raises(ManifestError, match="contains no recordings"):
         manifest.read_folder(tmp_path)
 
 
-def test_parquet_without_the_extra_says_which(folder, monkeypatch):
+def test_a_missing_extra_for_parquet_is_named(folder, monkeypatch):
     path = as_parquet(folder)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match="train"):

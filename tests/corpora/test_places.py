@@ -6,7 +6,7 @@ import pytest
 from emocatcher.corpora import places
 
 
-def test_the_environment_stands_in_for_the_users_cache(monkeypatch, tmp_path):
+def test_the_environment_variable_overrides_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("EMOCATCHER_CACHE", str(tmp_path / "mine"))
     assert places.cache_dir() == tmp_path / "mine"
     assert places.corpus_dir("x").is_relative_to(tmp_path / "mine")
@@ -16,7 +16,7 @@ def test_the_environment_stands_in_for_the_users_cache(monkeypatch, tmp_path):
     assert places.cache_dir() == Path.home() / "here"
 
 
-def test_corpora_of_the_environment_come_before_the_cache(monkeypatch, tmp_path):
+def test_the_corpora_folder_of_the_environment_precedes_the_cache(monkeypatch, tmp_path):
     assert places.find_corpus("x") is None
     places.corpus_dir("x").mkdir(parents=True)
     assert places.find_corpus("x") == places.corpus_dir("x")
@@ -27,7 +27,7 @@ def test_corpora_of_the_environment_come_before_the_cache(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("empty_target", [False, True])
-def test_staged_appears_whole(tmp_path, empty_target):
+def test_staged_creates_the_folder_atomically(tmp_path, empty_target):
     target = tmp_path / "deep" / "target"
     if empty_target:
         target.mkdir(parents=True)
@@ -49,11 +49,11 @@ def test_staged_leaves_nothing_after_a_failure(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_staged_never_replaces_what_is_there(tmp_path):
+def test_staged_never_replaces_an_existing_folder(tmp_path):
     def fill_twice() -> None:
         with places.staged(tmp_path / "target") as staging:
             (staging / "mine").write_text("1")
-            (tmp_path / "target").mkdir()  # another process is faster
+            (tmp_path / "target").mkdir()  # as another process would meanwhile
             (tmp_path / "target" / "theirs").write_text("2")
 
     with pytest.raises(OSError, match="target"):
@@ -61,7 +61,7 @@ def test_staged_never_replaces_what_is_there(tmp_path):
     assert [p.name for p in tmp_path.rglob("*")] == ["target", "theirs"]
 
 
-def test_staged_clears_what_a_killed_process_left(tmp_path):
+def test_staged_removes_leftovers_of_killed_processes(tmp_path):
     old, young, other = (tmp_path / name for name in (".target.partial-1", ".target.partial-2", ".else.partial-1"))
     for folder in (old, young, other):
         folder.mkdir()

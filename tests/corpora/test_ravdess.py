@@ -15,13 +15,13 @@ def touch(root: Path, *names: str) -> Path:
     return root
 
 
-def test_a_name_says_everything():
+def test_parse_reads_all_labels_from_the_file_name():
     clip = ravdess.parse(Path("03-01-08-02-02-01-09.wav"))
     assert (clip.emotion, clip.intensity, clip.statement, clip.repetition) == ("surprised", "strong", "02", "01")
     assert (clip.speaker, clip.gender) == ("09", "male")
 
 
-def test_all_published_names_are_read_and_counted():
+def test_parse_reads_all_published_names():
     clips = [ravdess.parse(Path(f"{id_}.flac")) for id_ in ravdess.clip_ids()]
     assert len({clip.id for clip in clips}) == 1440
     assert {e: sum(c.emotion == e for c in clips) for e in EMOTIONS} == {"neutral": 96} | dict.fromkeys(
@@ -64,7 +64,7 @@ def test_read_finds_recordings_anywhere_and_sorts_by_actor(tmp_path):
         "03-01-05-01-01-01-02 (copy)",
     ],
 )
-def test_a_wrong_name_is_an_error_that_names_the_file(tmp_path, stem):
+def test_an_invalid_file_name_is_refused_and_named(tmp_path, stem):
     touch(tmp_path, "03-01-05-01-01-01-02.wav", f"{stem}.wav")
     with pytest.raises(CorpusError) as caught:
         ravdess.read(tmp_path)
@@ -72,17 +72,17 @@ def test_a_wrong_name_is_an_error_that_names_the_file(tmp_path, stem):
     assert "\n" not in str(caught.value)
 
 
-def test_the_same_clip_twice_is_an_error(tmp_path):
+def test_a_clip_that_occurs_twice_is_refused(tmp_path):
     touch(tmp_path, "03-01-05-01-01-01-02.wav", "03-01-05-01-01-01-02.flac")
     with pytest.raises(CorpusError, match="03-01-05-01-01-01-02"):
         ravdess.read(tmp_path)
 
 
-def test_an_empty_folder_says_how_to_fetch(tmp_path):
+def test_an_empty_folder_error_names_the_fetch_command(tmp_path):
     with pytest.raises(CorpusError, match="emocatcher fetch ravdess"):
         ravdess.read(tmp_path)
 
 
 @pytest.mark.corpus
-def test_the_real_corpus_is_whole(ravdess_dir):
+def test_the_real_corpus_is_complete(ravdess_dir):
     assert tuple(u.id for u in ravdess.read(ravdess_dir)) == ravdess.clip_ids()

@@ -21,7 +21,7 @@ def dbfs(samples):
     return 20 * np.log10(np.sqrt(np.mean(samples**2)))
 
 
-def test_it_bears_ravdess_names_and_the_synthetic_mark(made_dir):
+def test_the_corpus_has_ravdess_names_and_is_marked_synthetic(made_dir):
     corpus = synthetic.read(made_dir)
     assert tuple(u.id for u in corpus) == ravdess.clip_ids(2)
     assert corpus.synthetic
@@ -30,7 +30,7 @@ def test_it_bears_ravdess_names_and_the_synthetic_mark(made_dir):
     assert {u.path.parent.name for u in corpus} == {"Actor_01", "Actor_02"}
 
 
-def test_the_voice_lies_where_the_truth_says(made_dir):
+def test_the_voice_is_at_its_true_position(made_dir):
     truth = synthetic.read_truth(made_dir)
     assert list(truth) == list(ravdess.clip_ids(2))
     for utterance in synthetic.read(made_dir):
@@ -41,7 +41,7 @@ def test_the_voice_lies_where_the_truth_says(made_dir):
         for silence in (samples[:start], samples[end:]):
             assert dbfs(silence) == pytest.approx(-75.0, abs=0.5)
         assert dbfs(samples[start:end]) > -55
-        # It starts and stops at the edges: within 30 ms of each there is sound already.
+        # The voice reaches the edges: there is sound within 30 ms of each.
         assert dbfs(samples[start : start + 480]) > -70
         assert dbfs(samples[end - 480 : end]) > -70
         assert np.abs(samples).max() < 1 - 1 / 32768
@@ -59,7 +59,7 @@ def test_the_same_name_gives_the_same_bytes_in_another_process(made_dir, tmp_pat
         assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(twin.read_bytes()).digest()
 
 
-def test_clips_differ_and_emotions_are_heard(made_dir):
+def test_clips_differ_and_emotions_change_level_and_length(made_dir):
     corpus = synthetic.read(made_dir)
     truth = synthetic.read_truth(made_dir)
     assert len({u.path.read_bytes() for u in corpus}) == len(corpus)
@@ -77,7 +77,7 @@ def test_clips_differ_and_emotions_are_heard(made_dir):
     assert mean(length, "sad") > mean(length, "happy")
 
 
-def test_a_broken_generation_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_generation_leaves_no_files(tmp_path, monkeypatch):
     def full_disk(path, samples):
         raise OSError(28, "No space left on device")
 
@@ -87,18 +87,18 @@ def test_a_broken_generation_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_never_overwrites(tmp_path):
+def test_generate_never_overwrites_files(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(CorpusError, match="exists already"):
+    with pytest.raises(CorpusError, match="already exists"):
         synthetic.generate(tmp_path)
 
 
 @pytest.mark.parametrize("n_voices", [0, 25])
-def test_the_number_of_voices_is_bounded(tmp_path, n_voices):
+def test_a_number_of_voices_out_of_range_is_refused(tmp_path, n_voices):
     with pytest.raises(CorpusError, match=f"{n_voices}.*1 to 24"):
         synthetic.generate(tmp_path / "corpus", n_voices=n_voices)
 
 
-def test_a_missing_truth_says_what_to_do(tmp_path):
+def test_a_missing_truth_file_is_refused(tmp_path):
     with pytest.raises(CorpusError, match=r"truth\.csv"):
         synthetic.read_truth(tmp_path)

@@ -1,4 +1,4 @@
-"""Corpora: one small file each, folder → table of utterances."""
+"""Load corpora: read a folder or a table of recordings as a table of utterances."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from emocatcher.errors import CorpusError, CorpusNotFoundError, suggest
 
 __all__ = ["Corpus", "CorpusCard", "Utterance", "cache_dir", "known", "load", "locate"]
 
-# The version is part of the name, so that a corpus from an older synthesiser is never read.
+# The version is part of the name, so that a corpus made by an older synthesiser is not read.
 _SYNTHETIC_DIR = f"synthetic-{synthetic.VERSION}"
 
 
 def known() -> tuple[CorpusCard, ...]:
-    """The corpora that `load` knows by name.
+    """Return the cards of the corpora that `load` accepts by name.
 
     Examples:
         >>> [card.name for card in known()]
@@ -27,14 +27,14 @@ def known() -> tuple[CorpusCard, ...]:
 
 
 def locate(name: str) -> Path | None:
-    """Where a corpus is on this machine, without reading or making it.
+    """Find a corpus on this machine, without reading or generating it.
 
     Args:
         name: "ravdess", "synthetic", or a path.
 
     Returns:
-        the folder or file; None if there is none. RAVDESS is looked for in `$EMOCATCHER_CORPORA/ravdess` and then in
-        the cache; EMOCATCHER_CACHE, where set, is the cache folder.
+        the folder or file; None if there is none. RAVDESS is searched in `$EMOCATCHER_CORPORA/ravdess` and then in
+        the cache; the environment variable EMOCATCHER_CACHE overrides the cache folder.
     """
     if name == "synthetic":
         return find_corpus(_SYNTHETIC_DIR)
@@ -48,53 +48,53 @@ def load(name: str) -> Corpus:
     """Read a corpus.
 
     Args:
-        name: "ravdess"; "synthetic", which is made on its first use (in about 15 s); the path of a table of
+        name: "ravdess"; "synthetic", which is generated on first use (in about 15 s); the path of a table of
             recordings (see `emocatcher.corpora.manifest`); the path of a folder with RAVDESS's recordings anywhere
             in it, or with one sub-folder per emotion.
 
     Raises:
-        CorpusNotFoundError: if it is not there, or is nothing of the above.
-        CorpusError: if it is there and cannot be used.
+        CorpusNotFoundError: if it does not exist, or is none of the above.
+        CorpusError: if it exists but cannot be used.
     """
     path = locate(name)
     if name == "synthetic":
-        return synthetic.read(path or _make_synthetic())
+        return synthetic.read(path or _generate_synthetic())
     if name == "ravdess":
         if path is None:
             raise CorpusNotFoundError(
-                f"RAVDESS is not on this machine: neither in $EMOCATCHER_CORPORA/ravdess nor in {corpus_dir(name)}. "
+                f"RAVDESS was not found in $EMOCATCHER_CORPORA/ravdess or in {corpus_dir(name)}. "
                 "Fetch it with: emocatcher fetch ravdess"
             )
         return _read_ravdess(path)
     if path is not None and path.is_dir():
-        has_clips = any(ravdess.is_clip_id(recording.stem) for recording in ravdess.find_recordings(path))
-        return _read_ravdess(path) if has_clips else manifest.read_folder(path)
+        is_ravdess = any(ravdess.is_clip_id(recording.stem) for recording in ravdess.find_recordings(path))
+        return _read_ravdess(path) if is_ravdess else manifest.read_folder(path)
     if path is not None and path.suffix.lower() in manifest.FORMATS:
         return manifest.read(path)
     problem = (
         f"'{name}' is not a table of recordings" if path else suggest(name, [card.name for card in KNOWN], "corpus")
     )
     raise CorpusNotFoundError(
-        f"{problem}; or give the path of a table ({', '.join(manifest.FORMATS)}) or of a folder with one sub-folder "
+        f"{problem}. Or give the path of a table ({', '.join(manifest.FORMATS)}) or of a folder with one sub-folder "
         "per emotion."
     )
 
 
 def _read_ravdess(path: Path) -> Corpus:
-    # The synthetic corpus bears the same names; its truth beside the actors' folders tells it apart, so that made
-    # voices are never taken for people.
-    made = any((clip.parent.parent / synthetic.TRUTH_NAME).is_file() for clip in ravdess.find_recordings(path))
-    return synthetic.read(path) if made else ravdess.read(path)
+    # The synthetic corpus uses the same file names. Its truth file next to the actors' folders identifies it, so that
+    # synthetic voices are not mistaken for people.
+    is_synthetic = any((clip.parent.parent / synthetic.TRUTH_NAME).is_file() for clip in ravdess.find_recordings(path))
+    return synthetic.read(path) if is_synthetic else ravdess.read(path)
 
 
-def _make_synthetic() -> Path:
+def _generate_synthetic() -> Path:
     target = corpus_dir(_SYNTHETIC_DIR)
     try:
         synthetic.generate(target)
     except (OSError, CorpusError) as error:
-        if not target.is_dir():  # else another process was faster, and made the same
+        if not target.is_dir():  # otherwise another process has generated the same corpus meanwhile
             raise CorpusError(
-                f"The synthetic corpus cannot be made in {target}: {error}. "
-                "Set EMOCATCHER_CACHE to a folder with 100 MB to spare."
+                f"The synthetic corpus cannot be generated in {target}: {error}. "
+                "Set EMOCATCHER_CACHE to a folder with 100 MB of free space."
             ) from error
     return target

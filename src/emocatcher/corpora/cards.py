@@ -1,4 +1,4 @@
-"""The corpora that have a name here, one card each."""
+"""Describe the corpora that can be loaded by name, one card each."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import msgspec
 
 
 class CorpusCard(msgspec.Struct, frozen=True, kw_only=True):
-    """What to know of a corpus before having it."""
+    """Facts about a corpus that can be shown before it is downloaded."""
 
-    name: str  # what `load` takes
+    name: str  # accepted by `load`
     title: str
     licence: str
     citation: str
@@ -31,10 +31,10 @@ KNOWN = (
     ),
     CorpusCard(
         name="synthetic",
-        title="Made voices in RAVDESS's naming, for tests and for work without a network",
+        title="Synthetic voices with RAVDESS's file names, for tests and for work without a network",
         licence="CC0 1.0 (made by emocatcher)",
         citation="none: generated on this machine by emocatcher",
-        size="1,440 clips, 0.8 h, 90 MB, made in seconds",
+        size="1,440 clips, 0.8 h, 90 MB, generated in seconds",
         n_utterances=1440,
         n_speakers=24,
         language="none (vowels and consonants)",

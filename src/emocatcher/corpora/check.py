@@ -1,4 +1,4 @@
-"""What is in a corpus, and what is odd about it, found by decoding all of it."""
+"""Check a corpus: decode every recording, summarise the corpus and report anomalies."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from emocatcher.corpora import ravdess
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.errors import AudioError, NonFiniteError
 
-_FULL_SCALE = 0.999  # 0.01 dB below it: players and encoders clip there already
+_FULL_SCALE = 0.999  # 0.01 dB below full scale, where players and encoders already clip
 _QUIET_RMS = 0.001  # -60 dBFS
 _SHORT_S = 0.3  # about one syllable
-_FILES_PER_PROCESS = 64  # starting a process costs about as much as decoding these
+_FILES_PER_PROCESS = 64  # starting a process takes about as long as decoding this many files
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something to know before using a corpus."""
+    """An anomaly of a corpus, to be considered before using it."""
 
     kind: str  # undecodable, non-finite, missing, duplicate, stereo, full-scale, quiet, short, cut-off or sample-rate
     utterances: tuple[str, ...]  # ids
-    text: str  # one sentence: what it is, and what it means
+    text: str  # one sentence: the anomaly and its consequence
 
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A corpus in figures, and its findings."""
+    """A corpus summarised in numbers, and its findings."""
 
     corpus: str
     n_utterances: int
-    n_decoded: int  # of them, those with usable samples
+    n_decoded: int  # utterances with usable samples
     hours: float
     shortest_s: float
     longest_s: float
@@ -54,7 +54,7 @@ class _Measurement(NamedTuple):
     sample_rate: int = 0  # Hz
     n_channels: int = 1
     duration_s: float = 0.0
-    missing_s: float = 0.0  # how far the wanted stretch reaches beyond the recording's end
+    missing_s: float = 0.0  # how far the utterance's segment extends beyond the recording's end
     peak: float = 0.0
     rms: float = 0.0
     digest: bytes = b""
@@ -63,18 +63,18 @@ class _Measurement(NamedTuple):
 def check(
     corpus: Corpus, *, on_progress: Callable[[int, int], None] | None = None, n_workers: int | None = None
 ) -> CheckReport:
-    """Decode every recording of a corpus and report what was found.
+    """Decode every recording of a corpus and report anomalies.
 
-    Several processes are started afresh ("spawn"), so a script that calls this needs its
-    `if __name__ == "__main__":`.
+    Worker processes are started with the "spawn" method, so a script that calls this needs an
+    `if __name__ == "__main__":` guard.
 
     Args:
-        corpus: what to check.
-        on_progress: called with (utterances done, utterances in all).
-        n_workers: processes; 1 stays in this one; None takes all cores, or fewer for a small corpus.
+        corpus: the corpus to check.
+        on_progress: called with (utterances done, utterances in total).
+        n_workers: number of processes; 1 uses only this process; None uses all cores, or fewer for a small corpus.
 
     Returns:
-        the report; recordings that cannot be used are findings, not exceptions.
+        the report; unusable recordings are findings, not exceptions.
     """
     by_path: dict[Path, list[Utterance]] = defaultdict(list)
     for utterance in corpus:
@@ -104,7 +104,7 @@ def _measure_all(files: list[list[Utterance]], n_workers: int) -> Iterator[list[
     if n_workers == 1:
         yield from map(_measure, files)
         return
-    # "spawn" is the same on every system, and safe where this process runs threads.
+    # "spawn" behaves the same on every system, and is safe when this process runs threads.
     with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")) as executor:
         yield from executor.map(_measure, files, chunksize=8)
 
@@ -143,7 +143,7 @@ def _count_channels(path: Path) -> int:
     try:
         return int(soundfile.info(str(path)).channels)
     except (soundfile.LibsndfileError, RuntimeError):
-        return 1  # not libsndfile's format: its channels were averaged, and are not counted here
+        return 1  # libsndfile cannot read it: the decoder has averaged its channels, and they are not counted
 
 
 def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]:
@@ -153,14 +153,14 @@ def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]
         if ids := tuple(m.id for m in found):
             yield Finding(kind, ids, text)
 
-    for kind, wording in (("undecodable", "cannot be decoded"), ("non-finite", "hold NaN or infinite samples")):
+    for kind, wording in (("undecodable", "cannot be decoded"), ("non-finite", "contain NaN or infinite samples")):
         bad = [m for m in measurements if m.problem == kind]
         if bad:
             yield from finding(kind, bad, f"{wording}; the first: {bad[0].reason}")
     if corpus.name == "ravdess":
         present = {utterance.id for utterance in corpus}
         if missing := tuple(id_ for id_ in ravdess.clip_ids() if id_ not in present):
-            text = f"absent, of {len(ravdess.clip_ids()):,} published clips (60 an actor; neutral has no strong one)"
+            text = f"missing, of {len(ravdess.clip_ids()):,} published clips (60 per actor; none is strong neutral)"
             yield Finding("missing", missing, text)
     copies: dict[bytes, list[_Measurement]] = defaultdict(list)
     for measurement in usable:
@@ -170,25 +170,25 @@ def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]
             yield from finding(
                 "duplicate",
                 group,
-                "the same samples: they must not stand on both sides of a split that claims no leakage",
+                "identical samples: keep them in the same part of a split, or they leak from training to test",
             )
-    yield from finding("stereo", (m for m in usable if m.n_channels > 1), "more than one channel; they are averaged")
+    yield from finding("stereo", (m for m in usable if m.n_channels > 1), "several channels; they are averaged")
     yield from finding(
         "full-scale",
         (m for m in usable if m.peak >= _FULL_SCALE),
-        "touches full scale (peak from 0.999); it may be clipped",
+        "the peak reaches full scale (0.999 or more); the recording may be clipped",
     )
     yield from finding(
         "quiet",
         (m for m in usable if m.rms < _QUIET_RMS),
-        f"an rms below {_QUIET_RMS:g} of full scale ({20 * np.log10(_QUIET_RMS):.0f} dBFS): "
-        "whispered or recorded low, so that noise and rounding weigh more than in the others",
+        f"an RMS below {_QUIET_RMS:g} of full scale ({20 * np.log10(_QUIET_RMS):.0f} dBFS): "
+        "whispered, or recorded at a low level, so noise and rounding are stronger relative to the voice",
     )
     yield from finding(
-        "short", (m for m in usable if m.duration_s < _SHORT_S), f"shorter than {_SHORT_S:g} s: hardly a syllable"
+        "short", (m for m in usable if m.duration_s < _SHORT_S), f"shorter than {_SHORT_S:g} s: about one syllable"
     )
     yield from finding(
-        "cut-off", (m for m in usable if m.missing_s > 0.0), "the recording ends before end_s; what there is, is used"
+        "cut-off", (m for m in usable if m.missing_s > 0.0), "the recording ends before end_s; the rest of it is used"
     )
     rates = Counter(m.sample_rate for m in usable)
     if len(rates) > 1:

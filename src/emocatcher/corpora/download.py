@@ -1,4 +1,4 @@
-"""Fetch RAVDESS: a transfer that resumes, a hash before anything is unpacked, and a folder that appears whole."""
+"""Download RAVDESS: resume interrupted transfers, verify the hash before unpacking, create the folder atomically."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ RAVDESS_SIZE = 208_468_073  # bytes
 
 OnProgress = Callable[[int, int], None]
 
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # before each further attempt, while none brings the transfer forward
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)  # before each retry, as long as no attempt makes progress
 _TIMEOUT_S = (10.0, 30.0)  # to connect, and between two arrivals of data
-_CHUNK = 1 << 14  # bytes; what of a chunk has come when a transfer breaks is lost
-_UNPACKED_RATIO = 2.6  # of the published archive; the exact figure is known once it is here
-_GOOD_LATER = frozenset({408, 425, 429})  # of 400 to 499: the statuses that a second attempt can mend
+_CHUNK = 1 << 14  # bytes; an incomplete chunk is lost when the transfer is interrupted
+_UNPACKED_RATIO = 2.6  # of the published archive; the exact size is read from the downloaded archive
+_RETRYABLE = frozenset({408, 425, 429})  # the statuses from 400 to 499 for which a retry can succeed
 
 
-class _BrokenTransferError(Exception):
-    """An attempt that ended early, and may be followed by another."""
+class _InterruptedTransferError(Exception):
+    """An attempt that ended early and may be retried."""
 
 
-class _UnreachableError(_BrokenTransferError):
-    """An attempt for which no connection came about."""
+class _UnreachableError(_InterruptedTransferError):
+    """An attempt that could not connect."""
 
 
 def fetch_ravdess(
@@ -50,27 +50,28 @@ def fetch_ravdess(
 ) -> Path:
     """Download, verify and unpack RAVDESS's speech recordings.
 
-    What has arrived stays in a `.part` file beside the folder, and the next attempt, or the next call, goes on from
-    there. The folder appears only when the archive's hash is right and all of it is unpacked.
+    The received bytes are kept in a `.part` file next to the folder, and the next attempt or call resumes there. The
+    folder is created only after the archive's hash is verified and all of it is unpacked.
 
     Args:
-        to: the folder to make; None for the user's cache.
-        url: where the archive is.
+        to: the folder to create; None for the user's cache.
+        url: the archive's address.
         md5: the archive's MD5, in hexadecimal digits.
-        size: of the archive, in bytes.
-        on_progress: called with (bytes here, bytes in all).
+        size: size of the archive, in bytes.
+        on_progress: called with (bytes received, bytes in total).
 
     Returns:
-        the folder; at once, if recordings are there already.
+        the folder; immediately if it already contains recordings.
 
     Raises:
-        HashMismatchError: if other bytes came than the published ones; they are removed, and nothing is unpacked.
-        DownloadError: if the archive cannot be had, stored or unpacked.
+        HashMismatchError: if the received bytes differ from the published archive; they are removed, and nothing is
+            unpacked.
+        DownloadError: if the archive cannot be downloaded, stored or unpacked.
         MissingExtraError: if pooch or requests is not installed.
     """
     try:
         import pooch
-        import requests  # noqa: F401 - it comes with pooch; this is the place to say that it is missing
+        import requests  # noqa: F401 - a dependency of pooch, imported here to report that it is missing
     except ImportError:
         raise MissingExtraError("downloading a corpus", "train") from None
     folder = to or find_corpus("ravdess") or corpus_dir("ravdess")
@@ -78,10 +79,10 @@ def fetch_ravdess(
     try:
         if folder.exists():
             if next(ravdess.find_recordings(folder), None):
-                part.unlink(missing_ok=True)  # of a fetch that was killed with its work done
+                part.unlink(missing_ok=True)  # left by a download that was killed after unpacking
                 return folder
             if not folder.is_dir() or any(folder.iterdir()):
-                raise DownloadError(f"{folder} holds other things. Give a new or empty folder with --to.")
+                raise DownloadError(f"{folder} contains other files. Give a new or empty folder with --to.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         _require_space(folder.parent, round(size * (1 + _UNPACKED_RATIO)) - _size_of(part))
         _transfer(url, part, size, on_progress)
@@ -90,7 +91,7 @@ def fetch_ravdess(
             part.unlink()
             raise HashMismatchError(
                 f"The archive from {url} has the MD5 {found}, not {md5}: it was removed, and nothing was unpacked. "
-                "Run the command again; if that does not help, something on the way alters downloads."
+                "Run the command again; if that does not help, a proxy or filter in your network alters downloads."
             )
         _unpack(part, folder)
         part.unlink()
@@ -103,34 +104,34 @@ def fetch_ravdess(
 
 
 def _transfer(url: str, part: Path, size: int, on_progress: OnProgress | None) -> None:
-    """Bring `part` to `size` bytes, by as many attempts as bring it forward."""
-    # Our own loop, because pooch starts every transfer from the first byte (its HTTPDownloader sends no Range) and
-    # would throw away 200 MB for a lost connection.
-    furthest, n_vain = _size_of(part), 0
+    """Download until `part` has `size` bytes, and retry as long as attempts make progress."""
+    # pooch starts every transfer from the first byte (its HTTPDownloader sends no Range), so a lost connection would
+    # discard up to 200 MB.
+    furthest, n_failed = _size_of(part), 0
     for n_before in itertools.count():
         if _size_of(part) > size:
-            part.unlink()  # of another archive, or of two processes at once
+            part.unlink()  # left by another archive, or written by two processes at once
         if _size_of(part) == size:
             return
         try:
-            _attempt(url, part, size, on_progress)
-        except _BrokenTransferError as error:
+            _request_rest(url, part, size, on_progress)
+        except _InterruptedTransferError as error:
             if isinstance(error, _UnreachableError) and n_before == 0:
-                # Pauses would only delay the news. A network that was there and went is waited for.
+                # Without a network retries are pointless. A connection lost during the transfer is retried.
                 host = urllib.parse.urlsplit(url).hostname
-                raise DownloadError(f"No connection to {host}. Connect to a network and run it again.") from None
+                raise DownloadError(f"No connection to {host}. Check the network and run the command again.") from None
             if _size_of(part) > furthest:
-                furthest, n_vain = _size_of(part), 0
-            if n_vain == len(_PAUSES_S):
+                furthest, n_failed = _size_of(part), 0
+            if n_failed == len(_PAUSES_S):
                 raise DownloadError(
-                    f"{url} broke off {n_vain + 1} times at {_size_of(part):,} of {size:,} bytes ({error}). "
-                    "Run the command again later: it goes on from there."
+                    f"The transfer from {url} was interrupted {n_failed + 1} times at {_size_of(part):,} of {size:,} "
+                    f"bytes ({error}). Run the command again later: it resumes there."
                 ) from None
-            time.sleep(_PAUSES_S[n_vain])
-            n_vain += 1
+            time.sleep(_PAUSES_S[n_failed])
+            n_failed += 1
 
 
-def _attempt(url: str, part: Path, size: int, on_progress: OnProgress | None) -> None:
+def _request_rest(url: str, part: Path, size: int, on_progress: OnProgress | None) -> None:
     import requests
 
     n_here = _size_of(part)
@@ -142,40 +143,40 @@ def _attempt(url: str, part: Path, size: int, on_progress: OnProgress | None) ->
             resumes = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
                 f"bytes {n_here}-"
             )
-            _require_content(response, part, resumes)
+            _check_status(response, part, resumes)
             if not resumes:
-                n_here = 0  # the server knows no ranges and sends all of it
+                n_here = 0  # the server does not support ranges and sends the whole archive
             with part.open("ab" if resumes else "wb") as file:
                 for chunk in response.iter_content(_CHUNK):
-                    # What is longer than the archive is not the archive: the hash will say so.
+                    # A longer answer is not the archive, and the hash will differ.
                     n_here += file.write(chunk[: size - n_here])
                     if on_progress is not None:
                         on_progress(n_here, size)
                     if n_here == size:
                         return
     except requests.RequestException as error:
-        # requests wraps urllib3's errors, whose text names objects at addresses; the kind says enough.
-        kind = _UnreachableError if _is_unreachable(error) else _BrokenTransferError
+        # requests wraps urllib3's errors, whose text contains memory addresses; the type is informative enough.
+        kind = _UnreachableError if _is_unreachable(error) else _InterruptedTransferError
         raise kind(type(error).__name__) from None
-    raise _BrokenTransferError("the server closed the connection")
+    raise _InterruptedTransferError("the server closed the connection")
 
 
-def _require_content(response: requests.Response, part: Path, resumes: bool) -> None:
+def _check_status(response: requests.Response, part: Path, resumes: bool) -> None:
     status = response.status_code
     if resumes or status == 200:
         return
     if status in (206, 416):
-        part.unlink(missing_ok=True)  # another range than was asked for, or none: only a fresh start helps
-    elif 400 <= status < 500 and status not in _GOOD_LATER:
+        part.unlink(missing_ok=True)  # not the requested range, or none: only a restart helps
+    elif 400 <= status < 500 and status not in _RETRYABLE:
         raise DownloadError(
-            f"{response.url} answers {status} {response.reason}. Look whether the archive has moved, "
+            f"{response.url} returned {status} {response.reason}. Check whether the archive has moved, "
             "or download it by hand and unpack it into $EMOCATCHER_CORPORA/ravdess."
         )
-    raise _BrokenTransferError(f"it answers {status} {response.reason}")
+    raise _InterruptedTransferError(f"the server returned {status} {response.reason}")
 
 
 def _is_unreachable(error: requests.RequestException) -> bool:
-    """Whether no connection came about at all: no network, no such host, nobody listening."""
+    """Whether no connection was established: no network, no such host, or no server listening."""
     import requests
     import urllib3
 
@@ -194,17 +195,20 @@ def _unpack(archive: Path, folder: Path) -> None:
             _require_space(folder.parent, sum(member.file_size for member in members))
             for member in members:
                 file.extract(member, staging)
-    # NotImplementedError is zipfile's word for a compression it lacks, RuntimeError for an archive under a password.
+    # zipfile raises NotImplementedError for an unsupported compression, RuntimeError for a password-protected archive.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{archive} cannot be unpacked: {error}. Remove it and run the command again.") from None
 
 
 def _require_inside(member: zipfile.ZipInfo, folder: Path) -> None:
-    # ZipFile.extract would mend such names silently; an archive that has them is not RAVDESS.
+    # ZipFile.extract would silently sanitise such names; an archive that has them is not RAVDESS.
     name = member.filename.replace("\\", "/")
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     if is_link or ":" in name or not (folder / name).resolve().is_relative_to(folder.resolve()):
-        raise DownloadError(f"The archive holds '{member.filename}', which lies outside its folder: not unpacked.")
+        raise DownloadError(
+            f"The archive contains '{member.filename}', which lies outside its folder: it was not unpacked. "
+            "Check the archive's address."
+        )
 
 
 def _size_of(path: Path) -> int:
@@ -215,6 +219,6 @@ def _require_space(folder: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise DownloadError(
-            f"{folder} has {free / 1e6:,.0f} MB free and {n_bytes / 1e6:,.0f} MB are needed. "
+            f"{folder} has {free / 1e6:,.0f} MB of free space, but {n_bytes / 1e6:,.0f} MB are needed. "
             "Free some space, or choose another folder with --to."
         )

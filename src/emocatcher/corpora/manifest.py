@@ -1,4 +1,4 @@
-"""The user's own recordings: a table of them, or a folder with one sub-folder per emotion."""
+"""Read the user's own recordings: from a table, or from a folder with one sub-folder per emotion."""
 
 from __future__ import annotations
 
@@ -26,32 +26,33 @@ _COLUMNS = ("path", "label", "emotion", "speaker", "start_s", "end_s", "split", 
 
 
 class _Row(NamedTuple):
-    place: str  # names the file and the row, to begin an error with
+    place: str  # the file and the row, for error messages
     cells: dict[str, Any]
 
 
 def read(path: Path) -> Corpus:
-    """Read a table with one recording, or one stretch of a recording, per row.
+    """Read a table with one recording, or one segment of a recording, per row.
 
     The columns are `path` (relative paths start at the table's folder), `label` (or `emotion`) and optionally
-    `speaker`, `start_s`, `end_s` (seconds), `split` (train, valid or test) and `id`; others are ignored. A speaker or
-    a split stands in all rows or in none. Without an `id`, it is the path, with "#start-end" where rows share a file.
+    `speaker`, `start_s`, `end_s` (seconds), `split` (train, valid or test) and `id`; others are ignored. Either all
+    rows have a speaker or none; the same holds for the split. The default `id` is the path, with "#start-end" appended
+    if several rows share a file.
 
     Args:
-        path: CSV (with a header; commas, semicolons or tabs), JSONL or Parquet. Rows are counted as an editor counts
-            lines, in Parquet from 1.
+        path: CSV (with a header; commas, semicolons or tabs), JSONL or Parquet. Errors number the rows like an
+            editor's lines; Parquet rows start at 1.
 
     Returns:
         the corpus, in the table's order, named like the file; the labels are the known emotions that occur, in
-        their own order, and then the others, sorted.
+        their canonical order, followed by the others, sorted.
 
     Raises:
-        ManifestError: if the table or a row cannot be used; it names the file and the row.
+        ManifestError: if the table or a row cannot be used; the message names the file and the row.
         MissingExtraError: if the table is Parquet and pyarrow is not installed.
     """
     rows = list(_rows(path))
     if not rows:
-        raise ManifestError(f"{path} holds no rows. Give one row per recording, with the columns path and label.")
+        raise ManifestError(f"{path} has no rows. Give one row per recording, with the columns path and label.")
     columns = list(dict.fromkeys(column for row in rows for column in row.cells))
     label = "emotion" if "emotion" in columns and "label" not in columns else "label"
     for needed in ("path", label):
@@ -67,21 +68,22 @@ def read(path: Path) -> Corpus:
         if any(filled) and not all(filled):
             place = rows[filled.index(False)].place
             raise ManifestError(
-                f"{place}: no {column}, but {sum(filled)} of {len(rows)} rows have one. Fill in all rows or none."
+                f"{place}: no {column}, but {sum(filled)} of {len(rows)} rows have one. Give a {column} in all rows or "
+                "in none."
             )
     first: dict[str, _Row] = {}
     for row, utterance in zip(rows, utterances, strict=True):
         if utterance.id in first:
             raise ManifestError(
-                f"{row.place}: '{utterance.id}' stands already in {first[utterance.id].place}. "
-                "Remove one of the two, or give each its own id."
+                f"{row.place}: the id '{utterance.id}' is already used in {first[utterance.id].place}. "
+                "Remove one of the two rows, or give each its own id."
             )
         first[utterance.id] = row
     return _corpus(path.stem, utterances)
 
 
 def read_folder(root: Path) -> Corpus:
-    """Read a folder with one sub-folder per emotion, each with recordings in it, at any depth.
+    """Read a folder with one sub-folder per emotion, each with recordings at any depth.
 
     Returns:
         the corpus, sorted by path, named like the folder, without speakers.
@@ -94,12 +96,12 @@ def read_folder(root: Path) -> Corpus:
         relative = path.relative_to(root)
         if len(relative.parts) == 1:
             raise ManifestError(
-                f"{path} lies in no emotion's folder. Put each recording into a sub-folder named like its emotion."
+                f"{path} is not in an emotion's folder. Put each recording into a sub-folder named after its emotion."
             )
         utterances.append(Utterance(id=relative.as_posix(), path=path, emotion=relative.parts[0]))
     if not utterances:
         raise ManifestError(
-            f"{root} holds no recordings. Give one sub-folder per emotion, with {', '.join(AUDIO_SUFFIXES)} in it."
+            f"{root} contains no recordings. Give one sub-folder per emotion, with {', '.join(AUDIO_SUFFIXES)} files."
         )
     return _corpus(root.resolve().name, utterances)
 
@@ -108,7 +110,7 @@ def _find_recordings(root: Path) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in names:
-            # macOS puts "._clip.wav" beside clip.wav on foreign disks.
+            # macOS writes "._clip.wav" next to clip.wav on disks of other systems.
             if not name.startswith(".") and name.lower().endswith(tuple(AUDIO_SUFFIXES)):
                 yield Path(folder, name)
 
@@ -136,7 +138,7 @@ def _rows(path: Path) -> Iterator[_Row]:
 def _read_text(path: Path) -> str:
     content = path.read_bytes()
     try:
-        return content.decode("utf-8-sig")  # Excel begins its UTF-8 with a mark
+        return content.decode("utf-8-sig")  # Excel writes UTF-8 with a byte order mark
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
         raise ManifestError(f"{path}, row {row}: not UTF-8. Save the table again with the encoding UTF-8.") from None
@@ -154,13 +156,13 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
             place = f"{path}, row {lines.line_num}"
             if len(cells) > len(header):
                 raise ManifestError(
-                    f"{place}: {len(cells)} cells under {len(header)} columns ({', '.join(header)}). "
-                    "Put cells that hold the separator in double quotes."
+                    f"{place}: {len(cells)} cells for {len(header)} columns ({', '.join(header)}). "
+                    "Put cells that contain the separator in double quotes."
                 )
-            # Programs leave off the empty cells at a row's end.
+            # Some programs omit empty cells at the end of a row.
             yield _Row(place, dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True)))
     except csv.Error as error:
-        raise ManifestError(f"{path}, row {lines.line_num}: not CSV: {error}") from None
+        raise ManifestError(f"{path}, row {lines.line_num}: not CSV: {error}. Correct the row.") from None
 
 
 def _jsonl_rows(path: Path) -> Iterator[_Row]:
@@ -170,7 +172,7 @@ def _jsonl_rows(path: Path) -> Iterator[_Row]:
             try:
                 yield _Row(place, msgspec.json.decode(line, type=dict[str, Any]))
             except msgspec.DecodeError as error:
-                raise ManifestError(f"{place}: not a JSON object: {error}") from None
+                raise ManifestError(f"{place}: not a JSON object: {error}. Give one object per line.") from None
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:
@@ -182,7 +184,8 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise ManifestError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise ManifestError(f"{path} is not a Parquet file: {reason}. Write the table again.") from None
     known = [column for column in table.column_names if column in _COLUMNS]
     others = dict.fromkeys(column for column in table.column_names if column not in _COLUMNS)
     for number, cells in enumerate(table.select(known).to_pylist(), start=1):
@@ -195,7 +198,7 @@ def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None])
         raise ManifestError(f"{row.place}: the path is empty. Give the recording's path, from the table's folder.")
     emotion = _text(row, label)
     if emotion is None:
-        raise ManifestError(f"{row.place}: the {label} is empty. Every recording needs one.")
+        raise ManifestError(f"{row.place}: the {label} is empty. Give the {label} of every recording.")
     audio_path = folder / Path(path).expanduser()
     if not audio_path.is_file():
         raise ManifestError(
@@ -203,13 +206,15 @@ def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None])
         )
     start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
     if end_s is not None and (start_s or 0.0) >= end_s:
-        raise ManifestError(f"{row.place}: start_s {start_s or 0.0:g} is not before end_s {end_s:g} (in seconds).")
+        raise ManifestError(
+            f"{row.place}: start_s {start_s or 0.0:g} is not before end_s {end_s:g}. Give start_s < end_s, in seconds."
+        )
     split = _text(row, "split")
     if split is not None and split not in SPLITS:
         raise ManifestError(f"{row.place}: {suggest(split, SPLITS, 'split')}")
-    stretch = f"#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}" if shared[path] > 1 else ""
+    segment = f"#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}" if shared[path] > 1 else ""
     return Utterance(
-        id=_text(row, "id") or f"{path}{stretch}",
+        id=_text(row, "id") or f"{path}{segment}",
         path=audio_path,
         emotion=emotion,
         speaker=_text(row, "speaker"),
@@ -220,7 +225,7 @@ def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None])
 
 
 def _text(row: _Row, column: str) -> str | None:
-    """A cell as text; None where it is empty, missing, or the NaN that pandas writes for both."""
+    """Return a cell as text; None if it is empty or missing, or the NaN that pandas writes for both."""
     value = row.cells.get(column)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -237,6 +242,6 @@ def _seconds(row: _Row, column: str) -> float | None:
         value = math.nan
     if value is not None and not (math.isfinite(value) and value >= 0):
         raise ManifestError(
-            f"{row.place}: {column} is '{text}'. Give seconds as a number from 0, with a decimal point."
+            f"{row.place}: {column} is '{text}'. Give seconds as a number of 0 or more, with a decimal point."
         )
     return value

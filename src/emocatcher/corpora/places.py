@@ -1,4 +1,4 @@
-"""Where corpora and other derived files live on this machine."""
+"""Locate corpora and the cache on this machine, and create folders atomically."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _STALE_AFTER_S = 24 * 3600  # no generation or unpacking takes a day
 
 
 def cache_dir() -> Path:
-    """The folder for everything that can be made or fetched again; it may not exist yet.
+    """Return the folder for everything that can be generated or downloaded again; it may not exist yet.
 
-    The environment variable EMOCATCHER_CACHE, where set, stands in for the user's cache folder.
+    The environment variable EMOCATCHER_CACHE overrides the user's cache folder.
     """
     override = os.environ.get("EMOCATCHER_CACHE")
     return Path(override).expanduser() if override else Path(platformdirs.user_cache_dir("emocatcher"))
 
 
 def corpus_dir(name: str) -> Path:
-    """Where a corpus of this name is put when nobody says otherwise."""
+    """Return the default folder of a corpus, in the cache."""
     return cache_dir() / "corpora" / name
 
 
 def find_corpus(name: str) -> Path | None:
-    """The folder of a corpus: in `$EMOCATCHER_CORPORA`, else in the cache, else None."""
+    """Return the folder of a corpus, in `$EMOCATCHER_CORPORA` or else in the cache; None if there is none."""
     root = os.environ.get("EMOCATCHER_CORPORA")
     folders = [Path(root).expanduser() / name] if root else []
     return next((folder for folder in (*folders, corpus_dir(name)) if folder.is_dir()), None)
@@ -37,19 +37,19 @@ def find_corpus(name: str) -> Path | None:
 
 @contextlib.contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """Fill a folder that appears under its name whole, or not at all.
+    """Create a folder atomically: it appears with all its files, or not at all.
 
     Args:
-        target: the folder to make; missing, or empty.
+        target: the folder to create; missing, or empty.
 
     Yields:
-        a new folder beside `target`, which is renamed to it on success and removed on failure.
+        a new folder next to `target`, which is renamed to `target` on success and removed on failure.
 
     Raises:
-        OSError: if `target` holds something by the time of the renaming.
+        OSError: if `target` is not empty at the time of the renaming.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    # What a killed process left behind; a living one's folder is younger.
+    # Remove leftovers of killed processes; the folder of a running process is younger.
     for leftover in target.parent.glob(f".{target.name}.partial-*"):
         if time.time() - leftover.stat().st_mtime > _STALE_AFTER_S:
             shutil.rmtree(leftover, ignore_errors=True)
@@ -59,7 +59,7 @@ def staged(target: Path) -> Iterator[Path]:
     try:
         yield staging
         if target.is_dir():
-            target.rmdir()  # refuses unless empty; Windows renames onto no folder at all
+            target.rmdir()  # fails unless empty; Windows cannot rename onto an existing folder
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

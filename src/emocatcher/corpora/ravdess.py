@@ -1,4 +1,4 @@
-"""RAVDESS: a folder of recordings whose names say everything about them."""
+"""Read RAVDESS: a folder of recordings whose file names encode all their labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME = re.compile(r"03-01-(?!01-02)(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d
 
 
 def find_recordings(root: Path) -> Iterator[Path]:
-    """The files named `03-01-*.wav` or `03-01-*.flac` anywhere under a folder, in no particular order."""
+    """Yield the files named `03-01-*.wav` or `03-01-*.flac` anywhere under a folder, in no particular order."""
     for folder, _, names in os.walk(root):
         for name in names:
             if name.startswith("03-01-") and name.lower().endswith((".wav", ".flac")):
@@ -30,7 +30,7 @@ def find_recordings(root: Path) -> Iterator[Path]:
 
 
 def is_clip_id(stem: str) -> bool:
-    """Whether a file's stem is one that RAVDESS's speech can have.
+    """Whether a file's stem is a valid name of a RAVDESS speech clip.
 
     Examples:
         >>> is_clip_id("03-01-05-02-01-02-16"), is_clip_id("03-01-2024")
@@ -40,10 +40,10 @@ def is_clip_id(stem: str) -> bool:
 
 
 def parse(path: Path) -> Utterance:
-    """Read what a recording's name says.
+    """Read the labels from a recording's file name.
 
     Raises:
-        CorpusError: if the name is not one that RAVDESS's speech can have.
+        CorpusError: if the name is not a valid name of a RAVDESS speech clip.
 
     Examples:
         >>> clip = parse(Path("Actor_16/03-01-05-02-01-02-16.wav"))
@@ -53,7 +53,7 @@ def parse(path: Path) -> Utterance:
     match = _NAME.fullmatch(path.stem)
     if match is None:
         raise CorpusError(
-            f"{path} has a name that RAVDESS does not use. Allowed: 03-01-emotion(01-08)-intensity(01-02, "
+            f"{path} is not a file name of RAVDESS. Allowed: 03-01-emotion(01-08)-intensity(01-02, "
             "neutral only 01)-statement(01-02)-repetition(01-02)-actor(01-24). Rename the file or move it elsewhere."
         )
     emotion, intensity, statement, repetition, actor = match.groups()
@@ -70,18 +70,18 @@ def parse(path: Path) -> Utterance:
 
 
 def read(root: Path) -> Corpus:
-    """Read a folder of RAVDESS's speech recordings, as WAV or FLAC, in whatever sub-folders.
+    """Read a folder of RAVDESS's speech recordings, WAV or FLAC, in any sub-folders.
 
     Returns:
         the corpus, sorted by actor and then by id; statements and repetitions are "01" or "02".
 
     Raises:
-        CorpusError: if the folder holds no such recording, one is misnamed, or one is there twice.
+        CorpusError: if the folder contains no such recording, a file name is invalid, or a recording occurs twice.
     """
     utterances = [parse(path) for path in find_recordings(root)]
     if not utterances:
         raise CorpusError(
-            f"{root} holds no recording of RAVDESS (03-01-*.wav or .flac). Remove the folder and run: "
+            f"{root} contains no recording of RAVDESS (03-01-*.wav or .flac). Remove the folder and run: "
             "emocatcher fetch ravdess"
         )
     utterances.sort(key=lambda utterance: (utterance.speaker or "", utterance.id, utterance.path))
@@ -89,7 +89,7 @@ def read(root: Path) -> Corpus:
 
 
 def clip_ids(n_actors: int = N_ACTORS) -> tuple[str, ...]:
-    """The ids of the published clips, sorted by actor: 60 an actor, neutral in normal intensity only.
+    """Return the ids of the published clips, sorted by actor: 60 per actor, neutral in normal intensity only.
 
     Examples:
         >>> len(clip_ids()), clip_ids(1)[0]

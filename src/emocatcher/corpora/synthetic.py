@@ -1,4 +1,4 @@
-"""The synthetic corpus: made voices in RAVDESS's naming, with silence of known length around the voice."""
+"""Generate and read the synthetic corpus: RAVDESS's file names, and silence of known length around each voice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from emocatcher.corpora import ravdess
 from emocatcher.corpora.places import staged
-from emocatcher.corpora.synthesiser import SAMPLE_RATE, Delivery, Voice, say
+from emocatcher.corpora.synthesiser import SAMPLE_RATE, Delivery, Voice, synthesise
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.errors import CorpusError
 
@@ -22,18 +22,18 @@ TRUTH_NAME = "truth.csv"
 # Part of the cached folder's name: raise it whenever a sample changes, so that no stale corpus is read.
 VERSION = 1
 
-_NOISE_FLOOR_DBFS = -75.0  # a studio's
-_SILENCE_S = (0.25, 0.5)  # s, either end
+_NOISE_FLOOR_DBFS = -75.0  # as in a studio
+_SILENCE_S = (0.25, 0.5)  # range, at each end
 _PEAK = 0.98  # of full scale
 
 # Roughly "Kids are talking by the door" and "Dogs are sitting by the door". Both begin with a voiced consonant: an
-# unvoiced one would begin with its closure, and the silence before the voice would be longer than its truth.
+# unvoiced one begins with a closure, so the silence before the voice would be longer than recorded in truth.csv.
 _STATEMENTS = {
     "01": ("gi", "d@", "ta", "k@", "ba", "d@", "do"),
     "02": ("do", "g@", "si", "t@", "ba", "d@", "do"),
 }
-# After the directions that Scherer (2003, "Vocal communication of emotion", table 2) and Juslin & Laukka (2003)
-# gather; the sizes are ours, near enough to each other that the classes overlap.
+# The directions of change follow Scherer (2003, "Vocal communication of emotion", table 2) and Juslin & Laukka (2003);
+# the sizes are our own, chosen so that the classes overlap.
 _DELIVERIES = {
     "neutral": Delivery(0.0, 2.0, -1.5, 1.00, -30.0, 0.0, -30.0, 0.10, 0.0, 0.00),
     "calm": Delivery(-0.8, 1.3, -1.5, 0.91, -34.0, -1.2, -26.0, 0.07, 0.0, 0.00),
@@ -45,26 +45,26 @@ _DELIVERIES = {
     "surprised": Delivery(4.5, 5.0, 6.0, 1.00, -25.0, 0.6, -26.0, 0.12, 0.0, 0.00),
 }
 _STRENGTHS = {"normal": 0.85, "strong": 1.35}  # how far a delivery goes from neutral
-# One standard deviation, of a speaker's own way with an emotion and again of a single clip.
+# Standard deviation between speakers for the same emotion, and also between clips of one speaker.
 _SPREAD = Delivery(1.5, 1.0, 1.2, 0.06, 2.5, 0.8, 3.0, 0.07, 0.15, 0.02)
 
 
 def generate(root: Path, *, n_voices: int = 24) -> None:
-    """Make the corpus: 60 clips a voice, 16 kHz 16-bit WAV, and `truth.csv`; whole or not at all.
+    """Generate the corpus atomically: 60 clips per voice, 16 kHz 16-bit WAV, and `truth.csv`.
 
-    The same machine always makes the same bytes: every random choice follows from the clip's name.
+    The same machine always generates the same bytes, because every random choice is seeded by the clip's name.
 
     Args:
-        root: the folder to make; it must be missing or empty.
+        root: the folder to create; it must be missing or empty.
         n_voices: 1 to 24.
 
     Raises:
-        CorpusError: if `n_voices` is out of range, or `root` holds something already.
+        CorpusError: if `n_voices` is out of range, or `root` is not empty.
     """
     if not 1 <= n_voices <= ravdess.N_ACTORS:
         raise CorpusError(f"n_voices is {n_voices}. Allowed: 1 to {ravdess.N_ACTORS}")
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
-        raise CorpusError(f"{root} exists already. Give a new folder for the synthetic corpus.")
+        raise CorpusError(f"{root} already exists. Give a new folder for the synthetic corpus.")
     with staged(root) as staging:
         truth = [("utterance", "voiced_start_s", "voiced_end_s")]
         for clip_id in ravdess.clip_ids(n_voices):
@@ -79,26 +79,28 @@ def generate(root: Path, *, n_voices: int = 24) -> None:
 
 
 def read(root: Path) -> Corpus:
-    """Read what `generate` made.
+    """Read a corpus that `generate` made.
 
     Raises:
-        CorpusError: if the folder holds no such clip, or one that is misnamed.
+        CorpusError: if the folder contains no such clip, or one with an invalid name.
     """
     return msgspec.structs.replace(ravdess.read(root), name="synthetic", licence=LICENCE, synthetic=True)
 
 
 def read_truth(root: Path) -> dict[str, tuple[float, float]]:
-    """Where the voice truly is in each clip.
+    """Read the true position of the voice in each clip.
 
     Returns:
-        utterance id to (voiced_start_s, voiced_end_s), in seconds from the clip's first sample.
+        for each utterance id (voiced_start_s, voiced_end_s), in seconds from the clip's first sample.
 
     Raises:
         CorpusError: if the folder has no `truth.csv`.
     """
     path = root / TRUTH_NAME
     if not path.is_file():
-        raise CorpusError(f"{path} does not exist: {root} is not a whole synthetic corpus. Remove it and load it anew.")
+        raise CorpusError(
+            f"{path} does not exist, so the synthetic corpus is incomplete. Remove {root} and load the corpus again."
+        )
     with path.open(encoding="utf-8", newline="") as file:
         return {
             row["utterance"]: (float(row["voiced_start_s"]), float(row["voiced_end_s"])) for row in csv.DictReader(file)
@@ -106,10 +108,10 @@ def read_truth(root: Path) -> dict[str, tuple[float, float]]:
 
 
 def _make(clip: Utterance) -> tuple[npt.NDArray[np.int16], int, int]:
-    """The samples of one clip, and the first and the end sample of its voice."""
+    """Synthesise one clip; return its samples, and the first sample of its voice and the one after the last."""
     random = _random_for(clip.id)
     speaker, statement = clip.speaker or "", clip.statement or ""
-    voiced = say(_STATEMENTS[statement], _voice(speaker, clip.gender), _delivery(clip, random), random)
+    voiced = synthesise(_STATEMENTS[statement], _voice(speaker, clip.gender), _delivery(clip, random), random)
     voiced *= min(1.0, _PEAK / np.abs(voiced).max())
     before, after = (round(random.uniform(*_SILENCE_S) * SAMPLE_RATE) for _ in range(2))
     waveform = random.normal(0.0, 10 ** (_NOISE_FLOOR_DBFS / 20), before + voiced.size + after)
@@ -131,15 +133,15 @@ def _voice(speaker: str, gender: str | None) -> Voice:
 
 
 def _delivery(clip: Utterance, random: np.random.Generator) -> Delivery:
-    """Neutral, and from there as far towards the emotion as the intensity says, and some way aside."""
+    """Interpolate from neutral towards the emotion by the intensity's strength, and add speaker and clip variation."""
     neutral, emotion, spread = (np.array(d) for d in (_DELIVERIES["neutral"], _DELIVERIES[clip.emotion], _SPREAD))
-    own_way = _random_for(f"voice {clip.speaker} {clip.emotion}").standard_normal(spread.size)
-    aside = spread * (own_way + random.standard_normal(spread.size)) / np.sqrt(2)
-    return Delivery(*(neutral + _STRENGTHS[clip.intensity or "normal"] * (emotion - neutral) + aside).tolist())
+    of_speaker = _random_for(f"voice {clip.speaker} {clip.emotion}").standard_normal(spread.size)
+    variation = spread * (of_speaker + random.standard_normal(spread.size)) / np.sqrt(2)
+    return Delivery(*(neutral + _STRENGTHS[clip.intensity or "normal"] * (emotion - neutral) + variation).tolist())
 
 
 def _random_for(name: str) -> np.random.Generator:
-    # Python's own hash of a string differs from process to process.
+    # Python's built-in hash of a string differs between processes.
     seed = hashlib.blake2b(f"emocatcher synthetic {name}".encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(seed, "little"))
 
