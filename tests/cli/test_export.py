@@ -179,7 +179,7 @@ def test_a_place_that_takes_no_file_is_refused_before_the_comparing(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file.txt").write_text("mine")
-    monkeypatch.setattr(comparison, "ask", None)  # not called
+    monkeypatch.setattr(comparison, "compare", None)  # not called
     assert_one_line(call("export", model, "--to", tmp_path / to, "--overwrite"), *needed)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file.txt", "folder"]
 

@@ -15,7 +15,7 @@ from emocatcher.export.comparison import (
     Answer,
     Answers,
     Difference,
-    ask,
+    compare,
     difference,
     log_mel_graph,
     python_path,
@@ -30,8 +30,8 @@ def answers(*rows: list[float], voiced_s: list[list[float]] | None = None) -> An
 
 def test_the_margin_is_between_the_two_largest() -> None:
     said = answers([0.2, 0.7, 0.1], [0.4, 0.2, 0.4], [0.0, 0.0, 1.0])
-    assert said.margin == pytest.approx([0.5, 0.0, 1.0])
-    assert said.labels.tolist() == [1, 0, 2]
+    assert answers.margin == pytest.approx([0.5, 0.0, 1.0])
+    assert answers.labels.tolist() == [1, 0, 2]
     assert answers([1.0]).margin.tolist() == [1.0]  # of one class
 
 
@@ -75,31 +75,31 @@ def test_what_spec_asks_for() -> None:
     assert (PARITY_ERROR, CLEAR_MARGIN) == (1e-3, 0.01)
 
 
-def test_every_clip_is_played_to_every_listener_in_order() -> None:
-    heard: list[tuple[str, int]] = []
+def test_every_pipeline_gets_every_clip_in_order() -> None:
+    calls: list[tuple[str, int]] = []
 
-    def listener(name: str) -> Any:
-        def hear(waveform: Any) -> Answer:
-            heard.append((name, len(waveform)))
+    def pipeline(name: str) -> Any:
+        def recognise(waveform: Any) -> Answer:
+            calls.append((name, len(waveform)))
             return Answer(np.array([len(waveform), 0.0], np.float32), 0.25, len(waveform) / 10)
 
-        return hear
+        return recognise
 
     done: list[int] = []
     clips = (np.zeros(n, np.float32) for n in (3, 1, 2))  # a generator: never held all at once
-    found = ask({"a": listener("a"), "b": listener("b")}, clips, done.append)
-    assert heard == [(name, n) for n in (3, 1, 2) for name in "ab"]
+    found = compare({"a": pipeline("a"), "b": pipeline("b")}, clips, done.append)
+    assert calls == [(name, n) for n in (3, 1, 2) for name in "ab"]
     assert done == [1, 2, 3]
-    for said in found.values():
-        assert said.probabilities[:, 0].tolist() == [3.0, 1.0, 2.0]
-        assert said.probabilities.dtype == np.float64
-        assert said.voiced_s.tolist() == [[0.25, 0.3], [0.25, 0.1], [0.25, 0.2]]
-        assert said.ms_per_clip >= 0
+    for answers in found.values():
+        assert answers.probabilities[:, 0].tolist() == [3.0, 1.0, 2.0]
+        assert answers.probabilities.dtype == np.float64
+        assert answers.voiced_s.tolist() == [[0.25, 0.3], [0.25, 0.1], [0.25, 0.2]]
+        assert answers.ms_per_clip >= 0
 
 
-def test_the_three_listeners_agree_with_predict(made_model: Bundle, made_clips: list[np.ndarray]) -> None:
+def test_the_three_pipelines_agree_with_predict(made_model: Bundle, made_clips: list[np.ndarray]) -> None:
     recognizer = Recognizer(made_model)
-    found = ask(
+    found = compare(
         {
             "python": python_path(recognizer),
             "log_mel": log_mel_graph(as_onnx(made_model), recognizer),
@@ -112,6 +112,6 @@ def test_the_three_listeners_agree_with_predict(made_model: Bundle, made_clips: 
     np.testing.assert_array_equal(found["python"].probabilities, expected)
     spans = [[prediction.voiced_start_s, prediction.voiced_end_s] for prediction in predictions]
     np.testing.assert_array_equal(found["python"].voiced_s, spans)
-    for said in found.values():
+    for answers in found.values():
         assert difference(found["python"], said).is_parity
         assert difference(found["python"], said).n_spans_changed == 0

@@ -1,4 +1,4 @@
-"""The ONNX graph says what the network says."""
+"""The ONNX graph gives the same as the network."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ def voices(lengths: list[int], extra: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=6), extra=st.integers(0, 3))
 @settings(max_examples=25, deadline=None)
-def test_it_says_what_pytorch_says(network: EmotionNetwork, graph: bytes, lengths: list[int], extra: int) -> None:
+def test_it_gives_the_same_as_pytorch(network: EmotionNetwork, graph: bytes, lengths: list[int], extra: int) -> None:
     assert parity_error(graph, network, *clips(lengths, extra)) <= 1e-4
 
 

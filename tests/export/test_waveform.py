@@ -18,7 +18,7 @@ from emocatcher.bundle import Bundle
 from emocatcher.config import Settings, load_preset
 from emocatcher.export import as_onnx
 from emocatcher.export.clips import Clips
-from emocatcher.export.comparison import ask, difference, python_path, waveform_graph
+from emocatcher.export.comparison import compare, difference, python_path, waveform_graph
 from emocatcher.inference import Recognizer
 from emocatcher.prediction import Prediction
 
@@ -130,11 +130,11 @@ def test_on_real_clips_it_says_what_the_recogniser_says(opened: Any, bundled: Bu
 def test_on_all_of_ravdess_no_clear_label_changes(bundled: Bundle, ravdess_dir: Path) -> None:
     """What the specification asks of the file, on every clip."""
     clips = Clips(what="all", utterances=corpora.load(str(ravdess_dir)).utterances)
-    listeners = {
+    pipelines = {
         "python": python_path(Recognizer(bundled)),
         "exported": waveform_graph(as_onnx(bundled, waveform=True)),
     }
-    said = ask(listeners, clips.waveforms(22_050))
+    said = compare(pipelines, clips.waveforms(22_050))
     found = difference(said["python"], said["exported"])
     assert found.largest <= 1e-3
     assert (found.n_clear_changed, found.n_spans_changed) == (0, 0)

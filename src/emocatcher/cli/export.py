@@ -134,15 +134,15 @@ def _check_target(to: Path, *, overwrite: bool) -> None:
 
 def _compare(recognizer: Recognizer, files: dict[str, bytes], clips: Clips, *, waveform: bool) -> dict[str, Answers]:
     from emocatcher.cli import screen
-    from emocatcher.export.comparison import Listener, ask, log_mel_graph, python_path, waveform_graph
+    from emocatcher.export.comparison import Pipeline, compare, log_mel_graph, python_path, waveform_graph
 
-    listeners: dict[str, Listener] = {_PYTHON: python_path(recognizer)}
+    pipelines: dict[str, Pipeline] = {_PYTHON: python_path(recognizer)}
     for name, payload in files.items():
-        listeners[name] = waveform_graph(payload) if waveform else log_mel_graph(payload, recognizer)
+        pipelines[name] = waveform_graph(payload) if waveform else log_mel_graph(payload, recognizer)
     with screen.progress(unit="clips") as start:
         advance = start("comparing")
         sample_rate = recognizer.config.settings.front_end.sample_rate
-        return ask(listeners, clips.waveforms(sample_rate), lambda done: advance(done, len(clips), ""))
+        return compare(pipelines, clips.waveforms(sample_rate), lambda done: advance(done, len(clips), ""))
 
 
 def _true_labels(clips: Clips, labels: tuple[str, ...]) -> NDArray[np.int64] | None:

@@ -1,7 +1,7 @@
 """A model as ONNX, written node by node, with a parity check.
 
-Written by hand rather than traced: a graph is the few operators that the network is, takes any batch and any length,
-and needs nothing at run time but ONNX Runtime, or whatever else reads ONNX. Needs the extra `export`.
+The graph is written by hand rather than traced, so it consists of the few operators of the network, takes any batch
+size and any length, and needs only ONNX Runtime, or another reader of ONNX. Needs the extra `export`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["as_onnx", "checked_onnx", "describe", "parity_error", "to_onnx", "to
 
 
 def as_onnx(model: Bundle, *, waveform: bool = False, int8: bool = False) -> bytes:
-    """Write a model folder's network as one file that says what it is (see `describe`).
+    """Write a model folder's network as one file with its metadata (see `describe`).
 
     Args:
         model: an opened model folder.
@@ -49,22 +49,22 @@ def to_onnx(
 ) -> bytes:
     """Write the network as an ONNX graph.
 
-    Inputs are `log_mel` (batch, n_channels, n_frames) float32, with the two rows of the pitch below the mel bands where
-    the front end hears it, and `lengths` (batch,) int64; outputs are `logits`
-    (batch, n_classes) and `attention` (batch, n_frames'). The labels stand in the metadata, as JSON.
+    Inputs are `log_mel` (batch, n_channels, n_frames) float32, with the two rows of the pitch below the mel bands if
+    the front end has pitch, and `lengths` (batch,) int64; outputs are `logits` (batch, n_classes) and `attention`
+    (batch, n_frames'). The metadata contains the labels, as JSON.
 
     Args:
-        weights: of the `EmotionNetwork`, by name.
+        weights: the weights of the `EmotionNetwork`, by name.
         settings: the network's and the front end's.
         labels: the classes, in order.
         int8: whether the matrices are stored as 8-bit numbers with one scale per output channel.
-        metadata: what else is to stand there.
+        metadata: further metadata.
 
     Returns:
         the serialised model.
 
     Raises:
-        MissingExtraError: on importing this package without onnx.
+        MissingExtraError: when this package is imported without onnx.
     """
     graph = Graph(weights, int8=int8)
     logits = add_network(graph, settings, "log_mel", "lengths", attention="attention")
@@ -77,7 +77,7 @@ def to_onnx(
 
 
 def to_waveform_onnx(weights: Weights, config: ModelConfig, *, int8: bool = False) -> bytes:
-    """Write the whole way from a waveform to an answer as one ONNX graph: front end, detector, network, calibration.
+    """Write everything from waveform to answer as one ONNX graph: front end, detector, network, calibration.
 
     The input is `waveform` (n_samples,), float32, mono, in [-1, 1], at the model's sample rate, with one sample or
     more. The outputs are `probabilities` (n_classes,), calibrated; `attention` (n_frames',), one weight per
@@ -85,8 +85,8 @@ def to_waveform_onnx(weights: Weights, config: ModelConfig, *, int8: bool = Fals
     float32. No custom operator, no complex number.
 
     Args:
-        weights: of the network, by name.
-        config: the model's; what it is stands in the metadata (see `describe`).
+        weights: the weights of the network, by name.
+        config: the model's; `describe` gives the metadata.
         int8: as for `to_onnx`.
 
     Returns:
@@ -107,7 +107,7 @@ def to_waveform_onnx(weights: Weights, config: ModelConfig, *, int8: bool = Fals
 
 
 def describe(config: ModelConfig) -> dict[str, object]:
-    """What an exported file says of itself: labels, sample rate, temperature, name, version and licence."""
+    """The metadata of an exported file: labels, sample rate, temperature, name, version and licence."""
     return {
         "labels": config.labels,
         "sample_rate": config.settings.front_end.sample_rate,
@@ -139,10 +139,10 @@ def parity_error(onnx_bytes: bytes, network: Any, log_mel: NDArray[np.float32], 
 
 
 def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> bytes:
-    """Write a network as ONNX, and refuse it where it does not say the same as the network.
+    """Write a network as ONNX, and refuse the graph if its answers differ from those of the network.
 
     Raises:
-        ModelError: if a logit differs by more than 1e-3 on made clips of several lengths.
+        ModelError: if a logit differs by more than 1e-3 on random clips of several lengths.
     """
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     payload = to_onnx(weights, settings, labels)

@@ -1,4 +1,4 @@
-"""What an exported file is tried on: the recordings that tell most, or made ones where there are none."""
+"""The clips for the check of an exported file: held-out recordings if possible, synthetic clips if there are none."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.errors import CorpusError, CorpusNotFoundError, MissingExtraError, ProtocolError
 
 _MADE = 24  # clips
-_KNOWN = 240  # of those a model was trained on: they say whether two graphs agree, and nothing of accuracy
+_KNOWN = 240  # of the clips a model was trained on: enough for the parity of two graphs, useless for accuracy
 
 
 class Clips(msgspec.Struct, frozen=True, kw_only=True):
-    """Clips to compare by."""
+    """Clips for the comparison."""
 
     what: str  # for people
     utterances: tuple[Utterance, ...] = ()  # empty: made clips
     n_made: int = _MADE
     held_out: bool = False  # none of them was in the model's training
-    note: str = ""  # why nothing better could be had
+    note: str = ""  # why no better clips were available
 
     def __len__(self) -> int:
         return len(self.utterances) or self.n_made
 
     def waveforms(self, sample_rate: int) -> Iterator[audio.Waveform]:
-        """Each as (n_samples,), float32, one at a time.
+        """Each clip as shape (n_samples,), float32, one at a time.
 
         Raises:
             AudioError: if a recording cannot be used.
@@ -45,12 +45,12 @@ def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | 
 
     Args:
         config: the model's.
-        corpus_argument: as for `corpora.load`; None for the model's own corpus, where it is on this machine.
-        most: how many, drawn at random; None for all that were held out or are of another corpus, and for 240 of
-            those that the model may have been trained on.
+        corpus_argument: as for `corpora.load`; None for the model's own corpus, if it is on this machine.
+        most: how many, drawn at random; None for all clips that were held out or are of another corpus, and for 240
+            of the clips that the model may have been trained on.
 
     Raises:
-        CorpusError: if a corpus is asked for by name, and cannot be had.
+        CorpusError: if a corpus was given by name and cannot be loaded.
     """
     training = config.training
     try:
@@ -60,7 +60,7 @@ def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | 
     except CorpusError as error:
         if corpus_argument is not None:
             raise
-        # Nobody asked for it: that it is gone or torn must not stand in the way of an export.
+        # The user did not ask for this corpus, so an export must not fail because it is missing or damaged.
         n_made = min(most or _MADE, _MADE)
         return Clips(
             what=f"{n_made} made clips",
@@ -82,7 +82,7 @@ def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | 
 
 
 def _drawn(clips: Clips, most: int | None) -> Clips:
-    """So many of them, the same ones each time."""
+    """At most `most` of them, the same ones each time."""
     n = len(clips)
     if most is None or n <= most:
         return clips

@@ -1,4 +1,4 @@
-"""What an exported file says beside what the Python path says of the same clips, and how long each takes."""
+"""The answers of an exported file and of the Python pipeline for the same clips, and the time that each takes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from emocatcher import audio, features
 from emocatcher.padding import pad_batch
 from emocatcher.timeline import Network
 
-PARITY_ERROR = 1e-3  # of a probability: what an exported float graph may differ by
+PARITY_ERROR = 1e-3  # of a probability: the largest difference allowed for an exported float graph
 CLEAR_MARGIN = 0.01  # between the two largest probabilities: above it, the label must not change
-_SPAN_ERROR_S = 1e-4  # a frame is hundreds of times as long, float32's rounding of a time far shorter
+_SPAN_ERROR_S = 1e-4  # a frame is hundreds of times longer, and float32 rounds a time by far less
 
 
 class Answer(NamedTuple):
-    """Of one clip."""
+    """The answer for one clip."""
 
     probabilities: NDArray[np.floating]  # (n_classes,), calibrated
     voiced_start_s: float
     voiced_end_s: float
 
 
-Listener = Callable[[audio.Waveform], Answer]
+Pipeline = Callable[[audio.Waveform], Answer]  # from waveform to answer
 
 
 class Answers(NamedTuple):
-    """Of one listener, to all clips."""
+    """The answers of one pipeline, for all clips."""
 
     probabilities: NDArray[np.float64]  # (n_clips, n_classes)
     voiced_s: NDArray[np.float64]  # (n_clips, 2)
@@ -38,18 +38,18 @@ class Answers(NamedTuple):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Which class each clip is given, shape (n_clips,)."""
+        """The class of each clip, shape (n_clips,)."""
         return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def margin(self) -> NDArray[np.float64]:
-        """The largest probability less the second, shape (n_clips,)."""
+        """The largest probability minus the second largest, shape (n_clips,)."""
         ordered = np.sort(self.probabilities, axis=1)
         return np.asarray(ordered[:, -1] - (ordered[:, -2] if ordered.shape[1] > 1 else 0.0))
 
 
 class Difference(NamedTuple):
-    """Between two listeners."""
+    """The difference between the answers of two pipelines."""
 
     largest: float  # of any probability
     n_same_label: int
@@ -58,65 +58,65 @@ class Difference(NamedTuple):
 
     @property
     def is_parity(self) -> bool:
-        """Whether it is within what an export may differ by."""
+        """Whether it is within the tolerance for an export."""
         return self.largest <= PARITY_ERROR and self.n_clear_changed == 0
 
 
-def python_path(network: Network) -> Listener:
-    """The features of this package, and the network as it is in the model folder."""
+def python_path(network: Network) -> Pipeline:
+    """The features of this package, and the network of the model folder."""
     settings = network.config.settings
 
-    def hear(waveform: audio.Waveform) -> Answer:
+    def recognise(waveform: audio.Waveform) -> Answer:
         clip = features.extract(waveform, settings.front_end, settings.vad)
         probabilities = network.probabilities(network.run([clip.channels])[0])[0]
         return Answer(probabilities, clip.voiced_start_s, clip.voiced_end_s)
 
-    return hear
+    return recognise
 
 
-def log_mel_graph(payload: bytes, network: Network) -> Listener:
-    """The features of this package, and a graph from `to_onnx`; calibrated as `network` is."""
+def log_mel_graph(payload: bytes, network: Network) -> Pipeline:
+    """The features of this package, a graph from `to_onnx`, and the calibration of `network`."""
     run, settings = _opened(payload), network.config.settings
 
-    def hear(waveform: audio.Waveform) -> Answer:
+    def recognise(waveform: audio.Waveform) -> Answer:
         clip = features.extract(waveform, settings.front_end, settings.vad)
         log_mel, lengths = pad_batch([clip.channels])
         logits = run({"log_mel": log_mel, "lengths": lengths})[0]
         return Answer(network.probabilities(logits)[0], clip.voiced_start_s, clip.voiced_end_s)
 
-    return hear
+    return recognise
 
 
-def waveform_graph(payload: bytes) -> Listener:
-    """A graph from `to_waveform_onnx`, and nothing else."""
+def waveform_graph(payload: bytes) -> Pipeline:
+    """A graph from `to_waveform_onnx` alone."""
     run = _opened(payload)
 
-    def hear(waveform: audio.Waveform) -> Answer:
+    def recognise(waveform: audio.Waveform) -> Answer:
         probabilities, _, start_s, end_s = run({"waveform": waveform})
         return Answer(probabilities, float(start_s), float(end_s))
 
-    return hear
+    return recognise
 
 
-def ask(
-    listeners: Mapping[str, Listener], clips: Iterable[audio.Waveform], on_clip: Callable[[int], None] | None = None
+def compare(
+    pipelines: Mapping[str, Pipeline], clips: Iterable[audio.Waveform], on_clip: Callable[[int], None] | None = None
 ) -> dict[str, Answers]:
-    """Play every clip to every listener.
+    """Recognise every clip by every pipeline.
 
     Args:
-        listeners: by name.
-        clips: shape (n_samples,) each, at the model's rate; at least one; never held all at once.
-        on_clip: called with how many clips are done.
+        pipelines: by name.
+        clips: shape (n_samples,) each, at the model's rate; at least one; they are never in memory all at once.
+        on_clip: called after each clip with the number of clips done.
 
     Returns:
-        by the same names, what they said.
+        the answers, by the same names.
     """
-    heard: dict[str, list[Answer]] = {name: [] for name in listeners}
-    seconds: dict[str, list[float]] = {name: [] for name in listeners}
+    found: dict[str, list[Answer]] = {name: [] for name in pipelines}
+    seconds: dict[str, list[float]] = {name: [] for name in pipelines}
     for number, waveform in enumerate(clips, 1):
-        for name, listener in listeners.items():  # in turn, because machines drift
+        for name, pipeline in pipelines.items():  # in turn, because the speed of a machine drifts
             start = time.perf_counter()
-            heard[name].append(listener(waveform))
+            found[name].append(pipeline(waveform))
             seconds[name].append(time.perf_counter() - start)
         if on_clip is not None:
             on_clip(number)
@@ -126,7 +126,7 @@ def ask(
             np.array([answer[1:] for answer in answers]),
             1000.0 * float(np.median(seconds[name])),
         )
-        for name, answers in heard.items()
+        for name, answers in found.items()
     }
 
 
@@ -145,7 +145,7 @@ def _opened(payload: bytes) -> Callable[[dict[str, NDArray[np.generic]]], list[N
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # as the recogniser does
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # as in the recogniser
     session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
 
     def run(inputs: dict[str, NDArray[np.generic]]) -> list[NDArray[np.float32]]:

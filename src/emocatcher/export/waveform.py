@@ -12,12 +12,12 @@ from emocatcher.export.voice_activity import add_span
 
 
 def add_recognition(graph: Graph, settings: Settings, temperature: float) -> None:
-    """Add the whole way from `waveform` (n_samples,) to the outputs that `emocatcher.export.to_waveform_onnx` names.
+    """Add all steps from `waveform` (n_samples,) to the outputs that `emocatcher.export.to_waveform_onnx` names.
 
     Args:
-        graph: to which.
-        settings: the model's.
-        temperature: logits are divided by it.
+        graph: the graph to extend.
+        settings: the settings of the model.
+        temperature: the divisor of the logits.
     """
     front_end = settings.front_end
     log_mel, tracks = add_front_end(graph, front_end, "waveform")
