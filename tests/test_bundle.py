@@ -1,4 +1,4 @@
-"""The model folder: whole or refused, and honest about what it is."""
+"""A model folder is complete or refused, and its card states how it was trained."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_what_is_read_is_what_was_written(folder: Path) -> None:
+def test_reading_returns_what_was_written(folder: Path) -> None:
     opened = bundle.read(folder)
     assert msgspec.structs.replace(opened.config, sha256={}) == config()
     weights = opened.weights()
@@ -56,7 +56,7 @@ def test_writing_twice_gives_the_same_bytes(folder: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("part", ["model.safetensors", "model.onnx"])
 @pytest.mark.parametrize("damage", ["missing", "altered", "cut"])
-def test_a_part_that_is_not_what_was_written_is_refused(folder: Path, part: str, damage: str) -> None:
+def test_a_changed_file_is_refused(folder: Path, part: str, damage: str) -> None:
     path = folder / part
     payload = path.read_bytes()
     if damage == "missing":
@@ -67,7 +67,7 @@ def test_a_part_that_is_not_what_was_written_is_refused(folder: Path, part: str,
         bundle.read(folder)
 
 
-def test_a_config_that_names_no_hash_is_refused(folder: Path) -> None:
+def test_a_config_without_hashes_is_refused(folder: Path) -> None:
     raw = json.loads((folder / "config.json").read_text())
     raw["sha256"] = {}
     (folder / "config.json").write_text(json.dumps(raw))
@@ -79,8 +79,8 @@ def test_a_config_that_names_no_hash_is_refused(folder: Path) -> None:
         bundle.read(folder)
 
 
-def test_a_model_saved_with_a_removed_setting_loads_only_where_it_changed_nothing(folder: Path) -> None:
-    """Models were saved with `speaker_normalisation`, which was false in all that were made for use."""
+def test_a_model_with_a_removed_setting_loads_only_if_it_had_no_effect(folder: Path) -> None:
+    """Older models have `speaker_normalisation`, which was false in all models made for use."""
     expected = bundle.read(folder).config
     raw = json.loads((folder / "config.json").read_text())
     raw["settings"]["training"]["speaker_normalisation"] = False
@@ -93,7 +93,7 @@ def test_a_model_saved_with_a_removed_setting_loads_only_where_it_changed_nothin
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "a file"])
-def test_what_is_no_model_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_other_paths_than_model_folders_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a file").write_text("x")
     with pytest.raises(ModelError, match="not a model folder"):
@@ -103,22 +103,22 @@ def test_what_is_no_model_folder_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "payload", [b"", b"{}", b"[1]", b"{", b"\xff\xfe", b'{"format": 1}', b'{"model_type": "wav2vec2"}', b"null"]
 )
-def test_somebody_elses_config_is_refused(folder: Path, payload: bytes) -> None:
+def test_a_config_of_another_project_is_refused(folder: Path, payload: bytes) -> None:
     (folder / "config.json").write_bytes(payload)
-    with pytest.raises(ModelError, match="not a model's settings") as caught:
+    with pytest.raises(ModelError, match="does not describe a model") as caught:
         bundle.read(folder)
     assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("change", [{}, {"labels": "of another shape"}, {"settings": None}])
-def test_a_future_format_is_named(folder: Path, change: dict[str, Any]) -> None:
+def test_the_error_for_a_future_format_names_it(folder: Path, change: dict[str, Any]) -> None:
     raw = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(raw | {"format": 2} | change))
     with pytest.raises(ModelError, match="format 2"):
         bundle.read(folder)
 
 
-def test_a_folder_whose_writing_was_cut_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_writing_failed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "model"
     bundle.write(folder, config(), WEIGHTS, b"the old graph")
     whole = storage.write_bytes
@@ -134,23 +134,23 @@ def test_a_folder_whose_writing_was_cut_is_no_model(tmp_path: Path, monkeypatch:
     with pytest.raises(ModelError, match="No space left on device"):
         bundle.write(folder, config(seed=6), WEIGHTS, b"the new graph")
     with pytest.raises(ModelError, match="not a model folder"):
-        bundle.read(folder)  # neither old nor new, and not a mixture
+        bundle.read(folder)  # not the old model, the new one or a mixture
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ModelError, match="cannot be written"):
         bundle.write(tmp_path / "file" / "model", config(), WEIGHTS, b"")
 
 
-def test_torn_weights_are_an_error_of_the_model(folder: Path) -> None:
+def test_damaged_weights_are_refused(folder: Path) -> None:
     opened = bundle.read(folder)
-    (folder / "model.safetensors").write_bytes(b"torn")
+    (folder / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(ModelError, match=r"model\.safetensors"):
         opened.weights()
 
 
-def test_nothing_in_it_is_pickled(folder: Path) -> None:
+def test_no_file_of_a_model_folder_is_pickled(folder: Path) -> None:
     for path in folder.iterdir():
         payload = path.read_bytes()
         assert not payload.startswith((b"\x80", b"PK")), path
@@ -161,7 +161,7 @@ def rows(card: str) -> dict[str, str]:
     return dict(re.findall(r"^\| (.+?) \| (.+?) \|$", card, re.MULTILINE))
 
 
-def test_the_card_says_where_the_model_comes_from(folder: Path) -> None:
+def test_the_card_states_how_the_model_was_trained(folder: Path) -> None:
     card = (folder / "README.md").read_text()
     facts = rows(card)
     assert card.startswith("---\n")
@@ -178,7 +178,7 @@ def test_the_card_says_where_the_model_comes_from(folder: Path) -> None:
     assert "Limits" in card
 
 
-def test_the_card_hides_nothing(tmp_path: Path) -> None:
+def test_the_card_states_what_limits_the_scores(tmp_path: Path) -> None:
     made = config(speakers_shared=True, selection="best-test", synthetic=True, note="From elsewhere.", fold=None)
     bundle.write(tmp_path, made, WEIGHTS, b"")
     card = (tmp_path / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""Published checkpoints: converted faithfully, and nothing in them is ever run."""
+"""Published checkpoints convert to the same network, and no code in them is ever run."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ State = dict[str, torch.Tensor]
 
 
 def published_names() -> dict[str, str]:
-    """Ours to the published ones."""
+    """Map parameter names here to the published ones."""
     names = {"norm.weight": "gru_layernorm.weight", "norm.bias": "gru_layernorm.bias"}
     for part in ("weight", "bias"):
         for number in range(3):
@@ -53,7 +53,7 @@ def state(network: EmotionNetwork) -> State:
     return {published_names()[name]: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def test_a_checkpoint_becomes_a_model_that_says_the_same(network: EmotionNetwork, state: State, tmp_path: Path) -> None:
+def test_a_converted_checkpoint_gives_the_same_logits(network: EmotionNetwork, state: State, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "best_model_0.9.pth")
     made = convert(tmp_path / "best_model_0.9.pth", tmp_path / "model")
     weights = made.weights()
@@ -61,7 +61,7 @@ def test_a_checkpoint_becomes_a_model_that_says_the_same(network: EmotionNetwork
         np.testing.assert_array_equal(weights[name], tensor.numpy())
     config = made.config
     assert config.n_parameters == 166_729
-    assert config.training.selection == "not known"  # a name like the published one proves nothing
+    assert config.training.selection == "not known"  # the file name proves nothing
     assert config.training.speakers_shared is True
     assert "CC BY-NC-SA 4.0" in config.training.licence
     assert "MIT" in config.training.licence
@@ -73,7 +73,7 @@ def test_a_checkpoint_becomes_a_model_that_says_the_same(network: EmotionNetwork
 
 
 class Payload:
-    """What an attacker would pickle."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -90,7 +90,7 @@ def test_pickled_code_is_refused_and_not_run(state: State, tmp_path: Path, how: 
     else:
         held: Any = {**state, "linear2.bias": payload} if how == "among tensors" else payload
         torch.save(held, target, _use_new_zipfile_serialization=how != "legacy")
-    with pytest.raises(ModelError, match="holds more than tensors"):
+    with pytest.raises(ModelError, match="contains more than tensors"):
         convert(target, tmp_path / "model")
     assert not (tmp_path / "owned").exists()
     assert not (tmp_path / "model").exists()
@@ -109,16 +109,16 @@ def refusal(source: Path, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 1000, -1, -100, -50_000])
-def test_a_torn_file_is_refused(state: State, tmp_path: Path, size: int) -> None:
+def test_a_truncated_file_is_refused(state: State, tmp_path: Path, size: int) -> None:
     torch.save(state, tmp_path / "whole.pth")
     payload = (tmp_path / "whole.pth").read_bytes()
-    (tmp_path / "torn.pth").write_bytes(payload[:size])
-    refusal(tmp_path / "torn.pth", tmp_path)
+    (tmp_path / "truncated.pth").write_bytes(payload[:size])
+    refusal(tmp_path / "truncated.pth", tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_legacy_file_with_wrong_bytes_is_refused_or_read(state: State, tmp_path: Path, seed: int) -> None:
-    """Whatever the bytes: converted or refused, never another exception."""
+def test_a_legacy_file_with_wrong_bytes_is_refused_or_converted(state: State, tmp_path: Path, seed: int) -> None:
+    """Any other exception fails the test."""
     torch.save(state, tmp_path / "whole.pth", _use_new_zipfile_serialization=False)
     payload = bytearray((tmp_path / "whole.pth").read_bytes())
     random = np.random.default_rng(seed)
@@ -127,18 +127,18 @@ def test_a_legacy_file_with_wrong_bytes_is_refused_or_read(state: State, tmp_pat
     (tmp_path / "odd.pth").write_bytes(payload[: None if seed % 2 else 30_000])
     with contextlib.suppress(ModelError):
         convert(tmp_path / "odd.pth", tmp_path / "model")
-    assert (tmp_path / "model").exists() == (tmp_path / "model" / "config.json").is_file()  # whole, or not begun
+    assert (tmp_path / "model").exists() == (tmp_path / "model" / "config.json").is_file()  # complete, or never started
 
 
 @pytest.mark.parametrize(
     "payload", [b"hello, I am text\n", b"\x00" * 500, b"\x89PNG\r\n\x1a\n" + b"\x00" * 99, b"RIFF"]
 )
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, payload: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, payload: bytes) -> None:
     (tmp_path / "x.pth").write_bytes(payload)
     refusal(tmp_path / "x.pth", tmp_path)
 
 
-def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_zip_without_tensors_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
         archive.writestr("readme.txt", "no tensors here")
     refusal(tmp_path / "x.pth", tmp_path)
@@ -153,7 +153,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value", [torch.zeros(3), [torch.zeros(3)], {"a": 1}, {1: torch.zeros(3)}, {"model": {"a": torch.zeros(2)}}, None]
 )
-def test_other_things_than_a_state_dictionary_are_refused(tmp_path: Path, value: object) -> None:
+def test_other_objects_than_a_state_dictionary_are_refused(tmp_path: Path, value: object) -> None:
     torch.save(value, tmp_path / "x.pth")
     assert "dictionary of tensors" in refusal(tmp_path / "x.pth", tmp_path)
 
@@ -174,11 +174,11 @@ def test_a_missing_an_extra_and_a_misshapen_tensor_are_named(state: State, tmp_p
     refusal(source, tmp_path)
 
 
-def test_a_folder_that_holds_a_model_is_left_alone(state: State, tmp_path: Path) -> None:
+def test_a_folder_with_a_model_is_not_overwritten(state: State, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "x.pth")
     convert(tmp_path / "x.pth", tmp_path / "model")
     before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    with pytest.raises(ModelError, match="holds a model already"):
+    with pytest.raises(ModelError, match="already contains a model"):
         convert(tmp_path / "x.pth", tmp_path / "model")
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
     (tmp_path / "file").write_text("x")
@@ -188,7 +188,7 @@ def test_a_folder_that_holds_a_model_is_left_alone(state: State, tmp_path: Path)
 
 @pytest.mark.corpus
 @pytest.mark.parametrize(("pattern", "n_right"), [("best_model*.pth", 245), ("last_epoch*.pth", 240)])
-def test_the_published_checkpoints_score_what_they_score(
+def test_the_published_checkpoints_reach_their_published_scores(
     ravdess_dir: Path, tmp_path: Path, pattern: str, n_right: int
 ) -> None:
     found = list((ravdess_dir.parents[1] / "reference").glob(pattern))
@@ -206,9 +206,9 @@ def test_the_published_checkpoints_score_what_they_score(
 
     tested = msgspec.structs.replace(corpus, utterances=corpus.select(protocol.folds[0].test))
     features = load_features(tested, recognizer.config.settings)
-    log_mels = features.log_mels(protocol.folds[0].test)
-    alone, _ = recognizer.run(log_mels, 1)
+    channels = features.log_mels(protocol.folds[0].test)
+    alone, _ = recognizer.run(channels, 1)
     for batch_size in (7, 64, 288):
-        logits, _ = recognizer.run(log_mels, batch_size)
+        logits, _ = recognizer.run(channels, batch_size)
         np.testing.assert_allclose(logits, alone, atol=1e-4)
         assert evaluation.evaluate(recognizer, corpus, protocol, 0, batch_size=batch_size) == scores

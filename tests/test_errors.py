@@ -11,12 +11,12 @@ TREE = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issub
 
 def make(kind):
     if issubclass(kind, errors.AudioError):
-        return kind("a.wav", "is torn")
+        return kind("a.wav", "is truncated")
     return kind("training", "train") if kind is errors.MissingExtraError else kind("wrong 3. Allowed: 1, 2")
 
 
 @pytest.mark.parametrize("kind", sorted(TREE, key=lambda kind: kind.__name__))
-def test_every_error_is_a_users_error_and_crosses_a_process(kind):
+def test_every_error_is_an_emocatcher_error_and_can_be_pickled(kind):
     error = make(kind)
     assert isinstance(error, errors.EmoCatcherError)
     again = pickle.loads(pickle.dumps(error))
@@ -26,7 +26,7 @@ def test_every_error_is_a_users_error_and_crosses_a_process(kind):
     assert "\n" not in str(error)
 
 
-def test_the_tree_in_the_docstring_is_the_tree():
+def test_the_tree_in_the_docstring_matches_the_classes():
     drawn, parents = {}, []
     for line in errors.__doc__.splitlines():
         if found := re.match(r"^([│ ├└─]*)(\w+Error)\b", line):
@@ -42,11 +42,11 @@ def test_an_audio_error_names_the_file():
     assert (error.source, error.reason) == ("clip.wav", "is text")
 
 
-def test_a_missing_extra_says_what_to_type():
+def test_a_missing_extra_names_the_command_to_install_it():
     assert "pip install 'emocatcher[train]'" in str(errors.MissingExtraError("training", "train"))
 
 
-def test_suggest_names_the_nearest_and_all():
+def test_suggest_names_the_closest_and_all_allowed():
     near = errors.suggest("hapy", iter(["sad", "happy"]), "emotion")
     assert near == "Unknown emotion 'hapy'. Did you mean 'happy'? Allowed: sad, happy"
     assert "Did you mean" not in errors.suggest("zzz", ["sad", "happy"], "emotion")

@@ -1,4 +1,4 @@
-"""Models by name, through the true huggingface_hub, from a loopback server that speaks the hub's API."""
+"""Download models by name, with the real huggingface_hub, from a loopback server that implements the hub's API."""
 
 import hashlib
 import http.server
@@ -28,7 +28,7 @@ NEVER_FETCHED = ("pytorch_model.bin", "model.pkl", "setup.py", "onnx/model.onnx"
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """Repositories as {name: {revision: {file: content}}}; a revision that is a commit's own name is the commit."""
+    """Serves repositories {name: {revision: {file: content}}}; each commit is also a revision under its own hash."""
 
     daemon_threads = True
 
@@ -37,7 +37,7 @@ class Hub(http.server.ThreadingHTTPServer):
         self.repositories: dict[str, dict[str, dict[str, bytes]]] = {}
         self.gated: set[str] = set()
         self.broken = False
-        self.sent: list[str] = []  # the files whose content was asked for
+        self.sent: list[str] = []  # files whose content was requested
 
     @property
     def url(self) -> str:
@@ -66,7 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer_api(self, name: str, what: str, revision: str) -> None:
         if name not in self.server.repositories:
-            # The hub does not tell a private repository from one that is not there.
+            # The hub gives the same response for a private repository and a missing one.
             self.answer(b"", 401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         elif revision not in self.server.repositories[name]:
             self.answer(b"", 404, {"X-Error-Code": "RevisionNotFound"})
@@ -122,12 +122,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     files = {path.name: path.read_bytes() for path in model.iterdir()}
     files |= dict.fromkeys(NEVER_FETCHED, pickle.dumps(["never"]))
-    # An older state under a tag: the same model with another card.
+    # An older version under a tag: the same model with another card.
     old = files | {bundle.CARD: b"# the first"}
     with Hub() as server:
         server.repositories[NAME] = {"main": files, COMMIT: files, "v1": old, OLD_COMMIT: old}
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        # The library reads the environment when it is imported, which may have been before.
+        # The library reads the environment when it is imported, which may already have happened.
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
         monkeypatch.setattr(
             constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
@@ -138,21 +138,21 @@ def server(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         server.shutdown()
 
 
-def test_a_model_comes_whole_and_nothing_else_does(server: Hub, model: Path) -> None:
+def test_exactly_the_files_of_a_model_folder_are_downloaded(server: Hub, model: Path) -> None:
     folder = hub.fetch(NAME)
     assert bundle.read(folder).config == bundle.read(model).config
     assert sorted(server.sent) == sorted(path.name for path in model.iterdir())
     assert sorted(path.name for path in folder.rglob("*")) == sorted(path.name for path in model.iterdir())
 
 
-def test_the_second_time_nothing_is_transferred(server: Hub) -> None:
+def test_a_second_fetch_downloads_nothing(server: Hub) -> None:
     folder = hub.fetch(NAME)
     server.sent.clear()
     assert hub.fetch(NAME) == folder
     assert server.sent == []
 
 
-def test_without_network_the_cache_is_used(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_used_without_network(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = hub.fetch(NAME)
     server.broken = True
     assert hub.fetch(NAME) == folder
@@ -161,12 +161,12 @@ def test_without_network_the_cache_is_used(server: Hub, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("arguments", [{"name": f"{NAME}@v1"}, {"name": NAME, "revision": "v1"}])
-def test_a_revision_is_another_state(server: Hub, arguments: dict[str, str]) -> None:
+def test_a_revision_selects_another_version(server: Hub, arguments: dict[str, str]) -> None:
     assert (hub.fetch(**arguments) / bundle.CARD).read_bytes() == b"# the first"
     assert (hub.fetch(NAME) / bundle.CARD).read_bytes() != b"# the first"
 
 
-def said(name: str, **arguments: str) -> str:
+def refusal(name: str, **arguments: str) -> str:
     with pytest.raises(ModelError) as raised:
         hub.fetch(name, **arguments)
     message = str(raised.value)
@@ -175,46 +175,44 @@ def said(name: str, **arguments: str) -> str:
     return message
 
 
-def test_what_is_not_there_is_told(server: Hub) -> None:
-    assert "no public model of that name" in said("owner/cagb")
-    assert "has no revision 'v2'" in said(f"{NAME}@v2")
-    assert "Write owner/name" in said("cabg")
+def test_errors_name_what_is_missing_and_the_next_step(server: Hub) -> None:
+    assert "no public model of that name" in refusal("owner/cagb")
+    assert "has no revision 'v2'" in refusal(f"{NAME}@v2")
+    assert "Write owner/name" in refusal("cabg")
     server.gated.add(NAME)
-    assert "accept its terms" in said(NAME)
+    assert "Accept its terms" in refusal(NAME)
 
 
-def test_no_network_is_told(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_network_names_the_settings_to_check(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     server.broken = True
-    assert "Check the connection" in said(NAME)
+    assert "Check the connection" in refusal(NAME)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "HF_HUB_OFFLINE" in said(NAME)
+    assert "HF_HUB_OFFLINE" in refusal(NAME)
 
 
 @pytest.mark.parametrize("content", [None, b'{"architectures": ["BertModel"]}', b"\xff", b"[]"])
-def test_another_kind_of_model_is_refused_before_its_weights_are_transferred(
-    server: Hub, content: bytes | None
-) -> None:
+def test_another_kind_of_model_is_refused_before_its_weights_are_downloaded(server: Hub, content: bytes | None) -> None:
     files = {"model.safetensors": b"gigabytes", "README.md": b"# BERT"}
     if content is not None:
         files[bundle.CONFIG] = content
     server.repositories["owner/bert"] = {"main": files, COMMIT: files}
-    assert "is not a model of emocatcher" in said("owner/bert")
+    assert "is not an emocatcher model" in refusal("owner/bert")
     assert set(server.sent) <= {bundle.CONFIG}
 
 
-def test_a_model_without_its_network_is_refused(server: Hub) -> None:
+def test_a_model_without_its_onnx_file_is_refused(server: Hub) -> None:
     files = server.repositories[NAME][COMMIT]
     files.pop(bundle.ONNX)
-    assert "lacks model.onnx" in said(NAME)
+    assert "lacks model.onnx" in refusal(NAME)
 
 
-def test_an_altered_part_is_found(server: Hub) -> None:
+def test_an_altered_file_is_refused(server: Hub) -> None:
     server.repositories[NAME][COMMIT][bundle.ONNX] = b"another graph"
     with pytest.raises(ModelError, match="not the file that"):
         bundle.read(hub.fetch(NAME))
 
 
-def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingExtraError, match=r"owner/cabg.*emocatcher\[hub\]"):
         hub.fetch(NAME)
@@ -223,7 +221,7 @@ def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "text", ["o/n", "owner/name", "Owner-1/na.me_2", "owner/name@main", "owner/name@v1.0", "owner/name@refs/pr/1"]
 )
-def test_names(text: str) -> None:
+def test_names_on_the_hub_are_recognised(text: str) -> None:
     assert hub.looks_like_name(text)
 
 
@@ -232,12 +230,12 @@ def test_names(text: str) -> None:
     ["", "name", "/name", "owner/", "a/b/c", "./name", "../name", "a/..", "a/b..c", "a/b--c", "owner/name@", "a b/c",
      "a/b\n", "https://x/y", "C:\\a/b", "~/name", "o/" + "n" * 97, "owner/name@-x"],
 )  # fmt: skip
-def test_what_is_no_name(text: str) -> None:
+def test_other_texts_are_not_names_on_the_hub(text: str) -> None:
     assert not hub.looks_like_name(text)
 
 
-def test_the_environment_says_where_the_hub_is(server: Hub, tmp_path: Path) -> None:
-    """As a user has it: a mirror in HF_ENDPOINT, in a process of its own."""
+def test_the_environment_sets_the_hubs_address(server: Hub, tmp_path: Path) -> None:
+    """In a subprocess with a mirror in HF_ENDPOINT, as a user would have it."""
     program = "import sys; from emocatcher import hub; print(hub.fetch(sys.argv[1]))"
     environment = os.environ | {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""One outcome for each input, in order, whatever becomes of a process."""
+"""One outcome per input, in order, even if a worker process dies."""
 
 import itertools
 import os
@@ -32,43 +32,45 @@ def raise_at_five(number):
     return number
 
 
-def lost(number):
+def report_death(number):
     return f"lost {number}"
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_outcomes_come_in_order(n_workers):
-    assert list(pool.ordered_map(double, range(40), n_workers=n_workers, on_death=lost)) == list(range(0, 80, 2))
+    assert list(pool.ordered_map(double, range(40), n_workers=n_workers, on_death=report_death)) == list(
+        range(0, 80, 2)
+    )
 
 
-def test_none_is_lost_or_doubled_without_order():
-    found = list(pool.ordered_map(slow_when_even, range(40), n_workers=2, ordered=False, on_death=lost))
-    assert sorted(found) == list(range(40))
+def test_every_input_has_one_outcome_without_order():
+    outcomes = list(pool.ordered_map(slow_when_even, range(40), n_workers=2, ordered=False, on_death=report_death))
+    assert sorted(outcomes) == list(range(40))
 
 
-def test_a_process_that_dies_takes_its_own_input_and_no_other():
-    found = list(pool.ordered_map(die_at_thirteen, range(60), n_workers=2, on_death=lost))
-    assert found == [f"lost {i}" if i == 13 else i for i in range(60)]
+def test_a_dying_worker_loses_only_its_current_input():
+    outcomes = list(pool.ordered_map(die_at_thirteen, range(60), n_workers=2, on_death=report_death))
+    assert outcomes == [f"lost {i}" if i == 13 else i for i in range(60)]
 
 
-def test_inputs_are_taken_as_they_are_needed():
+def test_inputs_are_consumed_lazily():
     taken = itertools.count()
-    found = pool.ordered_map(double, (next(taken) for _ in itertools.repeat(0)), n_workers=2, on_death=lost)
-    assert list(itertools.islice(found, 20)) == list(range(0, 40, 2))
+    outcomes = pool.ordered_map(double, (next(taken) for _ in itertools.repeat(0)), n_workers=2, on_death=report_death)
+    assert list(itertools.islice(outcomes, 20)) == list(range(0, 40, 2))
     assert next(taken) < 500
-    found.close()
+    outcomes.close()
 
 
-def test_what_the_function_raises_reaches_the_caller():
+def test_an_exception_of_the_function_reaches_the_caller():
     with pytest.raises(KeyError):
-        list(pool.ordered_map(raise_at_five, range(9), n_workers=2, on_death=lost))
+        list(pool.ordered_map(raise_at_five, range(9), n_workers=2, on_death=report_death))
 
 
-def test_no_inputs_no_outcomes():
-    assert list(pool.ordered_map(double, [], n_workers=2, on_death=lost)) == []
+def test_no_inputs_give_no_outcomes():
+    assert list(pool.ordered_map(double, [], n_workers=2, on_death=report_death)) == []
 
 
 @pytest.mark.parametrize("n_workers", [0, -1, 100_000])
-def test_a_senseless_number_of_workers_is_refused(n_workers):
+def test_a_number_of_workers_out_of_range_is_refused(n_workers):
     with pytest.raises(SettingError, match="workers"):
-        pool.ordered_map(double, [], n_workers=n_workers, on_death=lost)
+        pool.ordered_map(double, [], n_workers=n_workers, on_death=report_death)

@@ -1,4 +1,4 @@
-"""The published schema: the one of the types, kept for ever, and true of what is written."""
+"""The published schema matches the types, stays published, and validates the output."""
 
 import copy
 import json
@@ -35,7 +35,7 @@ def as_json(output: Prediction | Failure) -> Any:
     return json.loads(msgspec.json.encode(output))
 
 
-def test_the_published_file_is_what_the_types_say() -> None:
+def test_the_published_file_matches_the_types() -> None:
     published = PUBLISHED / f"prediction-{SCHEMA_VERSION}.json"
     assert published.read_text(encoding="utf-8") == schema.prediction_schema_text(), (
         "the types of a prediction changed: raise SCHEMA_VERSION in emocatcher.prediction, and publish the new schema "
@@ -51,7 +51,7 @@ def test_every_version_stays_published() -> None:
         assert document["$id"] == f"urn:emocatcher:prediction:{version}"
 
 
-def test_it_is_a_schema_and_tells_every_field() -> None:
+def test_the_schema_is_valid_and_describes_every_field() -> None:
     document = schema.prediction_schema()
     jsonschema.Draft202012Validator.check_schema(document)
     for name, definition in document["$defs"].items():
@@ -62,7 +62,7 @@ def test_it_is_a_schema_and_tells_every_field() -> None:
 
 
 @pytest.mark.parametrize("output", [PREDICTION, FAILURE, msgspec.structs.replace(PREDICTION, warnings=())])
-def test_what_is_written_holds_to_it(check: Callable[[Any], None], output: Prediction | Failure) -> None:
+def test_outputs_conform_to_the_schema(check: Callable[[Any], None], output: Prediction | Failure) -> None:
     check(as_json(output))
 
 
@@ -71,13 +71,13 @@ def test_what_is_written_holds_to_it(check: Callable[[Any], None], output: Predi
     [{"probability": 1.5}, {"probability": None}, {"schema_version": 2}, {"warnings": [{"code": "odd", "message": ""}]},
      {"attention": [[0.0]]}, {"extra": 1}, {"probabilities": {}}, {"error": "DecodeError"}],
 )  # fmt: skip
-def test_anything_else_does_not(check: Callable[[Any], None], change: dict[str, Any]) -> None:
+def test_changed_outputs_do_not_conform(check: Callable[[Any], None], change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         check(as_json(PREDICTION) | change)
 
 
 @pytest.mark.parametrize("output", [PREDICTION, FAILURE])
-def test_no_field_may_be_missing(check: Callable[[Any], None], output: Prediction | Failure) -> None:
+def test_outputs_without_a_field_do_not_conform(check: Callable[[Any], None], output: Prediction | Failure) -> None:
     whole = as_json(output)
     for field in whole:
         part = copy.copy(whole)
@@ -86,14 +86,14 @@ def test_no_field_may_be_missing(check: Callable[[Any], None], output: Predictio
             check(part)
 
 
-def test_real_predictions_hold_to_it(check: Callable[[Any], None], small_run: Any) -> None:
+def test_real_predictions_conform_to_the_schema(check: Callable[[Any], None], small_run: Any) -> None:
     recognizer = inference.load(small_run.folder / "fold_0" / "last")
     clips = [utterance.path for utterance in small_run.corpus.utterances[::40]]
     odd = [(np.zeros(100, np.float32), 8_000), (np.ones(16_000, np.int16) * 32_767, 16_000)]
     for source in [*clips, *odd]:
-        heard = as_json(recognizer.predict(source))
-        check(heard)
-        assert sum(heard["probabilities"].values()) == pytest.approx(1.0)
+        prediction_ = as_json(recognizer.predict(source))
+        check(prediction_)
+        assert sum(prediction_["probabilities"].values()) == pytest.approx(1.0)
     (failure,) = recognizer.predict_many([clips[0].with_name("missing.wav")])
     assert isinstance(failure, Failure)
     check(as_json(failure))

@@ -22,7 +22,7 @@ def fail(*_, **__):
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", bytes(range(256)) * 5000])
-def test_bytes_return_as_written_and_folders_are_made(tmp_path, payload):
+def test_bytes_are_kept_and_folders_are_created(tmp_path, payload):
     path = tmp_path / "deep" / "er" / "file.bin"
     storage.write_bytes(path, payload)
     assert path.read_bytes() == payload
@@ -55,7 +55,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert names_in(tmp_path) == (["file"] if old else [])
 
 
-def test_whoever_reads_meanwhile_sees_a_whole_file(tmp_path, monkeypatch):
+def test_a_reader_during_the_write_sees_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     storage.write_bytes(path, b"old")
     seen = []
@@ -71,7 +71,7 @@ def test_whoever_reads_meanwhile_sees_a_whole_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"new"
 
 
-def test_what_cannot_be_written_is_an_os_error(tmp_path):
+def test_a_path_that_cannot_be_written_raises_os_error(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "file" / "below", tmp_path / "folder"):
@@ -80,21 +80,21 @@ def test_what_cannot_be_written_is_an_os_error(tmp_path):
     assert names_in(tmp_path) == ["file", "folder"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+@pytest.mark.skipif(os.name != "posix", reason="permissions exist on POSIX only")
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
-def test_permissions_follow_the_users_own(tmp_path, umask):
+def test_permissions_follow_the_umask(tmp_path, umask):
     before = os.umask(umask)
     try:
         storage.write_bytes(tmp_path / "ours", b"")
         (tmp_path / "plain").write_bytes(b"")
-        assert os.umask(umask) == umask  # unchanged
+        assert os.umask(umask) == umask  # the umask itself is unchanged
     finally:
         os.umask(before)
     ours, plain = (stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ours", "plain"))
     assert ours == plain
 
 
-def test_tensors_return_bit_for_bit(tmp_path):
+def test_tensors_are_kept_bit_for_bit(tmp_path):
     path = tmp_path / "features.safetensors"
     storage.write_tensors(path, TENSORS, META)
     tensors, meta = storage.read_tensors(path)
@@ -118,7 +118,7 @@ def test_views_and_nan_are_kept(tmp_path):
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_one_wrong_byte_anywhere_is_noticed(tmp_path_factory, data):
+def test_a_wrong_byte_anywhere_is_detected(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "one-wrong-byte"
     storage.write_tensors(path, TENSORS, META)
     whole = path.read_bytes()
@@ -127,36 +127,36 @@ def test_one_wrong_byte_anywhere_is_noticed(tmp_path_factory, data):
     wrong[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(wrong)
     found = storage.read_tensors(path)
-    if found is not None:  # a byte that means nothing, such as a blank of the header's padding
+    if found is not None:  # a byte without meaning, such as a blank in the header's padding
         assert found[1] == META
         assert all(np.array_equal(found[0][name], TENSORS[name]) for name in TENSORS)
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.binary(max_size=20))
-def test_a_torn_file_is_none(tmp_path_factory, length, tail):
-    path = tmp_path_factory.getbasetemp() / "torn"
+def test_reading_a_truncated_file_returns_none(tmp_path_factory, length, tail):
+    path = tmp_path_factory.getbasetemp() / "truncated"
     storage.write_tensors(path, TENSORS, META)
     whole = path.read_bytes()
-    torn = whole[: length % len(whole)] + tail
-    path.write_bytes(torn)
-    assert (storage.read_tensors(path) is None) == (torn != whole)
+    truncated = whole[: length % len(whole)] + tail
+    path.write_bytes(truncated)
+    assert (storage.read_tensors(path) is None) == (truncated != whole)
 
 
 @pytest.mark.parametrize(
     "payload", [b"", b"\0" * 100, b"garbage" * 99, b"\xff" * 8 + b"{}", b"\x02" + b"\0" * 7 + b"{}"]
 )
-def test_garbage_is_none(tmp_path, payload):
+def test_reading_garbage_returns_none(tmp_path, payload):
     (tmp_path / "garbage").write_bytes(payload)
     assert storage.read_tensors(tmp_path / "garbage") is None
 
 
-def test_absent_files_folders_and_strangers_are_none(tmp_path):
+def test_reading_absent_files_folders_and_other_safetensors_returns_none(tmp_path):
     from safetensors.numpy import save
 
-    (tmp_path / "stranger").write_bytes(save({"a": np.zeros(3)}))
+    (tmp_path / "other").write_bytes(save({"a": np.zeros(3)}))
     (tmp_path / "half").write_bytes(save({"a": np.zeros(3)}, metadata={"meta": "{}"}))
-    for path in (tmp_path / "absent", tmp_path, tmp_path / "stranger", tmp_path / "half"):
+    for path in (tmp_path / "absent", tmp_path, tmp_path / "other", tmp_path / "half"):
         assert storage.read_tensors(path) is None
 
 

@@ -1,8 +1,8 @@
 """The model folder: weights, settings, labels, calibration, ONNX and model card. Nothing in it is pickled.
 
 ```
-config.json          what the model is: `ModelConfig`, with the other files' hashes
-model.safetensors    the weights, under the names of the PyTorch module (`emocatcher.networks`)
+config.json          settings, labels and training: `ModelConfig`, with the other files' hashes
+model.safetensors    the weights, with the parameter names of the PyTorch module (`emocatcher.networks`)
 model.onnx           the same network for inference without PyTorch
 README.md            the model card, as the Hugging Face hub shows it
 ```
@@ -28,23 +28,23 @@ from emocatcher.errors import ModelError
 
 FORMAT = 1
 _NAME = re.compile(r"\w[\w.-]*")
-_ACTED = (
-    "Acted emotions, read in a studio in North American English: nothing here says how the model does on spontaneous "
-    "speech, on other languages or in noise."
+_ACTED_LIMITS = (
+    "The corpus has acted emotions, recorded in a studio in North American English. How well the model works on "
+    "spontaneous speech, in other languages or in noise was not measured."
 )
-_OTHER = "Nothing here says how the model does on voices, languages and rooms that are not like those of its corpus."
-BUNDLED = "emocatcher-2"  # the model that is used where none is named
+_OTHER_LIMITS = "How well the model works on voices, languages and rooms unlike those of its corpus was not measured."
+BUNDLED = "emocatcher-2"  # the default model
 WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a model comes from, and what was measured of it."""
+    """How a model was trained, and its scores."""
 
     corpus: str
-    licence: str  # of the corpus, which the weights inherit
+    licence: str  # of the corpus; it also applies to the weights
     protocol: str
     fold: int | None
-    speakers_shared: bool | None  # None: not known
+    speakers_shared: bool | None  # whether training and test share speakers; None: not known
     selection: str
     epoch: int | None  # None: not known
     seed: int | None
@@ -54,7 +54,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`config.json`."""
+    """The content of `config.json`."""
 
     format: int = FORMAT
     name: str
@@ -81,14 +81,14 @@ class Bundle(msgspec.Struct, frozen=True):
 
     @property
     def onnx_path(self) -> Path:
-        """The network for inference."""
+        """The ONNX file, for inference."""
         return self.path / ONNX
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """The weights by name.
+        """Read the weights by name.
 
         Raises:
-            ModelError: if the file is torn.
+            ModelError: if the file cannot be read or is damaged.
         """
         try:
             return load_tensors((self.path / WEIGHTS).read_bytes())
@@ -97,7 +97,7 @@ class Bundle(msgspec.Struct, frozen=True):
 
 
 def bundled(name: str = BUNDLED) -> Path | None:
-    """The folder of a model that comes with the package; None where it has none of that name.
+    """Return the folder of a model that is included in the package; None if there is none of that name.
 
     Examples:
         >>> bundled("no-such-model") is None
@@ -108,7 +108,7 @@ def bundled(name: str = BUNDLED) -> Path | None:
 
 
 def bundled_names() -> list[str]:
-    """The models that come with the package, the default first.
+    """Return the names of the models that are included in the package, the default first.
 
     Examples:
         >>> bundled_names()
@@ -119,11 +119,11 @@ def bundled_names() -> list[str]:
 
 
 def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], onnx: bytes) -> Bundle:
-    """Write a model folder; `config.json` comes last, so that a folder without it was never finished.
+    """Write a model folder. `config.json` is written last, so a folder without it is incomplete.
 
     Args:
-        folder: where; files of the same names are replaced.
-        config: what the model is; the hashes are filled in here.
+        folder: the destination; files of the same names are replaced.
+        config: the model's config; its hashes are filled in here.
         weights: by name.
         onnx: the serialised graph.
 
@@ -144,28 +144,30 @@ def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], o
 
 
 def read(folder: Path) -> Bundle:
-    """Open a model folder, and check that every part is the one that was written.
+    """Open a model folder and check the hashes of its files.
 
     Raises:
-        ModelError: if the folder or a part is missing, altered, or of a format that this version does not know.
+        ModelError: if the folder or a file is missing, altered, or of a format that this version does not support.
     """
     path = folder / CONFIG
     if not path.is_file():
         raise ModelError(
             f"{folder} is not a model folder: it has no {CONFIG}. "
-            "`emocatcher train` writes them to RUN/fold_K/last, `emocatcher convert` makes them from .pth files"
+            "`emocatcher train` writes model folders to RUN/fold_K/last; `emocatcher convert` converts .pth files"
         )
     try:
         payload = path.read_bytes()
-        # First the format alone: another one may hold anything else.
+        # Decode the format number alone first, because another format may have other fields.
         found = msgspec.json.decode(payload, type=_Format).format
         if found != FORMAT:
-            raise ModelError(f"{folder} has the format {found}; this version of emocatcher reads {FORMAT}")
+            raise ModelError(
+                f"{folder} has the format {found}; this version of emocatcher reads {FORMAT}. Install a newer one"
+            )
         raw = msgspec.json.decode(payload)
         upgrade(raw.get("settings"))
         config = msgspec.convert(raw, ModelConfig)
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
-        raise ModelError(f"{path} is not a model's settings: {error}") from None
+        raise ModelError(f"{path} does not describe a model: {error}. Copy the model folder again") from None
     for name in (WEIGHTS, ONNX):
         part = folder / name
         if not part.is_file():
@@ -177,13 +179,13 @@ def read(folder: Path) -> Bundle:
 
 def _card(config: ModelConfig) -> str:
     training, front_end = config.training, config.settings.front_end
-    heard = {None: "not known", True: "yes: the scores hold for voices heard in training", False: "no"}
+    shared = {None: "not known", True: "yes: the scores hold only for speakers in the training part", False: "no"}
     facts = {
         "Emotions": ", ".join(config.labels),
         "Parameters": f"{config.n_parameters:,}",
-        "Corpus": training.corpus + (" (SYNTHETIC: made voices, fit for tests only)" if training.synthetic else ""),
+        "Corpus": training.corpus + (" (SYNTHETIC: generated voices, for tests only)" if training.synthetic else ""),
         "Protocol": training.protocol + ("" if training.fold is None else f", fold {training.fold}"),
-        "Speakers shared between training and test": heard[training.speakers_shared],
+        "Speakers shared between training and test": shared[training.speakers_shared],
         "Selection": training.selection + (" (optimistic)" if training.selection == "best-test" else ""),
         "Epoch": "not known" if training.epoch is None else str(training.epoch),
         "Seed": "not known" if training.seed is None else str(training.seed),
@@ -211,11 +213,12 @@ A speech emotion recognition model of emocatcher {config.version}.
 {scores_table}
 ## Licence
 
-The weights follow from the corpus, whose licence is: {training.licence}.
+The weights are derived from the corpus, whose licence is: {training.licence}.
 
 ## Limits
 
-{_ACTED if training.corpus == "ravdess" else _OTHER} It names what a voice sounds like, not what a person feels. Do
-not use it to judge people: their truthfulness, their health, their fitness for a job. A probability says how often
-such answers were right on held-out recordings of that corpus, and promises nothing about other recordings.
+{_ACTED_LIMITS if training.corpus == "ravdess" else _OTHER_LIMITS}
+The model recognises what a voice sounds like, not what a person feels. Do not use it to judge people: their
+truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
+held-out recordings of that corpus, and may be wrong on other recordings.
 """

@@ -1,4 +1,4 @@
-"""A published checkpoint (.pth) → a model folder. No pickled code is ever run."""
+"""Convert a published checkpoint (.pth) to a model folder. No pickled code is ever run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from emocatcher.config import load_preset
 from emocatcher.errors import MissingExtraError, ModelError
 from emocatcher.labels import EMOTIONS
 
-# The published hold-out checkpoints by their SHA-256, and how their epochs were chosen.
+# SHA-256 of the published hold-out checkpoints → how their epoch was selected.
 _PUBLISHED = {
     "8b266a026ba3a8843e3d95549a6b85b6895a311795f7b89b22f4aabe5e5f8ec0": "best-test",
     "a41db285cb64fbf491fe1713e1b7ac80fc7ab9a4a568f19edebfb161ad4b7700": "last",
 }
 
-# The published modules' names, and ours.
+# Patterns of the published parameter names → the names here.
 _RENAMED = (
     (r"^conv_block(\d)\.conv_block\.0\.", lambda match: f"blocks.{int(match[1]) - 1}.conv."),
     (r"^conv_block(\d)\.conv_block\.1\.layer_norm\.", lambda match: f"blocks.{int(match[1]) - 1}.norm."),
@@ -39,16 +39,16 @@ _RENAMED = (
 
 
 def convert(checkpoint: Path, folder: Path) -> Bundle:
-    """Turn a checkpoint that EmoCatcher published in 2023 into a model folder.
+    """Convert a checkpoint that EmoCatcher published in 2023 to a model folder.
 
-    Read with weights-only loading: a file that holds anything but tensors is refused, unread.
+    The checkpoint is loaded with `weights_only=True`; a file with anything but tensors is refused and not unpickled.
 
     Args:
-        checkpoint: a state dictionary, as `torch.save` wrote it.
-        folder: where the model folder goes; it must not hold a model yet.
+        checkpoint: a state dictionary written by `torch.save`.
+        folder: the new model folder; it must not contain a model yet.
 
     Raises:
-        ModelError: if the file is not such a checkpoint, or the folder holds a model.
+        ModelError: if the file is not such a checkpoint, or the folder contains a model.
         MissingExtraError: if PyTorch or ONNX is not installed.
     """
     try:
@@ -58,17 +58,21 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
         raise MissingExtraError("Converting a checkpoint", "train") from None
 
     if (folder / bundle.CONFIG).exists():
-        raise ModelError(f"{folder} holds a model already. Name another folder with --to, or remove it first")
+        raise ModelError(f"{folder} already contains a model. Name another folder with --to, or remove it first")
     settings = load_preset("cabg")
     network = networks.build(settings, len(EMOTIONS))
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     tensors = {_rename(name): tensor for name, tensor in _read(checkpoint).items()}
     for name in sorted(expected.keys() | tensors.keys()):
-        there, here = getattr(tensors.get(name), "shape", None), expected.get(name)
-        if there != here:
-            wrong = f"lacks {name}" if there is None else f"has {name} {tuple(there)}"
-            wanted = f", where {tuple(here)} is expected" if here is not None and there is not None else ""
-            raise ModelError(f"{checkpoint} is not a checkpoint of the published network: it {wrong}{wanted}")
+        actual_shape, expected_shape = getattr(tensors.get(name), "shape", None), expected.get(name)
+        if actual_shape != expected_shape:
+            difference = f"lacks {name}" if actual_shape is None else f"has {name} {tuple(actual_shape)}"
+            if expected_shape is not None and actual_shape is not None:
+                difference += f", where {tuple(expected_shape)} is expected"
+            raise ModelError(
+                f"{checkpoint} is not a checkpoint of the published network: it {difference}. "
+                "Give one of the .pth files published in 2023"
+            )
         if not tensors[name].isfinite().all():
             raise ModelError(f"{checkpoint} has NaN or infinity in {name}. Save the network again from a good epoch")
     network.load_state_dict(tensors)
@@ -101,20 +105,20 @@ def _read(checkpoint: Path) -> dict[str, Any]:
         raise ModelError(f"No checkpoint at {checkpoint}. Give the path of a .pth file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd pickles; they are refused anyway
+            warnings.simplefilter("ignore")  # about unusual pickles, which are refused anyway
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ModelError(
-            f"{checkpoint} holds more than tensors, or is not a checkpoint; it was not read. "
-            "Save the network's state_dict() alone, and convert that"
+            f"{checkpoint} contains more than tensors, or is not a checkpoint; it was not loaded. "
+            "Save only the network's state_dict(), and convert that"
         ) from None
-    except Exception as error:  # the reader meets a stranger's bytes, and stumbles over them in any way
+    except Exception as error:  # on malformed bytes, torch.load can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{checkpoint} cannot be read as a checkpoint: {reason}") from None
+        raise ModelError(f"{checkpoint} cannot be read as a checkpoint: {reason}. Download it again") from None
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
     ):
-        raise ModelError(f"{checkpoint} is not a dictionary of tensors. Save the network's state_dict() alone")
+        raise ModelError(f"{checkpoint} is not a dictionary of tensors. Save only the network's state_dict()")
     return state
 
 

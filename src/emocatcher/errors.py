@@ -1,32 +1,32 @@
-"""Every error a user can meet, as one tree.
+"""The exceptions that a user can encounter, as one tree.
 
 ```
 EmoCatcherError
 ├── SettingError        a preset, a setting or a flag
 ├── AudioError          a recording: names the file
-│   ├── DecodeError         not audio, or audio nobody here can read
-│   ├── EmptyAudioError     audio without a single sample
-│   ├── TooLongError        longer than what was asked for takes
-│   └── NonFiniteError      NaN or infinity among the samples
+│   ├── DecodeError         not audio, or not readable by any decoder here
+│   ├── EmptyAudioError     audio without samples
+│   ├── TooLongError        longer than the operation allows
+│   └── NonFiniteError      NaN or infinite samples
 ├── CorpusError         a table of utterances
 │   ├── CorpusNotFoundError
 │   ├── ManifestError
 │   └── DownloadError
 │       └── HashMismatchError
 ├── ProtocolError       folds and splits
-├── LeakError           the audit found a leak, and --strict was asked for
-├── FeatureCacheError   the features or the fingerprints on disk
+├── LeakError           the audit found a leak, and --strict was given
+├── FeatureCacheError   the cache of features or fingerprints
 ├── ModelError          a model folder or a published checkpoint
 ├── RunError            a run folder
-│   └── DivergedError       training went astray
-├── OutputError         a file to be written exists already, or cannot be written
-├── ServerError         a server of emocatcher refused, or is not there
-└── MissingExtraError   an optional dependency that is not installed
+│   └── DivergedError       the loss became NaN or infinite
+├── OutputError         an output file exists already, or cannot be written
+├── ServerError         an emocatcher server refused a request, or cannot be reached
+└── MissingExtraError   an optional dependency is not installed
 ```
 
-A message says what was wrong (with the value), what is allowed, and what to do
-next. The command line prints it as one line and exits with 2; anything that is
-not an `EmoCatcherError` is a bug and keeps its traceback.
+A message states what was wrong (with the value), what is allowed, and what to
+do next. The command line prints it as one line and exits with code 2. Anything
+that is not an `EmoCatcherError` is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pathlib import Path
 
 
 class EmoCatcherError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base class of all errors that a user can cause and fix."""
 
 
 class SettingError(EmoCatcherError):
@@ -58,24 +58,24 @@ class AudioError(EmoCatcherError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type[AudioError], tuple[str | Path, str]]:
-        # Exceptions are rebuilt from `args` when they cross a process; ours holds one string there.
+        # Unpickling in another process calls the class with `args`, which holds only the message here.
         return type(self), (self.source, self.reason)
 
 
 class DecodeError(AudioError):
-    """The bytes are not audio, or no decoder here can read them."""
+    """The bytes are not audio, or no available decoder can read them."""
 
 
 class EmptyAudioError(AudioError):
-    """The recording decodes, to zero samples."""
+    """The recording decodes to zero samples."""
 
 
 class TooLongError(AudioError):
-    """The recording is longer than what was asked for takes."""
+    """The recording is longer than the operation allows."""
 
 
 class NonFiniteError(AudioError):
-    """The recording holds NaN or infinite samples."""
+    """The recording has NaN or infinite samples."""
 
 
 class CorpusError(EmoCatcherError):
@@ -83,11 +83,11 @@ class CorpusError(EmoCatcherError):
 
 
 class CorpusNotFoundError(CorpusError):
-    """The corpus is nowhere it was looked for."""
+    """The corpus was not found in any of the searched places."""
 
 
 class ManifestError(CorpusError):
-    """A user's table of recordings has a row or a column that cannot be used."""
+    """A user's table of recordings has an invalid row or column."""
 
 
 class DownloadError(CorpusError):
@@ -95,7 +95,7 @@ class DownloadError(CorpusError):
 
 
 class HashMismatchError(DownloadError):
-    """A download completed with other bytes than the published ones."""
+    """A download completed, but its hash differs from the published one."""
 
 
 class ProtocolError(EmoCatcherError):
@@ -103,15 +103,15 @@ class ProtocolError(EmoCatcherError):
 
 
 class LeakError(EmoCatcherError):
-    """A leak was found where none was to be suffered."""
+    """The audit found a leak, and leaks are not allowed (`--strict`)."""
 
 
 class FeatureCacheError(EmoCatcherError):
-    """The features or the fingerprints cannot be written where they belong."""
+    """The cache of features or fingerprints cannot be written."""
 
 
 class ModelError(EmoCatcherError):
-    """A model folder or a published checkpoint is missing a part, or a part is not what it should be."""
+    """A model folder or a published checkpoint lacks a part, or a part is invalid."""
 
 
 class RunError(EmoCatcherError):
@@ -119,21 +119,21 @@ class RunError(EmoCatcherError):
 
 
 class DivergedError(RunError):
-    """The loss of a training is no number any more."""
+    """The training loss became NaN or infinite."""
 
 
 class OutputError(EmoCatcherError):
-    """A file that was to be written exists already, belongs to something else, or cannot be written."""
+    """An output file exists already, belongs to something else, or cannot be written."""
 
 
 class ServerError(EmoCatcherError):
-    """A server of emocatcher refused a request, or cannot be reached.
+    """An emocatcher server refused a request, or cannot be reached.
 
     Args:
         detail: what is wrong and what to do next.
-        status: HTTP's; None where there was no answer.
-        error: the exception's class on the server; "" where it named none.
-        retry_after_s: when to ask again, seconds; None where that was not said.
+        status: HTTP status code; None if there was no response.
+        error: name of the exception class on the server; "" if the response has none.
+        retry_after_s: when to retry, seconds; None if the response does not specify it.
     """
 
     def __init__(
@@ -149,8 +149,8 @@ class MissingExtraError(EmoCatcherError):
     """An optional dependency is not installed.
 
     Args:
-        need: what was asked for, e.g. "training".
-        extra: the extra that brings it, e.g. "train".
+        need: the feature that needs the extra, e.g. "training".
+        extra: the extra that provides it, e.g. "train".
     """
 
     def __init__(self, need: str, extra: str) -> None:
@@ -163,7 +163,7 @@ class MissingExtraError(EmoCatcherError):
 
 
 def suggest(wrong: str, allowed: Iterable[str], what: str) -> str:
-    """Word the first half of an error: the wrong name, the nearest right one, and all that exist.
+    """Build an error text from the wrong name, the closest allowed one, and all allowed ones.
 
     Examples:
         >>> suggest("cagb", ["cabg", "other"], "preset")
@@ -174,7 +174,7 @@ def suggest(wrong: str, allowed: Iterable[str], what: str) -> str:
 
 
 def did_you_mean(wrong: str, names: Sequence[str]) -> str:
-    """The nearest right name, as a question after a full stop; empty where none is near.
+    """Return the closest name as a question with a leading space; empty if none is close.
 
     Examples:
         >>> did_you_mean("cagb", ["cabg", "other"])
@@ -185,7 +185,7 @@ def did_you_mean(wrong: str, names: Sequence[str]) -> str:
 
 
 def one_line(value: object) -> str:
-    r"""Text that stays on its line: a file name may hold line breaks, escape codes, or bytes that are not text.
+    r"""Escape unprintable characters: a file name may have line breaks, escape codes, or bytes that are not text.
 
     Examples:
         >>> print(one_line("two\nlines.wav"))

@@ -1,13 +1,13 @@
-"""The emotions: their names, their order and their colours."""
+"""The emotions: names, order and colours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# The order of RAVDESS's file names (01 neutral … 08 surprised), and so of the published network's outputs.
+# The order of the codes in RAVDESS's file names (01 neutral … 08 surprised), which the published network's outputs use.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
-# Paul Tol's "muted" scheme and grey: told apart by all common forms of colour blindness
+# Paul Tol's "muted" scheme and grey, which people with all common forms of colour blindness can distinguish
 # (Tol 2021, "Colour schemes", SRON/EPS/TN/09-002, section 2).
 COLOURS = {
     "neutral": "#888888",
@@ -23,13 +23,13 @@ _SPARE_COLOURS = ("#AA4499", "#999933", "#0077BB", "#EE7733", "#009988", "#EE337
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
-    """Give every label its colour, the known emotions always their own.
+    """Map every label to a colour; the emotions in `EMOTIONS` always have the same one.
 
     Args:
-        labels: any label set; names that are not among `EMOTIONS` get spare colours in turn.
+        labels: any label set; labels that are not in `EMOTIONS` get spare colours in turn.
 
     Returns:
-        label to "#RRGGBB", in the order of `labels`.
+        label → "#RRGGBB", in the order of `labels`.
 
     Examples:
         >>> colours(["happy", "bored"])

@@ -1,4 +1,4 @@
-"""What this machine offers, and how this process uses it."""
+"""The cores, threads and memory of this process."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from collections.abc import Iterator
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _KEPT = 1 << 30  # bytes
-N_THREADS = 1  # of a worker process
+N_THREADS = 1  # per worker process
 
 
 def usable_cores() -> int:
-    """How many cores this process may use, which in a container or a batch job are not all there are."""
+    """Return the number of cores that this process may use; a container or a batch job may not have all of them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def keep_memory() -> bool:
-    """Have glibc keep freed memory, up to a gigabyte, for this process's next use.
+    """Make glibc keep up to a gigabyte of freed memory for reuse by this process.
 
-    By default it hands every block of some size back to the system and asks for it again a moment later; each page
-    then costs a fault, on virtual machines microseconds, and a loop over clips or batches pays that a thousand times
-    over. For programs, not for libraries: it changes the whole process.
+    By default glibc returns every larger block to the system and requests it again a moment later. Each page then costs
+    a page fault, which takes microseconds on a virtual machine, and a loop over clips or batches pays that thousands of
+    times. For programs, not for libraries: it changes the whole process.
 
     Returns:
-        whether there was a glibc to tell.
+        whether the process uses glibc and the setting was accepted.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -36,23 +36,23 @@ def keep_memory() -> bool:
     return False
 
 
-def leave_with_the_caller() -> None:
-    """End this worker process when the one that started it ends; it would wait for its next task for ever."""
-    threading.Thread(target=_leave_with_the_caller, daemon=True).start()
+def exit_with_parent() -> None:
+    """Make this worker process exit when its parent process ends; otherwise it would wait for a task forever."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _leave_with_the_caller() -> None:
-    import multiprocessing  # the overview of commands would pay for it too
+def _exit_with_parent() -> None:
+    import multiprocessing  # imported here, because it would slow `emocatcher --help` down
 
-    caller = multiprocessing.parent_process()
-    if caller is not None:
-        caller.join()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
         os._exit(1)
 
 
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
-    """Have the processes that are started meanwhile use one thread each."""
+    """Limit processes that are started inside the `with` block to one thread each."""
     changed = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(N_THREADS))
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)

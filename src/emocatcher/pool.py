@@ -1,7 +1,7 @@
-"""Many inputs over a few processes, whatever becomes of a process: one outcome for each input.
+"""Map a function over many inputs in worker processes that may crash: one outcome per input.
 
-Inputs are taken as they are needed, so there may be millions of them. A process that dies, on a file that brings a
-decoder down or for want of memory, takes nothing along but the input it was at.
+Inputs are consumed lazily, so there may be millions of them. If a worker dies, because a file crashes a decoder or
+memory runs out, only the input that it was processing is lost.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from emocatcher.errors import RunError, SettingError
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
-_CHUNK = 8  # inputs in a task: sending one costs as much as a short clip
-_AHEAD = 3  # tasks in flight for each process
-MOST_WORKERS = 256
+_TASK_SIZE = 8  # inputs per task; sending a task takes as long as recognising a short clip
+_TASKS_PER_WORKER = 3  # in flight
+MAX_WORKERS = 256
 _function: Callable[[Any], Any]
 
 _Task: TypeAlias = "tuple[int, list[Any]]"
@@ -40,21 +40,21 @@ def ordered_map(
     """Call a function on every item.
 
     Args:
-        function: sent once to each process, so it may hold a model; what it raises ends the whole.
-        items: taken as they are needed.
-        n_workers: processes; 1 works in this one, where nothing guards against a crash.
-        ordered: whether outcomes come in the order of the items, or as they are ready.
-        on_death: gives the outcome of an item that brought its process down.
+        function: sent to each worker process once, so it may hold a model; an exception that it raises ends the map.
+        items: consumed lazily.
+        n_workers: number of worker processes; 1 runs in this process, which a crash then ends.
+        ordered: whether outcomes come in the order of the items, or as soon as they are ready.
+        on_death: returns the outcome of an item that crashed its worker.
 
     Yields:
         one outcome for each item.
 
     Raises:
-        SettingError: if `n_workers` is not allowed.
-        RunError: if no process can be started.
+        SettingError: if `n_workers` is out of range.
+        RunError: if the worker processes cannot start.
     """
-    if not 1 <= n_workers <= MOST_WORKERS:
-        raise SettingError(f"{n_workers} workers. Give 1 to {MOST_WORKERS}")
+    if not 1 <= n_workers <= MAX_WORKERS:
+        raise SettingError(f"{n_workers} workers. Give 1 to {MAX_WORKERS}")
     if n_workers == 1:
         return map(function, items)
     return _mapped(function, items, n_workers, ordered, on_death)
@@ -69,26 +69,26 @@ def _mapped(
 ) -> Iterator[Outcome]:
     tasks: Iterator[_Task] = enumerate(_chunks(items))
     ready: dict[int, list[Outcome]] = {}
-    wanted = 0
+    next_number = 0
     with _Processes(function, n_workers) as processes:
-        for number, outcomes in _outcomes(processes, tasks, n_workers * _AHEAD, on_death):
+        for number, outcomes in _outcomes(processes, tasks, n_workers * _TASKS_PER_WORKER, on_death):
             if not ordered:
                 yield from outcomes
                 continue
             ready[number] = outcomes
-            while wanted in ready:
-                yield from ready.pop(wanted)
-                wanted += 1
+            while next_number in ready:
+                yield from ready.pop(next_number)
+                next_number += 1
 
 
 def _outcomes(
     processes: _Processes, tasks: Iterator[_Task], n_in_flight: int, on_death: Callable[[Any], Any]
 ) -> Iterator[tuple[int, list[Any]]]:
-    """Each task's outcomes, as they are ready."""
+    """Yield each task's number and outcomes as soon as they are ready."""
     in_flight: dict[Future[list[Any]], _Task] = {}
-    oldest: deque[int] = deque()  # so that one slow task does not let the others run on without end
+    oldest: deque[int] = deque()  # task numbers; bounds how far the other tasks get ahead of a slow one
     while True:
-        while len(in_flight) < n_in_flight and (not oldest or _room(oldest, in_flight, n_in_flight)):
+        while len(in_flight) < n_in_flight and (not oldest or _has_room(oldest, in_flight, n_in_flight)):
             task = next(tasks, None)
             if task is None:
                 break
@@ -108,36 +108,36 @@ def _outcomes(
             oldest.remove(task[0])
             yield task[0], outcomes
         if broken:
-            # One death breaks every task that was under way; whose it was shows when each item goes alone.
+            # A dead worker breaks every task in flight. Running each item alone shows which one crashed it.
             broken += in_flight.values()
             in_flight.clear()
-            processes.renew()
+            processes.restart()
             for number, items in sorted(broken, key=lambda task: task[0]):
                 oldest.remove(number)
-                yield number, [_alone(processes, item, on_death) for item in items]
+                yield number, [_run_alone(processes, item, on_death) for item in items]
 
 
-def _room(oldest: deque[int], in_flight: dict[Any, _Task], n_in_flight: int) -> bool:
+def _has_room(oldest: deque[int], in_flight: dict[Any, _Task], n_in_flight: int) -> bool:
     newest = max(number for number, _ in in_flight.values()) if in_flight else oldest[0]
     return newest - oldest[0] < 4 * n_in_flight
 
 
-def _alone(processes: _Processes, item: Any, on_death: Callable[[Any], Any]) -> Any:
+def _run_alone(processes: _Processes, item: Any, on_death: Callable[[Any], Any]) -> Any:
     try:
         return processes.submit([item]).result()[0]
     except BrokenProcessPool:
-        processes.renew()
+        processes.restart()
         return on_death(item)
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     iterator = iter(items)
-    while chunk := list(itertools.islice(iterator, _CHUNK)):
+    while chunk := list(itertools.islice(iterator, _TASK_SIZE)):
         yield chunk
 
 
 class _Processes:
-    """A pool that can be made anew when one of its processes has died."""
+    """A process pool that can be restarted when a worker has died."""
 
     def __init__(self, function: Callable[[Any], Any], n_workers: int) -> None:
         self._function, self._n_workers = function, n_workers
@@ -153,32 +153,32 @@ class _Processes:
         try:
             return self._pool.submit(_run, items)
         except BrokenProcessPool:
-            # It broke between two tasks; nothing was lost.
-            self.renew()
+            # The pool broke between two tasks, so nothing was lost.
+            self.restart()
             return self._pool.submit(_run, items)
 
-    def renew(self) -> None:
+    def restart(self) -> None:
         self._end()
         self._pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self._n_workers, context, _begin, (self._function,))
+        pool = ProcessPoolExecutor(self._n_workers, context, _initialise, (self._function,))
         with machine.single_threaded():
-            # The processes start with the first tasks, and take the environment of that moment.
-            started = [pool.submit(_nothing) for _ in range(self._n_workers)]
+            # The processes start with the first tasks and inherit the environment of that moment.
+            started = [pool.submit(_no_op) for _ in range(self._n_workers)]
         try:
             started[0].result()
         except BrokenProcessPool:
             pool.shutdown(wait=False, cancel_futures=True)
             raise RunError(
-                "The worker processes end as they start. A script that calls for workers needs "
-                "`if __name__ == '__main__':` around that; otherwise there may be no memory left: try workers=1"
+                "The worker processes exit on start. A script that uses workers must do so under "
+                "`if __name__ == '__main__':`. If it does, memory may have run out: try workers=1"
             ) from None
         return pool
 
     def _end(self) -> None:
-        # The pool forgets its processes as it shuts down, and would wait for a hanging one.
+        # The pool drops its list of processes on shutdown, and would wait for one that hangs.
         processes = list((getattr(self._pool, "_processes", None) or {}).values())
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
@@ -187,11 +187,11 @@ class _Processes:
             process.join()
 
 
-def _begin(function: Callable[[Any], Any]) -> None:
+def _initialise(function: Callable[[Any], Any]) -> None:
     global _function
-    # Ctrl-C reaches every process of the terminal; the caller alone answers it, and ends the others.
+    # Ctrl-C reaches every process of the terminal; only the parent handles it, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    machine.leave_with_the_caller()
+    machine.exit_with_parent()
     machine.keep_memory()
     _function = function
 
@@ -200,5 +200,5 @@ def _run(items: Sequence[Any]) -> list[Any]:
     return [_function(item) for item in items]
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     pass

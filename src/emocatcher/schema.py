@@ -1,6 +1,6 @@
-"""The published JSON Schema of what is said of recordings, made from the types themselves.
+"""The published JSON Schema of predictions, generated from the types.
 
-`src/emocatcher/schemas/` keeps every version as a file. A type that changes needs a new SCHEMA_VERSION and a new file:
+`src/emocatcher/schemas/` keeps every version as a file. A changed type needs a new SCHEMA_VERSION and a new file:
 `emocatcher info --schema > src/emocatcher/schemas/prediction-VERSION.json`.
 """
 
@@ -18,33 +18,38 @@ _PROBABILITY = {"minimum": 0, "maximum": 1}
 _SECONDS = {"minimum": 0}
 _TYPES = (Prediction, Failure)
 
-# What the types themselves do not say: of every field what it means, its unit and its range.
+# Every field's meaning, unit and range, which the types do not contain.
 _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     "Prediction": {
         "schema_version": {"description": "Version of this schema.", "const": SCHEMA_VERSION},
-        "path": {"description": "The recording as it was given; empty for bytes and arrays."},
+        "path": {"description": "The recording as given; empty for bytes and arrays."},
         "emotion": {"description": "The most probable label."},
-        "probability": {"description": "Of that emotion, calibrated.", **_PROBABILITY},
+        "probability": {"description": "Calibrated probability of that emotion.", **_PROBABILITY},
         "probabilities": {
-            "description": "By label, in the model's order, calibrated; they sum to 1.",
+            "description": "Calibrated probabilities by label, in the model's order; they sum to 1.",
             "additionalProperties": {"type": "number", **_PROBABILITY},
             "minProperties": 1,
         },
-        "margin": {"description": "The first probability less the second.", **_PROBABILITY},
-        "entropy": {"description": "Of the probabilities, in nats: 0 (certain) to ln(labels).", "minimum": 0},
-        "abstain": {"description": "The probability is under the threshold, or nobody spoke: take it as no answer."},
-        "voiced_start_s": {"description": "Where the voice starts, seconds.", **_SECONDS},
-        "voiced_end_s": {"description": "Where the voice ends, seconds.", **_SECONDS},
-        "duration_s": {"description": "Of the recording, seconds.", **_SECONDS},
-        "attention": {"description": "(time in seconds, weight) in time's order; the weights sum to 1."},
+        "margin": {"description": "The highest probability minus the second highest.", **_PROBABILITY},
+        "entropy": {
+            "description": "Entropy of the probabilities in nats, from 0 (certain) to ln(number of labels).",
+            "minimum": 0,
+        },
+        "abstain": {
+            "description": "The probability is below the threshold, or there is no speech: treat it as no answer."
+        },
+        "voiced_start_s": {"description": "Start of the voiced span, seconds.", **_SECONDS},
+        "voiced_end_s": {"description": "End of the voiced span, seconds.", **_SECONDS},
+        "duration_s": {"description": "Duration of the recording, seconds.", **_SECONDS},
+        "attention": {"description": "(time in seconds, weight) in order of time; the weights sum to 1."},
         "model": {"description": "Name of the model."},
         "model_version": {"description": "Version of emocatcher that wrote the model."},
-        "warnings": {"description": "Reasons to trust the answer less, gravest first."},
+        "warnings": {"description": "Reasons to trust the prediction less, most serious first."},
     },
     "Failure": {
         "schema_version": {"description": "Version of this schema.", "const": SCHEMA_VERSION},
-        "path": {"description": "The recording as it was given."},
-        "error": {"description": "The kind of error, e.g. DecodeError."},
+        "path": {"description": "The recording as given."},
+        "error": {"description": "Class name of the error, e.g. DecodeError."},
         "message": {"description": "What is wrong and what to do next, on one line."},
     },
     "Caution": {
@@ -55,7 +60,7 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def prediction_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of one output: a `Prediction`, or a `Failure`.
+    """Return the JSON Schema (draft 2020-12) of one output: a `Prediction` or a `Failure`.
 
     Examples:
         >>> prediction_schema()["$id"]
@@ -63,7 +68,7 @@ def prediction_schema() -> dict[str, Any]:
     """
     outputs, definitions = msgspec.json.schema_components(_TYPES, ref_template="#/$defs/{name}")
     for name, definition in definitions.items():
-        # Every field is always written, so that none has a default, and nothing else is.
+        # Every field is always written, and no other, so none has a default.
         properties = definition["properties"]
         definition["required"] = list(properties)
         definition["additionalProperties"] = False
@@ -74,12 +79,12 @@ def prediction_schema() -> dict[str, Any]:
     return {
         "$schema": _DIALECT,
         "$id": f"urn:emocatcher:prediction:{SCHEMA_VERSION}",
-        "title": "emocatcher: what is said of one recording",
+        "title": "emocatcher: the result of recognising one recording",
         "oneOf": list(outputs),
         "$defs": {name: definitions[name] for name in sorted(definitions)},
     }
 
 
 def prediction_schema_text() -> str:
-    """`prediction_schema` as it is published: indented JSON, with a line break at its end."""
+    """Return `prediction_schema` in its published form: indented JSON with a final line break."""
     return json.dumps(prediction_schema(), indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and tensors whose every byte is checked."""
+"""Atomic file writes, and tensor files whose every byte is checked."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def write_bytes(path: Path, payload: bytes) -> None:
-    """Write a file so that a kill or a full disk leaves the old one, or none.
+    """Write a file atomically: after a kill or on a full disk, the file has its old content, or does not exist.
 
     Args:
-        path: the file; missing folders above it are made.
-        payload: what it is to hold.
+        path: the file; missing parent folders are created.
+        payload: the new content.
 
     Raises:
-        OSError: if it cannot be written; the file is then as it was.
+        OSError: if the file cannot be written; it is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        # Opened plainly, not as a private temporary file: the finished one follows the user's own habits of access.
+        # `open`, not `tempfile`: the finished file then gets permissions by the user's umask.
         with temporary.open("xb") as file:
             file.write(payload)
             file.flush()
@@ -42,15 +42,15 @@ def write_bytes(path: Path, payload: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text as `write_bytes` does."""
+    """Write UTF-8 text atomically, like `write_bytes`."""
     write_bytes(path, text.encode())
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], meta: object) -> None:
-    """Write arrays and JSON data as one safetensors file with a checksum, whole or not at all.
+    """Write arrays and JSON data atomically as one safetensors file with a checksum.
 
     Raises:
-        OSError: if it cannot be written; the file is then as it was.
+        OSError: if the file cannot be written; it is then unchanged.
     """
     contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     text = json.dumps(meta)
@@ -58,7 +58,7 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], meta: object)
 
 
 def read_tensors(path: Path) -> tuple[Tensors, Any] | None:
-    """Read what `write_tensors` wrote; None where there is no such file, or a byte is not as it was written."""
+    """Read a file that `write_tensors` wrote; return None if it does not exist or its checksum is wrong."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -122,7 +122,7 @@ def _start(queue: Any, warm_up: Callable[[], None]) -> None:
     _report = queue.put
     # Ctrl-C reaches every process of the terminal; the caller alone answers it, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    machine.leave_with_the_caller()
+    machine.exit_with_parent()
     # oneDNN keeps what it made for every shape it met, up to a thousand; no two batches have as many frames, and that
     # comes to a hundred megabytes which are never used again.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")

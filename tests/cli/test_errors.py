@@ -63,7 +63,7 @@ def assert_one_line(said: Any, *needed: str) -> None:
         (["predict", "{tmp}/text.wav", "--model", "cagb"], ["No model 'cagb'", "Did you mean 'cabg'?"]),
         (["convert", "{tmp}/none.pth", "--to", "{tmp}/model"], ["No checkpoint"]),
         (["convert", "{tmp}/text.wav", "--to", "{tmp}/model"], ["text.wav"]),
-        (["convert", "{tmp}/text.wav", "--to", "{run}/fold_0/last"], ["holds a model already"]),
+        (["convert", "{tmp}/text.wav", "--to", "{run}/fold_0/last"], ["already contains a model"]),
         (["report", "{tmp}"], ["{tmp}"]),
         (["report", "{tmp}/none"], ["none"]),
         (["compare", "{tmp}/none", "--out", "{tmp}/a.html"], ["No run folder", "none"]),
