@@ -29,9 +29,9 @@ def answers(*rows: list[float], voiced_s: list[list[float]] | None = None) -> An
 
 
 def test_the_margin_is_between_the_two_largest() -> None:
-    said = answers([0.2, 0.7, 0.1], [0.4, 0.2, 0.4], [0.0, 0.0, 1.0])
-    assert answers.margin == pytest.approx([0.5, 0.0, 1.0])
-    assert answers.labels.tolist() == [1, 0, 2]
+    three = answers([0.2, 0.7, 0.1], [0.4, 0.2, 0.4], [0.0, 0.0, 1.0])
+    assert three.margin == pytest.approx([0.5, 0.0, 1.0])
+    assert three.labels.tolist() == [1, 0, 2]
     assert answers([1.0]).margin.tolist() == [1.0]  # of one class
 
 
@@ -90,11 +90,11 @@ def test_every_pipeline_gets_every_clip_in_order() -> None:
     found = compare({"a": pipeline("a"), "b": pipeline("b")}, clips, done.append)
     assert calls == [(name, n) for n in (3, 1, 2) for name in "ab"]
     assert done == [1, 2, 3]
-    for answers in found.values():
-        assert answers.probabilities[:, 0].tolist() == [3.0, 1.0, 2.0]
-        assert answers.probabilities.dtype == np.float64
-        assert answers.voiced_s.tolist() == [[0.25, 0.3], [0.25, 0.1], [0.25, 0.2]]
-        assert answers.ms_per_clip >= 0
+    for theirs in found.values():
+        assert theirs.probabilities[:, 0].tolist() == [3.0, 1.0, 2.0]
+        assert theirs.probabilities.dtype == np.float64
+        assert theirs.voiced_s.tolist() == [[0.25, 0.3], [0.25, 0.1], [0.25, 0.2]]
+        assert theirs.ms_per_clip >= 0
 
 
 def test_the_three_pipelines_agree_with_predict(made_model: Bundle, made_clips: list[np.ndarray]) -> None:
@@ -112,6 +112,6 @@ def test_the_three_pipelines_agree_with_predict(made_model: Bundle, made_clips: 
     np.testing.assert_array_equal(found["python"].probabilities, expected)
     spans = [[prediction.voiced_start_s, prediction.voiced_end_s] for prediction in predictions]
     np.testing.assert_array_equal(found["python"].voiced_s, spans)
-    for answers in found.values():
-        assert difference(found["python"], said).is_parity
-        assert difference(found["python"], said).n_spans_changed == 0
+    for theirs in found.values():
+        assert difference(found["python"], theirs).is_parity
+        assert difference(found["python"], theirs).n_spans_changed == 0
