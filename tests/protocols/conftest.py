@@ -1,4 +1,4 @@
-"""A corpus as large as RAVDESS, and named like it, without a sound."""
+"""A table of utterances with RAVDESS's size and names, without recordings."""
 
 from pathlib import Path
 

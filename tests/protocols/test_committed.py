@@ -31,7 +31,7 @@ ACTORS = {"emobox-6": [4] * 6, "luna-5": [5, 5, 5, 5, 4], "loso-24": [1] * 24}
 
 
 @pytest.mark.parametrize("name", ACTORS)
-def test_some_test_every_actor_once_and_train_on_none_of_them(ravdess_table, name):
+def test_speaker_separated_protocols_test_every_actor_once_and_share_none(ravdess_table, name):
     protocol = load(name, ravdess_table)
     tested = [{u.speaker for u in ravdess_table.select(fold.test)} for fold in protocol.folds]
     assert [len(actors) for actors in tested] == ACTORS[name]
@@ -42,13 +42,13 @@ def test_some_test_every_actor_once_and_train_on_none_of_them(ravdess_table, nam
     assert "other words" in protocol.cannot_claim
 
 
-def test_the_first_fold_of_emobox_tests_the_actors_it_is_known_by(ravdess_table):
+def test_the_first_fold_of_emobox_tests_the_published_actors(ravdess_table):
     first = load("emobox-6", ravdess_table).folds[0]
     assert {u.speaker for u in ravdess_table.select(first.test)} == {"01", "11", "20", "21"}
 
 
 @pytest.mark.parametrize("name", COMMITTED)
-def test_they_say_what_stands_there_and_how_it_was_chosen(ravdess_table, name):
+def test_committed_protocols_give_published_scores_and_selection_and_share_sentences(ravdess_table, name):
     protocol = load(name, ravdess_table)
     assert "%" in protocol.published
     assert protocol.selection
@@ -59,20 +59,20 @@ def test_they_say_what_stands_there_and_how_it_was_chosen(ravdess_table, name):
 
 
 @pytest.mark.parametrize("name", [name for name in COMMITTED if name not in ACTORS])
-def test_the_others_say_what_they_cannot_claim(ravdess_table, name):
+def test_protocols_that_share_speakers_state_their_limits(ravdess_table, name):
     protocol = load(name, ravdess_table)
     assert not protocol.separates_speakers
     assert all(speakers_shared(fold, ravdess_table) for fold in protocol.folds)
-    assert "nothing about speakers not heard before" in protocol.cannot_claim
-    twins = {"03-01-03-01-02-01-07", "03-01-03-01-02-02-07"}
-    leaking = [str(i) for i, fold in enumerate(protocol.folds) if len(twins & set(fold.test)) == 1]
+    assert "does not apply to unseen speakers" in protocol.cannot_claim
+    identical = {"03-01-03-01-02-01-07", "03-01-03-01-02-02-07"}
+    leaking = [str(i) for i, fold in enumerate(protocol.folds) if len(identical & set(fold.test)) == 1]
     if leaking:
-        assert f"stand on both sides of folds {' and '.join(leaking)} (counted from 0)" in protocol.cannot_claim
+        assert f"the test part of folds {' and '.join(leaking)} (counted from 0)" in protocol.cannot_claim
     else:
         assert "byte-identical" not in protocol.cannot_claim
 
 
-def test_what_is_written_is_read_again(tmp_path, monkeypatch):
+def test_write_then_read_gives_the_same_protocol(tmp_path, monkeypatch):
     header = Header(
         title="t",
         corpus="c",

@@ -9,7 +9,7 @@ from emocatcher.protocols.committed import COMMITTED
 ORDERED = [name for name in COMMITTED if make.RECIPES[name].needs_file_order]
 
 
-def is_as_committed(folder, name):
+def equals_committed(folder, name):
     committed = resources.files("emocatcher.protocols") / "files"
     return all(
         (folder / f"{name}{suffix}").read_bytes() == (committed / f"{name}{suffix}").read_bytes()
@@ -19,27 +19,27 @@ def is_as_committed(folder, name):
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("name", ORDERED)
-def test_the_command_makes_the_committed_files_again(ravdess_dir, tmp_path, name):
+def test_the_command_reproduces_the_committed_files_from_the_published_list(ravdess_dir, tmp_path, name):
     file_order = ravdess_dir.parent.parent / "reference" / "file_order.csv"
     if not file_order.is_file():
-        pytest.skip("needs the published list of files: reference/file_order.csv beside the corpora")
+        pytest.skip("needs the published list of files: reference/file_order.csv next to the corpora")
     make.main([name, "--file-order", str(file_order), "--to", str(tmp_path)])
-    assert is_as_committed(tmp_path, name)
+    assert equals_committed(tmp_path, name)
 
 
 @pytest.mark.parametrize("name", [name for name in COMMITTED if name not in ORDERED])
-def test_and_those_that_need_no_list(tmp_path, name):
+def test_the_command_reproduces_the_committed_files_that_need_no_list(tmp_path, name):
     make.main([name, "--to", str(tmp_path)])
-    assert is_as_committed(tmp_path, name)
+    assert equals_committed(tmp_path, name)
 
 
-def test_every_committed_protocol_has_a_recipe_and_says_when_it_needs_the_list(tmp_path):
+def test_every_committed_protocol_has_a_recipe_and_a_missing_list_is_refused(tmp_path):
     assert tuple(make.RECIPES) == COMMITTED
     with pytest.raises(ProtocolError, match="Give --file-order"):
         make.make("reference-cv5", tmp_path)
 
 
-def test_the_files_name_no_place_on_the_machine(tmp_path):
+def test_the_files_contain_no_path_of_the_machine(tmp_path):
     listing = tmp_path / "order.csv"
     rows = [f"../../dataset/x/clip-{i:02}.wav,{i % 2 + 1:02}" for i in range(40)]
     listing.write_text("\n".join(["speech_list,emotion", *rows]))
@@ -51,13 +51,13 @@ def test_the_files_name_no_place_on_the_machine(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "speech_list,emotion\nx.wav,sad\n", None])
-def test_a_list_that_cannot_be_read_ends_in_one_line(tmp_path, capsys, text):
+def test_an_unreadable_list_is_refused_in_one_line(tmp_path, capsys, text):
     listing = tmp_path / "order.csv"
     if text is not None:
         listing.write_text(text)
-    with pytest.raises(ProtocolError, match="is no list of files"):
+    with pytest.raises(ProtocolError, match="is not a list of files"):
         make.read_file_order(listing)
     with pytest.raises(SystemExit) as stop:
         make.main(["reference-cv5", "--file-order", str(listing), "--to", str(tmp_path)])
     assert stop.value.code == 2
-    assert "is no list of files" in capsys.readouterr().err
+    assert "is not a list of files" in capsys.readouterr().err

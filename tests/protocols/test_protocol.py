@@ -44,7 +44,7 @@ def protocol(*folds, separates_speakers=False):
         (("a1", "x1"), (), ("b1",), True),
     ],
 )
-def test_speakers_are_compared_across_the_parts(train, valid, test, shared):
+def test_speakers_shared_compares_all_parts_and_check_enforces_the_promise(train, valid, test, shared):
     fold = Fold(train, valid, test)
     assert speakers_shared(fold, corpus()) is shared
     check(protocol(fold), corpus())
@@ -67,14 +67,14 @@ def test_speakers_are_compared_across_the_parts(train, valid, test, shared):
         ([Fold(("a1", "z8"), ("z9",), ("b1",))], "needs 2 utterances that corpus 'small' lacks, e.g. z8, z9"),
     ],
 )
-def test_a_protocol_that_cannot_work_is_refused(folds, message):
+def test_an_invalid_protocol_is_refused(folds, message):
     with pytest.raises(ProtocolError, match=message):
         check(protocol(*folds), corpus())
 
 
-def test_an_emotion_must_be_trained_on_to_be_tested():
+def test_a_test_emotion_missing_from_training_is_refused():
     happy = corpus({"b1": "happy", "b2": "happy"})
     with pytest.raises(ProtocolError, match="tests 'happy', which no utterance of its training part has"):
         check(protocol(Fold(("a1",), ("b2",), ("b1",))), happy)
     check(protocol(Fold(("a1", "b2"), (), ("b1",))), happy)
-    check(protocol(Fold(("a1", "b2"), (), ("a2",))), happy)  # trained on, never tested: allowed
+    check(protocol(Fold(("a1", "b2"), (), ("a2",))), happy)  # in training but not in test: allowed

@@ -29,7 +29,7 @@ def corpus(rows):
     )
 
 
-# Lopsided on purpose: speakers with one utterance beside speakers with many, emotions that one speaker alone has.
+# Unbalanced on purpose: speakers with one utterance or with many, emotions that only one speaker has.
 ROWS = st.lists(
     st.tuples(
         st.sampled_from("aaaabbcdefg"),
@@ -60,7 +60,7 @@ def partitions(folds, corpus_):
 def test_speaker_folds_partition_any_corpus_and_share_no_speaker(rows, n_folds, seed):
     small = corpus(rows)
     if n_folds > len(small.speakers):
-        with pytest.raises(ProtocolError, match=rf"asks for {n_folds} folds.* has {len(small.speakers)} speakers"):
+        with pytest.raises(ProtocolError, match=rf"has {n_folds} folds.* has {len(small.speakers)} speakers"):
             splits.speakers(small, n_folds, seed)
         return
     protocol = splits.speakers(small, n_folds, seed)
@@ -77,7 +77,7 @@ def test_stratified_folds_partition_any_corpus_and_differ_by_one_at_most(rows, n
     small = corpus(rows)
     counts = Counter(utterance.emotion for utterance in small)
     if n_folds > min(counts.values()):
-        with pytest.raises(ProtocolError, match=rf"asks for {n_folds} folds.* with {min(counts.values())} utterances"):
+        with pytest.raises(ProtocolError, match=rf"has {n_folds} folds.* with {min(counts.values())} utterances"):
             splits.stratified(small, n_folds, seed)
         return
     protocol = splits.stratified(small, n_folds, seed)
@@ -90,7 +90,7 @@ def test_stratified_folds_partition_any_corpus_and_differ_by_one_at_most(rows, n
 
 @pytest.mark.parametrize("n_folds", [2, 3, 4, 5, 6, 7, 8, 12, 24])
 @pytest.mark.parametrize("seed", [0, 1, 999])
-def test_speaker_folds_of_ravdess_are_even_in_speakers_and_genders(ravdess_table, n_folds, seed):
+def test_speaker_folds_of_ravdess_are_balanced_in_speakers_and_genders(ravdess_table, n_folds, seed):
     for fold in load(f"speakers-{n_folds}", ravdess_table, seed).folds:
         tested = ravdess_table.select(fold.test)
         genders = {u.speaker: u.gender for u in tested}
@@ -100,7 +100,7 @@ def test_speaker_folds_of_ravdess_are_even_in_speakers_and_genders(ravdess_table
 
 
 @pytest.mark.parametrize("name", ["speakers-5", "stratified-5"])
-def test_folds_hang_on_the_seed_and_not_on_the_order_of_rows(ravdess_table, name):
+def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows(ravdess_table, name):
     shuffled = list(ravdess_table)
     random.Random(1).shuffle(shuffled)
     other_order = msgspec.structs.replace(ravdess_table, utterances=tuple(shuffled))
@@ -111,27 +111,27 @@ def test_folds_hang_on_the_seed_and_not_on_the_order_of_rows(ravdess_table, name
     }
 
 
-def test_stratified_folds_of_ravdess_share_speakers_and_say_so(ravdess_table):
+def test_stratified_folds_of_ravdess_share_speakers_and_state_it(ravdess_table):
     protocol = load("stratified-5", ravdess_table)
     assert not protocol.separates_speakers
     assert all(speakers_shared(fold, ravdess_table) for fold in protocol.folds)
-    assert protocol.cannot_claim.startswith("Speakers of the test part are heard in training too")
-    nobody = msgspec.structs.replace(
+    assert protocol.cannot_claim.startswith("The test speakers also occur in the training part")
+    anonymous = msgspec.structs.replace(
         ravdess_table, utterances=tuple(msgspec.structs.replace(u, speaker=None) for u in ravdess_table)
     )
-    assert load("stratified-5", nobody).cannot_claim.startswith("Speakers are unknown")
+    assert load("stratified-5", anonymous).cannot_claim.startswith("Speakers are unknown")
     assert load("speakers-6", ravdess_table).cannot_claim == ""
 
 
 def test_unknown_speakers_cannot_be_separated():
     small = corpus([("a", "sad", None, None), (None, "sad", None, None), ("b", "sad", None, None)])
-    with pytest.raises(ProtocolError, match=r"1 of the 3 utterances of corpus 'small' name none.*stratified-2"):
+    with pytest.raises(ProtocolError, match=r"1 of the 3 utterances of corpus 'small' have none.*stratified-2"):
         load("speakers-2", small)
 
 
 @pytest.mark.parametrize("n_folds", [0, 1, 25])
-def test_a_number_of_folds_that_cannot_be_is_refused(ravdess_table, n_folds):
-    with pytest.raises(ProtocolError, match=rf"asks for {n_folds} folds.*allowed are 2 to 24"):
+def test_an_invalid_number_of_folds_is_refused(ravdess_table, n_folds):
+    with pytest.raises(ProtocolError, match=rf"has {n_folds} folds.*allowed are 2 to 24"):
         load(f"speakers-{n_folds}", ravdess_table)
     n_utterances = n_folds if n_folds < 2 else 97
     with pytest.raises(ProtocolError, match=r"rarest emotion.*'neutral' with 96 utterances: allowed are 2 to 96"):
@@ -144,13 +144,13 @@ def test_an_emotion_of_one_speaker_cannot_be_tested_on_another():
         load("speakers-3", corpus(rows))
 
 
-def test_an_empty_corpus_has_no_folds():
+def test_an_empty_corpus_is_refused():
     for name in ("speakers-2", "stratified-2", "manifest"):
         with pytest.raises(ProtocolError):
             load(name, corpus([]))
 
 
-def test_the_manifest_decides_its_own_split():
+def test_the_manifest_protocol_uses_the_split_column():
     parts = {"a": "train", "b": "valid", "c": "test"}
     small = corpus([(speaker, emotion, None, parts[speaker]) for emotion in EMOTIONS for speaker in "abc"])
     protocol = load("manifest", small)
@@ -176,13 +176,13 @@ def test_the_manifest_decides_its_own_split():
         (("test", "valid"), "empty train part"),
     ],
 )
-def test_a_manifest_without_a_whole_split_is_refused(parts, message):
+def test_a_manifest_with_an_incomplete_split_is_refused(parts, message):
     with pytest.raises(ProtocolError, match=message):
         load("manifest", corpus([("a", "sad", None, part) for part in parts]))
 
 
-def test_a_missing_scikit_learn_is_named(monkeypatch, ravdess_table):
+def test_only_protocols_made_on_the_fly_need_scikit_learn(monkeypatch, ravdess_table):
     monkeypatch.setitem(sys.modules, "sklearn.model_selection", None)
     with pytest.raises(MissingExtraError, match=r"emocatcher\[train\]"):
         load("stratified-5", ravdess_table)
-    assert len(load("reference-cv5", ravdess_table).folds) == 5  # what is committed needs no scikit-learn
+    assert len(load("reference-cv5", ravdess_table).folds) == 5  # committed protocols do not need it

@@ -48,17 +48,17 @@ def test_carving_only_moves_utterances_out_of_training(ravdess_table, name, frac
 
 
 @pytest.mark.parametrize("separates", [True, False])
-def test_carving_does_not_hang_on_the_order_of_rows_but_on_the_seed(ravdess_table, separates):
+def test_carving_depends_on_the_seed_and_not_on_the_order_of_rows(ravdess_table, separates):
     fold = load("speakers-5", ravdess_table).folds[0]
-    turned = Fold(train=fold.train[::-1], valid=(), test=fold.test)
+    reversed_fold = Fold(train=fold.train[::-1], valid=(), test=fold.test)
     first, other_order, other_seed = (
         carve_validation(f, ravdess_table, separates_speakers=separates, fraction=0.1, seed=seed)
-        for f, seed in ((fold, 0), (turned, 0), (fold, 1))
+        for f, seed in ((fold, 0), (reversed_fold, 0), (fold, 1))
     )
     assert set(first.valid) == set(other_order.valid) != set(other_seed.valid)
 
 
-def test_a_fold_with_a_validation_part_stays_as_it_is(ravdess_table):
+def test_a_fold_with_a_validation_part_is_returned_unchanged(ravdess_table):
     fold = Fold(("a",), ("b",), ("c",))
     assert carve_validation(fold, ravdess_table, separates_speakers=True, fraction=0.1, seed=0) is fold
 
@@ -86,14 +86,14 @@ def small(rows):
         ([("a", "sad")], False, 0.1, "1 utterances, 1 of them 'sad'"),
     ],
 )
-def test_a_training_part_that_cannot_spare_any_is_refused(rows, separates, fraction, message):
+def test_a_training_part_that_is_too_small_is_refused(rows, separates, fraction, message):
     corpus = small(rows)
     fold = Fold(tuple(u.id for u in corpus), (), ())
     with pytest.raises(ProtocolError, match=message):
         carve_validation(fold, corpus, separates_speakers=separates, fraction=fraction, seed=0)
 
 
-def test_a_tiny_training_part_spares_one_of_each_emotion():
+def test_a_small_training_part_gives_validation_one_utterance_of_each_emotion():
     corpus = small([("a", "sad"), ("a", "happy")] * 2)
     fold = Fold(tuple(u.id for u in corpus), (), ())
     carved = carve_validation(fold, corpus, separates_speakers=False, fraction=0.1, seed=0)
@@ -101,7 +101,7 @@ def test_a_tiny_training_part_spares_one_of_each_emotion():
     assert sorted(u.emotion for u in corpus.select(carved.train)) == ["happy", "sad"]
 
 
-def test_speakers_of_both_genders_are_carved(ravdess_table):
+def test_carving_by_speaker_takes_both_genders(ravdess_table):
     fold = load("speakers-6", ravdess_table).folds[0]
     carved = carve_validation(fold, ravdess_table, separates_speakers=True, fraction=0.1, seed=0)
     assert {u.gender for u in ravdess_table.select(carved.valid)} == {"female", "male"}

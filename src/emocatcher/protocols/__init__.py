@@ -1,4 +1,4 @@
-"""Protocols: named lists of folds, shipped as files or made on the fly, each knowing what it cannot claim."""
+"""Load protocols: named lists of folds, shipped as files or made on the fly, with the limits of their scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Fold", "Protocol", "carve_validation", "check", "load", "names", "sp
 
 
 def names() -> tuple[str, ...]:
-    """The protocols there are; K stands for a number of folds.
+    """Return the names of all protocols; K stands for a number of folds.
 
     Examples:
         >>> names()[:3], names()[-3:]
@@ -28,12 +28,12 @@ def load(name: str, corpus: Corpus, seed: int = 0) -> Protocol:
 
     Args:
         name: one of `names()`, with a number for K, e.g. "speakers-5".
-        corpus: where its utterances are; what is made on the fly does not depend on the order of its rows.
-        seed: of what is made on the fly, 0 to 2**32 - 1; committed protocols and `manifest` do not use it.
+        corpus: the corpus to split; protocols made on the fly do not depend on the order of its rows.
+        seed: seed of protocols made on the fly, 0 to 2**32 - 1; committed protocols and `manifest` do not use it.
 
     Raises:
-        ProtocolError: if the name is unknown, or the protocol cannot be had from this corpus.
-        MissingExtraError: if it is made on the fly and scikit-learn is not installed.
+        ProtocolError: if the name is unknown, or the protocol cannot be made for this corpus.
+        MissingExtraError: if the protocol is made on the fly and scikit-learn is not installed.
     """
     made = re.fullmatch(r"(speakers|stratified)-([0-9]{1,6})", name)
     if made and not 0 <= seed < 2**32:

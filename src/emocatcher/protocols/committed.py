@@ -1,4 +1,4 @@
-"""The protocols that ship as files: a TOML header and a CSV of utterance ids."""
+"""Read and write the protocols that ship as files: a TOML header and a CSV of utterance ids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMITTED = ("reference-holdout", "reference-cv5", "kfold-10", "emobox-6", "luna
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The TOML beside a protocol's CSV; the fields are those of `Protocol`."""
+    """The TOML header of a protocol's CSV; its fields are those of `Protocol`."""
 
     title: str
     corpus: str
@@ -57,10 +57,10 @@ def write(name: str, header: Header, ids: Sequence[str], test_folds: Sequence[in
 
     Args:
         name: the protocol's name.
-        header: what the TOML says.
+        header: the content of the TOML.
         ids: utterance ids in the order in which training lists them.
-        test_folds: for each id the fold that tests it; None: it is always trained on.
-        folder: where to write; made if it does not exist.
+        test_folds: for each id the fold that tests it; None if it is in every training part.
+        folder: the folder to write to; created if it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.toml").write_text(tomli_w.dumps(msgspec.to_builtins(header)), encoding="utf-8", newline="\n")

@@ -1,4 +1,4 @@
-"""The command that made the committed protocols: python -m emocatcher.protocols.make --help."""
+"""Make the committed protocols again: python -m emocatcher.protocols.make --help."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emocatcher.protocols.committed import COMMITTED, Header, write
 from emocatcher.protocols.protocol import SAME_WORDS_CLAIM, SHARED_CLAIM
 from emocatcher.protocols.splits import model_selection
 
-_REFERENCE = "Kim Seonju 2023, hwang9u/emocatcher: the published experiment's split, remade from its order of files"
+_REFERENCE = "Kim Seonju 2023, hwang9u/emocatcher: the published experiment's split, remade from its list of files"
 _REFERENCE_STATE, _KFOLD_STATE = 999, 46
 _NOT_KNOWN = "not checked here"
 # The one pair of byte-identical files in RAVDESS.
@@ -23,14 +23,14 @@ _IDENTICAL = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How a committed protocol is made, and what stands there for it; accuracy where nothing else is said."""
+    """How a committed protocol is made, and its published scores (accuracies unless stated otherwise)."""
 
     title: str
     source: str
     selection: str
     published: str
     needs_file_order: bool = False
-    actors: tuple[tuple[int, ...], ...] = ()  # whom each fold tests, where it separates speakers
+    actors: tuple[tuple[int, ...], ...] = ()  # the test actors of each fold, if it separates speakers
 
 
 RECIPES = {
@@ -50,12 +50,12 @@ RECIPES = {
     ),
     "kfold-10": Recipe(
         title="10 folds of utterances, drawn without regard to emotion or speaker",
-        source="TIM-Net (Ye et al. 2023): KFold(10, shuffle, random_state 46); here of the clips by actor, then name",
+        source="TIM-Net (Ye et al. 2023): KFold(10, shuffle, random_state 46); clips sorted here by actor, then name",
         selection="last epoch, or best epoch on the test part",
         published="from scratch: TIM-Net 90.07% at its last epoch (92.08% best on test), GM-TCNet 82.6%, CPAC 80.5%",
     ),
     "emobox-6": Recipe(
-        title="6 folds of four actors each, as EmoBox deals them",
+        title="6 folds of four actors each, as in EmoBox",
         source="EmoBox (Ma et al. 2024): its RAVDESS folds",
         selection=_NOT_KNOWN,
         published="frozen encoders: wav2vec2-base 55.4%, HuBERT-base 66.2%, HuBERT-large 70.3%, WavLM-large 72.2%, "
@@ -63,7 +63,7 @@ RECIPES = {
         actors=((1, 11, 20, 21), (4, 10, 12, 14), (8, 9, 19, 23), (3, 5, 7, 24), (2, 15, 16, 18), (6, 13, 17, 22)),
     ),
     "luna-5": Recipe(
-        title="5 folds of four or five actors each, as Luna-Jiménez deals them",
+        title="5 folds of four or five actors each, as in Luna-Jiménez et al.",
         source="Luna-Jiménez et al. 2021: their RAVDESS folds",
         selection=_NOT_KNOWN,
         published="UAR: ResLSTM from scratch 62.3%, frozen XLSR-53 56.5%",
@@ -72,7 +72,7 @@ RECIPES = {
         ),
     ),
     "loso-24": Recipe(
-        title="24 folds, each tests one actor",
+        title="24 folds of one actor each",
         source="leave one speaker out",
         selection=_NOT_KNOWN,
         published="UAR: ComParE functionals with logistic regression 63.6%, with the test speaker's own mean and "
@@ -100,7 +100,7 @@ def read_file_order(path: Path) -> tuple[list[str], list[int]]:
         return [PurePosixPath(row["speech_list"]).stem for row in rows], [int(row["emotion"]) for row in rows]
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise ProtocolError(
-            f"{path} is no list of files ({error}). Needed: a CSV with the columns speech_list and emotion (a code)."
+            f"{path} is not a list of files ({error}). Give a CSV with the columns speech_list and emotion (a code)."
         ) from None
 
 
@@ -109,17 +109,17 @@ def make(name: str, folder: Path, file_order: Path | None = None) -> None:
 
     Args:
         name: one of `COMMITTED`.
-        folder: where to write.
-        file_order: the published list of files (see `read_file_order`), where the protocol depends on it.
+        folder: the folder to write to.
+        file_order: the published list of files (see `read_file_order`), if the protocol depends on it.
 
     Raises:
-        ProtocolError: if the list cannot be read, or is needed and not given.
+        ProtocolError: if the list cannot be read, or is required and not given.
         MissingExtraError: if scikit-learn is not installed.
     """
     recipe = RECIPES[name]
     if recipe.needs_file_order:
         if file_order is None:
-            raise ProtocolError(f"Protocol '{name}' depends on the published order of files. Give --file-order.")
+            raise ProtocolError(f"Protocol '{name}' depends on the published list of files. Give --file-order.")
         ids, codes = read_file_order(file_order)
     else:
         ids, codes = list(ravdess.clip_ids()), []
@@ -139,12 +139,12 @@ def make(name: str, folder: Path, file_order: Path | None = None) -> None:
 
 
 def _test_folds(name: str, ids: Sequence[str], codes: Sequence[int]) -> list[int | None]:
-    """The fold that tests each clip; None: it is always trained on."""
+    """Return the fold that tests each clip; None if it is in every training part."""
     if actors := RECIPES[name].actors:
         fold_of = {f"{actor:02}": fold for fold, tested in enumerate(actors) for actor in tested}
         return [fold_of[id_[-2:]] for id_ in ids]
     sklearn = model_selection()
-    # Emotions go in as the codes of the file names, as they did there: their order decides what is drawn.
+    # Emotions are passed as the codes in the file names, as in the published code: their order determines the draw.
     if name == "reference-holdout":
         rows = range(len(ids))
         tests = [sklearn.train_test_split(rows, test_size=0.2, stratify=codes, random_state=_REFERENCE_STATE)[1]]
@@ -167,8 +167,8 @@ def _cannot_claim(ids: Sequence[str], test_folds: Sequence[int | None]) -> str:
         return f"{SHARED_CLAIM}."
     leaking = [str(fold) for fold in sorted(fold for fold in (first, second) if fold is not None)]
     return (
-        f"{SHARED_CLAIM}; and the byte-identical clips {' and '.join(_IDENTICAL)} stand on both sides of "
-        f"fold{'s' * (len(leaking) > 1)} {' and '.join(leaking)} (counted from 0)."
+        f"{SHARED_CLAIM}; and one of the byte-identical clips {' and '.join(_IDENTICAL)} is in the training part and "
+        f"the other in the test part of fold{'s' * (len(leaking) > 1)} {' and '.join(leaking)} (counted from 0)."
     )
 
 
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m emocatcher.protocols.make",
-        description="Make a committed protocol anew: <name>.toml and <name>.csv, byte for byte as shipped.",
+        description="Make a committed protocol again: <name>.toml and <name>.csv, byte for byte as shipped.",
     )
     parser.add_argument("name", choices=COMMITTED)
     parser.add_argument("--file-order", type=Path, help="CSV with the columns speech_list and emotion; for reference-*")

@@ -1,4 +1,4 @@
-"""Folds made on the fly, for any corpus: by speaker, by utterance, or as the manifest says."""
+"""Make folds on the fly for any corpus: by speaker, by utterance, or from the manifest's column `split`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.errors import MissingExtraError, ProtocolError
 from emocatcher.protocols.protocol import SHARED_CLAIM, Fold, Protocol, speakers_shared
 
-_UNKNOWN_CLAIM = "Speakers are unknown and may stand on both sides, so it says nothing about speakers not heard before."
+_UNKNOWN_CLAIM = (
+    "Speakers are unknown and may occur in both training and test, so the score does not apply to unseen speakers."
+)
 
 
 def speakers(corpus: Corpus, n_folds: int, seed: int) -> Protocol:
-    """Folds that share no speaker, even in utterances and, as far as speakers allow, in emotions and genders.
+    """Make folds that share no speaker, balanced in utterances and, where possible, in emotions and genders.
 
     Raises:
         ProtocolError: if n_folds is below 2 or above the number of speakers, or a speaker is unknown.
@@ -29,13 +31,14 @@ def speakers(corpus: Corpus, n_folds: int, seed: int) -> Protocol:
     unknown = sum(utterance.speaker is None for utterance in utterances)
     if unknown:
         raise ProtocolError(
-            f"Protocol '{name}' needs every speaker, and {unknown} of the {len(corpus)} utterances of corpus "
-            f"'{corpus.name}' name none. Add a speaker column, or use stratified-{n_folds}, which may share speakers."
+            f"Protocol '{name}' needs a speaker for every utterance, but {unknown} of the {len(corpus)} utterances of "
+            f"corpus '{corpus.name}' have none. Add a speaker column, or use stratified-{n_folds}, which may share "
+            "speakers."
         )
     n_speakers = len(corpus.speakers)
     if not 2 <= n_folds <= n_speakers:
         raise ProtocolError(
-            f"Protocol '{name}' asks for {n_folds} folds. Corpus '{corpus.name}' has {n_speakers} speakers"
+            f"Protocol '{name}' has {n_folds} folds. Corpus '{corpus.name}' has {n_speakers} speakers"
             + (f": allowed are 2 to {n_speakers}." if n_speakers >= 2 else "; at least 2 are needed.")
         )
     return Protocol(
@@ -50,7 +53,7 @@ def speakers(corpus: Corpus, n_folds: int, seed: int) -> Protocol:
 
 
 def stratified(corpus: Corpus, n_folds: int, seed: int) -> Protocol:
-    """Folds of utterances with the same share of every emotion, whoever speaks.
+    """Make folds of utterances with the same share of every emotion, regardless of speakers.
 
     Raises:
         ProtocolError: if n_folds is below 2 or an emotion has fewer utterances than there are folds.
@@ -63,7 +66,7 @@ def stratified(corpus: Corpus, n_folds: int, seed: int) -> Protocol:
     rarest, fewest = min(Counter(emotions).items(), key=lambda item: item[1])
     if not 2 <= n_folds <= fewest:
         raise ProtocolError(
-            f"Protocol '{name}' asks for {n_folds} folds. The rarest emotion of corpus '{corpus.name}' is "
+            f"Protocol '{name}' has {n_folds} folds. The rarest emotion of corpus '{corpus.name}' is "
             f"'{rarest}' with {fewest} utterances"
             + (f": allowed are 2 to {fewest}." if fewest >= 2 else "; at least 2 are needed.")
         )
@@ -81,17 +84,17 @@ def stratified(corpus: Corpus, n_folds: int, seed: int) -> Protocol:
 
 
 def manifest(corpus: Corpus) -> Protocol:
-    """The one fold that the corpus's manifest fixes in its column `split`.
+    """Make the one fold that the manifest's column `split` defines.
 
     Raises:
-        ProtocolError: if an utterance has no split, or another than train, valid and test.
+        ProtocolError: if an utterance has no split, or one other than train, valid and test.
     """
     utterances = _sorted(corpus)
     parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for utterance in utterances:
         if utterance.split is None:
             raise ProtocolError(
-                f"Protocol 'manifest' needs a split for every utterance, and '{utterance.id}' of corpus "
+                f"Protocol 'manifest' needs a split for every utterance, but '{utterance.id}' of corpus "
                 f"'{corpus.name}' has none. Fill the column split with train, valid or test, or use speakers-5."
             )
         if utterance.split not in parts:
@@ -102,7 +105,7 @@ def manifest(corpus: Corpus) -> Protocol:
     fold = Fold(**{part: tuple(ids) for part, ids in parts.items()})
     return Protocol(
         name="manifest",
-        title="the split that the manifest fixes",
+        title="the split in the manifest",
         corpus=corpus.name,
         separates_speakers=not speakers_shared(fold, corpus),
         folds=(fold,),
@@ -112,26 +115,26 @@ def manifest(corpus: Corpus) -> Protocol:
 
 
 def speaker_folds(utterances: Sequence[Utterance], n_folds: int, seed: int) -> npt.NDArray[np.int64]:
-    """Deal whole speakers into folds.
+    """Assign whole speakers to folds.
 
     Args:
-        utterances: all with a speaker, at least `n_folds` of them different.
+        utterances: all with a speaker, from at least `n_folds` different speakers.
         n_folds: at least 2.
-        seed: of the order in which equal speakers are dealt.
+        seed: seed of the order in which equal speakers are assigned.
 
     Returns:
         shape (n_utterances,), int64: the fold of each utterance.
     """
     _, speaker = np.unique([str(utterance.speaker) for utterance in utterances], return_inverse=True)
-    # StratifiedGroupKFold deals groups of equal make-up in the order of their numbers. The numbers are shuffled
-    # here, because its own shuffle lost the balance before scikit-learn's pull request 32540, and by RandomState,
-    # whose stream is frozen, so that a seed names the same folds for good.
+    # StratifiedGroupKFold assigns groups of equal composition in the order of their numbers. The numbers are shuffled
+    # here because its own shuffle lost the balance before scikit-learn's pull request 32540. RandomState is used
+    # because its stream is frozen, so that a seed always gives the same folds.
     group = np.random.RandomState(seed).permutation(speaker.max() + 1)[speaker]
-    # It wants one class with as many members as folds: the finest balance that has one.
+    # It needs one class with at least as many members as folds: take the finest stratification that has one.
     by_gender = [f"{utterance.emotion} {utterance.gender}" for utterance in utterances]
     by_emotion = [utterance.emotion for utterance in utterances]
-    by_nothing = [""] * len(utterances)
-    classes = next(c for c in (by_gender, by_emotion, by_nothing) if max(Counter(c).values()) >= n_folds)
+    one_class = [""] * len(utterances)
+    classes = next(c for c in (by_gender, by_emotion, one_class) if max(Counter(c).values()) >= n_folds)
     splitter = model_selection().StratifiedGroupKFold(n_folds)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
@@ -139,7 +142,7 @@ def speaker_folds(utterances: Sequence[Utterance], n_folds: int, seed: int) -> n
 
 
 def model_selection() -> ModuleType:
-    """Import `sklearn.model_selection`, which the base install does not have.
+    """Import `sklearn.model_selection`, which is not part of the base install.
 
     Raises:
         MissingExtraError: if scikit-learn is not installed.
@@ -153,7 +156,7 @@ def model_selection() -> ModuleType:
 
 
 def _sorted(corpus: Corpus) -> list[Utterance]:
-    # A split must not hang on the order in which a folder lists its files.
+    # A split must not depend on the order in which a folder lists its files.
     return sorted(corpus, key=lambda utterance: utterance.id)
 
 

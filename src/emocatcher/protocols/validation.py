@@ -1,4 +1,4 @@
-"""A validation part, carved out of a fold's training part."""
+"""Carve a validation part out of a fold's training part."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from emocatcher.protocols.splits import model_selection, speaker_folds
 
 
 def carve_validation(fold: Fold, corpus: Corpus, *, separates_speakers: bool, fraction: float, seed: int) -> Fold:
-    """Move a share of the training part into an empty validation part; a fold that has one stays as it is.
+    """Move a share of the training part into an empty validation part; a fold that has one is returned unchanged.
 
     Args:
         fold: one fold of a protocol.
-        corpus: where its utterances are.
-        separates_speakers: whole speakers move, at least one; else utterances, stratified by emotion.
-        fraction: the share to move, above 0 and at most 0.5. By speakers it is met as 1 in so many.
-        seed: of the draw.
+        corpus: the corpus with the fold's utterances.
+        separates_speakers: move whole speakers, at least one; otherwise utterances, stratified by emotion.
+        fraction: the share to move, above 0 and at most 0.5. For speakers it is rounded to 1 in n.
+        seed: seed of the draw.
 
     Returns:
-        The fold with the same test part; its parts keep their order.
+        the fold with the same test part; its parts keep their order.
 
     Raises:
         ProtocolError: if the fraction is out of range, a speaker is unknown or the only one, or an emotion has
-            a single utterance or speaker to train on, which validation must not take.
+            a single utterance or speaker in the training part, which validation must not take.
     """
     if fold.valid:
         return fold
     if not 0 < fraction <= 0.5:
         raise ProtocolError(f"The validation fraction is {fraction}. Allowed: above 0, up to 0.5 of the training part.")
-    # By id, so that the carving does not hang on the order of rows.
+    # Sorted by id, so that the result does not depend on the order of rows.
     utterances = corpus.select(sorted(fold.train))
     emotions = [utterance.emotion for utterance in utterances]
     if separates_speakers:
@@ -50,14 +50,14 @@ def carve_validation(fold: Fold, corpus: Corpus, *, separates_speakers: bool, fr
         n_valid = max(round(fraction * len(emotions)), len(set(emotions)))
         if fewest < 2 or n_valid + len(set(emotions)) > len(emotions):
             raise ProtocolError(
-                f"The training part has {len(emotions)} utterances, {fewest} of them '{rarest}': too few to carve "
-                "validation from. Record more, or train with selection = last."
+                f"The training part has {len(emotions)} utterances, {fewest} of them '{rarest}': too few for a "
+                "validation part. Record more, or train with selection = last."
             )
         _, rows = model_selection().train_test_split(
             np.arange(len(emotions)), test_size=n_valid, stratify=emotions, random_state=seed
         )
         carved = np.isin(np.arange(len(emotions)), rows)
-    valid = {utterance.id for utterance, moves in zip(utterances, carved, strict=True) if moves}
+    valid = {utterance.id for utterance, is_carved in zip(utterances, carved, strict=True) if is_carved}
     lost = sorted(set(emotions) - {utterance.emotion for utterance in utterances if utterance.id not in valid})
     if lost:
         raise ProtocolError(
