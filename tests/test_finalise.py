@@ -14,7 +14,7 @@ from emocatcher.errors import RunError
 def final(small_run, train_here, tmp_path_factory):
     folder = tmp_path_factory.mktemp("final") / "model"
     with pytest.MonkeyPatch.context() as patch:
-        # `train_here` put the one in its place that starts no process.
+        # `train_here` replaced it by one that starts no process.
         patch.setattr(finalise, "Workers", experiment.Workers)
         return finalise.finalise(small_run.folder, small_run.corpus, folder, name="mine", abstain_below=0.3)
 
@@ -25,11 +25,11 @@ def test_it_is_a_model_of_the_same_recipe(final, small_run):
     assert (config.training.protocol, config.training.fold, config.training.seed) == ("all", None, 0)
     assert config.abstain_below == 0.3
     assert "stratified-2" in (final.path / "README.md").read_text()
-    heard = inference.load(final.path).predict(small_run.corpus.utterances[0].path)
-    assert heard.model == "mine"
+    prediction = inference.load(final.path).predict(small_run.corpus.utterances[0].path)
+    assert prediction.model == "mine"
 
 
-def test_it_learned_from_what_the_folds_left_out(final, small_run):
+def test_it_was_trained_on_the_recordings_that_the_folds_left_out(final, small_run):
     folds = [bundle.read(small_run.folder / f"fold_{number}" / "last").weights() for number in (0, 1)]
     ours = final.weights()
     assert all(not np.array_equal(ours["hidden.weight"], fold["hidden.weight"]) for fold in folds)
@@ -51,7 +51,7 @@ def test_its_scores_and_temperature_come_from_held_out_answers(final, small_run)
 
 @pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
 def test_a_temperature_is_kept_only_where_held_out_folds_gain_by_it(small_run, temperature):
-    """Answers whose probabilities are exact have no use for a temperature; those that are too sure or too unsure do."""
+    """Exact probabilities need no temperature; overconfident and underconfident ones do."""
     run = report.read(small_run.folder)
     exact = calibration.scale(run.predictions.probabilities, 0.5)
     random = np.random.default_rng(0)
@@ -71,14 +71,14 @@ def test_a_temperature_is_kept_only_where_held_out_folds_gain_by_it(small_run, t
 
 
 def with_answers(run, right_of):
-    """A run whose answers are as sure as before, and right where `right_of` their confidence says so."""
+    """A run with the same probabilities, whose answers are right where `right_of(confidence)` is true."""
     answers = run.predictions
     wrong = (answers.predicted + 1) % len(run.result.labels)
     emotion = np.where(right_of(answers.probabilities.max(axis=1)), answers.predicted, wrong)
     return dataclasses.replace(run, predictions=dataclasses.replace(answers, emotion=emotion))
 
 
-def test_by_default_the_threshold_keeps_four_in_five_right(small_run):
+def test_by_default_four_in_five_answers_above_the_threshold_are_right(small_run):
     run = report.read(small_run.folder)
     middle = np.median(run.predictions.probabilities.max(axis=1))
     found, _ = finalise._held_out(with_answers(run, lambda sure: sure > middle), None)
@@ -87,7 +87,7 @@ def test_by_default_the_threshold_keeps_four_in_five_right(small_run):
     assert found.abstain_below not in (None, finalise.ABSTAIN_BELOW)
 
 
-def test_a_threshold_that_leaves_next_to_nothing_is_not_taken(small_run):
+def test_a_threshold_that_leaves_almost_no_answers_is_not_used(small_run):
     run = report.read(small_run.folder)
     highest = np.quantile(run.predictions.probabilities.max(axis=1), 0.98)
     for right_of in (lambda sure: sure > highest, lambda sure: sure < 0):

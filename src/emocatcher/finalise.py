@@ -1,7 +1,7 @@
-"""A finished run of several folds → one model that learned from every recording, sure as often as it is right.
+"""A finished run of several folds → one calibrated model, trained on every recording.
 
-Nothing can be measured of that model itself, for no recording is left. What its card says was measured on the run's
-folds: the same recipe, each time without the recordings it was asked about.
+That model itself cannot be tested, because no recording is left. The scores in its card were measured on the folds of
+the run: the same recipe, each time tested on recordings that it was not trained on.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from emocatcher.result import Calibration, Epoch, Faithfulness, Plan
 from emocatcher.significance import PairedDifference, paired_difference
 from emocatcher.workers import Workers
 
-ABSTAIN_BELOW = 0.4  # where no threshold is worth it; of RAVDESS's held-out answers below it, a third was right
-_LEAST_COVERAGE = 0.1  # of held-out answers, that a threshold must leave to be worth it
+ABSTAIN_BELOW = 0.4  # if no threshold is useful; on RAVDESS, a third of the held-out answers below it was right
+_LEAST_COVERAGE = 0.1  # of held-out answers that a useful threshold must leave
 PROTOCOL = "all"
 
 
 class _Task(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the worker needs."""
+    """Everything that the worker process needs."""
 
     folder: Path
     config: ModelConfig
@@ -51,7 +51,7 @@ def finalise(
     untaught: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Bundle:
-    """Train on all of a run's corpus, with the calibration that its held-out answers give.
+    """Train on the whole corpus of a run, calibrated by the held-out answers of the run.
 
     A temperature and teachers are kept only where held-out folds gain by them beyond chance. The temperature must lower
     the log loss of folds that it was not fitted on (`calibration.temperature_gain`); otherwise it is 1, and the
@@ -60,28 +60,32 @@ def finalise(
 
     Args:
         run_dir: a finished run of two or more folds; its settings and its seed are used again.
-        corpus: the run's.
+        corpus: the corpus of the run.
         folder: the model folder to write.
-        name: what to call the model.
-        abstain_below: the calibrated probability under which the model's answers are marked; None for the smallest
-            that keeps four in five of the other held-out answers right, or for `ABSTAIN_BELOW` where that leaves
-            less than a tenth of them.
+        name: name of the model.
+        abstain_below: the calibrated probability below which an answer is marked; None for the smallest one for which
+            four in five of the other held-out answers are right, or `ABSTAIN_BELOW` if that leaves less than a tenth
+            of them.
         teachers: for a run with teachers, as many finalised models: each one's run, finalised on the same corpus.
         untaught: for a run with teachers, a finished run of the same recipe, protocol and seed without them.
         on_epoch: called after every epoch, from another thread.
 
     Raises:
         RunError: if the run is not finished, has one fold, or is of another corpus; if the teachers are not as many as
-            it had, each finalised on the same corpus; or if `untaught` is missing, is not of the same recipe and folds,
-            or is not behind beyond chance.
+            it had, each finalised on the same corpus; or if `untaught` is missing, differs in recipe, folds or seed, or
+            is not worse beyond chance.
         ModelError: if a teacher cannot be read, or the folder cannot be written.
     """
     run = report.read(run_dir)
     known = {utterance.id for utterance in corpus.utterances}
     if run.result.corpus != corpus.name or not known.issuperset(run.predictions.utterance.tolist()):
-        raise RunError(f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Name its own corpus")
+        raise RunError(
+            f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Give the corpus of the run"
+        )
     if len(run.result.folds) < 2:
-        raise RunError(f"{run_dir} has one fold: nothing would judge the calibration. Train speakers-5 or the like")
+        raise RunError(
+            f"{run_dir} has one fold, but calibration needs two. Train a protocol of more folds, such as speakers-5"
+        )
     seeds = _seeds_of(teachers, run_dir, corpus)
     by_teachers = _gain_by_teachers(run, run_dir, untaught) if seeds else None
     if untaught and not seeds:
@@ -132,7 +136,7 @@ def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: Corpus) -> tuple[
     """Check that each teacher was trained on the whole corpus, as the student will be, and return their seeds."""
     n_wanted = len(_plan(run_dir).teachers)
     if len(teachers) != n_wanted:
-        had = f"had {n_wanted} teachers" if n_wanted else "had no teachers"
+        had = f"had {n_wanted or 'no'} teacher{'' if n_wanted == 1 else 's'}"
         named = "1 model is" if len(teachers) == 1 else f"{len(teachers)} models are"
         todo = "Finalise each of those runs, and name all their models with --teacher" if n_wanted else "Name none"
         raise RunError(f"{run_dir} {had}, and {named} named as teachers. {todo}")
@@ -156,7 +160,7 @@ def _plan(run_dir: Path) -> Plan:
 
 
 def _gain_by_teachers(run: report.Run, run_dir: Path, untaught: Path | None) -> PairedDifference:
-    """How far the run's held-out accuracy is above that of the same recipe without teachers.
+    """By how much teachers raise the held-out accuracy over the same recipe without them.
 
     Raises:
         RunError: if that cannot be measured, or the difference is not above zero beyond chance.
@@ -205,10 +209,10 @@ def _points(found: PairedDifference) -> str:
 
 
 def _held_out(run: report.Run, abstain_below: float | None) -> tuple[Calibration, TemperatureGain]:
-    """The calibration by the run's held-out answers, and what its temperature gained.
+    """The calibration by the held-out answers of the run, and the gain by a temperature.
 
-    The temperature is 1 where it gained nothing beyond chance. The threshold is the one given, the one that keeps
-    four in five right, or the customary one.
+    The temperature is 1 if it gains nothing beyond chance. The threshold is the given one, the one that keeps four in
+    five answers right, or `ABSTAIN_BELOW`.
     """
     answers = run.predictions
     given = answers.probabilities, answers.emotion, answers.fold
@@ -220,8 +224,8 @@ def _held_out(run: report.Run, abstain_below: float | None) -> tuple[Calibration
         return calibration.calibrate(*given, temperature=temperature, abstain_below=threshold)
 
     found = calibrate(abstain_below)
-    worth_it = found.abstain_below is not None and found.share_kept >= _LEAST_COVERAGE
-    return (found if abstain_below is not None or worth_it else calibrate(ABSTAIN_BELOW)), gain
+    useful = found.abstain_below is not None and found.share_kept >= _LEAST_COVERAGE
+    return (found if abstain_below is not None or useful else calibrate(ABSTAIN_BELOW)), gain
 
 
 def _calibration_scores(held_out: Calibration) -> dict[str, float]:
@@ -283,7 +287,7 @@ def _note(
 
 
 def _train(task: _Task) -> Bundle:
-    """In a worker."""
+    """Train in a worker process."""
     from emocatcher.distillation import Teachers
     from emocatcher.export import checked_onnx
     from emocatcher.train import FoldTrainer

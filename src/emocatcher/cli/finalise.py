@@ -25,8 +25,8 @@ def finalise(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Mark answers below this calibrated probability; by default the smallest that keeps 80% of the "
-            "others right on held-out recordings.",
+            help="Mark answers below this calibrated probability; by default the smallest for which 80% of the "
+            "other answers are right on held-out recordings.",
             show_default=False,
         ),
     ] = None,
@@ -49,7 +49,7 @@ def finalise(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
 ) -> None:
-    """Train one model on all recordings of a run's corpus, calibrated by the run's held-out answers."""
+    """Train one model on all recordings of a run's corpus, calibrated on the held-out answers of the run."""
     from emocatcher import bundle, corpora, report
     from emocatcher.cli import screen
     from emocatcher.errors import ModelError
@@ -80,7 +80,7 @@ def finalise(
     target.print(f"{model.config.name}: {finished.result.protocol} gave this recipe {scores['accuracy']:.1%}")
     before, after = scores["expected_calibration_error_before"], scores["expected_calibration_error"]
     if model.config.temperature == 1.0:
-        target.print(f"no temperature: none lowers the log loss of held-out folds; calibration error {before:.3f}")
+        target.print(f"no temperature: it does not help held-out folds beyond chance; calibration error {before:.3f}")
     else:
         target.print(
             f"temperature {model.config.temperature:.2f}: calibration error {before:.3f} before, {after:.3f} after"
