@@ -21,23 +21,23 @@ def voice(ravdess_dir):
 
 @pytest.mark.parametrize("n_samples", [1, 511, 512, 513, RATE])
 def test_silence_and_hiss_are_no_speech_however_short(n_samples):
-    assert not silero.hears_speech(np.zeros(n_samples, np.float32), RATE)
-    assert not silero.hears_speech(HISS[:n_samples], RATE)
+    assert not silero.holds_speech(np.zeros(n_samples, np.float32), RATE)
+    assert not silero.holds_speech(HISS[:n_samples], RATE)
 
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("sample_rate", [8_000, 22_050, 48_000])
 def test_a_voice_is_heard_at_any_rate_and_beyond_full_scale(voice, sample_rate):
-    assert silero.hears_speech(voice, RATE)
-    assert silero.hears_speech(audio.resample(voice, RATE, sample_rate), sample_rate)
-    assert silero.hears_speech(30.0 * voice, RATE)
+    assert silero.holds_speech(voice, RATE)
+    assert silero.holds_speech(audio.resample(voice, RATE, sample_rate), sample_rate)
+    assert silero.holds_speech(30.0 * voice, RATE)
 
 
 @pytest.mark.corpus
 def test_what_was_heard_before_is_forgotten(voice):
-    assert silero.hears_speech(voice, RATE)
+    assert silero.holds_speech(voice, RATE)
     # So short that it is too little to be heard, unless the voice before still counted.
-    assert not silero.hears_speech(voice[: 2 * RATE // 32], RATE)
+    assert not silero.holds_speech(voice[: 2 * RATE // 32], RATE)
 
 
 @pytest.mark.corpus
@@ -45,7 +45,7 @@ def test_threads_that_ask_at_once_do_not_hear_each_other(voice):
     answers = {}
 
     def ask(name, waveform):
-        answers[name] = {silero.hears_speech(waveform, RATE) for _ in range(20)}
+        answers[name] = {silero.holds_speech(waveform, RATE) for _ in range(20)}
 
     threads = [threading.Thread(target=ask, args=asked) for asked in (("voice", voice), ("hiss", HISS))]
     for thread in threads:

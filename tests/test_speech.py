@@ -1,4 +1,4 @@
-"""Made sounds are no speech, real clips are; and what the gate looks at does not depend on the level."""
+"""Synthetic sounds are not speech, real clips are, and the numbers of the gate do not depend on the level."""
 
 import threading
 
@@ -85,7 +85,7 @@ def test_speech_in_noise_is_still_speech(ravdess_dir):
 
 
 @pytest.mark.parametrize("numbers_of", [speech.summary, speech.traits])
-def test_the_numbers_know_no_level(numbers_of):
+def test_the_numbers_do_not_depend_on_the_level(numbers_of):
     log_mel = np.random.default_rng(0).normal(-40, 12, (64, 50)).astype(np.float32)
     numbers = numbers_of(log_mel, speech.loudness_db(log_mel))
     quieter = numbers_of(log_mel - 20, speech.loudness_db(log_mel - 20))
@@ -102,7 +102,7 @@ def test_there_is_one_trait_for_each_weight_however_long_the_clip(n_frames):
     assert np.isfinite(speech.traits(np.full_like(log_mel, -30.0), np.zeros(n_frames, np.float32))).all()
 
 
-def test_the_ripple_is_measured_as_its_autocorrelation_says():
+def test_the_ripple_is_measured_by_its_autocorrelation():
     low = np.random.default_rng(2).normal(-40, 12, (speech._N_HARMONIC, 50)).astype(np.float32)
     padded = np.pad(low.astype(float), ((3, 3), (0, 0)), mode="edge")
     ripple = low - np.mean([padded[i : i + len(low)] for i in range(7)], axis=0)
@@ -114,7 +114,7 @@ def test_the_ripple_is_measured_as_its_autocorrelation_says():
 
 
 @pytest.mark.corpus
-def test_the_gates_own_cheaper_spectrogram_tells_it_the_same(ravdess_dir):
+def test_the_gates_own_cheaper_spectrogram_changes_its_log_odds_little(ravdess_dir):
     moved = []
     for clip in sorted(ravdess_dir.rglob("*.flac"))[::24]:
         waveform, _ = audio.load(clip, RATE)
@@ -134,7 +134,7 @@ def test_the_spectral_shape_is_the_discrete_cosine_transform():
     np.testing.assert_allclose(numbers[: speech.N_CEPSTRA - 1], cepstra.mean(axis=1)[1:], atol=1e-3)
 
 
-def test_one_frame_and_another_front_end_are_answered_too():
+def test_one_frame_and_another_front_end_get_a_verdict_too():
     assert has_speech(np.full(10, 0.1)) in (True, False)
     other = load_preset("emocatcher-2").front_end
     assert not speech.has_speech(np.zeros(RATE, np.float32), RATE, np.full((96, 30), -30.0, np.float32), other)
@@ -167,7 +167,7 @@ def test_the_gate_judges_the_spectrograms_that_it_was_fitted_to_and_its_own():
         assert not speech.was_fitted_to(msgspec.structs.replace(CABG.front_end, **changes))
 
 
-def test_threads_do_not_share_what_was_heard():
+def test_threads_do_not_share_buffers():
     answers = []
 
     def ask():

@@ -1,11 +1,11 @@
-"""Is there speech in this sound at all? A gate on the spectrogram that costs next to nothing, and Silero in doubt.
+"""Whether a sound contains speech: a fast gate on the spectrogram, and Silero VAD where the gate is in doubt.
 
-The gate is a logistic regression on 71 numbers of a clip's log-mel spectrogram. Where it is sure, either way, its word
-stands; what lies between is asked of Silero VAD (`emocatcher.silero`), which is right more often and thirty times
-slower. `benchmarks/speech.py` fits the gate, to speech in noise, in rooms and over the telephone too, and measures both
-on sounds that it never saw.
+The gate is a logistic regression on 71 numbers of a clip's log-mel spectrogram. Where it is sure, its verdict counts;
+in between, Silero VAD (`emocatcher.silero`) decides, which is right more often and thirty times slower.
+`benchmarks/speech.py` fits the gate, also to speech in noise, in rooms and over the telephone, and measures both on
+sounds that the gate was not fitted to.
 
-What it does not know: a choir, a parrot or a laughing crowd may pass, and a lone shouted syllable may not.
+Known limits: a choir, a parrot or a laughing crowd may count as speech, and a single shouted syllable may not.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 from emocatcher import audio, config, features, silero
 from emocatcher.config import FrontEnd
 
-PRESET = "cabg"  # whose front end the gate was fitted to
-N_MELS = 64  # of that
+PRESET = "cabg"  # the gate was fitted to the front end of this preset
+N_MELS = 64  # of that front end
 N_CEPSTRA = 14
-ACTIVE_DB = -35.0  # frames louder than this, below the clip's loudest, are looked at
-_LOUD_DB = -12.0  # and the spectrum's shape is that of these
+ACTIVE_DB = -35.0  # relative to the clip's loudest frame; active frames are louder
+_LOUD_DB = -12.0  # as above; the shape of the spectrum is measured on frames louder than this
 _QUIETEST_DB = -60.0
 _SILENCE_DB = -95.0  # the front end writes digital silence as -100
-# The gate's word stands outside these log odds of speech.
+# Outside these log odds of speech, the gate decides alone.
 _SURELY_NOT, _SURELY = -3.0, 0.5
 
 _N_BANDS = 8  # of the mel scale, equally wide
-_N_HARMONIC = 28  # mel bands, to 1.3 kHz: here a voice's harmonics are apart
-_HARMONIC_LAGS = range(2, 9)  # mel bands: 90 to 350 Hz from harmonic to harmonic
+_N_HARMONIC = 28  # mel bands, up to 1.3 kHz, which resolve the harmonics of a voice
+_HARMONIC_LAGS = range(2, 9)  # mel bands: a distance between harmonics of 90 to 350 Hz
 _RIPPLE_BANDS = 7
 _N_MODULATION = 64  # frames; the octaves of modulation in 64ths of the frame rate, 16 Hz:
 _MODULATIONS = (1, 4, 8, 12, 16, 24)
@@ -59,7 +59,7 @@ _WEIGHTS = np.array([
 
 
 def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32], made_by: FrontEnd) -> bool:
-    """Whether a clip holds speech.
+    """Whether a clip contains speech.
 
     Args:
         waveform: shape (n_samples,), float32.
@@ -77,16 +77,16 @@ def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
     odds = log_odds(log_mel, loudness)
     if not in_doubt(odds):
         return odds > 0
-    # Around the loudest place, for a breath before the first word would cost as much as the word.
+    # Only around the loudest frame: Silero would take as long for a breath before the first word as for the word.
     centre = int((int(loudness.argmax()) + 0.5) / len(loudness) * len(waveform))
     first = max(centre - round(_SILERO_BEFORE_S * sample_rate), 0)
-    return silero.hears_speech(waveform[first : first + round(_SILERO_LONGEST_S * sample_rate)], sample_rate)
+    return silero.holds_speech(waveform[first : first + round(_SILERO_LONGEST_S * sample_rate)], sample_rate)
 
 
 def has_speech_at_once(
     waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32], made_by: FrontEnd
 ) -> bool:
-    """The same by the gate alone, in a fraction of a millisecond whatever the sound: for windows over hours.
+    """As `has_speech`, by the gate alone, in a fraction of a millisecond for every sound: for windows over hours.
 
     It errs more often than `has_speech` where the gate is in doubt: the sign of the log odds decides there.
 
@@ -143,23 +143,23 @@ def was_fitted_to(other: FrontEnd) -> bool:
 
 
 def in_doubt(odds: float) -> bool:
-    """Whether the gate's log odds leave the question to Silero."""
+    """Whether the gate's log odds leave the decision to Silero."""
     return _SURELY_NOT < odds < _SURELY
 
 
 def loudness_db(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The loudness of each frame below that of the loudest, at least -60, dB, shape (n_frames,)."""
-    # From the loudest cell down, so that nothing overflows.
+    """The loudness of each frame relative to the loudest, at least -60 dB, shape (n_frames,)."""
+    # Relative to the loudest cell, so that nothing overflows.
     power = np.exp((log_mel - log_mel.max()) * np.float32(np.log(10.0) / 10.0)).sum(axis=0)
     loudness = 10.0 * np.log10(np.maximum(power, np.float32(1e-30)))
     return np.asarray(np.maximum(loudness - loudness.max(), _QUIETEST_DB), np.float32)
 
 
 def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the gate looks at: how the bands rise and fall, together or not, and whether there are harmonics.
+    """The numbers that the gate reads: how the bands rise and fall, together or not, and whether there are harmonics.
 
-    Speech comes in syllables, two to eight a second, over much of the spectrum at once but not all of it, and out of
-    a background that it leaves far below. Nothing here depends on how loud the recording is.
+    Speech consists of syllables, two to eight per second, that cover much of the spectrum at once but not all of it,
+    and are far above the background. The numbers do not depend on the level of the recording.
 
     Args:
         log_mel: shape (N_MELS, n_frames), dB.
@@ -172,18 +172,18 @@ def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArr
         varies; of the steps from frame to frame the mean size, how that varies, and the largest; and the
         loud frames' cepstrum without the first, the level.
     """
-    heard = np.maximum(log_mel, log_mel.max() + np.float32(_QUIETEST_DB))
-    bands = _band_means() @ heard
+    floored = np.maximum(log_mel, log_mel.max() + np.float32(_QUIETEST_DB))
+    bands = _band_means() @ floored
     n_frames = bands.shape[1]
     ordered = np.sort(bands, axis=1)
     quiet, middle, loud = (ordered[:, i] for i in (n_frames // 10, n_frames // 2, n_frames - 1 - n_frames // 10))
-    shape = _cosines(N_MELS)[1:] @ heard[:, loudness > _LOUD_DB].mean(axis=1)
+    shape = _cosines(N_MELS)[1:] @ floored[:, loudness > _LOUD_DB].mean(axis=1)
     return np.concatenate(
         [
             loud - middle,
             middle - quiet,
             *_movement(bands - bands.sum(axis=1, keepdims=True) / np.float32(n_frames)),
-            _harmonics(heard[:_N_HARMONIC, loudness > ACTIVE_DB]),
+            _harmonics(floored[:_N_HARMONIC, loudness > ACTIVE_DB]),
             _steps(bands),
             shape,
         ]
@@ -191,7 +191,7 @@ def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArr
 
 
 def _movement(bands: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The modulation rates' shares, shape (6,), and the bands' correlations, shape (28,), of bands around zero."""
+    """The shares of the modulation rates, shape (6,), and the correlations, shape (28,), of bands with mean zero."""
     n_frames = bands.shape[1]
     n_fft = max(n_frames, _N_MODULATION)
     spectrum = np.fft.rfft(bands * _hanning(n_frames), n_fft, axis=1)
@@ -206,7 +206,7 @@ def _movement(bands: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _harmonics(low: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The ripple along the lower bands: how regular, how deep, and how its period varies; shape (5,)."""
+    """The ripple along the lower bands: regularity, depth, and the variation of its period; shape (5,)."""
     to_spectrum, to_products = _ripple_matrices()
     products = to_products @ np.square(to_spectrum @ low)
     energy = products[0] + np.float32(1.0)
@@ -217,7 +217,7 @@ def _harmonics(low: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _steps(bands: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How the bands step from frame to frame, shape (3,); of a single frame, zeros."""
+    """The steps of the bands from frame to frame, shape (3,); zeros for a single frame."""
     if bands.shape[1] < 2:
         return np.zeros(3, np.float32)
     size = np.abs(bands[:, 1:] - bands[:, :-1])
@@ -227,32 +227,32 @@ def _steps(bands: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _band_means() -> NDArray[np.float32]:
-    """From mel bands to the means of neighbours, shape (_N_BANDS, N_MELS)."""
+    """The matrix from mel bands to the means of neighbouring bands, shape (_N_BANDS, N_MELS)."""
     return np.repeat(np.eye(_N_BANDS, dtype=np.float32), N_MELS // _N_BANDS, axis=1) * np.float32(_N_BANDS / N_MELS)
 
 
 @lru_cache(maxsize=512)
 def _hanning(n_frames: int) -> NDArray[np.float64]:
-    """A window without the zeros at its ends, shape (n_frames,)."""
+    """A Hann window without the zeros at its ends, shape (n_frames,)."""
     return np.hanning(n_frames + 2)[1:-1]
 
 
 @lru_cache(maxsize=1)
 def _ripple_matrices() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """From the lower bands to the ripple's spectrum, and from its squares to the ripple's autocorrelation.
+    """The matrices from the lower bands to the ripple's spectrum, and from its squares to the autocorrelation.
 
-    The ripple is what a running mean over seven bands leaves. Its autocorrelation comes from its power spectrum
-    (Wiener and Khinchin), so that two small matrices do it for all frames and lags.
+    The ripple is the bands minus their running mean over seven bands. Its autocorrelation is computed from its power
+    spectrum (Wiener and Khinchin), so two small matrix products are enough for all frames and lags.
 
     Returns:
         shape (n_spectrum, _N_HARMONIC): real and imaginary parts.
-        shape (1 + n_lags, n_spectrum): at lag 0, the energy, and at each of `_HARMONIC_LAGS`.
+        shape (1 + n_lags, n_spectrum): at lag 0, which is the energy, and at each of `_HARMONIC_LAGS`.
     """
     ripple, places, reach = np.eye(_N_HARMONIC), np.arange(_N_HARMONIC), _RIPPLE_BANDS // 2
-    for offset in range(-reach, reach + 1):  # the first and the last band stand for those beyond
+    for offset in range(-reach, reach + 1):  # beyond the edges, the first and the last band are repeated
         ripple[places, np.clip(places + offset, 0, _N_HARMONIC - 1)] -= 1.0 / _RIPPLE_BANDS
     lags = np.array([0, *_HARMONIC_LAGS])
-    n_fft = _N_HARMONIC + int(lags[-1])  # long enough that nothing comes round
+    n_fft = _N_HARMONIC + int(lags[-1])  # long enough that the correlation does not wrap around
     angles = 2.0 * np.pi * np.arange(n_fft) / n_fft
     to_spectrum = np.concatenate([np.cos(np.outer(angles, places)), np.sin(np.outer(angles, places))]) @ ripple
     to_products = np.tile(np.cos(np.outer(lags, angles)), 2) / n_fft
@@ -260,11 +260,10 @@ def _ripple_matrices() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def summary(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A clip in a few numbers: the spectrum's shape, how it varies and how fast, and the same of the loudness.
+    """A clip in a few numbers: the shape of the spectrum, how much and how fast it varies, and the same for loudness.
 
-    `emocatcher.conditions` knows a model's training recordings by them.
-
-    Nothing in it depends on how loud the recording is.
+    `emocatcher.conditions` describes the training recordings of a model by these numbers. They do not depend on the
+    level of the recording.
 
     Args:
         log_mel: shape (n_mels, n_frames), dB.
