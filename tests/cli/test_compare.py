@@ -40,8 +40,8 @@ def test_a_table_the_notes_the_tests_and_a_page(
     assert shared.split()[2:] == ["no", "yes", "yes"]
     assert "±" in said.out
     assert "single seeds" in said.out
-    assert "Not to be compared with each other" in said.out
-    assert "level" in said.out
+    assert "Do not compare these with each other" in said.out
+    assert "have the same accuracy" in said.out
     assert said.out.count("Not tested: ") == 1
     assert "2 pairs" in said.out
     assert said.out.endswith("Comparison: comparison.html\n")

@@ -105,7 +105,7 @@ def test_report_tells_whether_to_believe_probabilities_and_attention(
     said = call("report", tmp_path / "run")
     assert said.code == 0
     told = " ".join(said.out.split())
-    assert "Calibration error (ECE): 0." in told
+    assert "Expected calibration error (ECE): 0." in told
     assert "with the temperature fitted on the other folds" in told
     assert "Attention is faithful" in told or "Attention is not faithful: " in told
     assert {"calibration.svg", "faithfulness.png"} <= {path.name for path in (tmp_path / "run" / "figures").iterdir()}

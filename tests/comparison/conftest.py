@@ -1,4 +1,4 @@
-"""Made run folders, by the same maker that the report's tests use."""
+"""Generated run folders, by the same function that the report's tests use."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 
 
-def _maker() -> Callable[..., Path]:
+def _load_write_made_run() -> Callable[..., Path]:
     path = Path(__file__).parents[1] / "report" / "conftest.py"
     spec = importlib.util.spec_from_file_location("made_runs", path)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules.setdefault("made_runs", importlib.util.module_from_spec(spec))
     spec.loader.exec_module(module)
-    maker: Callable[..., Path] = module.write_made_run
-    return maker
+    function: Callable[..., Path] = module.write_made_run
+    return function
 
 
-write_made_run = _maker()
+write_made_run = _load_write_made_run()
 
 
 def change(run_dir: Path, **fields: Any) -> Path:
@@ -34,19 +34,19 @@ def change(run_dir: Path, **fields: Any) -> Path:
 
 
 def make_run(run_dir: Path, *, shared: bool = True, answers: int = 0, **fields: Any) -> Path:
-    """A made run of 240 utterances; `answers` draws other answers to the same ones under the same folds."""
+    """Generate a run of 240 utterances; with `answers` n, every n-th prediction is changed to a wrong one."""
     options = {
         name: fields.pop(name) for name in ("labels", "synthetic", "with_speakers", "selection") if name in fields
     }
     protocol = fields.pop("protocol", "stratified-2" if shared else "speakers-2")
     write_made_run(run_dir, n_folds=2, n_epochs=2, n_utterances=240, protocol=protocol, **options)
     if answers:
-        _answer_otherwise(run_dir, answers)
+        _spoil_predictions(run_dir, answers)
     return change(run_dir, speakers_shared=shared, separates_speakers=not shared, **fields)
 
 
-def _answer_otherwise(run_dir: Path, every: int) -> None:
-    """Make every n-th answer wrong, in the table of predictions and in the accuracy."""
+def _spoil_predictions(run_dir: Path, every: int) -> None:
+    """Make every n-th prediction wrong, in the predictions and in the accuracy."""
     import csv
 
     path = run_dir / "predictions.csv"
@@ -61,20 +61,20 @@ def _answer_otherwise(run_dir: Path, every: int) -> None:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([head, *rows])
     result = json.loads((run_dir / "result.json").read_text())
-    right = sum(row[4] == row[5] for row in rows) / len(rows)
-    result["mean"]["selected"]["accuracy"] = right
+    accuracy = sum(row[4] == row[5] for row in rows) / len(rows)
+    result["mean"]["selected"]["accuracy"] = accuracy
     (run_dir / "result.json").write_text(json.dumps(result))
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes a made run folder with the given options and returns it."""
+    """A function that generates a run folder with the given options and returns its path."""
     return lambda name="run", **options: make_run(tmp_path / name, **options)
 
 
 @pytest.fixture(scope="session")
 def several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs of every kind, not to be written to: two seeds, other answers, apart, optimistic and made, odd labels."""
+    """Runs of every kind, read only: two seeds, other predictions, separate speakers, synthetic, odd labels."""
     root = tmp_path_factory.mktemp("several")
     return {
         "shared-s0": make_run(root / "shared-s0"),

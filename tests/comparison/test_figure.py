@@ -1,4 +1,4 @@
-"""Both figures: every row is in them, and no text leaves the paper or meets another."""
+"""Both figures show every row, and no text overflows the figure or overlaps another."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def _texts(drawn):
 
 @pytest.mark.parametrize("draw", [figure.draw, reliability.draw])
 @pytest.mark.parametrize("names", [("apart",), ("shared-s0", "shared-s1", "other", "apart", "made", "odd"), ("made",)])
-def test_all_text_is_on_the_paper(several: Several, draw, names: tuple[str, ...]) -> None:
+def test_no_text_overflows_or_overlaps(several: Several, draw, names: tuple[str, ...]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     rows = compare([several[name] for name in names]).rows
@@ -35,12 +35,14 @@ def test_all_text_is_on_the_paper(several: Several, draw, names: tuple[str, ...]
             assert box.y0 >= 0, text
             assert box.x1 <= width, text
             assert box.y1 <= height, text
-        upright = [(text.get_text(), box) for text, box in texts if text.get_rotation() != 45]  # whose box is its ink
+        upright = [
+            (text.get_text(), box) for text, box in texts if text.get_rotation() != 45
+        ]  # the box of rotated text is larger than its ink
         for i, (words, box) in enumerate(upright):
             assert not [other for other, place in upright[i + 1 :] if box.overlaps(place)], words
 
 
-def test_rows_stand_in_their_order_and_what_is_shared_looks_otherwise(several: Several) -> None:
+def test_rows_keep_their_order_and_shared_speakers_have_another_marker(several: Several) -> None:
     rows = compare(list(several.values())).rows
     with style.paper():
         drawing = figure.draw(rows)
@@ -53,7 +55,7 @@ def test_rows_stand_in_their_order_and_what_is_shared_looks_otherwise(several: S
     assert all(row.name in drawing.alt for row in rows)
 
 
-def test_bars_of_the_diagram_are_the_bins(several: Several) -> None:
+def test_bars_of_the_reliability_diagram_show_the_accuracy_of_the_bins(several: Several) -> None:
     rows = compare([several["shared-s0"]]).rows
     with style.paper():
         drawing = reliability.draw(rows)

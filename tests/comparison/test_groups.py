@@ -13,7 +13,7 @@ def _names(run_dirs: list[Path]) -> list[list[str]]:
     return [[run.name for run in members] for members in groups.group(groups.read(run_dirs))]
 
 
-def test_runs_that_differ_in_the_seed_only_are_one(make: Make) -> None:
+def test_runs_that_differ_only_in_the_seed_form_one_group(make: Make) -> None:
     runs = [make("b", seed=7), make("a", seed=3), make("c", seed=9)]
     assert _names(runs) == [["a", "b", "c"]]
 
@@ -22,23 +22,23 @@ def test_runs_that_differ_in_the_seed_only_are_one(make: Make) -> None:
     "other",
     [{"preset": "x"}, {"corpus": "y"}, {"protocol": "stratified-3"}, {"shared": False}, {"selection": "best-test"}],
 )
-def test_whatever_else_differs_keeps_them_apart(make: Make, other: dict[str, object]) -> None:
+def test_runs_that_differ_in_another_field_are_not_grouped(make: Make, other: dict[str, object]) -> None:
     assert sorted(map(len, _names([make("a", seed=0), make("b", seed=1, **other)]))) == [1, 1]
 
 
-def test_other_settings_keep_them_apart(make: Make) -> None:
+def test_runs_with_different_settings_are_not_grouped(make: Make) -> None:
     first, second = make("a"), make("b", seed=1)
     config = second / "config.toml"
     config.write_text(config.read_text().replace("batch_size = 32", "batch_size = 16"))
     assert len(_names([first, second])) == 2
 
 
-def test_a_repetition_of_a_seed_is_no_further_seed(make: Make) -> None:
+def test_a_repeated_seed_gets_its_own_group(make: Make) -> None:
     runs = [make("a", seed=0), make("b", seed=0), make("c", seed=1), make("d", seed=0)]
     assert sorted(_names(runs), key=len, reverse=True) == [["a", "c"], ["b"], ["d"]]
 
 
-def test_speakers_that_were_not_heard_come_first_then_people_then_the_more_accurate(make: Make) -> None:
+def test_order_is_unseen_speakers_then_human_voices_then_accuracy(make: Make) -> None:
     runs = [
         make("shared"), make("worse", answers=2, preset="p"), make("made", synthetic=True),
         make("apart", shared=False), make("unnamed", with_speakers=False),
@@ -46,7 +46,7 @@ def test_speakers_that_were_not_heard_come_first_then_people_then_the_more_accur
     assert [names[0] for names in _names(runs)] == ["apart", "unnamed", "shared", "worse", "made"]
 
 
-def test_names_tell_runs_and_groups_apart(make: Make) -> None:
+def test_names_of_runs_and_groups_are_unique(make: Make) -> None:
     found = groups.read([make("x/cv5-s0"), make("y/cv5-s0"), make("loso")])
     assert [run.name for run in found] == ["x/cv5-s0", "y/cv5-s0", "loso"]
     seeds = [[run] for run in found]
@@ -57,7 +57,7 @@ def test_names_tell_runs_and_groups_apart(make: Make) -> None:
     assert len(set(names)) == 2
 
 
-def test_no_run_a_run_twice_and_no_run_folder_are_refused(make: Make, tmp_path: Path) -> None:
+def test_no_run_a_repeated_run_and_an_unfinished_run_are_refused(make: Make, tmp_path: Path) -> None:
     run = make("run")
     with pytest.raises(RunError, match="No run to compare"):
         groups.read([])

@@ -1,4 +1,4 @@
-"""The whole of it: what is written, that it reaches nowhere, and that nothing is replaced unasked."""
+"""`comparison.write`: the files, no external resources, and no file replaced without `overwrite`."""
 
 import re
 from html.parser import HTMLParser
@@ -38,11 +38,11 @@ def page(written: Path) -> Page:
     return Page(written.read_text(encoding="utf-8"))
 
 
-def test_the_page_and_its_figures_lie_side_by_side(written: Path) -> None:
+def test_page_and_figures_are_written_to_one_folder(written: Path) -> None:
     assert {path.name for path in written.parent.iterdir()} == FILES
 
 
-def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
+def test_page_loads_no_external_resource(page: Page) -> None:
     for tag, attributes in page.tags:
         for name in ("src", "href", "xlink:href", "data", "action", "poster", "srcset"):
             value = attributes.get(name)
@@ -52,14 +52,14 @@ def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
     assert "default-src 'none'" in page.source
 
 
-def test_every_name_is_escaped_once(page: Page, several: dict[str, Path]) -> None:
+def test_each_name_is_escaped_once(page: Page, several: dict[str, Path]) -> None:
     assert not {"b", "i"} & {tag for tag, _ in page.tags}
     for run_dir in several.values():
         assert run_dir.name in page.text
     assert "&amp;lt;" not in page.source
 
 
-def test_the_page_has_the_look_of_a_report(page: Page) -> None:
+def test_page_has_the_style_of_a_report(page: Page) -> None:
     from importlib import resources
 
     assert (resources.files("emocatcher.report") / "style.css").read_text(encoding="utf-8") in page.source
@@ -71,14 +71,14 @@ def test_the_page_has_the_look_of_a_report(page: Page) -> None:
     assert anchors <= set(ids)
 
 
-def test_who_was_heard_in_training_stands_in_sections_separate_first(page: Page) -> None:
-    places = [
-        page.text.index(words) for words in ("Speakers not shared:", "Speakers perhaps shared:", "Speakers shared:")
+def test_sections_are_by_shared_speakers_with_separate_speakers_first(page: Page) -> None:
+    positions = [
+        page.text.index(words) for words in ("Speakers not shared:", "Speakers possibly shared:", "Speakers shared:")
     ]
-    assert places == sorted(places)
+    assert positions == sorted(positions)
     shared = [attributes for tag, attributes in page.tags if tag == "td" and attributes.get("class") == "shared"]
     assert len(shared) == 5
-    assert "Not to be compared with each other" in page.text.split("Paired tests")[0]
+    assert "Do not compare these with each other" in page.text.split("Paired tests")[0]
     assert sum(attributes.get("class") == "mark" for _, attributes in page.tags) >= 2
     assert "shared-s1, seed 1" in page.text
 
@@ -90,7 +90,7 @@ def test_the_same_runs_give_the_same_bytes(written: Path, several: dict[str, Pat
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_nothing_is_replaced_unasked(several: dict[str, Path], tmp_path: Path, name: str) -> None:
+def test_existing_files_are_not_replaced_without_overwrite(several: dict[str, Path], tmp_path: Path, name: str) -> None:
     found = comparison.compare([several["apart"]])
     (tmp_path / name).write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
@@ -101,7 +101,7 @@ def test_nothing_is_replaced_unasked(several: dict[str, Path], tmp_path: Path, n
     assert {path.name for path in tmp_path.iterdir()} == FILES
 
 
-def test_a_place_that_is_no_page_s_is_refused(several: dict[str, Path], tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_page_is_refused(several: dict[str, Path], tmp_path: Path) -> None:
     found = comparison.compare([several["apart"]])
     with pytest.raises(OutputError, match=r"ends in \.html"):
         comparison.write(found, tmp_path / "all.pdf")
@@ -110,6 +110,6 @@ def test_a_place_that_is_no_page_s_is_refused(several: dict[str, Path], tmp_path
         comparison.write(found, tmp_path / "file" / "all.html")
 
 
-def test_everything_can_be_json(several: dict[str, Path]) -> None:
+def test_comparison_survives_a_round_trip_through_json(several: dict[str, Path]) -> None:
     found = comparison.compare(list(several.values()))
     assert msgspec.json.decode(msgspec.json.encode(found), type=comparison.Comparison) == found

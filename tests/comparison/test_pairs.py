@@ -12,23 +12,23 @@ Several = dict[str, Path]
 Make = Callable[..., Path]
 
 
-def test_only_the_same_utterances_under_the_same_folds_are_paired(several: Several) -> None:
+def test_only_runs_with_the_same_utterances_and_folds_are_paired(several: Several) -> None:
     found = compare([several[name] for name in ("shared-s0", "other", "apart", "odd", "made")])
     assert [(pair.first, pair.second) for pair in found.pairs] == [("shared-s0", "other")]
     assert len(found.pairs) + len(found.unpaired) == 10
     reasons = {frozenset((pair.first, pair.second)): pair.reason for pair in found.unpaired}
-    assert "voices heard" in reasons[frozenset(("apart", "shared-s0"))]
+    assert "speakers of the training part" in reasons[frozenset(("apart", "shared-s0"))]
     assert "emotions" in reasons[frozenset(("odd", "shared-s0"))]
     assert "ravdess and synthetic" in reasons[frozenset((several["made"].name, "shared-s0"))]
 
 
 def _refolded(run: Run) -> Run:
-    """The same answers, under other folds."""
-    said = dataclasses.replace(run.predictions, fold=1 - run.predictions.fold)
-    return dataclasses.replace(run, predictions=said)
+    """Return the run with the same predictions in other folds."""
+    predictions = dataclasses.replace(run.predictions, fold=1 - run.predictions.fold)
+    return dataclasses.replace(run, predictions=predictions)
 
 
-def test_other_folds_of_the_same_utterances_are_not_paired(several: Several) -> None:
+def test_runs_with_different_folds_of_the_same_utterances_are_not_paired(several: Several) -> None:
     ours, theirs = groups.read([several["shared-s0"], several["other"]])
     paired, unpaired = pairs.examine([[ours], [_refolded(theirs)]], ["a", "b"])
     assert not paired
@@ -36,25 +36,25 @@ def test_other_folds_of_the_same_utterances_are_not_paired(several: Several) -> 
     assert len(pairs.examine([[ours], [theirs]], ["a", "b"])[0]) == 1
 
 
-def test_a_run_and_its_repetition_are_level(several: Several, make: Make) -> None:
+def test_a_run_and_its_repetition_have_the_same_accuracy(several: Several, make: Make) -> None:
     found = compare([several["shared-s0"], make("again")])
     (pair,) = found.pairs
     assert (pair.found.difference, pair.found.p_value, pair.found.told_apart) == (0.0, 1.0, False)
-    assert "shared-s0 and again are level" in pair.verdict or "again and shared-s0 are level" in pair.verdict
+    assert "have the same accuracy" in pair.verdict
 
 
-def test_the_difference_is_of_the_answers_and_seeds_are_averaged(several: Several) -> None:
+def test_the_difference_averages_the_predictions_over_seeds(several: Several) -> None:
     members = groups.group(groups.read([several[name] for name in ("shared-s0", "shared-s1", "other")]))
     (pair,), _ = pairs.examine(members, ["two", "one"])
     two, one = [[run.predictions for run in runs] for runs in members]
-    expected = sum(said.correct.mean() for said in two) / 2 - one[0].correct.mean()
+    expected = sum(predictions.correct.mean() for predictions in two) / 2 - one[0].correct.mean()
     assert pair.found.difference == pytest.approx(expected)
     assert pair.n_seeds == (2, 1)
     assert pair.found.n_utterances == len(one[0].fold)
     assert "averaged over seeds" in pair.verdict
 
 
-def test_where_the_seed_draws_the_folds_seeds_are_paired_with_their_own(several: Several, make: Make) -> None:
+def test_equal_seeds_are_paired_where_the_seed_draws_the_folds(several: Several, make: Make) -> None:
     again = make("theirs-1", seed=1, preset="another", answers=4)
     ours, ours_1, theirs, theirs_1 = groups.read([several["shared-s0"], several["shared-s1"], several["other"], again])
     seeds = [[ours, _refolded(ours_1)], [theirs, _refolded(theirs_1)]]
@@ -63,15 +63,15 @@ def test_where_the_seed_draws_the_folds_seeds_are_paired_with_their_own(several:
     assert pairs.examine(seeds, ["a", "b"])[0][0].n_seeds == (1, 1)
 
 
-def test_the_verdict_names_who_is_ahead_whichever_stands_first() -> None:
+def test_verdict_does_not_depend_on_the_order_of_the_pair() -> None:
     better, worse = [1, 1, 1, 1, 0, 1, 1, 1], [1, 0, 0, 0, 0, 0, 0, 0]
     speakers = list("aabbccdd")
-    said = pairs.verdict("good", "bad", paired_difference(better, worse, speakers))
-    turned = pairs.verdict("bad", "good", paired_difference(worse, better, speakers))
-    assert said == turned
-    assert said.startswith("good is ahead of bad by 75.0 points, 95% interval ")
-    assert ": told apart (better on 6 utterances, worse on 0, McNemar p = 0.031)" in said
+    text = pairs.verdict("good", "bad", paired_difference(better, worse, speakers))
+    swapped = pairs.verdict("bad", "good", paired_difference(worse, better, speakers))
+    assert text == swapped
+    assert text.startswith("good is ahead of bad by 75.0 points, 95% interval ")
+    assert ": significant (better on 6 utterances, worse on 0, McNemar p = 0.031)" in text
     close = paired_difference([1, 0, 1, 0], [0, 1, 0, 0], ["a", "b", "c", "d"])
     words = pairs.verdict("x", "y", close)
-    assert "not told apart" in words
+    assert "not significant" in words
     assert "\N{MINUS SIGN}" in words

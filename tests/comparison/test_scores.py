@@ -16,31 +16,31 @@ def _row(*run_dirs: Path) -> scores.Row:
     return scores.row(members, "row")
 
 
-def test_one_run_has_the_numbers_of_its_report_and_no_deviation(several: dict[str, Path]) -> None:
+def test_one_run_has_the_numbers_of_its_report_and_no_standard_deviation(several: dict[str, Path]) -> None:
     (run,) = groups.read([several["shared-s0"]])
-    row, said = _row(several["shared-s0"]), run.predictions
+    row, predictions = _row(several["shared-s0"]), run.predictions
     assert row.accuracy == scores.Spread(run.result.mean.selected.accuracy)
     assert row.recall["happy"].mean == run.result.mean.selected.recall["happy"]
-    alone = metrics.bootstrap_intervals(said.emotion, said.predicted, said.speaker.tolist(), 8)
-    assert row.accuracy_interval == alone.accuracy
-    assert row.unweighted_average_recall_interval == alone.unweighted_average_recall
-    error = metrics.expected_calibration_error(said.probabilities, said.emotion)
+    expected = metrics.bootstrap_intervals(predictions.emotion, predictions.predicted, predictions.speaker.tolist(), 8)
+    assert row.accuracy_interval == expected.accuracy
+    assert row.unweighted_average_recall_interval == expected.unweighted_average_recall
+    error = metrics.expected_calibration_error(predictions.probabilities, predictions.emotion)
     assert row.expected_calibration_error == scores.Spread(error)
-    assert row.by_gender["female"] == pytest.approx(said.correct[said.gender == "female"].mean())
-    assert sum(row.reliability.n_utterances) == row.n_test == len(said.fold)
+    assert row.by_gender["female"] == pytest.approx(predictions.correct[predictions.gender == "female"].mean())
+    assert sum(row.reliability.n_utterances) == row.n_test == len(predictions.fold)
 
 
-def test_speakers_are_the_worst_and_the_best(several: dict[str, Path]) -> None:
+def test_worst_and_best_speaker_are_the_extremes(several: dict[str, Path]) -> None:
     (run,) = groups.read([several["shared-s0"]])
-    said, row = run.predictions, _row(several["shared-s0"])
-    rates = {name: said.correct[said.speaker == name].mean() for name in np.unique(said.speaker)}
+    predictions, row = run.predictions, _row(several["shared-s0"])
+    rates = {name: predictions.correct[predictions.speaker == name].mean() for name in np.unique(predictions.speaker)}
     assert row.worst_speaker is not None
     assert row.best_speaker is not None
     assert row.worst_speaker.accuracy == min(rates.values()) == rates[row.worst_speaker.name]
     assert row.best_speaker.accuracy == max(rates.values()) == rates[row.best_speaker.name]
 
 
-def test_seeds_together_are_their_mean_and_sample_deviation(several: dict[str, Path]) -> None:
+def test_seeds_are_combined_as_mean_and_sample_standard_deviation(several: dict[str, Path]) -> None:
     row = _row(several["shared-s0"], several["shared-s1"])
     each = [_row(several[name]) for name in ("shared-s0", "shared-s1")]
     accuracies = [one.accuracy.mean or 0.0 for one in each]
@@ -51,17 +51,17 @@ def test_seeds_together_are_their_mean_and_sample_deviation(several: dict[str, P
     assert row.accuracy_interval == pytest.approx(middle, abs=0.03)
 
 
-def test_seeds_are_no_further_recordings_where_speakers_are_unknown(make: Make) -> None:
-    """Two seeds that answer alike know as much as one: the interval stays about as wide."""
+def test_seeds_do_not_narrow_the_interval_where_speakers_are_unknown(make: Make) -> None:
+    """Two seeds with equal predictions hold no more information than one, so the interval stays about as wide."""
     first, second = make("a", with_speakers=False), make("b", with_speakers=False, seed=1)
-    alone, both = _row(first), _row(first, second)
-    assert alone.resampled == both.resampled == "utterances"
-    width = [row.accuracy_interval[1] - row.accuracy_interval[0] for row in (alone, both)]
+    single, both = _row(first), _row(first, second)
+    assert single.resampled == both.resampled == "utterances"
+    width = [row.accuracy_interval[1] - row.accuracy_interval[0] for row in (single, both)]
     assert width[1] == pytest.approx(width[0], rel=0.15)
     assert (both.worst_speaker, both.by_gender, both.speakers_shared) == (None, {}, "unknown")
 
 
-def test_what_is_no_probability_is_told(make: Make) -> None:
+def test_invalid_probabilities_are_refused(make: Make) -> None:
     run = make("run")
     path = run / "predictions.csv"
     head, first, *rest = path.read_text().splitlines()
@@ -70,6 +70,6 @@ def test_what_is_no_probability_is_told(make: Make) -> None:
         _row(run)
 
 
-def test_a_spread_is_of_what_is_known() -> None:
+def test_spread_ignores_unknown_values() -> None:
     assert scores.spread([]) == scores.spread([None, float("nan")]) == scores.Spread(None)
     assert scores.spread([0.5, None]) == scores.Spread(0.5)

@@ -6,23 +6,23 @@ from emocatcher.report.tables import NONE
 Several = dict[str, Path]
 
 
-def test_every_measure_the_command_promises_is_there(several: Several) -> None:
+def test_each_row_has_all_documented_columns(several: Several) -> None:
     for row in compare(list(several.values())).rows:
         shown = tables.measures(row)
-        promised = {"protocol", "speakers shared", "accuracy (WAR)", "accuracy interval", "UAR", "macro F1", "ECE",
+        documented = {"protocol", "speakers shared", "accuracy (WAR)", "accuracy interval", "UAR", "macro F1", "ECE",
                     "worst speaker", "best speaker", "female", "male", "parameters", "training"}  # fmt: skip
-        assert promised <= set(shown)
+        assert documented <= set(shown)
         assert all(shown.values())
-    assert shown["speakers shared"] in ("yes", "no", "perhaps")
+    assert shown["speakers shared"] in ("yes", "no", "unknown")
 
 
-def test_seeds_carry_a_deviation_single_runs_none(several: Several) -> None:
+def test_several_seeds_have_a_standard_deviation_and_single_runs_none(several: Several) -> None:
     rows = {row.name: row for row in compare(list(several.values())).rows}
     assert "±" in tables.measures(rows["shared (2 seeds)"])["accuracy (WAR)"]
     assert "±" not in tables.measures(rows["other"])["accuracy (WAR)"]
 
 
-def test_an_emotion_that_a_run_does_not_know_has_a_dash(several: Several) -> None:
+def test_an_emotion_missing_from_a_run_has_a_dash(several: Several) -> None:
     rows = compare([several["shared-s0"], several["odd"]]).rows
     table = tables.recalls(rows)
     assert table.header[2:] == tuple(tables.all_labels(rows))
@@ -31,6 +31,6 @@ def test_an_emotion_that_a_run_does_not_know_has_a_dash(several: Several) -> Non
     assert NONE not in (cells["odd"]["happy"], cells["shared-s0"]["happy"])
 
 
-def test_marks_stand_where_they_are_true(several: Several) -> None:
+def test_marks_are_set_only_where_they_apply(several: Several) -> None:
     marks = {row.name: tables.marks(row) for row in compare([several["made"], several["other"]]).rows}
     assert marks == {several["made"].name: ["SYNTHETIC", "optimistic"], "other": []}

@@ -40,7 +40,7 @@ def compare(
 
     page = None if as_json and out is None else out or Path("comparison.html")
     if page is not None:
-        comparison.check_place(page, overwrite=overwrite)
+        comparison.check_page_path(page, overwrite=overwrite)
     found = comparison.compare(runs)
     if page is not None:
         comparison.write(found, page, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""Runs side by side: one table, one figure, paired tests, and a page; honest protocols before leaky ones."""
+"""Compare runs: one table, figures, paired tests and a page, with runs that share no speakers first."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from emocatcher.comparison import groups, notes, pairs, scores
 from emocatcher.comparison.pairs import Pair, Unpaired
 from emocatcher.comparison.scores import Row
 
-__all__ = ["Comparison", "Pair", "Row", "Unpaired", "check_place", "compare", "write"]
+__all__ = ["Comparison", "Pair", "Row", "Unpaired", "check_page_path", "compare", "write"]
 
 FIGURES = ("scores", "reliability")
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Everything that is said of runs side by side; rates are fractions in 0..1."""
+    """The comparison of several runs; rates are fractions in 0..1."""
 
-    rows: tuple[Row, ...]  # speakers not shared first
-    notes: tuple[str, ...]  # what a reader must know before comparing
+    rows: tuple[Row, ...]  # runs that share no speakers first
+    notes: tuple[str, ...]  # what to know before comparing the rows
     pairs: tuple[Pair, ...]
     unpaired: tuple[Unpaired, ...]
 
 
 def compare(run_dirs: Sequence[Path]) -> Comparison:
-    """Score runs alike, gather those that differ in their seed only, and test pairs that share their folds.
+    """Score runs, group those that differ only in their seed, and test pairs of groups that share their folds.
 
     Args:
-        run_dirs: what `emocatcher train --out` wrote.
+        run_dirs: folders written by `emocatcher train --out`.
 
     Raises:
-        RunError: if one is not a finished run folder, or is given twice.
+        RunError: if one is not a finished run folder or is given twice, or if none is given.
     """
     members = groups.group(groups.read(run_dirs))
     names = groups.group_names(members)
@@ -41,22 +41,22 @@ def compare(run_dirs: Sequence[Path]) -> Comparison:
     return Comparison(rows, tuple(notes.notes(rows, paired)), tuple(paired), tuple(unpaired))
 
 
-def check_place(page_path: Path, *, overwrite: bool) -> None:
-    """Refuse a page that cannot be drawn, or that would replace what is there, before anything is computed.
+def check_page_path(page_path: Path, *, overwrite: bool) -> None:
+    """Refuse a page path that cannot be written or would overwrite files, before anything is computed.
 
     Raises:
-        OutputError: if the name is no page's, or the page or one of its figures exists and is not to be replaced.
+        OutputError: if the path does not name an HTML page, or the page or a figure exists and `overwrite` is false.
         MissingExtraError: if matplotlib or Jinja2 is not installed.
     """
     from emocatcher.errors import MissingExtraError, OutputError
 
     if page_path.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"'{page_path}' is no page. Give a name that ends in .html")
-    files = [page_path, *(place.with_name(f"{place.name}{kind}") for place in _stems(page_path) for kind in _KINDS)]
+        raise OutputError(f"'{page_path}' does not name an HTML page. Give a name that ends in .html")
+    files = [page_path, *(stem.with_name(f"{stem.name}{kind}") for stem in _stems(page_path) for kind in _KINDS)]
     for file in files:
         if file.is_dir() or (file.exists() and not overwrite):
             raise OutputError(
-                f"'{file}' exists already. Give --overwrite, another --out, or --json for the numbers alone"
+                f"'{file}' exists already. Give --overwrite to replace it, another --out, or --json to get numbers only"
             )
     try:
         import jinja2  # noqa: F401
@@ -66,24 +66,24 @@ def check_place(page_path: Path, *, overwrite: bool) -> None:
 
 
 def write(comparison: Comparison, page_path: Path, *, overwrite: bool = False) -> Path:
-    """Draw the comparison: a self-contained page, and its figures beside it as SVG and PNG.
+    """Write the comparison as a self-contained page, with its figures as SVG and PNG in the same folder.
 
     The same runs give the same bytes every time.
 
     Args:
-        comparison: what `compare` found.
-        page_path: the page; its figures are called after it, `comparison-scores.svg` and so on.
-        overwrite: whether to replace what is there.
+        comparison: the result of `compare`.
+        page_path: path of the page; the figures take its name, such as `comparison-scores.svg`.
+        overwrite: whether to replace existing files.
 
     Raises:
-        OutputError: if something is there, or it cannot be written.
+        OutputError: if a file exists and `overwrite` is false, or the page cannot be written.
         MissingExtraError: if matplotlib or Jinja2 is not installed.
     """
     from emocatcher import storage
     from emocatcher.errors import OutputError
 
     page_path = Path(page_path)
-    check_place(page_path, overwrite=overwrite)
+    check_page_path(page_path, overwrite=overwrite)
     from emocatcher.comparison import figure, page, reliability
     from emocatcher.report import html, save, style
 

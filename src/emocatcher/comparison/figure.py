@@ -1,4 +1,4 @@
-"""All rows in one figure: accuracy with its interval, for whom it works, and recall per emotion."""
+"""Draw all rows in one figure: accuracy with its interval, range over speakers, and recall per emotion."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-# Told apart by shape too.
+# The markers differ in shape too, so that they are distinct in greyscale.
 _LOOKS = {"no": (style.TEST, "o"), "unknown": (style.FAINT, "D"), "yes": (style.TRAIN, "s")}
 _GENDERS = {"female": ("o", style.MARK), "male": ("s", style.TEST)}
 _ROW_HEIGHT = 0.36  # inches
-_MOST_LEFT = 0.78  # an interval that ends below leaves room for a number to its right
-_MOST_NUMBERS = 10  # columns that leave room for a number in each cell
+_MAX_LEFT = 0.78  # an interval that ends below this leaves room for a number to its right
+_MAX_NUMBERS = 10  # with more columns, cells are too small for numbers
 
 
 def draw(rows: Sequence[Row]) -> style.Drawing:
-    """Draw the rows at the width of two columns, in their order."""
+    """Draw the rows in their order, at the width of two columns."""
     names = style.shorten_all([row.name for row in rows], 24)
     lines = [[name, style.shorten(row.protocol, 24), *_mark_line(row)] for name, row in zip(names, rows, strict=True)]
     labels = [style.shorten(label, 11) for label in all_labels(rows)]
@@ -52,21 +52,21 @@ def draw(rows: Sequence[Row]) -> style.Drawing:
     accuracy.set_yticks(at, ["\n".join(each) for each in lines], linespacing=1.1)
     for text, row in zip(accuracy.get_yticklabels(), rows, strict=True):
         text.set_color(style.MARK if marks(row) else style.INK)
-    style.heading(figure, "Runs side by side; speakers not shared first")
+    style.heading(figure, "Comparison of runs; speakers not shared first")
     save.stamp_words(figure, *_stamp(rows), synthetic=all(row.synthetic for row in rows))
-    spoken = "; ".join(
+    summary = "; ".join(
         f"{row.name}, {row.protocol}, speakers shared: {SHARED[row.speakers_shared]}, accuracy {row.accuracy.mean:.1%}"
         for row in rows
     )
     return style.Drawing(
         name="scores",
-        title="Runs side by side",
+        title="Comparison of runs",
         caption=(
-            "Left: accuracy with its 95% interval, by bootstrap over speakers; hollow dots are seeds. Blue circles "
-            "were tested on voices never heard in training, orange squares on voices heard there: the two are not to "
-            "be compared. Middle: from the worst speaker to the best, and by gender. Right: recall per emotion."
+            "Left: accuracy with its 95% interval, by bootstrap over speakers; hollow dots are single seeds. Blue "
+            "circles: tested on unseen speakers; orange squares: tested on speakers of the training part; do not "
+            "compare the two. Middle: worst to best speaker, and accuracy by gender. Right: recall per emotion."
         ),
-        alt=f"Rows of runs. {spoken}.",
+        alt=f"One row per run. {summary}.",
         figure=figure,
     )
 
@@ -102,7 +102,7 @@ def _draw_accuracy(panel: Axes, rows: Sequence[Row]) -> None:
                 markerfacecolor="white", markeredgecolor=colour, markeredgewidth=0.6,
             )  # fmt: skip
         low, high = row.accuracy_interval
-        right = high < _MOST_LEFT  # of the number, else it stands to the left
+        right = high < _MAX_LEFT  # else the number is to the left of the interval
         side: dict[str, Any] = {"xytext": (4 if right else -4, 0), "ha": "left" if right else "right"}
         panel.annotate(
             f"{mean:.1%}", (high if right else low, at), va="center", fontsize=6.5, textcoords="offset points", **side
@@ -158,7 +158,7 @@ def _draw_emotions(panel: Axes, rows: Sequence[Row], labels: Sequence[str]) -> N
     colours = sequential()
     panel.imshow(recalls, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="none")
     panel.set_facecolor("#F2F2F2")
-    if len(labels) <= _MOST_NUMBERS:
+    if len(labels) <= _MAX_NUMBERS:
         words = [
             Word(x, y, "–" if np.isnan(value) else f"{value * 100:.0f}",  # noqa: RUF001
                  style.INK if np.isnan(value) else text_colour(np.array(colours(value))))
@@ -167,7 +167,7 @@ def _draw_emotions(panel: Axes, rows: Sequence[Row], labels: Sequence[str]) -> N
         write_words(panel, words)
     panel.xaxis.tick_top()
     panel.set_xticks(range(len(labels)), labels, rotation=45, ha="left", rotation_mode="anchor")
-    panel.tick_params(axis="x", length=0, labelsize=6 if len(labels) <= _MOST_NUMBERS else 4.5, pad=1)
+    panel.tick_params(axis="x", length=0, labelsize=6 if len(labels) <= _MAX_NUMBERS else 4.5, pad=1)
     panel.spines[:].set_visible(False)
     panel.xaxis.set_label_position("bottom")
     panel.set_xlabel("recall per emotion, %")

@@ -1,4 +1,4 @@
-"""What must be known before rows are compared: shared speakers, optimistic choices, made voices, other tasks."""
+"""Notes to read before comparing rows: shared speakers, optimistic choices, synthetic voices, different tasks."""
 
 from __future__ import annotations
 
@@ -12,58 +12,60 @@ _FEW_SPEAKERS = 10
 
 
 def notes(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
-    """Sentences to stand above the table, the weightiest first.
+    """Return the sentences above the table, the most important first.
 
     Args:
-        rows: in the order in which they are shown.
-        pairs: those of them that were tested.
+        rows: in display order.
+        pairs: the pairs of rows that were tested.
     """
-    said = []
-    apart = [row.name for row in rows if row.speakers_shared == "no"]
+    sentences = []
+    separate = [row.name for row in rows if row.speakers_shared == "no"]
     shared = [row.name for row in rows if row.speakers_shared != "no"]
-    if apart and shared:
-        said.append(
-            f"Not to be compared with each other: {_list(shared)} {_was(shared)} tested on voices heard in training, "
-            f"{_list(apart)} on voices never heard. Voices heard before are the easier test by far: what it scores "
-            "higher says nothing of the better model."
+    if separate and shared:
+        sentences.append(
+            f"Do not compare these with each other: {_list(shared)} {_was(shared)} tested on speakers of the training "
+            f"part, {_list(separate)} on unseen speakers. Speakers seen in training are a far easier test, so a higher "
+            "score there does not show a better model."
         )
     elif shared:
-        said.append(
-            "Speakers are shared, or may be, between training and test in every run here: "
-            "none of these scores says how well a new voice is recognised."
+        sentences.append(
+            "Every run here shares speakers between training and test, or may do so: "
+            "none of these scores shows how well unseen speakers are recognised."
         )
     optimistic = [row.name for row in rows if row.optimistic]
     if optimistic:
-        said.append(f"{_list(optimistic)}: {style.OPTIMISTIC}, so the scores are too high.")
+        sentences.append(f"{_list(optimistic)}: {style.OPTIMISTIC}, so the scores are too high.")
     synthetic = [row.name for row in rows if row.synthetic]
     if synthetic:
-        said.append(
-            f"SYNTHETIC: {_list(synthetic)} {_was(synthetic)} trained and tested on voices made by a program, which "
-            "says nothing of how well people are recognised."
+        sentences.append(
+            f"SYNTHETIC: {_list(synthetic)} {_was(synthetic)} trained and tested on synthetic voices, so the scores do "
+            "not show how well emotions in human speech are recognised."
         )
     if len({frozenset(row.labels) for row in rows}) > 1:
         counts = ", ".join(f"{row.name} {len(row.labels)}" for row in rows)
-        said.append(
-            f"The runs tell different emotions apart ({counts}): fewer are easier, so compare their recalls of one "
-            "emotion at most, not their accuracies."
+        sentences.append(
+            f"The runs have different emotions ({counts}). Fewer emotions are easier, so do not compare accuracies; "
+            "compare at most the recall of an emotion that both have."
         )
     if len({row.corpus for row in rows}) > 1:
-        said.append("The runs are of different corpora: their scores are not of one task.")
+        sentences.append("The runs are of different corpora, so their scores are not for the same task.")
     epochs = sorted({row.n_epochs for row in rows})
     if len(epochs) > 1:
-        said.append(f"The runs were trained for different lengths: {', '.join(map(str, epochs))} epochs.")
+        sentences.append(f"The runs were trained for different lengths: {', '.join(map(str, epochs))} epochs.")
     few = [row.name for row in rows if row.resampled == "speakers" and row.n_speakers < _FEW_SPEAKERS]
     if few:
-        said.append(f"{_list(few)}: fewer than {_FEW_SPEAKERS} test speakers, so the interval is likely too narrow.")
+        sentences.append(
+            f"{_list(few)}: fewer than {_FEW_SPEAKERS} test speakers, so the interval is likely too narrow."
+        )
     if any(1 in pair.n_seeds for pair in pairs):
-        moved = max((row.accuracy.std or 0.0 for row in rows), default=0.0) * 100
-        seen = f": among the runs here, seeds alone spread by ±{moved:.1f} points" if moved else ""
-        said.append(f"A test of one seed is of the trained models, not of their recipes{seen}.")
+        std = max((row.accuracy.std or 0.0 for row in rows), default=0.0) * 100
+        found = f"; among these runs, seeds alone give a standard deviation of up to {std:.1f} points" if std else ""
+        sentences.append(f"A test with one seed compares the trained models, not their recipes{found}.")
     if len(pairs) > 1:
-        said.append(f"{len(pairs)} pairs were tested: about one in twenty would be told apart by chance alone.")
+        sentences.append(f"{len(pairs)} pairs were tested: by chance alone, about one in twenty would be significant.")
     if len(rows) == 1 and len(rows[0].runs) == 1:
-        said.append("One run only: give more folders to compare it with.")
-    return said
+        sentences.append("One run only: give more run folders to compare it with.")
+    return sentences
 
 
 def _list(names: Sequence[str]) -> str:

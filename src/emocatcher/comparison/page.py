@@ -1,4 +1,4 @@
-"""The comparison as one self-contained page, in the look of a run's report."""
+"""Render the comparison as one self-contained page, in the style of a run's report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from emocatcher.comparison.pairs import Pair, Unpaired
 from emocatcher.comparison.scores import Row
 from emocatcher.report import html
 
-_BOUNDS = {"accuracy (WAR)": "accuracy interval", "UAR": "UAR interval"}  # stand below what they bound
-_LEFT_OUT = (
+_BOUNDS = {"accuracy (WAR)": "accuracy interval", "UAR": "UAR interval"}  # shown below the score they bound
+_NOT_IN_TABLE = (
     *_BOUNDS.values(),
     "protocol",
     "epochs",
@@ -19,7 +19,7 @@ _LEFT_OUT = (
     "corpus",
     "preset",
     "test answers",
-)  # they stand in a table of their own
+)  # bounds are shown with their scores, the rest in the table of settings
 
 
 def render(
@@ -29,13 +29,13 @@ def render(
     unpaired: Sequence[Unpaired],
     pictures: Sequence[html.Picture],
 ) -> str:
-    """Write the page.
+    """Render the page.
 
     Args:
-        rows: in the order in which they are to stand.
-        notes: what must be known before comparing.
-        pairs: tested against each other.
-        unpaired: not tested, and why.
+        rows: in display order.
+        notes: what to know before comparing.
+        pairs: the pairs of rows that were tested.
+        unpaired: the pairs that were not tested, with the reason.
         pictures: the figures.
     """
     shown = [(row, tables.measures(row)) for row in rows]
@@ -48,7 +48,7 @@ def render(
         (resources.files(__package__) / "template.html").read_text(encoding="utf-8"),
         rows=rows,
         n_runs=sum(len(row.runs) for row in rows),
-        columns=[name for name in shown[0][1] if name not in _LEFT_OUT],
+        columns=[name for name in shown[0][1] if name not in _NOT_IN_TABLE],
         bounds=_BOUNDS,
         sections=sections,
         marks=tables.marks,

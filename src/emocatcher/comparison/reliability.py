@@ -1,4 +1,4 @@
-"""Reliability diagrams, one small panel per row: how often an answer of each confidence is right."""
+"""Draw reliability diagrams, one small panel per row: accuracy per confidence bin."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from emocatcher.report import reliability, save, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_COLUMNS, _FIT_ONE_COLUMN = 4, 2
+_MAX_COLUMNS, _FIT_ONE_COLUMN = 4, 2
 _PANEL, _TITLE = 1.35, 0.5  # inches
 
 
 def draw(rows: Sequence[Row]) -> style.Drawing:
-    """Draw every row's reliability diagram, two at the width of one column, more at that of two."""
+    """Draw each row's reliability diagram: up to two at the width of one column, more at the width of two."""
     width = style.SINGLE if len(rows) <= _FIT_ONE_COLUMN else style.DOUBLE
-    bottom = 0.35 if width > style.SINGLE else 0.5  # where marks take a line of their own
-    n_columns = min(max(len(rows), 2), _MOST_COLUMNS)
+    bottom = 0.35 if width > style.SINGLE else 0.5  # at one column, marks take a line of their own
+    n_columns = min(max(len(rows), 2), _MAX_COLUMNS)
     n_rows = -(-len(rows) // n_columns)
     height = 0.25 + _TITLE + n_rows * _PANEL + (n_rows - 1) * (_TITLE + 0.25) + bottom + style.FOOTER
     figure, axes = style.panels(
@@ -34,32 +34,34 @@ def draw(rows: Sequence[Row]) -> style.Drawing:
             continue
         edges = {"leftmost": index % n_columns == 0, "lowest": index + n_columns >= len(rows)}
         _draw_panel(panel, rows[index], names[index], **edges)
-    style.heading(figure, "Reliability: how sure, and how often right")
+    style.heading(figure, "Reliability: confidence and accuracy")
     found = ["SYNTHETIC corpus"] * any(row.synthetic for row in rows)
     found += [style.OPTIMISTIC] * any(row.optimistic for row in rows)
     save.stamp_words(figure, reliability.LEGEND, found, synthetic=all(row.synthetic for row in rows))
-    spoken = "; ".join(f"{row.name} {calibration_error(row.expected_calibration_error)}, {_lean(row)}" for row in rows)
+    summary = "; ".join(
+        f"{row.name} {calibration_error(row.expected_calibration_error)}, {_describe_bias(row)}" for row in rows
+    )
     return style.Drawing(
         name="reliability",
         title="Calibration",
         caption=(
             f"{reliability.CAPTION} "
             "ECE is the expected calibration error over 15 bins of the uncalibrated probabilities, lower is better; "
-            "seeds stand in one diagram, their ECE is a mean."
+            "seeds share one diagram, and their ECE is a mean."
         ),
-        alt=f"Reliability diagrams; expected calibration error: {spoken}.",
+        alt=f"Reliability diagrams; expected calibration error: {summary}.",
         figure=figure,
     )
 
 
-def _lean(row: Row) -> str:
+def _describe_bias(row: Row) -> str:
     bins = row.reliability
     weighted = [
-        (sure - right) * n
-        for sure, right, n in zip(bins.confidence, bins.accuracy, bins.n_utterances, strict=True)
-        if sure is not None and right is not None
+        (confidence - accuracy) * n
+        for confidence, accuracy, n in zip(bins.confidence, bins.accuracy, bins.n_utterances, strict=True)
+        if confidence is not None and accuracy is not None
     ]
-    return "over-sure" if sum(weighted) > 0 else "under-sure"
+    return "overconfident" if sum(weighted) > 0 else "underconfident"
 
 
 def _draw_panel(panel: Axes, row: Row, name: str, *, leftmost: bool, lowest: bool) -> None:

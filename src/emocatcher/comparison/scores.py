@@ -1,4 +1,4 @@
-"""What is said of every run, and of the seeds of one recipe together."""
+"""Score each run, and the seeds of one recipe together."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from emocatcher.report.run_folder import Floats, Predictions
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """A number's mean over seeds and its sample standard deviation (n - 1), which one seed has not."""
+    """A mean over seeds and the sample standard deviation (n - 1), which is None for one seed."""
 
     mean: float | None
     std: float | None = None
 
 
 class Speaker(msgspec.Struct, frozen=True):
-    """One speaker's share of right answers."""
+    """The accuracy on one speaker."""
 
     name: str
     accuracy: float
 
 
 class Bins(msgspec.Struct, frozen=True):
-    """A reliability diagram; None in a bin without an answer."""
+    """A reliability diagram; None marks an empty bin."""
 
     confidence: tuple[float | None, ...]
     accuracy: tuple[float | None, ...]
@@ -51,10 +51,10 @@ class OneRun(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, or several that differ in their seed only. Rates are fractions in 0..1.
+    """One run, or several that differ only in their seed. Rates are fractions in 0..1.
 
     Accuracy, UAR, macro F1 and recall are means over folds, as in the runs' reports; intervals, speakers, genders and
-    calibration are over the answers of all folds and seeds together.
+    calibration are computed over the predictions of all folds and seeds together.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def spread(values: Iterable[float | None]) -> Spread:
-    """Mean and sample standard deviation of what is known.
+    """Return the mean and the sample standard deviation of the known values.
 
     Examples:
         >>> spread([0.5, 0.7, None]).mean, spread([0.5]).std
@@ -106,22 +106,22 @@ def row(members: Sequence[Run], name: str) -> Row:
     """Score the runs of one group.
 
     Args:
-        members: runs that differ in their seed only, as `groups.group` gathers them.
-        name: what to call them.
+        members: runs that differ only in their seed, as `groups.group` returns them.
+        name: the name of the row.
 
     Raises:
-        RunError: if the probabilities of a run are none.
+        RunError: if a run's probabilities are not valid distributions.
     """
     first = members[0].result
     selected = [run.result.mean.selected for run in members]
     seeds = tuple(_one_run(run) for run in members)
-    true, predicted, speaker, gender, utterance, probabilities = _together([run.predictions for run in members])
-    # With speakers unknown, an utterance is drawn with all its seeds: seeds are no further recordings.
+    true, predicted, speaker, gender, utterance, probabilities = _concatenate([run.predictions for run in members])
+    # Where speakers are unknown, an utterance is drawn with all its seeds, because seeds are not further recordings.
     has_speakers = bool((speaker != "").all()) and len(np.unique(speaker)) > 1
     several = len(members) > 1
     clusters = speaker.tolist() if has_speakers else utterance.tolist() if several else None
     intervals = metrics.bootstrap_intervals(true, predicted, clusters, len(first.labels))
-    speakers = _by_speaker(true == predicted, speaker)
+    speakers = _rank_speakers(true == predicted, speaker)
     bins = calibration.reliability(probabilities, true, N_BINS)
     return Row(
         name=name,
@@ -152,7 +152,9 @@ def row(members: Sequence[Run], name: str) -> Row:
         },
         recall={label: spread(one.recall.get(label) for one in selected) for label in first.labels},
         expected_calibration_error=spread(one.expected_calibration_error for one in seeds),
-        reliability=Bins(_known(bins.confidence), _known(bins.accuracy), tuple(bins.n_utterances.tolist())),
+        reliability=Bins(
+            _none_for_nan(bins.confidence), _none_for_nan(bins.accuracy), tuple(bins.n_utterances.tolist())
+        ),
         n_parameters=first.n_parameters,
         training_seconds=spread(one.training_seconds for one in seeds),
         runs=seeds,
@@ -176,17 +178,17 @@ def _one_run(run: Run) -> OneRun:
     )
 
 
-def _together(each: Sequence[Predictions]) -> tuple[np.ndarray, ...]:
+def _concatenate(each: Sequence[Predictions]) -> tuple[np.ndarray, ...]:
     fields = ("emotion", "predicted", "speaker", "gender", "utterance", "probabilities")
     return tuple(np.concatenate([getattr(one, field) for one in each]) for field in fields)
 
 
-def _by_speaker(correct: np.ndarray, speaker: np.ndarray) -> list[Speaker]:
+def _rank_speakers(correct: np.ndarray, speaker: np.ndarray) -> list[Speaker]:
     names, of = np.unique(speaker, return_inverse=True)
     rates = np.bincount(of, weights=correct) / np.bincount(of)
     found = [Speaker(name, rate) for name, rate in zip(names.tolist(), rates.tolist(), strict=True) if name]
     return sorted(found, key=lambda one: (one.accuracy, one.name))
 
 
-def _known(values: Floats) -> tuple[float | None, ...]:
+def _none_for_nan(values: Floats) -> tuple[float | None, ...]:
     return tuple(None if math.isnan(value) else value for value in values.tolist())

@@ -1,4 +1,4 @@
-"""The comparison as plain strings, for the page and the terminal."""
+"""Format the comparison as plain strings, for the page and the terminal."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from emocatcher.report import style
 from emocatcher.report.tables import NONE, Table, interval, percent, plus_minus
 
 SECTIONS = {
-    "no": "Speakers not shared: tested on voices never heard in training",
-    "unknown": "Speakers perhaps shared: the corpus names no speakers",
-    "yes": "Speakers shared: tested on voices that were heard in training, the easier test",
+    "no": "Speakers not shared: tested on unseen speakers",
+    "unknown": "Speakers possibly shared: the corpus names no speakers",
+    "yes": "Speakers shared: tested on speakers of the training part, the easier test",
 }
-SHARED = {"no": "no", "unknown": "perhaps", "yes": "yes"}
+SHARED = {"no": "no", "unknown": "unknown", "yes": "yes"}
 
 
 def spread(value: Spread) -> str:
-    """Mean ± std in percent.
+    """Format mean ± standard deviation in percent.
 
     Examples:
         >>> spread(Spread(0.5, 0.01)), spread(Spread(0.5))
@@ -30,7 +30,7 @@ def spread(value: Spread) -> str:
 
 
 def calibration_error(value: Spread) -> str:
-    """The expected calibration error, a fraction, with three decimals.
+    """Format the expected calibration error, a fraction, with three decimals.
 
     Examples:
         >>> calibration_error(Spread(0.0512, 0.001))
@@ -42,12 +42,12 @@ def calibration_error(value: Spread) -> str:
 
 
 def marks(row: Row) -> list[str]:
-    """What must not be overlooked."""
+    """Return the warnings shown next to a row's name."""
     return ["SYNTHETIC"] * row.synthetic + ["optimistic"] * row.optimistic
 
 
 def measures(row: Row) -> dict[str, str]:
-    """Everything of a row that fits a cell, by its name, in the order in which it is shown. Rates are in percent."""
+    """Format the values of a row by column name, in display order; rates are in percent."""
     genders = {f"{kind}": row.by_gender.get(kind) for kind in ("female", "male")}
     return {
         "protocol": row.protocol,
@@ -67,17 +67,17 @@ def measures(row: Row) -> dict[str, str]:
         "selection": row.selection,
         "corpus": row.corpus,
         "preset": row.preset,
-        "test answers": f"{row.n_test:,}",
+        "test utterances": f"{row.n_test:,}",
     }
 
 
 def seconds(value: Spread) -> str:
-    """A duration without decimals."""
+    """Format a duration in whole seconds."""
     return NONE if value.mean is None else f"{value.mean:,.0f} s"
 
 
 def seed_measures(one: OneRun) -> dict[str, str]:
-    """The same of a single seed, as far as it is known."""
+    """Format the values of a single seed by column name, as far as they are known."""
     return {
         "seed": f"{one.seed}",
         "accuracy (WAR)": percent(one.accuracy),
@@ -89,26 +89,30 @@ def seed_measures(one: OneRun) -> dict[str, str]:
 
 
 def all_labels(rows: Sequence[Row]) -> list[str]:
-    """Every emotion of any row, in the order in which they come."""
+    """Return the emotions of all rows, in order of first appearance."""
     return list(dict.fromkeys(label for row in rows for label in row.labels))
 
 
 def recalls(rows: Sequence[Row]) -> Table:
-    """Recall per emotion, one line per row."""
+    """Tabulate recall per emotion, one line per row."""
     labels = all_labels(rows)
     lines = tuple(
-        (_named(row), SHARED[row.speakers_shared], *(spread(row.recall.get(label, Spread(None))) for label in labels))
+        (
+            _marked_name(row),
+            SHARED[row.speakers_shared],
+            *(spread(row.recall.get(label, Spread(None))) for label in labels),
+        )
         for row in rows
     )
-    return Table(caption="Recall per emotion. Percent.", header=("", "speakers shared", *labels), rows=lines)
+    return Table(caption="Recall per emotion, in percent.", header=("", "speakers shared", *labels), rows=lines)
 
 
-def _named(row: Row) -> str:
+def _marked_name(row: Row) -> str:
     return " · ".join([row.name, *marks(row)])
 
 
 def settings(rows: Sequence[Row]) -> Table:
-    """What was trained, on what."""
+    """Tabulate how each row was trained and tested."""
     lines = tuple(
         (row.name, row.preset, row.corpus, ", ".join(str(one.seed) for one in row.runs), f"{row.n_folds}",
          f"{row.n_epochs}", row.selection, f"{row.n_test:,}", f"{row.n_speakers or NONE}", f"{len(row.labels)}")
@@ -122,12 +126,12 @@ def settings(rows: Sequence[Row]) -> Table:
         "folds",
         "epochs",
         "selection",
-        "test answers",
+        "test utterances",
         "test speakers",
         "emotions",
     )
     mark = f"; best-test is {style.OPTIMISTIC}" if any(row.optimistic for row in rows) else ""
-    return Table(caption=f"What was trained and tested{mark}.", header=header, rows=lines)
+    return Table(caption=f"How each run was trained and tested{mark}.", header=header, rows=lines)
 
 
 def _speaker(one: Speaker | None) -> str:
