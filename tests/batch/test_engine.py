@@ -5,6 +5,7 @@ import io
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -171,8 +172,6 @@ def test_what_is_there_is_not_overwritten_unasked(recognizer, inputs, tmp_path):
     before = out.read_bytes()
     with pytest.raises(OutputError, match="exists: give --overwrite"):
         run(recognizer, inputs[:3], out)
-    with pytest.raises(OutputError, match="is finished, and holds nothing of"):
-        run(recognizer, inputs[:3], out, resume=True)
     assert out.read_bytes() == before
     run(recognizer, inputs[:3], out, overwrite=True)
     assert len(table(out)) == 3
@@ -188,6 +187,106 @@ def test_of_a_finished_table_nothing_is_left_to_do(recognizer, inputs, tmp_path,
         run(recognizer, inputs[:-1], out, resume=True)
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_finished_table_grows_by_the_inputs_that_are_new(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    old, new = inputs[::2], inputs[1::2]  # the new ones lie between the others, as in a folder
+    run(recognizer, old, out)
+    before, recognised = table(out), []
+    done = run(recognizer, inputs, out, resume=True, on_row=lambda _, outcome: recognised.append(outcome.path))
+    assert recognised == new
+    n_failed = sum(path == "nowhere.wav" or "comma" in path for path in new)
+    assert (done.n, done.n_before, done.n_failed) == (len(inputs), len(old), n_failed)
+    rows = table(out)
+    assert rows[: len(old)] == before
+    assert [row["path"] for row in rows[len(old) :]] == [path.replace("\n", "\\n") for path in new]
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    again = out.read_bytes()
+    assert run(recognizer, list(reversed(inputs)), out, resume=True).n == len(inputs)  # all have a row, in any order
+    assert out.read_bytes() == again
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_growth_that_was_cut_ends_as_one_that_never_was(recognizer, inputs, tmp_path, monkeypatch, kind, ordered):
+    monkeypatch.setattr(tables, "ROW_GROUP", 4)
+    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    for out in (whole, cut):
+        run(recognizer, inputs[::2], out, ordered=ordered)
+    run(recognizer, inputs, whole, ordered=ordered, resume=True)
+
+    def fall(done, _):
+        if done.n - done.n_before == 2 and done.n < len(inputs):
+            raise Cut
+
+    sittings = 0
+    while True:
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr("emocatcher.batch.tables._Parquet.close", closed_only_when_finished)
+                run(recognizer, inputs, cut, ordered=ordered, resume=True, on_row=fall)
+            break
+        except Cut:
+            sittings += 1
+            with (cut if kind in ("jsonl", "csv") else tables.journal_of(cut)).open("ab") as file:
+                file.write(b'{"path": "torn')
+    assert sittings >= 2
+    assert table(cut) == table(whole)
+    if kind != "parquet":
+        assert cut.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_finished_table_whose_inputs_disappeared_is_left_as_it_is(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs[:4], out)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="not among the inputs now"):
+        run(recognizer, inputs[1:8], out, resume=True)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_to_a_finished_table_rows_of_another_kind_are_not_added(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs[:4], out, abstain_below=0.0)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match=r"another abstain_below than 0\.999"):
+        run(recognizer, inputs, out, resume=True, abstain_below=0.999)
+    config = recognizer.config
+    for change, words in (
+        ({"name": "another"}, "by the model .* and this is another"),
+        ({"version": "9.9"}, "and this is .* 9.9"),
+        ({"labels": tuple(reversed(config.labels))}, "other columns .*another order"),
+        ({"labels": (*config.labels[:-1], "bored")}, "other columns .*probability_"),
+    ):
+        other = SimpleNamespace(config=msgspec.structs.replace(config, **change))
+        with pytest.raises(OutputError, match=words):
+            run(other, inputs, out, resume=True, abstain_below=0.0)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_no_table_does_not_grow(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    out.write_bytes(b"who wrote\n\xff this?\n")
+    with pytest.raises(OutputError, match=r"not a table that was|other columns"):
+        run(recognizer, inputs, out, resume=True)
+    assert out.read_bytes() == b"who wrote\n\xff this?\n"
+
+
+def test_a_kill_after_the_journal_was_removed_loses_no_row_of_json(recognizer, inputs, tmp_path, monkeypatch):
+    out, note = tmp_path / "out.json", tmp_path / ".out.json.begun"
+    seen = []
+    run(recognizer, inputs[:4], out, on_row=lambda *_: seen.append(note.read_bytes()))
+    before = out.read_bytes()
+    note.write_bytes(seen[0])  # as it is before the last step
+    assert run(recognizer, inputs[:4], out, resume=True).n_before == 4
+    assert out.read_bytes() == before
 
 
 def begin(recognizer, inputs, out, after=2):
@@ -262,3 +361,10 @@ def test_a_format_must_be_known():
         batch.format_of(None, Path("out.xls"))
     with pytest.raises(SettingError, match="No format"):
         batch.format_of(None, Path("out"))
+
+
+def test_a_format_that_contradicts_the_files_name_is_refused():
+    with pytest.raises(SettingError, match=r"'out\.CSV' ends with \.csv, and --format is jsonl"):
+        batch.format_of("jsonl", Path("out.CSV"))
+    for asked, name in (("csv", "out.csv"), ("jsonl", "out.txt"), ("json", "out")):
+        assert batch.format_of(asked, Path(name)) == asked

@@ -72,6 +72,7 @@ def test_one_does_not_go_on_with_what_is_to_be_replaced(call, folder, tmp_path):
     [
         (["{folder}", "--out", "out.xls"], "'xls' is not a format"),
         (["{folder}", "--format", "parquet"], "give --out"),
+        (["{folder}", "--out", "{tmp}/t.csv", "--format", "jsonl"], "'t.csv' ends with .csv, and --format is jsonl"),
         (["{folder}", "--format", "csv", "--abstain-below", "2"], "0 to 1"),
         (["{folder}", "--format", "csv", "--abstain-below", "nan"], "0 to 1"),
         (["{folder}", "--out", "{tmp}"], "No format"),

@@ -99,6 +99,8 @@ def test_a_table_can_be_a_file(call: Call, model: Path, talk: Path, tmp_path: Pa
     [
         (["--format", "cvs"], "Did you mean 'csv'"),
         (["--out", "talk.doc"], "'talk.doc' has no known format suffix"),
+        (["--out", "talk.SRT", "--format", "csv"], "'talk.SRT' ends with .srt, and --format is csv"),
+        (["--out", "talk.csv", "--format", "table"], "'talk.csv' ends with .csv, and --format is table"),
         (["--plot", "talk.gif"], "ends in .svg or .png"),
         (["--window", "0.1"], "The window is 0.1 s"),
         (["--hop", "5"], "The hop is 5 s"),

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from emocatcher import storage
-from emocatcher.batch import tables
+from emocatcher.batch import finished, tables
 from emocatcher.batch.rows import Outcome
 from emocatcher.errors import OutputError, one_line
 from emocatcher.inference import Recognizer
@@ -36,6 +36,7 @@ class _Begun(msgspec.Struct, frozen=True, kw_only=True):
     abstain_below: float | None
     ordered: bool
     schema_version: int = SCHEMA_VERSION
+    n_finished: int = 0  # rows of a finished table to which this batch adds
 
 
 def run(
@@ -62,14 +63,17 @@ def run(
         stream: for rows that go to no file.
         workers: processes.
         ordered: whether rows come in the order of the inputs.
-        resume: go on with the table in `out`, if it was begun; it ends as one that never was cut. Of one that is
-            finished already, nothing is left to do.
+        resume: go on with the table in `out`, if it was begun; it ends as one that never was cut. To one that is
+            finished, rows are added for inputs that have none, after the rows that are there, whatever the order of
+            the inputs was. Then all inputs are taken first: where one of the table is no longer among them, nothing
+            is written.
         overwrite: replace what is in `out`.
         abstain_below: as for `Recognizer.predict`.
         on_row: called after each row.
 
     Raises:
-        OutputError: if the file exists and neither was asked for, belongs to another batch, or cannot be written.
+        OutputError: if the file exists and neither was asked for, belongs to another batch, holds recordings that
+            are not among the inputs, or cannot be written.
     """
     done = Done()
     begun = _Begun(
@@ -84,15 +88,21 @@ def run(
         path = None  # a device or a pipe: nothing to replace or to take up
     try:
         if path is not None and resume and path.is_file() and not _note_of(path).exists():
-            return _finished(path, kind, inputs, ordered=ordered)
+            inputs = list(inputs)
+            before = finished.paths(path, kind, recognizer.config, abstain_below)
+            if not list(_left(inputs, Counter(before), path, ordered=False)):
+                return Done(n=len(before), n_before=len(before))
+            grown = msgspec.structs.replace(begun, n_finished=len(before))
+            storage.write_bytes(_note_of(path), msgspec.json.encode(grown))
         if path is not None:
-            before = _begin(path, begun, resume=resume, overwrite=overwrite)
-            inputs = _left(inputs, before, path, ordered=ordered)
-            done.n = done.n_before = before.total()
+            of_finished, since = _begin(path, begun, resume=resume, overwrite=overwrite)
+            new = _left(inputs, of_finished, path, ordered=False)
+            inputs = _left(new, since, path, ordered=ordered)
+            done.n = done.n_before = of_finished.total() + since.total()
         if path is None and out is not None:
             stream = to_device.enter_context(out.open("wb", buffering=0))
         table = tables.open_table(path, kind, recognizer.config.labels, stream)
-        finished = False
+        is_whole = False
         try:
             outcomes = recognizer.predict_many(inputs, workers=workers, ordered=ordered, abstain_below=abstain_below)
             for outcome in outcomes:
@@ -100,9 +110,9 @@ def run(
                 done.n += 1
                 done.n_failed += isinstance(outcome, Failure)
                 on_row(done, outcome)
-            finished = True
+            is_whole = True
         finally:
-            table.close(finished=finished)
+            table.close(finished=is_whole)
         if path is not None:
             _note_of(path).unlink()
     except OSError as error:
@@ -116,8 +126,8 @@ def run(
     return done
 
 
-def _begin(out: Path, begun: _Begun, *, resume: bool, overwrite: bool) -> Counter[str]:
-    """Make way for the table, or read what it holds: how often each path stands in it."""
+def _begin(out: Path, begun: _Begun, *, resume: bool, overwrite: bool) -> tuple[Counter[str], Counter[str]]:
+    """Make way for the table, or read what it holds: how often each path stands in what was finished, and after it."""
     note = _note_of(out)
     if out.is_dir():
         raise OutputError(f"{out} is a folder. Give a file to --out")
@@ -125,49 +135,44 @@ def _begin(out: Path, begun: _Begun, *, resume: bool, overwrite: bool) -> Counte
         tables.remove(out)
         note.unlink(missing_ok=True)
     elif resume and note.exists():
-        _check_same(out, note, begun)
-        return Counter(tables.paths(out, begun.kind))
+        n_finished = _check_same(out, note, begun)
+        paths = tables.paths(out, begun.kind)
+        return Counter(itertools.islice(paths, n_finished)), Counter(paths)
     elif out.exists() or note.exists():
         state = "was begun and not finished: give --resume to go on, or" if note.exists() else "exists: give"
         raise OutputError(f"{out} {state} --overwrite to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
     storage.write_bytes(note, msgspec.json.encode(begun))
-    return Counter()
+    return Counter(), Counter()
 
 
-def _finished(out: Path, kind: str, inputs: Iterable[str], *, ordered: bool) -> Done:
-    """Nothing to do, for a script may say --resume every time; unless there is an input without a row."""
-    before = Counter(tables.finished_paths(out, kind))
-    n_rows = before.total()
-    for path in _left(inputs, before, out, ordered=ordered):
-        raise OutputError(f"{out} is finished, and holds nothing of {path}. Give --overwrite, or another name to --out")
-    return Done(n=n_rows, n_before=n_rows)
-
-
-def _check_same(out: Path, note: Path, begun: _Begun) -> None:
+def _check_same(out: Path, note: Path, begun: _Begun) -> int:
+    """Refuse to go on with other settings; returns how many rows were finished before it was begun."""
     try:
         before = msgspec.json.decode(note.read_bytes(), type=_Begun)
     except msgspec.DecodeError as error:
         raise OutputError(f"{note} cannot be read ({error}). Give --overwrite to begin again") from None
-    for name in _Begun.__struct_fields__:
+    for name in (name for name in _Begun.__struct_fields__ if name != "n_finished"):
         was, is_now = getattr(before, name), getattr(begun, name)
         if was != is_now:
             raise OutputError(
                 f"{out} was begun with {name} = {was}, and this is {is_now}. Give the same, or --overwrite"
             )
+    return before.n_finished
 
 
 def _left(inputs: Iterable[str], before: Counter[str], out: Path, *, ordered: bool) -> Iterator[str]:
     """The inputs that have no row yet."""
-    missing = before.copy()
+    missing, n_missing = before.copy(), before.total()
     for path in inputs:
         if missing[one_line(path)] > 0:
             missing[one_line(path)] -= 1
-        elif ordered and missing.total() > 0:
+            n_missing -= 1
+        elif ordered and n_missing:
             raise OutputError(f"{out} holds other inputs, or in another order. Give the same, or --overwrite")
         else:
             yield path
-    if missing.total() > 0:
+    if n_missing:
         strange = next(itertools.compress(missing, missing.values()))
         raise OutputError(f"{out} holds {strange}, which is not among the inputs now. Give the same, or --overwrite")
 

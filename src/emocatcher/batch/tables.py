@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,9 @@ from typing import Any, BinaryIO, Protocol
 import msgspec
 
 from emocatcher import storage
-from emocatcher.batch import rows
+from emocatcher.batch import reading, rows
 from emocatcher.batch.rows import Outcome
-from emocatcher.errors import MissingExtraError, OutputError, SettingError
+from emocatcher.errors import OutputError, SettingError
 
 FORMATS = ("json", "jsonl", "csv", "parquet")
 ROW_GROUP = 10_000  # rows
@@ -38,16 +39,21 @@ def format_of(asked: str | None, out: Path | None) -> str:
     """The format asked for, or the one that the file's name tells.
 
     Raises:
-        SettingError: if there is none of that name, or the file's name does not tell.
+        SettingError: if there is none of that name, the file's name does not tell, or it tells another.
 
     Examples:
         >>> format_of(None, Path("calls.parquet"))
         'parquet'
     """
-    name = asked or (out.suffix.removeprefix(".").lower() if out else "")
+    ending = out.suffix.removeprefix(".").lower() if out else ""
+    name = asked or ending
     if name not in FORMATS:
         given = f"'{name}' is not a format" if name else "No format was given"
         raise SettingError(f"{given}. Give --format with one of: {', '.join(FORMATS)}")
+    if out and ending in FORMATS and ending != name:
+        raise SettingError(
+            f"'{out.name}' ends with .{ending}, and --format is {name}. Give only one, or another ending"
+        )
     return name
 
 
@@ -77,36 +83,26 @@ def open_table(path: Path | None, kind: str, labels: tuple[str, ...], stream: Bi
 def paths(path: Path, kind: str) -> Iterator[str]:
     """The paths of the rows that an unfinished table holds, in order; a torn last line is cut off first.
 
+    A finished JSON table that is to grow, or whose journal a kill removed, gets its journal back.
+
     Raises:
         OutputError: if what is there is not such a table.
     """
     try:
         if kind == "csv":
-            yield from _csv_paths(path)
+            yield from (values[0] for values in itertools.islice(reading.csv_rows(path), 1, None))
             return
+        if kind == "json" and path.exists() and not journal_of(path).exists():
+            storage.write_bytes(journal_of(path), b"".join(line + b"\n" for line in reading.array_lines(path)))
         if kind == "parquet":
             _drop_what_was_taken_over(path)
-            yield from _parquet_paths(path)
-        for line in _whole_lines(path if kind == "jsonl" else journal_of(path)):
+            yield from (row["path"] for row in reading.parquet_rows(path, ["path"]))
+        for line in reading.whole_lines(path if kind == "jsonl" else journal_of(path)):
             yield rows.decode(line).path
     except (msgspec.DecodeError, UnicodeDecodeError, IndexError, csv.Error) as error:
         raise OutputError(
             f"{path} is not a table that was begun here ({error}). Give --overwrite, or another"
         ) from None
-
-
-def finished_paths(path: Path, kind: str) -> list[str]:
-    """The paths of the rows that a finished table holds, in order.
-
-    Raises:
-        OutputError: if what is there is not such a table.
-    """
-    if kind != "json":
-        return list(paths(path, kind))
-    try:
-        return [one["path"] for one in msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])]
-    except (msgspec.DecodeError, KeyError):
-        raise OutputError(f"{path} is not a table that was written here. Give --overwrite, or another") from None
 
 
 def journal_of(path: Path) -> Path:
@@ -167,7 +163,7 @@ class _Journalled:
     def close(self, *, finished: bool) -> None:
         self._file.close()
         if finished:
-            lines = b",\n".join(_whole_lines(self._journal))
+            lines = b",\n".join(reading.whole_lines(self._journal))
             storage.write_bytes(self._path, b"[\n" + lines + b"\n]\n" if lines else b"[]\n")
             self._journal.unlink()
 
@@ -180,10 +176,10 @@ class _Parquet(_Journalled):
     """
 
     def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
-        _pyarrow()
+        reading.pyarrow()
         self._labels = labels
         super().__init__(path)
-        self._n_waiting = sum(1 for _ in _whole_lines(self._journal))
+        self._n_waiting = sum(1 for _ in reading.whole_lines(self._journal))
 
     def append(self, outcome: Outcome) -> None:
         super().append(outcome)
@@ -200,11 +196,11 @@ class _Parquet(_Journalled):
             self._journal.unlink()
 
     def _take_over(self) -> None:
-        pa, parquet = _pyarrow()
+        pa, parquet = reading.pyarrow()
         kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_(), int: pa.int64()}
         columns = rows.columns(self._labels)
         schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
-        waiting = [rows.row(rows.decode(line), self._labels) for line in _whole_lines(self._journal)]
+        waiting = [rows.row(rows.decode(line), self._labels) for line in reading.whole_lines(self._journal)]
         temporary = self._path.with_name(f".{self._path.name}.new")
         try:
             with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -226,58 +222,16 @@ def _drop_what_was_taken_over(path: Path) -> None:
     journal = journal_of(path)
     if not (path.exists() and journal.exists()):
         return
-    waiting = [rows.decode(line).path for line in _whole_lines(journal)]
-    written = list(_parquet_paths(path))
+    waiting = [rows.decode(line).path for line in reading.whole_lines(journal)]
+    written = [row["path"] for row in reading.parquet_rows(path, ["path"])]
     if waiting and written[-len(waiting) :] == waiting:
         journal.write_bytes(b"")
-
-
-def _parquet_paths(path: Path) -> Iterator[str]:
-    if path.exists():
-        pa, parquet = _pyarrow()
-        try:
-            with parquet.ParquetFile(path) as file:
-                for batch in file.iter_batches(columns=["path"]):
-                    yield from batch.column(0).to_pylist()
-        except (pa.ArrowException, KeyError) as error:
-            reason = str(error).splitlines()[0]
-            raise OutputError(f"{path} is not a table that was begun here ({reason}). Give --overwrite") from None
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        whole = 0
-        for line in file:
-            if not line.endswith(b"\n"):
-                file.truncate(whole)
-                return
-            whole += len(line)
-            yield line.removesuffix(b"\n")
-
-
-def _csv_paths(path: Path) -> Iterator[str]:
-    text = (line.decode() for line in _whole_lines(path))
-    reader = csv.reader(text)
-    next(reader, None)
-    for values in reader:
-        yield values[0]
 
 
 def _csv_line(values: list[Any]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue().encode()
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError("Parquet", "batch") from None
-    return pa, parquet
 
 
 def remove(path: Path) -> None:

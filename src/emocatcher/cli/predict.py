@@ -39,7 +39,7 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="The table to write; by default it is printed.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one for each core.")] = 1,
     unordered: Annotated[bool, typer.Option("--unordered", help="Rows as they are ready.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the table in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or add what is new.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table in --out.")] = False,
     abstain_below: Annotated[
         float | None,

@@ -50,15 +50,13 @@ def timeline(
 ) -> None:
     """Recognise emotions over the length of a recording."""
     from emocatcher import inference
-    from emocatcher.errors import SettingError, suggest
+    from emocatcher.errors import SettingError
     from emocatcher.timeline import export
     from emocatcher.timeline import plot as picture
     from emocatcher.timeline.envelope import Envelope
 
     # All that can be wrong is looked for before hours of sound are heard.
-    kind = format_ or (export.format_of(out) if out else "table")
-    if kind != "table" and kind not in export.FORMATS:
-        raise SettingError(suggest(kind, ["table", *export.FORMATS], "format"))
+    kind = export.chosen(format_, out)
     if kind == "parquet" and out is None and sys.stdout.isatty():
         raise SettingError("Parquet is not for reading on a screen. Give --out FILE")
     export.check(kind)

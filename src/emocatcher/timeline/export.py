@@ -56,6 +56,25 @@ def check(name: str) -> None:
         raise MissingExtraError("Parquet", "batch")
 
 
+def chosen(asked: str | None, out: Path | None) -> str:
+    """The format that was asked for, or else that of the file's name, or else "table", which is for reading.
+
+    Raises:
+        SettingError: if there is no such format, or the file's name tells another. Only .txt may hold any text.
+
+    Examples:
+        >>> chosen(None, Path("interview.srt")), chosen("table", Path("interview.txt")), chosen(None, None)
+        ('srt', 'table', 'table')
+    """
+    name = asked or (format_of(out) if out else "table")
+    if name != "table" and name not in FORMATS:
+        raise SettingError(suggest(name, ["table", *FORMATS], "format"))
+    ending = out.suffix.lower() if out else ""
+    if out and any(ending == known.suffix != ".txt" and name != other for other, known in FORMATS.items()):
+        raise SettingError(f"'{out.name}' ends with {ending}, and --format is {name}. Give only one, or another ending")
+    return name
+
+
 def format_of(path: Path) -> str:
     """Return the format for a file name, by its suffix.
 
