@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emocatcher import bootstrap
+from emocatcher.errors import MissingExtraError
 
 Rates = npt.NDArray[np.float64]
 
@@ -48,6 +48,7 @@ def mcnemar_p_value(n_first_ahead: int, n_second_ahead: int) -> float:
 
     Raises:
         ValueError: if a count is negative.
+        MissingExtraError: if SciPy is not installed.
 
     Examples:
         >>> mcnemar_p_value(0, 3), mcnemar_p_value(5, 5), mcnemar_p_value(0, 0)
@@ -55,16 +56,13 @@ def mcnemar_p_value(n_first_ahead: int, n_second_ahead: int) -> float:
     """
     if min(n_first_ahead, n_second_ahead) < 0:
         raise ValueError(f"counts {n_first_ahead} and {n_second_ahead}; needed: none below 0")
-    n, fewer = n_first_ahead + n_second_ahead, min(n_first_ahead, n_second_ahead)
-    if 2 * fewer >= n - 1:  # the two tails are everything
+    if n_first_ahead == n_second_ahead:  # also where both are 0, which SciPy refuses
         return 1.0
-    if n < 1_000:  # in whole numbers, exactly
-        tail = sum(math.comb(n, k) for k in range(fewer + 1))
-        return float(2 * tail / (1 << n))
-    logs = [
-        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2) for k in range(fewer + 1)
-    ]
-    return min(1.0, 2 * math.fsum(map(math.exp, logs)))
+    try:
+        from scipy.stats import binomtest  # takes half a second to import
+    except ImportError:
+        raise MissingExtraError("McNemar's test", "train") from None
+    return float(binomtest(n_first_ahead, n_first_ahead + n_second_ahead).pvalue)
 
 
 def paired_difference(
