@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emocatcher.config import ResidualNetwork, load_preset
+from emocatcher.config import load_preset
 from emocatcher.networks import build
 from emocatcher.residual import InputLayer, ResidualModule
+from emocatcher.settings import ResidualNetwork
 
 RECIPE, FRONT_END = load_preset("emocatcher-2").network, load_preset("emocatcher-2").front_end
 assert isinstance(RECIPE, ResidualNetwork)

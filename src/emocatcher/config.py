@@ -13,13 +13,11 @@ import msgspec
 from emocatcher.errors import SettingError, suggest
 from emocatcher.settings import (
     Augmentation,
-    CABGNetwork,
     FrontEnd,
     Network,
     OneCycleSchedule,
     Optimiser,
     PlateauSchedule,
-    ResidualNetwork,
     Schedule,
     Settings,
     Training,
@@ -28,13 +26,11 @@ from emocatcher.settings import (
 
 __all__ = [
     "Augmentation",
-    "CABGNetwork",
     "FrontEnd",
     "Network",
     "OneCycleSchedule",
     "Optimiser",
     "PlateauSchedule",
-    "ResidualNetwork",
     "Schedule",
     "Settings",
     "Training",
