@@ -107,17 +107,8 @@ class InProcess:
     def __exit__(self, *_: object) -> None:
         self.patch.undo()
 
-    def run(
-        self, function: Callable[[Any], Any], tasks: Sequence[Any], rest: Callable[[Any], Any] | None = None
-    ) -> Iterator[Any]:
-        left = list(tasks)  # outcomes come in any order
-        while left:
-            task = left.pop()
-            outcome = function(task)
-            if outcome is not None:
-                yield outcome
-            elif rest is not None:
-                left.insert(0, rest(task))
+    def run(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+        yield from map(function, reversed(tasks))  # outcomes come in any order
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """All folds → a run folder: the same again from the same seed, whole or taken up."""
 
 import csv
-import heapq
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from emocatcher import bundle, corpora, experiment, report, storage
 from emocatcher.config import Settings
@@ -92,40 +89,6 @@ def test_a_fold_gets_the_same_weights_whether_its_protocol_has_one_fold_or_sever
     for name in ("last", "best"):
         model = Path("fold_0") / name / "model.safetensors"
         assert (tmp_path / "one" / model).read_bytes() == (several.folder / model).read_bytes()
-
-
-@pytest.mark.parametrize("n_cores", [2, 3, 4])
-def test_the_number_of_cores_changes_nothing(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    n_cores: int,
-) -> None:  # fmt: skip
-    """More cores than one put folds down in their midst, for another to take up."""
-    runs = []
-    for n in (1, n_cores):
-        monkeypatch.setattr("emocatcher.machine.usable_cores", lambda n=n: n)
-        runs.append(what_matters(train_here(tmp_path / str(n), voices, "stratified-5", small_settings).folder))
-    assert runs[0] == runs[1]
-
-
-@given(n_folds=st.integers(1, 12), n_workers=st.integers(1, 12), n_epochs=st.integers(1, 130))
-def test_folds_are_put_down_so_that_all_workers_end_together(n_folds: int, n_workers: int, n_epochs: int) -> None:
-    pauses = experiment.pause_epochs(n_folds, n_workers, n_epochs)
-    assert all(0 < epoch < n_epochs for epoch in pauses.values())
-    # As `Workers` has it: whoever is free takes the next; a rest comes after all others.
-    waiting = sorted(range(n_folds), key=lambda number: number not in pauses)
-    going = [(0, number) for number in range(-n_workers, 0)]  # when each worker is free, and what it did till then
-    queue = [(pauses.get(number, n_epochs), number) for number in waiting]
-    ends, rests = 0, dict(pauses)
-    while going:
-        now, number = heapq.heappop(going)
-        ends = max(ends, now)
-        if number in rests:
-            queue.append((n_epochs - rests.pop(number), number))
-        if queue:
-            length, number = queue.pop(0)
-            heapq.heappush(going, (now + length, number))
-    assert not queue
-    assert ends <= max(-(-n_folds * n_epochs // n_workers) + 1, n_epochs)
 
 
 def test_taking_up_a_finished_run_changes_nothing(

@@ -115,7 +115,14 @@ def test_so_it_is_with_an_average_a_cycle_and_variations(
 
     unbroken, broken = made("unbroken"), made("broken")
     unbroken.run()
-    broken.run(until=cut)
+
+    def stop(epoch: Any) -> None:
+        if epoch.epoch == cut:
+            broken.save()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(stop)
     resumed = made("broken")
     assert resumed.restore()
     resumed.run()

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emocatcher import workers
 from emocatcher.errors import RunError
@@ -40,6 +42,24 @@ def is_alive(process: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@given(n_tasks=st.integers(1, 60), n_cores=st.integers(1, 16))
+def test_no_number_of_processes_keeps_the_cores_busier(n_tasks: int, n_cores: int) -> None:
+    def seconds(n_workers: int) -> float:
+        """Of tasks of one second; more tasks at once than cores share them evenly."""
+        left, total = n_tasks, 0.0
+        while left:
+            at_once = min(left, n_workers)
+            total += max(at_once / n_cores, 1.0)
+            left -= at_once
+        return total
+
+    chosen = workers.n_processes(n_tasks, n_cores)
+    assert 1 <= chosen <= min(n_tasks, 2 * n_cores)
+    allowed = range(1, min(n_tasks, 2 * n_cores) + 1)
+    assert seconds(chosen) == pytest.approx(min(map(seconds, allowed)))
+    assert all(seconds(fewer) > seconds(chosen) + 1e-9 for fewer in range(1, chosen))
+
+
 def test_tasks_run_elsewhere_with_threads_of_their_own_and_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     told: list[Any] = []
@@ -56,14 +76,6 @@ def test_tasks_run_elsewhere_with_threads_of_their_own_and_report(monkeypatch: p
     assert told == [{"epoch": 1}, None, "x"]
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert gone(lambda: not is_alive(process))
-
-
-def test_a_task_that_was_put_down_is_taken_up_after_all_others() -> None:
-    put_down = "__import__('emocatcher.workers').workers.report('begun')"
-    with Workers(1, os.getpid, ignore) as pool:
-        assert list(pool.run(eval, [put_down, "1", "2", put_down, "3"], lambda _: "'rest'")) == [
-            1, 2, 3, "rest", "rest",
-        ]  # fmt: skip
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory a process holds")

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from emocatcher import fold, machine, protocols, run_writer
+from emocatcher import fold, machine, protocols, run_writer, workers
 from emocatcher.bundle import Training
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
@@ -94,7 +94,7 @@ def run(
         total = len(folds) * n_epochs
         tell(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch))
 
-    n_workers = min(len(folds), machine.usable_cores())
+    n_workers = workers.n_processes(len(folds), machine.usable_cores())
     with Workers(n_workers, fold.warm_up, on_report) as pool:
         features = load_features(
             corpus,
@@ -104,7 +104,6 @@ def run(
         run_writer.lay(out, plan, settings, split, features)
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)
-        pauses = pause_epochs(len(folds), n_workers, n_epochs)
         tasks = [
             FoldTask(
                 fold=number,
@@ -117,13 +116,11 @@ def run(
                 training=training,
                 resume=resume,
                 teachers=of_folds[number],
-                pause_at=pauses.get(number),
             )
             for number, one in enumerate(folds)
         ]
         outcomes = []
-        paused_first = sorted(tasks, key=lambda task: task.pause_at is None)
-        for outcome in pool.run(fold.run, paused_first, fold.rest_of):
+        for outcome in pool.run(fold.run, tasks):
             outcomes.append(outcome)
             on_report(outcome.epochs[-1])
     outcomes.sort(key=lambda outcome: outcome.fold)
@@ -133,27 +130,6 @@ def run(
     result = summarise(corpus, plan, protocol, settings, tasks, outcomes, seconds, corpus_argument or corpus.name)
     run_writer.finish(out, corpus, tasks, outcomes, result)
     return out
-
-
-def pause_epochs(n_folds: int, n_workers: int, n_epochs: int) -> dict[int, int]:
-    """Which folds to put down, and after which epoch, so that all workers end together.
-
-    McNaughton's wrap-around rule (1959): all folds' epochs lie on one line, which is cut into one equal share a worker.
-    A fold that a cut goes through is put down: the part beyond the cut comes first, at the beginning of the next share,
-    and the other part last, at the end of its own. The two never meet, as a share is longer than a fold.
-
-    Examples:
-        >>> pause_epochs(5, 2, 120)
-        {2: 60}
-        >>> pause_epochs(4, 2, 120)
-        {}
-    """
-    pauses = {}
-    for cut in range(1, n_workers if n_workers < n_folds else 1):
-        number, before = divmod(cut * n_folds * n_epochs // n_workers, n_epochs)
-        if before:
-            pauses[number] = n_epochs - before
-    return pauses
 
 
 def require_training() -> None:

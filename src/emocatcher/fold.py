@@ -36,7 +36,6 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     training: bundle.Training  # what the models' cards say; fold, selection, epoch and scores are filled in here
     resume: bool
     teachers: tuple[Path, ...] = ()  # model folders
-    pause_at: int | None = None  # the epoch to put it down at, for another worker to take it up
 
 
 class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +57,8 @@ def warm_up() -> None:
     from emocatcher import export, train  # noqa: F401
 
 
-def run(task: FoldTask) -> FoldOutcome | None:
+def run(task: FoldTask) -> FoldOutcome:
     """Train a fold, or take up where it was left.
-
-    Returns:
-        its outcome, or None if it was put down at `pause_at`.
 
     Raises:
         RunError: if the state or the outcome cannot be saved.
@@ -88,16 +84,8 @@ def run(task: FoldTask) -> FoldOutcome | None:
         trainer.restore()
     if trainer.epochs:
         workers.report(trainer.epochs[-1])
-    if task.pause_at is not None and len(trainer.epochs) < task.pause_at:
-        trainer.run(workers.report, until=task.pause_at)
-        return None
     trainer.run(workers.report)
     return _finish(task, trainer)
-
-
-def rest_of(task: FoldTask) -> FoldTask:
-    """What is left of a task that was put down."""
-    return msgspec.structs.replace(task, pause_at=None, resume=True)
 
 
 def read_outcome(task: FoldTask) -> FoldOutcome | None:

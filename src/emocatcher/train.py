@@ -89,17 +89,16 @@ class FoldTrainer:
         self.best: Snapshot | None = None
         self._saved_at = time.monotonic()
 
-    def run(self, on_epoch: Callable[[Epoch], None] | None = None, *, until: int | None = None) -> None:
+    def run(self, on_epoch: Callable[[Epoch], None] | None = None) -> None:
         """Train from wherever the state stands; save it as time goes and at the end.
 
         Args:
             on_epoch: called with every epoch.
-            until: the epoch to end with; the last one by default.
 
         Raises:
             RunError: if the state cannot be saved; the last one that was is whole.
         """
-        while len(self.epochs) < (until or self.settings.training.n_epochs):
+        while len(self.epochs) < self.settings.training.n_epochs:
             epoch = self._run_epoch()
             if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
                 self.save()

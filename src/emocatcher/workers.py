@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -30,6 +30,32 @@ ENDED = (
     "What it had saved is whole: go on with --resume"
 )
 _report: Callable[[Any], None]
+
+
+def n_processes(n_tasks: int, n_cores: int) -> int:
+    """How many processes leave the fewest cores idle at the end of tasks of equal length.
+
+    With one process per core, the last of five tasks on two cores leaves one core idle. Three processes share the two
+    cores evenly, and the last two tasks then have a core each: all five take 2.5 times the length of one instead of 3.
+
+    Args:
+        n_tasks: tasks of one thread each.
+        n_cores: cores for them.
+
+    Returns:
+        the fewest such processes, at most two per core.
+
+    Examples:
+        >>> n_processes(5, 2), n_processes(4, 2), n_processes(7, 2), n_processes(1, 2)
+        (3, 2, 4, 1)
+    """
+
+    def length(n_workers: int) -> int:
+        """The whole, in tasks' lengths, times `n_cores`."""
+        n_rounds, n_last = divmod(n_tasks, n_workers)
+        return n_rounds * n_workers + (max(n_last, n_cores) if n_last else 0)
+
+    return min(range(min(n_tasks, n_cores), min(n_tasks, 2 * n_cores) + 1), key=length)
 
 
 class Workers:
@@ -67,24 +93,18 @@ class Workers:
         threading.Thread(target=self._queue.put, args=(_NO_MORE,), daemon=True).start()
         self._listener.join(timeout=5)
 
-    def run(
-        self,
-        function: Callable[[Task], Outcome | None],
-        tasks: Sequence[Task],
-        rest: Callable[[Task], Task] | None = None,
-    ) -> Iterator[Outcome]:
+    def run(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Run `function` on every task; outcomes come as they are finished.
 
         Args:
-            function: from a task to its outcome, or to None if it put the task down before its end.
+            function: from a task to its outcome.
             tasks: taken up in this order.
-            rest: what is left of a task that was put down; it is taken up after all others.
 
         Raises:
             RunError: if a process was killed.
         """
         try:
-            futures: dict[Future[Outcome | None], Task] = {self._pool.submit(function, task): task for task in tasks}
+            futures = [self._pool.submit(function, task) for task in tasks]
             while futures:
                 # Not for as long as a task takes: a report that could not be given is seen between two waits alone.
                 wait(futures, timeout=_LOOK_UP_S, return_when=FIRST_COMPLETED)
@@ -92,12 +112,8 @@ class Workers:
                     raise self._failure
                 # In the order in which they were submitted, so that what ends together is not left to chance.
                 for future in [future for future in futures if future.done()]:
-                    task, outcome = futures.pop(future), future.result()
-                    if outcome is not None:
-                        yield outcome
-                    elif rest is not None:
-                        task = rest(task)
-                        futures[self._pool.submit(function, task)] = task
+                    futures.remove(future)
+                    yield future.result()
             if self._failure is not None:
                 raise self._failure
         except BrokenProcessPool:

@@ -142,16 +142,6 @@ def test_a_sweep_that_was_cut_ends_as_one_that_never_was(
     assert len(epochs) == 12
 
 
-@pytest.mark.parametrize("n_cores", [2, 3])
-def test_the_number_of_cores_changes_nothing(
-    sweep_here: Sweep, small_sweep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_cores: int
-) -> None:
-    """Some put trials down in their midst, for another to take up."""
-    monkeypatch.setattr("emocatcher.machine.usable_cores", lambda: n_cores)
-    sweep_here(tmp_path / "sweep", small_sweep.corpus, small_sweep.file)
-    assert what_matters(tmp_path / "sweep") == what_matters(small_sweep.folder)
-
-
 def test_a_finished_sweep_is_not_trained_again(
     sweep_here: Sweep, small_sweep: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

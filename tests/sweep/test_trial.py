@@ -53,14 +53,22 @@ def test_it_answers_the_validation_part_after_the_last_epoch(task, told):
     assert list(found.predictions.values()) == [task.labels[i] for i in logits.argmax(axis=1)]
 
 
-@pytest.mark.parametrize("pause_at", [1, 2])
-def test_put_down_and_taken_up_it_says_the_same(task, told, pause_at, tmp_path):
+def test_cut_and_taken_up_it_says_the_same(task, told, tmp_path, monkeypatch):
     whole = trial.run(task)
-    paused = msgspec.structs.replace(task, pause_at=pause_at, resume_dir=tmp_path / "other")
-    assert trial.run(paused) is None
-    assert what_was_said(trial.run(trial.rest_of(paused))) == what_was_said(whole)
-    # Found further on than where it was to be put down, it goes to its end.
-    assert what_was_said(trial.run(paused)) == what_was_said(whole)
+    broken = msgspec.structs.replace(task, resume_dir=tmp_path / "other")
+
+    def cut(epoch):
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("emocatcher.train._SAVE_EVERY_S", 0.0)
+        patch.setattr("emocatcher.workers.report", cut)
+        with pytest.raises(KeyboardInterrupt):
+            trial.run(broken)
+    told.clear()
+    assert what_was_said(trial.run(broken)) == what_was_said(whole)
+    assert [one.epoch for one in told] == [2, 3]
 
 
 def test_one_that_diverges_says_so_and_is_no_error(task, told, voices, small_network):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from emocatcher import config, experiment, machine
+from emocatcher import config, experiment, machine, workers
 from emocatcher.config import FrontEnd, Settings, VoiceActivity
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import FeatureTable, load_features
@@ -119,14 +119,14 @@ def _train(
         )
 
     left = [number for number, one in enumerate(trials) if one not in finished]
-    n_workers = min(len(left), machine.usable_cores())
+    n_workers = workers.n_processes(len(left), machine.usable_cores())
     with Workers(n_workers, warm_up, on_report) as pool:
         tables = _features(plan, corpus, tell)
         folder.lay(out, files, [table.digest() for table in tables.values()], corpus.name)
         # A line that a kill has torn must not be appended to.
         folder.write_trials(out, folder.in_order(trials, finished))
         tasks = [_task(corpus, inner, trials[n], n, settings, tables, folder.resume_dir(out, n)) for n in left]
-        for number, one in pool.run(_run, _paused(tasks, n_workers), trial.rest_of):
+        for number, one in pool.run(_run, tasks):
             folder.append_trial(out, one)
             finished[one.trial] = one
             shutil.rmtree(folder.resume_dir(out, number), ignore_errors=True)
@@ -134,19 +134,8 @@ def _train(
             show()
 
 
-def _run(task: TrialTask) -> tuple[int, Finished] | None:
-    found = trial.run(task)
-    return None if found is None else (task.number, found)
-
-
-def _paused(tasks: Sequence[TrialTask], n_workers: int) -> list[TrialTask]:
-    """Put trials of one length down in their midst, so that all workers end together; those come first."""
-    lengths = {task.settings.training.n_epochs for task in tasks}
-    if len(lengths) > 1:
-        return list(tasks)
-    pauses = experiment.pause_epochs(len(tasks), n_workers, lengths.pop())
-    marked = [msgspec.structs.replace(task, pause_at=pauses.get(i)) for i, task in enumerate(tasks)]
-    return sorted(marked, key=lambda task: task.pause_at is None)
+def _run(task: TrialTask) -> tuple[int, Finished]:
+    return task.number, trial.run(task)
 
 
 def _task(

@@ -55,7 +55,6 @@ class TrialTask(msgspec.Struct, frozen=True, kw_only=True):
     train: Part
     valid: Part
     resume_dir: Path
-    pause_at: int | None = None  # the epoch to put it down at, for another worker to take it up
 
 
 class EpochDone(msgspec.Struct, frozen=True):
@@ -66,13 +65,10 @@ class EpochDone(msgspec.Struct, frozen=True):
     train_loss: float
 
 
-def run(task: TrialTask) -> Finished | None:
+def run(task: TrialTask) -> Finished:
     """Train to the last epoch, from wherever the state stands, and only then look at the validation part.
 
     No epoch is chosen, so the training loop is given the training part alone.
-
-    Returns:
-        what it said, or None if it was put down at `pause_at`.
 
     Raises:
         RunError: if the state cannot be saved.
@@ -92,16 +88,13 @@ def run(task: TrialTask) -> Finished | None:
     if trainer.epochs:
         workers.report(EpochDone(task.number, len(trainer.epochs), trainer.epochs[-1].train_loss))
     which = msgspec.structs.asdict(task.trial)
-    pause_at = task.pause_at if task.pause_at and len(trainer.epochs) < task.pause_at else None
     try:
-        trainer.run(lambda epoch: workers.report(EpochDone(task.number, epoch.epoch, epoch.train_loss)), until=pause_at)
+        trainer.run(lambda epoch: workers.report(EpochDone(task.number, epoch.epoch, epoch.train_loss)))
     except DivergedError as error:
         one = task.trial
         # It knows the inner folds by number only.
         why = f"fold {one.fold}, split {one.split}, seed {one.seed}, {str(error).partition(', ')[2]}"
         return Finished(**which, seconds=_seconds(trainer), diverged=why)
-    if pause_at is not None:
-        return None
     logits, _ = trainer.evaluate(task.valid)
     said = [task.labels[best] for best in logits.argmax(axis=1)]
     return Finished(
@@ -110,11 +103,6 @@ def run(task: TrialTask) -> Finished | None:
         train_loss=trainer.epochs[-1].train_loss,
         predictions=dict(zip(task.valid.ids, said, strict=True)),
     )
-
-
-def rest_of(task: TrialTask) -> TrialTask:
-    """What is left of a task that was put down."""
-    return msgspec.structs.replace(task, pause_at=None)
 
 
 def _seconds(trainer: FoldTrainer) -> float:
