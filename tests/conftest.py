@@ -113,13 +113,13 @@ class InProcess:
 
 @pytest.fixture(scope="session")
 def train_here() -> Iterator[Callable[..., Finished]]:
-    """`experiment.run` without processes of its own: (out, corpus, protocol's name, settings, …) → what it made."""
+    """`train_folds` without processes of its own: (out, corpus, protocol's name, settings, …) → what it made."""
     pytest.importorskip("torch", reason="needs the extra 'train'")
     from emocatcher import experiment
 
     def train(out: Path, corpus: Corpus, name: str, settings: Settings, **options: Any) -> Finished:
         protocol = protocols.load(name, corpus, options.get("seed", 0))
-        experiment.run(corpus, protocol, settings, out, **options)
+        experiment.train_folds(corpus, protocol, settings, out, **options)
         return Finished(out, corpus, protocol, settings)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -22,7 +22,7 @@ ROWS = (
     ("bootstrap", "prediction", "settings"),
     ("config",),
     # 1 leaves
-    ("audio", "machine", "mel", "metrics", "pitch", "result", "selective", "significance"),
+    ("audio", "executor", "machine", "mel", "metrics", "pitch", "result", "selective", "significance"),
     ("softmax", "storage", "vad"),
     ("calibration", "faithfulness"),
     ("corpora",),
@@ -40,11 +40,10 @@ ROWS = (
     ("train",),
     ("convert", "fold"),
     # 5
-    ("batch", "evaluation", "run_writer", "schema", "summary"),
+    ("batch", "evaluation", "report", "run_writer", "schema", "summary"),
     ("experiment",),
     # 6
-    ("report", "sweep"),
-    ("comparison", "finalise"),
+    ("comparison", "finalise", "sweep"),
     # 7
     ("client", "server"),
     ("cli",),

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from emocatcher import bundle, corpora, experiment, report, storage
+from emocatcher import audit, bundle, corpora, experiment, protocols, report, storage
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
-from emocatcher.errors import AudioError, ProtocolError, RunError
+from emocatcher.errors import AudioError, LeakError, ProtocolError, RunError, SettingError
 
 Train = Callable[..., Any]
 
@@ -85,7 +85,7 @@ def test_a_fold_gets_the_same_weights_whether_its_protocol_has_one_fold_or_sever
 ) -> None:
     several = train_here(tmp_path / "several", voices, "stratified-2", small_settings)
     one_fold = msgspec.structs.replace(several.protocol, folds=several.protocol.folds[:1])
-    experiment.run(voices, one_fold, small_settings, tmp_path / "one")
+    experiment.train_folds(voices, one_fold, small_settings, tmp_path / "one")
     for name in ("last", "best"):
         model = Path("fold_0") / name / "model.safetensors"
         assert (tmp_path / "one" / model).read_bytes() == (several.folder / model).read_bytes()
@@ -118,7 +118,7 @@ def test_folds_of_before_attention_was_probed_are_taken_up_as_they_are(
     assert result["calibration"] == once["calibration"]
 
 
-def test_a_fold_whose_files_were_torn_is_trained_again(
+def test_the_run_goes_on_from_the_start_of_a_fold_whose_files_are_damaged_and_names_them(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
@@ -127,8 +127,61 @@ def test_a_fold_whose_files_were_torn_is_trained_again(
         path.write_bytes(path.read_bytes()[:-3])
     (run.folder / "fold_0" / "last" / "model.safetensors").write_bytes(b"torn")
     (run.folder / "result.json").unlink()
-    train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    steps: list[experiment.Progress] = []
+    train_here(run.folder, voices, "stratified-2", small_settings, resume=True, on_progress=steps.append)
     assert what_matters(run.folder) == before
+    resume = run.folder / "fold_0" / "resume"
+    assert [step.warning for step in steps if step.warning] == [
+        f"{resume / 'outcome.safetensors'} is damaged, so fold 0 is tested again from its last saved state",
+        f"{resume / 'state.safetensors'} is damaged, so fold 0 starts again from its first epoch",
+    ]
+
+
+def test_a_damaged_model_of_a_finished_fold_is_named_and_written_again(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
+    before = what_matters(run.folder)
+    best = run.folder / "fold_1" / "best"
+    (best / "model.onnx").write_bytes(b"torn")
+    with pytest.warns(UserWarning, match=r"fold_1.best is damaged, so fold 1 writes its models again"):
+        train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    assert what_matters(run.folder) == before
+
+
+def test_a_run_from_python_is_audited_and_gets_its_report(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    protocol = protocols.load("stratified-2", voices, 0)
+    audits: list[audit.Audit] = []
+    results: list[bytes] = []
+
+    def on_progress(step: experiment.Progress) -> None:
+        if step.stage == "report":
+            results.append((tmp_path / "run" / "result.json").read_bytes())
+
+    page = experiment.run(
+        voices, protocol, small_settings, tmp_path / "run", on_audit=audits.append, on_progress=on_progress
+    )
+    assert page == tmp_path / "run" / "report.html"
+    assert [leak.kind for leak in audits[0].leaks] == ["same-speaker"]
+    assert audits == [audit.read(tmp_path / "run")]
+    assert audits[0].stamp in page.read_text(encoding="utf-8")
+    # `result.json` says that the run is whole: it is written once, before the report is drawn.
+    assert results == [(tmp_path / "run" / "result.json").read_bytes()] * 2
+
+
+def test_a_run_from_python_can_refuse_leaks_or_leave_the_audit_out(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    protocol = protocols.load("stratified-2", voices, 0)
+    with pytest.raises(LeakError, match="--strict refuses"):
+        experiment.run(voices, protocol, small_settings, tmp_path / "strict", strict=True)
+    assert not (tmp_path / "strict").exists()
+    with pytest.raises(SettingError, match="--strict cannot hold with --no-audit"):
+        experiment.run(voices, protocol, small_settings, tmp_path / "both", strict=True, audited=False)
+    page = experiment.run(voices, protocol, small_settings, tmp_path / "unaudited", audited=False)
+    assert audit.NOT_AUDITED in page.read_text(encoding="utf-8")
 
 
 def test_an_existing_run_is_refused_without_resume(train_here: Train, small_run: Any) -> None:

@@ -18,7 +18,7 @@ from emocatcher import metrics, storage
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import FeatureTable, Part, load_features
-from emocatcher.errors import RunError
+from emocatcher.errors import DamagedStateError, RunError
 from emocatcher.networks import build
 from emocatcher.padding import pad_batch
 from emocatcher.train import FoldTrainer
@@ -154,14 +154,15 @@ def test_there_is_nothing_to_restore_at_first(make: Make) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
-def test_a_torn_state_is_not_believed(make: Make, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_state_is_refused_by_name_and_training_starts_anew(make: Make, tmp_path: Path, damage: str) -> None:
     make().run()
     (path,) = (tmp_path / "a").iterdir()
     payload = path.read_bytes()
     flipped = payload[:-40] + bytes([payload[-40] ^ 1]) + payload[-39:]
     path.write_bytes({"cut": payload[:-7], "flip": flipped, "empty": b"", "text": b"not a tensor"}[damage])
     again = make()
-    assert not again.restore()
+    with pytest.raises(DamagedStateError, match=r"state\.safetensors is damaged, so fold 0 starts again"):
+        again.restore()
     again.run()
     unbroken = make("b")
     unbroken.run()

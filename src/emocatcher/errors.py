@@ -118,6 +118,10 @@ class RunError(EmoCatcherError):
     """A run folder exists already, is incomplete, or belongs to other settings."""
 
 
+class DamagedStateError(RunError):
+    """A saved state of a training is there, but not as it was written."""
+
+
 class DivergedError(RunError):
     """The training loss became NaN or infinite."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,12 +11,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from emocatcher import fold, machine, protocols, run_writer, workers
+from emocatcher import audit, fold, machine, protocols, report, run_writer, workers
 from emocatcher.bundle import Training
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import Part, load_features
-from emocatcher.errors import MissingExtraError, RunError
+from emocatcher.errors import MissingExtraError, RunError, SettingError
 from emocatcher.fold import FoldTask
 from emocatcher.protocols import Protocol
 from emocatcher.result import Epoch, Plan
@@ -26,10 +27,11 @@ from emocatcher.workers import Workers
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What `run` tells while it works."""
 
-    stage: str  # "features" or "training"
-    done: int  # utterances or epochs
+    stage: str  # "audit", "features", "training" or "report"
+    done: int  # utterances, epochs or reports
     total: int
     epoch: Epoch | None = None
+    warning: str = ""  # what the user should know, such as that a saved state is damaged
 
 
 def run(
@@ -42,10 +44,79 @@ def run(
     corpus_argument: str = "",
     teachers: Sequence[Path] = (),
     resume: bool = False,
-    before: Callable[[], None] | None = None,
+    audited: bool = True,
+    strict: bool = False,
+    on_audit: Callable[[audit.Audit], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """Train and test every fold of a protocol, side by side on all cores.
+    """Audit a protocol for leaks, train and test every fold of it, and write the report.
+
+    Args:
+        corpus: the utterances.
+        protocol: the folds; it fits the corpus.
+        settings: the recipe.
+        out: the run folder to write.
+        seed: see `train_folds`, as for `corpus_argument`, `teachers` and `resume`.
+        corpus_argument: how the corpus was asked for.
+        teachers: finished runs whose networks teach these.
+        resume: go on where a run in `out` was cut.
+        audited: look for leaks before training; otherwise the report states that nobody did.
+        strict: refuse to train where the audit finds a leak.
+        on_audit: called with what the audit found, before training.
+        on_progress: called as the work goes on, from several threads. Without it, warnings go to `warnings.warn`.
+
+    Returns:
+        the report, `report.html` in the run folder.
+
+    Raises:
+        SettingError: if `strict` is asked for without the audit.
+        LeakError: if `strict` is asked for, and the audit finds a leak.
+        EmoCatcherError: as `train_folds`, `audit.run` and `report.write` do.
+    """
+    if strict and not audited:
+        raise SettingError(
+            "--strict cannot hold with --no-audit: it refuses what the audit finds. Leave one of them out"
+        )
+    tell = on_progress or (lambda step: pass_on(step.warning))
+
+    def look_for_leaks() -> None:
+        found = None
+        if audited:
+            found = audit.run(
+                corpus, protocol, settings,
+                on_progress=lambda done, total: tell(Progress(stage="audit", done=done, total=total)),
+            )  # fmt: skip
+            if on_audit:
+                on_audit(found)
+            if strict:
+                found.refuse_leaks()
+        audit.write(found, out)
+
+    train_folds(
+        corpus, protocol, settings, out,
+        seed=seed, corpus_argument=corpus_argument, teachers=teachers, resume=resume,
+        before=look_for_leaks, on_progress=tell,
+    )  # fmt: skip
+    tell(Progress(stage="report", done=0, total=1))
+    page = report.write(out)
+    tell(Progress(stage="report", done=1, total=1))
+    return page
+
+
+def train_folds(
+    corpus: Corpus,
+    protocol: Protocol,
+    settings: Settings,
+    out: Path,
+    *,
+    seed: int = 0,
+    corpus_argument: str = "",
+    teachers: Sequence[Path] = (),
+    resume: bool = False,
+    before: Callable[[], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Train and test every fold of a protocol, side by side on all cores, without audit and report.
 
     Args:
         corpus: the utterances.
@@ -57,10 +128,8 @@ def run(
         teachers: finished runs of the same recipe and protocol, whose networks teach these, fold by fold.
         resume: go on where a run in `out` was cut; it ends in the same weights as one that never was.
         before: called when the run may begin, and nothing is written yet; what it raises stops the run.
-        on_progress: called as utterances and epochs are done, from another thread.
-
-    Returns:
-        the run folder, complete but for its report.
+        on_progress: called as utterances and epochs are done, from another thread. Without it, warnings go to
+            `warnings.warn`.
 
     Raises:
         MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
@@ -83,16 +152,18 @@ def run(
     if before:
         before()
     started = time.perf_counter()
-    tell = on_progress or (lambda _: None)
+    tell = on_progress or (lambda step: pass_on(step.warning))
     n_epochs = settings.training.n_epochs
     done = dict.fromkeys(range(len(folds)), 0)
 
-    def on_report(epoch: Epoch) -> None:
-        if epoch.epoch > done[epoch.fold]:
-            run_writer.append_epoch(out, epoch)
-        done[epoch.fold] = epoch.epoch
+    def on_report(message: Epoch | str) -> None:
+        epoch, warning = (None, message) if isinstance(message, str) else (message, "")
+        if epoch:
+            if epoch.epoch > done[epoch.fold]:
+                run_writer.append_epoch(out, epoch)
+            done[epoch.fold] = epoch.epoch
         total = len(folds) * n_epochs
-        tell(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch))
+        tell(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch, warning=warning))
 
     n_workers = workers.n_processes(len(folds), machine.usable_cores())
     with Workers(n_workers, fold.warm_up, on_report) as pool:
@@ -129,7 +200,12 @@ def run(
         seconds = run_writer.seconds_before(out) or seconds
     result = summarise(corpus, plan, protocol, settings, tasks, outcomes, seconds, corpus_argument or corpus.name)
     run_writer.finish(out, corpus, tasks, outcomes, result)
-    return out
+
+
+def pass_on(warning: str) -> None:
+    """Give a warning, if it is one, to Python where no progress is asked for: it must not be lost."""
+    if warning:
+        warnings.warn(warning, stacklevel=2)
 
 
 def require_training() -> None:

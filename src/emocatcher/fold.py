@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emocatcher import __version__, bundle, faithfulness, metrics, storage, workers
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part
-from emocatcher.errors import ModelError, RunError
+from emocatcher.errors import DamagedStateError, ModelError, RunError
 from emocatcher.result import Epoch
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def warm_up() -> None:
 
 
 def run(task: FoldTask) -> FoldOutcome:
-    """Train a fold, or take up where it was left.
+    """Train a fold, or take up where it was left. What is damaged is reported, and made again.
 
     Raises:
         RunError: if the state or the outcome cannot be saved.
@@ -68,8 +68,11 @@ def run(task: FoldTask) -> FoldOutcome:
     from emocatcher.train import FoldTrainer
 
     finished = read_outcome(task) if task.resume else None
-    if finished is not None and _has_models(task):
-        return finished
+    if finished is not None:
+        damaged = _damaged_model(task)
+        if damaged is None:
+            return finished
+        workers.report(f"{damaged} is damaged, so fold {task.fold} writes its models again from its last saved state")
     trainer = FoldTrainer(
         task.settings,
         task.labels,
@@ -81,7 +84,10 @@ def run(task: FoldTask) -> FoldOutcome:
         teachers=Teachers(task.teachers, task.settings, task.labels) if task.teachers else None,
     )
     if task.resume:
-        trainer.restore()
+        try:
+            trainer.restore()
+        except DamagedStateError as error:
+            workers.report(str(error))
     if trainer.epochs:
         workers.report(trainer.epochs[-1])
     trainer.run(workers.report)
@@ -89,9 +95,12 @@ def run(task: FoldTask) -> FoldOutcome:
 
 
 def read_outcome(task: FoldTask) -> FoldOutcome | None:
-    """The outcome of a fold that was finished before, or None."""
-    found = storage.read_tensors(task.folder / "resume" / _OUTCOME)
+    """The outcome of a fold that was finished before, or None. A damaged one is reported."""
+    path = task.folder / "resume" / _OUTCOME
+    found = storage.read_tensors(path)
     if found is None:
+        if path.exists():
+            workers.report(f"{path} is damaged, so fold {task.fold} is tested again from its last saved state")
         return None
     tensors, meta = found
     epochs = msgspec.convert(meta.pop("epochs"), list[Epoch])
@@ -100,13 +109,14 @@ def read_outcome(task: FoldTask) -> FoldOutcome | None:
     return FoldOutcome(**parts, epochs=epochs, probe=faithfulness.Probe(*probed) if probed else None)
 
 
-def _has_models(task: FoldTask) -> bool:
-    try:
-        for name in ("last", "best"):
+def _damaged_model(task: FoldTask) -> Path | None:
+    """The first of the fold's model folders that is not whole; None if both are."""
+    for name in ("last", "best"):
+        try:
             bundle.read(task.folder / name)
-    except ModelError:
-        return False
-    return True
+        except ModelError:
+            return task.folder / name
+    return None
 
 
 def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:

@@ -142,21 +142,6 @@ def finish(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[Fold
         ) from error
 
 
-def record_report_seconds(out: Path, seconds: float) -> None:
-    """Note in `result.json` how long the report took.
-
-    Raises:
-        RunError: if it cannot be written.
-    """
-    path = out / "result.json"
-    try:
-        result = msgspec.json.decode(path.read_bytes())
-        result["seconds"]["report"] = round(seconds, 3)
-        _write_json(path, result)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}") from error
-
-
 def seconds_before(out: Path) -> dict[str, float] | None:
     """What the stages of a finished run took; None where the folder holds none."""
     try:

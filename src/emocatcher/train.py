@@ -18,7 +18,7 @@ from emocatcher import config, metrics, networks, optimiser, schedule, storage
 from emocatcher.augment import Augmenter
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part, batches
-from emocatcher.errors import DivergedError, ProtocolError, RunError
+from emocatcher.errors import DamagedStateError, DivergedError, ProtocolError, RunError
 from emocatcher.loss import smoothed_cross_entropy
 from emocatcher.padding import pad_batch
 from emocatcher.result import Epoch
@@ -158,9 +158,17 @@ class FoldTrainer:
         self._saved_at = time.monotonic()
 
     def restore(self) -> bool:
-        """Take the state up where it was put down; False where there is none, or it is torn."""
+        """Take the state up where it was put down; False where there is none.
+
+        Raises:
+            DamagedStateError: if there is one, but it is damaged; the trainer then stands before its first epoch.
+        """
         found = storage.read_tensors(self._state_path) if self._state_path else None
         if found is None:
+            if self._state_path and self._state_path.exists():
+                raise DamagedStateError(
+                    f"{self._state_path} is damaged, so fold {self.fold} starts again from its first epoch"
+                )
             return False
         arrays, meta = found
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "learner": {}, "optimiser": {}, "best": {}}

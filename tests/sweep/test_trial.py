@@ -71,6 +71,16 @@ def test_cut_and_taken_up_it_says_the_same(task, told, tmp_path, monkeypatch):
     assert [one.epoch for one in told] == [2, 3]
 
 
+def test_a_damaged_state_is_reported_and_the_trial_starts_again(task, told):
+    whole = trial.run(task)
+    (path,) = task.resume_dir.iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    told.clear()
+    assert what_was_said(trial.run(task)) == what_was_said(whole)
+    assert told[0].startswith(f"{path} is damaged")
+    assert [one.epoch for one in told[1:]] == [1, 2, 3]
+
+
 def test_one_that_diverges_says_so_and_is_no_error(task, told, voices, small_network):
     mad = load_preset("cabg", [*small_network, "training.n_epochs=3", "optimiser.learning_rate=1e30"])
     with np.errstate(all="ignore"):

@@ -42,6 +42,7 @@ def sweep(
     protocol = protocols.load(plan.file.protocol, corpus, plan.file.seeds[0])
     with screen.progress(unit="done") as start:
         bars: dict[str, Advance] = {}
+        log = screen.console(stderr=True)
         n_trials = 0
 
         def show(step: Progress) -> None:
@@ -52,6 +53,8 @@ def sweep(
             note = f"trials {step.n_trials_done}/{step.n_trials}" if step.n_trials else ""
             loss = "" if step.train_loss is None else f", loss {step.train_loss:.3f}"
             bars[step.stage](step.done, step.total, note + loss)
+            if step.warning:
+                log.print(f"Warning: {step.warning}", markup=False)
 
         try:
             ranking, seconds = sweeps.run(plan, corpus, protocol, out, resume=resume, on_progress=show)

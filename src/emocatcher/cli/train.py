@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from emocatcher.audit import Audit
     from emocatcher.cli.screen import Advance
     from emocatcher.experiment import Progress
 
@@ -46,27 +47,21 @@ def train(
     no_audit: Annotated[bool, typer.Option("--no-audit", help="Do not look for leaks; the report says so.")] = False,
 ) -> None:
     """Audit a protocol for leaks, train and test every fold of it, and write the report."""
-    import time
-
-    from emocatcher import audit, corpora, protocols, run_writer
+    from emocatcher import corpora, protocols
     from emocatcher.cli import screen
     from emocatcher.config import load_preset
-    from emocatcher.errors import SettingError
 
-    if strict and no_audit:
-        raise SettingError(
-            "--strict cannot hold with --no-audit: it refuses what the audit finds. Leave one of them out"
-        )
     overrides = [*(setting or ()), *([f"training.n_epochs={epochs}"] if epochs else ())]
     settings = load_preset(preset, overrides)
     if corpus == "synthetic" and corpora.locate(corpus) is None:
         screen.console(stderr=True).print("Making the synthetic corpus, once: about 20 s")
     loaded = corpora.load(corpus)
     folds = protocols.load(protocol, loaded, seed)
-    from emocatcher import experiment
+    from emocatcher import experiment, report
 
     with screen.progress(unit="done") as start:
         bars: dict[str, Advance] = {}
+        log = screen.console(stderr=True)
 
         def show(step: Progress) -> None:
             if step.stage not in bars:
@@ -74,28 +69,18 @@ def train(
             epoch = step.epoch
             note = f"loss {epoch.train_loss:.3f}, test accuracy {epoch.test_accuracy:.1%}" if epoch else ""
             bars[step.stage](step.done, step.total, note)
+            if step.warning:
+                log.print(f"Warning: {step.warning}", markup=False)
 
-        def look_for_leaks() -> None:
-            found = None
-            if not no_audit:
-                advance = start("audit")
-                found = audit.run(loaded, folds, settings, on_progress=lambda done, total: advance(done, total, ""))
-                for line in found.lines():
-                    screen.console(stderr=True).print(line, markup=False)
-                if strict:
-                    found.refuse_leaks()
-            audit.write(found, out)
+        def show_audit(found: Audit) -> None:
+            for line in found.lines():
+                log.print(line, markup=False)
 
-        experiment.run(
+        page = experiment.run(
             loaded, folds, settings, out,
             seed=seed, corpus_argument=corpus, teachers=teacher or (), resume=resume,
-            before=look_for_leaks, on_progress=show,
+            audited=not no_audit, strict=strict, on_audit=show_audit, on_progress=show,
         )  # fmt: skip
-    from emocatcher import report
-
-    started = time.perf_counter()
-    page = report.write(out)
-    run_writer.record_report_seconds(out, time.perf_counter() - started)
     run = report.read(out)
     target = screen.console()
     target.print(report.headline(run), markup=False)

@@ -32,6 +32,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     n_trials_done: int = 0
     n_trials: int = 0
     train_loss: float | None = None
+    warning: str = ""  # what the user should know, such as that a saved state is damaged
 
 
 def warm_up() -> None:
@@ -79,7 +80,8 @@ def run(
     known = folder.read_trials(out) if resume else []
     finished = _usable(known, trials, inner, corpus)
     if len(finished) < len(trials):
-        _train(plan, corpus, inner, trials, finished, out, files, on_progress or (lambda _: None))
+        tell = on_progress or (lambda step: experiment.pass_on(step.warning))
+        _train(plan, corpus, inner, trials, finished, out, files, tell)
     shutil.rmtree(out / folder.UNDER_WAY, ignore_errors=True)
     folder.write_trials(out, folder.in_order(trials, finished))
     found = ranking.rank(plan, corpus, inner, finished)
@@ -102,11 +104,14 @@ def _train(
     epochs = [settings[one.setting].training.n_epochs for one in trials]
     done = [n if one in finished else 0 for one, n in zip(trials, epochs, strict=True)]
 
-    def on_report(epoch: EpochDone) -> None:
-        done[epoch.number] = max(done[epoch.number], epoch.epoch)
-        show(epoch.train_loss)
+    def on_report(message: EpochDone | str) -> None:
+        if isinstance(message, str):
+            show(warning=message)
+        else:
+            done[message.number] = max(done[message.number], message.epoch)
+            show(message.train_loss)
 
-    def show(train_loss: float | None = None) -> None:
+    def show(train_loss: float | None = None, warning: str = "") -> None:
         tell(
             Progress(
                 stage="training",
@@ -115,6 +120,7 @@ def _train(
                 n_trials_done=len(finished),
                 n_trials=len(trials),
                 train_loss=train_loss,
+                warning=warning,
             )
         )
 

@@ -10,7 +10,7 @@ import msgspec
 from emocatcher import workers
 from emocatcher.config import Settings
 from emocatcher.dataset import FeatureTable, Part
-from emocatcher.errors import DivergedError
+from emocatcher.errors import DamagedStateError, DivergedError
 
 if TYPE_CHECKING:
     from emocatcher.train import FoldTrainer
@@ -84,7 +84,10 @@ def run(task: TrialTask) -> Finished:
         seed=task.trial.seed,
         resume_dir=task.resume_dir,
     )
-    trainer.restore()
+    try:
+        trainer.restore()
+    except DamagedStateError as error:
+        workers.report(str(error))
     if trainer.epochs:
         workers.report(EpochDone(task.number, len(trainer.epochs), trainer.epochs[-1].train_loss))
     which = msgspec.structs.asdict(task.trial)
