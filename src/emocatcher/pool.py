@@ -7,16 +7,16 @@ memory runs out, only the input that it was processing is lost.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeAlias, TypeVar
 
 from emocatcher import machine
 from emocatcher.errors import RunError, SettingError
+from emocatcher.executor import EndableExecutor
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -147,7 +147,7 @@ class _Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self._pool.end()
 
     def submit(self, items: Sequence[Any]) -> Future[list[Any]]:
         try:
@@ -158,12 +158,11 @@ class _Processes:
             return self._pool.submit(_run, items)
 
     def restart(self) -> None:
-        self._end()
+        self._pool.end()
         self._pool = self._start()
 
-    def _start(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self._n_workers, context, _initialise, (self._function,))
+    def _start(self) -> EndableExecutor:
+        pool = EndableExecutor(self._n_workers, _initialise, (self._function,))
         with machine.single_threaded():
             # The processes start with the first tasks and inherit the environment of that moment.
             started = [pool.submit(_no_op) for _ in range(self._n_workers)]
@@ -176,15 +175,6 @@ class _Processes:
                 "`if __name__ == '__main__':`. If it does, memory may have run out: try workers=1"
             ) from None
         return pool
-
-    def _end(self) -> None:
-        # The pool drops its list of processes on shutdown, and would wait for one that hangs.
-        processes = list((getattr(self._pool, "_processes", None) or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
 
 
 def _initialise(function: Callable[[Any], Any]) -> None:

@@ -13,12 +13,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from emocatcher import machine
 from emocatcher.errors import RunError
+from emocatcher.executor import EndableExecutor
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -68,12 +69,11 @@ class Workers:
     """
 
     def __init__(self, n_workers: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._queue = context.SimpleQueue()
+        self._queue = multiprocessing.get_context("spawn").SimpleQueue()
         self._failure: Exception | None = None
         self._listener = threading.Thread(target=self._listen, args=(on_report,), daemon=True)
         self._listener.start()
-        self._pool = ProcessPoolExecutor(n_workers, context, _start, (self._queue, warm_up))
+        self._pool = EndableExecutor(n_workers, _start, (self._queue, warm_up))
         with machine.single_threaded():
             # The processes start with the first tasks, and take the environment of that moment.
             for _ in range(n_workers):
@@ -83,12 +83,10 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # The pool forgets its processes as it shuts down.
-        processes = list((getattr(self._pool, "_processes", None) or {}).values())
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
-        if kind is not None:
-            for process in processes:
-                process.terminate()
+        if kind is None:
+            self._pool.shutdown(cancel_futures=True)
+        else:
+            self._pool.end()
         # In a thread that nobody waits for: a process that was ended as it reported has left the queue locked.
         threading.Thread(target=self._queue.put, args=(_NO_MORE,), daemon=True).start()
         self._listener.join(timeout=5)
