@@ -1,4 +1,4 @@
-"""Recordings, what becomes of them on the way, and tables of them."""
+"""Recordings, encoded copies of them, and tables of recordings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CODECS = {"mp3": "libmp3lame", "ogg": "libopus", "mp4": "aac"}
 
 
 def encoded(samples: np.ndarray, sample_rate: int, container: str, bit_rate: int = 64_000) -> bytes:
-    """Samples, shape (n,), as a coded file's bytes."""
+    """Encode samples, shape (n,), and return the file's bytes."""
     content = io.BytesIO()
     with av.open(content, "w", format=container) as file:
         stream = file.add_stream(CODECS[container], rate=sample_rate)
@@ -50,7 +50,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., Corpus]:
-    """(rows of path, label, speaker, split, …) → the corpus that a user's table of them is."""
+    """Return a function: rows of (path, label, speaker, split, …) → the corpus of a user's table of them."""
 
     def make(rows: Sequence[Sequence[Any]], columns: str = "path,label,speaker,split") -> Corpus:
         lines = [columns, *(",".join(map(str, row)) for row in rows)]
@@ -62,7 +62,7 @@ def table(tmp_path: Path) -> Callable[..., Corpus]:
 
 @pytest.fixture
 def inspect(tmp_path: Path, settings: Settings) -> Callable[..., Any]:
-    """A corpus → its audit, by its own split or another protocol."""
+    """Return a function: corpus → its audit, with the table's own split or another protocol."""
     from emocatcher import audit
 
     def run(corpus: Corpus, protocol: str | protocols.Protocol = "manifest", recipe: Settings = settings) -> Any:

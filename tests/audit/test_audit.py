@@ -1,4 +1,4 @@
-"""The whole audit: a leak made by hand is found, and nothing is found where there is none."""
+"""The whole audit finds leaks made by hand, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TWINS = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
 
 @pytest.fixture
 def rows(voices):
-    """Two speakers to train on, one to test: 18 recordings of three emotions."""
+    """Two training speakers and one test speaker: 18 recordings of three emotions."""
     chosen = [u for u in voices if u.speaker in {"01", "02", "03"} and u.emotion in {"happy", "sad", "angry"}]
     return [
         [utterance.path, utterance.emotion, utterance.speaker, "test" if utterance.speaker == "03" else "train"]
@@ -28,14 +28,14 @@ def kinds(found):
     return [leak.kind for leak in found.leaks]
 
 
-def test_nothing_is_found_where_nothing_leaks(rows, table, inspect):
+def test_no_leak_is_found_without_one(rows, table, inspect):
     found = inspect(table(rows))
     assert (found.leaks, found.notes) == ((), ())
     assert found.stamp == "Audit: no leak found"
     assert found.n_utterances == found.n_fingerprints == len(rows)
 
 
-def test_a_speaker_moved_to_the_other_side_is_found_and_named(rows, table, inspect):
+def test_a_speaker_on_both_sides_is_found_and_named(rows, table, inspect):
     rows[0][3] = "test"
     found = inspect(table(rows))
     assert kinds(found) == ["same-speaker"]
@@ -43,14 +43,14 @@ def test_a_speaker_moved_to_the_other_side_is_found_and_named(rows, table, inspe
     assert found.stamp == "Audit: speakers shared"
 
 
-def test_speakers_who_are_not_named_may_be_anyone(rows, table, inspect):
+def test_unnamed_speakers_are_reported_as_possibly_shared(rows, table, inspect):
     found = inspect(table([[path, label, split] for path, label, _, split in rows], "path,label,split"))
     assert kinds(found) == ["same-speaker"]
     assert "not named" in found.leaks[0].text
     assert found.leaks[0].speakers == ()
 
 
-def test_validation_counts_as_heard(rows, table, inspect):
+def test_validation_is_on_the_training_side(rows, table, inspect):
     rows[0][2:] = ["03", "valid"]
     assert kinds(inspect(table(rows))) == ["same-speaker"]
 
@@ -74,10 +74,10 @@ def test_a_recording_on_both_sides_is_found(rows, table, inspect, tmp_path, way)
     assert found.stamp == "Audit: the same recording on both sides"
     if "10 ms" in way:
         later = pair.shift_s if pair.utterances[0] == "copy.mp3" else -pair.shift_s
-        assert 0.0 < later < 0.1  # and what the coder puts before it
+        assert 0.0 < later < 0.1  # the 10 ms plus the encoder's delay
 
 
-def test_a_recording_of_the_test_part_must_not_be_validated_on(rows, table, inspect, tmp_path):
+def test_a_recording_in_validation_and_test_is_found(rows, table, inspect, tmp_path):
     (tmp_path / "copy.wav").write_bytes(rows[0][0].read_bytes())
     validated = [[*rows[0][:3], "valid"], *rows[1:], ["copy.wav", rows[0][1], "03", "test"]]
     validated = [row for row in validated if row[2] != rows[0][2] or row[3] == "valid"]
@@ -92,7 +92,7 @@ def test_a_recording_twice_on_one_side_is_a_note(rows, table, inspect, tmp_path)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_recording_under_two_labels_is_found_wherever_it_stands(rows, table, inspect, tmp_path, split):
+def test_a_recording_under_two_labels_is_found_on_one_side_and_on_both(rows, table, inspect, tmp_path, split):
     samples, rate = audio.load(rows[0][0])
     (tmp_path / "copy.mp3").write_bytes(encoded(samples, rate, "mp3"))
     other = next(label for _, label, _, _ in rows if label != rows[0][1])
@@ -102,13 +102,13 @@ def test_a_recording_under_two_labels_is_found_wherever_it_stands(rows, table, i
     assert set(found.leaks[-1].pairs[0].labels) == {other, rows[0][1]}
 
 
-def test_stretches_of_one_file_that_overlap_are_found_and_others_not(rows, table, inspect, tmp_path):
+def test_overlapping_segments_of_one_file_are_found_and_others_not(rows, table, inspect, tmp_path):
     long = np.concatenate([audio.load(row[0])[0] for row in rows[:4]])
     (tmp_path / "long.wav").write_bytes(wav(long, audio.load(rows[0][0])[1]))
     columns = "path,label,speaker,split,start_s,end_s"
     others = [[*row, "", ""] for row in rows if row[1] != "calm"]
 
-    def of(start_s, end_s=""):
+    def audit_segment(start_s, end_s=""):
         return inspect(
             table(
                 [
@@ -120,26 +120,26 @@ def test_stretches_of_one_file_that_overlap_are_found_and_others_not(rows, table
             )
         )
 
-    assert of(3.0, 5.0).leaks == ()
-    found = of(2.75, 5.0)
+    assert audit_segment(3.0, 5.0).leaks == ()
+    found = audit_segment(2.75, 5.0)
     assert kinds(found) == ["same-audio"]
     assert found.leaks[0].pairs[0].how == "overlap"
     assert found.leaks[0].pairs[0].overlap_s == pytest.approx(0.25, abs=0.01)
-    assert of(2.5).leaks[0].pairs[0].overlap_s == pytest.approx(0.5, abs=0.01)
+    assert audit_segment(2.5).leaks[0].pairs[0].overlap_s == pytest.approx(0.5, abs=0.01)
 
 
-def test_stretches_that_overlap_a_little_may_bear_two_labels(rows, table, inspect, tmp_path):
+def test_segments_that_overlap_a_little_may_have_two_labels(rows, table, inspect, tmp_path):
     long = np.concatenate([audio.load(row[0])[0] for row in rows[:4]])
     (tmp_path / "long.wav").write_bytes(wav(long, audio.load(rows[0][0])[1]))
     others = [[*row, "", ""] for row in rows[4:]]
     columns = "path,label,speaker,split,start_s,end_s"
 
-    def of(start_s):
+    def audit_segment(start_s):
         two = [["long.wav", "happy", "01", "train", 1, 3], ["long.wav", "sad", "01", "train", start_s, 4]]
         return inspect(table([*others, *two], columns))
 
-    assert of(2.9).leaks == ()
-    assert kinds(of(1.2)) == ["two-labels"]
+    assert audit_segment(2.9).leaks == ()
+    assert kinds(audit_segment(1.2)) == ["two-labels"]
 
 
 def test_selection_on_the_test_part_is_found(rows, table, inspect):
@@ -148,20 +148,20 @@ def test_selection_on_the_test_part_is_found(rows, table, inspect):
     assert inspect(table(rows), recipe=load_preset("cabg", ["training.selection=best-valid"])).leaks == ()
 
 
-def test_what_is_too_short_for_a_fingerprint_is_said_and_its_content_still_looked_at(rows, table, inspect, tmp_path):
+def test_recordings_too_short_for_a_fingerprint_are_noted_and_compared_by_samples(rows, table, inspect, tmp_path):
     noise = np.random.default_rng(3).standard_normal((2, 3_000)) / 10
     for name, samples in (("a.wav", noise[0]), ("b.wav", noise[1]), ("copy.wav", noise[0])):
         (tmp_path / name).write_bytes(wav(samples, 16_000))
     short = [["a.wav", "sad", "01", "train"], ["b.wav", "sad", "03", "test"]]
     found = inspect(table([*rows, *short]))
     assert found.leaks == ()
-    assert found.notes[0].text.startswith(f"2 of {len(rows) + 2} recordings hold too little sound")
+    assert found.notes[0].text.startswith(f"2 of {len(rows) + 2} recordings have too little sound")
     assert found.n_fingerprints == len(rows)
     assert kinds(inspect(table([*rows, *short, ["copy.wav", "sad", "03", "test"]]))) == ["same-audio"]
 
 
-def test_the_folds_of_a_leak_are_told(rows, table, inspect, tmp_path):
-    """Twins in two folds leak in both, and in no other."""
+def test_a_leak_names_its_folds(rows, table, inspect, tmp_path):
+    """Two copies in two test parts leak in those folds only."""
     (tmp_path / "copy.wav").write_bytes(rows[0][0].read_bytes())
     corpus = table([*rows, ["copy.wav", *rows[0][1:]]])
     ids = [utterance.id for utterance in corpus]
@@ -184,8 +184,8 @@ def test_the_folds_of_a_leak_are_told(rows, table, inspect, tmp_path):
 
 
 @pytest.mark.corpus
-def test_of_ravdess(ravdess_dir, settings, scratch_cache):
-    """The twins stand on two sides in reference-cv5, and on one in emobox-6."""
+def test_the_identical_clips_of_ravdess_are_found(ravdess_dir, settings, scratch_cache):
+    """They are on both sides in reference-cv5, and on one side in emobox-6."""
     corpus = corpora.load(str(ravdess_dir))
     calls = []
     leaking, clean = (

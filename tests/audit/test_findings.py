@@ -1,4 +1,4 @@
-"""The outcome as a line, as lines, and as a file of the run folder."""
+"""The result of an audit as one line, as several lines, and as a file in the run folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_stamp_is_one_line_that_names_every_kind():
     assert "{" not in stamp
 
 
-def test_folds_are_listed_as_one_says_them():
+def test_folds_are_listed_in_words():
     assert fold_words((2,), 5, "of") == " of fold 2"
     assert fold_words((0, 2, 4), 5, "of") == " of folds 0, 2 and 4"
 
@@ -59,10 +59,10 @@ def test_the_lines_name_five_pairs_or_all():
     ("details", "words"),
     [
         ({"how": "overlap", "overlap_s": 0.25}, "overlap by 0.25 s"),
-        ({"how": "fingerprint", "bit_error_rate": 0.0123, "shift_s": 0.01}, "1.2% of its fingerprint's bits differ"),
+        ({"how": "fingerprint", "bit_error_rate": 0.0123, "shift_s": 0.01}, "1.2% of the fingerprint bits differ"),
     ],
 )
-def test_how_two_are_alike_is_said(details, words):
+def test_a_pair_states_how_it_matches(details, words):
     assert words in str(pair(0, **details))
 
 
@@ -72,7 +72,7 @@ def test_strict_refuses_a_leak_and_not_a_note():
         made(SPEAKERS).refuse_leaks()
 
 
-def test_what_is_written_is_read_and_can_be_taken_away(tmp_path):
+def test_an_audit_can_be_written_read_and_removed(tmp_path):
     found = made(SPEAKERS, AUDIO, *OTHERS, notes=(audit.Note(text="x", pairs=(pair(1),)),))
     audit.write(found, tmp_path)
     assert audit.read(tmp_path) == found
@@ -81,13 +81,13 @@ def test_what_is_written_is_read_and_can_be_taken_away(tmp_path):
     audit.write(None, tmp_path)
 
 
-def test_a_broken_file_is_named(tmp_path):
+def test_the_error_for_an_invalid_file_names_it(tmp_path):
     (tmp_path / "audit.json").write_text('{"corpus": 3}')
     with pytest.raises(RunError, match=r"audit\.json"):
         audit.read(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         audit.write(made(), tmp_path / "file")

@@ -1,4 +1,4 @@
-"""What was heard once is not decoded again, and what changed is."""
+"""Scanned recordings are not decoded again unless they changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from emocatcher.audit import listening
-from emocatcher.audit.listening import listen
+from emocatcher.audit.listening import scan
 from emocatcher.errors import AudioError, FeatureCacheError
 
 from .conftest import wav
@@ -15,7 +15,7 @@ from .conftest import wav
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """Counts what is decoded."""
+    """Record the calls that decode a recording."""
     calls = []
     read = listening.audio.read
     monkeypatch.setattr(listening.audio, "read", lambda *a, **k: calls.append(a) or read(*a, **k))
@@ -36,36 +36,36 @@ def equal(one, other):
     )
 
 
-def test_the_second_time_nothing_is_decoded_and_all_is_equal(voices, tmp_path, decoded):
+def test_a_second_scan_decodes_nothing_and_gives_equal_results(voices, tmp_path, decoded):
     utterances = voices.utterances[:6]
-    first = listen("x", utterances, folder=tmp_path)
+    first = scan("x", utterances, folder=tmp_path)
     assert len(decoded) == 6
-    again = listen("x", utterances, folder=tmp_path)
+    again = scan("x", utterances, folder=tmp_path)
     assert len(decoded) == 6
     assert list(again) == [utterance.id for utterance in utterances]
     assert equal(first, again)
 
 
-def test_more_of_a_corpus_adds_to_what_is_known(voices, tmp_path, decoded):
-    listen("x", voices.utterances[:4], folder=tmp_path)
-    listen("x", voices.utterances[2:6], folder=tmp_path)
-    listen("x", voices.utterances[:6], folder=tmp_path)
+def test_scanning_more_of_a_corpus_extends_the_cache(voices, tmp_path, decoded):
+    scan("x", voices.utterances[:4], folder=tmp_path)
+    scan("x", voices.utterances[2:6], folder=tmp_path)
+    scan("x", voices.utterances[:6], folder=tmp_path)
     assert len(decoded) == 6
 
 
-def test_a_changed_recording_is_heard_anew(table, tmp_path, noise):
+def test_a_changed_recording_is_scanned_again(table, tmp_path, noise):
     corpus = table([["noise.wav", "sad"]], "path,label")
-    first = listen("x", corpus.utterances, folder=tmp_path)
+    first = scan("x", corpus.utterances, folder=tmp_path)
     (tmp_path / "noise.wav").write_bytes(wav(-noise[::-1], 16_000))
-    assert not equal(first, listen("x", corpus.utterances, folder=tmp_path))
+    assert not equal(first, scan("x", corpus.utterances, folder=tmp_path))
 
 
-def test_stretches_of_a_file_are_decoded_once_and_differ(table, tmp_path, noise, decoded):
+def test_segments_of_a_file_are_decoded_once_and_differ(table, tmp_path, noise, decoded):
     corpus = table(
         [["noise.wav", "sad", 0, 1], ["noise.wav", "sad", 1, 2], ["noise.wav", "sad", 1, ""]],
         "path,label,start_s,end_s",
     )
-    first, second, rest = listen("x", corpus.utterances, folder=tmp_path).values()
+    first, second, rest = scan("x", corpus.utterances, folder=tmp_path).values()
     assert len(decoded) == 1
     assert first.file == second.file
     assert first.samples != second.samples == rest.samples
@@ -75,35 +75,35 @@ def test_stretches_of_a_file_are_decoded_once_and_differ(table, tmp_path, noise,
 def test_equal_samples_in_another_container_have_equal_hashes(table, tmp_path, noise):
     samples, rate = soundfile.read(tmp_path / "noise.wav")
     soundfile.write(tmp_path / "noise.flac", samples, rate)
-    one, other = listen(
+    one, other = scan(
         "x", table([["noise.wav", "sad"], ["noise.flac", "sad"]], "path,label").utterances, folder=tmp_path
     ).values()
     assert one.file != other.file
     assert one.samples == other.samples
 
 
-def test_a_narrow_recording_has_no_fingerprint(table, tmp_path, noise):
+def test_a_recording_with_a_low_sample_rate_has_no_fingerprint(table, tmp_path, noise):
     (tmp_path / "narrow.wav").write_bytes(wav(noise, 4_000))
-    (heard,) = listen("x", table([["narrow.wav", "sad"]], "path,label").utterances, folder=tmp_path).values()
-    assert not heard.fingerprint.tells
+    (recording,) = scan("x", table([["narrow.wav", "sad"]], "path,label").utterances, folder=tmp_path).values()
+    assert not recording.fingerprint.is_usable
 
 
 @pytest.mark.parametrize("row", [["broken.wav", "sad", "", ""], ["noise.wav", "sad", 7, 8]])
-def test_what_cannot_be_used_is_named(table, tmp_path, noise, row):
+def test_the_error_names_the_recording(table, tmp_path, noise, row):
     (tmp_path / "broken.wav").write_bytes(b"not audio")
     with pytest.raises(AudioError, match=row[0]):
-        listen("x", table([row], "path,label,start_s,end_s").utterances, folder=tmp_path)
+        scan("x", table([row], "path,label,start_s,end_s").utterances, folder=tmp_path)
 
 
-def test_a_place_that_cannot_be_written_is_named(table, tmp_path, noise):
+def test_a_cache_that_cannot_be_written_is_an_error(table, tmp_path, noise):
     (tmp_path / "file").write_text("")
     with pytest.raises(FeatureCacheError, match="EMOCATCHER_CACHE"):
-        listen("x", table([["noise.wav", "sad"]], "path,label").utterances, folder=tmp_path / "file" / "x")
+        scan("x", table([["noise.wav", "sad"]], "path,label").utterances, folder=tmp_path / "file" / "x")
 
 
-def test_a_damaged_file_is_as_good_as_none(voices, tmp_path, decoded):
-    listen("x", voices.utterances[:2], folder=tmp_path)
+def test_a_damaged_cache_is_ignored(voices, tmp_path, decoded):
+    scan("x", voices.utterances[:2], folder=tmp_path)
     (path,) = tmp_path.glob("x-*.safetensors")
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    listen("x", voices.utterances[:2], folder=tmp_path)
+    scan("x", voices.utterances[:2], folder=tmp_path)
     assert len(decoded) == 4

@@ -33,7 +33,7 @@ def test_it_leaves_with_1_where_something_does(call: Call, leaking: Path) -> Non
     said = call("audit", "--corpus", leaking, "--protocol", "manifest")
     assert said.code == 1
     assert "Audit: speakers shared" in said.out
-    assert "- same-speaker: 1 speaker stands on both sides: 01" in said.out
+    assert "- same-speaker: 1 speaker is on both sides: 01" in said.out
     assert "Traceback" not in said.err
 
 

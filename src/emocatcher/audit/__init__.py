@@ -1,4 +1,4 @@
-"""The leakage audit: does a test part hold anything that training has heard?"""
+"""The leakage audit: find speakers and recordings of a test part that are also in training."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from emocatcher.audit import checks, recipe
 from emocatcher.audit.findings import NOT_AUDITED, Audit, Leak, Note, Pair, read, write
-from emocatcher.audit.listening import listen
+from emocatcher.audit.listening import scan
 from emocatcher.config import Settings
 from emocatcher.corpora.table import Corpus
 from emocatcher.protocols import Protocol
 
 __all__ = ["NOT_AUDITED", "Audit", "Leak", "Note", "Pair", "read", "run", "write"]
 
-_SHORT_SHOWN = 5
+_MAX_SHORT_SHOWN = 5
 
 
 def run(
@@ -25,19 +25,23 @@ def run(
     on_progress: Callable[[int, int], None] | None = None,
     folder: Path | None = None,
 ) -> Audit:
-    """Audit a protocol on a corpus, and the recipe that is to be trained on it.
+    """Audit a protocol on a corpus, and the recipe that will be trained on it.
 
-    Training and validation are one side of a fold, the test part is the other. Looked for are the same speaker and the
-    same recording on both sides (equal samples; stretches of one file that overlap; and, by an acoustic fingerprint,
-    the recording coded, resampled, trimmed or at another level), one recording under two labels, what is fitted on
-    more than the training part, and a selection that looks at the test part.
+    Training and validation are one side of a fold, the test part is the other. The audit finds:
+
+    - the same speaker on both sides;
+    - the same recording on both sides: equal samples, overlapping segments of one file, or, by an acoustic
+      fingerprint, a copy that was re-encoded, resampled, trimmed or changed in level;
+    - a recording with two labels;
+    - anything fitted on more than the training part;
+    - a model selection that uses the test part.
 
     Args:
         corpus: the utterances.
-        protocol: the folds; it fits the corpus.
+        protocol: the folds, of this corpus.
         settings: the recipe.
-        on_progress: called with (done, total) as utterances are listened to.
-        folder: where fingerprints are kept; the user's cache by default.
+        on_progress: called with (done, total) after each utterance.
+        folder: where fingerprints are cached; the user's cache by default.
 
     Raises:
         AudioError: if a recording cannot be used.
@@ -45,20 +49,20 @@ def run(
     """
     ids = {id_ for fold in protocol.folds for id_ in (*fold.train, *fold.valid, *fold.test)}
     utterances = [utterance for utterance in corpus if utterance.id in ids]
-    heard = listen(corpus.name, utterances, on_progress=on_progress, folder=folder)
+    scans = scan(corpus.name, utterances, on_progress=on_progress, folder=folder)
     leaks = list(checks.speakers(protocol, corpus))
-    of_recordings, notes = checks.recordings(protocol, corpus, checks.link(utterances, heard))
-    leaks += of_recordings
+    recording_leaks, notes = checks.recordings(protocol, corpus, checks.link(utterances, scans))
+    leaks += recording_leaks
     leaks += [Leak(kind="fitted-beyond-training", text=what) for what in recipe.beyond_training(settings)]
     if settings.training.selection == "best-test":
-        text = "training.selection = best-test scores the test part with the epoch that suits it best"
+        text = "training.selection = best-test selects the epoch by its score on the test part"
         leaks.append(Leak(kind="selection-on-test", text=text))
-    short = [utterance.id for utterance in utterances if not heard[utterance.id].fingerprint.tells]
+    short = [utterance.id for utterance in utterances if not scans[utterance.id].fingerprint.is_usable]
     if short:
-        more = f" and {len(short) - _SHORT_SHOWN} more" if len(short) > _SHORT_SHOWN else ""
+        more = f" and {len(short) - _MAX_SHORT_SHOWN} more" if len(short) > _MAX_SHORT_SHOWN else ""
         text = (
-            f"{len(short)} of {len(utterances)} recordings hold too little sound for a fingerprint, so only equal "
-            f"samples were looked for: {', '.join(short[:_SHORT_SHOWN])}{more}"
+            f"{len(short)} of {len(utterances)} recordings have too little sound for a fingerprint, so only equal "
+            f"samples were searched for: {', '.join(short[:_MAX_SHORT_SHOWN])}{more}"
         )
         notes.append(Note(text=text))
     return Audit(

@@ -1,4 +1,4 @@
-"""Who stands on both sides of a protocol's folds."""
+"""Find speakers and recordings that are on both sides of a protocol's folds."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import msgspec
 
 from emocatcher.audit.findings import Leak, Note, Pair, fold_words
 from emocatcher.audit.fingerprint import HOP_S
-from emocatcher.audit.listening import Heard
+from emocatcher.audit.listening import RecordingScan
 from emocatcher.audit.matching import match
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.protocols import Protocol, speakers_shared
 
-_LEAST_OVERLAP_S = 0.001  # what rounding makes of stretches that only touch
-_SAME_STRETCH = 0.5  # of the shorter of two stretches: from here on they ought to bear one label
+_MIN_OVERLAP_S = 0.001  # a smaller overlap comes from rounding: the segments only touch
+_SAME_LABEL_SHARE = 0.5  # segments that share at least this much of the shorter one should have the same label
 
 
 class Link(NamedTuple):
-    """Two groups of utterances that are one recording; in a group all are equal, sample for sample."""
+    """Two groups of utterances of the same recording; within a group all samples are equal."""
 
     first: tuple[str, ...]
     second: tuple[str, ...]
     pair: Pair  # of their first members
-    whole: bool  # so much is common that both ought to bear one label
+    whole: bool  # the groups share so much that they should have the same label
 
 
 class _Overlap(NamedTuple):
-    """Two stretches of one file that have some of it in common."""
+    """Two overlapping segments of one file."""
 
     first: str
     second: str
-    seconds: float  # in common
-    share: float  # of the shorter
+    seconds: float  # of the overlap
+    share: float  # the overlap as a share of the shorter segment
 
 
 def speakers(protocol: Protocol, corpus: Corpus) -> Iterator[Leak]:
-    """Find the speakers of a test part who are heard in training or validation too."""
+    """Find the speakers of a test part who are also in training or validation."""
     folds = [number for number, fold in enumerate(protocol.folds) if speakers_shared(fold, corpus)]
     if not folds:
         return
@@ -46,34 +46,34 @@ def speakers(protocol: Protocol, corpus: Corpus) -> Iterator[Leak]:
     unknown = False
     for number in folds:
         fold = protocol.folds[number]
-        heard, tested = (
+        trained, tested = (
             {utterance.speaker for utterance in corpus.select(ids)} for ids in (fold.train + fold.valid, fold.test)
         )
-        both |= {speaker for speaker in heard & tested if speaker is not None}
-        unknown = unknown or None in heard | tested
+        both |= {speaker for speaker in trained & tested if speaker is not None}
+        unknown = unknown or None in trained | tested
     n = len(both)
-    stand = f"{n} {'speaker stands' if n == 1 else 'speakers stand'} on both sides{_where(folds, protocol)}"
+    certain = f"{n} {'speaker is' if n == 1 else 'speakers are'} on both sides{_where(folds, protocol)}"
     if n <= 10:
-        stand += f": {', '.join(sorted(both))}"
-    perhaps = "speakers who are not named may stand on both sides"
-    text = stand if not unknown else perhaps if not both else f"{stand}; and {perhaps}"
+        certain += f": {', '.join(sorted(both))}"
+    possible = "speakers who are not named may be on both sides"
+    text = certain if not unknown else possible if not both else f"{certain}; and {possible}"
     yield Leak(kind="same-speaker", text=text, folds=tuple(folds), speakers=tuple(sorted(both)))
 
 
-def link(utterances: Sequence[Utterance], heard: Mapping[str, Heard]) -> list[Link]:
-    """Find which utterances are one recording.
+def link(utterances: Sequence[Utterance], scans: Mapping[str, RecordingScan]) -> list[Link]:
+    """Find utterances of the same recording.
 
     Args:
         utterances: of one corpus.
-        heard: what the audit heard of each.
+        scans: id → the utterance's hashes and fingerprint.
 
     Returns:
-        by equal content, then by overlapping stretches of one file, then by fingerprint.
+        links by equal samples, then by overlapping segments of one file, then by fingerprint.
     """
     by_id = {utterance.id: utterance for utterance in utterances}
     equal: dict[str, list[str]] = defaultdict(list)
     for utterance in utterances:
-        equal[heard[utterance.id].samples].append(utterance.id)
+        equal[scans[utterance.id].samples].append(utterance.id)
     groups = [tuple(group) for group in equal.values()]
     group_of = {id_: group for group in groups for id_ in group}
     links = [
@@ -82,42 +82,42 @@ def link(utterances: Sequence[Utterance], heard: Mapping[str, Heard]) -> list[Li
         if len(group) > 1
     ]
     linked = set()
-    for first, second, overlap_s, share in _overlaps([group[0] for group in groups], by_id, heard):
+    for first, second, overlap_s, share in _overlaps([group[0] for group in groups], by_id, scans):
         linked.add(frozenset((group_of[first], group_of[second])))
         pair = _pair(by_id, first, second, "overlap", overlap_s=round(overlap_s, 3))
-        links.append(Link(group_of[first], group_of[second], pair, whole=share >= _SAME_STRETCH))
-    for first_at, second_at, likeness in match([heard[group[0]].fingerprint for group in groups]):
+        links.append(Link(group_of[first], group_of[second], pair, whole=share >= _SAME_LABEL_SHARE))
+    for first_at, second_at, similarity in match([scans[group[0]].fingerprint for group in groups]):
         ends = frozenset((groups[first_at], groups[second_at]))
         if ends not in linked:
             pair = _pair(
                 by_id, groups[first_at][0], groups[second_at][0], "fingerprint",
-                bit_error_rate=round(likeness.bit_error_rate, 4), shift_s=round(likeness.shift * HOP_S, 3),
+                bit_error_rate=round(similarity.bit_error_rate, 4), shift_s=round(similarity.shift * HOP_S, 3),
             )  # fmt: skip
             links.append(Link(groups[first_at], groups[second_at], pair, whole=True))
     return links
 
 
 def recordings(protocol: Protocol, corpus: Corpus, links: Sequence[Link]) -> tuple[list[Leak], list[Note]]:
-    """Find the recordings that stand on both sides of a fold, and those that bear two labels.
+    """Find recordings that are on both sides of a fold, and recordings with two labels.
 
     Returns:
         leaks: of the kinds same-audio and two-labels.
-        notes: of recordings that are there twice on one side.
+        notes: about recordings that occur twice on one side.
     """
     emotions = {utterance.id: utterance.emotion for utterance in corpus}
     in_folds: dict[tuple[str, str], list[int]] = defaultdict(list)
     pairs: dict[tuple[str, str], Pair] = {}
-    silent: list[Pair] = []
+    one_sided: list[Pair] = []
     sides = [(set(fold.train + fold.valid), set(fold.test)) for fold in protocol.folds]
     for one in links:
         crossed = False
-        for number, (heard, tested) in enumerate(sides):
-            for ids in _across(one, heard, tested):
+        for number, (trained, tested) in enumerate(sides):
+            for ids in _crossing_pairs(one, trained, tested):
                 crossed = True
                 in_folds[ids].append(number)
-                pairs.setdefault(ids, _renamed(one.pair, ids, emotions))
+                pairs.setdefault(ids, _with_utterances(one.pair, ids, emotions))
         if not crossed:
-            silent.append(one.pair)
+            one_sided.append(one.pair)
     leaks, notes = [], []
     if pairs:
         found = [msgspec.structs.replace(pair, folds=tuple(in_folds[ids])) for ids, pair in pairs.items()]
@@ -125,32 +125,35 @@ def recordings(protocol: Protocol, corpus: Corpus, links: Sequence[Link]) -> tup
         text = f"{_n_pairs(found)} the same recording on both sides{_where(folds, protocol)}"
         leaks.append(Leak(kind="same-audio", text=text, folds=tuple(folds), pairs=tuple(found)))
     contradictory = [
-        _renamed(one.pair, ids, emotions) for one in links if one.whole for ids in _contradictions(one, emotions)
+        _with_utterances(one.pair, ids, emotions)
+        for one in links
+        if one.whole
+        for ids in _contradictions(one, emotions)
     ]
     if contradictory:
-        text = f"{_n_pairs(contradictory)} the same recording under two labels, so that one label is wrong"
+        text = f"{_n_pairs(contradictory)} the same recording under two labels, so one of the labels is wrong"
         leaks.append(Leak(kind="two-labels", text=text, pairs=tuple(contradictory)))
-    if silent:
-        text = f"{_n_pairs(silent)} the same recording on one side of every fold, where it counts twice"
-        notes.append(Note(text=text, pairs=tuple(silent)))
+    if one_sided:
+        text = f"{_n_pairs(one_sided)} the same recording on one side of every fold, where it counts twice"
+        notes.append(Note(text=text, pairs=tuple(one_sided)))
     return leaks, notes
 
 
-def _across(one: Link, heard: set[str], tested: set[str]) -> Iterator[tuple[str, str]]:
-    """A pair of ids, sorted, for each utterance of the test part that is heard elsewhere in another."""
+def _crossing_pairs(one: Link, trained: set[str], tested: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield a sorted pair of ids for each test utterance whose recording is also on the training side."""
     seen = set()
-    for here, there in ((one.first, one.second), (one.second, one.first)):
-        partner = next((id_ for id_ in here if id_ in heard), None)
+    for group, others in ((one.first, one.second), (one.second, one.first)):
+        partner = next((id_ for id_ in group if id_ in trained), None)
         if partner is None:
             continue
-        for id_ in there:
+        for id_ in others:
             if id_ in tested and id_ not in seen:
                 seen.add(id_)
                 yield (partner, id_) if partner < id_ else (id_, partner)
 
 
 def _contradictions(one: Link, emotions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """For each label beyond the first the first utterance that bears it, beside the first of all."""
+    """Yield the first utterance paired with the first utterance of each other label."""
     first, *others = dict.fromkeys(one.first + one.second)
     seen = {emotions[first]}
     for other in others:
@@ -159,16 +162,18 @@ def _contradictions(one: Link, emotions: Mapping[str, str]) -> Iterator[tuple[st
             yield first, other
 
 
-def _overlaps(ids: Sequence[str], by_id: Mapping[str, Utterance], heard: Mapping[str, Heard]) -> Iterator[_Overlap]:
-    of_file: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+def _overlaps(
+    ids: Sequence[str], by_id: Mapping[str, Utterance], scans: Mapping[str, RecordingScan]
+) -> Iterator[_Overlap]:
+    by_file: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for id_ in ids:
         start_s = by_id[id_].start_s or 0.0
-        of_file[heard[id_].file].append((start_s, start_s + heard[id_].seconds, id_))
-    for stretches in map(sorted, of_file.values()):
-        for i, (start, end, first) in enumerate(stretches):
-            for later_start, later_end, second in stretches[i + 1 :]:
+        by_file[scans[id_].file].append((start_s, start_s + scans[id_].seconds, id_))
+    for segments in map(sorted, by_file.values()):
+        for i, (start, end, first) in enumerate(segments):
+            for later_start, later_end, second in segments[i + 1 :]:
                 common = min(end, later_end) - later_start
-                if common < _LEAST_OVERLAP_S:
+                if common < _MIN_OVERLAP_S:
                     if later_start >= end:
                         break
                     continue
@@ -180,7 +185,7 @@ def _pair(by_id: Mapping[str, Utterance], first: str, second: str, how: str, **d
     return msgspec.convert({"utterances": (first, second), "labels": labels, "how": how, **details}, Pair)
 
 
-def _renamed(pair: Pair, ids: tuple[str, str], emotions: Mapping[str, str]) -> Pair:
+def _with_utterances(pair: Pair, ids: tuple[str, str], emotions: Mapping[str, str]) -> Pair:
     if pair.shift_s is not None and ids != pair.utterances and ids[0] != pair.utterances[0]:
         pair = msgspec.structs.replace(pair, shift_s=-pair.shift_s)
     return msgspec.structs.replace(pair, utterances=ids, labels=(emotions[ids[0]], emotions[ids[1]]))

@@ -1,4 +1,4 @@
-"""What an audit found, as data (`audit.json`) and in words."""
+"""The findings of an audit, as data (`audit.json`) and as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_AUDITED = "Audit: not audited"
 
 Kind = Literal["same-speaker", "same-audio", "two-labels", "fitted-beyond-training", "selection-on-test"]
 
-# How a stamp names each kind of leak.
+# The stamp's words for each kind of leak.
 _STAMPS: dict[Kind, str] = {
     "same-speaker": "speakers shared{in_folds}",
     "same-audio": "the same recording on both sides{of_folds}",
@@ -24,19 +24,19 @@ _STAMPS: dict[Kind, str] = {
     "fitted-beyond-training": "normalisation or augmentation fitted beyond the training part",
     "selection-on-test": "the epoch chosen on the test part",
 }
-_SHOWN = 5
+_MAX_SHOWN = 5
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """Two utterances that are one recording, wholly or in part."""
+    """Two utterances of the same recording, or of parts of it."""
 
     utterances: tuple[str, str]
     labels: tuple[str, str]
-    how: Literal["content", "fingerprint", "overlap"]  # equal samples, an equal sound, or overlapping stretches
+    how: Literal["content", "fingerprint", "overlap"]  # equal samples, matching fingerprints, or overlapping segments
     bit_error_rate: float | None = None  # of the fingerprints: 0 is equal, 0.5 is chance
-    shift_s: float | None = None  # by how much what the second holds comes later in the first
-    overlap_s: float | None = None  # of two stretches of one file
-    folds: tuple[int, ...] = ()  # where the two stand on both sides, counted from 0
+    shift_s: float | None = None  # delay of the second's content within the first
+    overlap_s: float | None = None  # of two segments of one file
+    folds: tuple[int, ...] = ()  # where the two are on both sides, counted from 0
 
     def __str__(self) -> str:
         first, second = self.utterances
@@ -44,74 +44,74 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
             case "content":
                 alike = "the same samples"
             case "overlap":
-                alike = f"stretches of one file that overlap by {self.overlap_s:.2f} s"
+                alike = f"segments of one file that overlap by {self.overlap_s:.2f} s"
             case "fingerprint":
-                alike = f"the same sound, {self.bit_error_rate:.1%} of its fingerprint's bits differ"
+                alike = f"the same sound, {self.bit_error_rate:.1%} of the fingerprint bits differ"
         return f"{first} and {second} ({alike})"
 
 
 class Leak(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of leak, wherever it was found."""
+    """All findings of one kind of leak."""
 
     kind: Kind
     text: str  # one sentence
-    folds: tuple[int, ...] = ()  # counted from 0; empty where it is not a matter of folds
+    folds: tuple[int, ...] = ()  # counted from 0; empty if the kind does not depend on folds
     speakers: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = ()
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """Something worth knowing that leaks nothing."""
+    """A finding that is not a leak."""
 
     text: str  # one sentence
     pairs: tuple[Pair, ...] = ()
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome; `audit.json`."""
+    """The result of an audit; the content of `audit.json`."""
 
     corpus: str
     protocol: str
     n_folds: int
     n_utterances: int  # of the protocol
-    n_fingerprints: int  # of them, those with enough sound to be recognised by
+    n_fingerprints: int  # utterances with enough sound for a usable fingerprint
     leaks: tuple[Leak, ...]
     notes: tuple[Note, ...]
 
     @property
     def stamp(self) -> str:
-        """The outcome in one line, to stand beside a result."""
+        """The result in one line, to print next to a score."""
         found = "; ".join(_stamp(leak, self.n_folds) for leak in self.leaks)
         return f"Audit: {found or 'no leak found'}"
 
     def lines(self, *, everything: bool = False) -> list[str]:
-        """The outcome in full: the stamp, then a line for each leak and note.
+        """Return the full result: the stamp, then a line for each leak and note.
 
         Args:
-            everything: name every pair, not the first five.
+            everything: list every pair, not only the first five.
         """
         found: list[tuple[str, Leak | Note]] = [(leak.kind, leak) for leak in self.leaks]
         found += [("note", note) for note in self.notes]
         return [self.stamp, *(f"- {title}: {one.text}{_listed(one.pairs, everything)}" for title, one in found)]
 
     def refuse_leaks(self) -> None:
-        """Hold to `--strict`.
+        """Enforce `--strict`.
 
         Raises:
             LeakError: if there is a leak.
         """
         if self.leaks:
             raise LeakError(
-                f"{self.stamp}. --strict refuses to train on a leak: choose a protocol without one "
-                "(speakers-K shares no speaker), mend the corpus, or leave out --strict"
+                f"{self.stamp}. --strict refuses to train with a leak: choose a protocol without one "
+                "(speakers-K shares no speaker), fix the corpus, or leave out --strict"
             )
 
 
 def write(audit: Audit | None, run_dir: Path) -> None:
-    """Put an audit into a run folder; None takes away the one that is there.
+    """Write an audit into a run folder; None removes an existing one.
 
     Raises:
-        RunError: if it cannot be written.
+        RunError: if the file cannot be written or removed.
     """
     path = run_dir / FILE_NAME
     try:
@@ -124,10 +124,10 @@ def write(audit: Audit | None, run_dir: Path) -> None:
 
 
 def read(run_dir: Path) -> Audit | None:
-    """The audit of a run; None where it was not audited.
+    """Read the audit of a run; return None if the run was not audited.
 
     Raises:
-        RunError: if it is there and is not what `write` writes.
+        RunError: if the file cannot be read as an audit.
     """
     path = run_dir / FILE_NAME
     try:
@@ -135,11 +135,11 @@ def read(run_dir: Path) -> Audit | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:
-        raise RunError(f"'{path}' is not what train writes: {error}. Remove it, or train again") from error
+        raise RunError(f"'{path}' is not a valid audit: {error}. Remove it, or train again") from error
 
 
 def fold_words(folds: Sequence[int], n_folds: int, preposition: str) -> str:
-    """Which folds, as the end of a sentence; nothing where there is only one.
+    """Return the folds as the end of a phrase; empty if the protocol has only one fold.
 
     Examples:
         >>> fold_words((1, 3), 5, "of"), fold_words((0, 1), 2, "in"), fold_words((0,), 1, "in")
@@ -161,6 +161,6 @@ def _stamp(leak: Leak, n_folds: int) -> str:
 def _listed(pairs: Sequence[Pair], everything: bool) -> str:
     if not pairs:
         return ""
-    shown = pairs if everything else pairs[:_SHOWN]
+    shown = pairs if everything else pairs[:_MAX_SHOWN]
     more = f"; and {len(pairs) - len(shown)} more (--all)" if len(shown) < len(pairs) else ""
     return ": " + "; ".join(map(str, shown)) + more

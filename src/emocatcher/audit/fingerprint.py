@@ -1,9 +1,9 @@
-"""What a recording sounds like in a few thousand bits, which survive coding, resampling, trimming and another level.
+"""Compute and compare acoustic fingerprints, which survive encoding, resampling, trimming and level changes.
 
-After Haitsma & Kalker (2002), "A Highly Robust Audio Fingerprinting System", ISMIR: one word of 32 bits for each
-frame, each bit the sign of a difference of band energies over frequency and time (their equation 1). Their frames are
-long, for music in noise; ours are shorter, so that two takes of one sentence differ, and the bits of a word that a
-codec could tip are marked and not counted.
+After Haitsma & Kalker (2002), "A Highly Robust Audio Fingerprinting System", ISMIR: one word of 32 bits per frame; each
+bit is the sign of a difference of band energies over frequency and time (their equation 1). Their frames are long, for
+music in noise. Frames here are shorter, so that two takes of one sentence differ, and bits that a codec could flip are
+marked as weak and not compared.
 """
 
 from __future__ import annotations
@@ -18,74 +18,74 @@ from emocatcher.audio import Waveform
 
 Words = NDArray[np.uint32]
 
-SAMPLE_RATE = 8_000  # Hz, that of the narrowest recordings of speech in use
-NARROWEST_RATE = 6_000  # Hz; a recording of a lower rate lacks bands
+SAMPLE_RATE = 8_000  # Hz, the lowest rate in common use for speech
+NARROWEST_RATE = 6_000  # Hz; a recording with a lower rate lacks bands
 HOP_S = 0.008
 
-# On RAVDESS: at most 0.017 between a clip and its copy as MP3, AAC or Opus at 64 kbit/s, late by any number of
-# milliseconds, at 8 kHz, or half of it; 0.026 at a tenth of the level in 16 bit. Between two takes by one actor, or of
-# one sentence in one emotion by two, never below 0.133.
-_MOST_ERRORS = 0.06
-_MOST_ERRORS_FRAMES = 100  # 0.8 s; where fewer are compared, chance weighs more and fewer errors are allowed
+# Bit error rates on RAVDESS: at most 0.017 between a clip and its copy as MP3, AAC or Opus at 64 kbit/s, delayed by any
+# number of milliseconds, at 8 kHz, or half of it; 0.026 at a tenth of the level in 16 bits. Between two takes by one
+# actor, or of one sentence in one emotion by two actors, never below 0.133.
+_MAX_ERROR_RATE = 0.06
+_MAX_ERROR_RATE_FRAMES = 100  # 0.8 s; with fewer frames, chance matters more and fewer errors are allowed
 _HOP = 64  # samples
-_WINDOW = 1_024  # samples, 128 ms: as long as a syllable, and it tells one harmonic from the next
+_WINDOW = 1_024  # samples, 128 ms: as long as a syllable, and long enough to separate neighbouring harmonics
 _LAG = 8  # frames, 64 ms, over which energies are compared
-_LOWEST_HZ, _HIGHEST_HZ = 300.0, 3_000.0  # what a telephone carries
+_LOWEST_HZ, _HIGHEST_HZ = 300.0, 3_000.0  # the telephone band
 _N_BITS = 32
-_N_WEAK = 8  # bits of a word that are not counted
-_N_WEAKEST = 3  # bits of a word that are tried both ways when a recording is looked up
-_BELOW_LOUDEST = 1e-3  # of a frame's power (-30 dB): quieter ones are the room, or what a codec made of it
-_SILENCE = 1e-11  # of full scale's power (-110 dB): rounding
-_LEAST_FRAMES = 40  # 0.32 s: fewer say too little
-_LEAST_SHARE = 0.5  # of the frames of the one that has fewer
-_BLOCK = 32  # frames at a time: small enough that their memory is not handed back and asked for anew
+_N_WEAK = 8  # bits per word that are not compared
+_N_WEAKEST = 3  # bits per word that are tried both ways in the index lookup
+_BELOW_LOUDEST = 1e-3  # of the loudest frame's power (-30 dB): quieter frames are room noise or codec artefacts
+_SILENCE = 1e-11  # of full-scale power (-110 dB): rounding errors
+_MIN_FRAMES = 40  # 0.32 s: fewer are too few for a comparison
+_MIN_SHARE = 0.5  # of the loud frames of the fingerprint that has fewer
+_BLOCK = 32  # frames per block: small enough that the allocator reuses the memory
 _ALL = np.uint32(0xFFFFFFFF)
 
 
 class Fingerprint(NamedTuple):
-    """One word for each frame of 8 ms, all three of shape (n_frames,), uint32."""
+    """One word per frame of 8 ms; all arrays have shape (n_frames,), uint32."""
 
     words: Words
-    weak: Words  # bits that do not count are set: the closest calls of each word, and all of a quiet frame
-    weakest: Words  # of them the three closest are set; none in a quiet frame
+    weak: Words  # mask of the bits that are not compared: the eight least certain of a word, all bits of a quiet frame
+    weakest: Words  # mask of the three least certain bits of a word; 0 in a quiet frame
 
     @property
     def n_loud(self) -> int:
-        """How many frames count."""
+        """Number of frames that are compared."""
         return int(np.count_nonzero(self.weak != _ALL))
 
     @property
-    def tells(self) -> bool:
-        """Whether there is enough sound in it to be recognised by."""
-        return self.n_loud >= _LEAST_FRAMES
+    def is_usable(self) -> bool:
+        """Whether it has enough sound to identify the recording."""
+        return self.n_loud >= _MIN_FRAMES
 
 
-class Likeness(NamedTuple):
-    """How well two fingerprints agree where they agree best."""
+class Similarity(NamedTuple):
+    """The agreement of two fingerprints at their best shift."""
 
     bit_error_rate: float  # 0 is the same recording, 0.5 is chance
-    shift: int  # frames by which what the second holds comes later in the first
-    n_frames: int  # that were compared
-    share: float  # of the frames that count in the one that has fewer, those that were compared
+    shift: int  # delay of the second's content within the first, frames
+    n_frames: int  # number of frames compared
+    share: float  # compared frames as a share of the loud frames of the fingerprint that has fewer
 
     @property
-    def same(self) -> bool:
-        """Whether they are of one recording."""
-        return self.bit_error_rate <= _MOST_ERRORS * min(1.0, self.n_frames / _MOST_ERRORS_FRAMES)
+    def is_same(self) -> bool:
+        """Whether both are of the same recording."""
+        return self.bit_error_rate <= _MAX_ERROR_RATE * min(1.0, self.n_frames / _MAX_ERROR_RATE_FRAMES)
 
 
 def fingerprint(waveform: Waveform) -> Fingerprint:
-    """Take a recording's fingerprint.
+    """Compute a recording's fingerprint.
 
-    Bit m of frame n is set where E(n,m) - E(n,m+1) - (E(n-8,m) - E(n-8,m+1)) > 0, with E the energy of band m, of 33
-    that divide 300 to 3,000 Hz evenly in pitch. The eight bits where that difference is smallest, measured by the
-    four energies, are weak.
+    Bit m of frame n is set if E(n,m) - E(n,m+1) - (E(n-8,m) - E(n-8,m+1)) > 0, where E is the energy of band m, one of
+    33 bands spaced logarithmically from 300 to 3,000 Hz. The eight bits with the smallest difference relative to the
+    four energies are weak.
 
     Args:
         waveform: shape (n_samples,), float32, at `SAMPLE_RATE`.
 
     Returns:
-        its words; none where it is shorter than a window and the time over which energies are compared (0.19 s).
+        the fingerprint; it has no words if the waveform is shorter than a window plus the lag (0.19 s).
 
     Examples:
         >>> noise = np.random.default_rng(0).standard_normal(8_000).astype(np.float32)
@@ -105,27 +105,27 @@ def fingerprint(waveform: Waveform) -> Fingerprint:
     loud = power > max(float(power.max()) * _BELOW_LOUDEST, _SILENCE)
     closest = np.argpartition(certainty, (_N_WEAKEST - 1, _N_WEAK - 1), axis=1)
     return Fingerprint(
-        words=_packed(differences > 0),
-        weak=np.where(loud, _marked(closest[:, :_N_WEAK]), _ALL),
-        weakest=np.where(loud, _marked(closest[:, :_N_WEAKEST]), np.uint32(0)),
+        words=_pack(differences > 0),
+        weak=np.where(loud, _mark(closest[:, :_N_WEAK]), _ALL),
+        weakest=np.where(loud, _mark(closest[:, :_N_WEAKEST]), np.uint32(0)),
     )
 
 
-def compare(first: Fingerprint, second: Fingerprint, shifts: range | None = None) -> Likeness | None:
+def compare(first: Fingerprint, second: Fingerprint, shifts: range | None = None) -> Similarity | None:
     """Find the shift at which two fingerprints agree best.
 
     Args:
-        first: one recording's.
-        second: the other's.
-        shifts: those to try, in frames; all by default.
+        first: fingerprint of one recording.
+        second: fingerprint of the other.
+        shifts: shifts to try, in frames; all by default.
 
     Returns:
-        the best; None where at no shift enough of both can be compared.
+        the similarity at the best shift; None if the overlap is too short at every shift.
     """
     n_first, n_second = len(first.words), len(second.words)
     fewer = min(first.n_loud, second.n_loud)
-    needed = max(_LEAST_FRAMES, _LEAST_SHARE * fewer)
-    best: Likeness | None = None
+    needed = max(_MIN_FRAMES, _MIN_SHARE * fewer)
+    best: Similarity | None = None
     for shift in range(1 - n_second, n_first) if shifts is None else shifts:
         start, stop = max(0, shift), min(n_first, n_second + shift)
         if stop - start < needed:
@@ -139,19 +139,19 @@ def compare(first: Fingerprint, second: Fingerprint, shifts: range | None = None
         wrong = (first.words[ours] ^ second.words[theirs]) & ~weak
         rate = int(np.bitwise_count(wrong).sum()) / max(n_bits, 1)
         if best is None or rate < best.bit_error_rate:
-            best = Likeness(rate, shift, n_frames, n_frames / fewer)
+            best = Similarity(rate, shift, n_frames, n_frames / fewer)
     return best
 
 
 def _energies(waveform: Waveform) -> NDArray[np.float32]:
-    """Energy of each band, shape (n_frames, 33); a sine at full scale has 0.5."""
+    """Return the energy of each band, shape (n_frames, 33); a full-scale sine has 0.5."""
     if len(waveform) < _WINDOW:
         return np.zeros((0, _N_BITS + 1), np.float32)
     window, (bins, weights) = _window(), _weights()
     frames = np.lib.stride_tricks.sliding_window_view(waveform, _WINDOW)[::_HOP]
     blocks = []
     for start in range(0, len(frames), _BLOCK):
-        # The scale, which `_window` undoes, is for speed: without one NumPy transforms float32 as float64.
+        # norm="forward", whose scale `_window` cancels, is for speed: without it NumPy transforms float32 as float64.
         spectrum = np.fft.rfft(frames[start : start + _BLOCK] * window, norm="forward")[:, bins]
         blocks.append((spectrum.real**2 + spectrum.imag**2) @ weights)
     return np.concatenate(blocks)
@@ -166,7 +166,7 @@ def _window() -> NDArray[np.float32]:
 
 @cache
 def _weights() -> tuple[slice, NDArray[np.float32]]:
-    """The bins of the spectrum that lie in any band, and the share of each in each, shape (n_bins, 33)."""
+    """Return the spectrum's bins that lie in any band, and each bin's share in each band, shape (n_bins, 33)."""
     edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _N_BITS + 2)
     width = SAMPLE_RATE / _WINDOW
     bins = slice(int(_LOWEST_HZ / width), int(_HIGHEST_HZ / width) + 2)
@@ -175,13 +175,13 @@ def _weights() -> tuple[slice, NDArray[np.float32]]:
     return bins, (np.clip(overlap, 0, None) / width).astype(np.float32)
 
 
-def _packed(bits: NDArray[np.bool_]) -> Words:
-    """Rows of 32 bits as words, the lowest band in the highest bit."""
+def _pack(bits: NDArray[np.bool_]) -> Words:
+    """Pack rows of 32 bits into words, the lowest band into the highest bit."""
     return np.packbits(bits, axis=1).view(">u4")[:, 0].astype(np.uint32)
 
 
-def _marked(places: NDArray[np.int64]) -> Words:
-    """Words with the bits of some bands set; shape (n, n_bands) to (n,)."""
+def _mark(places: NDArray[np.int64]) -> Words:
+    """Return words with the bits of the given bands set; shape (n, n_bands) → (n,)."""
     bits = np.uint32(1) << (_N_BITS - 1 - places).astype(np.uint32)
     marked: Words = np.bitwise_or.reduce(bits, axis=1)
     return marked

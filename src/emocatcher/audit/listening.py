@@ -1,4 +1,4 @@
-"""What the audit knows of every recording: its content's hash and its fingerprint, kept on disk by that hash."""
+"""Hash and fingerprint every recording for the audit; fingerprints are cached on disk by the file's hash."""
 
 from __future__ import annotations
 
@@ -17,62 +17,64 @@ from emocatcher.corpora.places import cache_dir
 from emocatcher.corpora.table import Utterance
 from emocatcher.errors import AudioError, EmptyAudioError, FeatureCacheError
 
-_CODE_VERSION = 2  # counts up whenever the same recording gets another fingerprint
+_CODE_VERSION = 2  # increase when the same recording gets a different fingerprint
 
 
-class Heard(NamedTuple):
-    """One utterance, as the audit heard it."""
+class RecordingScan(NamedTuple):
+    """The hashes, duration and fingerprint of an utterance."""
 
-    file: str  # hash of the file that it is in
-    samples: str  # hash of its own samples, at the fingerprint's rate
+    file: str  # hash of its file
+    samples: str  # hash of its samples, at the fingerprint's sample rate
     seconds: float
     fingerprint: Fingerprint
 
 
-def listen(
+def scan(
     name: str,
     utterances: Sequence[Utterance],
     *,
     on_progress: Callable[[int, int], None] | None = None,
     folder: Path | None = None,
-) -> dict[str, Heard]:
-    """Hash every recording, and take the fingerprints of those that are new. All cores work.
+) -> dict[str, RecordingScan]:
+    """Hash every recording, and fingerprint those that are not cached, on all cores.
 
     Args:
-        name: the corpus's; what is known of it is kept in one file.
-        utterances: whom to listen to.
-        on_progress: called with (done, total) as utterances are finished.
-        folder: where the file is kept; the user's cache by default.
+        name: name of the corpus; each corpus has one cache file.
+        utterances: the utterances to scan.
+        on_progress: called with (done, total) after each utterance.
+        folder: where the cache file is; the user's cache by default.
 
     Returns:
-        id → what was heard.
+        id → scan.
 
     Raises:
         AudioError: if a recording cannot be used; the message names it.
         FeatureCacheError: if the fingerprints cannot be written.
     """
     path = (folder or cache_dir() / "fingerprints") / f"{name}-{_CODE_VERSION}.safetensors"
-    known = _read(path)
-    of_file: dict[Path, list[Utterance]] = defaultdict(list)
+    cached = _read(path)
+    by_file: dict[Path, list[Utterance]] = defaultdict(list)
     for utterance in utterances:
-        of_file[utterance.path].append(utterance)
-    found: dict[str, Heard] = {}
-    new: dict[str, Heard] = {}
+        by_file[utterance.path].append(utterance)
+    scans: dict[str, RecordingScan] = {}
+    new: dict[str, RecordingScan] = {}
     with ThreadPoolExecutor(machine.usable_cores()) as pool:
-        for heard in pool.map(lambda group: _hear(group, known), of_file.values()):
-            for utterance, key, one in heard:
-                found[utterance.id] = one
-                if key not in known:
-                    new[key] = one
+        for file_scans in pool.map(lambda group: _scan_file(group, cached), by_file.values()):
+            for utterance, key, result in file_scans:
+                scans[utterance.id] = result
+                if key not in cached:
+                    new[key] = result
                 if on_progress:
-                    on_progress(len(found), len(utterances))
+                    on_progress(len(scans), len(utterances))
     if new:
-        _write(path, known | new)
-    return found
+        _write(path, cached | new)
+    return scans
 
 
-def _hear(utterances: list[Utterance], known: dict[str, Heard]) -> list[tuple[Utterance, str, Heard]]:
-    """All utterances of one file, which is read once, and decoded at most once."""
+def _scan_file(
+    utterances: list[Utterance], cached: dict[str, RecordingScan]
+) -> list[tuple[Utterance, str, RecordingScan]]:
+    """Scan all utterances of one file, which is read once and decoded at most once."""
     path = utterances[0].path
     try:
         content = path.read_bytes()
@@ -80,33 +82,33 @@ def _hear(utterances: list[Utterance], known: dict[str, Heard]) -> list[tuple[Ut
         raise AudioError(path, f"cannot be read: {error.strerror}") from error
     file = hashlib.sha256(content).hexdigest()
     keys = [f"{file}@{utterance.start_s}-{utterance.end_s}" for utterance in utterances]
-    if all(key in known for key in keys):
-        return [(utterance, key, known[key]) for utterance, key in zip(utterances, keys, strict=True)]
+    if all(key in cached for key in keys):
+        return [(utterance, key, cached[key]) for utterance, key in zip(utterances, keys, strict=True)]
     try:
         recording = audio.read(content, SAMPLE_RATE)
     except AudioError as error:
         raise type(error)(path, error.reason) from error
-    heard = []
+    scans = []
     for utterance, key in zip(utterances, keys, strict=True):
-        waveform = _stretch(recording.waveform, utterance)
+        waveform = _cut(recording.waveform, utterance)
         narrow = recording.native_rate < NARROWEST_RATE
-        mark = fingerprint(waveform[:0] if narrow else waveform)
+        own_fingerprint = fingerprint(waveform[:0] if narrow else waveform)
         samples = hashlib.sha256(waveform.tobytes()).hexdigest()
-        heard.append((utterance, key, Heard(file, samples, len(waveform) / SAMPLE_RATE, mark)))
-    return heard
+        scans.append((utterance, key, RecordingScan(file, samples, len(waveform) / SAMPLE_RATE, own_fingerprint)))
+    return scans
 
 
-def _stretch(waveform: audio.Waveform, utterance: Utterance) -> audio.Waveform:
+def _cut(waveform: audio.Waveform, utterance: Utterance) -> audio.Waveform:
     start = round((utterance.start_s or 0.0) * SAMPLE_RATE)
     stop = len(waveform) if utterance.end_s is None else round(utterance.end_s * SAMPLE_RATE)
-    stretch = waveform[start:stop]
-    if not len(stretch):
-        reason = f"ends at {len(waveform) / SAMPLE_RATE:.2f} s, before start_s = {utterance.start_s}"
-        raise EmptyAudioError(utterance.path, reason)
-    return stretch
+    segment = waveform[start:stop]
+    if not len(segment):
+        end = f"{len(waveform) / SAMPLE_RATE:.2f} s"
+        raise EmptyAudioError(utterance.path, f"ends at {end}, before start_s = {utterance.start_s}. Correct its row")
+    return segment
 
 
-def _read(path: Path) -> dict[str, Heard]:
+def _read(path: Path) -> dict[str, RecordingScan]:
     stored = storage.read_tensors(path)
     if stored is None:
         return {}
@@ -114,22 +116,22 @@ def _read(path: Path) -> dict[str, Heard]:
     ends = np.cumsum(tensors["lengths"])[:-1]
     parts = [np.split(tensors[field], ends) for field in Fingerprint._fields]
     return {
-        key: Heard(file, samples, seconds, Fingerprint(*fields))
+        key: RecordingScan(file, samples, seconds, Fingerprint(*fields))
         for key, (file, samples, seconds), *fields in zip(meta["keys"], meta["heard"], *parts, strict=True)
     }
 
 
-def _write(path: Path, heard: dict[str, Heard]) -> None:
+def _write(path: Path, scans: dict[str, RecordingScan]) -> None:
     tensors = {
-        field: np.concatenate([getattr(one.fingerprint, field) for one in heard.values()])
+        field: np.concatenate([getattr(one.fingerprint, field) for one in scans.values()])
         for field in Fingerprint._fields
     }
-    tensors["lengths"] = np.array([len(one.fingerprint.words) for one in heard.values()], np.int64)
-    meta = {"keys": list(heard), "heard": [(one.file, one.samples, one.seconds) for one in heard.values()]}
+    tensors["lengths"] = np.array([len(one.fingerprint.words) for one in scans.values()], np.int64)
+    meta = {"keys": list(scans), "heard": [(one.file, one.samples, one.seconds) for one in scans.values()]}
     try:
         storage.write_tensors(path, tensors, meta)
     except OSError as error:
         raise FeatureCacheError(
             f"The fingerprints cannot be written to {path}: {error.strerror}. "
-            "Free some space, or name another place with EMOCATCHER_CACHE"
+            "Free some space, or set EMOCATCHER_CACHE to another folder"
         ) from error

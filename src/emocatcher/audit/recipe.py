@@ -1,4 +1,4 @@
-"""What of a recipe learns from data, and from whose."""
+"""Check which parts of the corpus each section of a recipe is fitted on."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Part = Literal["train", "valid", "test"]
 
 
 class Fitted(msgspec.Struct, frozen=True):
-    """Something that a recipe estimates from recordings."""
+    """Something that a recipe fits to recordings."""
 
     what: str
     parts: tuple[Part, ...]
 
 
-# Section of the settings → what it fits. One that takes each recording by itself, as the front end's floor below a
-# clip's own maximum does, fits nothing. A section that is not named here is taken for a leak: whoever adds one says
-# here what it learns, and from which parts.
+# Section of the settings → what it fits. A section that processes each recording alone, like the front end's floor
+# relative to the clip's own maximum, fits nothing. A section that is missing here is reported as a leak; when adding
+# a section, list here what it fits and on which parts.
 FITTED: dict[str, tuple[Fitted, ...]] = {
     "front_end": (),
     "vad": (),
@@ -29,23 +29,23 @@ FITTED: dict[str, tuple[Fitted, ...]] = {
     "optimiser": (),
     "schedule": (Fitted("the learning rate", ("train",)),),
     "augmentation": (),
-    "training": (),  # which part its `selection` looks at is a leak of its own kind
+    "training": (),  # the part that its `selection` uses is checked separately
 }
 
 
 def beyond_training(settings: Settings, fitted: Mapping[str, Iterable[Fitted]] | None = None) -> list[str]:
-    """Name what a recipe fits on more than the training part.
+    """List what a recipe fits on more than the training part.
 
     Args:
         settings: the recipe.
         fitted: what each section of the settings fits; `FITTED` by default.
 
     Returns:
-        one phrase each; empty where nothing is.
+        a phrase per finding.
     """
     known = FITTED if fitted is None else fitted
     sections = [name for name in settings.__struct_fields__ if name != "preset"]
-    unknown = [f"what [{name}] learns is not known" for name in sections if name not in known]
+    unknown = [f"what [{name}] fits is not declared" for name in sections if name not in known]
     return unknown + [
         f"{one.what} of [{name}]: fitted on {' and '.join(one.parts)}"
         for name in sections
