@@ -95,11 +95,11 @@ def test_what_train_does_with_the_outcome(
 
     out = tmp_path / "run"
 
-    def run(*arguments: Any, before: Callable[[], None], **_: Any) -> None:
+    def train_folds(*arguments: Any, before: Callable[[], None], **_: Any) -> None:
         shutil.copytree(trained.folder, arguments[3])
         before()
 
-    monkeypatch.setattr(experiment, "run", run)
+    monkeypatch.setattr(experiment, "train_folds", train_folds)
     table = trained.table if flag == "--strict" else leaking
     flags = [] if flag == "none" else [flag]
     said = call("train", "--corpus", table, "--protocol", "manifest", "--out", out, *flags)
