@@ -8,6 +8,7 @@ import pytest
 
 from emocatcher import evaluation, inference, protocols
 from emocatcher.errors import ModelError, ProtocolError
+from emocatcher.finalise import PROTOCOL
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -26,28 +27,56 @@ def test_it_agrees_with_the_run(small_run: Any, fold: int, batch_size: int) -> N
     assert found.warnings == ()
 
 
-def test_a_fold_the_model_may_have_been_trained_on_is_warned_of(small_run: Any) -> None:
-    recognizer = inference.load(small_run.folder / "fold_0" / "last")
-    found = evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 1)
-    assert "trained on" in found.warnings[0]
-    # Of another protocol it is not known whom the model heard, so nothing is claimed.
-    other = protocols.load("speakers-2", small_run.corpus)
-    found = evaluation.evaluate(recognizer, small_run.corpus, other, 0)
-    assert "trained on" in found.warnings[0]
-    assert found.speakers_shared
-    # The same name, dealt with another seed, is another protocol.
-    dealt = protocols.load("stratified-2", small_run.corpus, 9)
-    found = evaluation.evaluate(recognizer, small_run.corpus, dealt, 0, seed=9)
-    assert "trained on" in found.warnings[0]
-    assert found.speakers_shared
+def test_what_is_known_of_the_models_training_is_stated(small_run: Any) -> None:
+    recognizer, corpus = inference.load(small_run.folder / "fold_0" / "last"), small_run.corpus
+    trained = set(small_run.protocol.folds[0].train)
+
+    def check(protocol: Any, fold: int, phrase: str, seed: int = 0) -> None:
+        found = evaluation.evaluate(recognizer, corpus, protocol, fold, seed=seed)
+        n_trained = len(trained & set(protocol.folds[fold].test))
+        assert found.trained_on.startswith(phrase)
+        assert found.n_trained_on == n_trained
+        assert bool(found.warnings) == (n_trained > 0)
+        if n_trained:
+            assert found.warnings[0].endswith(f"trained on {n_trained} of these {found.n_utterances} recordings")
+            assert found.speakers_shared
+
+    check(small_run.protocol, 0, "the training part of this fold")
+    check(small_run.protocol, 1, "another fold, stratified-2, fold 0")
+    check(protocols.load("speakers-2", corpus), 0, "another protocol, stratified-2, fold 0")
+    # The same name with another seed divides the recordings in another way.
+    check(protocols.load("stratified-2", corpus, 9), 0, "another fold", seed=9)
 
 
-def test_a_corpus_the_model_never_met_shares_no_speaker(small_run: Any) -> None:
+def test_a_model_of_another_corpus_was_trained_on_none_of_the_fold(small_run: Any) -> None:
     elsewhere = msgspec.structs.replace(small_run.corpus, name="elsewhere")
     recognizer = inference.load(small_run.folder / "fold_0" / "last")
     found = evaluation.evaluate(recognizer, elsewhere, small_run.protocol, 0)
+    assert (found.trained_on, found.n_trained_on) == ("another corpus, 'synthetic'", 0)
     assert not found.speakers_shared
     assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "phrase", "shares_all"),
+    [
+        ({"protocol": PROTOCOL, "fold": None}, "all recordings of this corpus", True),
+        ({"protocol": "somebody-elses"}, "unknown recordings of this corpus (somebody-elses)", None),
+        ({"fold": None}, "unknown recordings of this corpus (stratified-2)", None),
+        ({"protocol": "speakers-2", "seed": None}, "unknown recordings of this corpus (speakers-2)", None),
+    ],
+)
+def test_unknown_training_is_called_unknown_and_all_is_called_all(
+    small_run: Any, change: dict[str, Any], phrase: str, shares_all: bool | None
+) -> None:
+    recognizer = inference.load(small_run.folder / "fold_0" / "last")
+    training = msgspec.structs.replace(recognizer.config.training, **change)
+    recognizer.config = msgspec.structs.replace(recognizer.config, training=training)
+    found = evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 0)
+    assert found.trained_on == phrase
+    assert found.n_trained_on == (found.n_utterances if shares_all else None)
+    assert found.speakers_shared
+    assert len(found.warnings) == 1
 
 
 @pytest.mark.parametrize("fold", [-1, 2])

@@ -6,11 +6,14 @@ import msgspec
 import numpy as np
 
 from emocatcher import metrics, protocols
+from emocatcher.bundle import Training
 from emocatcher.corpora.table import Corpus
 from emocatcher.dataset import load_features
 from emocatcher.errors import ModelError, ProtocolError
 from emocatcher.inference import Recognizer
 from emocatcher.protocols import Protocol
+
+_ALL = "all"  # the protocol of the models that `finalise` trains on all of a corpus
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +27,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     recall: dict[str, float | None]  # None: no utterance of the fold has this emotion
     protocol: str
     fold: int
-    speakers_shared: bool  # the model may have heard a speaker of this part in training
+    speakers_shared: bool  # the model was trained on a speaker of this part, or it is unknown whether it was
+    trained_on: str  # what is known of the model's training recordings, in one phrase
+    n_trained_on: int | None  # recordings of this part that the model was trained on; None: unknown
     warnings: tuple[str, ...] = ()
 
 
@@ -61,36 +66,57 @@ def evaluate(
     logits, _ = recognizer.run(features.log_mels([utterance.id for utterance in utterances]), batch_size)
     true = np.array([labels.index(utterance.emotion) for utterance in utterances])
     scores = metrics.score(true, logits.argmax(axis=1), labels)
+    training = recognizer.config.training
+    trained = _trained_on(training, corpus, protocol, seed)
+    n_trained = None if trained is None else sum(utterance.id in trained for utterance in utterances)
+    compared = msgspec.structs.replace(protocol.folds[fold], train=tuple(trained or ()), valid=())
+    warnings = []
+    if n_trained is None:
+        warnings.append("which recordings of this corpus the model was trained on is unknown: perhaps these very ones")
+    elif n_trained:
+        warnings.append(f"the model was trained on {n_trained} of these {len(utterances)} recordings")
+    if training.selection == "best-test":
+        warnings.append("optimistic: the model's epoch was chosen on the test part")
     return Evaluation(
         **msgspec.structs.asdict(scores),
         protocol=protocol.name,
         fold=fold,
-        speakers_shared=_speakers_shared(recognizer, corpus, protocol, fold, seed),
-        warnings=_warnings(recognizer, corpus, protocol, fold, seed),
+        trained_on=_provenance(training, corpus, protocol, fold, None if trained is None else bool(n_trained)),
+        n_trained_on=n_trained,
+        speakers_shared=trained is None or (bool(trained) and protocols.speakers_shared(compared, corpus)),
+        warnings=tuple(warnings),
     )
 
 
-def _same_fold(recognizer: Recognizer, protocol: Protocol, fold: int, seed: int) -> bool:
-    """Whether the model was trained on this very fold; a protocol made on the fly is another with every seed."""
-    training = recognizer.config.training
-    committed = protocol.corpus is not None
-    return (training.protocol, training.fold) == (protocol.name, fold) and (committed or training.seed == seed)
+def _trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int) -> frozenset[str] | None:
+    """The ids of a corpus's recordings that a model was trained or selected on; None where that is not known."""
+    if training.corpus != corpus.name:
+        return frozenset()
+    known = frozenset(utterance.id for utterance in corpus)
+    if training.protocol == _ALL:
+        return known
+    if training.fold is None:
+        return None
+    # A protocol made on the fly is another with every seed.
+    same = training.protocol == protocol.name and (protocol.corpus is not None or training.seed == seed)
+    if not same and training.seed is None:
+        return None
+    try:
+        folds = (protocol if same else protocols.load(training.protocol, corpus, training.seed or 0)).folds
+        return known.intersection((*folds[training.fold].train, *folds[training.fold].valid))
+    except (ProtocolError, IndexError):
+        return None
 
 
-def _speakers_shared(recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int, seed: int) -> bool:
-    if recognizer.config.training.corpus != corpus.name:
-        return False
-    # Of another fold of its corpus it is not known whom the model heard; then nothing is claimed.
-    same = _same_fold(recognizer, protocol, fold, seed)
-    return protocols.speakers_shared(protocol.folds[fold], corpus) if same else True
-
-
-def _warnings(recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int, seed: int) -> tuple[str, ...]:
-    training = recognizer.config.training
-    warnings = []
-    if training.corpus == corpus.name and not _same_fold(recognizer, protocol, fold, seed):
-        trained = training.protocol + ("" if training.fold is None else f", fold {training.fold}, seed {training.seed}")
-        warnings.append(f"the model was trained on {trained}: it may have been trained on these very recordings")
-    if training.selection == "best-test":
-        warnings.append("optimistic: the model's epoch was chosen on the test part")
-    return tuple(warnings)
+def _provenance(training: Training, corpus: Corpus, protocol: Protocol, fold: int, trained: bool | None) -> str:
+    """What is known of a model's training, in one phrase."""
+    if training.corpus != corpus.name:
+        return f"another corpus, '{training.corpus}'"
+    if training.protocol == _ALL:
+        return "all recordings of this corpus"
+    if trained is None:
+        return f"unknown recordings of this corpus ({training.protocol})"
+    if training.protocol == protocol.name and training.fold == fold and not trained:
+        return "the training part of this fold"
+    kind = "another fold" if training.protocol == protocol.name else "another protocol"
+    return f"{kind}, {training.protocol}, fold {training.fold}, seed {training.seed}"

@@ -59,7 +59,7 @@ def test_evaluate_agrees_with_the_run(call: Call, trained: Any, model: str) -> N
     found = json.loads(said.out)
     assert list(found) == [
         "n_utterances", "n_correct", "accuracy", "unweighted_average_recall", "macro_f1", "recall", "protocol", "fold",
-        "speakers_shared",
+        "speakers_shared", "trained_on", "n_trained_on",
     ]  # fmt: skip
     (fold,) = json.loads((trained.folder / "result.json").read_text())["folds"]
     if model == "best":
@@ -78,8 +78,9 @@ def test_evaluate_tells_people_the_same(call: Call, small_run: Any, voices_dir: 
     assert said.code == 0
     assert "of 120" in said.out
     assert "accuracy (WAR)" in said.out
-    assert "yes: these voices were heard in training" in said.out
-    assert "Note: the model was trained on" in said.err
+    assert "trained on: another fold, stratified-2, fold 0" in said.out
+    assert "speakers shared with training: yes" in said.out
+    assert "Note: the model was trained on 120 of these 120 recordings" in said.err
     assert "\x1b" not in said.out
 
 
