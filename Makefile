@@ -18,7 +18,7 @@ test-all: $(INSTALLED)  ## the slow ones too
 page: $(INSTALLED) $(MODULES)  ## build the page into dist/page, for any web host; needs Node.js
 	$(BIN)/python web/facts.py web/src/generated/facts.json
 	cd web && npm run --silent build
-	$(BIN)/python -m emocatcher.server.page_assets dist/page
+	$(BIN)/python -m emocatcher.server.web_page_assets dist/page
 
 test-page: page         ## the page's tests, in Chromium
 	cd web && npm test --silent

@@ -30,10 +30,14 @@ import soxr
 
 import emocatcher
 import results
-from emocatcher import audio, bundle, cautions, corpora, features, machine
-from emocatcher.conditions import Judge
-from emocatcher.inference import Recognizer
-from emocatcher.prediction import Prediction
+from emocatcher import audio, corpora
+from emocatcher.features import extraction
+from emocatcher.features.training_conditions import Judge
+from emocatcher.foundation import process_setup
+from emocatcher.models import model_folder
+from emocatcher.recognition import cautions
+from emocatcher.recognition.prediction import Prediction
+from emocatcher.recognition.recognizer import Recognizer
 
 ROOT = Path(__file__).parent.parent
 # What is asked of a clip on one core: milliseconds, and times real time for WAV and for FLAC in bulk.
@@ -151,17 +155,17 @@ def steps(recognizer: Recognizer, path: Path) -> dict[str, Callable[[], object]]
     judge = Judge(config.conditions) if config.conditions else None
     native = audio.read(content)
     recording = audio.read(content, front_end.sample_rate)
-    channels = features.whole(recording.waveform, front_end)
+    channels = extraction.whole(recording.waveform, front_end)
     log_mel = channels[: front_end.n_mels]
     duration_s = len(recording.waveform) / recording.sample_rate
-    clip = features.voiced(channels, duration_s, front_end, vad)
+    clip = extraction.voiced(channels, duration_s, front_end, vad)
     return {
         "whole": lambda: recognizer.predict(content),
         "bare": lambda: bare(path, front_end.sample_rate),
         "decode": lambda: audio.read(content),
         "resample": lambda: audio.resample(native.waveform, native.sample_rate, front_end.sample_rate),
-        "front end": lambda: features.whole(recording.waveform, front_end),
-        "voiced span": lambda: features.voiced(channels, duration_s, front_end, vad),
+        "front end": lambda: extraction.whole(recording.waveform, front_end),
+        "voiced span": lambda: extraction.voiced(channels, duration_s, front_end, vad),
         "warnings": lambda: cautions.find(recording, log_mel, clip, front_end, judge),
         "network": lambda: recognizer.run([clip.channels]),
     }
@@ -194,7 +198,7 @@ def two_workers(recognizer: Recognizer, paths: Sequence[Path]) -> list[Row]:
             heard(outcomes)
             found.append((len(paths) - n_first) / (time.perf_counter() - start))
     ratio = max(rates[2]) / max(rates[1])
-    note = f"{max(rates[1]):.0f} and {max(rates[2]):.0f} files a second, {machine.usable_cores()} cores"
+    note = f"{max(rates[1]):.0f} and {max(rates[2]):.0f} files a second, {process_setup.usable_cores()} cores"
     return [Row("two workers against one", ratio, "times", "≥ 1.8", note)]
 
 
@@ -266,7 +270,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Iterable[Row]:
     for flac, wav in zip(flacs, wavs, strict=True):
         samples, rate = soundfile.read(flac, dtype="int16")
         soundfile.write(wav, samples, rate)
-    predict = ("predict", str(wavs[0]), "--model", str(bundle.bundled(model)))
+    predict = ("predict", str(wavs[0]), "--model", str(model_folder.bundled(model)))
     yield cold("`emocatcher --help`, cold", ["--help"], "≤ 0.2 s")
     yield cold("`emocatcher predict clip.wav`, cold", predict, "≤ 0.6 s")
     yield imported(["--help"])
@@ -285,9 +289,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Iterable[Row]:
 
 def main() -> None:
     """Measure, print, and write."""
-    machine.keep_memory()  # as the command line does
+    process_setup.keep_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=WANTED, default=bundle.BUNDLED, help=f"({bundle.BUNDLED})")
+    parser.add_argument("--model", choices=WANTED, default=model_folder.BUNDLED, help=f"({model_folder.BUNDLED})")
     parser.add_argument(
         "--footprint", action="store_true", help="also the size of a base install, made in a fresh venv"
     )

@@ -19,8 +19,9 @@ import msgspec
 import numpy as np
 
 import results
-from emocatcher import metrics, report
-from emocatcher.config import load_preset
+from emocatcher.evaluation.scoring import metrics
+from emocatcher.foundation.settings import load_preset
+from emocatcher.reports import run_report
 from paper_figure import draw
 
 ROOT = Path(__file__).parents[1]
@@ -152,7 +153,7 @@ def score(row: Row, out: Path) -> Scored | None:
     paths = [path for path in runs_of(row, out) if (path / "result.json").is_file()]
     if not paths or (row.kind == "ensemble" and len(paths) < len(row.seeds)):
         return None
-    runs = [report.read(path) for path in paths]
+    runs = [run_report.read(path) for path in paths]
     first = runs[0].predictions
     if row.kind == "ensemble":
         together = np.mean([run.predictions.probabilities for run in runs], axis=0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from emocatcher.report import style
+from emocatcher.reports.run_report import style
 from records import PEOPLE, RECORDS
 
 _LOOKS = {

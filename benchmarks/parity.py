@@ -21,10 +21,14 @@ import torch
 from numpy.typing import NDArray
 
 import results
-from emocatcher import audio, bundle, corpora, features, inference, machine
-from emocatcher.bundle import Bundle
-from emocatcher.export import as_onnx
-from emocatcher.export.comparison import (
+from emocatcher import audio, corpora
+from emocatcher.features import extraction
+from emocatcher.foundation import process_setup
+from emocatcher.models import model_folder
+from emocatcher.models.model_folder import Bundle
+from emocatcher.models.networks.registry import build
+from emocatcher.models.onnx_graphs import as_onnx
+from emocatcher.recognition.parity.answers import (
     PARITY_ERROR,
     Answer,
     Answers,
@@ -35,8 +39,7 @@ from emocatcher.export.comparison import (
     python_path,
     waveform_graph,
 )
-from emocatcher.inference import Recognizer
-from emocatcher.networks import build
+from emocatcher.recognition.recognizer import Recognizer, folder_of
 
 HEADING = "Recognition: parity"
 SINGLE, BATCHES = "one clip at a time (`predict`)", "in batches of 64"
@@ -76,7 +79,7 @@ def pytorch(model: Bundle, recognizer: Recognizer) -> Listener:
     network.load_state_dict({name: torch.from_numpy(value) for name, value in model.weights().items()})
 
     def hear(waveform: audio.Waveform) -> Answer:
-        clip = features.extract(waveform, settings.front_end, settings.vad)
+        clip = extraction.extract(waveform, settings.front_end, settings.vad)
         with torch.inference_mode():
             logits, _ = network(torch.from_numpy(clip.channels[None]), torch.tensor([clip.channels.shape[1]]))
         return Answer(recognizer.probabilities(logits.numpy())[0], clip.voiced_start_s, clip.voiced_end_s)
@@ -87,7 +90,7 @@ def pytorch(model: Bundle, recognizer: Recognizer) -> Listener:
 def in_batches(recognizer: Recognizer, waveforms: Iterator[audio.Waveform], alone: Answers) -> Answers:
     """All clips at once; the spans are those of `alone`, for they do not pass through the network."""
     settings = recognizer.config.settings
-    clips = [features.extract(waveform, settings.front_end, settings.vad).channels for waveform in waveforms]
+    clips = [extraction.extract(waveform, settings.front_end, settings.vad).channels for waveform in waveforms]
     return Answers(recognizer.probabilities(recognizer.run(clips)[0]), alone.voiced_s, alone.ms_per_clip)
 
 
@@ -173,7 +176,7 @@ def compare(model: Bundle, every: int) -> Iterator[Row]:
 
 def main() -> None:
     """Compare, print, and write."""
-    machine.keep_memory()  # as the command line does
+    process_setup.keep_memory()  # as the command line does
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a model folder; by default the one in the package")
@@ -181,7 +184,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=results.FOLDER, help="the folder of RESULTS.md and results/")
     asked = parser.parse_args()
     rows = []
-    model = bundle.read(inference.folder_of(asked.model))
+    model = model_folder.read(folder_of(asked.model))
     for row in compare(model, asked.every):
         print(*row.cells(), sep=" | ", flush=True)
         rows.append(row)

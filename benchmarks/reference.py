@@ -26,11 +26,13 @@ import torch
 
 import published
 import results
-from emocatcher import audio, corpora, features, machine
-from emocatcher.config import load_preset
-from emocatcher.dataset import load_features
-from emocatcher.networks import build
-from emocatcher.padding import pad_batch
+from emocatcher import audio, corpora
+from emocatcher.features import extraction
+from emocatcher.features.padding import pad_batch
+from emocatcher.foundation import process_setup
+from emocatcher.foundation.settings import load_preset
+from emocatcher.models.networks.registry import build
+from emocatcher.training.dataset import load_features
 
 WANTED = (("reference-holdout", 1, "≤ 75 s, aim 40"), ("reference-cv5", 5, "≤ 240 s, aim 150"))
 HEADING = "Speed and memory"
@@ -62,7 +64,7 @@ def time_clips(folder: Path, n_clips: int) -> Pair:
     def ours() -> None:
         for path in paths:
             waveform, _ = audio.load(path, settings.front_end.sample_rate)
-            features.extract(waveform, settings.front_end, settings.vad)
+            extraction.extract(waveform, settings.front_end, settings.vad)
 
     def theirs() -> None:
         for path in paths:
@@ -136,7 +138,7 @@ def _memory_mb(process: int) -> float:
 
 def main() -> None:
     """Measure, print, and rewrite the section of RESULTS.md."""
-    machine.keep_memory()  # as the command line does
+    process_setup.keep_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only the parts, not the whole trainings")
     parser.add_argument("--keep", type=Path, help="a folder for the run folders of the trainings; else they are lost")

@@ -36,7 +36,9 @@ import soundfile
 
 import emocatcher
 import results
-from emocatcher import audio, corpora, features, machine
+from emocatcher import audio, corpora
+from emocatcher.features import extraction
+from emocatcher.foundation import process_setup
 from inference import Row
 
 HEADING = "The server: speed and memory"
@@ -348,7 +350,7 @@ def batching(wavs: Sequence[bytes]) -> Row:
     log_mels = []
     for wav in wavs[:8]:
         recording = audio.read(wav, config.front_end.sample_rate)
-        log_mels.append(features.extract(recording.waveform, config.front_end, config.vad).channels)
+        log_mels.append(extraction.extract(recording.waveform, config.front_end, config.vad).channels)
     taken: dict[str, list[float]] = {"alone": [], "together": [], "whole": []}
     for _ in range(40):
         for name, work in (
@@ -381,7 +383,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
 
 def main() -> None:
     """Measure, print, and write."""
-    machine.keep_memory()  # as the command line does
+    process_setup.keep_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=20_000, help="over which memory is watched (20,000)")
     parser.add_argument("--overload", type=float, default=120.0, metavar="SECONDS", help="of twice the load (120)")

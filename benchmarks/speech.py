@@ -1,4 +1,4 @@
-"""Fit the gate of `emocatcher.speech`, and measure it on sounds that it was not fitted to.
+"""Fit the gate of `emocatcher.features.speech_gate`, and measure it on sounds that it was not fitted to.
 
     python benchmarks/speech.py --sounds FOLDER [--fit] [--to FOLDER]
 
@@ -9,7 +9,7 @@ FOLDER holds one folder for each Debian package in `SOURCES`, so that nothing ne
 Half of the sounds are for fitting, half for the figures: by a checksum of the name without its number, so that dog1 and
 dog2 stay together. The packages in `UNSEEN` are for the figures alone. So is RAVDESS (EMOCATCHER_CORPORA) from actor 9
 on; the figures are of all its clips, and of those actors'. Files in which people can be heard are left out by their
-names: nobody listened to the rest. `--fit` prints constants for `emocatcher.speech` and stops.
+names: nobody listened to the rest. `--fit` prints constants for `emocatcher.features.speech_gate` and stops.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ from numpy.typing import NDArray
 
 import emocatcher
 import results
-from emocatcher import audio, corpora, features, machine, speech
-from emocatcher.config import load_preset
-from emocatcher.errors import AudioError
+from emocatcher import audio, corpora
+from emocatcher.features import extraction, speech_gate
+from emocatcher.foundation import process_setup
+from emocatcher.foundation.errors import AudioError
+from emocatcher.foundation.settings import load_preset
 
 HEADING = "Recognition: is it speech?"
 FRONT_END = load_preset("cabg").front_end
@@ -117,7 +119,7 @@ class Clip(NamedTuple):
 
     def log_mel(self) -> NDArray[np.float32]:
         """As the front end gives it, shape (n_mels, n_frames), dB."""
-        return features.log_mel_spectrogram(self.waveform, FRONT_END)
+        return extraction.log_mel_spectrogram(self.waveform, FRONT_END)
 
 
 class Answer(NamedTuple):
@@ -132,10 +134,12 @@ class Answer(NamedTuple):
 
 def main() -> None:
     """Read the folders; fit, or measure, print and write."""
-    machine.keep_memory()  # as the command line does
+    process_setup.keep_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sounds", type=Path, required=True, help="the folder with a folder for each package")
-    parser.add_argument("--fit", action="store_true", help="print new constants for emocatcher.speech, and stop")
+    parser.add_argument(
+        "--fit", action="store_true", help="print new constants for emocatcher.features.speech_gate, and stop"
+    )
     parser.add_argument("--to", type=Path, default=results.FOLDER, help="the folder of RESULTS.md")
     asked = parser.parse_args()
     clips = [*read(asked.sounds), *read_ravdess()]
@@ -244,7 +248,7 @@ def fit(clips: Sequence[Clip]) -> None:
             conditions.append(f"noise {dice.integers(3, 30)} dB")
         chosen += [degrade(clip, condition, others, dice) for condition in conditions]
     log_mels = [clip.log_mel() for clip in chosen]
-    numbers = np.array([speech.traits(log_mel, speech.loudness_db(log_mel)) for log_mel in log_mels])
+    numbers = np.array([speech_gate.traits(log_mel, speech_gate.loudness_db(log_mel)) for log_mel in log_mels])
     true = np.array([clip.is_speech for clip in chosen])
     # RAVDESS is the largest set of voices, and the easiest.
     weights = np.array([0.3 if clip.package == RAVDESS else 1.0 for clip in chosen])
@@ -261,12 +265,12 @@ def answer(clip: Clip) -> Answer:
     """Ask about one clip, both ways."""
     log_mel = clip.log_mel()
     started = time.process_time()
-    heard = speech.has_speech(clip.waveform, RATE, log_mel, FRONT_END)
+    heard = speech_gate.has_speech(clip.waveform, RATE, log_mel, FRONT_END)
     between = time.process_time()
-    at_once = speech.has_speech_at_once(clip.waveform, RATE, log_mel, FRONT_END)
+    at_once = speech_gate.has_speech_at_once(clip.waveform, RATE, log_mel, FRONT_END)
     ended = time.process_time()
-    odds = speech.log_odds(log_mel, speech.loudness_db(log_mel))
-    return Answer(heard, at_once, (between - started) * 1e3, (ended - between) * 1e3, speech.in_doubt(odds))
+    odds = speech_gate.log_odds(log_mel, speech_gate.loudness_db(log_mel))
+    return Answer(heard, at_once, (between - started) * 1e3, (ended - between) * 1e3, speech_gate.in_doubt(odds))
 
 
 def measure(clips: Sequence[Clip]) -> Iterator[str]:

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from emocatcher import corpora, protocols
-from emocatcher.config import Settings, load_preset
+from emocatcher import corpora
 from emocatcher.corpora import synthetic
 from emocatcher.corpora.table import Corpus
-from emocatcher.dataset import FeatureTable, Part, load_features
+from emocatcher.evaluation import protocols
+from emocatcher.foundation.settings import Settings, load_preset
+from emocatcher.training.dataset import FeatureTable, Part, load_features
 
 # Before PyTorch is imported: two threads that wait for each other beside a busy core make these tests ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -101,7 +102,7 @@ class InProcess:
         self.on_report, self.patch = on_report, pytest.MonkeyPatch()
 
     def __enter__(self) -> InProcess:
-        self.patch.setattr("emocatcher.workers.report", self.on_report)
+        self.patch.setattr("emocatcher.training.training_pool.report", self.on_report)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,7 +116,7 @@ class InProcess:
 def train_here() -> Iterator[Callable[..., Finished]]:
     """`train_folds` without processes of its own: (out, corpus, protocol's name, settings, …) → what it made."""
     pytest.importorskip("torch", reason="needs the extra 'train'")
-    from emocatcher import experiment
+    from emocatcher.training import experiment
 
     def train(out: Path, corpus: Corpus, name: str, settings: Settings, **options: Any) -> Finished:
         protocol = protocols.load(name, corpus, options.get("seed", 0))

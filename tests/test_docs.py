@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emocatcher import protocols
-from emocatcher.config import presets
+from emocatcher.evaluation import protocols
+from emocatcher.foundation.settings import presets
 
 ROOT = Path(__file__).parents[1]
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")}
@@ -67,7 +67,7 @@ def test_the_python_of_the_readme_compiles_and_names_what_is_public() -> None:
 
 
 def test_the_sweep_of_the_readme_is_one_that_is_read(tmp_path: Path) -> None:
-    from emocatcher import sweep
+    from emocatcher.training import sweep
 
     (block,) = _blocks(TEXTS["README.md"], "toml")
     (tmp_path / "sweep.toml").write_text(block, encoding="utf-8")

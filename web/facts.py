@@ -6,8 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-from emocatcher import audio, cautions, inference, labels
-from emocatcher.prediction import SCHEMA_VERSION
+from emocatcher import audio
+from emocatcher.foundation import labels
+from emocatcher.recognition import cautions, recognizer
+from emocatcher.recognition.prediction import SCHEMA_VERSION
 
 
 def facts() -> dict[str, object]:
@@ -18,7 +20,7 @@ def facts() -> dict[str, object]:
         "ravdess_emotions": labels.EMOTIONS,  # file names count them from 01
         "colours": labels.COLOURS,
         "spare_colours": list(labels.colours(unknown).values()),
-        "longest_s": inference.LONGEST_S,
+        "longest_s": recognizer.LONGEST_S,
         "lowest_rate_hz": vars(audio)["_LOWEST_RATE"],
         "shortest_voiced_s": vars(cautions)["_SHORTEST_S"],
         "quiet_db": vars(cautions)["_QUIET_DB"],

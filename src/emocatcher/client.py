@@ -25,9 +25,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.errors import DecodeError, MissingExtraError, ServerError, SettingError
-from emocatcher.prediction import Prediction
-from emocatcher.timeline import Timeline, Window
+from emocatcher.foundation.errors import DecodeError, MissingExtraError, ServerError, SettingError
+from emocatcher.recognition.prediction import Prediction
+from emocatcher.recognition.timeline import Timeline, Window
 
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
 

@@ -91,7 +91,7 @@ def test_what_train_does_with_the_outcome(
     """The training itself is a stand-in: it gives the run that was trained before."""
     import shutil
 
-    from emocatcher import experiment
+    from emocatcher.training import experiment
 
     out = tmp_path / "run"
 

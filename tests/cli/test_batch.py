@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 import emocatcher
-from emocatcher import bundle
+from emocatcher.models import model_folder
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_a_folder_becomes_a_table(call, folder, tmp_path):
     assert "60/60 files" in said.err
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert len(rows) == 60
-    assert {row["model"] for row in rows} == {bundle.BUNDLED}
+    assert {row["model"] for row in rows} == {model_folder.BUNDLED}
 
 
 def test_one_bad_file_is_a_row_and_an_exit_code(call, folder, tmp_path):
@@ -144,4 +144,4 @@ def test_a_table_survives_ten_kills(ravdess_dir, tmp_path, kind, workers):
 
 
 def test_the_bundled_model_is_found_without_being_named():
-    assert emocatcher.load().config.name == bundle.BUNDLED
+    assert emocatcher.load().config.name == model_folder.BUNDLED

@@ -14,8 +14,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from emocatcher import bundle, export, inference
-from emocatcher.export import comparison
+from emocatcher.models import model_folder, onnx_graphs
+from emocatcher.recognition import recognizer
+from emocatcher.recognition.parity import answers
 
 Call = Callable[..., Any]
 OURS, FLOAT, INT8 = "in Python", "exported", "with int8"
@@ -66,8 +67,8 @@ def test_it_writes_the_file_and_says_what_int8_costs(
     flags = ["--waveform"] if waveform else []
     said = call("export", model, "--to", to, "--int8", "--corpus", voices_dir, *flags)
     assert said.code == 0, said.err
-    opened = bundle.read(model)
-    assert to.read_bytes() == export.as_onnx(opened, waveform=waveform, int8=True)
+    opened = model_folder.read(model)
+    assert to.read_bytes() == onnx_graphs.as_onnx(opened, waveform=waveform, int8=True)
     assert json.loads(metadata(to)["labels"]) == list(opened.config.labels)
     n_clips = len(small_run.protocol.folds[0].test)
     assert said.out.startswith(f"{opened.config.name} on the {n_clips} test clips of ")
@@ -105,7 +106,7 @@ def test_a_cost_has_its_sign(cost: int) -> None:
     before, after = one_hot[[0, 0, 1, 1]], one_hot[[0, 0, 1, 1]]
     true = np.array([0, 0, 1, 1])
     (after if cost > 0 else before)[0] = one_hot[1] if cost else one_hot[0]
-    said = {name: comparison.Answers(rows, np.zeros((4, 2)), 1.0) for name, rows in ((FLOAT, before), (INT8, after))}
+    said = {name: answers.Answers(rows, np.zeros((4, 2)), 1.0) for name, rows in ((FLOAT, before), (INT8, after))}
     assert (
         _cost(said, true)
         == {
@@ -139,18 +140,18 @@ def test_what_was_not_asked_for_is_not_spoken_of(call: Call, model: Path, tmp_pa
     assert said.code == 0, said.err
     assert "int8" not in said.out
     assert list(rows_of(said.out)) == [OURS, FLOAT]
-    assert to.read_bytes() == export.as_onnx(bundle.read(model))
+    assert to.read_bytes() == onnx_graphs.as_onnx(model_folder.read(model))
 
 
 def test_without_a_name_it_is_the_model_that_comes_with_the_package(
     call: Call, tmp_path: Path, few_clips: None
 ) -> None:
-    folder = bundle.bundled()
+    folder = model_folder.bundled()
     if folder is None:
         pytest.skip("no model comes with this checkout")
     said = call("export", "--to", tmp_path / "m.onnx", "--waveform")
     assert said.code == 0, said.err
-    assert json.loads(metadata(tmp_path / "m.onnx")["labels"]) == list(bundle.read(folder).config.labels)
+    assert json.loads(metadata(tmp_path / "m.onnx")["labels"]) == list(model_folder.read(folder).config.labels)
 
 
 def test_a_file_that_is_there_stays_unless_it_is_to_go(
@@ -161,7 +162,7 @@ def test_a_file_that_is_there_stays_unless_it_is_to_go(
     assert_one_line(call("export", model, "--to", to), "exists already", "--overwrite")
     assert to.read_text() == "mine"
     assert call("export", model, "--to", to, "--overwrite").code == 0
-    assert to.read_bytes() == export.as_onnx(bundle.read(model))
+    assert to.read_bytes() == onnx_graphs.as_onnx(model_folder.read(model))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_a_place_that_takes_no_file_is_refused_before_the_comparing(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file.txt").write_text("mine")
-    monkeypatch.setattr(comparison, "compare", None)  # not called
+    monkeypatch.setattr(answers, "compare", None)  # not called
     assert_one_line(call("export", model, "--to", tmp_path / to, "--overwrite"), *needed)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file.txt", "folder"]
 
@@ -190,17 +191,17 @@ def test_a_disk_that_fills_up_meanwhile_is_one_line(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("emocatcher.storage.write_bytes", full)
+    monkeypatch.setattr("emocatcher.foundation.atomic_files.write_bytes", full)
     assert_one_line(call("export", model, "--to", tmp_path / "m.onnx"), "No space left on device", "m.onnx")
 
 
-@pytest.mark.parametrize("part", [bundle.ONNX, bundle.CONFIG])
+@pytest.mark.parametrize("part", [model_folder.ONNX, model_folder.CONFIG])
 def test_a_model_folders_own_part_is_never_replaced(call: Call, model: Path, tmp_path: Path, part: str) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
     said = call("export", folder, "--to", folder / part, "--int8", "--overwrite")
     assert_one_line(said, "a part of a model folder")
-    inference.load(folder)  # it opens still
+    recognizer.load(folder)  # it opens still
 
 
 def test_a_model_that_is_not_there_is_one_line(call: Call, tmp_path: Path) -> None:
@@ -220,9 +221,9 @@ def test_where_the_graph_says_something_else_nothing_is_written(
     call: Call, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_clips: None, there: bool
 ) -> None:
     def colder(opened: Any, **options: Any) -> bytes:
-        return export.to_waveform_onnx(opened.weights(), msgspec.structs.replace(opened.config, temperature=9.0))
+        return onnx_graphs.to_waveform_onnx(opened.weights(), msgspec.structs.replace(opened.config, temperature=9.0))
 
-    monkeypatch.setattr(export, "as_onnx", colder)
+    monkeypatch.setattr(onnx_graphs, "as_onnx", colder)
     to = tmp_path / "m.onnx"
     if there:
         to.write_text("mine")

@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from emocatcher import bundle, schema
-from emocatcher.bundle import ModelConfig, Training
-from emocatcher.config import load_preset
+from emocatcher.foundation.settings import load_preset
+from emocatcher.models import model_folder
+from emocatcher.models.model_folder import ModelConfig, Training
+from emocatcher.recognition import json_schema
 
 Call = Callable[..., Any]
 CONFIG = ModelConfig(
@@ -30,7 +31,7 @@ CONFIG = ModelConfig(
 def write(tmp_path: Path) -> Callable[..., Path]:
     def write(config: ModelConfig = CONFIG, **training: Any) -> Path:
         config = msgspec.structs.replace(config, training=msgspec.structs.replace(config.training, **training))
-        bundle.write(tmp_path / "model", config, {"output.bias": np.zeros(2, np.float32)}, b"no real graph")
+        model_folder.write(tmp_path / "model", config, {"output.bias": np.zeros(2, np.float32)}, b"no real graph")
         return tmp_path / "model"
 
     return write
@@ -38,7 +39,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 def test_it_tells_all_that_the_folder_knows(call: Call, write: Callable[..., Path]) -> None:
     folder = write()
-    (folder / bundle.CARD).write_text("# made-up\n\n## Limits\n\nFit for\ntests.\n\n## Thanks\n", encoding="utf-8")
+    (folder / model_folder.CARD).write_text(
+        "# made-up\n\n## Limits\n\nFit for\ntests.\n\n## Thanks\n", encoding="utf-8"
+    )
     said = call("info", folder)
     assert (said.code, said.err) == (0, "")
     told = " ".join(said.out.split())  # long lines wrap
@@ -54,7 +57,7 @@ def test_it_tells_all_that_the_folder_knows(call: Call, write: Callable[..., Pat
 def test_what_is_not_known_is_not_claimed(call: Call, write: Callable[..., Path]) -> None:
     plain = msgspec.structs.replace(CONFIG, temperature=1.0, abstain_below=0.0)
     folder = write(plain, epoch=None, seed=None, scores={}, note="", fold=None, speakers_shared=None)
-    (folder / bundle.CARD).unlink()
+    (folder / model_folder.CARD).unlink()
     said = call("info", folder)
     assert said.code == 0
     assert "none: the probabilities are the network's own" in said.out
@@ -73,7 +76,7 @@ def test_what_flatters_or_is_made_up_is_marked(call: Call, write: Callable[..., 
 def test_a_card_from_elsewhere_cannot_steer_the_terminal(call: Call, write: Callable[..., Path]) -> None:
     odd = msgspec.structs.replace(CONFIG, name="\x1b[2J", labels=("[red]x[/y]", "\x1b[31my"))
     folder = write(odd, note="\x1b]0;title\x07", licence="[bold")
-    (folder / bundle.CARD).write_bytes(b"## Limits\n\x1b[5mnone\xff\n## More\n")
+    (folder / model_folder.CARD).write_bytes(b"## Limits\n\x1b[5mnone\xff\n## More\n")
     said = call("info", folder)
     assert said.code == 0
     assert "\x1b" not in said.out
@@ -84,12 +87,12 @@ def test_a_card_from_elsewhere_cannot_steer_the_terminal(call: Call, write: Call
 def test_as_json_it_is_the_folders_own(call: Call, write: Callable[..., Path]) -> None:
     folder = write()
     said = call("info", folder, "--json")
-    assert json.loads(said.out) == json.loads((folder / bundle.CONFIG).read_bytes())
+    assert json.loads(said.out) == json.loads((folder / model_folder.CONFIG).read_bytes())
 
 
 def test_the_schema_is_the_published_one(call: Call) -> None:
     said = call("info", "--schema")
-    assert said.out == schema.prediction_schema_text()
+    assert said.out == json_schema.prediction_schema_text()
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "no/such/folder"])
@@ -101,12 +104,12 @@ def test_a_model_that_is_not_there_is_one_line(call: Call, name: str) -> None:
 
 
 def test_without_a_name_it_is_the_model_that_comes_with_the_package(call: Call) -> None:
-    folder = bundle.bundled()
+    folder = model_folder.bundled()
     if folder is None:
         pytest.skip("no model comes with this checkout")
     said = call("info")
     assert said.code == 0
-    assert bundle.read(folder).config.name in said.out
+    assert model_folder.read(folder).config.name in said.out
 
 
 def test_it_never_loads_the_runtime(write: Callable[..., Path]) -> None:

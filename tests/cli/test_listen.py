@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emocatcher import audio, inference
+from emocatcher import audio
 from emocatcher.cli import listen
+from emocatcher.recognition.recognizer import load
 
 Call = Callable[..., Any]
 RATE = 16_000
@@ -72,7 +73,7 @@ def in_chunks(samples: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def test_it_shows_the_last_answer(model: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
-    recognizer = inference.load(model)
+    recognizer = load(model)
     listen.show(in_chunks(speech), recognizer.stream(RATE), recognizer.config.labels)
     last = recognizer.timeline((speech, RATE)).windows[-1]
     out = capsys.readouterr().out
@@ -86,7 +87,7 @@ def test_it_shows_the_last_answer(model: Path, speech: np.ndarray, capsys: pytes
 def test_an_answer_below_the_threshold_is_doubtful(
     model: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str], threshold: float
 ) -> None:
-    recognizer = inference.load(model)
+    recognizer = load(model)
     last = recognizer.timeline((speech, RATE)).windows[-1]
     assert last.emotion is not None
     listen.show([speech], recognizer.stream(RATE, abstain_below=threshold), recognizer.config.labels)
@@ -98,19 +99,19 @@ def test_ctrl_c_ends_it(model: Path, speech: np.ndarray, capsys: pytest.CaptureF
         yield speech
         raise KeyboardInterrupt
 
-    recognizer = inference.load(model)
+    recognizer = load(model)
     listen.show(pressed(), recognizer.stream(RATE), recognizer.config.labels)
     assert f"{len(speech) / RATE:.1f} s  " in capsys.readouterr().out
 
 
 def test_nothing_was_heard_at_all(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recognizer = inference.load(model)
+    recognizer = load(model)
     listen.show([], recognizer.stream(RATE), recognizer.config.labels)
     assert "listening" in capsys.readouterr().out
 
 
 def test_from_the_microphone(call: Call, model: Path, speech: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    from emocatcher.timeline import Stream
+    from emocatcher.recognition.timeline import Stream
 
     push, n_heard = Stream.push, 0
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emocatcher import inference
+from emocatcher.recognition import recognizer
 
 Call = Callable[..., Any]
 
@@ -28,7 +28,7 @@ def clip(small_run: Any) -> Path:
 
 def test_it_prints_the_emotion(call: Call, model: Path, clip: Path) -> None:
     said = call("predict", clip, "--model", model)
-    heard = inference.load(model).predict(clip)
+    heard = recognizer.load(model).predict(clip)
     assert said.code == 0
     assert said.err == ""
     first, second, *others = said.out.splitlines()
@@ -75,8 +75,8 @@ def test_convert_says_what_it_made(call: Call, tmp_path: Path) -> None:
 
     import torch
 
-    from emocatcher.config import load_preset
-    from emocatcher.networks import build
+    from emocatcher.foundation.settings import load_preset
+    from emocatcher.models.networks.registry import build
 
     ours = build(load_preset("cabg"), 8).state_dict()
     names = (
@@ -95,4 +95,4 @@ def test_convert_says_what_it_made(call: Call, tmp_path: Path) -> None:
     said = call("convert", tmp_path / "best.pth", "--to", tmp_path / "model")
     assert said.code == 0
     assert "166,729 parameters" in said.out
-    assert inference.load(tmp_path / "model").config.n_parameters == 166_729
+    assert recognizer.load(tmp_path / "model").config.n_parameters == 166_729

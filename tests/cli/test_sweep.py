@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from emocatcher.sweep import folder
+from emocatcher.training.sweep import folder
 
 Call = Callable[..., Any]
 
@@ -37,8 +37,8 @@ def write(tmp_path: Path, voices_dir: Path, small_network: tuple[str, ...]) -> C
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, train_here: Any) -> None:
     """No processes."""
-    from emocatcher import experiment
-    from emocatcher.sweep import engine
+    from emocatcher.training import experiment
+    from emocatcher.training.sweep import engine
 
     monkeypatch.setattr(engine, "Workers", experiment.Workers)
 

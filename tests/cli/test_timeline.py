@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from emocatcher import inference
 from emocatcher.cli.timeline import clock
+from emocatcher.recognition import recognizer
 
 Call = Callable[..., Any]
 
@@ -33,7 +33,7 @@ def talk(small_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_prints_a_table(call: Call, model: Path, talk: Path) -> None:
     said = call("timeline", talk, "--model", model)
-    heard = inference.load(model).timeline(talk)
+    heard = recognizer.load(model).timeline(talk)
     assert (said.code, said.err) == (0, "")
     lines = [line.split() for line in said.out.splitlines() if line.strip()]
     assert lines[0] == ["from", "to", "emotion", "probability"]
@@ -43,7 +43,7 @@ def test_it_prints_a_table(call: Call, model: Path, talk: Path) -> None:
 
 
 def test_what_is_below_the_threshold_is_marked(call: Call, model: Path, talk: Path) -> None:
-    heard = inference.load(model).timeline(talk, abstain_below=0.99)
+    heard = recognizer.load(model).timeline(talk, abstain_below=0.99)
     assert all(segment.abstain for segment in heard.segments)
     said = call("timeline", talk, "--model", model, "--abstain-below", "0.99").out
     assert said.rstrip().endswith("?  below 99%: take it as no answer")
@@ -64,13 +64,13 @@ def test_it_prints_json(call: Call, model: Path, talk: Path) -> None:
 
 @pytest.mark.parametrize("name", ["t.json", "t.csv", "t.parquet", "t.srt", "t.vtt", "t.TextGrid", "t.txt"])
 def test_the_file_tells_the_format(call: Call, model: Path, talk: Path, tmp_path: Path, name: str) -> None:
-    from emocatcher.timeline import export
+    from emocatcher.recognition.timeline import formats
 
     out = tmp_path / name
     said = call("timeline", talk, "--model", model, "--out", out)
     assert (said.code, said.out, said.err) == (0, "", "")
-    heard = inference.load(model).timeline(talk)
-    assert out.read_bytes() == export.encode(heard, export.format_of(out))
+    heard = recognizer.load(model).timeline(talk)
+    assert out.read_bytes() == formats.encode(heard, formats.format_of(out))
 
 
 def test_files_are_not_replaced_unasked(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from emocatcher import corpora
 from emocatcher.corpora import ravdess, synthetic
 from emocatcher.corpora.check import check
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.errors import CorpusError
+from emocatcher.foundation.errors import CorpusError
 
 RATE = 16_000
 

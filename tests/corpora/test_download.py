@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from emocatcher.corpora import download, places, ravdess
-from emocatcher.errors import DownloadError, HashMismatchError, MissingExtraError
+from emocatcher.foundation.errors import DownloadError, HashMismatchError, MissingExtraError
 
 CHUNK = download._CHUNK
 IDS = ravdess.clip_ids(2)[:3] + ravdess.clip_ids(2)[-3:]

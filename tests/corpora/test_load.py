@@ -7,7 +7,7 @@ import pytest
 
 from emocatcher import corpora
 from emocatcher.corpora import places, ravdess, synthetic
-from emocatcher.errors import CorpusError, CorpusNotFoundError, ManifestError
+from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, ManifestError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emocatcher.corpora import manifest
-from emocatcher.errors import ManifestError, MissingExtraError
+from emocatcher.foundation.errors import ManifestError, MissingExtraError
 
 HEADER = "path,label,speaker,start_s,end_s,split\n"
 ROWS = [

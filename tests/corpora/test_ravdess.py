@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from emocatcher.corpora import ravdess
-from emocatcher.errors import CorpusError
-from emocatcher.labels import EMOTIONS
+from emocatcher.foundation.errors import CorpusError
+from emocatcher.foundation.labels import EMOTIONS
 
 
 def touch(root: Path, *names: str) -> Path:

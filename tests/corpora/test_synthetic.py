@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emocatcher.corpora import ravdess, synthetic
-from emocatcher.errors import CorpusError
+from emocatcher.foundation.errors import CorpusError
 
 
 def samples_of(path):

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from emocatcher import audio, inference
+from emocatcher import audio
+from emocatcher.recognition.recognizer import Recognizer, load
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "dist" / "page"
@@ -201,8 +202,8 @@ def tab(warm: Tab) -> Iterator[Tab]:
 
 
 @pytest.fixture(scope="session")
-def recognizer() -> inference.Recognizer:
-    return inference.load()
+def recognizer() -> Recognizer:
+    return load()
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from emocatcher import audio
-from emocatcher.inference import Recognizer
-from emocatcher.schema import prediction_schema
+from emocatcher.recognition.json_schema import prediction_schema
+from emocatcher.recognition.recognizer import Recognizer
 
 from .conftest import Tab, write_m4a
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from emocatcher.inference import Recognizer
-from emocatcher.labels import EMOTIONS
+from emocatcher.foundation.labels import EMOTIONS
+from emocatcher.recognition.recognizer import Recognizer
 
 from .conftest import ROOT, Tab
 

@@ -14,11 +14,11 @@ import msgspec
 import pytest
 import srt
 
-from emocatcher import bundle
-from emocatcher.inference import Recognizer
-from emocatcher.labels import EMOTIONS, colours
-from emocatcher.timeline import Timeline
-from emocatcher.timeline.tables import to_csv
+from emocatcher.foundation.labels import EMOTIONS, colours
+from emocatcher.models import model_folder
+from emocatcher.recognition.recognizer import Recognizer
+from emocatcher.recognition.timeline import Timeline
+from emocatcher.recognition.timeline.window_tables import to_csv
 
 from .conftest import BUILT, ROOT, Tab
 
@@ -132,7 +132,7 @@ def test_all_that_is_seen_can_be_saved(tab: Tab, spoken: Path, recognizer: Recog
 def test_about_shows_the_card(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab("about")
     text = tab.page.inner_text("section.about")
-    config = bundle.read(bundle.bundled()).config
+    config = model_folder.read(model_folder.bundled()).config
     facts = (f"{config.n_parameters:,}", config.training.note, "CC BY-NC-SA", "expected calibration error")
     for words in ("not use it to judge people", *facts):
         assert words in text, words

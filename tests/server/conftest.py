@@ -23,7 +23,7 @@ import pytest
 import soundfile
 
 import emocatcher
-from emocatcher.timeline import Window
+from emocatcher.recognition.timeline import Window
 
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 pytest.importorskip("uvicorn", reason="needs the extra 'serve'")

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 import soundfile
 
-from emocatcher.server import page
-from emocatcher.server.description import ModelDescription
+from emocatcher.server import web_page
+from emocatcher.server.model_description import ModelDescription
 from emocatcher.server.security import Tokens
 
 from .conftest import Server, voice
@@ -103,7 +103,7 @@ def test_the_page_is_there_or_says_how_to_build_it(server: Server) -> None:
     answer = server.get("/")
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/html")
-    if page.find() is None:
+    if web_page.find() is None:
         assert b"make page" in answer.body
     else:
         described = server.get("/model/model.json")
@@ -119,7 +119,7 @@ def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
     (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
     for name in ("run.wasm", "run.mjs", "a.js", "graph.onnx"):
         (tmp_path / "assets" / name).write_bytes(b"x")
-    client = TestClient(page.Page(tmp_path))
+    client = TestClient(web_page.Page(tmp_path))
     for address in ("/", "/index.html"):
         index = client.get(address)
         assert index.text.endswith("hello")

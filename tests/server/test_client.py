@@ -12,7 +12,7 @@ import pytest
 
 import emocatcher
 from emocatcher.client import Client
-from emocatcher.errors import DecodeError, ServerError, SettingError
+from emocatcher.foundation.errors import DecodeError, ServerError, SettingError
 
 from .conftest import RATE, Server, same_window, sound, voice
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emocatcher.errors import SettingError
+from emocatcher.foundation.errors import SettingError
 from emocatcher.server import limits
 
 from .conftest import Answer, Server, form, voice

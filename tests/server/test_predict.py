@@ -14,10 +14,10 @@ import pytest
 
 import emocatcher
 from emocatcher import audio
-from emocatcher.errors import DecodeError
-from emocatcher.prediction import Prediction
-from emocatcher.schema import prediction_schema
-from emocatcher.timeline import Timeline
+from emocatcher.foundation.errors import DecodeError
+from emocatcher.recognition.json_schema import prediction_schema
+from emocatcher.recognition.prediction import Prediction
+from emocatcher.recognition.timeline import Timeline
 
 from .conftest import BOUNDARY, Server, form, same_window, voice
 

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 
 from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
-from emocatcher.server.process import Process, RefusedError
+from emocatcher.server.worker_process import Process, RefusedError
 
 from .conftest import Answer, Server, is_running, voice
 

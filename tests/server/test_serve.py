@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from emocatcher.cli.serve import serve as command
-from emocatcher.errors import MissingExtraError
+from emocatcher.foundation.errors import MissingExtraError
 
 from .conftest import Server
 

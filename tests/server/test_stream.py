@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 import emocatcher
-from emocatcher.timeline import Window, Windows
+from emocatcher.recognition.timeline import Window, Windows
 
 from .conftest import RATE, Server, same_window, sound
 

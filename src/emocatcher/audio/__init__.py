@@ -10,7 +10,7 @@ import numpy as np
 
 from emocatcher.audio.decoding import Source, Track
 from emocatcher.audio.resampling import Resampler, Waveform, resample
-from emocatcher.errors import AudioError, EmptyAudioError, NonFiniteError, TooLongError
+from emocatcher.foundation.errors import AudioError, EmptyAudioError, NonFiniteError, TooLongError
 
 __all__ = ["Recording", "Resampler", "Source", "Waveform", "blocks", "load", "read", "resample"]
 

@@ -21,7 +21,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from emocatcher.audio.resampling import Waveform
-from emocatcher.errors import AudioError, DecodeError, EmptyAudioError
+from emocatcher.foundation.errors import AudioError, DecodeError, EmptyAudioError
 
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
 

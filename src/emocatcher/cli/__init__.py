@@ -10,12 +10,12 @@ def main() -> None:
     """Run `emocatcher`; errors that a user can mend are one line on stderr, with exit code 2."""
     # NumPy's threads on matrices of this size wait for each other; must be said before NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from emocatcher import machine
     from emocatcher.cli import screen
     from emocatcher.cli.app import app
-    from emocatcher.errors import EmoCatcherError
+    from emocatcher.foundation import process_setup
+    from emocatcher.foundation.errors import EmoCatcherError
 
-    machine.keep_memory()
+    process_setup.keep_memory()
     try:
         app()
     except EmoCatcherError as error:

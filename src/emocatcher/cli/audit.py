@@ -32,10 +32,11 @@ def audit(
     """
     import msgspec
 
-    from emocatcher import audit as auditing
-    from emocatcher import corpora, protocols
+    from emocatcher import corpora
     from emocatcher.cli import screen
-    from emocatcher.config import load_preset
+    from emocatcher.evaluation import audit as auditing
+    from emocatcher.evaluation import protocols
+    from emocatcher.foundation.settings import load_preset
 
     settings = load_preset(preset, setting or ())
     loaded = corpora.load(corpus)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emocatcher.errors import one_line
+from emocatcher.foundation.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from emocatcher.prediction import Prediction
+    from emocatcher.recognition.prediction import Prediction
 
 _BAR = 30  # characters
 _LINE = 60
@@ -20,7 +20,7 @@ def show(heard: Prediction, target: Console) -> None:
     """Print what was heard, how sure, and where in the sound."""
     from rich.text import Text
 
-    from emocatcher.labels import colours
+    from emocatcher.foundation.labels import colours
 
     shades = colours(list(heard.probabilities))
     # As text, not as markup: a file name or a label may hold brackets.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from emocatcher.comparison import Comparison, Unpaired
+    from emocatcher.reports.comparison import Comparison, Unpaired
 
 EXAMPLES = (
     "emocatcher compare runs/cv5 runs/emobox",
@@ -35,8 +35,8 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Put runs side by side: one table, one figure, paired tests."""
-    from emocatcher import comparison
     from emocatcher.cli import screen
+    from emocatcher.reports import comparison
 
     page = None if as_json and out is None else out or Path("comparison.html")
     if page is not None:
@@ -55,8 +55,8 @@ def compare(
 
 def _show(found: Comparison) -> None:
     from emocatcher.cli import screen
-    from emocatcher.comparison import tables
-    from emocatcher.report.tables import NONE
+    from emocatcher.reports.comparison import tables
+    from emocatcher.reports.run_report.tables import NONE
 
     target = screen.console()
     columns = []

@@ -16,7 +16,7 @@ def convert(
 ) -> None:
     """Turn a published checkpoint into a model folder; no pickled code is ever run."""
     from emocatcher.cli import screen
-    from emocatcher.convert import convert as converting
+    from emocatcher.models.published_checkpoint import convert as converting
 
     made = converting(checkpoint, to)
     screen.console().print(f"{made.config.name}: {made.config.n_parameters:,} parameters, in {to}", markup=False)

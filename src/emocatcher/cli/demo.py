@@ -21,7 +21,7 @@ def demo(
     from emocatcher.cli.fetch import fetch
     from emocatcher.cli.train import train
     from emocatcher.corpora import locate
-    from emocatcher.errors import DownloadError
+    from emocatcher.foundation.errors import DownloadError
 
     corpus = "ravdess"
     if locate(corpus) is None:

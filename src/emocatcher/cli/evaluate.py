@@ -27,13 +27,16 @@ def evaluate(
     """Score a model on the test part of one fold."""
     import msgspec
 
-    from emocatcher import corpora, evaluation, inference, protocols
+    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.evaluation import protocols
+    from emocatcher.recognition.recognizer import load
+    from emocatcher.training import fold_evaluation
 
-    recognizer = inference.load(model)
+    recognizer = load(model)
     loaded = corpora.load(corpus)
     chosen = (recognizer.config.training.seed or 0) if seed is None else seed
-    found = evaluation.evaluate(
+    found = fold_evaluation.evaluate(
         recognizer, loaded, protocols.load(protocol, loaded, chosen), fold, seed=chosen, batch_size=batch_size
     )
     for warning in found.warnings:

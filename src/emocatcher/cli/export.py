@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from emocatcher.export.clips import Clips
-    from emocatcher.export.comparison import Answers
-    from emocatcher.inference import Recognizer
+    from emocatcher.recognition.parity.answers import Answers
+    from emocatcher.recognition.parity.clips import Clips
+    from emocatcher.recognition.recognizer import Recognizer
 
 EXAMPLES = (
     "emocatcher export --to emocatcher.onnx --waveform",
@@ -65,16 +65,18 @@ def export(
     what --int8 costs in accuracy. A graph that says anything else than the
     model is not written.
     """
-    from emocatcher import bundle, inference, storage
     from emocatcher.cli import screen
-    from emocatcher.errors import ModelError, OutputError
+    from emocatcher.foundation import atomic_files
+    from emocatcher.foundation.errors import ModelError, OutputError
+    from emocatcher.models import model_folder
+    from emocatcher.recognition.recognizer import Recognizer, folder_of
 
     _check_target(to, overwrite=overwrite)
-    opened = bundle.read(inference.folder_of(model or None))
-    recognizer = inference.Recognizer(opened)
-    from emocatcher.export import as_onnx
-    from emocatcher.export.clips import choose
-    from emocatcher.export.comparison import difference
+    opened = model_folder.read(folder_of(model or None))
+    recognizer = Recognizer(opened)
+    from emocatcher.models.onnx_graphs import as_onnx
+    from emocatcher.recognition.parity.answers import difference
+    from emocatcher.recognition.parity.clips import choose
 
     chosen = choose(opened.config, corpus, clips)
     files = {_FLOAT: as_onnx(opened, waveform=waveform, int8=False)}
@@ -89,7 +91,7 @@ def export(
         )
     written = _INT8 if int8 else _FLOAT
     try:
-        storage.write_bytes(to, files[written])
+        atomic_files.write_bytes(to, files[written])
     except OSError as error:
         raise OutputError(f"{to} cannot be written: {error.strerror}") from error
     target = screen.console()
@@ -106,8 +108,8 @@ def export(
 
 def _check_target(to: Path, *, overwrite: bool) -> None:
     """Refuse before the comparing, which takes its time, what could not be written after it."""
-    from emocatcher import bundle
-    from emocatcher.errors import OutputError
+    from emocatcher.foundation.errors import OutputError
+    from emocatcher.models import model_folder
 
     try:
         try:
@@ -122,8 +124,8 @@ def _check_target(to: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{to} is a folder. Give the name of a file")
     if not is_open:
         raise OutputError(f"{to} cannot be written: {folder} is not a folder that takes files. Give another place")
-    parts = {bundle.ONNX, bundle.WEIGHTS, bundle.CONFIG, bundle.CARD}
-    if to.name in parts and (to.parent / bundle.CONFIG).is_file():
+    parts = {model_folder.ONNX, model_folder.WEIGHTS, model_folder.CONFIG, model_folder.CARD}
+    if to.name in parts and (to.parent / model_folder.CONFIG).is_file():
         # Their hashes stand in the folder's settings: with another file there the model would open no more.
         raise OutputError(f"{to} is a part of a model folder, which needs it as it is. Give another name")
     if to.suffix.lower() != ".onnx":
@@ -134,7 +136,7 @@ def _check_target(to: Path, *, overwrite: bool) -> None:
 
 def _compare(recognizer: Recognizer, files: dict[str, bytes], clips: Clips, *, waveform: bool) -> dict[str, Answers]:
     from emocatcher.cli import screen
-    from emocatcher.export.comparison import Pipeline, compare, log_mel_graph, python_path, waveform_graph
+    from emocatcher.recognition.parity.answers import Pipeline, compare, log_mel_graph, python_path, waveform_graph
 
     pipelines: dict[str, Pipeline] = {_PYTHON: python_path(recognizer)}
     for name, payload in files.items():
@@ -158,7 +160,7 @@ def _table(
     answers: dict[str, Answers], sizes: dict[str, int], true: NDArray[np.int64] | None
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows."""
-    from emocatcher.export.comparison import difference
+    from emocatcher.recognition.parity.answers import difference
 
     header = ["", "size", "per clip", "speed", "differs by", "same label"]
     rows = []

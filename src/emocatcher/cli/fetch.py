@@ -19,7 +19,7 @@ def fetch(
     """Download a corpus: resumed where it broke off, checked by its MD5, unpacked."""
     from emocatcher.cli import screen
     from emocatcher.corpora.download import fetch_ravdess
-    from emocatcher.errors import CorpusNotFoundError, suggest
+    from emocatcher.foundation.errors import CorpusNotFoundError, suggest
 
     if corpus != "ravdess":
         raise CorpusNotFoundError(suggest(corpus, ["ravdess"], "corpus to fetch"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from emocatcher.result import Epoch
+    from emocatcher.evaluation.scoring.run_result import Epoch
 
 EXAMPLES = (
     "emocatcher finalise runs/speakers-5 --to models/mine",
@@ -50,14 +50,16 @@ def finalise(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
 ) -> None:
     """Train one model on all recordings of a run's corpus, calibrated on the held-out answers of the run."""
-    from emocatcher import bundle, corpora, report
+    from emocatcher import corpora
     from emocatcher.cli import screen
-    from emocatcher.errors import ModelError
+    from emocatcher.foundation.errors import ModelError
+    from emocatcher.models import model_folder
+    from emocatcher.reports import run_report
 
-    if (to / bundle.CONFIG).exists() and not overwrite:
+    if (to / model_folder.CONFIG).exists() and not overwrite:
         raise ModelError(f"{to} holds a model. Give --overwrite, or another folder")
-    finished = report.read(run)
-    from emocatcher import finalise
+    finished = run_report.read(run)
+    from emocatcher.training import finalise
 
     with screen.progress(unit="epochs") as start:
         advance = start("training")

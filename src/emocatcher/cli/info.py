@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from emocatcher.bundle import Bundle, ModelConfig
+    from emocatcher.models.model_folder import Bundle, ModelConfig
 
 EXAMPLES = (
     "emocatcher info",
@@ -36,15 +36,16 @@ def info(
 ) -> None:
     """Show a model's card: labels, data, protocol, scores, licence, limits."""
     if schema:
-        from emocatcher.schema import prediction_schema_text
+        from emocatcher.recognition.json_schema import prediction_schema_text
 
         typer.echo(prediction_schema_text(), nl=False)
         return
     import msgspec
 
-    from emocatcher import bundle, inference
+    from emocatcher.models import model_folder
+    from emocatcher.recognition import recognizer
 
-    opened = bundle.read(inference.folder_of(model or None))
+    opened = model_folder.read(recognizer.folder_of(model or None))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(opened.config)).decode())
     else:
@@ -55,8 +56,8 @@ def _print(opened: Bundle) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from emocatcher import bundle
     from emocatcher.cli import screen
+    from emocatcher.models import model_folder
 
     config, training, front_end = opened.config, opened.config.training, opened.config.settings.front_end
     speakers = {None: "", True: "; test speakers heard in training too", False: "; no speaker in both parts"}
@@ -80,7 +81,7 @@ def _print(opened: Bundle) -> None:
         ("Abstains", f"below a probability of {config.abstain_below:.0%}" if config.abstain_below else "never"),
         ("Note", training.note),
         ("Licence", training.licence),
-        ("Limits", _limits(opened.path / bundle.CARD)),
+        ("Limits", _limits(opened.path / model_folder.CARD)),
         ("Folder", str(opened.path)),
     ]
     target, grid = screen.console(), Table.grid(padding=(0, 2))
@@ -100,7 +101,7 @@ def _labels(config: ModelConfig) -> Text:
     from rich.text import Text
 
     from emocatcher.cli import screen
-    from emocatcher.labels import colours
+    from emocatcher.foundation.labels import colours
 
     shades = colours(config.labels).items()
     return Text("  ").join(Text.assemble(("■ ", shade), screen.one_line(label)) for label, shade in shades)

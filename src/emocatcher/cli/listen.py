@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Group
 
-    from emocatcher.timeline import Stream, Window
+    from emocatcher.recognition.timeline import Stream, Window
 
 EXAMPLES = ("emocatcher listen", "emocatcher listen --list-devices", "emocatcher listen --device 2 --hop 0.25")
 
@@ -48,9 +48,9 @@ def listen(
         screen.list_table(("number", "name", "rate"), rows)
         return
     rate = _rate(sound, device)
-    from emocatcher import inference
+    from emocatcher.recognition.recognizer import load
 
-    recognizer = inference.load(model)
+    recognizer = load(model)
     stream = recognizer.stream(rate, window_s=window, hop_s=hop, abstain_below=abstain_below)
     with contextlib.suppress(KeyboardInterrupt), microphone(sound, device, rate) as chunks:
         show(chunks, stream, recognizer.config.labels)
@@ -94,7 +94,7 @@ def _picture(window: Window | None, level_db: float, labels: tuple[str, ...], du
     from rich.console import Group
     from rich.text import Text
 
-    from emocatcher.labels import colours
+    from emocatcher.foundation.labels import colours
 
     shades, width = colours(labels), max(max(map(len, labels)), len("level"))
     if window is None:
@@ -165,7 +165,7 @@ def microphone(sound: Any, device: str | None, rate: int) -> Iterator[Iterator[N
 
 
 def _sounddevice() -> Any:
-    from emocatcher.errors import AudioError, MissingExtraError
+    from emocatcher.foundation.errors import AudioError, MissingExtraError
 
     try:
         import sounddevice
@@ -183,7 +183,7 @@ def _microphones(sound: Any) -> list[tuple[int, str, int]]:
     Raises:
         AudioError: if there is none.
     """
-    from emocatcher.errors import AudioError
+    from emocatcher.foundation.errors import AudioError
 
     found = [
         (number, str(device["name"]), round(device["default_samplerate"]))
@@ -206,7 +206,7 @@ def _as_number(device: str | None) -> str | int | None:
 
 
 def _answer(sound: Any, ask: Callable[[], Any], device: str | None) -> Any:
-    from emocatcher.errors import AudioError
+    from emocatcher.foundation.errors import AudioError
 
     try:
         return ask()

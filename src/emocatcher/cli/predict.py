@@ -10,9 +10,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from emocatcher.batch import Done
-    from emocatcher.inference import Recognizer
-    from emocatcher.prediction import Failure, Prediction
+    from emocatcher.recognition.batch import Done
+    from emocatcher.recognition.prediction import Failure, Prediction
+    from emocatcher.recognition.recognizer import Recognizer
 
 EXAMPLES = (
     "emocatcher predict voice.m4a",
@@ -51,7 +51,9 @@ def predict(
     import itertools
     import sys
 
-    from emocatcher import batch, inference, machine
+    from emocatcher.foundation import process_setup
+    from emocatcher.recognition import batch
+    from emocatcher.recognition.recognizer import load
 
     kind = batch.format_of(format_, out) if format_ or out else None
     if resume and out is None:
@@ -61,8 +63,8 @@ def predict(
     piped = [name for name in recordings if name == "-"]
     files = batch.expand(name for name in recordings if name != "-")
     names = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())
-    recognizer = inference.load(model)
-    n_workers = workers or machine.usable_cores()
+    recognizer = load(model)
+    n_workers = workers or process_setup.usable_cores()
     if kind is None:
         _print(recognizer, names, alone=len(files) == 1 and not piped, n_workers=n_workers, abstain_below=abstain_below)
         return
@@ -103,7 +105,7 @@ def _print(
 ) -> None:
     """For people: a card for one recording, a line for each of several."""
     from emocatcher.cli import card, screen
-    from emocatcher.prediction import Failure
+    from emocatcher.recognition.prediction import Failure
 
     target = screen.console()
     if alone:
@@ -121,8 +123,8 @@ def _print(
 
 
 def _line(heard: Prediction | Failure) -> str:
-    from emocatcher.errors import one_line
-    from emocatcher.prediction import Failure
+    from emocatcher.foundation.errors import one_line
+    from emocatcher.recognition.prediction import Failure
 
     if isinstance(heard, Failure):
         return f"{'failed':<10}      {one_line(heard.path)}: {heard.message}"

@@ -12,8 +12,8 @@ EXAMPLES = ("emocatcher report runs/cv5",)
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run folder.")]) -> None:
     """Draw a run's figures and page again."""
-    from emocatcher import report as writing
     from emocatcher.cli import screen
+    from emocatcher.reports import run_report as writing
 
     page, target = writing.write(run), screen.console()
     finished = writing.read(run)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from emocatcher.errors import one_line
+from emocatcher.foundation.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console

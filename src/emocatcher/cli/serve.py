@@ -44,8 +44,8 @@ def serve(
     limits: Annotated[bool, typer.Option("--limits", help="Print the limits and their values, and leave.")] = False,
 ) -> None:
     """Serve the page, an HTTP API and a WebSocket. Ctrl-C ends."""
-    from emocatcher import machine
-    from emocatcher.errors import MissingExtraError
+    from emocatcher.foundation import process_setup
+    from emocatcher.foundation.errors import MissingExtraError
     from emocatcher.server import limits as settings
 
     chosen = settings.parse(limit or ())
@@ -55,10 +55,10 @@ def serve(
         return
     if any(find_spec(name) is None for name in _NEEDED):
         raise MissingExtraError("The server", "serve")
-    from emocatcher.server import process
+    from emocatcher.server import worker_process
 
     # First of all: while this process loads what it needs, that one loads what the workers do.
-    process.prepare()
+    worker_process.prepare()
     from emocatcher.server import run
     from emocatcher.server.service import Options
 
@@ -66,7 +66,7 @@ def serve(
         model=_folder(model),
         host=host,
         port=port,
-        n_workers=workers or machine.usable_cores(),
+        n_workers=workers or process_setup.usable_cores(),
         limits=chosen,
         tokens=tuple(filter(None, [*(token or ()), *os.environ.get(_TOKENS, "").split(",")])),
         origins=tuple(cors or ()),
@@ -87,6 +87,6 @@ def _folder(model: str | None) -> str | None:
     if model is None:
         return None
     # Fetches it from the hub, once for all workers.
-    from emocatcher import inference
+    from emocatcher.recognition import recognizer
 
-    return str(inference.folder_of(model).absolute())
+    return str(recognizer.folder_of(model).absolute())

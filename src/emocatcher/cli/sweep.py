@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from emocatcher.cli.screen import Advance
-    from emocatcher.sweep import Progress, Ranking, Row, Score
+    from emocatcher.training.sweep import Progress, Ranking, Row, Score
 
 EXAMPLES = (
     "emocatcher sweep sweep.toml --out runs/sweep",
@@ -31,9 +31,10 @@ def sweep(
     """Rank a list of settings by validation inside the training part."""
     import msgspec
 
-    from emocatcher import corpora, protocols
-    from emocatcher import sweep as sweeps
+    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.evaluation import protocols
+    from emocatcher.training import sweep as sweeps
 
     plan = sweeps.read(file)
     if plan.file.corpus == "synthetic" and corpora.locate("synthetic") is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from emocatcher.audio import Waveform
-    from emocatcher.timeline import Timeline
+    from emocatcher.recognition.timeline import Timeline
 
 EXAMPLES = (
     "emocatcher timeline interview.mp3",
@@ -49,24 +49,24 @@ def timeline(
     plot: Annotated[Path | None, typer.Option(help="Draw a picture too, .svg or .png.")] = None,
 ) -> None:
     """Recognise emotions over the length of a recording."""
-    from emocatcher import inference
-    from emocatcher.errors import SettingError
-    from emocatcher.timeline import export
-    from emocatcher.timeline import plot as picture
-    from emocatcher.timeline.envelope import Envelope
+    from emocatcher.foundation.errors import SettingError
+    from emocatcher.recognition.recognizer import load
+    from emocatcher.recognition.timeline import formats
+    from emocatcher.recognition.timeline import plot as picture
+    from emocatcher.recognition.timeline.envelope import Envelope
 
     # All that can be wrong is looked for before hours of sound are heard.
-    kind = export.chosen(format_, out)
+    kind = formats.chosen(format_, out)
     if kind == "parquet" and out is None and sys.stdout.isatty():
         raise SettingError("Parquet is not for reading on a screen. Give --out FILE")
-    export.check(kind)
+    formats.check(kind)
     for path in filter(None, (out, plot)):
         _check_free(path, overwrite=overwrite)
     envelope = Envelope() if plot else None
     if plot is not None:
         plot_kind = picture.kind_of(plot)
         picture.check()
-    recognizer = inference.load(model)
+    recognizer = load(model)
     rate = recognizer.config.settings.front_end.sample_rate
     from emocatcher.cli import screen
 
@@ -95,10 +95,10 @@ def _put(heard: Timeline, kind: str, out: Path | None) -> None:
     from rich.console import Console
 
     from emocatcher.cli import screen
-    from emocatcher.timeline import export
+    from emocatcher.recognition.timeline import formats
 
     if kind != "table":
-        payload = export.encode(heard, kind)
+        payload = formats.encode(heard, kind)
         if out is not None:
             _write(out, payload)
         else:
@@ -122,7 +122,7 @@ def _table(heard: Timeline) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    from emocatcher.labels import colours
+    from emocatcher.foundation.labels import colours
 
     shades = colours(heard.labels)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -154,7 +154,7 @@ def clock(time_s: float) -> str:
 
 
 def _check_free(path: Path, *, overwrite: bool) -> None:
-    from emocatcher.errors import OutputError
+    from emocatcher.foundation.errors import OutputError
 
     if path.is_dir():
         raise OutputError(f"{path} is a folder. Give the name of a file")
@@ -163,11 +163,11 @@ def _check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def _write(path: Path, payload: bytes) -> None:
-    from emocatcher import storage
-    from emocatcher.errors import OutputError
+    from emocatcher.foundation import atomic_files
+    from emocatcher.foundation.errors import OutputError
 
     try:
-        storage.write_bytes(path, payload)
+        atomic_files.write_bytes(path, payload)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from None
 

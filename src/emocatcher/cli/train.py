@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from emocatcher.audit import Audit
     from emocatcher.cli.screen import Advance
-    from emocatcher.experiment import Progress
+    from emocatcher.evaluation.audit import Audit
+    from emocatcher.training.experiment import Progress
 
 EXAMPLES = (
     "emocatcher train --corpus ravdess --protocol reference-holdout --out runs/holdout",
@@ -47,9 +47,10 @@ def train(
     no_audit: Annotated[bool, typer.Option("--no-audit", help="Do not look for leaks; the report says so.")] = False,
 ) -> None:
     """Audit a protocol for leaks, train and test every fold of it, and write the report."""
-    from emocatcher import corpora, protocols
+    from emocatcher import corpora
     from emocatcher.cli import screen
-    from emocatcher.config import load_preset
+    from emocatcher.evaluation import protocols
+    from emocatcher.foundation.settings import load_preset
 
     overrides = [*(setting or ()), *([f"training.n_epochs={epochs}"] if epochs else ())]
     settings = load_preset(preset, overrides)
@@ -57,7 +58,8 @@ def train(
         screen.console(stderr=True).print("Making the synthetic corpus, once: about 20 s")
     loaded = corpora.load(corpus)
     folds = protocols.load(protocol, loaded, seed)
-    from emocatcher import experiment, report
+    from emocatcher.reports import run_report
+    from emocatcher.training import experiment
 
     with screen.progress(unit="done") as start:
         bars: dict[str, Advance] = {}
@@ -81,11 +83,11 @@ def train(
             seed=seed, corpus_argument=corpus, teachers=teacher or (), resume=resume,
             audited=not no_audit, strict=strict, on_audit=show_audit, on_progress=show,
         )  # fmt: skip
-    run = report.read(out)
+    run = run_report.read(out)
     target = screen.console()
-    target.print(report.headline(run), markup=False)
-    target.print(report.audited(run), markup=False)
-    screen.table(*report.summary_rows(run))
-    for line in report.proofs(run):
+    target.print(run_report.headline(run), markup=False)
+    target.print(run_report.audited(run), markup=False)
+    screen.table(*run_report.summary_rows(run))
+    for line in run_report.proofs(run):
         target.print(line, markup=False)
     target.print(f"Report: {page}", markup=False)

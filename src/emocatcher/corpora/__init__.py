@@ -8,7 +8,7 @@ from emocatcher.corpora import manifest, ravdess, synthetic
 from emocatcher.corpora.cards import KNOWN, CorpusCard
 from emocatcher.corpora.places import cache_dir, corpus_dir, find_corpus
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.errors import CorpusError, CorpusNotFoundError, suggest
+from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, suggest
 
 __all__ = ["Corpus", "CorpusCard", "Utterance", "cache_dir", "known", "load", "locate"]
 

@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 import soundfile
 
-from emocatcher import audio, machine
+from emocatcher import audio
 from emocatcher.corpora import ravdess
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.errors import AudioError, NonFiniteError
+from emocatcher.foundation import process_setup
+from emocatcher.foundation.errors import AudioError, NonFiniteError
 
 _FULL_SCALE = 0.999  # 0.01 dB below full scale, where players and encoders already clip
 _QUIET_RMS = 0.001  # -60 dBFS
@@ -80,7 +81,7 @@ def check(
     for utterance in corpus:
         by_path[utterance.path].append(utterance)
     if n_workers is None:
-        n_workers = max(1, min(machine.usable_cores(), len(by_path) // _FILES_PER_PROCESS))
+        n_workers = max(1, min(process_setup.usable_cores(), len(by_path) // _FILES_PER_PROCESS))
     measurements: list[_Measurement] = []
     for measured in _measure_all(list(by_path.values()), n_workers):
         measurements += measured

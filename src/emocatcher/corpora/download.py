@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from emocatcher.corpora import ravdess
 from emocatcher.corpora.places import corpus_dir, find_corpus, staged
-from emocatcher.errors import DownloadError, HashMismatchError, MissingExtraError
+from emocatcher.foundation.errors import DownloadError, HashMismatchError, MissingExtraError
 
 if TYPE_CHECKING:
     import requests

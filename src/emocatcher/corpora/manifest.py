@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.errors import ManifestError, MissingExtraError, suggest
-from emocatcher.labels import EMOTIONS
+from emocatcher.foundation.errors import ManifestError, MissingExtraError, suggest
+from emocatcher.foundation.labels import EMOTIONS
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 AUDIO_SUFFIXES = (

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.errors import CorpusError
-from emocatcher.labels import EMOTIONS
+from emocatcher.foundation.errors import CorpusError
+from emocatcher.foundation.labels import EMOTIONS
 
 LICENCE = "CC BY-NC-SA 4.0"
 N_ACTORS = 24

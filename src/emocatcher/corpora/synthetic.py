@@ -15,7 +15,7 @@ from emocatcher.corpora import ravdess
 from emocatcher.corpora.places import staged
 from emocatcher.corpora.synthesiser import SAMPLE_RATE, Delivery, Voice, synthesise
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.errors import CorpusError
+from emocatcher.foundation.errors import CorpusError
 
 LICENCE = "CC0 1.0 (made by emocatcher)"
 TRUTH_NAME = "truth.csv"

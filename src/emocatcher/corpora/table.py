@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from emocatcher.errors import CorpusError
+from emocatcher.foundation.errors import CorpusError
 
 
 class Utterance(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,16 +9,16 @@ import msgspec
 from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
 from pydantic import BaseModel, ConfigDict
 
-from emocatcher.errors import suggest
-from emocatcher.prediction import Failure
+from emocatcher.foundation.errors import suggest
+from emocatcher.recognition.prediction import Failure
 from emocatcher.server import openapi, security, tasks
 from emocatcher.server.problems import ProblemError
-from emocatcher.server.process import RefusedError
 from emocatcher.server.service import Service
 from emocatcher.server.uploads import Upload
+from emocatcher.server.worker_process import RefusedError
 
 if TYPE_CHECKING:
-    from emocatcher.server.listening import Clip
+    from emocatcher.server.guess_clips import Clip
 
 _JSON = "application/json"
 Probability = Annotated[float | None, Query(ge=0, le=1, description=openapi.ABSTAIN)]

@@ -15,12 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from emocatcher import __version__
-from emocatcher.server import api, docs, openapi, page, problems
-from emocatcher.server.metrics import Measured
+from emocatcher.server import api, docs, openapi, problems, web_page
 from emocatcher.server.problems import ProblemError
-from emocatcher.server.process import RefusedError
+from emocatcher.server.prometheus import Measured
 from emocatcher.server.security import Guard, SecurityHeaders
 from emocatcher.server.service import Service
+from emocatcher.server.worker_process import RefusedError
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -103,7 +103,7 @@ def _add_documents(app: FastAPI) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
-    files, other = page.Page(page.find()), app.router.default
+    files, other = web_page.Page(web_page.find()), app.router.default
 
     async def page_or_nothing(scope: Scope, receive: Receive, send: Send) -> None:
         # Only where no route matches: a wrong method at a route stays a 405.

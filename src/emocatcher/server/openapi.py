@@ -145,11 +145,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     # Loads NumPy, and only whoever reads the document needs it.
     import msgspec
 
-    from emocatcher.schema import prediction_schema
-    from emocatcher.server.description import ModelDescription
-    from emocatcher.timeline import Timeline
-    from emocatcher.timeline.segments import Segment
-    from emocatcher.timeline.windows import Window
+    from emocatcher.recognition.json_schema import prediction_schema
+    from emocatcher.recognition.timeline import Timeline
+    from emocatcher.recognition.timeline.segments import Segment
+    from emocatcher.recognition.timeline.windows import Window
+    from emocatcher.server.model_description import ModelDescription
 
     place = "#/components/schemas/{name}"
     _, shapes = msgspec.json.schema_components((Segment, Window, ModelDescription), ref_template=place)

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from emocatcher.server.pool import BusyError
-from emocatcher.server.process import RefusedError
+from emocatcher.server.worker_pool import BusyError
+from emocatcher.server.worker_process import RefusedError
 
 MEDIA_TYPE = "application/problem+json"
 _TITLES = {

@@ -12,7 +12,7 @@ from types import FrameType
 
 import uvicorn
 
-from emocatcher.errors import ModelError, SettingError
+from emocatcher.foundation.errors import ModelError, SettingError
 from emocatcher.server import app
 from emocatcher.server.connection import Connection
 from emocatcher.server.service import Options, Service

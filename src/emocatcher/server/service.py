@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from emocatcher.server import page, tasks
+from emocatcher.server import tasks, web_page
 from emocatcher.server.limits import Limits
-from emocatcher.server.metrics import Metrics
-from emocatcher.server.pool import Pool
 from emocatcher.server.problems import ProblemError
+from emocatcher.server.prometheus import Metrics
 from emocatcher.server.security import Tokens
 from emocatcher.server.streams import Streams
 from emocatcher.server.uploads import Spool
+from emocatcher.server.worker_pool import Pool
 
 if TYPE_CHECKING:
-    from emocatcher.server.listening import Listening
+    from emocatcher.server.guess_clips import Listening
 
 _WAVEFORM = "/v1/model/waveform.onnx"
 _OF_THE_SERVER = {"waveform_onnx", "listen_corpus", "token_required"}  # of a description; the rest is the model's
@@ -106,11 +106,11 @@ class Service:
 
     async def _find_graph(self) -> bytes:
         ours = msgspec.json.decode(self.pool.description)
-        if (folder := page.find()) is not None:
+        if (folder := web_page.find()) is not None:
             with contextlib.suppress(OSError, ValueError):  # a page that is damaged: another graph is made
-                theirs = msgspec.json.decode(page.read(folder, page.DESCRIPTION))
+                theirs = msgspec.json.decode(web_page.read(folder, web_page.DESCRIPTION))
                 if all(theirs.get(name) == value for name, value in ours.items() if name not in _OF_THE_SERVER):
-                    return page.read(folder, page.GRAPH)
+                    return web_page.read(folder, web_page.GRAPH)
         return await self.pool.ask(tasks.ExportWaveform(), self.limits.timeline_s, slow=True)
 
     def count(self, outcomes: Sequence[str]) -> None:
@@ -132,6 +132,6 @@ def _listening(folder: Path | None) -> Listening | None:
     if folder is None:
         return None
     # Loads NumPy, which a server without such clips does not need.
-    from emocatcher.server.listening import Listening
+    from emocatcher.server.guess_clips import Listening
 
     return Listening(folder)

@@ -14,8 +14,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
-from emocatcher.server.pool import Pool
-from emocatcher.server.process import RefusedError
+from emocatcher.server.worker_pool import Pool
+from emocatcher.server.worker_process import RefusedError
 
 Accepts: TypeAlias = Callable[[str | None], bool]
 Labels: TypeAlias = Callable[[], Awaitable[list[str]]]

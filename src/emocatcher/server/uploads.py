@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from emocatcher.server import bodies
 from emocatcher.server.limits import Limits
-from emocatcher.server.pool import BusyError
 from emocatcher.server.problems import ProblemError
+from emocatcher.server.worker_pool import BusyError
 
 _PIECES = 1024  # in one call, which is Linux's limit
 _AT_ONCE = 1 << 20  # bytes; more than this is written beside the event loop

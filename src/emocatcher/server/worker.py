@@ -22,13 +22,16 @@ import numpy as np
 import onnxruntime  # noqa: F401
 import soundfile
 
-from emocatcher import audio, bundle, inference, machine
-from emocatcher.errors import AudioError, EmoCatcherError, SettingError, TooLongError, one_line
-from emocatcher.inference import Recognizer
+from emocatcher import audio
+from emocatcher.foundation import process_setup
+from emocatcher.foundation.errors import AudioError, EmoCatcherError, SettingError, TooLongError, one_line
+from emocatcher.models import model_folder
+from emocatcher.recognition import recognizer
+from emocatcher.recognition.recognizer import Recognizer
+from emocatcher.recognition.timeline import Stream, Window, formats
 from emocatcher.server import tasks
-from emocatcher.server.description import describe
 from emocatcher.server.limits import Limits
-from emocatcher.timeline import Stream, Window, export
+from emocatcher.server.model_description import describe
 
 _DTYPES: dict[tasks.Encoding, str] = {"pcm16": "<i2", "float32": "<f4"}
 _WARM_UP_S = 3.7
@@ -45,7 +48,7 @@ class Worker:
 
     def __init__(self, folder: str | None, limits: Limits) -> None:
         self._limits = limits
-        self._model = bundle.read(inference.folder_of(folder))
+        self._model = model_folder.read(recognizer.folder_of(folder))
         self._recognizer = Recognizer(self._model)
         self._streams: dict[int, Stream] = {}
 
@@ -85,7 +88,7 @@ class Worker:
             case tasks.ReadClip():
                 return _wav(task.path)
             case tasks.ExportWaveform():
-                from emocatcher.export import as_onnx
+                from emocatcher.models.onnx_graphs import as_onnx
 
                 return as_onnx(self._model, waveform=True)
             case tasks.OpenStream():
@@ -116,7 +119,7 @@ class Worker:
         heard = self._recognizer.timeline(
             task.path, task.window_s, task.hop_s, abstain_below=task.abstain_below, on_block=count, threads=1
         )
-        return export.encode(msgspec.structs.replace(heard, path=task.name), "json")
+        return formats.encode(msgspec.structs.replace(heard, path=task.name), "json")
 
     def _push(self, task: tasks.PushStream) -> bytes:
         stream, dtype = self._streams[task.stream], np.dtype(_DTYPES[task.encoding])
@@ -146,7 +149,7 @@ def run(connection: socket.socket, folder: str | None, limits: Limits, spool: st
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_leave_with_the_server, args=(spool,), daemon=True).start()
-    machine.keep_memory()
+    process_setup.keep_memory()
     # The other side may close at any time, and then there is nobody to tell.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError), connection, connection.makefile("rb") as incoming:
         try:

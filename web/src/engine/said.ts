@@ -34,7 +34,7 @@ export function saysNobodySpoke(prediction: Prediction): boolean {
   return prediction.warnings.some((one) => one.code === "no-speech");
 }
 
-/** Those of `emocatcher.cautions` that need no more than the samples, gravest first. */
+/** Those of `emocatcher.recognition.cautions` that need no more than the samples, gravest first. */
 function cautions(heard: Heard, model: Model, recording: Recording): Caution[] {
   const found: Caution[] = [];
   const add = (code: string, message: string): void => void found.push({ code, message });

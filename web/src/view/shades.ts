@@ -10,7 +10,7 @@ const LEAST = 3.1;
 
 let shades: Record<Theme, Map<string, string>> = { light: new Map(), dark: new Map() };
 
-/** Gives every label its colour, as `emocatcher.labels.colours` does, and tells the style sheet. */
+/** Gives every label its colour, as `emocatcher.foundation.labels.colours` does, and tells the style sheet. */
 export function setLabels(labels: string[]): void {
   const known = facts.colours as Record<string, string>;
   let nSpare = 0;

@@ -1,0 +1,1 @@
+"""Predictions and true labels → numbers: scores, intervals, paired tests, calibration. Pure functions."""

@@ -1,0 +1,89 @@
+"""What the training recordings sounded like, so that a recording unlike them can be told.
+
+The mean and the spread of a few numbers of each clip (those of `speech_gate.summary`), and how far a clip of the
+training itself may lie from them: Mahalanobis' distance (1936), with the covariance drawn towards its diagonal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.features import speech_gate
+
+_SHRINKAGE = 0.02  # of the correlations; a thousand clips do not fix them better
+_QUANTILE = 0.99  # of the training clips lie within the limit …
+_SLACK = 1.15  # … and voices that the model has not heard lie somewhat farther out than those it has
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """Of a model's training recordings; part of its `config.json`."""
+
+    longest_voiced_s: float
+    mean: tuple[float, ...]  # (n_numbers,)
+    scale: tuple[float, ...]  # (n_numbers,), standard deviations
+    precision: tuple[tuple[float, ...], ...]  # (n_numbers, n_numbers), of the numbers scaled
+    limit: float  # a distance
+
+
+class Judge:
+    """Compares recordings with a model's training recordings.
+
+    Args:
+        conditions: of the training recordings.
+    """
+
+    def __init__(self, conditions: Conditions) -> None:
+        self.longest_voiced_s = conditions.longest_voiced_s
+        self._limit = conditions.limit
+        self._mean, self._scale = np.asarray(conditions.mean), np.asarray(conditions.scale)
+        self._precision = np.asarray(conditions.precision)
+
+    def distance(self, log_mel: NDArray[np.float32]) -> float:
+        """How far a voiced span lies from the training's, in standard deviations; shape (n_mels, n_frames), dB."""
+        scaled = (_numbers(log_mel) - self._mean) / self._scale
+        return float(np.sqrt(max(scaled @ self._precision @ scaled, 0.0) / len(scaled)))
+
+    def outside(self, log_mel: NDArray[np.float32]) -> bool:
+        """Whether a voiced span is unlike the training's; shape (n_mels, n_frames), dB."""
+        return self.distance(log_mel) > self._limit
+
+
+def fit(log_mels: Sequence[NDArray[np.float32]], frame_period_s: float) -> Conditions:
+    """Describe a training part.
+
+    Args:
+        log_mels: the clips' voiced spans, shape (n_mels, n_frames) each, dB.
+        frame_period_s: seconds from one frame to the next.
+
+    Raises:
+        ValueError: if there are fewer than two clips.
+    """
+    if len(log_mels) < 2:
+        raise ValueError(f"{len(log_mels)} clips; a spread needs two")
+    numbers = np.stack([_numbers(log_mel) for log_mel in log_mels])
+    mean, scale = numbers.mean(axis=0), np.maximum(numbers.std(axis=0), 1e-3)
+    scaled = (numbers - mean) / scale
+    correlations = (1.0 - _SHRINKAGE) * (scaled.T @ scaled) / len(scaled)
+    np.fill_diagonal(correlations, 1.0)
+    found = Conditions(
+        longest_voiced_s=round(max(log_mel.shape[1] for log_mel in log_mels) * frame_period_s, 6),
+        mean=_rounded(mean),
+        scale=_rounded(scale),
+        precision=tuple(map(_rounded, np.linalg.inv(correlations))),
+        limit=0.0,
+    )
+    judge = Judge(found)
+    distances = [judge.distance(log_mel) for log_mel in log_mels]
+    return msgspec.structs.replace(found, limit=round(_SLACK * float(np.quantile(distances, _QUANTILE)), 4))
+
+
+def _numbers(log_mel: NDArray[np.float32]) -> NDArray[np.float64]:
+    return speech_gate.summary(log_mel, speech_gate.loudness_db(log_mel)).astype(np.float64)
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.5g}") for value in values)

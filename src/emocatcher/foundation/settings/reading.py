@@ -1,0 +1,181 @@
+"""Read settings strictly: presets, TOML files, and single values replaced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from emocatcher.foundation.errors import SettingError, suggest
+from emocatcher.foundation.settings.recipe import (
+    Settings,
+)
+
+# What a section without a kind is of: there was one of each when the first models and runs were written.
+_FIRST_KINDS = {"network": "cabg", "schedule": "plateau"}
+# Settings that were removed: (section, name) → the value that changed nothing. Models and runs were saved with it.
+_REMOVED = {("training", "speaker_normalisation"): False}
+
+
+def from_toml(text: str, source: str) -> Settings:
+    """Read settings that `Settings.to_toml` wrote.
+
+    Args:
+        text: TOML.
+        source: what to call it in an error.
+
+    Raises:
+        SettingError: if the text is not TOML, or a key or a value is not allowed.
+    """
+    try:
+        raw = msgspec.toml.decode(text)
+    except msgspec.DecodeError as error:
+        raise SettingError(f"{source} is not TOML: {error}") from None
+    return _convert(raw, source)
+
+
+def presets() -> tuple[str, ...]:
+    """The names of the presets that ship with the package.
+
+    Examples:
+        >>> "cabg" in presets()
+        True
+    """
+    folder = resources.files("emocatcher.foundation.settings") / "presets"
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def load_preset(name: str, overrides: Iterable[str] = ()) -> Settings:
+    """Read a preset, with single settings replaced.
+
+    Args:
+        name: one of `presets()`, or the path of a TOML file of the same shape.
+        overrides: "section.key=value" each, the value in TOML ("optimiser.learning_rate=5e-4"), or `none` for what may
+            be left out ("front_end.pitch=none").
+
+    Raises:
+        SettingError: if the preset, a key or a value is not allowed; the message names the nearest allowed one.
+
+    Examples:
+        >>> load_preset("cabg", ["training.n_epochs=3"]).training.n_epochs
+        3
+    """
+    raw = _read(name)
+    for override in overrides:
+        _replace(raw, override)
+    return _convert(raw, f"Preset '{name}'")
+
+
+def check_smoothing(settings: Settings, n_classes: int) -> None:
+    """Refuse a label smoothing that leaves the true class less than each other.
+
+    Args:
+        settings: the recipe.
+        n_classes: how many emotions there are.
+
+    Raises:
+        SettingError: if it does.
+    """
+    most = (n_classes - 1) / n_classes
+    if settings.training.label_smoothing > most:
+        raise SettingError(
+            f"training.label_smoothing is {settings.training.label_smoothing:g}. With {n_classes} emotions, "
+            f"{most:.3g} spreads the truth evenly over all of them; allowed: up to that"
+        )
+
+
+def upgrade(raw: Any) -> Any:
+    """Bring settings that an earlier version saved to today's form.
+
+    The kind of network and schedule is named where there was one of each. A removed setting is dropped where it has the
+    value that changed nothing; with another value it stays, and is refused as unknown.
+
+    Args:
+        raw: settings as TOML or JSON gives them; changed in place. What is no table is left as it is.
+    """
+    if isinstance(raw, dict):
+        for section, kind in _FIRST_KINDS.items():
+            if isinstance(raw.get(section), dict):
+                raw[section].setdefault("kind", kind)
+        for (section, name), inert in _REMOVED.items():
+            if isinstance(raw.get(section), dict) and raw[section].get(name) is inert:
+                del raw[section][name]
+    return raw
+
+
+def _read(name: str) -> dict[str, Any]:
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise SettingError(f"No settings file '{name}'. Give a TOML file, or a preset: {', '.join(presets())}")
+        content, label = path.read_bytes(), path.stem
+    elif name in presets():
+        content, label = (
+            (resources.files("emocatcher.foundation.settings") / "presets" / f"{name}.toml").read_bytes(),
+            name,
+        )
+    else:
+        raise SettingError(suggest(name, presets(), "preset"))
+    try:
+        raw: dict[str, Any] = msgspec.toml.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{name} is not TOML: {error}") from None
+    return {"preset": label, **raw}
+
+
+def _replace(raw: dict[str, Any], override: str) -> None:
+    path, equals, value = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or len(keys) != 2:
+        raise SettingError(f"'{override}' is not a setting. Write section.key=value, e.g. optimiser.learning_rate=5e-4")
+    section, key = keys
+    sections = _sections(raw)
+    if section not in sections:
+        raise SettingError(suggest(section, sections, "section"))
+    if key not in sections[section]:
+        raise SettingError(suggest(key, sections[section], f"setting in [{section}]"))
+    if not isinstance(fields := raw.setdefault(section, {}), dict):
+        return  # refused as a whole when it is converted
+    if value.strip() == "none" and type(None) in get_args(sections[section][key]):
+        fields.pop(key, None)  # TOML has no word for it
+        return
+    try:
+        fields[key] = msgspec.toml.decode(f"value = {value}")["value"]
+    except msgspec.DecodeError:
+        fields[key] = value.strip()  # a bare word: selection=last
+
+
+def _convert(raw: dict[str, Any], source: str) -> Settings:
+    try:
+        return msgspec.convert(upgrade(raw), Settings)
+    except msgspec.ValidationError as error:
+        problem, at, place = str(error).rstrip("`").partition(" - at `$.")
+        section, _, key = place.partition(".")
+        types = _sections(raw).get(section) or _types(Settings)
+        if unknown := re.search(r"unknown field `(.+?)`?$", problem):
+            if key in types:  # a table inside the section
+                types = _types(next(one for one in get_args(types[key]) if one is not type(None)))
+            raise SettingError(f"{source}: {suggest(unknown[1], types, 'setting')}") from None
+        if problem.startswith("Invalid enum value"):
+            problem += f". Allowed: {', '.join(get_args(types[key]))}"
+        value = f" = {raw[section][key]!r}" if key in types and key in raw[section] else ""
+        raise SettingError(f"{source}: {problem}" + (f" - at `{place}{value}`" if at else "")) from None
+
+
+def _sections(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Section → setting → type; of a section that comes in kinds, the one that `raw` has."""
+    return {name: _types(_kind_of(raw.get(name), kind)) for name, kind in _types(Settings).items() if name != "preset"}
+
+
+def _kind_of(section: Any, kind: Any) -> type[msgspec.Struct]:
+    kinds: tuple[type[msgspec.Struct], ...] = get_args(kind) or (kind,)
+    named = section.get("kind") if isinstance(section, dict) else None
+    return next((one for one in kinds if one.__struct_config__.tag == named), kinds[0])
+
+
+def _types(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(struct)}

@@ -1,0 +1,243 @@
+"""The settings of a recipe: frozen, typed structs with the unit of each field. `settings.reading` reads them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+# Finite: JSON, and so a model's config.json, knows no infinity.
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
+NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
+N_PITCH_CHANNELS = 2  # the pitch, and how periodic a frame is
+NORM_EPSILON = 1e-5  # added to the variance by the layer and batch normalisation of every network
+_MOST_OF_WINDOW = 0.75  # that the longest period may take: beyond, the window leaves nothing to compare
+Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the height of the voice is followed (see `emocatcher.features.pitch`)."""
+
+    f_min: PositiveFloat = 65.0  # Hz, the lowest voice
+    f_max: PositiveFloat = 700.0  # Hz, the highest
+    n_candidates: Annotated[int, msgspec.Meta(ge=2)] = 48  # frequencies tried from the one to the other
+    highest_hz: PositiveFloat = 4000.0  # of the spectrum
+    frames_per_step: PositiveInt = 2  # that share one pitch
+    reach: Annotated[int, msgspec.Meta(ge=0)] = 8  # steps to either side that have a say
+    sharpness: PositiveFloat = 20.0  # how much likelier a candidate is by its correlation
+    change_cost: NonNegativeFloat = 0.56  # correlation an octave, from one step to the next
+    favour_high: NonNegativeFloat = 0.044  # correlation an octave: twice the period correlates as well
+
+    def __post_init__(self) -> None:
+        if not self.f_min < self.f_max <= self.highest_hz:
+            raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= highest_hz {self.highest_hz} does not hold")
+
+
+class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a waveform becomes a log-mel spectrogram, and the pitch beside it."""
+
+    sample_rate: PositiveInt  # Hz
+    n_fft: PositiveInt  # samples
+    win_length: PositiveInt  # samples, at most n_fft
+    hop_length: PositiveInt  # samples
+    n_mels: PositiveInt
+    f_min: NonNegativeFloat  # Hz
+    f_max: PositiveFloat  # Hz, at most half the sample rate
+    amin: PositiveFloat  # power
+    floor_db: PositiveFloat  # dB below the clip's maximum
+    pitch: Pitch | None = None
+
+    def __post_init__(self) -> None:
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length {self.win_length} exceeds n_fft {self.n_fft}")
+        if not self.f_min < self.f_max <= self.sample_rate / 2:
+            raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= sample_rate / 2 does not hold")
+        if self.pitch:
+            longest = min(self.win_length * _MOST_OF_WINDOW, self.n_fft / 2)  # samples
+            if self.pitch.f_min < (lowest := self.sample_rate / longest):
+                raise ValueError(f"pitch.f_min {self.pitch.f_min} is lower than the window can tell: {lowest:.0f} Hz")
+            if self.pitch.highest_hz > self.f_max:
+                raise ValueError(f"pitch.highest_hz {self.pitch.highest_hz} exceeds f_max {self.f_max}")
+
+    @property
+    def n_channels(self) -> int:
+        """Rows of what the network is given of a clip: the mel bands, and with `pitch` two more."""
+        return self.n_mels + (N_PITCH_CHANNELS if self.pitch else 0)
+
+    @property
+    def frame_period_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return self.hop_length / self.sample_rate
+
+
+class VoiceActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the voiced span is found (see `emocatcher.features.voiced_span`)."""
+
+    smoothing_sigma: PositiveFloat  # frames
+    margin_frames: Annotated[int, msgspec.Meta(ge=0)]
+    floor_db: PositiveFloat  # dB
+
+
+class CABGNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="cabg"):
+    """The sizes of the published network (see `emocatcher.models.networks.cabg`)."""
+
+    conv_channels: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]
+    kernel_size: PositiveInt  # frames, odd
+    conv_dropout: Fraction
+    pool_size: PositiveInt  # frames
+    gru_units: PositiveInt  # per direction
+    classifier_units: PositiveInt
+    classifier_dropout: Fraction
+
+    def __post_init__(self) -> None:
+        _check_odd(self.kernel_size)
+
+    @property
+    def frames_per_step(self) -> int:
+        """Frames that one attention weight stands for."""
+        return self.pool_size
+
+    def n_steps(self, n_frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many attention weights a clip has; one shorter than a pool keeps one."""
+        return np.maximum(n_frames // self.pool_size, 1)
+
+
+class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="residual"):
+    """The sizes of the residual network (see `emocatcher.models.networks.residual`).
+
+    The constants in capitals are the same for all recipes; the PyTorch module and its ONNX twin share them.
+    """
+
+    SMALLEST_VARIANCE: ClassVar[float] = 1e-5  # added to the attention's variance over time
+    SMALLEST_LEVEL: ClassVar[float] = 1e-12  # power, added to a clip's mean: digital silence must not divide by 0
+    UNVOICED: ClassVar[float] = 0.5  # periodicity up to which a frame has no voice
+    VOICED: ClassVar[float] = 0.75  # periodicity from which a frame is all voice
+    LEAST_VOICE: ClassVar[float] = 0.01  # frames, added to the voiced ones: a whisper must not divide by 0
+    PITCH_STEP: ClassVar[int] = 2  # frames before and after, between which the change of pitch is measured
+
+    branches: PositiveInt  # networks that answer together, each of the sizes below
+    level: Literal["absolute", "relative"]  # whether power is taken relative to the clip's mean
+    noise_floor_db: Annotated[float, msgspec.Meta(ge=-200, le=200)]  # added to the power of every band
+    noise_db: tuple[float, float]  # from and to: what is added besides while it learns, drawn clip by clip
+    contrast: bool  # whether a band's mean over the clip is taken from it and goes in by itself, once a clip
+    channels: Annotated[int, msgspec.Meta(ge=4)]
+    kernel_size: PositiveInt  # frames, odd
+    dilations: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]  # one a block
+    strides: tuple[PositiveInt, ...]  # one a block
+    conv_dropout: Fraction
+    gru_units: PositiveInt  # per direction
+    attention_units: PositiveInt
+    classifier_units: PositiveInt
+    classifier_dropout: Fraction
+
+    def __post_init__(self) -> None:
+        _check_odd(self.kernel_size)
+        if len(self.strides) != len(self.dilations):
+            raise ValueError(f"{len(self.dilations)} dilations, but {len(self.strides)} strides; give one a block")
+        if self.noise_db[0] > self.noise_db[1]:
+            raise ValueError(
+                f"noise_db goes from {self.noise_db[0]:g} to {self.noise_db[1]:g}; the smaller comes first"
+            )
+
+    @property
+    def noise_floor(self) -> float:
+        """Power that is added to every band."""
+        return float(10.0 ** (self.noise_floor_db / 10.0))
+
+    @property
+    def frames_per_step(self) -> int:
+        """Frames that one attention weight stands for."""
+        return math.prod(self.strides)
+
+    def n_steps(self, n_frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many attention weights a clip has."""
+        return -(-n_frames // self.frames_per_step)
+
+
+Network: TypeAlias = CABGNetwork | ResidualNetwork
+
+
+class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The optimiser and its constants."""
+
+    name: Literal["adabelief", "adamw"]
+    learning_rate: PositiveFloat
+    betas: tuple[Fraction, Fraction]
+    epsilon: PositiveFloat
+    weight_decay: NonNegativeFloat
+
+
+class PlateauSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="plateau"):
+    """ReduceLROnPlateau on the training loss."""
+
+    factor: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    patience: Annotated[int, msgspec.Meta(ge=0)]  # epochs
+    cooldown: Annotated[int, msgspec.Meta(ge=0)]  # epochs
+    threshold: NonNegativeFloat  # relative
+    min_learning_rate: NonNegativeFloat
+
+
+class OneCycleSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="one-cycle"):
+    """Up to the learning rate and down to nothing, both along a cosine, step by step (Smith and Topin 2018)."""
+
+    warm_up: Annotated[float, msgspec.Meta(gt=0, lt=1)]  # of all steps
+
+
+Schedule: TypeAlias = PlateauSchedule | OneCycleSchedule
+
+
+class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the training part is varied (see `emocatcher.training.augmentation`); 0 leaves a thing as it is."""
+
+    gain_db: NonNegativeFloat = 0.0  # louder or softer by up to
+    tempo: Fraction = 0.0  # faster or slower by up to this share
+    pitch: Fraction = 0.0  # all frequencies higher or lower by up to this share
+    tilt_db: NonNegativeFloat = 0.0  # deviation of a smooth change over the bands
+    mixup: NonNegativeFloat = 0.0  # alpha of the beta distribution that two clips are mixed by (Zhang et al. 2018)
+
+    @property
+    def varies(self) -> bool:
+        """Whether single clips are varied at all."""
+        return any((self.gain_db, self.tempo, self.pitch, self.tilt_db))
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The training loop."""
+
+    n_epochs: PositiveInt
+    batch_size: Annotated[int, msgspec.Meta(ge=2)]  # utterances; batch normalisation needs two
+    label_smoothing: Fraction
+    selection: Literal["last", "best-valid", "best-test"]
+    valid_fraction: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
+    batches_by_length: PositiveInt = 1  # batches whose utterances are sorted by length among themselves
+    teacher_share: Fraction = 0.7  # of the loss, where there are teachers
+    largest_gradient: NonNegativeFloat = 0.0  # norm; longer ones are cut to it, 0 cuts none
+    weight_average: Fraction = 0.0  # decay per step of the moving average that is kept, 0 keeps the weights
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One whole recipe."""
+
+    preset: str
+    front_end: FrontEnd
+    vad: VoiceActivity
+    network: Network
+    optimiser: Optimiser
+    schedule: Schedule
+    training: Training
+    augmentation: Augmentation = Augmentation()
+
+    def to_toml(self) -> str:
+        """Write every resolved value as TOML; `from_toml` reads it back as an equal object."""
+        return tomli_w.dumps(msgspec.to_builtins(self))
+
+
+def _check_odd(kernel_size: int) -> None:
+    if kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size {kernel_size} is even; 'same' padding needs an odd one")

@@ -1,0 +1,224 @@
+"""The model folder: weights, settings, labels, calibration, ONNX and model card. Nothing in it is pickled.
+
+```
+config.json          settings, labels and training: `ModelConfig`, with the other files' hashes
+model.safetensors    the weights, with the parameter names of the PyTorch module (`emocatcher.models.networks.registry`)
+model.onnx           the same network for inference without PyTorch
+README.md            the model card, as the Hugging Face hub shows it
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from emocatcher.features.training_conditions import Conditions
+from emocatcher.foundation import atomic_files
+from emocatcher.foundation.errors import ModelError
+from emocatcher.foundation.settings import Settings, upgrade
+
+FORMAT = 1
+_NAME = re.compile(r"\w[\w.-]*")
+_ACTED_LIMITS = (
+    "The corpus has acted emotions, recorded in a studio in North American English. How well the model works on "
+    "spontaneous speech, in other languages or in noise was not measured."
+)
+_OTHER_LIMITS = "How well the model works on voices, languages and rooms unlike those of its corpus was not measured."
+BUNDLED = "emocatcher-2"  # the default model
+WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model was trained, and its scores."""
+
+    corpus: str
+    licence: str  # of the corpus; it also applies to the weights
+    protocol: str
+    fold: int | None
+    speakers_shared: bool | None  # whether training and test share speakers; None: not known
+    selection: str
+    epoch: int | None  # None: not known
+    seed: int | None
+    scores: dict[str, float] = {}
+    synthetic: bool = False
+    note: str = ""
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `config.json`."""
+
+    format: int = FORMAT
+    name: str
+    version: str  # of emocatcher, when the folder was written
+    labels: tuple[str, ...]
+    settings: Settings
+    training: Training
+    n_parameters: int
+    temperature: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # logits are divided by it before the softmax
+    abstain_below: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrated probability of the answer
+    conditions: Conditions | None = None  # of the training recordings
+    sha256: dict[str, str] = {}
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """An opened model folder."""
+
+    path: Path
+    config: ModelConfig
+
+    @property
+    def onnx_path(self) -> Path:
+        """The ONNX file, for inference."""
+        return self.path / ONNX
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Read the weights by name.
+
+        Raises:
+            ModelError: if the file cannot be read or is damaged.
+        """
+        try:
+            return load_tensors((self.path / WEIGHTS).read_bytes())
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{self.path / WEIGHTS} cannot be read: {error}. Copy the model folder again") from error
+
+
+def bundled(name: str = BUNDLED) -> Path | None:
+    """Return the folder of a model that is included in the package; None if there is none of that name.
+
+    Examples:
+        >>> bundled("no-such-model") is None
+        True
+    """
+    folder = Path(__file__).parent / "shipped" / name
+    return folder if _NAME.fullmatch(name) and (folder / CONFIG).is_file() else None
+
+
+def bundled_names() -> list[str]:
+    """Return the names of the models that are included in the package, the default first.
+
+    Examples:
+        >>> bundled_names()
+        ['emocatcher-2', 'cabg']
+    """
+    names = sorted(folder.name for folder in (Path(__file__).parent / "shipped").iterdir() if bundled(folder.name))
+    return sorted(names, key=lambda name: name != BUNDLED)
+
+
+def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], onnx: bytes) -> Bundle:
+    """Write a model folder. `config.json` is written last, so a folder without it is incomplete.
+
+    Args:
+        folder: the destination; files of the same names are replaced.
+        config: the model's config; its hashes are filled in here.
+        weights: by name.
+        onnx: the serialised graph.
+
+    Raises:
+        ModelError: if the folder cannot be written.
+    """
+    parts = {WEIGHTS: save_tensors(weights), ONNX: onnx, CARD: _card(config).encode()}
+    hashes = {name: hashlib.sha256(payload).hexdigest() for name, payload in parts.items() if name != CARD}
+    config = msgspec.structs.replace(config, sha256=hashes)
+    try:
+        (folder / CONFIG).unlink(missing_ok=True)
+        for name, payload in parts.items():
+            atomic_files.write_bytes(folder / name, payload)
+        atomic_files.write_bytes(folder / CONFIG, msgspec.json.format(msgspec.json.encode(config)) + b"\n")
+    except OSError as error:
+        raise ModelError(f"The model folder {folder} cannot be written: {error.strerror}") from error
+    return Bundle(folder, config)
+
+
+def read(folder: Path) -> Bundle:
+    """Open a model folder and check the hashes of its files.
+
+    Raises:
+        ModelError: if the folder or a file is missing, altered, or of a format that this version does not support.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ModelError(
+            f"{folder} is not a model folder: it has no {CONFIG}. "
+            "`emocatcher train` writes model folders to RUN/fold_K/last; `emocatcher convert` converts .pth files"
+        )
+    try:
+        payload = path.read_bytes()
+        # Decode the format number alone first, because another format may have other fields.
+        found = msgspec.json.decode(payload, type=_Format).format
+        if found != FORMAT:
+            raise ModelError(
+                f"{folder} has the format {found}; this version of emocatcher reads {FORMAT}. Install a newer one"
+            )
+        raw = msgspec.json.decode(payload)
+        upgrade(raw.get("settings"))
+        config = msgspec.convert(raw, ModelConfig)
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        raise ModelError(f"{path} does not describe a model: {error}. Copy the model folder again") from None
+    for name in (WEIGHTS, ONNX):
+        part = folder / name
+        if not part.is_file():
+            raise ModelError(f"{folder} lacks {name}. Copy the model folder again")
+        if hashlib.sha256(part.read_bytes()).hexdigest() != config.sha256.get(name):
+            raise ModelError(f"{part} is not the file that {CONFIG} describes. Copy the model folder again")
+    return Bundle(folder, config)
+
+
+def _card(config: ModelConfig) -> str:
+    training, front_end = config.training, config.settings.front_end
+    shared = {None: "not known", True: "yes: the scores hold only for speakers in the training part", False: "no"}
+    facts = {
+        "Emotions": ", ".join(config.labels),
+        "Parameters": f"{config.n_parameters:,}",
+        "Corpus": training.corpus + (" (SYNTHETIC: generated voices, for tests only)" if training.synthetic else ""),
+        "Protocol": training.protocol + ("" if training.fold is None else f", fold {training.fold}"),
+        "Speakers shared between training and test": shared[training.speakers_shared],
+        "Selection": training.selection + (" (optimistic)" if training.selection == "best-test" else ""),
+        "Epoch": "not known" if training.epoch is None else str(training.epoch),
+        "Seed": "not known" if training.seed is None else str(training.seed),
+        "Sample rate": f"{front_end.sample_rate} Hz",
+        "Temperature": f"{config.temperature:g}" + (" (not calibrated)" if config.temperature == 1.0 else ""),
+        "Abstains below": f"{config.abstain_below:g}" if config.abstain_below else "never",
+    }
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    scores = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in training.scores.items())
+    scores_table = f"\n## Scores\n\n| score | held out |\n|---|---|\n{scores}\n" if scores else ""
+    note = f"\n{training.note}\n" if training.note else ""
+    return f"""---
+library_name: emocatcher
+license: other
+tags: [speech-emotion-recognition, audio-classification]
+---
+
+# {config.name}
+
+A speech emotion recognition model of emocatcher {config.version}.
+{note}
+| | |
+|---|---|
+{rows}
+{scores_table}
+## Licence
+
+The weights are derived from the corpus, whose licence is: {training.licence}.
+
+## Limits
+
+{_ACTED_LIMITS if training.corpus == "ravdess" else _OTHER_LIMITS}
+The model recognises what a voice sounds like, not what a person feels. Do not use it to judge people: their
+truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
+held-out recordings of that corpus, and may be wrong on other recordings.
+"""

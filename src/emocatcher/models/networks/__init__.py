@@ -1,0 +1,1 @@
+"""The networks in PyTorch: features → logits and attention. One file per network."""

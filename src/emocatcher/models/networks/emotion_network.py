@@ -1,0 +1,78 @@
+"""What training asks of every network in PyTorch: prepare, classify, draw noise."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from emocatcher.models.networks.convolution import Dropout
+
+
+class EmotionNetwork(nn.Module, abc.ABC):
+    """A network from log_mel and lengths to logits and attention.
+
+    A subclass is constructed from its section of the recipe, the front end and the number of emotions (see
+    `emocatcher.models.networks.registry.build`).
+    """
+
+    def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
+        """Take statistics of the training part, such as the mean of every channel; by default none.
+
+        Args:
+            log_mels: shape (n_channels, n_frames) each, one clip each, as for `forward`.
+        """
+
+    def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
+        """The part of `forward` that has no weights to train; by default it changes nothing.
+
+        Args:
+            log_mel: as for `forward`.
+            lengths: as for `forward`.
+
+        Returns:
+            shape (batch, n, n_frames), the input of `answers` and `classify`.
+        """
+        return log_mel
+
+    @abc.abstractmethod
+    def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits of each branch, and the attention.
+
+        Args:
+            prepared: from `prepare`.
+            lengths: as for `forward`.
+
+        Returns:
+            logits: shape (n_branches, batch, n_classes); a network without branches has one.
+            attention: as from `forward`, the mean of the branches.
+        """
+
+    def classify(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The rest of `forward`, after `prepare`: the mean of the branches."""
+        logits, attention = self.answers(prepared, lengths)
+        return logits.mean(dim=0), attention
+
+    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify a batch of clips.
+
+        Args:
+            log_mel: shape (batch, n_channels, n_frames), float32: mel bands in dB and, where the front end has pitch,
+                two more rows; frames beyond a clip's length change nothing.
+            lengths: shape (batch,), int64, valid frames, each at least 1.
+
+        Returns:
+            logits: shape (batch, n_classes).
+            attention: shape (batch, n_frames'), where n_frames' is the longest clip's `n_steps`; sums to 1 over a
+                clip's valid steps, 0 beyond.
+        """
+        return self.classify(self.prepare(log_mel, lengths), lengths)
+
+    def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
+        """Draw all dropout from `bit_generator` from now on."""
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.bit_generator = bit_generator

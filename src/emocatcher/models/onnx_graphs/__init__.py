@@ -1,0 +1,157 @@
+"""A model as ONNX, written node by node, with a parity check.
+
+The graph is written by hand rather than traced, so it consists of the few operators of the network, takes any batch
+size and any length, and needs only ONNX Runtime, or another reader of ONNX. Needs the extra `export`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.foundation.errors import ModelError
+from emocatcher.foundation.settings import Settings
+from emocatcher.models.model_folder import Bundle, ModelConfig
+from emocatcher.models.onnx_graphs.graph import FLOAT, INT64, Graph, Weights
+from emocatcher.models.onnx_graphs.networks import add_network
+from emocatcher.models.onnx_graphs.waveform import add_recognition
+
+__all__ = ["as_onnx", "checked_onnx", "describe", "parity_error", "to_onnx", "to_waveform_onnx"]
+
+
+def as_onnx(model: Bundle, *, waveform: bool = False, int8: bool = False) -> bytes:
+    """Write a model folder's network as one file with its metadata (see `describe`).
+
+    Args:
+        model: an opened model folder.
+        waveform: whether the file takes a waveform (`to_waveform_onnx`) or log_mel and lengths (`to_onnx`).
+        int8: as for `to_onnx`.
+
+    Raises:
+        ModelError: if the weights cannot be read.
+    """
+    config = model.config
+    if waveform:
+        return to_waveform_onnx(model.weights(), config, int8=int8)
+    return to_onnx(model.weights(), config.settings, config.labels, int8=int8, metadata=describe(config))
+
+
+def to_onnx(
+    weights: Weights,
+    settings: Settings,
+    labels: tuple[str, ...],
+    *,
+    int8: bool = False,
+    metadata: Mapping[str, object] | None = None,
+) -> bytes:
+    """Write the network as an ONNX graph.
+
+    Inputs are `log_mel` (batch, n_channels, n_frames) float32, with the two rows of the pitch below the mel bands if
+    the front end has pitch, and `lengths` (batch,) int64; outputs are `logits` (batch, n_classes) and `attention`
+    (batch, n_frames'). The metadata contains the labels, as JSON.
+
+    Args:
+        weights: the weights of the `EmotionNetwork`, by name.
+        settings: the network's and the front end's.
+        labels: the classes, in order.
+        int8: whether the matrices are stored as 8-bit numbers with one scale per output channel.
+        metadata: further metadata.
+
+    Returns:
+        the serialised model.
+
+    Raises:
+        MissingExtraError: when this package is imported without onnx.
+    """
+    graph = Graph(weights, int8=int8)
+    logits = add_network(graph, settings, "log_mel", "lengths", attention="attention")
+    graph.add("Identity", [logits], outputs=["logits"])
+    return graph.serialise(
+        {"log_mel": (FLOAT, ["batch", settings.front_end.n_channels, "n_frames"]), "lengths": (INT64, ["batch"])},
+        {"logits": (FLOAT, ["batch", len(labels)]), "attention": (FLOAT, ["batch", "n_steps"])},
+        {"labels": labels, **(metadata or {})},
+    )
+
+
+def to_waveform_onnx(weights: Weights, config: ModelConfig, *, int8: bool = False) -> bytes:
+    """Write everything from waveform to answer as one ONNX graph: front end, detector, network, calibration.
+
+    The input is `waveform` (n_samples,), float32, mono, in [-1, 1], at the model's sample rate, with one sample or
+    more. The outputs are `probabilities` (n_classes,), calibrated; `attention` (n_frames',), one weight per
+    frames_per_step · hop_length samples of the voiced span; `voiced_start_s` and `voiced_end_s`, scalars; all
+    float32. No custom operator, no complex number.
+
+    Args:
+        weights: the weights of the network, by name.
+        config: the model's; `describe` gives the metadata.
+        int8: as for `to_onnx`.
+
+    Returns:
+        the serialised model.
+    """
+    graph = Graph(weights, int8=int8)
+    add_recognition(graph, config.settings, config.temperature)
+    return graph.serialise(
+        {"waveform": (FLOAT, ["n_samples"])},
+        {
+            "probabilities": (FLOAT, [len(config.labels)]),
+            "attention": (FLOAT, ["n_steps"]),
+            "voiced_start_s": (FLOAT, []),
+            "voiced_end_s": (FLOAT, []),
+        },
+        describe(config),
+    )
+
+
+def describe(config: ModelConfig) -> dict[str, object]:
+    """The metadata of an exported file: labels, sample rate, temperature, name, version and licence."""
+    return {
+        "labels": config.labels,
+        "sample_rate": config.settings.front_end.sample_rate,
+        "temperature": config.temperature,
+        "name": config.name,
+        "version": config.version,
+        "licence": config.training.licence,
+    }
+
+
+def parity_error(onnx_bytes: bytes, network: Any, log_mel: NDArray[np.float32], lengths: NDArray[np.int64]) -> float:
+    """The largest difference of any logit or attention weight between PyTorch and ONNX Runtime.
+
+    Args:
+        onnx_bytes: from `to_onnx`.
+        network: the `EmotionNetwork` with the same weights.
+        log_mel: shape (batch, n_channels, n_frames).
+        lengths: shape (batch,).
+    """
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {"log_mel": log_mel, "lengths": lengths})
+    network.eval()
+    with torch.inference_mode():
+        ours = network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+    return max(float(np.abs(our.numpy() - their).max()) for our, their in zip(ours, theirs, strict=True))
+
+
+def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> bytes:
+    """Write a network as ONNX, and refuse the graph if its answers differ from those of the network.
+
+    Raises:
+        ModelError: if a logit differs by more than 1e-3 on random clips of several lengths.
+    """
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    payload = to_onnx(weights, settings, labels)
+    lengths = np.array([40, 1, 2, 17], np.int64)
+    random, front_end = np.random.default_rng(0), settings.front_end
+    noise = random.normal(-30.0, 20.0, (4, front_end.n_channels, 41)).astype(np.float32)
+    tracks = noise[:, front_end.n_mels :]
+    tracks[:] = random.uniform(0.0, 1.0, tracks.shape)
+    error = parity_error(payload, network, noise, lengths)
+    if not error <= 1e-3:
+        raise ModelError(f"The ONNX graph differs from the network by {error:.2g}. Nothing was written")
+    return payload

@@ -1,0 +1,91 @@
+"""Voice activity detection as a part of an ONNX graph: log_mel → the edges of the voiced span."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emocatcher.foundation.settings import VoiceActivity
+from emocatcher.models.onnx_graphs.graph import BOOL, DOUBLE, FLOAT, INT32, Graph
+
+_LOWEST_DB = -100.0  # 20·log10 of the smallest amplitude in `emocatcher.features.voiced_span`
+
+
+def add_span(graph: Graph, settings: VoiceActivity, log_mel: str) -> tuple[str, str]:
+    """Add the computation of `emocatcher.features.voiced_span.detect`, including its fallbacks to the whole clip.
+
+    Sums and comparisons are of 64-bit numbers, as there: with one frame more or less, the network gets another clip.
+
+    Args:
+        graph: the graph to extend.
+        settings: smoothing, margin and floor.
+        log_mel: shape (n_frames, n_mels), float32, dB.
+
+    Returns:
+        the first frame and the frame after the last: scalars, int64.
+    """
+    zero, one = graph.number(0, np.int64), graph.number(1, np.int64)
+    shape = graph.add("Shape", [log_mel])
+    n_frames = graph.add("Gather", [shape, zero])
+    loudness, differs = _loudness(graph, settings, log_mel)
+    curve = _smooth(graph, settings, _sorted(graph, loudness, n_frames), n_frames)
+    last_frame = graph.add("Sub", [n_frames, one])
+    frames = graph.range(zero, n_frames)
+    after = graph.add("Min", [graph.add("Add", [frames, one]), last_frame])
+    before = graph.add("Max", [graph.add("Sub", [frames, one]), zero])
+    rise = graph.add("Sub", [graph.add("Gather", [curve, after]), graph.add("Gather", [curve, before])])
+    # One step at the ends, two elsewhere; a single frame has no gradient, and its 0 steps must not be a divisor.
+    steps = graph.add("Cast", [graph.add("Max", [graph.add("Sub", [after, before]), one])], to=DOUBLE)
+    steepest = graph.add("ArgMax", [graph.add("Div", [rise, steps])], axis=0, keepdims=0)
+    above = graph.add("Cast", [graph.add("Greater", [loudness, graph.add("Gather", [curve, steepest])])], to=INT32)
+    margin = graph.number(settings.margin_frames, np.int64)
+    first = graph.add("ArgMax", [above], axis=0, keepdims=0)
+    first = graph.add("Max", [graph.add("Sub", [first, margin]), zero])
+    last = graph.add("ArgMax", [above], axis=0, keepdims=0, select_last_index=1)
+    last = graph.add("Min", [graph.add("Add", [last, margin]), n_frames])
+    any_above = graph.add("Cast", [graph.add("ReduceMax", [above], keepdims=0)], to=BOOL)
+    found = graph.add("And", [graph.add("And", [differs, any_above]), graph.add("Less", [first, last])])
+    return graph.add("Where", [found, first, zero]), graph.add("Where", [found, last, n_frames])
+
+
+def _loudness(graph: Graph, settings: VoiceActivity, log_mel: str) -> tuple[str, str]:
+    """One value for each frame, shape (n_frames,), 64-bit; and whether the values differ."""
+    doubled = graph.add("Mul", [log_mel, graph.number(2.0, np.float32)])
+    doubled = graph.add("Max", [doubled, graph.number(_LOWEST_DB, np.float32)])
+    lowest, highest = (
+        graph.add("Cast", [graph.add(operator, [doubled], keepdims=0)], to=DOUBLE)
+        for operator in ("ReduceMin", "ReduceMax")
+    )
+    floor = graph.add("Sub", [highest, graph.number(settings.floor_db, np.float64)])
+    lowest = graph.add("Max", [lowest, floor])
+    floored = graph.add("Max", [doubled, graph.add("Cast", [lowest], to=FLOAT)])
+    total = graph.add("ReduceSum", [graph.add("Cast", [floored], to=DOUBLE), graph.ints([1])], keepdims=0)
+    n_mels = graph.add("Cast", [graph.add("Gather", [graph.add("Shape", [log_mel]), graph.number(1, np.int64)])],
+                       to=DOUBLE)  # fmt: skip
+    above_floor = graph.add("Sub", [total, graph.add("Mul", [lowest, n_mels])])
+    # If all values are equal, the quotient would be 0 / 0; it is not used then, but must not be NaN.
+    spread = graph.add("Sub", [highest, lowest])
+    spread = graph.add("Where", [graph.add("Greater", [spread, graph.number(0.0, np.float64)]), spread,
+                                 graph.number(1.0, np.float64)])  # fmt: skip
+    loudness = graph.add("Div", [above_floor, spread])
+    quietest, loudest = (graph.add(operator, [loudness], keepdims=0) for operator in ("ReduceMin", "ReduceMax"))
+    return loudness, graph.add("Less", [quietest, loudest])
+
+
+def _sorted(graph: Graph, values: str, n_values: str) -> str:
+    size = graph.add("Unsqueeze", [n_values, graph.ints([0])])
+    outputs = [f"sorted_{len(graph.nodes)}", f"order_{len(graph.nodes)}"]
+    return graph.add("TopK", [values, size], outputs=outputs, axis=0, largest=0)
+
+
+def _smooth(graph: Graph, settings: VoiceActivity, values: str, n_values: str) -> str:
+    """Gaussian filter, truncated at 4 sigma, with reflected edges (d c b a | a b c d | d c b a)."""
+    radius = int(4.0 * settings.smoothing_sigma + 0.5)
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / settings.smoothing_sigma) ** 2)
+    starts = graph.add("Unsqueeze", [graph.range(graph.number(0, np.int64), n_values), graph.ints([1])])
+    reach = graph.range(graph.number(-radius, np.int64), graph.number(radius + 1, np.int64))
+    # In the periodic row a b c d d c b a a b c d …, position m counts up in the first half of a period, then down.
+    period = graph.add("Add", [n_values, n_values])
+    position = graph.add("Mod", [graph.add("Add", [starts, reach]), period])
+    mirrored = graph.add("Sub", [graph.add("Sub", [period, graph.number(1, np.int64)]), position])
+    window = graph.add("Gather", [values, graph.add("Min", [position, mirrored])])
+    return graph.add("MatMul", [window, graph.constant("gaussian", kernel / kernel.sum())])

@@ -1,0 +1,80 @@
+"""Finished tables: which recordings they hold, and whether a batch may add rows to them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from emocatcher.foundation.errors import OutputError
+from emocatcher.models.model_folder import ModelConfig
+from emocatcher.recognition.batch import rows, table_reading
+
+_NEEDED = ["path", "model", "model_version", "probability", "abstain", "warnings"]
+
+
+def paths(out: Path, kind: str, config: ModelConfig, abstain_below: float | None) -> list[str]:
+    """The paths of the rows that a finished table holds, in order.
+
+    The table does not name the file of its model. That its rows and new ones belong together is seen by the model's
+    name, version and emotions, and by which answers are marked `abstain`.
+
+    Args:
+        out: the table.
+        kind: one of `tables.FORMATS`.
+        config: the model that would add rows.
+        abstain_below: as for `Recognizer.predict`.
+
+    Raises:
+        OutputError: if it is not such a table, or its rows are of another model or another `abstain_below`.
+        MissingExtraError: if it is Parquet and pyarrow is not installed.
+    """
+    threshold = config.abstain_below if abstain_below is None else abstain_below
+    found = []
+    try:
+        for row in _rows(out, kind, config.labels):
+            found.append(row["path"])
+            if row["model"]:
+                _check(row, out, config, threshold)
+    except (msgspec.MsgspecError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError) as error:
+        raise OutputError(
+            f"{out} is not a table that was written here ({error}). Give --overwrite, or another"
+        ) from None
+    return found
+
+
+def _check(row: Mapping[str, Any], out: Path, config: ModelConfig, threshold: float) -> None:
+    model, ours = f"{row['model']} {row['model_version']}", f"{config.name} {config.version}"
+    if model != ours:
+        raise OutputError(f"{out} was written by the model {model}, and this is {ours}. Give the same, or --overwrite")
+    nobody_spoke = "no-speech" in row["warnings"].split(";")
+    if bool(row["abstain"]) != (nobody_spoke or row["probability"] < threshold):
+        raise OutputError(f"{out} was written with another abstain_below than {threshold:g}. Give it, or --overwrite")
+
+
+def _rows(out: Path, kind: str, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    columns = list(rows.columns(labels))
+    if kind == "csv":
+        lines = table_reading.csv_rows(out)
+        _check_columns(next(lines, columns), columns, out)
+        for values in lines:
+            row: dict[str, Any] = dict(zip(columns, values, strict=True))
+            yield row | {"probability": float(row["probability"] or 0), "abstain": row["abstain"] == "True"}
+    elif kind == "parquet":
+        _check_columns(table_reading.parquet_columns(out), columns, out)
+        yield from table_reading.parquet_rows(out, _NEEDED)
+    else:
+        lines_ = table_reading.whole_lines(out) if kind == "jsonl" else table_reading.array_lines(out)
+        for outcome in map(rows.decode, lines_):
+            if probabilities := getattr(outcome, "probabilities", None):
+                _check_columns(list(rows.columns(tuple(probabilities))), columns, out)
+            yield rows.row(outcome, labels)
+
+
+def _check_columns(found: list[str], columns: list[str], out: Path) -> None:
+    if found != columns:
+        strange = next((name for name in found if name not in columns), "another order of columns")
+        raise OutputError(f"{out} has other columns than this batch writes ({strange}). Give --overwrite, or another")

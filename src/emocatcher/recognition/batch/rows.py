@@ -1,0 +1,66 @@
+"""An outcome as the row of a flat table."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from emocatcher.foundation.errors import one_line
+from emocatcher.recognition.prediction import Failure, Prediction
+
+Outcome: TypeAlias = Prediction | Failure
+Value: TypeAlias = str | float | bool | int | None
+
+_BEFORE: dict[str, type] = {"path": str, "emotion": str, "probability": float}
+_AFTER: dict[str, type] = {
+    "margin": float,
+    "entropy": float,
+    "abstain": bool,
+    "voiced_start_s": float,
+    "voiced_end_s": float,
+    "duration_s": float,
+    "warnings": str,
+    "error": str,
+    "message": str,
+    "model": str,
+    "model_version": str,
+    "schema_version": int,
+}
+
+
+def columns(labels: tuple[str, ...]) -> dict[str, type]:
+    """Name and kind of each column; every label has one for its probability.
+
+    Examples:
+        >>> list(columns(("calm", "sad")))[:5]
+        ['path', 'emotion', 'probability', 'probability_calm', 'probability_sad']
+    """
+    return _BEFORE | {f"probability_{label}": float for label in labels} | _AFTER
+
+
+def row(outcome: Outcome, labels: tuple[str, ...]) -> dict[str, Value]:
+    """The values of one row; None where there is nothing to say."""
+    empty: dict[str, Value] = dict.fromkeys(columns(labels))
+    if isinstance(outcome, Failure):
+        return empty | msgspec.structs.asdict(outcome)
+    values = msgspec.structs.asdict(outcome)
+    values["warnings"] = ";".join(caution.code for caution in outcome.warnings)
+    values |= {f"probability_{label}": outcome.probabilities[label] for label in labels}
+    return empty | {name: value for name, value in values.items() if name in empty}
+
+
+def printable(outcome: Outcome) -> Outcome:
+    """The same with a path that stands on one line and is text; the names of files need be neither."""
+    return msgspec.structs.replace(outcome, path=one_line(outcome.path))
+
+
+def decode(line: bytes) -> Outcome:
+    """What `msgspec.json.encode` wrote of an outcome.
+
+    Raises:
+        msgspec.DecodeError: if it is something else.
+    """
+    failed = "error" in msgspec.json.decode(line)
+    kind: type[Outcome] = Failure if failed else Prediction
+    return msgspec.json.decode(line, type=kind)

@@ -1,0 +1,9 @@
+"""Emotions over time, for long recordings and live audio. Both use one engine, so their results agree."""
+
+from emocatcher.recognition.timeline.recording import Timeline, recognise
+from emocatcher.recognition.timeline.segments import Segment
+from emocatcher.recognition.timeline.stream import Stream
+from emocatcher.recognition.timeline.window_batches import Network
+from emocatcher.recognition.timeline.windows import Window, Windows
+
+__all__ = ["Network", "Segment", "Stream", "Timeline", "Window", "Windows", "recognise"]

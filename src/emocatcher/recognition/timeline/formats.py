@@ -1,0 +1,92 @@
+"""Encode a timeline in one of several file formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from emocatcher.foundation.errors import MissingExtraError, SettingError, suggest
+from emocatcher.recognition.timeline import subtitles, tiers, window_tables
+from emocatcher.recognition.timeline.recording import Timeline
+
+
+class Format(NamedTuple):
+    """A file format."""
+
+    suffix: str  # of its files, in lower case
+    encode: Callable[[Timeline], bytes]
+
+
+FORMATS = {
+    "json": Format(".json", window_tables.to_json),
+    "csv": Format(".csv", window_tables.to_csv),
+    "parquet": Format(".parquet", window_tables.to_parquet),
+    "srt": Format(".srt", subtitles.to_srt),
+    "vtt": Format(".vtt", subtitles.to_vtt),
+    "textgrid": Format(".textgrid", tiers.to_textgrid),
+    "audacity": Format(".txt", tiers.to_audacity),
+}
+
+
+def encode(timeline: Timeline, name: str) -> bytes:
+    """Encode a timeline as the content of a file.
+
+    Args:
+        timeline: the timeline to encode.
+        name: one of `FORMATS`.
+
+    Raises:
+        SettingError: if the format is unknown.
+        MissingExtraError: if the format needs an extra (Parquet: `batch`).
+    """
+    if name not in FORMATS:
+        raise SettingError(suggest(name, FORMATS, "format"))
+    return FORMATS[name].encode(timeline)
+
+
+def check(name: str) -> None:
+    """Check that a format's dependencies are installed, before hours of audio are processed for it.
+
+    Raises:
+        MissingExtraError: if the format is Parquet and pyarrow is not installed.
+    """
+    if name == "parquet" and find_spec("pyarrow") is None:
+        raise MissingExtraError("Parquet", "batch")
+
+
+def chosen(asked: str | None, out: Path | None) -> str:
+    """The format that was asked for, or else that of the file's name, or else "table", which is for reading.
+
+    Raises:
+        SettingError: if there is no such format, or the file's name tells another. Only .txt may hold any text.
+
+    Examples:
+        >>> chosen(None, Path("interview.srt")), chosen("table", Path("interview.txt")), chosen(None, None)
+        ('srt', 'table', 'table')
+    """
+    name = asked or (format_of(out) if out else "table")
+    if name != "table" and name not in FORMATS:
+        raise SettingError(suggest(name, ["table", *FORMATS], "format"))
+    ending = out.suffix.lower() if out else ""
+    if out and any(ending == known.suffix != ".txt" and name != other for other, known in FORMATS.items()):
+        raise SettingError(f"'{out.name}' ends with {ending}, and --format is {name}. Give only one, or another ending")
+    return name
+
+
+def format_of(path: Path) -> str:
+    """Return the format for a file name, by its suffix.
+
+    Raises:
+        SettingError: if no format has this suffix.
+
+    Examples:
+        >>> format_of(Path("interview.TextGrid")), format_of(Path("labels.txt"))
+        ('textgrid', 'audacity')
+    """
+    for name, known in FORMATS.items():
+        if path.suffix.lower() == known.suffix:
+            return name
+    suffixes = ", ".join(f"{known.suffix} ({name})" for name, known in FORMATS.items())
+    raise SettingError(f"'{path.name}' has no known format suffix. Give --format, or a name that ends in {suffixes}")

@@ -1,0 +1,108 @@
+"""Recognise a recording of any length: the result is a `Timeline`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from emocatcher import audio
+from emocatcher.foundation import process_setup
+from emocatcher.foundation.errors import SettingError
+from emocatcher.recognition.prediction import SCHEMA_VERSION
+from emocatcher.recognition.timeline import segments
+from emocatcher.recognition.timeline.engine import Engine, HasSpeech
+from emocatcher.recognition.timeline.segments import Segment
+from emocatcher.recognition.timeline.window_batches import Network
+from emocatcher.recognition.timeline.windows import Window, Windows
+
+_BLOCK_S = 60.0  # length of a decoded block
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """The emotions over the length of a recording. `timeline.formats` writes it in many formats."""
+
+    schema_version: int = SCHEMA_VERSION
+    path: str  # as given; bytes that are not valid text as \xNN; "" for bytes and arrays
+    model: str
+    model_version: str  # of emocatcher, when the model was written
+    labels: tuple[str, ...]  # in the model's order
+    window_s: float
+    hop_s: float
+    abstain_below: float  # windows and segments with a lower probability are marked `abstain`
+    duration_s: float
+    segments: tuple[Segment, ...]  # from 0 to the end, without gaps
+    windows: Sequence[Window]
+
+
+def recognise(
+    network: Network,
+    has_speech: HasSpeech,
+    source: audio.Source,
+    window_s: float = 3.0,
+    hop_s: float = 0.5,
+    abstain_below: float = 0.0,
+    on_block: Callable[[audio.Waveform], object] | None = None,
+    threads: int | None = None,
+) -> Timeline:
+    """Recognise a recording window by window. Apart from the timeline itself, memory does not grow with its length.
+
+    Args:
+        network: the model.
+        has_speech: whether a window contains speech, as for `Engine`.
+        source: a path, an encoded file's bytes, or (samples, sample_rate).
+        window_s: length of a window, seconds.
+        hop_s: from the start of one window to the start of the next, seconds.
+        abstain_below: windows and segments with a lower probability are marked `abstain`.
+        on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
+        threads: with 2, the network runs in its own thread while the next windows are prepared; the result is the same
+            with 1. None for 2 if this process may use two cores, else 1.
+
+    Raises:
+        AudioError: if the recording cannot be used.
+        SettingError: if the window or the hop is out of range, or `threads` is neither 1 nor 2.
+    """
+    if threads not in (None, 1, 2):
+        raise SettingError(f"{threads} threads. Give 1 or 2: one prepares the windows, the other runs the network")
+    parts: list[Windows] = []
+    with contextlib.ExitStack() as stack:
+        executor = None
+        # Python starts no thread pool once the main thread has ended.
+        if (threads or process_setup.usable_cores()) > 1 and threading.main_thread().is_alive():
+            from concurrent.futures import ThreadPoolExecutor
+
+            executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
+            # After an error, groups that have not started are not needed.
+            stack.callback(executor.shutdown, cancel_futures=True)
+        engine = Engine(network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor)
+        for block in audio.blocks(source, network.config.settings.front_end.sample_rate, block_s=_BLOCK_S):
+            # An array arrives as one block of its full length.
+            step = round(_BLOCK_S * network.config.settings.front_end.sample_rate)
+            for start in range(0, len(block), step):
+                parts.append(engine.push(block[start : start + step]))
+                if on_block is not None:
+                    on_block(block[start : start + step])
+        parts.append(engine.finish())
+    config = network.config
+    windows = Windows.join(config.labels, parts)
+    return Timeline(
+        path=_printable(os.fspath(source)) if isinstance(source, str | Path) else "",
+        model=config.name,
+        model_version=config.version,
+        labels=config.labels,
+        window_s=float(window_s),
+        hop_s=float(hop_s),
+        abstain_below=float(abstain_below),
+        duration_s=engine.duration_s,
+        segments=segments.merge(windows, engine.duration_s, abstain_below),
+        windows=windows,
+    )
+
+
+def _printable(path: str) -> str:
+    """Return the path as text that every format can hold."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

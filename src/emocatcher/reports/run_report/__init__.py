@@ -1,0 +1,68 @@
+"""A run folder → figures and one self-contained HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emocatcher.evaluation.run_folder import Run, read
+from emocatcher.reports.run_report.deletion import verdict
+from emocatcher.reports.run_report.text import audited, headline, proofs, summary_rows
+
+__all__ = ["Run", "audited", "headline", "proofs", "read", "summary_rows", "verdict", "write"]
+
+
+def write(run_dir: Path) -> Path:
+    """Draw every figure of a run, as SVG and PNG, and its page.
+
+    The same run folder gives the same bytes every time.
+
+    Args:
+        run_dir: what `emocatcher train --out` wrote.
+
+    Returns:
+        The path of `report.html`; the figures lie in `figures/` beside it.
+
+    Raises:
+        RunError: if the folder is not a finished run folder; the message names the missing or broken part.
+        MissingExtraError: if matplotlib or Jinja2 is not installed.
+    """
+    from emocatcher.foundation.errors import MissingExtraError, RunError
+
+    run_dir = Path(run_dir)
+    run = read(run_dir)
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401, ICN001
+    except ImportError:
+        raise MissingExtraError("The report", "train") from None
+    from emocatcher.reports.run_report import (
+        attention,
+        confidence,
+        confusion,
+        curves,
+        deletion,
+        examples,
+        figure_files,
+        html,
+        recall,
+        speakers,
+        style,
+    )
+
+    figures_dir = run_dir / "figures"
+    try:
+        figures_dir.mkdir(exist_ok=True)
+        with style.paper():
+            matrices = confusion.draw(run)
+            drawings = [curves.draw(run), *matrices, recall.draw(run), speakers.draw(run), attention.draw(run)]
+            drawings += [examples.draw(run), confidence.draw(run), deletion.draw(run)]
+            pictures = [
+                html.picture(drawing, figure_files.save(drawing, run.result, figures_dir))
+                for drawing in drawings
+                if drawing is not None
+            ]
+        page = run_dir / "report.html"
+        page.write_text(html.render(run, pictures), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise RunError(f"Cannot write the report into '{run_dir}': {error.strerror or error}") from None
+    return page

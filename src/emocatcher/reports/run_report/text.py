@@ -1,0 +1,133 @@
+"""A run as sentences: the head of the report, and the last lines a training prints in the terminal."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import msgspec
+
+from emocatcher.evaluation.audit import NOT_AUDITED
+from emocatcher.evaluation.run_folder import Run
+from emocatcher.foundation.settings import load_preset, presets
+from emocatcher.reports.run_report import confidence, deletion, style, tables
+
+
+def headline(run: Run) -> str:
+    """Return the main result in one sentence, with its protocol and its selection.
+
+    Args:
+        run: a finished run.
+
+    Returns:
+        One line of plain text.
+    """
+    result = run.result
+    mean, std = result.mean.selected, result.std.selected
+    many = len(result.folds) > 1
+    accuracy = tables.plus_minus(mean.accuracy, std.accuracy) if many else tables.percent(mean.accuracy)
+    uar = tables.percent(mean.unweighted_average_recall)
+    over = f", mean ± std of {len(result.folds)} folds" if many else ""
+    stamp = "SYNTHETIC. " if result.synthetic else ""
+    return (
+        f"{stamp}{result.preset} on {result.corpus}, {result.protocol}: accuracy {accuracy}%, UAR {uar}%{over} "
+        f"({selection(run)}). {speakers(run)}"
+    )
+
+
+def selection(run: Run) -> str:
+    """State which epoch's model the results are for."""
+    result = run.result
+    words = {
+        "last": "selection: last epoch",
+        "best-valid": "selection: best epoch on the validation part",
+        "best-test": "selection: best epoch on the test part",
+    }
+    chosen = words.get(result.selection, f"selection: {result.selection}")
+    return f"{chosen}; {style.OPTIMISTIC}" if result.optimistic else chosen
+
+
+def speakers(run: Run) -> str:
+    """State whether training and test share speakers, and what the protocol therefore cannot claim."""
+    result = run.result
+    shared = "yes" if result.speakers_shared else "no"
+    if result.speakers_shared and not result.n_speakers:
+        shared = "unknown, because the corpus names no speakers"
+    cannot = result.cannot_claim.strip()
+    return f"Speakers shared between training and test: {shared}{'. ' + cannot if cannot else '.'}"
+
+
+def audited(run: Run) -> str:
+    """Return the result of the leakage audit in one line."""
+    return run.audit.stamp if run.audit else NOT_AUDITED
+
+
+def proofs(run: Run) -> list[str]:
+    """State how calibrated the probabilities and how faithful the attention are, as far as the run measured them."""
+    return [words for words in (confidence.sentence(run), deletion.verdict(run)) if words]
+
+
+def resampling(run: Run) -> str:
+    """Describe how the intervals were computed, and what was resampled."""
+    result = run.result
+    interval = result.interval
+    n = result.n_speakers if interval.resampled == "speakers" else len(run.predictions.fold)
+    folds = "the test predictions" if len(result.folds) == 1 else "the test predictions of all folds pooled"
+    return (
+        f"{interval.level:.0%} intervals: bootstrap of {folds}, {interval.n_resamples} resamples of "
+        f"{n} {interval.resampled}."
+    )
+
+
+def summary_rows(run: Run) -> tuple[list[str], list[list[str]]]:
+    """Return the summary table that a training prints at its end.
+
+    Args:
+        run: a finished run.
+
+    Returns:
+        header: the column names; rates are in percent.
+        rows: one per fold, then mean ± std over folds, then the interval over all predictions.
+    """
+    result = run.result
+    by_epoch = tables.epochs(run, "accuracy").rows
+    by_selection = tables.selected(run).rows
+    n_shown = len(result.folds) + (len(result.folds) > 1)
+    rows = [
+        [chosen[0], chosen[3], chosen[5], chosen[7], late[2], late[3]]
+        for chosen, late in zip(by_selection[:n_shown], by_epoch[:n_shown], strict=True)
+    ]
+    interval = result.interval
+    rows.append(
+        [f"{interval.level:.0%} interval ({interval.resampled})", tables.interval(interval.accuracy),
+         tables.interval(interval.unweighted_average_recall), "", "", ""]
+    )  # fmt: skip
+    chosen = f"accuracy %, {result.selection}" + (" (optimistic)" if result.optimistic else "")
+    return ["", chosen, "UAR %", "macro F1 %", "accuracy %, last 10 epochs", f"accuracy %, {tables.BEST}"], rows
+
+
+def command(run: Run) -> str:
+    """Return the command that repeats the training."""
+    result = run.result
+    words = ["emocatcher", "train"]
+    if result.preset in presets():
+        words += ["--preset", result.preset]
+        changes = _changes(msgspec.to_builtins(run.settings), msgspec.to_builtins(load_preset(result.preset)))
+    else:
+        words += ["--preset", f"{run.name}/config.toml"]
+        changes = []
+    words += ["--corpus", result.corpus_argument, "--protocol", result.protocol, "--seed", f"{result.seed}"]
+    for change in changes:
+        words += ["--set", change]
+    return shlex.join([*words, "--out", f"{run.name}-again"])
+
+
+def _changes(ours: dict[str, dict[str, object]], theirs: dict[str, dict[str, object]]) -> list[str]:
+    # Numbers, strings and lists in JSON are valid TOML.
+    return [
+        f"{section}.{key}={json.dumps(value)}"
+        for section, fields in ours.items()
+        if isinstance(fields, dict)
+        for key, value in fields.items()
+        if value != theirs[section][key]
+    ]

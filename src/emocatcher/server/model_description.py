@@ -1,0 +1,83 @@
+"""A model as `GET /v1/model` tells it; the page carries the same beside its network."""
+
+from __future__ import annotations
+
+import msgspec
+
+from emocatcher.models import model_folder
+from emocatcher.models.model_folder import Bundle
+from emocatcher.recognition.prediction import SCHEMA_VERSION
+
+
+class TrainingDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the model comes from, and what was measured of it."""
+
+    corpus: str
+    licence: str  # of the corpus, which the weights inherit
+    protocol: str
+    speakers_shared: bool | None  # None: not known
+    scores: dict[str, float]  # fractions
+    synthetic: bool
+    note: str
+
+
+class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a client needs to show an answer of this model."""
+
+    name: str
+    version: str  # of emocatcher, when the model was written
+    schema_version: int = SCHEMA_VERSION  # of the answers
+    labels: tuple[str, ...]
+    sample_rate_hz: int
+    frame_period_s: float
+    frames_per_step: int  # that one attention weight stands for
+    temperature: float
+    abstain_below: float
+    n_parameters: int
+    longest_voiced_s: float | None  # of the training recordings; None: not known
+    training: TrainingDescription
+    card: str  # Markdown
+    waveform_onnx: str | None  # where the graph is that takes a waveform; None: nowhere
+    listen_corpus: bool  # whether there are clips to guess at
+    token_required: bool
+
+
+def describe(
+    model: Bundle, *, waveform_onnx: str | None, listen_corpus: bool = False, token_required: bool = False
+) -> ModelDescription:
+    """Read a model folder's settings and card.
+
+    Args:
+        model: an opened model folder.
+        waveform_onnx: the address of its graph that takes a waveform; None where there is none.
+        listen_corpus: whether this server has clips to guess at.
+        token_required: whether this server asks for a token.
+    """
+    config = model.config
+    training, front_end = config.training, config.settings.front_end
+    card = model.path / model_folder.CARD
+    return ModelDescription(
+        name=config.name,
+        version=config.version,
+        labels=config.labels,
+        sample_rate_hz=front_end.sample_rate,
+        frame_period_s=front_end.frame_period_s,
+        frames_per_step=config.settings.network.frames_per_step,
+        temperature=config.temperature,
+        abstain_below=config.abstain_below,
+        n_parameters=config.n_parameters,
+        longest_voiced_s=config.conditions.longest_voiced_s if config.conditions else None,
+        training=TrainingDescription(
+            corpus=training.corpus,
+            licence=training.licence,
+            protocol=training.protocol,
+            speakers_shared=training.speakers_shared,
+            scores=training.scores,
+            synthetic=training.synthetic,
+            note=training.note,
+        ),
+        card=card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
+        waveform_onnx=waveform_onnx,
+        listen_corpus=listen_corpus,
+        token_required=token_required,
+    )

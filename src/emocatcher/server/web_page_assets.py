@@ -1,0 +1,63 @@
+"""The model's part of the page: `python -m emocatcher.server.web_page_assets DIR [MODEL]`.
+
+Writes `model/waveform.onnx`, the graph that the browser runs, and `model/model.json`, its description. Needs the extra
+`export`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from emocatcher.foundation import atomic_files
+from emocatcher.foundation.errors import EmoCatcherError
+from emocatcher.models import model_folder
+from emocatcher.recognition import recognizer
+from emocatcher.server.model_description import describe
+
+FOLDER, GRAPH, DESCRIPTION = "model", "waveform.onnx", "model.json"
+
+
+def write(folder: Path, model: str | None = None) -> None:
+    """Write the page's model.
+
+    Args:
+        folder: the built page's.
+        model: as for `emocatcher.load`.
+
+    Raises:
+        ModelError: if the model cannot be read.
+        OSError: if the folder cannot be written.
+    """
+    # Needs onnx, which answering from a built page does not.
+    from emocatcher.models.onnx_graphs import as_onnx
+
+    opened = model_folder.read(recognizer.folder_of(model))
+    description = msgspec.json.encode(describe(opened, waveform_onnx=GRAPH))
+    atomic_files.write_bytes(folder / FOLDER / GRAPH, as_onnx(opened, waveform=True))
+    atomic_files.write_bytes(folder / FOLDER / DESCRIPTION, msgspec.json.format(description) + b"\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m emocatcher.server.web_page_assets", description=write.__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the built page's folder")
+    parser.add_argument("model", nargs="?", help="a model folder; by default the model that comes with emocatcher")
+    asked = parser.parse_args(arguments)
+    try:
+        write(asked.folder, asked.model)
+    except EmoCatcherError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        print(f"Error: {asked.folder} cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

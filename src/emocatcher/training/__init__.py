@@ -1,0 +1,1 @@
+"""Corpus, protocol and recipe → a run folder with trained models."""

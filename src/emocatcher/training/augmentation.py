@@ -1,0 +1,81 @@
+"""Variations of the training part, on log-mel spectrograms: what changes in a voice while its emotion stays.
+
+A clip is read off its spectrogram at other times (tempo) and other frequencies (pitch, with the formants, as when a
+record turns faster), made louder or softer, and coloured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.features import mel
+from emocatcher.foundation.settings import Augmentation, FrontEnd
+
+_FEWEST_FRAMES = 8  # that a faster tempo leaves
+_N_WAVES = 4  # cosines that a colouring is made of
+
+
+class Augmenter:
+    """Varies clips as a recipe says.
+
+    Args:
+        settings: how far.
+        front_end: that made the spectrograms.
+
+    Examples:
+        >>> from emocatcher.foundation.settings.reading import load_preset
+        >>> augmenter = Augmenter(Augmentation(tempo=0.1), load_preset("cabg").front_end)
+        >>> varied = augmenter(np.zeros((64, 100), np.float32), np.random.default_rng(0))
+        >>> varied.shape
+        (64, 105)
+    """
+
+    def __init__(self, settings: Augmentation, front_end: FrontEnd) -> None:
+        self._settings = settings
+        self._centres_hz = mel.centres_hz(front_end)
+        position = np.linspace(0.0, np.pi, front_end.n_mels)
+        self._waves = np.cos(np.outer(np.arange(1, _N_WAVES + 1), position)) / np.sqrt(_N_WAVES)
+
+    def __call__(self, channels: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+        """Vary one clip.
+
+        Args:
+            channels: shape (n_channels, n_frames), as `features.whole` gives them.
+            random: what to draw from; as many numbers are drawn for every clip.
+
+        Returns:
+            shape (n_channels, n_frames'), at least 8 frames where there were as many.
+        """
+        settings = self._settings
+        gain, tempo, pitch = random.uniform(-1.0, 1.0, 3)
+        waves = random.standard_normal(_N_WAVES)
+        n_mels, n_frames = len(self._centres_hz), channels.shape[1]
+        rows, tracks = channels[:n_mels].T, channels[n_mels:]
+        if settings.tempo:
+            times = self._times(n_frames, 1.0 + settings.tempo * tempo)
+            # Between a voice and none, or an octave and the next, lies no third: the nearer frame's is taken.
+            rows, tracks = _at(rows, times), tracks[:, np.rint(times).astype(np.int64)]
+        if settings.pitch:
+            source_hz = self._centres_hz * (1.0 + settings.pitch * pitch)
+            places = np.interp(source_hz, self._centres_hz, np.arange(len(source_hz), dtype=float))
+            rows = _at(rows.T, places).T
+        colour = settings.gain_db * gain + settings.tilt_db * (waves @ self._waves)
+        varied = (rows + colour.astype(np.float32)).T
+        if not len(tracks):
+            return np.asarray(varied)
+        octaves = tracks[:1] - np.float32(np.log2(1.0 + settings.pitch * pitch))
+        return np.concatenate([varied, octaves, tracks[1:]])
+
+    @staticmethod
+    def _times(n_frames: int, speed: float) -> NDArray[np.float64]:
+        n = max(round(n_frames / speed), min(_FEWEST_FRAMES, n_frames))
+        return np.linspace(0.0, n_frames - 1.0, n)
+
+
+def _at(rows: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows at fractional places, between two neighbours on a straight line: shape (n_places, n)."""
+    lower = np.minimum(places.astype(np.int64), max(len(rows) - 2, 0))
+    upper = np.minimum(lower + 1, len(rows) - 1)
+    share = (places - lower).astype(np.float32)[:, None]
+    return np.asarray(rows[lower] * (1.0 - share) + rows[upper] * share)

@@ -1,0 +1,201 @@
+"""Utterances → cached features → padded batches."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher import audio
+from emocatcher.corpora.places import cache_dir
+from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.features import extraction
+from emocatcher.foundation import atomic_files, process_setup
+from emocatcher.foundation.errors import AudioError, FeatureCacheError
+from emocatcher.foundation.settings import Settings
+
+# Counts up whenever the code computes other features from the same settings: caches written before are not read.
+_CODE_VERSION = 2
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part of a split: which utterances, and what they are labelled with."""
+
+    ids: tuple[str, ...]
+    true: NDArray[np.int64]  # (n_utterances,), positions in the labels
+
+
+class FeatureTable:
+    """The features of a corpus: utterance id → log_mel and, where the front end hears it, pitch.
+
+    Args:
+        rows: shape (sum of n_frames, n_channels), float32, the utterances one after the other.
+        ids: one per utterance.
+        lengths: shape (n_utterances,), int64, frames.
+    """
+
+    def __init__(self, rows: NDArray[np.float32], ids: Sequence[str], lengths: NDArray[np.int64]) -> None:
+        self.rows = rows
+        self.ids = tuple(ids)
+        self.lengths = lengths
+        self._starts = np.cumsum(lengths) - lengths
+        self._places = {id_: place for place, id_ in enumerate(self.ids)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._places
+
+    def log_mel(self, id_: str) -> NDArray[np.float32]:
+        """The features of one utterance, shape (n_channels, n_frames)."""
+        place = self._places[id_]
+        start = self._starts[place]
+        return self.rows[start : start + self.lengths[place]].T
+
+    def log_mels(self, ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """The features of several utterances, in the order asked for."""
+        return [self.log_mel(id_) for id_ in ids]
+
+    def lengths_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """The frames of several utterances, shape (n_utterances,), in the order asked for."""
+        return self.lengths[[self._places[id_] for id_ in ids]]
+
+    def digest(self) -> str:
+        """A fingerprint of all names and features: two tables with the same one train the same."""
+        digest = hashlib.sha256("\n".join(self.ids).encode())
+        digest.update(np.ascontiguousarray(self.lengths).data)
+        digest.update(np.ascontiguousarray(self.rows).data)
+        return digest.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the table to one file, whole or not at all.
+
+        Raises:
+            FeatureCacheError: if the file cannot be written.
+        """
+        try:
+            atomic_files.write_tensors(path, {"rows": self.rows, "lengths": self.lengths}, {"ids": self.ids})
+        except OSError as error:
+            raise FeatureCacheError(
+                f"The features cannot be written to {path}: {error.strerror}. "
+                "Free some space, or name another place with EMOCATCHER_CACHE"
+            ) from error
+
+    @classmethod
+    def read(cls, path: Path) -> FeatureTable | None:
+        """Read what `save` wrote; None where there is no such file, or not every byte of it is as it was written."""
+        found = atomic_files.read_tensors(path)
+        return None if found is None else cls(found[0]["rows"], found[1]["ids"], found[0]["lengths"])
+
+
+def load_features(
+    corpus: Corpus,
+    settings: Settings,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    folder: Path | None = None,
+) -> FeatureTable:
+    """Bring a corpus's features, from disk where they are there and still true, else from the recordings.
+
+    Kept in one file per corpus and front end. Every clip's content is hashed each time, so a changed, added or
+    renamed recording is noticed; only what changed is extracted again. All cores work.
+
+    Args:
+        corpus: the utterances.
+        settings: the front end's and the detector's.
+        on_progress: called with (done, total) as utterances are finished.
+        folder: where the file is kept; the user's cache by default.
+
+    Raises:
+        AudioError: if a recording cannot be used; the message names it.
+        FeatureCacheError: if the features cannot be written.
+    """
+    recipe = msgspec.json.encode([_CODE_VERSION, settings.front_end, settings.vad])
+    name = f"{corpus.name}-{hashlib.sha256(recipe).hexdigest()[:16]}.safetensors"
+    path = (folder or cache_dir() / "features") / name
+    known = FeatureTable.read(path) or FeatureTable(
+        np.empty((0, settings.front_end.n_channels), np.float32), (), _no_int()
+    )
+
+    def one(utterance: Utterance) -> tuple[str, NDArray[np.float32]]:
+        content = _read_bytes(utterance.path)
+        stretch = "" if utterance.start_s is None and utterance.end_s is None else _stretch(utterance)
+        key = hashlib.sha256(content).hexdigest() + stretch
+        if key in known:
+            return key, known.log_mel(key)
+        try:
+            waveform, _ = audio.load(
+                content, settings.front_end.sample_rate, start_s=utterance.start_s, end_s=utterance.end_s
+            )
+        except AudioError as error:
+            raise type(error)(utterance.path, error.reason) from error
+        return key, extraction.extract(waveform, settings.front_end, settings.vad).channels
+
+    found: list[tuple[str, NDArray[np.float32]]] = []
+    # Threads: decoding, resampling and the transform all let go of the interpreter.
+    with ThreadPoolExecutor(process_setup.usable_cores()) as pool:
+        for pair in pool.map(one, corpus.utterances):
+            found.append(pair)
+            if on_progress:
+                on_progress(len(found), len(corpus))
+    by_key = dict(found)
+    if not by_key.keys() <= set(known.ids):
+        # What is there already stays: a part of a corpus may be asked for today, and the whole of it tomorrow.
+        kept = {key: known.log_mel(key) for key in known.ids} | by_key
+        _table(list(kept), list(kept.values())).save(path)
+    return _table([utterance.id for utterance in corpus], [log_mel for _, log_mel in found])
+
+
+def batches(
+    order: NDArray[np.int64], batch_size: int, lengths: NDArray[np.int64] | None = None, n_together: int = 1
+) -> list[NDArray[np.int64]]:
+    """Cut an order of utterances into batches; a last batch of one joins the one before it.
+
+    Batch normalisation cannot learn from a single utterance.
+
+    Args:
+        order: positions of utterances.
+        batch_size: utterances a batch.
+        lengths: of all utterances, frames; needed where several batches are sorted together.
+        n_together: batches whose utterances are sorted by length among themselves, so that less of them is padding.
+
+    Examples:
+        >>> [len(batch) for batch in batches(np.arange(65), 32)]
+        [32, 33]
+        >>> [batch.tolist() for batch in batches(np.arange(4), 2, np.array([5, 3, 4, 2]), n_together=2)]
+        [[3, 1], [2, 0]]
+    """
+    if lengths is not None and n_together > 1:
+        group = np.arange(len(order)) // (batch_size * n_together)
+        order = order[np.lexsort((lengths[order], group))]
+    cuts = [*range(0, len(order), batch_size), len(order)]
+    if len(cuts) > 2 and cuts[-1] - cuts[-2] == 1:
+        del cuts[-2]
+    return [order[first:last] for first, last in itertools.pairwise(cuts)]
+
+
+def _table(ids: Sequence[str], log_mels: Sequence[NDArray[np.float32]]) -> FeatureTable:
+    lengths = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
+    return FeatureTable(np.concatenate([log_mel.T for log_mel in log_mels]), ids, lengths)
+
+
+def _no_int() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
+
+
+def _stretch(utterance: Utterance) -> str:
+    return f"@{utterance.start_s}-{utterance.end_s}"
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AudioError(path, f"cannot be read: {error.strerror}") from error

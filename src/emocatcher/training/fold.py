@@ -1,0 +1,216 @@
+"""One fold, whole: train it, and leave its models and its outcome in the run folder. Runs in a worker process."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher import __version__
+from emocatcher.evaluation.scoring import faithfulness, metrics
+from emocatcher.evaluation.scoring.run_result import Epoch
+from emocatcher.foundation import atomic_files
+from emocatcher.foundation.errors import DamagedStateError, ModelError, RunError
+from emocatcher.foundation.settings import Settings
+from emocatcher.models import model_folder
+from emocatcher.training import training_pool
+from emocatcher.training.dataset import FeatureTable, Part
+
+if TYPE_CHECKING:
+    from emocatcher.training.fold_trainer import FoldTrainer
+
+_OUTCOME = "outcome.safetensors"
+_PROBE = tuple(f"probe.{name}" for name in faithfulness.Probe._fields)
+
+
+class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker needs to train one fold."""
+
+    fold: int
+    seed: int
+    folder: Path  # fold_K
+    settings: Settings
+    labels: tuple[str, ...]
+    features: FeatureTable
+    parts: dict[str, Part]
+    training: model_folder.Training  # what the models' cards say; fold, selection, epoch and scores are filled in here
+    resume: bool
+    teachers: tuple[Path, ...] = ()  # model folders
+
+
+class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the selected model said of the test part, and how it got there."""
+
+    fold: int
+    epochs: list[Epoch]
+    selected_epoch: int
+    n_parameters: int
+    logits: NDArray[np.float32]  # (n_test, n_classes)
+    attention: NDArray[np.float32]  # the utterances' weights one after the other
+    attention_lengths: NDArray[np.int64]  # (n_test,)
+    # What deleting parts of some of its clips did (see `faithfulness.Probe`); None in a fold of an earlier version.
+    probe: faithfulness.Probe | None = None
+
+
+def warm_up() -> None:
+    """Import what `run` needs, PyTorch above all; the process that calls for folds never does."""
+    from emocatcher.training import fold_trainer  # noqa: F401
+
+
+def run(task: FoldTask) -> FoldOutcome:
+    """Train a fold, or take up where it was left. What is damaged is reported, and made again.
+
+    Raises:
+        RunError: if the state or the outcome cannot be saved.
+        ModelError: if a model folder cannot be written.
+    """
+    from emocatcher.training.distillation import Teachers
+    from emocatcher.training.fold_trainer import FoldTrainer
+
+    finished = read_outcome(task) if task.resume else None
+    if finished is not None:
+        damaged = _damaged_model(task)
+        if damaged is None:
+            return finished
+        training_pool.report(
+            f"{damaged} is damaged, so fold {task.fold} writes its models again from its last saved state"
+        )
+    trainer = FoldTrainer(
+        task.settings,
+        task.labels,
+        task.features,
+        task.parts,
+        fold=task.fold,
+        seed=task.seed,
+        resume_dir=task.folder / "resume",
+        teachers=Teachers(task.teachers, task.settings, task.labels) if task.teachers else None,
+    )
+    if task.resume:
+        try:
+            trainer.restore()
+        except DamagedStateError as error:
+            training_pool.report(str(error))
+    if trainer.epochs:
+        training_pool.report(trainer.epochs[-1])
+    trainer.run(training_pool.report)
+    return _finish(task, trainer)
+
+
+def read_outcome(task: FoldTask) -> FoldOutcome | None:
+    """The outcome of a fold that was finished before, or None. A damaged one is reported."""
+    path = task.folder / "resume" / _OUTCOME
+    found = atomic_files.read_tensors(path)
+    if found is None:
+        if path.exists():
+            training_pool.report(f"{path} is damaged, so fold {task.fold} is tested again from its last saved state")
+        return None
+    tensors, meta = found
+    epochs = msgspec.convert(meta.pop("epochs"), list[Epoch])
+    probed = [tensors.pop(name) for name in _PROBE if name in tensors]
+    parts: dict[str, Any] = {**tensors, **meta}
+    return FoldOutcome(**parts, epochs=epochs, probe=faithfulness.Probe(*probed) if probed else None)
+
+
+def _damaged_model(task: FoldTask) -> Path | None:
+    """The first of the fold's model folders that is not whole; None if both are."""
+    for name in ("last", "best"):
+        try:
+            model_folder.read(task.folder / name)
+        except ModelError:
+            return task.folder / name
+    return None
+
+
+def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
+    selection = task.settings.training.selection
+    if trainer.best is None:
+        raise RunError(f"Fold {task.fold} has no epoch to select from")
+    last_epoch, best = len(trainer.epochs), trainer.best
+    n_parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
+    selected = "last" if selection == "last" else "best"
+    chosen_best = selection if selection != "last" else f"best-{trainer.best_part}"
+
+    def outcome_of(epoch: int, named: str, folder: str) -> FoldOutcome:
+        logits, attention = trainer.evaluate(trainer.parts["test"])
+        scores = metrics.score(trainer.parts["test"].true, logits.argmax(axis=1), task.labels)
+        training = msgspec.structs.replace(
+            task.training,
+            fold=task.fold,
+            selection=named,
+            epoch=epoch,
+            scores={
+                "accuracy": scores.accuracy,
+                "unweighted_average_recall": scores.unweighted_average_recall,
+                "macro_f1": scores.macro_f1,
+            },
+        )
+        _write_model(task, trainer, training, task.folder / folder, n_parameters)
+        lengths = np.array([len(weights) for weights in attention], np.int64)
+        return FoldOutcome(
+            fold=task.fold, epochs=trainer.epochs, selected_epoch=epoch, n_parameters=n_parameters, logits=logits,
+            attention=np.concatenate(attention), attention_lengths=lengths,
+            probe=_probe(task, trainer, attention) if folder == selected else None,
+        )  # fmt: skip
+
+    outcome = outcome_of(last_epoch, "last", "last")
+    trainer.network.load_state_dict(best.weights)
+    of_best = outcome_of(best.epoch, chosen_best, "best")
+    if selection != "last":
+        outcome = of_best
+    _write_outcome(task, outcome)
+    return outcome
+
+
+def _probe(task: FoldTask, trainer: FoldTrainer, attention: list[NDArray[np.float32]]) -> faithfulness.Probe:
+    """Hold the network's attention to the test part against chance and against occlusion."""
+    shortened = copy.copy(trainer)  # the same network and batches, over other features
+
+    def classify(log_mels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        ids = tuple(map(str, range(len(log_mels))))
+        lengths = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
+        shortened.features = FeatureTable(np.concatenate([log_mel.T for log_mel in log_mels]), ids, lengths)
+        logits, _ = shortened.evaluate(Part(ids, np.empty(0, np.int64)))
+        return logits
+
+    log_mels = task.features.log_mels(task.parts["test"].ids)
+    return faithfulness.probe(classify, log_mels, attention, task.settings, seed=(task.seed, task.fold))
+
+
+def _write_model(
+    task: FoldTask, trainer: FoldTrainer, training: model_folder.Training, folder: Path, n_parameters: int
+) -> None:
+    from emocatcher.models.onnx_graphs import checked_onnx
+
+    config = model_folder.ModelConfig(
+        name=f"{task.settings.preset}-{training.corpus}-{training.protocol}-fold{task.fold}-{training.selection}",
+        version=__version__,
+        labels=task.labels,
+        settings=task.settings,
+        training=training,
+        n_parameters=n_parameters,
+    )
+    weights: dict[str, NDArray[Any]] = {name: value.numpy() for name, value in trainer.network.state_dict().items()}
+    model_folder.write(folder, config, weights, checked_onnx(trainer.network, task.settings, task.labels))
+
+
+def _write_outcome(task: FoldTask, outcome: FoldOutcome) -> None:
+    tensors = {name: getattr(outcome, name) for name in ("logits", "attention", "attention_lengths")}
+    tensors |= dict(zip(_PROBE, outcome.probe or (), strict=False))
+    meta = {
+        "fold": outcome.fold,
+        "epochs": msgspec.to_builtins(outcome.epochs),
+        "selected_epoch": outcome.selected_epoch,
+        "n_parameters": outcome.n_parameters,
+    }
+    path = task.folder / "resume" / _OUTCOME
+    try:
+        atomic_files.write_tensors(path, tensors, meta)
+    except OSError as error:
+        raise RunError(
+            f"Fold {task.fold} cannot note its outcome in {path}: {error.strerror}. Mend the cause, and go on with "
+            "--resume"
+        ) from error

@@ -1,0 +1,123 @@
+"""A model folder on one fold's test part → scores."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from emocatcher.corpora.table import Corpus
+from emocatcher.evaluation import protocols
+from emocatcher.evaluation.protocols import Protocol
+from emocatcher.evaluation.scoring import metrics
+from emocatcher.foundation.errors import ModelError, ProtocolError
+from emocatcher.models.model_folder import Training
+from emocatcher.recognition.recognizer import Recognizer
+from emocatcher.training.dataset import load_features
+
+_ALL = "all"  # the protocol of the models that `finalise` trains on all of a corpus
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What `emocatcher evaluate --json` prints; rates are fractions in 0..1."""
+
+    n_utterances: int
+    n_correct: int
+    accuracy: float
+    unweighted_average_recall: float
+    macro_f1: float
+    recall: dict[str, float | None]  # None: no utterance of the fold has this emotion
+    protocol: str
+    fold: int
+    speakers_shared: bool  # the model was trained on a speaker of this part, or it is unknown whether it was
+    trained_on: str  # what is known of the model's training recordings, in one phrase
+    n_trained_on: int | None  # recordings of this part that the model was trained on; None: unknown
+    warnings: tuple[str, ...] = ()
+
+
+def evaluate(
+    recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int, *, seed: int = 0, batch_size: int = 64
+) -> Evaluation:
+    """Score a model on the test part of a fold.
+
+    Args:
+        recognizer: the model.
+        corpus: the utterances; their emotions must be among the model's labels.
+        protocol: the folds.
+        fold: which one, counting from 0.
+        seed: that the protocol was made with, where it was made on the fly.
+        batch_size: utterances at a time; it does not change the answer.
+
+    Raises:
+        ProtocolError: if the protocol has no such fold.
+        ModelError: if the model knows other emotions.
+        AudioError: if a recording cannot be used.
+    """
+    if not 0 <= fold < len(protocol.folds):
+        raise ProtocolError(f"Protocol '{protocol.name}' has no fold {fold}. Allowed: 0 to {len(protocol.folds) - 1}")
+    labels = recognizer.config.labels
+    utterances = corpus.select(protocol.folds[fold].test)
+    unknown = sorted({utterance.emotion for utterance in utterances} - set(labels))
+    if unknown:
+        raise ModelError(
+            f"'{recognizer.config.name}' does not know the emotion '{unknown[0]}' of corpus '{corpus.name}'. "
+            f"It knows: {', '.join(labels)}"
+        )
+    tested = msgspec.structs.replace(corpus, utterances=utterances)
+    features = load_features(tested, recognizer.config.settings)
+    logits, _ = recognizer.run(features.log_mels([utterance.id for utterance in utterances]), batch_size)
+    true = np.array([labels.index(utterance.emotion) for utterance in utterances])
+    scores = metrics.score(true, logits.argmax(axis=1), labels)
+    training = recognizer.config.training
+    trained = _trained_on(training, corpus, protocol, seed)
+    n_trained = None if trained is None else sum(utterance.id in trained for utterance in utterances)
+    compared = msgspec.structs.replace(protocol.folds[fold], train=tuple(trained or ()), valid=())
+    warnings = []
+    if n_trained is None:
+        warnings.append("which recordings of this corpus the model was trained on is unknown: perhaps these very ones")
+    elif n_trained:
+        warnings.append(f"the model was trained on {n_trained} of these {len(utterances)} recordings")
+    if training.selection == "best-test":
+        warnings.append("optimistic: the model's epoch was chosen on the test part")
+    return Evaluation(
+        **msgspec.structs.asdict(scores),
+        protocol=protocol.name,
+        fold=fold,
+        trained_on=_provenance(training, corpus, protocol, fold, None if trained is None else bool(n_trained)),
+        n_trained_on=n_trained,
+        speakers_shared=trained is None or (bool(trained) and protocols.speakers_shared(compared, corpus)),
+        warnings=tuple(warnings),
+    )
+
+
+def _trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int) -> frozenset[str] | None:
+    """The ids of a corpus's recordings that a model was trained or selected on; None where that is not known."""
+    if training.corpus != corpus.name:
+        return frozenset()
+    known = frozenset(utterance.id for utterance in corpus)
+    if training.protocol == _ALL:
+        return known
+    if training.fold is None:
+        return None
+    # A protocol made on the fly is another with every seed.
+    same = training.protocol == protocol.name and (protocol.corpus is not None or training.seed == seed)
+    if not same and training.seed is None:
+        return None
+    try:
+        folds = (protocol if same else protocols.load(training.protocol, corpus, training.seed or 0)).folds
+        return known.intersection((*folds[training.fold].train, *folds[training.fold].valid))
+    except (ProtocolError, IndexError):
+        return None
+
+
+def _provenance(training: Training, corpus: Corpus, protocol: Protocol, fold: int, trained: bool | None) -> str:
+    """What is known of a model's training, in one phrase."""
+    if training.corpus != corpus.name:
+        return f"another corpus, '{training.corpus}'"
+    if training.protocol == _ALL:
+        return "all recordings of this corpus"
+    if trained is None:
+        return f"unknown recordings of this corpus ({training.protocol})"
+    if training.protocol == protocol.name and training.fold == fold and not trained:
+        return "the training part of this fold"
+    kind = "another fold" if training.protocol == protocol.name else "another protocol"
+    return f"{kind}, {training.protocol}, fold {training.fold}, seed {training.seed}"

@@ -1,0 +1,301 @@
+"""Train one fold: an explicit loop whose whole state can be put down and taken up again, bit for bit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from emocatcher.evaluation.scoring import metrics
+from emocatcher.evaluation.scoring.run_result import Epoch
+from emocatcher.features.padding import pad_batch
+from emocatcher.foundation import atomic_files
+from emocatcher.foundation.errors import DamagedStateError, DivergedError, ProtocolError, RunError
+from emocatcher.foundation.settings import Settings, reading
+from emocatcher.models.networks import registry
+from emocatcher.training import optimiser, schedule
+from emocatcher.training.augmentation import Augmenter
+from emocatcher.training.dataset import FeatureTable, Part, batches
+from emocatcher.training.loss import smoothed_cross_entropy
+
+_SAVE_EVERY_S = 5.0
+_STATE = "state.safetensors"
+_MOST_AT_ONCE = 96  # utterances that are evaluated together
+
+
+class Snapshot(msgspec.Struct):
+    """The best epoch so far."""
+
+    epoch: int
+    accuracy: float
+    weights: dict[str, Tensor]
+
+
+class FoldTrainer:
+    """One fold's network, optimiser and progress.
+
+    Args:
+        settings: the recipe.
+        labels: the classes, in order.
+        features: of every utterance of the fold.
+        parts: "train"; "test", unless nothing is held back; and, where there is one, "valid".
+        fold: the fold's number, and with `seed` what all its random numbers come from.
+        seed: of the run.
+        resume_dir: where the state is kept; None keeps none.
+        teachers: what they say of a batch as `Teachers` does, learnt beside the labels; None for the labels alone.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        labels: tuple[str, ...],
+        features: FeatureTable,
+        parts: dict[str, Part],
+        *,
+        fold: int,
+        seed: int,
+        resume_dir: Path | None,
+        teachers: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
+        self.fold, self.seed, self._teachers = fold, seed, teachers
+        if len(parts["train"].ids) < 2:
+            raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: record more")
+        reading.check_smoothing(settings, len(labels))
+        self._state_path = resume_dir / _STATE if resume_dir else None
+        torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
+        self._learner = registry.build(settings, len(labels))
+        self._learner.fit(features.log_mels(parts["train"].ids))
+        self._flat = optimiser.flatten(self._learner)
+        self._optimiser = optimiser.build(settings.optimiser, self._flat)
+        recipe = settings.training
+        n_steps = recipe.n_epochs * len(batches(np.arange(len(parts["train"].ids)), recipe.batch_size))
+        self._schedule = schedule.build(settings.schedule, self._optimiser, n_steps)
+        decay = recipe.weight_average
+        self._average = optimiser.WeightAverage(self._learner, self._flat, decay) if decay else None
+        # What is measured and kept: the moving average of what learns, or that itself.
+        self.network = self._average.network if self._average else self._learner
+        varies = settings.augmentation.varies
+        self._augmenter = Augmenter(settings.augmentation, settings.front_end) if varies else None
+        self.epochs: list[Epoch] = []
+        # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
+        by_test = settings.training.selection == "best-test" or "valid" not in parts
+        self.best_part = "test" if by_test else "valid"
+        self.best: Snapshot | None = None
+        self._saved_at = time.monotonic()
+
+    def run(self, on_epoch: Callable[[Epoch], None] | None = None) -> None:
+        """Train from wherever the state stands; save it as time goes and at the end.
+
+        Args:
+            on_epoch: called with every epoch.
+
+        Raises:
+            RunError: if the state cannot be saved; the last one that was is whole.
+        """
+        while len(self.epochs) < self.settings.training.n_epochs:
+            epoch = self._run_epoch()
+            if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+                self.save()
+            if on_epoch:
+                on_epoch(epoch)
+        self.save()
+
+    def evaluate(self, part: Part) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Logits (n_utterances, n_classes) and attention, one array (n_frames',) each, without dropout."""
+        self.network.eval()
+        log_mels = self.features.log_mels(part.ids)
+        # By length, so that little of a batch is padding.
+        order = np.argsort([log_mel.shape[1] for log_mel in log_mels], kind="stable")
+        logits = np.empty((len(order), len(self.labels)), np.float32)
+        attention: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(order)
+        with torch.inference_mode():
+            for start in range(0, len(order), _MOST_AT_ONCE):
+                batch = order[start : start + _MOST_AT_ONCE]
+                log_mel, lengths = pad_batch([log_mels[i] for i in batch])
+                of_batch, weights = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+                logits[batch] = of_batch.numpy()
+                pooled = self.settings.network.n_steps(lengths)
+                for i, row, n in zip(batch, weights.numpy(), pooled, strict=True):
+                    attention[i] = row[:n]
+        return logits, attention
+
+    def save(self) -> None:
+        """Put the whole state down, in one file that is there whole or not at all.
+
+        Raises:
+            RunError: if it cannot be written.
+        """
+        if self._state_path is None:
+            return
+        moments = self._optimiser.state[self._flat]
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"optimiser.{name}": tensor for name, tensor in moments.items()}
+        if self._average:
+            tensors |= {f"learner.{name}": tensor for name, tensor in self._learner.state_dict().items()}
+        if self.best:
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
+        group = self._optimiser.param_groups[0]
+        meta = {
+            "epochs": msgspec.to_builtins(self.epochs),
+            "best": [self.best.epoch, self.best.accuracy] if self.best else None,
+            "step": group.get("step"),
+            "learning_rate": group["lr"],
+            "schedule": self._schedule.state_dict(),
+        }
+        try:
+            atomic_files.write_tensors(
+                self._state_path, {name: tensor.numpy() for name, tensor in tensors.items()}, meta
+            )
+        except OSError as error:
+            raise RunError(
+                f"Fold {self.fold} cannot save its state to {self._state_path}: {error.strerror}. The last state that "
+                "was saved is whole: mend the cause, and go on with --resume"
+            ) from error
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> bool:
+        """Take the state up where it was put down; False where there is none.
+
+        Raises:
+            DamagedStateError: if there is one, but it is damaged; the trainer then stands before its first epoch.
+        """
+        found = atomic_files.read_tensors(self._state_path) if self._state_path else None
+        if found is None:
+            if self._state_path and self._state_path.exists():
+                raise DamagedStateError(
+                    f"{self._state_path} is damaged, so fold {self.fold} starts again from its first epoch"
+                )
+            return False
+        arrays, meta = found
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "learner": {}, "optimiser": {}, "best": {}}
+        for name, array in arrays.items():
+            group, _, rest = name.partition(".")
+            groups[group][rest] = torch.from_numpy(array.copy())
+        self.network.load_state_dict(groups["network"])
+        if self._average:
+            self._learner.load_state_dict(groups["learner"])
+        self._optimiser.state[self._flat].update(groups["optimiser"])
+        self._optimiser.param_groups[0]["lr"] = meta["learning_rate"]
+        if meta["step"] is not None:
+            self._optimiser.param_groups[0]["step"] = meta["step"]
+        self._schedule.load_state_dict(meta["schedule"])
+        self.epochs = msgspec.convert(meta["epochs"], list[Epoch])
+        self.best = Snapshot(meta["best"][0], meta["best"][1], groups["best"]) if meta["best"] else None
+        return True
+
+    def _run_epoch(self) -> Epoch:
+        start = time.perf_counter()
+        number = len(self.epochs) + 1
+        learning_rate = self._optimiser.param_groups[0]["lr"]
+        train_loss, train_accuracy = self._learn(number)
+        self._schedule.after_epoch(train_loss)
+        valid = self._measure(self.parts["valid"]) if "valid" in self.parts else None
+        test = self._measure(self.parts["test"]) if "test" in self.parts else (math.nan, math.nan, math.nan)
+        epoch = Epoch(
+            fold=self.fold,
+            epoch=number,
+            learning_rate=learning_rate,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            valid_loss=valid[0] if valid else None,
+            valid_accuracy=valid[1] if valid else None,
+            test_loss=test[0],
+            test_accuracy=test[1],
+            test_unweighted_average_recall=test[2],
+            seconds=round(time.perf_counter() - start, 4),
+        )
+        accuracy = valid[1] if valid and self.best_part == "valid" else test[1]
+        if self.best is None or accuracy > self.best.accuracy:
+            weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+            self.best = Snapshot(number, accuracy, weights)
+        self.epochs.append(epoch)
+        return epoch
+
+    def _learn(self, number: int) -> tuple[float, float]:
+        """One pass over the training part: running loss and accuracy."""
+        part = self.parts["train"]
+        shuffle, noise, variation = self._seeds(number).spawn(3)
+        random = np.random.default_rng(variation)
+        order = np.random.default_rng(shuffle).permutation(len(part.ids))
+        log_mels = self.features.log_mels(part.ids)
+        if self._augmenter:
+            log_mels = [self._augmenter(log_mel, random) for log_mel in log_mels]
+        recipe = self.settings.training
+        n_frames = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
+        together = batches(order, recipe.batch_size, n_frames, recipe.batches_by_length)
+        if recipe.batches_by_length > 1:  # sorted by length they would come from short to long
+            together = [together[turn] for turn in random.permutation(len(together))]
+        losses, n_correct = 0.0, 0
+        self._learner.train()
+        self._learner.set_noise(np.random.SFC64(noise))
+        for batch in together:
+            true = torch.from_numpy(part.true[batch])
+            logits, loss = self._learn_batch([log_mels[i] for i in batch], true, random)
+            loss_value = loss.item()
+            if not math.isfinite(loss_value):
+                raise DivergedError(
+                    f"Fold {self.fold}, epoch {number}: the loss is {loss_value}. Training diverged: "
+                    f"lower optimiser.learning_rate (it is {self.settings.optimiser.learning_rate:g})"
+                )
+            if recipe.largest_gradient:
+                nn.utils.clip_grad_norm_(self._flat, recipe.largest_gradient)
+            self._schedule.before_step()
+            self._optimiser.step()
+            if self._average:
+                self._average.step()
+            losses += loss_value * len(batch)
+            n_correct += int((logits.detach().argmax(dim=1) == true).sum())
+        return losses / len(order), n_correct / len(order)
+
+    def _learn_batch(
+        self, log_mels: list[NDArray[np.float32]], true: Tensor, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and loss of a batch, whose gradient is left with the flat parameter."""
+        log_mel, lengths = pad_batch(log_mels)
+        logits, loss = self._answer(torch.from_numpy(log_mel), torch.from_numpy(lengths), true, random)
+        # Written to one tensor at once: gradients that add up in place would first have to be set to zero.
+        gradients = torch.autograd.grad(loss, list(self._learner.parameters()))
+        self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
+        return logits, loss
+
+    def _answer(
+        self, log_mel: Tensor, lengths: Tensor, true: Tensor, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and loss of a batch, of which each clip may be mixed with another (Zhang et al. 2018)."""
+        prepared = self._learner.prepare(log_mel, lengths)
+        share, other = 1.0, true
+        if alpha := self.settings.augmentation.mixup:
+            drawn = float(random.beta(alpha, alpha))
+            share, partners = max(drawn, 1.0 - drawn), torch.from_numpy(random.permutation(len(true)))
+            prepared = prepared.lerp(prepared[partners], 1.0 - share)
+            lengths, other = torch.maximum(lengths, lengths[partners]), true[partners]
+        each, _ = self._learner.answers(prepared, lengths)
+        logits, n = each.flatten(0, 1), len(each)
+        loss = share * self._loss(logits, true.repeat(n)) + (1.0 - share) * self._loss(logits, other.repeat(n))
+        if self._teachers:
+            taught = functional.cross_entropy(logits, self._teachers(prepared.detach(), lengths).repeat(n, 1))
+            loss = loss.lerp(taught, self.settings.training.teacher_share)
+        return each.mean(dim=0), loss
+
+    def _measure(self, part: Part) -> tuple[float, float, float]:
+        """Loss, accuracy and UAR on a part."""
+        logits, _ = self.evaluate(part)
+        loss = self._loss(torch.from_numpy(logits), torch.from_numpy(part.true)).item()
+        confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
+        return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)
+
+    def _loss(self, logits: Tensor, true: Tensor) -> Tensor:
+        return smoothed_cross_entropy(logits, true, self.settings.training.label_smoothing)
+
+    def _seeds(self, epoch: int) -> np.random.SeedSequence:
+        """Random numbers of one epoch (0: the initial weights), so that where a run was cut leaves no trace."""
+        return np.random.SeedSequence([self.seed, self.fold, epoch])

@@ -1,0 +1,242 @@
+"""Lays the run folder and fills it (see DESIGN's list of its files; `emocatcher.evaluation.run_folder` reads it)."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from emocatcher import __version__
+from emocatcher.corpora.table import Corpus
+from emocatcher.evaluation import protocols
+from emocatcher.evaluation.scoring.run_result import Epoch, Plan, Result
+from emocatcher.evaluation.scoring.softmax import softmax
+from emocatcher.features import mel
+from emocatcher.foundation import atomic_files, process_setup
+from emocatcher.foundation.errors import RunError
+from emocatcher.foundation.settings import Settings
+from emocatcher.training.dataset import FeatureTable, Part
+from emocatcher.training.fold import FoldOutcome, FoldTask
+
+_N_EXAMPLES = 16
+
+
+def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool) -> None:
+    """Refuse a folder that holds a run, unless it is this one and to be resumed. Nothing is written yet.
+
+    Args:
+        out: the run folder.
+        plan: what is to be run.
+        settings: the recipe.
+        split: from `split_table`.
+        resume: whether to go on with a run that is there.
+
+    Raises:
+        RunError: if it holds a run and `resume` was not asked for, or holds a run of something else.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file. Name a folder with --out")
+    files = _start_files(plan, settings, split)
+    if not any((out / name).exists() for name in (*files, "result.json")):
+        return
+    if not resume:
+        raise RunError(f"{out} holds a run already. Go on with --resume, or name another folder with --out")
+    refuse_another(out, files, "run", "settings, corpus, protocol and seed")
+
+
+def refuse_another(out: Path, files: Mapping[str, str], kind: str, same: str) -> None:
+    """Refuse a folder whose start files are not those of what is to be resumed; missing ones are no objection.
+
+    Args:
+        out: the folder.
+        files: name → text, as they are to be.
+        kind: what the folder holds, for people: "run" or "sweep".
+        same: what must be given again, for people.
+
+    Raises:
+        RunError: if one differs, or cannot be read.
+    """
+    for name, text in files.items():
+        try:
+            there = (out / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise RunError(f"{out / name} cannot be read: {error.strerror}. Name another folder with --out") from error
+        if there != text.encode():
+            raise RunError(
+                f"{out} holds another {kind}: its {name} differs from what was asked for. "
+                f"Resume with the same {same}, or name another folder with --out"
+            )
+
+
+def lay(out: Path, plan: Plan, settings: Settings, split: str, features: FeatureTable) -> None:
+    """Write what a run starts from, and pin what its recordings sound like.
+
+    Raises:
+        RunError: if a run that is resumed was of other recordings, or the folder cannot be written.
+    """
+    pin = out / "features.sha256"
+    try:
+        if pin.exists() and pin.read_bytes() != features.digest().encode():
+            raise RunError(
+                f"{out} holds a run of other recordings: what '{plan.corpus}' sounds like has changed since. "
+                "Name another folder with --out"
+            )
+        for name, text in _start_files(plan, settings, split).items():
+            atomic_files.write_text(out / name, text)
+        atomic_files.write_text(pin, features.digest())
+    except OSError as error:
+        raise RunError(f"The run folder {out} cannot be written: {error.strerror}") from error
+
+
+def append_epoch(out: Path, epoch: Epoch) -> None:
+    """Add a line to `metrics.jsonl` as it happens; `finish` puts the lines in order."""
+    # What cannot be noted now is noted at the end: training does not stop for it.
+    with contextlib.suppress(OSError), (out / "metrics.jsonl").open("ab") as file:
+        file.write(msgspec.json.encode(epoch) + b"\n")
+
+
+def split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
+    """`split.csv`: who is in which part of which fold."""
+    rows: list[tuple[Any, ...]] = []
+    for number, one in enumerate(folds):
+        for part in ("train", "valid", "test"):
+            rows += [
+                (number, part, utterance.id, utterance.speaker or "", utterance.emotion)
+                for utterance in corpus.select(getattr(one, part))
+            ]
+    return _csv(("fold", "part", "utterance", "speaker", "emotion"), rows)
+
+
+def _start_files(plan: Plan, settings: Settings, split: str) -> dict[str, str]:
+    return {
+        "run.json": msgspec.json.format(msgspec.json.encode(plan)).decode() + "\n",
+        "config.toml": settings.to_toml(),
+        "split.csv": split,
+    }
+
+
+def finish(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome], result: Result) -> None:
+    """Write what is known once all folds are done; `result.json` comes last, and says that the run is whole.
+
+    Raises:
+        RunError: if a file cannot be written.
+    """
+    try:
+        _write_environment(out)
+        _write_metrics(out, outcomes)
+        _write_predictions(out, corpus, tasks, outcomes)
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            _write_evidence(task, outcome)
+        _write_json(out / "result.json", result)
+    except OSError as error:
+        raise RunError(
+            f"The run folder {out} cannot be written: {error.strerror}. Mend the cause, and go on with --resume"
+        ) from error
+
+
+def seconds_before(out: Path) -> dict[str, float] | None:
+    """What the stages of a finished run took; None where the folder holds none."""
+    try:
+        found = msgspec.json.decode((out / "result.json").read_bytes(), type=Result).seconds
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found
+
+
+def _write_environment(out: Path) -> None:
+    environment = {
+        "emocatcher": __version__,
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "n_cores": process_setup.usable_cores(),
+        "threads_per_fold": process_setup.N_THREADS,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    _write_json(out / "environment.json", environment)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _write_metrics(out: Path, outcomes: list[FoldOutcome]) -> None:
+    lines = [msgspec.json.encode(epoch) for outcome in outcomes for epoch in outcome.epochs]
+    atomic_files.write_bytes(out / "metrics.jsonl", b"\n".join(lines) + b"\n")
+
+
+def _write_predictions(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome]) -> None:
+    header = ("fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability")
+    rows: list[tuple[Any, ...]] = []
+    for task, outcome in zip(tasks, outcomes, strict=True):
+        probabilities = softmax(outcome.logits)
+        for utterance, row in zip(corpus.select(task.parts["test"].ids), probabilities, strict=True):
+            best = int(row.argmax())
+            rows.append(
+                (task.fold, utterance.id, utterance.speaker or "", utterance.gender or "", utterance.emotion,
+                 corpus.labels[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row))
+            )  # fmt: skip
+    atomic_files.write_text(out / "predictions.csv", _csv((*header, *(f"p_{label}" for label in corpus.labels)), rows))
+
+
+def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
+    """What the figures of attention and of examples are drawn from."""
+    part, features = task.parts["test"], task.features
+    examples = _examples(part, outcome.logits.argmax(axis=1))
+    settings = task.settings
+    shown = [features.log_mel(part.ids[i])[: settings.front_end.n_mels] for i in examples]
+    period_s = settings.front_end.frame_period_s
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        utterances=np.array(part.ids),
+        attention=outcome.attention,
+        attention_lengths=outcome.attention_lengths,
+        attention_period_s=np.float64(period_s * settings.network.frames_per_step),
+        example_utterances=np.array([part.ids[i] for i in examples]),
+        example_log_mel=np.ascontiguousarray(np.concatenate(shown, axis=1)),
+        example_lengths=np.array([log_mel.shape[1] for log_mel in shown], np.int64),
+        frame_period_s=np.float64(period_s),
+        mel_centres_hz=mel.centres_hz(settings.front_end),
+    )
+    atomic_files.write_bytes(task.folder / "evidence.npz", buffer.getvalue())
+
+
+def _examples(part: Part, predicted: np.ndarray) -> list[int]:
+    """A fixed choice over all emotions: of each, the first that was right and the first that was not, in turn."""
+    wanted: list[int] = []
+    for right in (True, False):
+        for label in np.unique(part.true):
+            of_kind = np.flatnonzero((part.true == label) & ((predicted == part.true) == right))
+            wanted += [int(i) for i in of_kind[:1]]
+    rest = [i for i in range(len(part.ids)) if i not in set(wanted)]
+    return (wanted + rest)[: min(_N_EXAMPLES, len(part.ids))]
+
+
+def _csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _write_json(path: Path, value: object) -> None:
+    atomic_files.write_bytes(path, msgspec.json.format(msgspec.json.encode(value)) + b"\n")

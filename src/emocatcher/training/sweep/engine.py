@@ -1,0 +1,201 @@
+"""All trials of a sweep, side by side as one queue → a sweep folder and its ranking."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from emocatcher.corpora.table import Corpus
+from emocatcher.evaluation.protocols import Protocol
+from emocatcher.foundation import process_setup
+from emocatcher.foundation.settings import FrontEnd, Settings, VoiceActivity, reading
+from emocatcher.training import experiment, training_pool
+from emocatcher.training.dataset import FeatureTable, load_features
+from emocatcher.training.sweep import folder, inner_folds, ranking, trial
+from emocatcher.training.sweep.inner_folds import InnerFold
+from emocatcher.training.sweep.plan import Plan
+from emocatcher.training.sweep.ranking import Ranking
+from emocatcher.training.sweep.trial import EpochDone, Finished, Trial, TrialTask
+from emocatcher.training.training_pool import Workers
+
+_Ears = tuple[FrontEnd, VoiceActivity]  # what features depend on
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run` tells while it works."""
+
+    stage: str  # "features" or "training"
+    done: int  # utterances or epochs
+    total: int
+    n_trials_done: int = 0
+    n_trials: int = 0
+    train_loss: float | None = None
+    warning: str = ""  # what the user should know, such as that a saved state is damaged
+
+
+def warm_up() -> None:
+    """Import what a trial needs, PyTorch above all; the process that calls for trials never does."""
+    from emocatcher.training import fold_trainer  # noqa: F401
+
+
+def run(
+    plan: Plan,
+    corpus: Corpus,
+    protocol: Protocol,
+    out: Path,
+    *,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[Ranking, dict[str, float]]:
+    """Train every setting on every inner fold with every seed, and rank them by validation.
+
+    Args:
+        plan: the sweep.
+        corpus: the utterances.
+        protocol: it fits the corpus; its test parts are thrown away before anything else is done.
+        out: the sweep folder to write.
+        resume: go on where a sweep in `out` was cut; it ends in the same ranking as one that never was.
+        on_progress: called as utterances and epochs are done, from another thread.
+
+    Returns:
+        the ranking, which is `ranking.json` in `out` too, and the seconds that a trial of each setting took.
+
+    Raises:
+        MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
+        SettingError: if a setting is not allowed with this corpus.
+        ProtocolError: if a training part cannot be cut for validation.
+        RunError: if `out` holds a sweep and `resume` was not asked for, or holds something else.
+        AudioError: if a recording cannot be used.
+    """
+    experiment.require_training()
+    for choice in plan.choices:
+        reading.check_smoothing(choice.settings, len(corpus.labels))
+    inner = inner_folds.cut(corpus, protocol, plan.file.folds, plan.file.inner)
+    corpus = inner_folds.corpus_of(inner, corpus)  # from here on, nobody knows of another utterance
+    files = folder.start_files(plan, corpus, inner)
+    folder.check(out, files, resume=resume)
+    trials = ranking.all_trials(plan.choices, inner, plan.file.seeds)
+    known = folder.read_trials(out) if resume else []
+    finished = _usable(known, trials, inner, corpus)
+    if len(finished) < len(trials):
+        tell = on_progress or (lambda step: experiment.pass_on(step.warning))
+        _train(plan, corpus, inner, trials, finished, out, files, tell)
+    shutil.rmtree(out / folder.UNDER_WAY, ignore_errors=True)
+    folder.write_trials(out, folder.in_order(trials, finished))
+    found = ranking.rank(plan, corpus, inner, finished)
+    folder.write_ranking(out, found)
+    return found, ranking.seconds_a_trial(finished)
+
+
+def _train(
+    plan: Plan,
+    corpus: Corpus,
+    inner: Sequence[InnerFold],
+    trials: Sequence[Trial],
+    finished: dict[Trial, Finished],
+    out: Path,
+    files: dict[str, str],
+    tell: Callable[[Progress], None],
+) -> None:
+    """Run the trials that are left, and add them to `finished`."""
+    settings = {choice.name: choice.settings for choice in plan.choices}
+    epochs = [settings[one.setting].training.n_epochs for one in trials]
+    done = [n if one in finished else 0 for one, n in zip(trials, epochs, strict=True)]
+
+    def on_report(message: EpochDone | str) -> None:
+        if isinstance(message, str):
+            show(warning=message)
+        else:
+            done[message.number] = max(done[message.number], message.epoch)
+            show(message.train_loss)
+
+    def show(train_loss: float | None = None, warning: str = "") -> None:
+        tell(
+            Progress(
+                stage="training",
+                done=sum(done),
+                total=sum(epochs),
+                n_trials_done=len(finished),
+                n_trials=len(trials),
+                train_loss=train_loss,
+                warning=warning,
+            )
+        )
+
+    left = [number for number, one in enumerate(trials) if one not in finished]
+    n_workers = training_pool.n_processes(len(left), process_setup.usable_cores())
+    with Workers(n_workers, warm_up, on_report) as pool:
+        tables = _features(plan, corpus, tell)
+        folder.lay(out, files, [table.digest() for table in tables.values()], corpus.name)
+        # A line that a kill has torn must not be appended to.
+        folder.write_trials(out, folder.in_order(trials, finished))
+        tasks = [_task(corpus, inner, trials[n], n, settings, tables, folder.resume_dir(out, n)) for n in left]
+        for number, one in pool.run(_run, tasks):
+            folder.append_trial(out, one)
+            finished[one.trial] = one
+            shutil.rmtree(folder.resume_dir(out, number), ignore_errors=True)
+            done[number] = epochs[number]
+            show()
+
+
+def _run(task: TrialTask) -> tuple[int, Finished]:
+    return task.number, trial.run(task)
+
+
+def _task(
+    corpus: Corpus,
+    inner: Sequence[InnerFold],
+    one: Trial,
+    number: int,
+    settings: dict[str, Settings],
+    tables: dict[_Ears, FeatureTable],
+    resume_dir: Path,
+) -> TrialTask:
+    place = next(i for i, each in enumerate(inner) if (each.fold, each.split) == (one.fold, one.split))
+    parts = experiment.parts_of(inner[place].parts, corpus)
+    recipe = settings[one.setting]
+    return TrialTask(
+        trial=one,
+        number=number,
+        inner=place,
+        settings=recipe,
+        labels=corpus.labels,
+        features=tables[recipe.front_end, recipe.vad],
+        train=parts["train"],
+        valid=parts["valid"],
+        resume_dir=resume_dir,
+    )
+
+
+def _features(plan: Plan, corpus: Corpus, tell: Callable[[Progress], None]) -> dict[_Ears, FeatureTable]:
+    """One table per front end, however many settings share it."""
+    recipes = {(choice.settings.front_end, choice.settings.vad): choice.settings for choice in plan.choices}
+    tables: dict[_Ears, FeatureTable] = {}
+    for ears, recipe in recipes.items():
+        before = len(tables) * len(corpus)
+
+        def on_progress(n: int, total: int, before: int = before) -> None:
+            tell(Progress(stage="features", done=before + n, total=total * len(recipes)))
+
+        tables[ears] = load_features(corpus, recipe, on_progress=on_progress)
+    return tables
+
+
+def _usable(
+    known: Sequence[Finished], trials: Sequence[Trial], inner: Sequence[InnerFold], corpus: Corpus
+) -> dict[Trial, Finished]:
+    """The trials among those that were read which answer what is asked; the others are run again."""
+    asked = {(one.fold, one.split): one.valid for one in inner}
+    wanted, labels = set(trials), set(corpus.labels)
+    return {
+        one.trial: one
+        for one in known
+        if one.trial in wanted
+        and (
+            one.diverged
+            or (tuple(one.predictions) == asked[one.fold, one.split] and labels.issuperset(one.predictions.values()))
+        )
+    }

@@ -1,0 +1,186 @@
+"""What is to be swept: a TOML file, read strictly, and every setting that it asks for."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import tomli_w
+
+from emocatcher.foundation.errors import SettingError, one_line, suggest
+from emocatcher.foundation.settings import Settings, reading
+
+RankBy = Literal["accuracy", "unweighted_average_recall"]
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+_Numbers = Annotated[tuple[_Number, ...], msgspec.Meta(min_length=1)]
+
+
+class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One `[[setting]]` as it is written."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    set: tuple[str, ...] = ()  # "section.key=value" each
+
+
+class SweepFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`sweep.toml` as it is written. One that was resolved names every setting, and has no grid."""
+
+    preset: str = "cabg"
+    corpus: str = "ravdess"
+    protocol: str
+    folds: _Numbers = (0,)  # whose training parts are used
+    inner: Annotated[int, msgspec.Meta(ge=2)] = 5  # folds for validation that each training part is cut into
+    seeds: _Numbers = (0,)  # each setting is trained with each; the first also deals speakers-K and stratified-K
+    rank_by: RankBy = "accuracy"
+    set: tuple[str, ...] = ()  # for all settings
+    setting: tuple[Named, ...] = ()
+    grid: dict[str, Any] = {}  # "section.key" to a list of values: every combination is a setting
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One setting of a sweep, resolved."""
+
+    name: str
+    set: tuple[str, ...]  # beyond what is set for all
+    settings: Settings
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A sweep, resolved."""
+
+    file: SweepFile
+    base: Settings  # the preset with what is set for all
+    choices: tuple[Choice, ...]  # the first is the baseline
+
+    def to_toml(self) -> str:
+        """Write the sweep with its grid spelled out; `read` reads it back as an equal plan."""
+        return tomli_w.dumps({key: value for key, value in msgspec.to_builtins(self.file).items() if key != "grid"})
+
+
+def read(path: Path) -> Plan:
+    """Read a sweep from its TOML file.
+
+    Raises:
+        SettingError: if it cannot be read, or a key, a value or a setting in it is not allowed.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}. Name the TOML file of a sweep") from error
+    try:
+        raw = msgspec.toml.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} is not TOML: {error}") from None
+    return resolve(_convert(raw, str(path)), str(path))
+
+
+def resolve(file: SweepFile, source: str) -> Plan:
+    """Spell out a sweep's grid, and resolve each of its settings.
+
+    Args:
+        file: the sweep.
+        source: what to call it in an error.
+
+    Raises:
+        SettingError: if a list is empty, something stands twice, or a setting is not allowed.
+    """
+    for key in ("folds", "seeds"):
+        _refuse_twice(getattr(file, key), f"{source}: {key} holds")
+    named = (*file.setting, *_combinations(file.grid, source))
+    if not named:
+        raise SettingError(
+            f"{source} names no setting. Add a [[setting]] with a name, and with set = [...] or without; or a [grid]"
+        )
+    _refuse_twice([one.name for one in named], f"{source} names the setting")
+    base = _load(file, (), source)
+    choices = tuple(Choice(one.name, one.set, _load(file, one.set, f"{source}, setting '{one.name}'")) for one in named)
+    return Plan(file=msgspec.structs.replace(file, setting=named, grid={}), base=base, choices=choices)
+
+
+def differences(settings: Settings, baseline: Settings) -> tuple[str, ...]:
+    """What is set otherwise than in the baseline, "section.key=value" each.
+
+    Examples:
+        >>> differences(config.load_preset("cabg", ["training.n_epochs=3"]), config.load_preset("cabg"))
+        ('training.n_epochs=3',)
+        >>> emocatcher_2 = config.load_preset("emocatcher-2")
+        >>> differences(config.load_preset("emocatcher-2", ["front_end.pitch=none"]), emocatcher_2)
+        ('front_end.pitch=none',)
+    """
+    found = []
+    for section in settings.__struct_fields__:
+        ours, theirs = getattr(settings, section), getattr(baseline, section)
+        for key in getattr(ours, "__struct_fields__", ()):
+            value = getattr(ours, key)
+            if value != getattr(theirs, key):
+                written = "none" if value is None else _written(msgspec.to_builtins(value))
+                found.append(f"{section}.{key}={written}")
+    return tuple(found)
+
+
+def _load(file: SweepFile, overrides: tuple[str, ...], source: str) -> Settings:
+    try:
+        settings = reading.load_preset(file.preset, (*file.set, *overrides))
+    except SettingError as error:
+        raise SettingError(f"{source}: {error}") from None
+    if settings.training.selection != "last":
+        raise SettingError(
+            f"{source}: training.selection is '{settings.training.selection}'. A sweep chooses no epoch: it ranks the "
+            "last ones. Put 'training.selection=last' into set"
+        )
+    return settings
+
+
+def _combinations(grid: Mapping[str, Any], source: str) -> Iterator[Named]:
+    axes = dict(_axes(grid))
+    if not axes:
+        return
+    for key, values in axes.items():
+        if not isinstance(values, list) or not values:
+            raise SettingError(f"{source}: [grid] gives {key} the value {values!r}. Needed: a list of one or more")
+    short = Counter(key.rpartition(".")[2] for key in axes)
+    for combination in itertools.product(*axes.values()):
+        pairs = [(key, _written(value)) for key, value in zip(axes, combination, strict=True)]
+        names = [f"{key if short[last := key.rpartition('.')[2]] > 1 else last}={value}" for key, value in pairs]
+        yield Named(", ".join(names), tuple(f"{key}={value}" for key, value in pairs))
+
+
+def _axes(grid: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    # A key without quotation marks is, in TOML, a table in a table.
+    for key, values in grid.items():
+        if isinstance(values, dict):
+            yield from ((f"{key}.{inner}", value) for inner, value in values.items())
+        else:
+            yield key, values
+
+
+def _written(value: Any) -> str:
+    """A value as TOML has it; JSON writes numbers and words the same."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    return msgspec.json.encode(value).decode()
+
+
+def _refuse_twice(values: Any, what: str) -> None:
+    twice = [value for value, n in Counter(values).items() if n > 1]
+    if twice:
+        raise SettingError(f"{what} {one_line(repr(twice[0]))} twice. Each may stand there once")
+
+
+def _convert(raw: Any, source: str) -> SweepFile:
+    try:
+        return msgspec.convert(raw, SweepFile)
+    except msgspec.ValidationError as error:
+        problem, at, place = str(error).partition(" - at ")
+        place = place.strip("`").removeprefix("$").removeprefix(".")
+        if unknown := re.search(r"unknown field `(.+)`$", problem):
+            kind = Named if place.startswith("setting") else SweepFile
+            raise SettingError(f"{source}: {suggest(unknown[1], kind.__struct_fields__, 'key')}") from None
+        if problem.startswith("Invalid enum value"):
+            problem += ". Allowed: accuracy, unweighted_average_recall"
+        raise SettingError(f"{source}: {problem}" + (f" - at `{place}`" if at else "")) from None

@@ -1,0 +1,112 @@
+"""One trial: a setting trained on an inner fold, and what it then said of the validation part. Runs in a worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from emocatcher.foundation.errors import DamagedStateError, DivergedError
+from emocatcher.foundation.settings import Settings
+from emocatcher.training import training_pool
+from emocatcher.training.dataset import FeatureTable, Part
+
+if TYPE_CHECKING:
+    from emocatcher.training.fold_trainer import FoldTrainer
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """Which one."""
+
+    setting: str
+    fold: int
+    split: int
+    seed: int
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `trials.jsonl`."""
+
+    setting: str
+    fold: int
+    split: int
+    seed: int
+    seconds: float  # its epochs'
+    train_loss: float | None = None  # of the last epoch
+    predictions: dict[str, str] = {}  # validation utterance to emotion, after the last epoch
+    diverged: str | None = None  # why there are none
+
+    @property
+    def trial(self) -> Trial:
+        """Which trial it was."""
+        return Trial(self.setting, self.fold, self.split, self.seed)
+
+
+class TrialTask(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker needs for one trial. There is no place for a test part in it."""
+
+    trial: Trial
+    number: int  # of the trial, for its reports
+    inner: int  # of the inner fold; with the seed it is what all random numbers come from
+    settings: Settings
+    labels: tuple[str, ...]
+    features: FeatureTable
+    train: Part
+    valid: Part
+    resume_dir: Path
+
+
+class EpochDone(msgspec.Struct, frozen=True):
+    """What a trial reports."""
+
+    number: int  # of the trial
+    epoch: int
+    train_loss: float
+
+
+def run(task: TrialTask) -> Finished:
+    """Train to the last epoch, from wherever the state stands, and only then look at the validation part.
+
+    No epoch is chosen, so the training loop is given the training part alone.
+
+    Raises:
+        RunError: if the state cannot be saved.
+    """
+    from emocatcher.training.fold_trainer import FoldTrainer
+
+    trainer = FoldTrainer(
+        task.settings,
+        task.labels,
+        task.features,
+        {"train": task.train},
+        fold=task.inner,
+        seed=task.trial.seed,
+        resume_dir=task.resume_dir,
+    )
+    try:
+        trainer.restore()
+    except DamagedStateError as error:
+        training_pool.report(str(error))
+    if trainer.epochs:
+        training_pool.report(EpochDone(task.number, len(trainer.epochs), trainer.epochs[-1].train_loss))
+    which = msgspec.structs.asdict(task.trial)
+    try:
+        trainer.run(lambda epoch: training_pool.report(EpochDone(task.number, epoch.epoch, epoch.train_loss)))
+    except DivergedError as error:
+        one = task.trial
+        # It knows the inner folds by number only.
+        why = f"fold {one.fold}, split {one.split}, seed {one.seed}, {str(error).partition(', ')[2]}"
+        return Finished(**which, seconds=_seconds(trainer), diverged=why)
+    logits, _ = trainer.evaluate(task.valid)
+    said = [task.labels[best] for best in logits.argmax(axis=1)]
+    return Finished(
+        **which,
+        seconds=_seconds(trainer),
+        train_loss=trainer.epochs[-1].train_loss,
+        predictions=dict(zip(task.valid.ids, said, strict=True)),
+    )
+
+
+def _seconds(trainer: FoldTrainer) -> float:
+    return round(sum(epoch.seconds for epoch in trainer.epochs), 3)

@@ -1,0 +1,119 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emocatcher.evaluation.run_folder import read
+from emocatcher.foundation.errors import RunError
+
+SMALL = {"n_utterances": 120, "n_epochs": 3}
+PARTS = ["result.json", "config.toml", "environment.json", "split.csv", "metrics.jsonl", "predictions.csv"]
+
+
+def test_read_returns_each_part_in_its_documented_shape(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(n_folds=3, **SMALL))
+    assert run.curves["test_accuracy"].shape == (3, 3)
+    assert not np.isnan(run.curves["train_loss"]).any()
+    assert np.isnan(run.curves["valid_loss"]).all()
+    assert run.predictions.fold.size == sum(fold.n_test for fold in run.result.folds)
+    assert (run.split.part == "test").sum() == run.result.folds[0].n_test
+    assert len(run.evidence.attention) == len(run.evidence.utterances) == run.result.folds[0].n_test
+    assert all(weights.sum() == pytest.approx(1, abs=1e-5) for weights in run.evidence.attention)
+    assert [log_mel.shape[0] for log_mel in run.evidence.example_log_mel] == [64] * 16
+    assert run.settings.training.n_epochs == 3
+
+
+def test_predictions_agree_with_the_result(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(n_folds=2, **SMALL))
+    for fold in run.result.folds:
+        correct = run.predictions.correct[run.predictions.fold == fold.fold]
+        assert correct.mean() == pytest.approx(fold.selected.accuracy)
+
+
+def test_recall_of_an_absent_emotion_is_nan(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(absent_label=True, **SMALL))
+    assert np.isnan(run.result.folds[0].selected.recall["surprised"])
+
+
+@pytest.mark.parametrize("part", [*PARTS, "fold_0/evidence.npz"])
+def test_a_missing_file_is_named(made_run: Callable[..., Path], part: str) -> None:
+    run_dir = made_run(**SMALL)
+    (run_dir / part).unlink()
+    with pytest.raises(RunError, match=part):
+        read(run_dir)
+
+
+@pytest.mark.parametrize("part", [*PARTS, "fold_0/evidence.npz"])
+def test_a_broken_file_is_named(made_run: Callable[..., Path], part: str) -> None:
+    run_dir = made_run(**SMALL)
+    (run_dir / part).write_bytes(b"broken")
+    with pytest.raises(RunError, match=part):
+        read(run_dir)
+
+
+def test_a_missing_run_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="No run folder"):
+        read(tmp_path / "nowhere")
+
+
+def test_missing_epochs_are_counted_in_the_error(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(n_folds=2, **SMALL)
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    (run_dir / "metrics.jsonl").write_text("\n".join(lines[:-2]))
+    with pytest.raises(RunError, match="4 of 6 epochs"):
+        read(run_dir)
+
+
+def test_an_emotion_outside_the_labels_is_named(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(**SMALL)
+    text = (run_dir / "predictions.csv").read_text()
+    head, body = text.split("\n", 1)
+    (run_dir / "predictions.csv").write_text(f"{head}\n{body.replace('angry', 'bored')}")
+    with pytest.raises(RunError, match="'bored'"):
+        read(run_dir)
+
+
+def test_a_result_without_a_required_field_is_refused(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(**SMALL)
+    result = json.loads((run_dir / "result.json").read_text())
+    del result["folds"][0]["selected"]["macro_f1"]
+    (run_dir / "result.json").write_text(json.dumps(result))
+    with pytest.raises(RunError, match="macro_f1"):
+        read(run_dir)
+
+
+def test_a_fold_without_predictions_is_named(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(n_folds=2, **SMALL)
+    path = run_dir / "predictions.csv"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith("1,")))
+    with pytest.raises(RunError, match="no predictions for fold 1"):
+        read(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("utterances", "nobody"), ("example_utterances", "nobody"), ("attention_lengths", 1)]
+)
+def test_evidence_that_contradicts_the_predictions_is_refused(
+    made_run: Callable[..., Path], name: str, value: object
+) -> None:
+    run_dir = made_run(**SMALL)
+    _change_evidence(run_dir, name, value)
+    with pytest.raises(RunError, match=r"evidence\.npz"):
+        read(run_dir)
+
+
+def test_pickled_evidence_is_refused(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(**SMALL)
+    _change_evidence(run_dir, "utterances", {"an": "object"})
+    with pytest.raises(RunError, match=r"evidence\.npz.*allow_pickle"):
+        read(run_dir)
+
+
+def _change_evidence(run_dir: Path, name: str, value: object) -> None:
+    path = run_dir / "fold_0" / "evidence.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays[name] = np.full(arrays[name].shape, value, dtype=object if isinstance(value, dict) else None)
+    np.savez(path, **arrays)

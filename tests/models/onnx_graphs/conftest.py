@@ -1,0 +1,100 @@
+"""Graphs opened as functions, and a model folder whose network says something without having learnt it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from emocatcher.foundation.settings import Settings, load_preset
+from emocatcher.models import model_folder
+from emocatcher.models.model_folder import Bundle, ModelConfig, Training
+from emocatcher.models.onnx_graphs import checked_onnx
+
+Run = Callable[..., list[Any]]
+LABELS = ("glad", "traurig", "wütend", "bored, or so")
+
+
+@pytest.fixture(scope="session")
+def opened() -> Callable[[bytes], Run]:
+    """A serialised graph → a function of its inputs by name."""
+
+    def opened(payload: bytes) -> Run:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+
+        def run(**inputs: Any) -> list[Any]:
+            return list(session.run(None, inputs))
+
+        return run
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def make_network() -> Callable[..., Any]:
+    """A network of random weights, none of them at its initial value: (settings, n_classes) → a network."""
+    torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+    from emocatcher.models.networks import registry
+
+    def make(settings: Settings, n_classes: int = len(LABELS)) -> Any:
+        torch.manual_seed(2)
+        network = registry.build(settings, n_classes)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+            for module in network.modules():
+                if isinstance(module, torch.nn.BatchNorm1d):
+                    module.running_mean.normal_()
+                    module.running_var.uniform_(0.5, 2.0)
+        return network.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory, make_network: Callable[..., Any]) -> Callable[..., Bundle]:
+    """A model folder of such a network: (settings, what its `Training` says otherwise) → opened."""
+
+    def make(settings: Settings, **training: Any) -> Bundle:
+        network = make_network(settings)
+        known: dict[str, Any] = {
+            "corpus": "my voices", "licence": "CC BY 4.0 (someone)", "protocol": "speakers-5", "fold": 3,
+            "speakers_shared": False, "selection": "last", "epoch": 7, "seed": 5,
+        }  # fmt: skip
+        config = ModelConfig(
+            name="made-up", version="1.2.3", labels=LABELS, settings=settings, n_parameters=1, temperature=1.7,
+            training=Training(**(known | training)),
+        )  # fmt: skip
+        weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        folder = tmp_path_factory.mktemp("made") / "model"
+        return model_folder.write(folder, config, weights, checked_onnx(network, settings, LABELS))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def made_model(make_model: Callable[..., Bundle]) -> Bundle:
+    return make_model(load_preset("cabg"))
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Bundle:
+    """The model that comes with the package."""
+    folder = model_folder.bundled()
+    if folder is None:
+        pytest.skip("no model comes with this checkout")
+    return model_folder.read(Path(folder))
+
+
+@pytest.fixture(scope="session")
+def made_clips() -> list[np.ndarray]:
+    """What `emocatcher export` compares on where there are no recordings."""
+    from emocatcher.recognition.parity.clips import Clips
+
+    return list(Clips(what="made").waveforms(22_050))

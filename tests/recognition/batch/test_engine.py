@@ -1,0 +1,371 @@
+"""Every input one row; cut anywhere and taken up, the same table as one that never was."""
+
+import csv
+import io
+import json
+import random
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from emocatcher.foundation.errors import OutputError, SettingError
+from emocatcher.recognition import batch
+from emocatcher.recognition.batch import growing_tables
+from emocatcher.recognition.prediction import Failure, Prediction
+from emocatcher.recognition.recognizer import load
+
+KINDS = ("jsonl", "csv", "json", "parquet")
+
+
+class Cut(Exception):  # noqa: N818
+    """Stands for a kill."""
+
+
+@pytest.fixture(scope="module")
+def recognizer(small_run):
+    return load(small_run.folder / "fold_0" / "last")
+
+
+@pytest.fixture(scope="module")
+def inputs(small_run, tmp_path_factory):
+    paths = [str(utterance.path) for utterance in small_run.corpus.utterances[:12]]
+    torn = tmp_path_factory.mktemp("odd") / "text, with a comma\nand a line.wav"
+    torn.write_text("not sound")
+    return [*paths[:5], str(torn), "nowhere.wav", paths[2], *paths[5:]]
+
+
+def run(recognizer, inputs, out, **options):
+    options = {"kind": growing_tables.format_of(None, out), "stream": io.BytesIO()} | options
+    return batch.run(recognizer, inputs, out=out, **options)
+
+
+def table(path: Path) -> list[dict]:
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    if path.suffix == ".csv":
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    parquet = pytest.importorskip("pyarrow.parquet")
+    return parquet.read_table(path).to_pylist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_input_has_one_row_in_order(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / "deep" / f"out.{kind}"
+    done = run(recognizer, inputs, out)
+    found = table(out)
+    assert (done.n, done.n_failed, len(found)) == (len(inputs), 2, len(inputs))
+    for row, path in zip(found, inputs, strict=True):
+        assert row["path"] == path.replace("\n", "\\n")
+        failed = path.startswith("nowhere") or "comma" in path
+        assert (row.get("error") or "") == ("DecodeError" if failed else "")
+        if not failed:
+            alone = recognizer.predict(path)
+            assert row["emotion"] == alone.emotion
+            assert float(row["probability"]) == pytest.approx(alone.probability, abs=1e-5)
+    assert [path.name for path in out.parent.iterdir()] == [out.name]  # nothing else is left
+
+
+def test_rows_of_json_are_the_prediction_itself(recognizer, inputs, tmp_path):
+    run(recognizer, inputs[:6], tmp_path / "out.jsonl")
+    lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
+    assert msgspec.json.decode(lines[0], type=Prediction) == recognizer.predict(inputs[0])
+    assert msgspec.json.decode(lines[5], type=Failure).error == "DecodeError"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_table_that_was_cut_ends_as_one_that_never_was(recognizer, inputs, tmp_path, monkeypatch, kind, ordered):
+    monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
+    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    run(recognizer, inputs, whole, ordered=ordered)
+    dice = random.Random(f"{kind}{ordered}")
+    sittings = 0
+    while True:
+        last = dice.randint(1, 5)
+
+        def fall(done, _, last=last):
+            if done.n - done.n_before == last and done.n < len(inputs):
+                raise Cut
+
+        try:
+            # A kill closes nothing: neither does this.
+            with monkeypatch.context() as patch:
+                patch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
+                run(recognizer, inputs, cut, ordered=ordered, resume=sittings > 0, on_row=fall)
+            break
+        except Cut:
+            sittings += 1
+            if kind in ("jsonl", "csv"):
+                with cut.open("ab") as file:
+                    file.write(b'{"path": "torn')
+            else:
+                with growing_tables.journal_of(cut).open("ab") as file:
+                    file.write(b'{"path": "torn')
+    assert sittings >= 2
+    assert table(cut) == table(whole)
+    if kind != "parquet":
+        assert cut.read_bytes() == whole.read_bytes()
+
+
+_close = growing_tables._Parquet.close
+
+
+def closed_only_when_finished(self, *, finished):
+    if finished:
+        _close(self, finished=True)
+    else:
+        self._file.close()
+
+
+def test_parquet_can_be_read_at_any_moment(recognizer, inputs, tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
+    out, seen = tmp_path / "out.parquet", []
+
+    def look(*_):
+        if out.exists():
+            seen.append(parquet.read_table(out).num_rows)
+
+    run(recognizer, inputs, out, on_row=look)
+    assert set(seen) == {4, 8, 12}
+    assert parquet.ParquetFile(out).num_row_groups == 4
+
+
+def test_a_kill_between_the_new_row_group_and_the_emptied_journal_doubles_nothing(
+    recognizer, inputs, tmp_path, monkeypatch
+):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(growing_tables, "ROW_GROUP", 3)
+    out, journal = tmp_path / "out.parquet", b""
+
+    def cut(done, _):
+        nonlocal journal
+        if done.n == 2:
+            journal = growing_tables.journal_of(out).read_bytes()
+        if done.n == 3:
+            raise Cut
+
+    monkeypatch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
+    with pytest.raises(Cut):
+        run(recognizer, inputs, out, on_row=cut)
+    third = msgspec.json.encode(recognizer.predict(inputs[2]))
+    growing_tables.journal_of(out).write_bytes(journal + third + b"\n")
+    run(recognizer, inputs, out, resume=True)
+    assert [row["path"] for row in table(out)] == [path.replace("\n", "\\n") for path in inputs]
+
+
+def test_two_workers_write_the_same_table(recognizer, inputs, tmp_path):
+    run(recognizer, inputs, tmp_path / "one.jsonl")
+    run(recognizer, inputs, tmp_path / "two.jsonl", workers=2)
+    one, two = table(tmp_path / "one.jsonl"), table(tmp_path / "two.jsonl")
+    assert [row["path"] for row in one] == [row["path"] for row in two]
+    assert [row.get("emotion") for row in one] == [row.get("emotion") for row in two]
+
+
+def test_what_is_there_is_not_overwritten_unasked(recognizer, inputs, tmp_path):
+    out = tmp_path / "out.csv"
+    run(recognizer, inputs[:2], out)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="exists: give --overwrite"):
+        run(recognizer, inputs[:3], out)
+    assert out.read_bytes() == before
+    run(recognizer, inputs[:3], out, overwrite=True)
+    assert len(table(out)) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_a_finished_table_nothing_is_left_to_do(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs, out)
+    before = out.read_bytes()
+    assert run(recognizer, inputs, out, resume=True).n == len(inputs)
+    with pytest.raises(OutputError, match="not among the inputs"):
+        run(recognizer, inputs[:-1], out, resume=True)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_finished_table_grows_by_the_inputs_that_are_new(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    old, new = inputs[::2], inputs[1::2]  # the new ones lie between the others, as in a folder
+    run(recognizer, old, out)
+    before, recognised = table(out), []
+    done = run(recognizer, inputs, out, resume=True, on_row=lambda _, outcome: recognised.append(outcome.path))
+    assert recognised == new
+    n_failed = sum(path == "nowhere.wav" or "comma" in path for path in new)
+    assert (done.n, done.n_before, done.n_failed) == (len(inputs), len(old), n_failed)
+    rows = table(out)
+    assert rows[: len(old)] == before
+    assert [row["path"] for row in rows[len(old) :]] == [path.replace("\n", "\\n") for path in new]
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    again = out.read_bytes()
+    assert run(recognizer, list(reversed(inputs)), out, resume=True).n == len(inputs)  # all have a row, in any order
+    assert out.read_bytes() == again
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_growth_that_was_cut_ends_as_one_that_never_was(recognizer, inputs, tmp_path, monkeypatch, kind, ordered):
+    monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
+    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    for out in (whole, cut):
+        run(recognizer, inputs[::2], out, ordered=ordered)
+    run(recognizer, inputs, whole, ordered=ordered, resume=True)
+
+    def fall(done, _):
+        if done.n - done.n_before == 2 and done.n < len(inputs):
+            raise Cut
+
+    sittings = 0
+    while True:
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
+                run(recognizer, inputs, cut, ordered=ordered, resume=True, on_row=fall)
+            break
+        except Cut:
+            sittings += 1
+            with (cut if kind in ("jsonl", "csv") else growing_tables.journal_of(cut)).open("ab") as file:
+                file.write(b'{"path": "torn')
+    assert sittings >= 2
+    assert table(cut) == table(whole)
+    if kind != "parquet":
+        assert cut.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_finished_table_whose_inputs_disappeared_is_left_as_it_is(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs[:4], out)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="not among the inputs now"):
+        run(recognizer, inputs[1:8], out, resume=True)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_to_a_finished_table_rows_of_another_kind_are_not_added(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs[:4], out, abstain_below=0.0)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match=r"another abstain_below than 0\.999"):
+        run(recognizer, inputs, out, resume=True, abstain_below=0.999)
+    config = recognizer.config
+    for change, words in (
+        ({"name": "another"}, "by the model .* and this is another"),
+        ({"version": "9.9"}, "and this is .* 9.9"),
+        ({"labels": tuple(reversed(config.labels))}, "other columns .*another order"),
+        ({"labels": (*config.labels[:-1], "bored")}, "other columns .*probability_"),
+    ):
+        other = SimpleNamespace(config=msgspec.structs.replace(config, **change))
+        with pytest.raises(OutputError, match=words):
+            run(other, inputs, out, resume=True, abstain_below=0.0)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_no_table_does_not_grow(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    out.write_bytes(b"who wrote\n\xff this?\n")
+    with pytest.raises(OutputError, match=r"not a table that was|other columns"):
+        run(recognizer, inputs, out, resume=True)
+    assert out.read_bytes() == b"who wrote\n\xff this?\n"
+
+
+def test_a_kill_after_the_journal_was_removed_loses_no_row_of_json(recognizer, inputs, tmp_path, monkeypatch):
+    out, note = tmp_path / "out.json", tmp_path / ".out.json.begun"
+    seen = []
+    run(recognizer, inputs[:4], out, on_row=lambda *_: seen.append(note.read_bytes()))
+    before = out.read_bytes()
+    note.write_bytes(seen[0])  # as it is before the last step
+    assert run(recognizer, inputs[:4], out, resume=True).n_before == 4
+    assert out.read_bytes() == before
+
+
+def begin(recognizer, inputs, out, after=2):
+    def cut(done, _):
+        if done.n == after:
+            raise Cut
+
+    with pytest.raises(Cut):
+        run(recognizer, inputs, out, on_row=cut)
+
+
+def test_another_batch_is_not_mixed_in(recognizer, inputs, tmp_path):
+    out = tmp_path / "out.jsonl"
+    begin(recognizer, inputs, out)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="was begun and not finished: give --resume"):
+        run(recognizer, inputs, out)
+    with pytest.raises(OutputError, match=r"was begun with abstain_below = None, and this is 0.9"):
+        run(recognizer, inputs, out, resume=True, abstain_below=0.9)
+    with pytest.raises(OutputError, match="other inputs, or in another order"):
+        run(recognizer, inputs[1:], out, resume=True)
+    with pytest.raises(OutputError, match="not among the inputs"):
+        run(recognizer, inputs[:1], out, resume=True)
+    assert out.read_bytes() == before
+
+
+def test_a_table_that_something_else_wrote_into_is_refused(recognizer, inputs, tmp_path):
+    out = tmp_path / "out.jsonl"
+    begin(recognizer, inputs, out)
+    out.write_bytes(b"who wrote this?\n")
+    with pytest.raises(OutputError, match="not a table that was begun here"):
+        run(recognizer, inputs, out, resume=True)
+
+
+def test_a_full_disk_says_so_and_can_be_taken_up(recognizer, inputs, tmp_path, monkeypatch):
+    out, append = tmp_path / "out.jsonl", growing_tables._Lines.append
+
+    def full(self, outcome):
+        if self._file.tell() > 2_000:
+            raise OSError(28, "No space left on device")
+        append(self, outcome)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(growing_tables._Lines, "append", full)
+        with pytest.raises(OutputError, match=r"No space left on device.*--resume"):
+            run(recognizer, inputs, out)
+    run(recognizer, inputs, out, resume=True)
+    assert len(table(out)) == len(inputs)
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
+def test_a_stream_takes_rows_too(recognizer, inputs, kind):
+    stream = io.BytesIO()
+    batch.run(recognizer, inputs[:3], kind=kind, out=None, stream=stream)
+    text = stream.getvalue().decode()
+    found = {
+        "json": lambda: json.loads(text),
+        "jsonl": lambda: [json.loads(line) for line in text.splitlines()],
+        "csv": lambda: list(csv.DictReader(io.StringIO(text))),
+    }[kind]()
+    assert [row["path"] for row in found] == inputs[:3]
+
+
+def test_no_inputs_make_an_empty_table(recognizer, tmp_path):
+    for kind in KINDS:
+        run(recognizer, [], tmp_path / f"out.{kind}")
+        assert table(tmp_path / f"out.{kind}") == []
+
+
+def test_a_format_must_be_known():
+    with pytest.raises(SettingError, match="'xls' is not a format"):
+        batch.format_of(None, Path("out.xls"))
+    with pytest.raises(SettingError, match="No format"):
+        batch.format_of(None, Path("out"))
+
+
+def test_a_format_that_contradicts_the_files_name_is_refused():
+    with pytest.raises(SettingError, match=r"'out\.CSV' ends with \.csv, and --format is jsonl"):
+        batch.format_of("jsonl", Path("out.CSV"))
+    for asked, name in (("csv", "out.csv"), ("jsonl", "out.txt"), ("json", "out")):
+        assert batch.format_of(asked, Path(name)) == asked

@@ -1,0 +1,175 @@
+"""The built page as an installed wheel has it: gzip files, for clients that accept gzip and for those that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import importlib.util
+import tracemalloc
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import starlette.exceptions
+from starlette.testclient import TestClient
+
+from emocatcher.server import web_page
+from emocatcher.server.service import Service
+
+ROOT = Path(__file__).parents[2]
+CONTENT = b"wasm" * 1000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A page whose one large file is compressed."""
+    (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "run.wasm.gz").write_bytes(gzip.compress(CONTENT))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br", "gzip"),
+        ("*", "gzip"),
+        ("br", None),
+        ("gzip;q=0", None),
+        ("", None),
+        ("GZIP;q=0.5", "gzip"),
+        ("gzip;Q=0.0, *", None),
+    ],
+)
+def test_a_compressed_file_reaches_every_client(folder: Path, accepted: str, coding: str | None) -> None:
+    client, headers = TestClient(web_page.Page(folder)), {"Accept-Encoding": accepted}
+    answer = client.get("/assets/run.wasm", headers=headers)
+    assert answer.content == CONTENT
+    assert answer.headers["content-type"] == "application/wasm"
+    assert answer.headers.get("content-encoding") == coding
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert "immutable" in answer.headers["cache-control"]
+    if coding:
+        assert int(answer.headers["content-length"]) == (folder / "assets" / "run.wasm.gz").stat().st_size
+    again = client.get("/assets/run.wasm", headers={**headers, "If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["vary"] == "Accept-Encoding"
+    assert client.head("/assets/run.wasm", headers=headers).headers["etag"] == answer.headers["etag"]
+    (folder / "assets" / "run.wasm.gz").write_bytes(gzip.compress(CONTENT + b"newer"))
+    told = {**headers, "If-None-Match": answer.headers["etag"]}
+    assert client.get("/assets/run.wasm", headers=told).content == CONTENT + b"newer"
+    with pytest.raises(starlette.exceptions.HTTPException, match="405"):
+        client.post("/assets/run.wasm", headers=headers)
+    with pytest.raises(starlette.exceptions.HTTPException):
+        client.get("/assets/%2e%2e/%2e%2e/other.wasm")
+
+
+def test_each_coding_has_its_own_etag(folder: Path) -> None:
+    client = TestClient(web_page.Page(folder))
+    tags = {
+        coding: client.get("/assets/run.wasm", headers={"Accept-Encoding": coding}).headers["etag"]
+        for coding in ("gzip", "identity")
+    }
+    assert tags["gzip"] != tags["identity"]
+    for coding, other in (("gzip", "identity"), ("identity", "gzip")):
+        headers = {"Accept-Encoding": coding, "If-None-Match": tags[other]}
+        assert client.get("/assets/run.wasm", headers=headers).status_code == 200
+
+
+def test_the_gzip_file_itself_can_be_had(folder: Path) -> None:
+    answer = TestClient(web_page.Page(folder)).get("/assets/run.wasm.gz")
+    assert "content-encoding" not in answer.headers
+    assert gzip.decompress(answer.content) == CONTENT
+
+
+def test_forty_clients_without_gzip_take_the_memory_of_a_few_pieces(folder: Path) -> None:
+    n_bytes, n_clients = 4_000_000, 40
+    (folder / "assets" / "run.wasm.gz").write_bytes(gzip.compress(bytes(n_bytes)))
+    app, received = web_page.Page(folder), []
+
+    async def one() -> None:
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: Any) -> None:
+            received.append(len(message.get("body", b"")))
+
+        headers = [(b"accept-encoding", b"identity")]
+        scope = {"type": "http", "method": "GET", "path": "/assets/run.wasm", "headers": headers, "root_path": ""}
+        await app(scope, receive, send)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(one() for _ in range(n_clients)))
+
+    tracemalloc.start()
+    try:
+        asyncio.run(all_at_once())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(received) == n_bytes * n_clients
+    assert most < n_bytes * n_clients / 5
+
+
+@pytest.mark.parametrize("name", ["a%00b", "a" * 300, "a" * 253, "none.wasm"])
+def test_what_can_be_no_file_is_not_found(folder: Path, name: str) -> None:
+    with pytest.raises(starlette.exceptions.HTTPException, match="404"):
+        TestClient(web_page.Page(folder)).get(f"/{name}")
+
+
+def _graph_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    async def ask(*_: object, **__: object) -> bytes:
+        return b"made anew"
+
+    monkeypatch.setattr(web_page, "find", lambda: folder)
+    pool = SimpleNamespace(description=b'{"name": "a", "token_required": true}', ask=ask)
+    service: Any = SimpleNamespace(pool=pool, limits=SimpleNamespace(timeline_s=1.0))
+    return asyncio.run(Service._find_graph(service))
+
+
+def test_the_graph_of_a_compressed_page_is_the_pages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "model").mkdir()
+    (folder / f"{web_page.DESCRIPTION}.gz").write_bytes(gzip.compress(b'{"name": "a"}'))
+    (folder / f"{web_page.GRAPH}.gz").write_bytes(gzip.compress(b"graph"))
+    assert _graph_of(folder, monkeypatch) == b"graph"
+
+
+@pytest.mark.parametrize("damaged", [b"broken", gzip.compress(CONTENT)[:-9], b"\x1f\x8b\x08" + bytes(20)])
+def test_of_a_damaged_page_another_graph_is_made(folder: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes) -> None:
+    (folder / "model").mkdir()
+    (folder / web_page.DESCRIPTION).write_bytes(b'{"name": "a"}')
+    (folder / f"{web_page.GRAPH}.gz").write_bytes(damaged)
+    assert _graph_of(folder, monkeypatch) == b"made anew"
+
+
+def test_the_wheel_holds_the_page_compressed_and_the_same_page_gives_the_same_bytes(tmp_path: Path) -> None:
+    """As hatchling calls the hook, with a page of one's own."""
+    built = tmp_path / "dist" / "page"
+    (built / "model").mkdir(parents=True)
+    (built / "index.html").write_text("hello")
+    (built / "model" / "waveform.onnx").write_bytes(CONTENT)
+    specification = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert specification is not None
+    assert specification.loader is not None
+    hatch_build = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(hatch_build)
+
+    def included() -> dict[str, bytes]:
+        hook = hatch_build.PageHook(str(tmp_path), {}, None, None, str(tmp_path / "dist"), "wheel")
+        build_data: dict[str, Any] = {"force_include": {}}
+        hook.initialize("standard", build_data)
+        with zipfile.ZipFile(tmp_path / "wheel.zip", "w") as wheel:
+            for path, place in build_data["force_include"].items():
+                wheel.write(path, place)
+        hook.finalize()
+        with zipfile.ZipFile(tmp_path / "wheel.zip") as wheel:
+            return {name: wheel.read(name) for name in wheel.namelist()}
+
+    files = included()
+    assert files.keys() == {f"emocatcher/server/page/{name}" for name in ("index.html", "model/waveform.onnx.gz")}
+    assert files["emocatcher/server/page/index.html"] == b"hello"
+    assert gzip.decompress(files["emocatcher/server/page/model/waveform.onnx.gz"]) == CONTENT
+    assert included() == files

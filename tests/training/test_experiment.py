@@ -1,0 +1,445 @@
+"""All folds → a run folder: the same again from the same seed, whole or taken up."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from emocatcher import corpora
+from emocatcher.corpora.table import Corpus
+from emocatcher.evaluation import audit, protocols
+from emocatcher.foundation import atomic_files
+from emocatcher.foundation.errors import AudioError, LeakError, ProtocolError, RunError, SettingError
+from emocatcher.foundation.settings import Settings
+from emocatcher.models import model_folder
+from emocatcher.reports import run_report
+from emocatcher.training import experiment
+
+Train = Callable[..., Any]
+
+
+def with_training(settings: Settings, **changes: Any) -> Settings:
+    return msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, **changes))
+
+
+def what_matters(folder: Path) -> dict[str, bytes]:
+    """Every file of a run that must come out the same, without what the clock says."""
+    kept = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name in {
+            "model.safetensors", "model.onnx", "predictions.csv", "split.csv", "config.toml", "README.md",
+            "evidence.npz",
+        }:  # fmt: skip
+            kept[str(path.relative_to(folder))] = path.read_bytes()
+    result = json.loads((folder / "result.json").read_text())
+    epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    del result["seconds"]
+    for epoch in epochs:
+        del epoch["seconds"]
+    return kept | {"result": json.dumps(result).encode(), "epochs": json.dumps(epochs).encode()}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    first, second, other = (
+        train_here(tmp_path / name, voices, "stratified-2", small_settings, seed=seed)
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert what_matters(first.folder) == what_matters(second.folder)
+    for part in ("fold_0/last/model.safetensors", "fold_1/last/model.safetensors"):
+        assert (first.folder / part).read_bytes() != (other.folder / part).read_bytes()
+
+
+def test_a_run_that_was_cut_ends_as_one_that_never_was(
+    train_here: Train, small_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emocatcher.training.fold_trainer._SAVE_EVERY_S", 0.0)
+    cuts = iter([(1, 4), (1, 9), (0, 1), (0, 12)])
+
+    def cut_at(fold: int, epoch: int) -> Callable[[Any], None]:
+        def on_progress(step: Any) -> None:
+            if step.epoch is not None and (step.epoch.fold, step.epoch.epoch) == (fold, epoch):
+                raise KeyboardInterrupt
+
+        return on_progress
+
+    for fold, epoch in cuts:
+        with pytest.raises(KeyboardInterrupt):
+            train_here(
+                tmp_path / "run", small_run.corpus, "stratified-2", small_run.settings, resume=True,
+                on_progress=cut_at(fold, epoch),
+            )  # fmt: skip
+        assert not (tmp_path / "run" / "result.json").exists()
+    train_here(tmp_path / "run", small_run.corpus, "stratified-2", small_run.settings, resume=True)
+    assert what_matters(tmp_path / "run") == what_matters(small_run.folder)
+
+
+def test_a_fold_gets_the_same_weights_whether_its_protocol_has_one_fold_or_several(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    several = train_here(tmp_path / "several", voices, "stratified-2", small_settings)
+    one_fold = msgspec.structs.replace(several.protocol, folds=several.protocol.folds[:1])
+    experiment.train_folds(voices, one_fold, small_settings, tmp_path / "one")
+    for name in ("last", "best"):
+        model = Path("fold_0") / name / "model.safetensors"
+        assert (tmp_path / "one" / model).read_bytes() == (several.folder / model).read_bytes()
+
+
+def test_taking_up_a_finished_run_changes_nothing(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
+    before = what_matters(run.folder)
+    train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    assert what_matters(run.folder) == before
+
+
+def test_folds_of_before_attention_was_probed_are_taken_up_as_they_are(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
+    before = what_matters(run.folder)
+    path = run.folder / "fold_1" / "resume" / "outcome.safetensors"
+    tensors, meta = atomic_files.read_tensors(path)
+    probed = [name for name in tensors if name.startswith("probe.")]
+    assert len(probed) == 3
+    atomic_files.write_tensors(path, {name: tensors[name] for name in tensors if name not in probed}, meta)
+    train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    result, once = json.loads((run.folder / "result.json").read_text()), json.loads(before["result"])
+    assert "faithfulness" not in result
+    assert ["faithfulness" in fold for fold in result["folds"]] == [True, False]
+    assert result["folds"][0] == once["folds"][0]
+    assert result["calibration"] == once["calibration"]
+
+
+def test_the_run_goes_on_from_the_start_of_a_fold_whose_files_are_damaged_and_names_them(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
+    before = what_matters(run.folder)
+    for path in (run.folder / "fold_0" / "resume").iterdir():
+        path.write_bytes(path.read_bytes()[:-3])
+    (run.folder / "fold_0" / "last" / "model.safetensors").write_bytes(b"torn")
+    (run.folder / "result.json").unlink()
+    steps: list[experiment.Progress] = []
+    train_here(run.folder, voices, "stratified-2", small_settings, resume=True, on_progress=steps.append)
+    assert what_matters(run.folder) == before
+    resume = run.folder / "fold_0" / "resume"
+    assert [step.warning for step in steps if step.warning] == [
+        f"{resume / 'outcome.safetensors'} is damaged, so fold 0 is tested again from its last saved state",
+        f"{resume / 'state.safetensors'} is damaged, so fold 0 starts again from its first epoch",
+    ]
+
+
+def test_a_damaged_model_of_a_finished_fold_is_named_and_written_again(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
+    before = what_matters(run.folder)
+    best = run.folder / "fold_1" / "best"
+    (best / "model.onnx").write_bytes(b"torn")
+    with pytest.warns(UserWarning, match=r"fold_1.best is damaged, so fold 1 writes its models again"):
+        train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    assert what_matters(run.folder) == before
+
+
+def test_a_run_from_python_is_audited_and_gets_its_report(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    protocol = protocols.load("stratified-2", voices, 0)
+    audits: list[audit.Audit] = []
+    results: list[bytes] = []
+
+    def on_progress(step: experiment.Progress) -> None:
+        if step.stage == "report":
+            results.append((tmp_path / "run" / "result.json").read_bytes())
+
+    page = experiment.run(
+        voices, protocol, small_settings, tmp_path / "run", on_audit=audits.append, on_progress=on_progress
+    )
+    assert page == tmp_path / "run" / "report.html"
+    assert [leak.kind for leak in audits[0].leaks] == ["same-speaker"]
+    assert audits == [audit.read(tmp_path / "run")]
+    assert audits[0].stamp in page.read_text(encoding="utf-8")
+    # `result.json` says that the run is whole: it is written once, before the report is drawn.
+    assert results == [(tmp_path / "run" / "result.json").read_bytes()] * 2
+
+
+def test_a_run_from_python_can_refuse_leaks_or_leave_the_audit_out(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    protocol = protocols.load("stratified-2", voices, 0)
+    with pytest.raises(LeakError, match="--strict refuses"):
+        experiment.run(voices, protocol, small_settings, tmp_path / "strict", strict=True)
+    assert not (tmp_path / "strict").exists()
+    with pytest.raises(SettingError, match="--strict cannot hold with --no-audit"):
+        experiment.run(voices, protocol, small_settings, tmp_path / "both", strict=True, audited=False)
+    page = experiment.run(voices, protocol, small_settings, tmp_path / "unaudited", audited=False)
+    assert audit.NOT_AUDITED in page.read_text(encoding="utf-8")
+
+
+def test_an_existing_run_is_refused_without_resume(train_here: Train, small_run: Any) -> None:
+    before = what_matters(small_run.folder)
+    with pytest.raises(RunError, match=r"holds a run already.*--resume.*--out"):
+        train_here(small_run.folder, small_run.corpus, "stratified-2", small_run.settings)
+    assert what_matters(small_run.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("named", "change"),
+    [
+        ("run.json", {"seed": 1}),
+        ("run.json", {"name": "stratified-3"}),
+        ("run.json", {"corpus": "without the last"}),
+        ("config.toml", {"settings": {"n_epochs": 13}}),
+        ("split.csv", {"corpus": "with another emotion"}),
+    ],
+)
+def test_a_run_of_something_else_is_not_taken_up(
+    train_here: Train, small_run: Any, named: str, change: dict[str, Any]
+) -> None:
+    corpus, settings = small_run.corpus, small_run.settings
+    first, *others = corpus.utterances
+    if change.get("corpus") == "without the last":
+        corpus = msgspec.structs.replace(corpus, utterances=corpus.utterances[:-1])
+    elif "corpus" in change:
+        relabelled = msgspec.structs.replace(first, emotion="angry")
+        corpus = msgspec.structs.replace(corpus, utterances=(relabelled, *others))
+    if "settings" in change:
+        settings = with_training(settings, **change["settings"])
+    before = what_matters(small_run.folder)
+    with pytest.raises(RunError, match=f"holds another run: its {named} differs"):
+        train_here(
+            small_run.folder,
+            corpus,
+            change.get("name", "stratified-2"),
+            settings,
+            seed=change.get("seed", 0),
+            resume=True,
+        )
+    assert what_matters(small_run.folder) == before
+
+
+def test_a_run_of_other_recordings_is_not_taken_up(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    settings = with_training(small_settings, n_epochs=1)
+    run = train_here(tmp_path / "run", voices, "stratified-2", settings)
+    first, *others = voices.utterances
+    swapped = msgspec.structs.replace(first, path=others[0].path)
+    changed = msgspec.structs.replace(voices, utterances=(swapped, *others))
+    with pytest.raises(RunError, match="other recordings"):
+        train_here(run.folder, changed, "stratified-2", settings, resume=True)
+
+
+def test_a_place_that_cannot_hold_a_run_is_named(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="is a file"):
+        train_here(tmp_path / "file", voices, "stratified-2", small_settings)
+    with pytest.raises(RunError, match="cannot be written"):
+        train_here(tmp_path / "file" / "run", voices, "stratified-2", small_settings)
+
+
+@pytest.mark.parametrize(
+    "victim", ["state.safetensors", "outcome.safetensors", "model.onnx", "metrics.jsonl", "result.json"]
+)
+def test_a_full_disk_is_said_and_can_be_mended(
+    train_here: Train,
+    voices: Corpus,
+    small_settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    victim: str,
+) -> None:
+    from emocatcher.foundation.errors import EmoCatcherError
+
+    settings = with_training(small_settings, n_epochs=1)
+    whole = atomic_files.write_bytes
+
+    def full(path: Path, payload: bytes) -> None:
+        if path.name == victim:
+            raise OSError(28, "No space left on device")
+        whole(path, payload)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files, "write_bytes", full)
+        with pytest.raises(EmoCatcherError, match="No space left on device"):
+            train_here(tmp_path / "run", voices, "stratified-2", settings)
+    assert not (tmp_path / "run" / "result.json").exists()
+    train_here(tmp_path / "run", voices, "stratified-2", settings, resume=True)
+    assert (tmp_path / "run" / "result.json").is_file()
+
+
+def test_best_valid_carves_by_speaker_where_the_protocol_separates_them(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    run = train_here(tmp_path / "run", voices, "speakers-2", with_training(small_settings, selection="best-valid"))
+    rows = table(run.folder / "split.csv")
+    epochs = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    result = json.loads((run.folder / "result.json").read_text())
+    assert result["selection"] == "best-valid"
+    assert not result["optimistic"]
+    assert not result["speakers_shared"]
+    assert result["separates_speakers"]
+    for fold in (0, 1):
+        speakers = {
+            part: {row["speaker"] for row in rows if row["fold"] == str(fold) and row["part"] == part}
+            for part in ("train", "valid", "test")
+        }
+        assert all(speakers.values())
+        assert not speakers["train"] & speakers["valid"]
+        assert not (speakers["train"] | speakers["valid"]) & speakers["test"]
+        of_fold = [epoch for epoch in epochs if epoch["fold"] == fold]
+        best = 1 + int(np.argmax([epoch["valid_accuracy"] for epoch in of_fold]))
+        entry = result["folds"][fold]
+        assert entry["selected_epoch"] == best
+        assert entry["n_valid"] == sum(row["fold"] == str(fold) and row["part"] == "valid" for row in rows)
+        assert entry["n_train"] + entry["n_valid"] + entry["n_test"] == len(voices)
+        assert entry["selected"]["accuracy"] == of_fold[best - 1]["test_accuracy"]
+        training = model_folder.read(run.folder / f"fold_{fold}" / "best").config.training
+        assert (training.selection, training.epoch, training.fold) == ("best-valid", best, fold)
+        assert training.speakers_shared is False
+        assert training.scores["accuracy"] == entry["selected"]["accuracy"]
+
+
+def test_best_valid_carves_by_utterance_where_speakers_are_shared(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    settings = with_training(small_settings, selection="best-valid", n_epochs=1)
+    run = train_here(tmp_path / "run", voices, "stratified-2", settings)
+    valid = [row for row in table(run.folder / "split.csv") if row["part"] == "valid" and row["fold"] == "0"]
+    assert len(valid) == 12
+    assert {row["emotion"] for row in valid} == set(voices.labels)
+
+
+def test_best_test_is_marked_optimistic(train_here: Train, small_run: Any, tmp_path: Path) -> None:
+    settings = with_training(small_run.settings, selection="best-test")
+    run = train_here(tmp_path / "run", small_run.corpus, "stratified-2", settings)
+    result = json.loads((run.folder / "result.json").read_text())
+    assert result["selection"] == "best-test"
+    assert result["optimistic"]
+    for entry in result["folds"]:
+        assert entry["selected"]["accuracy"] == entry["accuracy"]["best_test"]
+        folder = run.folder / f"fold_{entry['fold']}" / "best"
+        assert "optimistic" in (folder / "README.md").read_text()
+        assert model_folder.read(folder).config.training.epoch == entry["selected_epoch"]
+        assert model_folder.read(folder.parent / "last").config.training.selection == "last"
+    # The last epoch's weights do not depend on what is selected.
+    last = "fold_0/last/model.safetensors"
+    assert (run.folder / last).read_bytes() == (small_run.folder / last).read_bytes()
+
+
+def test_nothing_in_a_run_is_pickled(small_run: Any) -> None:
+    suffixes = {path.suffix for path in small_run.folder.rglob("*") if path.is_file()}
+    assert suffixes <= {
+        ".json",
+        ".jsonl",
+        ".sha256",
+        ".csv",
+        ".toml",
+        ".md",
+        ".safetensors",
+        ".onnx",
+        ".npz",
+        ".html",
+        ".svg",
+        ".png",
+    }
+    with np.load(small_run.folder / "fold_0" / "evidence.npz", allow_pickle=False) as evidence:
+        assert len(evidence["attention"]) == evidence["attention_lengths"].sum()
+        starts = np.cumsum(evidence["attention_lengths"])[:-1]
+        for weights in np.split(evidence["attention"], starts):
+            assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+        assert evidence["example_log_mel"].shape == (64, evidence["example_lengths"].sum())
+        assert len(evidence["example_utterances"]) == 16
+        assert evidence["attention_period_s"] == 2 * evidence["frame_period_s"] == 2 * 1364 / 22050
+
+
+def test_the_environment_is_noted(small_run: Any) -> None:
+    environment = json.loads((small_run.folder / "environment.json").read_text())
+    assert environment.keys() == {
+        "emocatcher", "python", "torch", "numpy", "platform", "processor", "n_cores", "threads_per_fold", "created",
+    }  # fmt: skip
+
+
+def test_progress_goes_up_to_the_whole(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    steps: list[experiment.Progress] = []
+    train_here(tmp_path / "run", voices, "stratified-2", small_settings, on_progress=steps.append)
+    stages = [step.stage for step in steps]
+    assert stages == sorted(stages)  # features, then training
+    for stage, total in (("features", len(voices)), ("training", 6)):
+        done = [step.done for step in steps if step.stage == stage]
+        assert done == sorted(done)
+        assert done[-1] == total
+        assert {step.total for step in steps if step.stage == stage} == {total}
+
+
+def test_a_recording_that_cannot_be_used_is_named_before_training(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.wav").write_text("I am text")
+    bad = msgspec.structs.replace(voices.utterances[3], path=tmp_path / "bad.wav")
+    corpus = msgspec.structs.replace(
+        voices, name="bad", utterances=(*voices.utterances[:3], bad, *voices.utterances[4:])
+    )
+    with pytest.raises(AudioError, match=r"bad\.wav"):
+        train_here(tmp_path / "run", corpus, "stratified-2", small_settings)
+
+
+@pytest.mark.parametrize("speakers", [False, True])
+def test_anybodys_recordings_go_the_whole_way(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path, speakers: bool
+) -> None:
+    """A table with labels of its own, with and without speakers, up to the page."""
+    names = {"happy": "glad, very", "sad": "[blue]", "angry": "wütend"}
+    rows = [
+        {"path": str(u.path), "label": names[u.emotion]} | ({"speaker": f"S {u.speaker}"} if speakers else {})
+        for u in voices
+        if u.emotion in names
+    ]
+    with (tmp_path / "mine.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    corpus = corpora.load(str(tmp_path / "mine.csv"))
+    settings = with_training(small_settings, n_epochs=1)
+    run = train_here(tmp_path / "run", corpus, "speakers-2" if speakers else "stratified-2", settings)
+    result = json.loads((run.folder / "result.json").read_text())
+    assert set(result["labels"]) == set(names.values())
+    assert result["n_speakers"] == (4 if speakers else 0)
+    assert result["speakers_shared"] is not speakers
+    assert result["interval"]["resampled"] == ("speakers" if speakers else "utterances")
+    assert bool(result["cannot_claim"]) is not speakers
+    assert not result["synthetic"]
+    predictions = table(run.folder / "predictions.csv")
+    assert {row["predicted"] for row in predictions} <= set(names.values())
+    assert {f"p_{label}" for label in names.values()} <= predictions[0].keys()
+    if not speakers:
+        assert {row["speaker"] for row in predictions} == {""}
+        page = run_report.write(run.folder).read_text()
+        assert "glad, very" in page
+        assert "wütend" in page
+
+
+def test_best_valid_without_speakers_to_carve_is_refused_before_anything_is_written(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    two = msgspec.structs.replace(voices, utterances=tuple(u for u in voices if u.speaker in {"01", "02"}))
+    with pytest.raises(ProtocolError, match="selection = last"):
+        train_here(tmp_path / "run", two, "speakers-2", with_training(small_settings, selection="best-valid"))
+    assert not (tmp_path / "run").exists()

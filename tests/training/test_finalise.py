@@ -1,0 +1,125 @@
+"""A run of several folds → one calibrated model that trained on everything."""
+
+import dataclasses
+
+import msgspec
+import numpy as np
+import pytest
+
+from emocatcher.evaluation.scoring import calibration
+from emocatcher.foundation.errors import RunError
+from emocatcher.models import model_folder
+from emocatcher.recognition import recognizer
+from emocatcher.reports import run_report
+from emocatcher.training import experiment, finalise
+
+
+@pytest.fixture(scope="module")
+def final(small_run, train_here, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("final") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        # `train_here` replaced it by one that starts no process.
+        patch.setattr(finalise, "Workers", experiment.Workers)
+        return finalise.finalise(small_run.folder, small_run.corpus, folder, name="mine", abstain_below=0.3)
+
+
+def test_it_is_a_model_of_the_same_recipe(final, small_run):
+    config = model_folder.read(final.path).config
+    assert (config.name, config.settings) == ("mine", small_run.settings)
+    assert (config.training.protocol, config.training.fold, config.training.seed) == ("all", None, 0)
+    assert config.abstain_below == 0.3
+    assert "stratified-2" in (final.path / "README.md").read_text()
+    prediction = recognizer.load(final.path).predict(small_run.corpus.utterances[0].path)
+    assert prediction.model == "mine"
+
+
+def test_it_was_trained_on_the_recordings_that_the_folds_left_out(final, small_run):
+    folds = [model_folder.read(small_run.folder / f"fold_{number}" / "last").weights() for number in (0, 1)]
+    ours = final.weights()
+    assert all(not np.array_equal(ours["hidden.weight"], fold["hidden.weight"]) for fold in folds)
+
+
+def test_its_scores_and_temperature_come_from_held_out_answers(final, small_run):
+    run = run_report.read(small_run.folder)
+    probabilities, true, folds = run.predictions.probabilities, run.predictions.emotion, run.predictions.fold
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), run.predictions.predicted)
+    found = calibration.calibrate(probabilities, true, folds)
+    gain = calibration.temperature_gain(probabilities, true, folds, found, run.predictions.speaker.tolist())
+    expected = found.temperature if gain.beyond_chance else 1.0
+    assert final.config.temperature == pytest.approx(expected, abs=1e-6)
+    scores = final.config.training.scores
+    assert scores["accuracy"] == run.result.mean.accuracy.last
+    assert 0 <= scores["expected_calibration_error"] <= 1
+
+
+@pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
+def test_a_temperature_is_kept_only_where_held_out_folds_gain_by_it(small_run, temperature):
+    """Exact probabilities need no temperature; overconfident and underconfident ones do."""
+    run = run_report.read(small_run.folder)
+    exact = calibration.scale(run.predictions.probabilities, 0.5)
+    random = np.random.default_rng(0)
+    true = np.array([random.choice(len(row), p=row) for row in exact])
+    shown = calibration.scale(exact, temperature)
+    answers = dataclasses.replace(run.predictions, probabilities=shown, emotion=true)
+    found, gain = finalise._held_out(dataclasses.replace(run, predictions=answers), None)
+    if temperature == 1.0:
+        assert not gain.beyond_chance
+        assert found.temperature == 1.0
+        assert {one.temperature for one in found.folds} == {1.0}
+        assert found.expected_calibration_error_calibrated == pytest.approx(found.expected_calibration_error, abs=1e-4)
+    else:
+        assert gain.beyond_chance
+        assert found.temperature == pytest.approx(1 / temperature, rel=0.35)
+        assert found.expected_calibration_error_calibrated < found.expected_calibration_error
+
+
+def with_answers(run, right_of):
+    """A run with the same probabilities, whose answers are right where `right_of(confidence)` is true."""
+    answers = run.predictions
+    wrong = (answers.predicted + 1) % len(run.result.labels)
+    emotion = np.where(right_of(answers.probabilities.max(axis=1)), answers.predicted, wrong)
+    return dataclasses.replace(run, predictions=dataclasses.replace(answers, emotion=emotion))
+
+
+def test_by_default_four_in_five_answers_above_the_threshold_are_right(small_run):
+    run = run_report.read(small_run.folder)
+    middle = np.median(run.predictions.probabilities.max(axis=1))
+    found, _ = finalise._held_out(with_answers(run, lambda sure: sure > middle), None)
+    assert found.share_kept >= 0.1
+    assert found.accuracy_kept == pytest.approx(0.8, abs=0.05)
+    assert found.abstain_below not in (None, finalise.ABSTAIN_BELOW)
+
+
+def test_a_threshold_that_leaves_almost_no_answers_is_not_used(small_run):
+    run = run_report.read(small_run.folder)
+    highest = np.quantile(run.predictions.probabilities.max(axis=1), 0.98)
+    for right_of in (lambda sure: sure > highest, lambda sure: sure < 0):
+        found, _ = finalise._held_out(with_answers(run, right_of), None)
+        assert found.abstain_below == finalise.ABSTAIN_BELOW
+        assert found.least_accuracy is None
+
+
+def test_its_card_has_calibration_and_faithfulness(final, small_run):
+    result = run_report.read(small_run.folder).result
+    scores, card = final.config.training.scores, (final.path / "README.md").read_text()
+    assert scores["fall_without_the_most_attended"] == result.faithfulness.attended.mean
+    assert scores["fall_without_as_many_at_random"] == result.faithfulness.random.mean
+    for words in (
+        "expected calibration error before", "share not abstained", "accuracy where not abstained", "Abstains below",
+        "fall without the first by occlusion", "log loss of other folds",
+        run_report.verdict(run_report.read(small_run.folder)),
+    ):  # fmt: skip
+        assert words in card
+
+
+def test_one_fold_or_another_corpus_is_refused(small_run, tmp_path, monkeypatch):
+    other = msgspec.structs.replace(small_run.corpus, name="another")
+    with pytest.raises(RunError, match="not on this 'another'"):
+        finalise.finalise(small_run.folder, other, tmp_path, name="mine")
+    run = run_report.read(small_run.folder)
+    single = msgspec.structs.replace(run.result, folds=run.result.folds[:1])
+    monkeypatch.setattr(finalise.report, "read", lambda _: type(run)(**{**vars(run), "result": single}))
+    with pytest.raises(RunError, match="one fold"):
+        finalise.finalise(small_run.folder, small_run.corpus, tmp_path, name="mine")
+    assert not (tmp_path / "config.json").exists()

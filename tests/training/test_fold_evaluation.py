@@ -1,0 +1,107 @@
+"""A model folder's scores: those its run noted, whatever the batches."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from emocatcher.evaluation import protocols
+from emocatcher.foundation.errors import ModelError, ProtocolError
+from emocatcher.recognition.recognizer import load
+from emocatcher.training import fold_evaluation
+from emocatcher.training.finalise import PROTOCOL
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+@pytest.mark.parametrize("batch_size", [1, 7, 500])
+def test_it_agrees_with_the_run(small_run: Any, fold: int, batch_size: int) -> None:
+    recognizer = load(small_run.folder / f"fold_{fold}" / "last")
+    found = fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, fold, batch_size=batch_size)
+    selected = json.loads((small_run.folder / "result.json").read_text())["folds"][fold]["selected"]
+    assert found.accuracy == selected["accuracy"]
+    assert found.unweighted_average_recall == selected["unweighted_average_recall"]
+    assert found.macro_f1 == selected["macro_f1"]
+    assert found.recall == selected["recall"]
+    assert found.n_utterances == len(small_run.protocol.folds[fold].test)
+    assert found.n_correct == round(found.accuracy * found.n_utterances)
+    assert (found.protocol, found.fold, found.speakers_shared) == ("stratified-2", fold, True)
+    assert found.warnings == ()
+
+
+def test_what_is_known_of_the_models_training_is_stated(small_run: Any) -> None:
+    recognizer, corpus = load(small_run.folder / "fold_0" / "last"), small_run.corpus
+    trained = set(small_run.protocol.folds[0].train)
+
+    def check(protocol: Any, fold: int, phrase: str, seed: int = 0) -> None:
+        found = fold_evaluation.evaluate(recognizer, corpus, protocol, fold, seed=seed)
+        n_trained = len(trained & set(protocol.folds[fold].test))
+        assert found.trained_on.startswith(phrase)
+        assert found.n_trained_on == n_trained
+        assert bool(found.warnings) == (n_trained > 0)
+        if n_trained:
+            assert found.warnings[0].endswith(f"trained on {n_trained} of these {found.n_utterances} recordings")
+            assert found.speakers_shared
+
+    check(small_run.protocol, 0, "the training part of this fold")
+    check(small_run.protocol, 1, "another fold, stratified-2, fold 0")
+    check(protocols.load("speakers-2", corpus), 0, "another protocol, stratified-2, fold 0")
+    # The same name with another seed divides the recordings in another way.
+    check(protocols.load("stratified-2", corpus, 9), 0, "another fold", seed=9)
+
+
+def test_a_model_of_another_corpus_was_trained_on_none_of_the_fold(small_run: Any) -> None:
+    elsewhere = msgspec.structs.replace(small_run.corpus, name="elsewhere")
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    found = fold_evaluation.evaluate(recognizer, elsewhere, small_run.protocol, 0)
+    assert (found.trained_on, found.n_trained_on) == ("another corpus, 'synthetic'", 0)
+    assert not found.speakers_shared
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "phrase", "shares_all"),
+    [
+        ({"protocol": PROTOCOL, "fold": None}, "all recordings of this corpus", True),
+        ({"protocol": "somebody-elses"}, "unknown recordings of this corpus (somebody-elses)", None),
+        ({"fold": None}, "unknown recordings of this corpus (stratified-2)", None),
+        ({"protocol": "speakers-2", "seed": None}, "unknown recordings of this corpus (speakers-2)", None),
+    ],
+)
+def test_unknown_training_is_called_unknown_and_all_is_called_all(
+    small_run: Any, change: dict[str, Any], phrase: str, shares_all: bool | None
+) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    training = msgspec.structs.replace(recognizer.config.training, **change)
+    recognizer.config = msgspec.structs.replace(recognizer.config, training=training)
+    found = fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 0)
+    assert found.trained_on == phrase
+    assert found.n_trained_on == (found.n_utterances if shares_all else None)
+    assert found.speakers_shared
+    assert len(found.warnings) == 1
+
+
+@pytest.mark.parametrize("fold", [-1, 2])
+def test_a_fold_that_is_not_there_is_refused(small_run: Any, fold: int) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    with pytest.raises(ProtocolError, match=r"no fold .*0 to 1"):
+        fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, fold)
+
+
+def test_an_emotion_the_model_does_not_know_is_named(small_run: Any) -> None:
+    corpus = small_run.corpus
+    bored = tuple(msgspec.structs.replace(u, emotion="bored") if u.emotion == "sad" else u for u in corpus.utterances)
+    corpus = msgspec.structs.replace(corpus, utterances=bored, labels=(*corpus.labels, "bored"))
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    with pytest.raises(ModelError, match=r"'bored'.*It knows: neutral, calm"):
+        fold_evaluation.evaluate(recognizer, corpus, small_run.protocol, 0)
+
+
+def test_an_emotion_without_a_recording_has_no_recall(small_run: Any) -> None:
+    corpus = small_run.corpus
+    some = msgspec.structs.replace(corpus, utterances=tuple(u for u in corpus if u.emotion in {"sad", "angry"}))
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    found = fold_evaluation.evaluate(recognizer, some, protocols.load("stratified-2", some), 0)
+    assert found.recall["happy"] is None
+    assert found.recall["sad"] is not None
+    assert found.unweighted_average_recall == pytest.approx((found.recall["sad"] + (found.recall["angry"] or 0.0)) / 2)

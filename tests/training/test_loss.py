@@ -1,0 +1,17 @@
+"""Cross-entropy with smoothed labels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from emocatcher.training.loss import smoothed_cross_entropy
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
+def test_the_true_class_keeps_all_but_the_share_and_the_others_divide_it(smoothing: float) -> None:
+    logits, true = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 3, 0])
+    target = torch.full((6, 4), smoothing / 3)
+    target[torch.arange(6), true] = 1.0 - smoothing
+    expected = -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    torch.testing.assert_close(smoothed_cross_entropy(logits, true, smoothing), expected)

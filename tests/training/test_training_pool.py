@@ -1,0 +1,157 @@
+"""Processes side by side: what they are told, what they tell, and how they end."""
+
+import math
+import operator
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emocatcher.foundation.errors import RunError
+from emocatcher.training import training_pool
+from emocatcher.training.training_pool import Workers
+
+
+def ignore(_message: Any) -> None:
+    pass
+
+
+def gone(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")  # where there is one, it tells a zombie, which is dead, from the living
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@given(n_tasks=st.integers(1, 60), n_cores=st.integers(1, 16))
+def test_no_number_of_processes_keeps_the_cores_busier(n_tasks: int, n_cores: int) -> None:
+    def seconds(n_workers: int) -> float:
+        """Of tasks of one second; more tasks at once than cores share them evenly."""
+        left, total = n_tasks, 0.0
+        while left:
+            at_once = min(left, n_workers)
+            total += max(at_once / n_cores, 1.0)
+            left -= at_once
+        return total
+
+    chosen = training_pool.n_processes(n_tasks, n_cores)
+    assert 1 <= chosen <= min(n_tasks, 2 * n_cores)
+    allowed = range(1, min(n_tasks, 2 * n_cores) + 1)
+    assert seconds(chosen) == pytest.approx(min(map(seconds, allowed)))
+    assert all(seconds(fewer) > seconds(chosen) + 1e-9 for fewer in range(1, chosen))
+
+
+def test_tasks_run_elsewhere_with_threads_of_their_own_and_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    told: list[Any] = []
+    with Workers(1, os.getpid, told.append) as pool:
+        assert sorted(pool.run(math.sqrt, [4.0, 9.0])) == [2.0, 3.0]
+        (process,) = pool.run(eval, ["__import__('os').getpid()"])
+        assert process != os.getpid()
+        (threads,) = pool.run(eval, ["__import__('torch').get_num_threads()"])
+        assert threads == 1
+        assert list(pool.run(os.getenv, ["OMP_NUM_THREADS"])) == [str(threads)]
+        list(pool.run(training_pool.report, [{"epoch": 1}, None, "x"]))
+        with pytest.raises(ValueError, match="math domain error"):
+            list(pool.run(math.sqrt, [-1.0]))
+    assert told == [{"epoch": 1}, None, "x"]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert gone(lambda: not is_alive(process))
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory a process holds")
+def test_training_does_not_keep_what_onednn_makes_for_every_shape() -> None:
+    grow = (
+        "sum(gelu(ones(n, 64)).numel() for gelu, ones in"
+        " [(__import__('torch').nn.functional.gelu, __import__('torch').ones)] for n in range(1000, 1400))"
+        " and int(open('/proc/self/statm').read().split()[1])"
+    )
+    once = grow.replace("range(1000, 1400)", "range(1400, 1404)")
+    with Workers(1, os.getpid, ignore) as pool:
+        before, after = pool.run(eval, [once, grow])
+    assert (after - before) * os.sysconf("SC_PAGESIZE") < 30e6
+
+
+def test_a_killed_process_is_an_error_with_a_hint() -> None:
+    with pytest.raises(RunError, match="--resume"), Workers(1, os.getpid, ignore) as pool:
+        list(pool.run(signal.raise_signal, [signal.SIGKILL]))
+
+
+def test_an_error_in_one_task_ends_the_others() -> None:
+    started: list[int] = []
+    begun = time.monotonic()
+    report = "__import__('importlib').import_module('emocatcher.training.training_pool').report"
+    sleep = f"{report}(__import__('os').getpid()), __import__('time').sleep(600)"
+    wait_and_fail = "__import__('time').sleep(1), 1 / 0"
+    with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, started.append) as pool:
+        list(pool.run(eval, [sleep, wait_and_fail]))
+    assert time.monotonic() - begun < 60
+    assert len(started) == 1
+    assert gone(lambda: not is_alive(started[0]))
+
+
+def test_a_report_that_fails_does_not_hang_the_run() -> None:
+    # More than a pipe holds: if nobody emptied it, the worker would wait for ever.
+    many = "[__import__('emocatcher.training.training_pool').workers.report('x' * 1000) for _ in range(300)]"
+    with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
+        list(pool.run(eval, [many]))
+
+
+def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
+    begun = time.monotonic()
+    endless = "__import__('emocatcher.training.training_pool').workers.report('x'), __import__('time').sleep(600)"
+    with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
+        list(pool.run(eval, [endless]))
+    assert time.monotonic() - begun < 60
+
+
+def test_a_process_that_is_ended_as_it_reports_does_not_hang_the_run() -> None:
+    begun = time.monotonic()
+    holds_the_queue = "__import__('emocatcher.training.training_pool').workers._report.__self__._wlock.acquire()"
+    tasks = [f"{holds_the_queue}, __import__('time').sleep(600)", "__import__('time').sleep(2), 1 / 0"]
+    with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, ignore) as pool:
+        list(pool.run(eval, tasks))
+    assert time.monotonic() - begun < 60
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_workers_die_with_the_process_that_started_them(busy: bool) -> None:
+    task = "__import__('time').sleep(600)" if busy else "0"
+    program = (
+        "import os, time\n"
+        "from emocatcher.training.training_pool import Workers\n"
+        "def run():\n"
+        "    with Workers(1, os.getpid, print) as pool:\n"
+        "        (process,) = pool.run(eval, ['__import__(\"os\").getpid()'])\n"
+        "        print(process, flush=True)\n"
+        f"        list(pool.run(eval, [{task!r}]))\n"
+        "        time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    run()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert is_alive(worker)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert gone(lambda: not is_alive(worker))
