@@ -1,8 +1,8 @@
-"""Speed and memory of recognition: `python benchmarks/inference.py [--model NAME] [--footprint] [--ten-hours]`.
+"""Measure recognition speed and memory: `python benchmarks/inference.py [--model NAME] [--footprint] [--ten-hours]`.
 
-Needs RAVDESS (EMOCATCHER_CORPORA) and a model of the package. What a user waits for is timed as whole processes;
-the rest in this one, on one core, with a bare decoding of the same files beside it, because machines drift. Figures go
-to benchmarks/RESULTS.md and benchmarks/results/inference-NAME.json.
+Needs RAVDESS (EMOCATCHER_CORPORA) and a model of the package. Commands are timed as whole processes, everything else in
+this process on one core. Bare decoding of the same files is timed alongside, because the speed of a machine drifts. The
+results go to benchmarks/RESULTS.md and benchmarks/results/inference-NAME.json.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import mean, median
 
-# One core for what is measured in this process.
+# Everything measured in this process runs on one core.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 import msgspec
@@ -40,14 +40,14 @@ from emocatcher.recognition.prediction import Prediction
 from emocatcher.recognition.recognizer import Recognizer
 
 ROOT = Path(__file__).parent.parent
-# What is asked of a clip on one core: milliseconds, and times real time for WAV and for FLAC in bulk.
+# Targets on one core: milliseconds per clip, then multiples of real time for WAV and for FLAC in bulk.
 WANTED = {"cabg": ("≤ 5 ms", "≥ 1,000", "≥ 800"), "emocatcher-2": ("≤ 10 ms", "", "")}
 _ROUNDS = 7
 _MIB = 1 << 20
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One figure."""
+    """One measurement."""
 
     what: str
     value: float
@@ -56,13 +56,13 @@ class Row(msgspec.Struct, frozen=True):
     note: str = ""
 
     def cells(self) -> tuple[str, str, str, str]:
-        """As a row of the table."""
+        """Format as a row of the table."""
         digits = 0 if self.value >= 100 else 1 if self.value >= 10 else 2
         return self.what, f"{self.value:,.{digits}f} {self.unit}", self.wanted, self.note
 
 
 def seconds(function: Callable[[], object], rounds: int = _ROUNDS) -> list[float]:
-    """What each call takes, after one that does not count."""
+    """Time each call in seconds, after one untimed call."""
     taken = []
     for _ in range(rounds + 1):
         start = time.perf_counter()
@@ -72,7 +72,7 @@ def seconds(function: Callable[[], object], rounds: int = _ROUNDS) -> list[float
 
 
 def cold(name: str, arguments: Sequence[str], wanted: str) -> Row:
-    """A whole command as a process of its own; the least of several, for a busy machine only ever adds."""
+    """Time a whole command as a subprocess; take the minimum of several, because a busy machine only adds time."""
     command = [sys.executable, "-m", "emocatcher", *arguments]
 
     def run() -> None:
@@ -86,7 +86,7 @@ def cold(name: str, arguments: Sequence[str], wanted: str) -> Row:
 
 
 def imported(arguments: Sequence[str]) -> Row:
-    """How many third-party modules a command loads, and which."""
+    """Count and list the third-party modules that a command loads."""
     program = (
         "import sys, json, atexit\n"
         "atexit.register(lambda: print('\\n' + json.dumps(list(sys.modules)), file=sys.stderr))\n"
@@ -102,7 +102,7 @@ def imported(arguments: Sequence[str]) -> Row:
 
 
 def footprint(folder: Path) -> list[Row]:
-    """The base install in a venv of its own, as du counts it; without pip and setuptools."""
+    """Measure the disk usage of the base install in a fresh venv without pip and setuptools, as `du` counts it."""
     venv = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     python = venv / "bin" / "python"
@@ -115,22 +115,22 @@ def footprint(folder: Path) -> list[Row]:
 
 
 def disk_mib(path: Path) -> float:
-    """What a file or a folder takes on the disk; links are not followed."""
+    """Return the disk usage of a file or a folder in MiB; links are not followed."""
     inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
     return sum(entry.lstat().st_blocks * 512 for entry in (path, *inside)) / _MIB
 
 
 def one_clip(recognizer: Recognizer, paths: Sequence[Path], wanted: str) -> list[Row]:
-    """From a WAV file's bytes to its Prediction, and the parts of that way, each the median over clips."""
+    """Time recognition from a WAV file's bytes to its Prediction, and each of its steps; medians over clips."""
     taken: dict[str, list[float]] = {}
-    ways = [steps(recognizer, path) for path in paths]
-    for counts in (False, True, True, True):
-        # Clip by clip, not step by step: what a step finds in the core's cache is then what it finds in real use.
-        for way in ways:
-            for name, step in way.items():
+    steps_of_clips = [steps(recognizer, path) for path in paths]
+    for warm in (False, True, True, True):
+        # All steps of a clip run before the next clip, so that the CPU cache holds what it would in real use.
+        for steps_of_clip in steps_of_clips:
+            for name, step in steps_of_clip.items():
                 start = time.perf_counter()
                 step()
-                if counts:
+                if warm:
                     taken.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
     parts = {name: median(values) for name, values in taken.items()}
     note = ", ".join(f"{name} {value:.2f}" for name, value in parts.items() if name not in {"whole", "bare"})
@@ -143,13 +143,13 @@ def one_clip(recognizer: Recognizer, paths: Sequence[Path], wanted: str) -> list
             parts["bare"],
             "ms",
             "",
-            f"the whole takes {parts['whole'] / parts['bare']:.1f} times that",
+            f"the whole takes {parts['whole'] / parts['bare']:.1f} times as long",
         ),
     ]
 
 
 def steps(recognizer: Recognizer, path: Path) -> dict[str, Callable[[], object]]:
-    """What is timed of one clip: all of it, its parts, and the least that anyone has to do."""
+    """Return the timed functions of one clip: the whole, each step, and bare decoding and resampling."""
     config, content = recognizer.config, path.read_bytes()
     front_end, vad = config.settings.front_end, config.settings.vad
     judge = Judge(config.conditions) if config.conditions else None
@@ -172,44 +172,44 @@ def steps(recognizer: Recognizer, path: Path) -> dict[str, Callable[[], object]]
 
 
 def bare(path: Path, rate: int) -> None:
-    """The least that has to be done: decode and resample, nothing else."""
+    """Decode and resample only: a lower bound for any implementation."""
     samples, native = soundfile.read(path, dtype="float32")
     soxr.resample(samples, native, rate)
 
 
 def bulk(recognizer: Recognizer, paths: Sequence[Path], name: str, wanted: str) -> list[Row]:
-    """Many files on one core."""
+    """Time the recognition of many files on one core."""
     audio_s = sum(soundfile.info(path).duration for path in paths)
-    taken = min(seconds(lambda: heard(recognizer.predict_many(paths)), 5))
+    taken = min(seconds(lambda: consume(recognizer.predict_many(paths)), 5))
     bare_s = min(seconds(lambda: [bare(path, recognizer.config.settings.front_end.sample_rate) for path in paths], 5))
     note = f"bare decoding and resampling: {audio_s / bare_s:,.0f}"
     return [Row(f"{len(paths)} {name} files, one core", audio_s / taken, "times real time", wanted, note)]
 
 
 def two_workers(recognizer: Recognizer, paths: Sequence[Path]) -> list[Row]:
-    """Two processes against one, in turn; without the first quarter, for starting them costs once, not per file."""
+    """Compare two worker processes with one, in turn; the first quarter is untimed, because workers start only once."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     n_first = len(paths) // 4
     for _ in range(3):
         for workers, found in rates.items():
             outcomes = recognizer.predict_many(paths, workers=workers, ordered=False)
-            heard(islice(outcomes, n_first))
+            consume(islice(outcomes, n_first))
             start = time.perf_counter()
-            heard(outcomes)
+            consume(outcomes)
             found.append((len(paths) - n_first) / (time.perf_counter() - start))
     ratio = max(rates[2]) / max(rates[1])
-    note = f"{max(rates[1]):.0f} and {max(rates[2]):.0f} files a second, {process_setup.usable_cores()} cores"
-    return [Row("two workers against one", ratio, "times", "≥ 1.8", note)]
+    note = f"{max(rates[1]):.0f} and {max(rates[2]):.0f} files per second, {process_setup.usable_cores()} cores"
+    return [Row("two workers compared with one", ratio, "times", "≥ 1.8", note)]
 
 
-def heard(outcomes: Iterable[object]) -> None:
-    """Take them all; a file that failed makes the figure worthless."""
+def consume(outcomes: Iterable[object]) -> None:
+    """Consume all outcomes; a failed file would make the measurement worthless."""
     if not all(isinstance(outcome, Prediction) for outcome in outcomes):
-        raise SystemExit("a clip could not be recognised")
+        raise SystemExit("A clip could not be recognised; check that the corpus is complete")
 
 
 def write_long(path: Path, clips: Sequence[Path], hours: int) -> None:
-    """Join clips to a recording of that length, 16 bit, without holding it."""
+    """Write a 16-bit recording of that length by repeating the clips, without holding it in memory."""
     rate = soundfile.info(clips[0]).samplerate
     left = hours * 3600 * rate
     with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
@@ -222,7 +222,7 @@ def write_long(path: Path, clips: Sequence[Path], hours: int) -> None:
 
 
 def long_recording(folder: Path, clips: Sequence[Path], hours: int, model: str) -> list[Row]:
-    """A timeline in a fresh process: how fast, and the most memory it ever held (Linux's VmHWM)."""
+    """Measure the speed and the peak memory (Linux's VmHWM) of a timeline in a fresh process."""
     path = folder / f"{hours}h.wav"
     write_long(path, clips, hours)
     program = (
@@ -246,7 +246,7 @@ def long_recording(folder: Path, clips: Sequence[Path], hours: int, model: str) 
 
 
 def stream(recognizer: Recognizer, clips: Sequence[Path]) -> list[Row]:
-    """Half-second chunks at 16 kHz, as from a microphone."""
+    """Time a stream of half-second chunks at 16 kHz, as from a microphone."""
     rate, hop_s = 16_000, 0.5
     sound = np.concatenate([audio.load(clip, rate)[0] for clip in clips])
     live = recognizer.stream(rate, window_s=3, hop_s=hop_s)
@@ -257,12 +257,12 @@ def stream(recognizer: Recognizer, clips: Sequence[Path]) -> list[Row]:
         live.push(chunk)
         taken.append(1e3 * (time.perf_counter() - start))
     warm = sorted(taken[10:])
-    note = f"95 of 100 within {warm[int(0.95 * len(warm))]:.1f}, slowest {warm[-1]:.1f}, {len(warm)} hops"
+    note = f"95th percentile {warm[int(0.95 * len(warm))]:.1f}, slowest {warm[-1]:.1f}, {len(warm)} hops"
     return [Row("stream, one half-second hop", median(warm), "ms", "≤ 5 ms", note)]
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> Iterable[Row]:
-    """All figures, as they come."""
+    """Yield each measurement as it completes."""
     model, (of_clip, of_wavs, of_flacs) = arguments.model, WANTED[arguments.model]
     recognizer = emocatcher.load(model)
     flacs = [utterance.path for utterance in corpora.load("ravdess")][:: arguments.every]
@@ -288,15 +288,15 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Iterable[Row]:
 
 
 def main() -> None:
-    """Measure, print, and write."""
+    """Measure, then print and write the results."""
     process_setup.keep_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=WANTED, default=model_folder.BUNDLED, help=f"({model_folder.BUNDLED})")
+    parser.add_argument("--footprint", action="store_true", help="also measure a base install in a fresh venv")
     parser.add_argument(
-        "--footprint", action="store_true", help="also the size of a base install, made in a fresh venv"
+        "--ten-hours", action="store_true", help="also time a timeline of ten hours; needs 3.5 GB of disk"
     )
-    parser.add_argument("--ten-hours", action="store_true", help="also a timeline of ten hours; needs 3.5 GB of disk")
-    parser.add_argument("--every", type=int, default=2, metavar="N", help="of the corpus, every Nth clip (2)")
+    parser.add_argument("--every", type=int, default=2, metavar="N", help="use every Nth clip of the corpus (2)")
     parser.add_argument("--to", type=Path, default=results.FOLDER, help="the folder of RESULTS.md and results/")
     arguments = parser.parse_args()
     rows = []
@@ -308,7 +308,7 @@ def main() -> None:
 
 
 def write(rows: Sequence[Row], model: str, folder: Path) -> None:
-    """Rewrite the section of RESULTS.md, and the same as JSON."""
+    """Write the results to their section of RESULTS.md, and as JSON."""
     (folder / "results").mkdir(parents=True, exist_ok=True)
     payload = msgspec.json.encode({"machine": results.software(), "rows": rows})
     (folder / "results" / f"inference-{model}.json").write_bytes(msgspec.json.format(payload) + b"\n")

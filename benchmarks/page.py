@@ -1,6 +1,6 @@
-"""How fast the page answers, in headless Chromium: `python benchmarks/page.py` after `make page`.
+"""Measure how fast the page answers in headless Chromium: `python benchmarks/page.py` after `make page`.
 
-Rewrites its section of RESULTS.md. The recordings are RAVDESS's where EMOCATCHER_CORPORA has it, or made voices.
+Rewrites its section of RESULTS.md. The recordings are from RAVDESS where EMOCATCHER_CORPORA has it, else synthetic.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from results import rewrite, software, table
 BUILT = Path(__file__).parents[1] / "dist" / "page"
 RATE = 48_000
 N_RUNS = 15
-# From the moment a file is there to the moment its answer is drawn, and until the windows are too.
+# Records when a file is chosen, when its answer is drawn, and when all windows are drawn.
 WATCH = """() => {
     const result = document.querySelector(".result");
     const input = document.querySelector("section.view:not(.guess) input[type=file]");
@@ -44,7 +44,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 
 
 def recordings(folder: Path) -> dict[str, Path]:
-    """A clip of 3.7 s and ten seconds of speech, as WAV at 48 kHz."""
+    """Write 3.7 s and 10 s of speech as WAV files at 48 kHz."""
     root = os.environ.get("EMOCATCHER_CORPORA")
     if root and (Path(root) / "ravdess").is_dir():
         paths = sorted((Path(root) / "ravdess").rglob("03-01-*"))[:4]
@@ -52,14 +52,14 @@ def recordings(folder: Path) -> dict[str, Path]:
         synthetic.generate(folder / "voices", n_voices=1)
         paths = [one.path for one in corpora.load(str(folder / "voices")).utterances][:8]
     sound = np.concatenate([audio.load(path, RATE)[0] for path in paths])
-    made = {"3.7 s": 3.7, "10 s": 10.0}
-    for length_s in made.values():
+    lengths_s = {"3.7 s": 3.7, "10 s": 10.0}
+    for length_s in lengths_s.values():
         soundfile.write(folder / f"{length_s}.wav", sound[: round(length_s * RATE)], RATE, subtype="PCM_16")
-    return {name: folder / f"{length_s}.wav" for name, length_s in made.items()}
+    return {name: folder / f"{length_s}.wav" for name, length_s in lengths_s.items()}
 
 
 def measure(page: Page, path: Path) -> dict[str, float]:
-    """One recording: milliseconds to the answer, of it in the worker, and to the last window."""
+    """Time one recording: milliseconds to the answer, within that in the worker, and to the last window."""
     page.set_input_files("section.view:not(.guess) input[type=file]", str(path))
     page.wait_for_selector(".result[data-state=complete]")
     seen: dict[str, float] = page.evaluate("window.seen")
@@ -72,7 +72,7 @@ def measure(page: Page, path: Path) -> dict[str, float]:
 
 
 def rows(browser: Any, address: str, paths: dict[str, Path]) -> tuple[list[list[str]], float]:
-    """The table's rows, and the seconds from asking for the page to the network being ready."""
+    """Return the table's rows, and the seconds from the page request until the network is ready."""
     page = browser.new_page()
     page.set_default_timeout(120_000)
     start = time.perf_counter()
@@ -92,7 +92,7 @@ def rows(browser: Any, address: str, paths: dict[str, Path]) -> tuple[list[list[
 
 
 def main() -> None:
-    """Measure, and write down."""
+    """Measure, then print and write the results."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(BUILT)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -105,15 +105,15 @@ def main() -> None:
     server.shutdown()
     first = [BUILT / "index.html", *(BUILT / "assets").glob("index-*")]
     sizes = ", ".join(f"{path.suffix[1:]} {path.stat().st_size / 1000:.0f} kB" for path in first)
-    header = ["sound, ms to", "first answer", "best", "median", "worst", "of the median, the network", "all windows"]
+    header = ["sound, ms to", "first answer", "best", "median", "worst", "network, part of the median", "all windows"]
     text = (
         f"`python benchmarks/page.py` after `make page`; headless Chromium {version}, WebAssembly on one thread, "
-        f"{N_RUNS} runs; {software()}; other work on the machine meanwhile: load {load:.1f}.\n\n"
+        f"{N_RUNS} runs; {software()}; load of the machine before the start: {load:.1f}.\n\n"
         f"{table(header, found)}\n\n"
-        "From a file's being given to its answer's being drawn, decoding and resampling included; the windows of the "
-        f"timeline come after it. The network is ready {ready_s:.1f} s after the page is asked for, from this machine. "
-        f"The first view before the network is asked for, not compressed: {sizes}. Wanted: the first answer within "
-        "2,000 ms on a page that is loaded, 10 s of sound within 300 ms."
+        "Times are from choosing a file until its answer is drawn, including decoding and resampling; the timeline's "
+        f"windows follow. The network is ready {ready_s:.1f} s after the page is requested, from this machine. "
+        f"Size of the first view, before the network is requested, uncompressed: {sizes}. Wanted: the first answer "
+        "within 2,000 ms on a loaded page, 10 s of sound within 300 ms."
     )
     rewrite("The page in a browser", text)
     print(text)

@@ -1,8 +1,8 @@
-"""Every row of the README's result table, from recordings to table and figure: `make paper`.
+"""Train and score each row of the README's result table, and draw its figure: `make paper`.
 
-Each row is one or several runs of `emocatcher train`, kept in a folder of their own and taken up where they were cut. A
-row is written from the seeds that are finished, and says so where some are missing; an ensemble needs all of them. What
-a row reached is kept in `results/rows.json`, so that its line stays where its runs' folders are on another machine.
+Each row is one or several runs of `emocatcher train`, each with its own folder; an interrupted run is resumed. A row is
+written from the finished seeds and states how many are missing; an ensemble needs all of them. The scores of each row
+are kept in `results/rows.json`, so that its line remains when the run folders are on another machine.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from paper_figure import draw
 
 ROOT = Path(__file__).parents[1]
 ROWS_KEPT = ROOT / "benchmarks" / "results" / "rows.json"
-SEPARATE = {"emobox-6", "luna-5", "loso-24"}  # no speaker in both parts
+SEPARATE = {"emobox-6", "luna-5", "loso-24"}  # no speaker is in both parts
 
 
-KINDS = {  # and what the table says of them, with how many seeds
-    "ensemble": "{} seeds answering together",
-    "distilled": "taught by the ensemble of {} seeds",
-    "speaker-normalised": "each speaker standardised by their own recordings, unlabelled, of the test part too (tried, "
-    "removed)",
+KINDS = {  # with the description in the table; {} is the number of seeds
+    "ensemble": "ensemble of {} seeds",
+    "distilled": "distilled from the ensemble of {} seeds",
+    "speaker-normalised": "each speaker standardised by their own unlabelled recordings, also in the test part "
+    "(tried, removed)",
 }
-REMOVED = {"speaker-normalised"}  # no longer in the package: what was measured is kept, and never trained again
+REMOVED = {"speaker-normalised"}  # no longer in the package: the measured scores are kept, but never trained again
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -45,16 +45,16 @@ class Row(msgspec.Struct, frozen=True):
     protocol: str
     kind: str = "single"  # or one of `KINDS`
     seeds: tuple[int, ...] = (0,)
-    must: str = ""  # what was asked for
+    must: str = ""  # the target
 
     @property
     def name(self) -> str:
-        """As `--rows` takes it."""
+        """The name that `--rows` accepts."""
         return f"{self.preset}/{self.protocol}/{self.kind}"
 
 
 class Scored(msgspec.Struct):
-    """What a row reached, as fractions."""
+    """The scores of a row, as fractions."""
 
     row: Row
     accuracy: float
@@ -64,9 +64,9 @@ class Scored(msgspec.Struct):
     of_seeds: list[float]  # accuracy
     of_folds: list[float]  # accuracy, of the first seed
     n_parameters: int
-    minutes: float  # of training, a run
-    machine: str  # that trained it
-    recipe: str  # hash of the preset's settings: a row of another recipe is not kept
+    minutes: float  # of training per run
+    machine: str  # that trained the runs
+    recipe: str  # hash of the preset's settings: a kept row is dropped when its recipe changes
 
 
 THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)
@@ -87,16 +87,18 @@ ROWS = (
 
 
 def main() -> None:
-    """Train what is missing, then write tables and figure."""
+    """Train the missing runs, then write the tables and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "paper", help="where the runs are kept")
-    parser.add_argument("--rows", nargs="*", default=[row.name for row in ROWS], help="PRESET/PROTOCOL/KIND each")
-    parser.add_argument("--seeds", nargs="*", type=int, help="train only these, for now")
-    parser.add_argument("--only-tables", action="store_true", help="train nothing; write what is finished")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "paper", help="folder of the runs")
+    parser.add_argument(
+        "--rows", nargs="*", default=[row.name for row in ROWS], help="rows to train, each as PRESET/PROTOCOL/KIND"
+    )
+    parser.add_argument("--seeds", nargs="*", type=int, help="train only these seeds")
+    parser.add_argument("--only-tables", action="store_true", help="train nothing; write the finished rows")
     arguments = parser.parse_args()
     unknown = set(arguments.rows) - {row.name for row in ROWS}
     if unknown:
-        parser.error(f"no such row: {', '.join(sorted(unknown))}. Rows: {', '.join(row.name for row in ROWS)}")
+        parser.error(f"unknown row: {', '.join(sorted(unknown))}. Rows: {', '.join(row.name for row in ROWS)}")
     kept = msgspec.json.decode(ROWS_KEPT.read_bytes(), type=list[Scored]) if ROWS_KEPT.exists() else []
     earlier = {one.row.name: one for one in kept}
     scored, waiting = [], []
@@ -107,7 +109,7 @@ def main() -> None:
             if row.name in arguments.rows and not arguments.only_tables:
                 train(row, arguments.out, arguments.seeds)
             now = score(row, arguments.out)
-            found = fuller(now, earlier.get(row.name), row)
+            found = more_complete(now, earlier.get(row.name), row)
             if found is now:
                 keep_results(row, arguments.out)
         scored.append(found) if found else waiting.append(row.name)
@@ -120,18 +122,18 @@ def main() -> None:
 
 
 def folder(out: Path, row: Row, seed: int) -> Path:
-    """Where a run is kept."""
+    """Return the folder of a run."""
     own = "" if row.kind in ("single", "ensemble") else f"-{row.kind}"
     return out / f"{row.preset}-{row.protocol}{own}-seed{seed}"
 
 
 def runs_of(row: Row, out: Path) -> list[Path]:
-    """The finished runs that a row is made of; a distilled one is a single run that the others teach."""
+    """Return the run folders of a row; a distilled row is a single run, with the other runs as its teachers."""
     return [folder(out, row, seed) for seed in ((0,) if row.kind == "distilled" else row.seeds)]
 
 
 def train(row: Row, out: Path, seeds: list[int] | None = None) -> None:
-    """Run or take up all that a row needs, or of that only some seeds."""
+    """Train or resume all runs that a row needs, or only those of some seeds."""
     single = Row(row.preset, row.protocol)
     wanted: list[tuple[Path, int, list[str]]] = [(folder(out, single, seed), seed, []) for seed in row.seeds]
     if row.kind == "distilled":
@@ -149,31 +151,33 @@ def train(row: Row, out: Path, seeds: list[int] | None = None) -> None:
 
 
 def score(row: Row, out: Path) -> Scored | None:
-    """A row from its finished runs; None where there are none, or not all that an ensemble needs."""
+    """Score a row from its finished runs; None if there are none, or if an ensemble lacks some."""
     paths = [path for path in runs_of(row, out) if (path / "result.json").is_file()]
     if not paths or (row.kind == "ensemble" and len(paths) < len(row.seeds)):
         return None
     runs = [run_report.read(path) for path in paths]
     first = runs[0].predictions
     if row.kind == "ensemble":
-        together = np.mean([run.predictions.probabilities for run in runs], axis=0)
-        answers = [together.argmax(axis=1)]
+        mean = np.mean([run.predictions.probabilities for run in runs], axis=0)
+        predictions = [mean.argmax(axis=1)]
     else:
-        answers = [run.predictions.probabilities.argmax(axis=1) for run in runs]
+        predictions = [run.predictions.probabilities.argmax(axis=1) for run in runs]
     labels = runs[0].result.labels
     folds = np.unique(first.fold)
 
-    def rates(said: np.ndarray) -> np.ndarray:
-        """Accuracy and UAR of every fold, shape (n_folds, 2)."""
+    def rates(predicted: np.ndarray) -> np.ndarray:
+        """Return accuracy and UAR of each fold, shape (n_folds, 2)."""
         found = []
         for number in folds:
             here = first.fold == number
-            confusion = metrics.confusion_matrix(first.emotion[here], said[here], len(labels))
+            confusion = metrics.confusion_matrix(first.emotion[here], predicted[here], len(labels))
             found.append((metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)))
         return np.array(found)
 
-    by_seed = np.array([rates(said) for said in answers])
-    intervals = [metrics.bootstrap_intervals(first.emotion, said, first.speaker, len(labels)) for said in answers]
+    by_seed = np.array([rates(predicted) for predicted in predictions])
+    intervals = [
+        metrics.bootstrap_intervals(first.emotion, predicted, first.speaker, len(labels)) for predicted in predictions
+    ]
     accuracy, recall = by_seed.mean(axis=(0, 1))
     return Scored(
         row=row,
@@ -191,26 +195,26 @@ def score(row: Row, out: Path) -> Scored | None:
 
 
 def recipe(preset: str) -> str:
-    """Which settings a preset's name stands for."""
+    """Return a hash of a preset's settings."""
     return hashlib.sha256(load_preset(preset).to_toml().encode()).hexdigest()[:16]
 
 
 def keep_results(row: Row, out: Path) -> None:
-    """Copy the `result.json` of a row's finished runs to where the repository keeps them."""
+    """Copy the `result.json` of a row's finished runs into the repository."""
     for path in runs_of(row, out):
         if (path / "result.json").is_file():
             shutil.copy(path / "result.json", ROOT / "benchmarks" / "results" / f"{path.name}.json")
 
 
-def fuller(now: Scored | None, earlier: Scored | None, row: Row) -> Scored | None:
-    """What was reached now, or what was kept where that had more seeds of the same recipe."""
+def more_complete(now: Scored | None, earlier: Scored | None, row: Row) -> Scored | None:
+    """Return the current scores, or the earlier ones if those have more seeds of the same recipe."""
     if (
         earlier is None
         or earlier.recipe != recipe(row.preset)
         or (now is not None and len(now.of_seeds) >= len(earlier.of_seeds))
     ):
         return now
-    return msgspec.structs.replace(earlier, row=row)  # what is asked for may have changed
+    return msgspec.structs.replace(earlier, row=row)  # the target may have changed
 
 
 def _mean(intervals: list[tuple[float, float]]) -> tuple[float, float]:
@@ -219,7 +223,7 @@ def _mean(intervals: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _seeds(one: Scored) -> str:
-    """Each seed's accuracy, and how many are still to come."""
+    """Format the accuracy of each seed, and how many are missing."""
     reached = " ".join(f"{100 * value:.1f}" for value in one.of_seeds)
     missing = len(one.row.seeds) - len(one.of_seeds) if one.row.kind == "single" else 0
     return reached + (f" ({missing} of {len(one.row.seeds)} not run yet)" if missing else "")
@@ -230,7 +234,7 @@ def _range(interval: tuple[float, float]) -> str:
 
 
 def table(scored: list[Scored]) -> str:
-    """One line a row, in percent."""
+    """Format the table of all rows, in percent."""
     header = [
         "protocol",
         "speakers shared",
@@ -240,7 +244,7 @@ def table(scored: list[Scored]) -> str:
         "UAR",
         "95% interval",
         "accuracy of each seed",
-        "asked for",
+        "target",
     ]
     rows = []
     for one in scored:
@@ -263,17 +267,17 @@ def table(scored: list[Scored]) -> str:
 
 
 def text(scored: list[Scored], waiting: list[str]) -> str:
-    """The section of RESULTS.md."""
+    """Return the text of the section in RESULTS.md."""
     folds = []
     for one in scored:
         of_folds = " ".join(f"{100 * value:.1f}" for value in one.of_folds)
         folds.append([one.row.name, of_folds, f"{one.n_parameters:,}", f"{one.minutes:.0f}", one.machine])
     missing = f"\n\nNot finished: {', '.join(waiting)}." if waiting else ""
     return (
-        "`make paper`; last epoch, mean over folds, then over seeds; percent. Intervals are "
-        "by resampling speakers, the mean of the seeds' bounds. Every run's `result.json` is in `results/`.\n\n"
-        f"{table(scored)}\n\nAccuracy of every fold, first seed:\n\n"
-        + results.table(["row", "folds", "parameters", "minutes a run", "where"], folds)
+        "`make paper`; last epoch, mean over folds, then over seeds; percent. Intervals are by resampling speakers: "
+        "the mean of the seeds' bounds. The `result.json` of each run is in `results/`.\n\n"
+        f"{table(scored)}\n\nAccuracy of each fold, first seed:\n\n"
+        + results.table(["row", "folds", "parameters", "minutes per run", "machine"], folds)
         + missing
     )
 

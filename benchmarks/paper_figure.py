@@ -1,4 +1,4 @@
-"""The result table as a picture: each protocol a panel, our rows with their intervals, what others reached beside."""
+"""Draw the result table: per protocol, our rows with their intervals and the scores of other work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from records import PEOPLE, RECORDS
 _LOOKS = {
     "from scratch": ("s", "from scratch"),
     "pretrained": ("D", "large pretrained encoder"),
-    "features": ("^", "hand-made features"),
+    "features": ("^", "hand-crafted features"),
 }
 _METRIC = {"luna-5": "UAR", "loso-24": "UAR"}
 
@@ -22,8 +22,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw the scored rows.
 
     Args:
-        rows: of `paper.Scored`, as plain data.
-        path: of the SVG.
+        rows: `paper.Scored` objects as plain data.
+        path: path of the SVG.
     """
     protocols = list(dict.fromkeys(one["row"]["protocol"] for one in rows))
     if not protocols:
@@ -44,13 +44,15 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 if interval:
                     axis.plot(interval, (at, at), color=colour, linewidth=1.2, solid_capstyle="butt")
                 axis.plot(value, at, marker, color=colour, markersize=4.5 if ours else 3.5)
-                ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}  # lines pass behind it
+                ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}  # so that lines pass behind the number
                 offset = {"textcoords": "offset points", "ha": "center", "fontsize": 5.5}
                 axis.annotate(f"{value:.1f}", (value, at), (0, 4), bbox=ground, **offset)
                 ticks.append((at, name, False))
                 at += 1
         axis.axvline(PEOPLE, color=style.MARK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.9)
-        axis.annotate("people", (PEOPLE, -0.75), ha="center", color=style.MARK, fontsize=6, annotation_clip=False)
+        axis.annotate(
+            "human listeners", (PEOPLE, -0.75), ha="center", color=style.MARK, fontsize=6, annotation_clip=False
+        )
         axis.set_ylim(at - 0.3, -0.7)
         axis.set_yticks([place for place, _, _ in ticks], [name for _, name, _ in ticks])
         for label, (_, _, is_protocol) in zip(axis.get_yticklabels(), ticks, strict=True):
@@ -62,16 +64,16 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         for marker, name in _LOOKS.values():
             axis.plot([], [], marker, color=style.FAINT, markersize=3.5, label=name)
         axis.plot([], [], "o-", color=style.TEST, markersize=4.5, label="EmoCatcher")
-        # Under all of it: no corner is sure to be free of bars.
+        # Below the axes, because any corner may hold bars.
         figure.legend(loc="lower right", fontsize=6, ncols=4)
         style.heading(figure, "RAVDESS speech, eight emotions")
         path.parent.mkdir(exist_ok=True)
-        with mpl.rc_context({"svg.hashsalt": path.name}):  # the same rows, the same file
+        with mpl.rc_context({"svg.hashsalt": path.name}):  # the same rows give the same file
             figure.savefig(path, metadata={"Date": None})
 
 
 def _lines(protocol: str, rows: list[dict[str, Any]]) -> list[tuple[str, float, tuple[float, float] | None, str]]:
-    """Name, score, interval and kind, the lowest first."""
+    """Return name, score, interval and kind of each line of a protocol, the lowest score first."""
     metric = _METRIC.get(protocol, "accuracy")
     score = "unweighted_average_recall" if metric == "UAR" else "accuracy"
     lines: list[tuple[str, float, tuple[float, float] | None, str]] = [

@@ -1,6 +1,6 @@
-"""What the published experiment does per clip and per step, written plainly, to take ratios against.
+"""The published experiment's work per clip and per training step, written plainly as a baseline for speed.
 
-Only the work, not the results: the front end through librosa and SciPy, and the network through PyTorch's own layers.
+Only its work is reproduced, not its results: the front end with librosa and SciPy, the network with PyTorch's layers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 def features(path: Path) -> None:
-    """Decode, resample, log-mel and voiced span of one clip, as the reference does for every clip in every epoch."""
+    """Decode and resample one clip, then compute log-mel and voiced span, as the reference does in every epoch."""
     import librosa
     import numpy as np
     from scipy.ndimage import gaussian_filter1d
@@ -31,7 +31,7 @@ def features(path: Path) -> None:
 
 
 class Network(nn.Module):
-    """The 166,729 parameters in PyTorch's own layers, with packed sequences."""
+    """The network of 166,729 parameters in PyTorch's own layers, with packed sequences."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Network(nn.Module):
         self.output = nn.Linear(64, 8)
 
     def forward(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
-        """From (batch, 64, n_frames) to logits (batch, 8)."""
+        """Compute logits of shape (batch, 8) from log_mel of shape (batch, 64, n_frames)."""
         x = log_mel
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = norm(convolution(x).transpose(1, 2).contiguous()).transpose(1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""What others reached on the same protocols, in percent, as their own papers and repositories say."""
+"""Scores of other work on the same protocols, in percent, from its papers and repositories."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Record(NamedTuple):
-    """One figure."""
+    """One published score."""
 
     protocol: str
     who: str

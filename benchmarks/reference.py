@@ -1,7 +1,7 @@
-"""Speed and memory of the reference experiment: `make bench`, or `python benchmarks/reference.py [--quick]`.
+"""Measure speed and memory of the reference experiment: `make bench`, or `python benchmarks/reference.py [--quick]`.
 
-Needs RAVDESS (EMOCATCHER_CORPORA). Whole commands are timed as whole processes; parts are timed against the published
-way of doing them in the same run, alternating, because machines drift. Figures go to benchmarks/RESULTS.md.
+Needs RAVDESS (EMOCATCHER_CORPORA). Commands are timed as whole processes. Parts are timed in alternation with the
+published implementation, because the speed of a machine drifts. The results go to benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-# One core for the parts that are measured in this process.
+# The parts measured in this process run on one core.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 import numpy as np
@@ -40,7 +40,7 @@ Pair = tuple[float, float]
 
 
 def alternate(ours: Callable[[], None], theirs: Callable[[], None], rounds: int) -> Pair:
-    """Median seconds of each, taken in turn after one round that does not count."""
+    """Time two functions in alternation, after one untimed round; return the median seconds of each."""
     taken: list[Pair] = []
     for _ in range(rounds + 1):
         start = time.perf_counter()
@@ -52,7 +52,7 @@ def alternate(ours: Callable[[], None], theirs: Callable[[], None], rounds: int)
 
 
 def time_clips(folder: Path, n_clips: int) -> Pair:
-    """Seconds a clip, ours and theirs, from WAV files on one core."""
+    """Time the features of a clip from a WAV file on one core: seconds of ours and of the published way."""
     settings = load_preset("cabg")
     clips = list(corpora.load("ravdess"))[:: 1440 // n_clips][:n_clips]
     paths = []
@@ -75,7 +75,7 @@ def time_clips(folder: Path, n_clips: int) -> Pair:
 
 
 def time_step() -> Pair:
-    """Seconds of one training step without the optimiser, ours and theirs, one thread, real batches of 32."""
+    """Time a training step without the optimiser, one thread, real batches of 32: seconds of ours and of theirs."""
     torch.set_num_threads(1)
     settings = load_preset("cabg")
     corpus = corpora.load("ravdess")
@@ -94,7 +94,7 @@ def time_step() -> Pair:
 
 
 def time_cold_features(folder: Path) -> tuple[float, float]:
-    """Seconds for all 1,440 clips with all cores and nothing cached: from the corpus as it is, and from WAV files."""
+    """Time the features of all 1,440 clips, all cores, no cache: seconds from the corpus's files and from WAV."""
     corpus = corpora.load("ravdess")
     wavs = folder / "wavs"
     wavs.mkdir()
@@ -110,7 +110,7 @@ def time_cold_features(folder: Path) -> tuple[float, float]:
 
 
 def time_training(protocol: str, runs: Path, folder: Path) -> tuple[float, float]:
-    """Wall seconds and the peak of all processes' memory (MB) of the whole command, cold cache, report included."""
+    """Measure the whole command with report and cold cache: wall seconds, and peak memory of all processes (MB)."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     environment["EMOCATCHER_CACHE"] = str(folder / f"cache-{protocol}")
     command = [sys.executable, "-m", "emocatcher", "train", "--protocol", protocol, "--out", str(runs / protocol)]
@@ -126,7 +126,7 @@ def time_training(protocol: str, runs: Path, folder: Path) -> tuple[float, float
 
 
 def _memory_mb(process: int) -> float:
-    """What a process and its children hold, with what they share counted once (Linux's Pss)."""
+    """Return the memory of a process and its children, with shared memory counted once (Linux's Pss)."""
     kilobytes = 0
     with contextlib.suppress(OSError, ValueError):
         children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8").split()
@@ -137,11 +137,11 @@ def _memory_mb(process: int) -> float:
 
 
 def main() -> None:
-    """Measure, print, and rewrite the section of RESULTS.md."""
+    """Measure, then print the results and write them to their section of RESULTS.md."""
     process_setup.keep_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only the parts, not the whole trainings")
-    parser.add_argument("--keep", type=Path, help="a folder for the run folders of the trainings; else they are lost")
+    parser.add_argument("--quick", action="store_true", help="measure only the parts, not whole trainings")
+    parser.add_argument("--keep", type=Path, help="a folder to keep the run folders in; by default they are deleted")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -155,7 +155,7 @@ def main() -> None:
         step, their_step = time_step()
         rows.append(("forward and backward of a batch of 32, one thread", f"{1e3 * step:.1f} ms",
                      f"{1e3 * their_step:.1f} ms", f"{their_step / step:.1f}", ""))  # fmt: skip
-        # Per epoch the reference extracts every clip again, steps 36 times, and tests 288 clips.
+        # In each epoch the reference extracts every clip again, trains 36 steps, and tests 288 clips.
         epoch = 1440 * theirs + 36 * their_step + 0.25 * 36 / 3 * their_step
         if not arguments.quick:
             for protocol, n_folds, bound in WANTED:
@@ -164,9 +164,9 @@ def main() -> None:
                 ratio = f"{reference / seconds:.1f}"
                 rows.append((f"train {protocol}, cold, with report", f"{seconds:.0f} s",
                              f"{reference:.0f} s (from its parts)", ratio, bound))  # fmt: skip
-                rows.append(("… memory of all its processes at the peak", f"{megabytes:.0f} MB", "", "", "< 1 GB"))
+                rows.append(("… peak memory of all its processes", f"{megabytes:.0f} MB", "", "", "< 1 GB"))
     software = results.software(f"PyTorch {torch.__version__}")
-    table = results.table(["what", "here", "the published way", "ratio", "wanted"], rows)
+    table = results.table(["what", "here", "published implementation", "ratio", "wanted"], rows)
     text = f"`python benchmarks/reference.py` on {software}.\n\n{table}"
     print(text)
     results.rewrite(HEADING, text)

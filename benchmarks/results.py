@@ -1,4 +1,4 @@
-"""`RESULTS.md`, section by section: each benchmark rewrites its own and leaves the others alone."""
+"""Write `RESULTS.md` section by section: each benchmark rewrites its own section only."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ FOLDER = Path(__file__).parent
 
 
 def software(*more: str) -> str:
-    """The machine in a few words, for a figure without it says little."""
+    """Describe the machine in a few words, because a measurement is meaningless without it."""
     return ", ".join([f"{os.cpu_count()} cores", platform.machine(), f"Python {platform.python_version()}", *more])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def rewrite(heading: str, text: str, folder: Path = FOLDER) -> None:
-    """Put a text under a heading of `RESULTS.md`, in place of what stood there; new headings go to the end."""
+    """Replace the text under a heading of `RESULTS.md`; a new heading is appended."""
     path, mark = folder / "RESULTS.md", f"## {heading}\n"
     before = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
     head, found, tail = before.partition(mark)

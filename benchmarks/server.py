@@ -1,8 +1,8 @@
-"""Speed and memory of `emocatcher serve`: `python benchmarks/server.py [--requests N] [--overload SECONDS]`.
+"""Measure speed and memory of `emocatcher serve`: `python benchmarks/server.py [--requests N] [--overload SECONDS]`.
 
-Needs RAVDESS (EMOCATCHER_CORPORA), the model in the package and the extra `serve`. Server, workers and clients share
-this machine's cores, and so does whatever else runs on it: the load is in the text, and a rate stands beside the rate
-of the same clips without a server, measured in turn with it. Figures go to benchmarks/RESULTS.md and
+Needs RAVDESS (EMOCATCHER_CORPORA), the model in the package and the extra `serve`. Server, workers, clients and all
+other processes share the cores of this machine. The results therefore state the load, and throughput is measured in
+alternation with that of the same clips without a server. The results go to benchmarks/RESULTS.md and
 benchmarks/results/server.json.
 """
 
@@ -27,7 +27,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-# As the server's workers have it.
+# One thread, as in the server's workers.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 import msgspec
@@ -51,14 +51,14 @@ _BOUNDARY = b"a-line-between"
 
 
 class Server:
-    """A server process; `with` ends it."""
+    """A server process that ends with its `with` block."""
 
     def __init__(self, *arguments: str) -> None:
         self._log = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 (closed with the server)
         command = [sys.executable, "-m", "emocatcher", "serve", "--port", "0", "--workers", str(N_WORKERS), *arguments]
         began = time.perf_counter()
-        with Path(self._log.name).open("w") as said:
-            self.process = subprocess.Popen(command, stderr=said)
+        with Path(self._log.name).open("w") as log:
+            self.process = subprocess.Popen(command, stderr=log)
         self.port = self._wait_for_port()
         while not self._is_ready():
             time.sleep(0.01)
@@ -73,9 +73,9 @@ class Server:
         self._log.close()
 
     def memory_mib(self) -> float:
-        """Of all its processes, what each has for itself (Linux's Pss shares out what several have)."""
+        """Return the memory of all its processes, with shared memory divided among them (Linux's Pss)."""
         found = 0.0
-        for pid in family(self.process.pid):
+        for pid in process_tree(self.process.pid):
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             found += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) / 1024
         return found
@@ -83,11 +83,11 @@ class Server:
     def _wait_for_port(self) -> int:
         while True:
             self._log.seek(0)
-            said = self._log.read()
-            if (port := said.partition("127.0.0.1:")[2].partition("/")[0]).isdecimal():
+            text = self._log.read()
+            if (port := text.partition("127.0.0.1:")[2].partition("/")[0]).isdecimal():
                 return int(port)
             if self.process.poll() is not None:
-                raise SystemExit(f"the server did not start: {said}")
+                raise SystemExit(f"The server did not start: {text}")
             time.sleep(0.01)
 
     def _is_ready(self) -> bool:
@@ -96,25 +96,25 @@ class Server:
         return False
 
 
-def family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
+def process_tree(pid: int) -> list[int]:
+    """Return the ids of a process and all its descendants."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            found += family(int(child))
+            found += process_tree(int(child))
     return found
 
 
 def processor_ms(pid: int) -> float:
-    """What a process and all its descendants have used; other work on the machine hardly moves it."""
+    """Return the processor time of a process and its descendants; other work on the machine hardly affects it."""
     ticks = 0
-    for one in family(pid):
+    for one in process_tree(pid):
         ticks += sum(map(int, Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[11:13]))
     return 1e3 * ticks / os.sysconf("SC_CLK_TCK")
 
 
 def clips() -> list[bytes]:
-    """RAVDESS's clips of 3.7 s or more, cut to that, as WAV files."""
+    """Return up to 64 RAVDESS clips of at least 3.7 s, cut to that length, as WAV files."""
     found = []
     for utterance in corpora.load("ravdess"):
         samples, rate = soundfile.read(utterance.path, dtype="int16", always_2d=True)
@@ -129,7 +129,7 @@ def clips() -> list[bytes]:
 
 
 def request(*wavs: bytes) -> bytes:
-    """A form with these files, head and all."""
+    """Return an HTTP request that posts these files as a form."""
     part = b'\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     body = b"".join(b"--" + _BOUNDARY + part + wav + b"\r\n" for wav in wavs) + b"--" + _BOUNDARY + b"--\r\n"
     head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\n" % _BOUNDARY
@@ -137,7 +137,7 @@ def request(*wavs: bytes) -> bytes:
 
 
 class Connection:
-    """One client's, kept open."""
+    """A client's keep-alive connection."""
 
     async def open(self, port: int) -> Connection:
         """Connect."""
@@ -146,11 +146,11 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the server has not ended it."""
+        """Whether the server has not closed it."""
         return not self._reader.at_eof()
 
-    async def ask(self, payload: bytes) -> int:
-        """The answer's status."""
+    async def send(self, payload: bytes) -> int:
+        """Send a request and return the status of its response."""
         self._writer.write(payload)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         await self._reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
@@ -158,9 +158,9 @@ class Connection:
 
 
 def closed_loop(port: int, payloads: Sequence[bytes], n_clients: int, n_requests: int) -> tuple[list[float], float]:
-    """Each client asks again when it was answered; milliseconds of each request, and seconds of all.
+    """Send requests from clients that each wait for the response; return milliseconds per request and total seconds.
 
-    Clients are threads on plain sockets: they share the cores with the server, and whatever they take is taken from it.
+    Clients are threads on plain sockets, because they take their processor time from the server.
     """
     turn = iter(range(n_requests))
 
@@ -169,10 +169,10 @@ def closed_loop(port: int, payloads: Sequence[bytes], n_clients: int, n_requests
         with socket.create_connection(("127.0.0.1", port)) as connection:
             for number in turn:
                 began = time.perf_counter()
-                status = ask(connection, payloads[number % len(payloads)])
+                status = send(connection, payloads[number % len(payloads)])
                 taken.append(1e3 * (time.perf_counter() - began))
                 if status != 200:
-                    raise SystemExit(f"a request was answered {status}")
+                    raise SystemExit(f"A request was answered with status {status}; 200 was expected")
         return taken
 
     began = time.perf_counter()
@@ -182,8 +182,8 @@ def closed_loop(port: int, payloads: Sequence[bytes], n_clients: int, n_requests
     return taken, time.perf_counter() - began
 
 
-def ask(connection: socket.socket, payload: bytes) -> int:
-    """Send a request, wait for the whole answer, and give its status."""
+def send(connection: socket.socket, payload: bytes) -> int:
+    """Send a request, wait for the whole response, and return its status."""
     connection.sendall(payload)
     answer, length = b"", None
     while length is None or len(answer) < length:
@@ -195,7 +195,7 @@ def ask(connection: socket.socket, payload: bytes) -> int:
 
 
 async def open_loop(port: int, payloads: Sequence[bytes], rate: float, seconds: float) -> tuple[Counter[int], int]:
-    """Requests leave at their time, whatever became of those before; statuses, and how many were sent."""
+    """Send requests at a fixed rate, without waiting for responses; return the statuses and the number sent."""
     statuses: Counter[int] = Counter()
     free: list[Connection] = []
     n_requests = round(rate * seconds)
@@ -204,7 +204,7 @@ async def open_loop(port: int, payloads: Sequence[bytes], rate: float, seconds: 
         connection = free.pop() if free else await Connection().open(port)
         if not connection.is_open:
             connection = await Connection().open(port)
-        statuses[await connection.ask(payload)] += 1
+        statuses[await connection.send(payload)] += 1
         free.append(connection)
 
     began, tasks = time.perf_counter(), set()
@@ -218,7 +218,7 @@ async def open_loop(port: int, payloads: Sequence[bytes], rate: float, seconds: 
 
 
 async def streams(port: int, sound: np.ndarray) -> tuple[list[float], int]:
-    """Many at once in real time; of each window, milliseconds from its last sample's sending to its coming."""
+    """Run many streams in real time; return each window's lag in ms after its last sample was sent, and their count."""
     from websockets.asyncio.client import connect
 
     lags: list[float] = []
@@ -226,7 +226,7 @@ async def streams(port: int, sound: np.ndarray) -> tuple[list[float], int]:
 
     async def one(number: int) -> int:
         n_windows = 0
-        await asyncio.sleep(number / N_STREAMS)  # people do not begin at the same moment
+        await asyncio.sleep(number / N_STREAMS)  # streams do not start at the same moment
         async with connect(f"ws://127.0.0.1:{port}/v1/stream", compression=None, ping_interval=None) as socket:
             await socket.send(json.dumps({"type": "hello", "sample_rate": _RATE, "encoding": "pcm16"}))
             await socket.recv()
@@ -240,10 +240,10 @@ async def streams(port: int, sound: np.ndarray) -> tuple[list[float], int]:
                 await socket.send('{"type": "finish"}')
 
             sending = asyncio.create_task(send())
-            while (told := json.loads(await socket.recv()))["type"] != "done":
-                # Of a window that ends with a chunk; its last samples wait in the resampler for the next one.
-                last = min(round(told["end_s"] / _CHUNK_S) + 1, len(sent_s) - 1)
-                if round(told["end_s"] / _CHUNK_S) < round(_STREAM_S / _CHUNK_S):
+            while (message := json.loads(await socket.recv()))["type"] != "done":
+                # The last samples of a window that ends with a chunk wait in the resampler for the next chunk.
+                last = min(round(message["end_s"] / _CHUNK_S) + 1, len(sent_s) - 1)
+                if round(message["end_s"] / _CHUNK_S) < round(_STREAM_S / _CHUNK_S):
                     lags.append(1e3 * (time.perf_counter() - sent_s[last]))
                 n_windows += 1
             await sending
@@ -253,7 +253,7 @@ async def streams(port: int, sound: np.ndarray) -> tuple[list[float], int]:
 
 
 def ready() -> Row:
-    """From the command to an answer of /readyz."""
+    """Time from the start of the command to a response of /readyz."""
     taken = []
     for _ in range(5):
         with Server() as server:
@@ -262,28 +262,28 @@ def ready() -> Row:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value that this share of them does not exceed."""
+    """Return the value that this share of the values does not exceed."""
     return sorted(values)[min(int(share * len(values)), len(values) - 1)]
 
 
 def throughput(server: Server, wavs: Sequence[bytes], folder: Path) -> Iterator[Row]:
-    """Rates with and without the server, in turn, for machines drift; and the latencies of the first."""
+    """Measure throughput with and without the server, in turn because machines drift, and the server's latencies."""
     paths = []
     for i, wav in enumerate(wavs):
         paths.append(folder / f"{i}.wav")
         paths[-1].write_bytes(wav)
     single, batch = [request(wav) for wav in wavs], [request(*wavs[i : i + 16]) for i in range(0, len(wavs), 16)]
-    rates: dict[str, list[float]] = {"alone": [], "one": [], "many": []}
-    used: dict[str, list[float]] = {"alone": [], "one": [], "many": []}
+    rates: dict[str, list[float]] = {"direct": [], "one": [], "many": []}
+    used: dict[str, list[float]] = {"direct": [], "one": [], "many": []}
     taken: list[float] = []
     recognizer = emocatcher.load()
     for _ in range(_ROUNDS):
         outcomes = recognizer.predict_many(paths * 16, workers=N_WORKERS, ordered=False)
-        sum(1 for _ in islice(outcomes, 200))  # starting them costs once, not per clip
+        sum(1 for _ in islice(outcomes, 200))  # starting workers is a one-time cost
         began, before = time.perf_counter(), processor_ms(os.getpid())
         sum(1 for _ in islice(outcomes, 640))
-        rates["alone"].append(640 / (time.perf_counter() - began))
-        used["alone"].append((processor_ms(os.getpid()) - before) / 640)
+        rates["direct"].append(640 / (time.perf_counter() - began))
+        used["direct"].append((processor_ms(os.getpid()) - before) / 640)
         sum(1 for _ in outcomes)
         for key, payloads, n_clients, n_requests in (("one", single, N_CLIENTS, 640), ("many", batch, 2, 40)):
             before = processor_ms(server.process.pid)
@@ -293,34 +293,42 @@ def throughput(server: Server, wavs: Sequence[bytes], folder: Path) -> Iterator[
             taken += found if key == "one" else []
     note = f"median {median(taken):.0f}, {len(taken):,} requests, {N_WORKERS} workers"
     yield Row(
-        f"95 of 100 requests of one WAV of 3.7 s, {N_CLIENTS} clients", quantile(taken, 0.95), "ms", "≤ 60 ms", note
+        f"95th percentile latency, one WAV of 3.7 s per request, {N_CLIENTS} clients",
+        quantile(taken, 0.95),
+        "ms",
+        "≤ 60 ms",
+        note,
     )
-    alone = f"{median(rates['alone']):.0f} by `predict_many` with {N_WORKERS} workers"
-    for key, name in (("one", f"one clip a request, {N_CLIENTS} clients"), ("many", "16 clips a request, 2 clients")):
-        share = median(ours / theirs for ours, theirs in zip(rates[key], rates["alone"], strict=True))
+    direct = f"{median(rates['direct']):.0f} by `predict_many` with {N_WORKERS} workers"
+    for key, name in (
+        ("one", f"one clip per request, {N_CLIENTS} clients"),
+        ("many", "16 clips per request, 2 clients"),
+    ):
+        share = median(ours / theirs for ours, theirs in zip(rates[key], rates["direct"], strict=True))
         processor = (
-            f"{median(used[key]):.1f} ms of processor time a clip, {median(used['alone']):.1f} without the server"
+            f"{median(used[key]):.1f} ms of processor time per clip, {median(used['direct']):.1f} without the server"
         )
-        note = f"{median(rates[key]):.0f} clips a second, {alone}; {processor}"
-        yield Row(f"rate of the in-process batch: {name}", 100 * share, "%", "≥ 80%", note)
+        note = f"{median(rates[key]):.0f} clips per second, {direct}; {processor}"
+        yield Row(f"throughput relative to the in-process batch: {name}", 100 * share, "%", "≥ 80%", note)
 
 
 def live(server: Server, wavs: Sequence[bytes]) -> Row:
-    """Whether all streams keep up."""
+    """Measure whether all streams keep up with real time."""
     sound = np.concatenate([audio.load(wav)[0] for wav in wavs[:8]])
     samples = (sound * 32_767).astype("<i2")
     before = processor_ms(server.process.pid)
     lags, n_windows = asyncio.run(streams(server.port, samples))
     used_s = (processor_ms(server.process.pid) - before) / 1e3
-    most = f"95 of 100 within {quantile(lags, 0.95):.0f}"
+    percentile = f"95th percentile {quantile(lags, 0.95):.0f}"
     note = (
-        f"median {median(lags):.0f}, {most}, {n_windows:,} windows, {used_s:.1f} s of processor time in {_STREAM_S:g} s"
+        f"median {median(lags):.0f}, {percentile}, {n_windows:,} windows, {used_s:.1f} s of processor time in "
+        f"{_STREAM_S:g} s"
     )
     return Row(f"{N_STREAMS} streams in real time: largest lag of a window", max(lags), "ms", "≤ 500 ms, a hop", note)
 
 
 def memory(server: Server, wavs: Sequence[bytes], n_requests: int) -> Row:
-    """Whether it grows with the requests."""
+    """Measure whether memory grows with the number of requests."""
     payloads, found = [request(wav) for wav in wavs], [server.memory_mib()]
     step = max(n_requests // 10, 1)
     for _ in range(10):
@@ -328,48 +336,55 @@ def memory(server: Server, wavs: Sequence[bytes], n_requests: int) -> Row:
         found.append(server.memory_mib())
     note = "MiB after each tenth: " + ", ".join(f"{value:.0f}" for value in found)
     growth = found[-1] - found[2]
-    return Row(f"memory of all processes, last less after a fifth of {n_requests:,} requests", growth, "MiB", "0", note)
+    return Row(
+        f"memory growth of all processes from a fifth to the end of {n_requests:,} requests",
+        growth,
+        "MiB",
+        "0",
+        note,
+    )
 
 
 def overload(server: Server, wavs: Sequence[bytes], seconds: float) -> Row:
-    """Whether every request is answered where there are twice too many."""
+    """Check that every request is answered at twice the maximum throughput."""
     payloads = [request(wav) for wav in wavs]
     _, taken = closed_loop(server.port, payloads, N_CLIENTS, 400)
     rate = 2.0 * 400 / taken
     statuses, n_requests = asyncio.run(open_loop(server.port, payloads, rate, seconds))
     answered = ", ".join(f"{count:,} with {status}" for status, count in sorted(statuses.items()))
     lost = n_requests - statuses[200] - statuses[429]
-    note = f"{n_requests:,} sent at {rate:.0f} a second for {seconds:g} s; answered: {answered}"
-    return Row("requests lost under twice the load", lost, "", "0", note)
+    note = f"{n_requests:,} sent at {rate:.0f} per second for {seconds:g} s; answered: {answered}"
+    return Row("requests lost at twice the maximum throughput", lost, "", "0", note)
 
 
 def batching(wavs: Sequence[bytes]) -> Row:
-    """What the network would gain if clips that wait were put through it together."""
+    """Measure what running waiting clips through the network as one batch would save."""
     recognizer = emocatcher.load()
     config = recognizer.config.settings
     log_mels = []
     for wav in wavs[:8]:
         recording = audio.read(wav, config.front_end.sample_rate)
         log_mels.append(extraction.extract(recording.waveform, config.front_end, config.vad).channels)
-    taken: dict[str, list[float]] = {"alone": [], "together": [], "whole": []}
+    taken: dict[str, list[float]] = {"single": [], "batch": [], "whole": []}
     for _ in range(40):
         for name, work in (
-            ("alone", lambda: [recognizer.run([log_mel]) for log_mel in log_mels]),
-            ("together", lambda: recognizer.run(log_mels)),
+            ("single", lambda: [recognizer.run([log_mel]) for log_mel in log_mels]),
+            ("batch", lambda: recognizer.run(log_mels)),
             ("whole", lambda: [recognizer.predict(wav) for wav in wavs[:8]]),
         ):
             began = time.perf_counter()
             work()
             taken[name].append(1e3 * (time.perf_counter() - began) / len(log_mels))
-    alone, together, whole = (min(values) for values in taken.values())
+    single, batch, whole = (min(values) for values in taken.values())
     note = (
-        f"network {alone:.2f} ms a clip alone, {together:.2f} in batches of 8, of {whole:.2f} in all; so there is none"
+        f"network {single:.2f} ms per clip one by one, {batch:.2f} in batches of 8, of {whole:.2f} in total; "
+        "so it is not used"
     )
-    return Row("what dynamic batching could save of a clip's time", 100 * (alone - together) / whole, "%", "", note)
+    return Row("share of a clip's time that dynamic batching would save", 100 * (single - batch) / whole, "%", "", note)
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[Row]:
-    """All figures, as they come."""
+    """Yield each measurement as it completes."""
     wavs = clips()
     yield ready()
     with Server() as server, tempfile.TemporaryDirectory() as folder:
@@ -382,11 +397,15 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
 
 
 def main() -> None:
-    """Measure, print, and write."""
+    """Measure, then print and write the results."""
     process_setup.keep_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=20_000, help="over which memory is watched (20,000)")
-    parser.add_argument("--overload", type=float, default=120.0, metavar="SECONDS", help="of twice the load (120)")
+    parser.add_argument(
+        "--requests", type=int, default=20_000, help="number of requests for the memory measurement (20,000)"
+    )
+    parser.add_argument(
+        "--overload", type=float, default=120.0, metavar="SECONDS", help="duration of the overload (120)"
+    )
     parser.add_argument("--to", type=Path, default=results.FOLDER, help="the folder of RESULTS.md and results/")
     arguments = parser.parse_args()
     rows, before = [], os.getloadavg()[0]
@@ -397,16 +416,16 @@ def main() -> None:
 
 
 def write(rows: Sequence[Row], load: float, folder: Path) -> None:
-    """Rewrite the section of RESULTS.md, and the same as JSON."""
+    """Write the results to their section of RESULTS.md, and as JSON."""
     (folder / "results").mkdir(parents=True, exist_ok=True)
     payload = msgspec.json.encode({"machine": results.software(), "load_before": round(load, 2), "rows": rows})
     (folder / "results" / "server.json").write_bytes(msgspec.json.format(payload) + b"\n")
-    told = (
-        f"`python benchmarks/server.py` on {results.software()}; the clients ran on the same cores, and so did other "
-        f"work: {load:.1f} processes were running before it began."
+    introduction = (
+        f"`python benchmarks/server.py` on {results.software()}; the clients ran on the same cores, and the load "
+        f"average before the start was {load:.1f}."
     )
     table = results.table(["what", "here", "wanted", ""], [row.cells() for row in rows])
-    results.rewrite(HEADING, f"{told}\n\n{table}", folder)
+    results.rewrite(HEADING, f"{introduction}\n\n{table}", folder)
 
 
 if __name__ == "__main__":
