@@ -83,6 +83,14 @@ def test_sections_are_by_shared_speakers_with_separate_speakers_first(page: Page
     assert "shared-s1, seed 1" in page.text
 
 
+def test_score_table_does_not_repeat_the_table_of_settings(page: Page) -> None:
+    tables = page.source.split("<thead>")[1:]
+    scores, _, settings = (re.findall(r'<th scope="col">([^<]+)<', table.split("</thead>")[0]) for table in tables)
+    assert {"accuracy (WAR)", "ECE"} <= set(scores)
+    assert {"preset", "epochs", "test utterances"} <= set(settings)
+    assert not set(scores) & set(settings)
+
+
 def test_the_same_runs_give_the_same_bytes(written: Path, several: dict[str, Path], tmp_path: Path) -> None:
     again = comparison.write(comparison.compare(list(several.values())), tmp_path / "all.html")
     for name in FILES:

@@ -44,6 +44,12 @@ def test_several_folds_are_thin_lines_and_their_mean_is_bold(made_run: Callable[
     np.testing.assert_allclose(bold["test, mean"].get_ydata(), run.curves["test_accuracy"].mean(axis=0))
 
 
+@pytest.mark.parametrize("n_epochs", [12, 30])
+def test_caption_mentions_the_shading_only_if_there_is_one(made_run: Callable[..., Path], n_epochs: int) -> None:
+    drawing = _draw(read(made_run(n_utterances=120, n_epochs=n_epochs)))
+    assert ("Shaded" in drawing.caption) == bool(drawing.figure.axes[0].patches)
+
+
 @pytest.mark.parametrize("n_epochs", [1, 2])
 def test_trainings_of_one_or_two_epochs_are_drawn_as_points(made_run: Callable[..., Path], n_epochs: int) -> None:
     axes = _draw(read(made_run(n_utterances=120, n_epochs=n_epochs))).figure.axes[0]

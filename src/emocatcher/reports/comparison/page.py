@@ -18,7 +18,7 @@ _NOT_IN_TABLE = (
     "selection",
     "corpus",
     "preset",
-    "test answers",
+    "test utterances",
 )  # bounds are shown with their scores, the rest in the table of settings
 
 

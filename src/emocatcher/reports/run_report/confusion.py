@@ -61,7 +61,7 @@ def _draw_counts_and_recall(run: Run, folds: list[int], what: str, name: str) ->
     return style.Drawing(
         name=name,
         title=f"Confusion, {what[0].lower()}{what[1:]}",
-        caption=f"{what}: counts and recall. Rows are true emotions, columns predicted ones.",
+        caption="Counts and recall. Rows are true emotions, columns predicted ones.",
         alt=f"Two confusion matrices, {what[0].lower()}{what[1:]}: {_scores(counts)}. {_commonest_error(run, counts)}",
         figure=figure,
     )

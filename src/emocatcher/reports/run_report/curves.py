@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PARTS = {"train": (style.TRAIN, (0, (3.2, 1.4))), "valid": (style.VALID, (0, (1, 1.2))), "test": (style.TEST, "-")}
 _N_LATE = 10  # the tables average over the last ten epochs
+_MIN_SHADED = 2 * _N_LATE  # with fewer epochs, shading would cover most of the panel
 
 
 def draw(run: Run) -> style.Drawing:
@@ -29,6 +30,7 @@ def draw(run: Run) -> style.Drawing:
     axes[0, 0].legend(loc="lower right")
     folds = "one fold" if n_folds == 1 else f"{n_folds} folds"
     last_test, last_train = (_mean(run.curves[f"{part}_accuracy"])[-1] for part in ("test", "train"))
+    shaded = f" Shaded: the last {_N_LATE} epochs." if result.n_epochs > _MIN_SHADED else ""
     thin = "" if n_folds == 1 else " Thin lines are single folds, bold lines their mean."
     return style.Drawing(
         name="curves",
@@ -36,7 +38,7 @@ def draw(run: Run) -> style.Drawing:
         caption=(
             f"Accuracy and loss per epoch, {folds}.{thin} Training values are running means over the "
             "epoch, with dropout active. Stars mark each fold's best epoch on the test part, an optimistic value "
-            f"because it was chosen on the test part. Shaded: the last {_N_LATE} epochs."
+            f"because it was chosen on the test part.{shaded}"
         ),
         alt=(
             f"Two line charts over {result.n_epochs} epochs, {folds}. Accuracy ends at {last_train:.1%} on the "
@@ -51,7 +53,7 @@ def _draw_panel(panel: Axes, run: Run, quantity: str) -> None:
 
     n_folds, n_epochs = run.curves["test_accuracy"].shape
     epochs = np.arange(1, n_epochs + 1)
-    if n_epochs > 2 * _N_LATE:
+    if n_epochs > _MIN_SHADED:
         panel.axvspan(n_epochs - _N_LATE + 0.5, n_epochs + 0.5, color="#F0F0F0", linewidth=0, zorder=0)
     for part, (colour, line) in _PARTS.items():
         values = run.curves[f"{part}_{quantity}"]

@@ -56,7 +56,7 @@ def table(run: Run) -> Table | None:
     return Table(
         caption=f"Drop in the probability of the answer with {found.share_deleted:.0%} of a clip deleted, in points.",
         header=("deleted", "clips", *_NAMES.values(), "most attended minus random",
-                "clips with a larger drop for most attended, %"),
+                "clips where most attended drops more, %"),
         rows=tuple(rows),
         n_summary=2,
     )  # fmt: skip

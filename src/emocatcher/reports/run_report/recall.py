@@ -59,7 +59,7 @@ def draw(run: Run) -> style.Drawing:
     return style.Drawing(
         name="recall",
         title="Recall per emotion",
-        caption=f"Recall per emotion on the test part.{dots} Dashed: their unweighted average (UAR).",
+        caption=f"Recall per emotion on the test part.{dots} Dashed: unweighted average recall (UAR).",
         alt=(
             f"Bar chart of recall per emotion; UAR {uar:.1%}. Lowest {labels[lowest]} {mean[lowest]:.1%}, "
             f"highest {labels[highest]} {mean[highest]:.1%}."
