@@ -13,7 +13,7 @@ import pytest
 
 
 def _load_write_made_run() -> Callable[..., Path]:
-    path = Path(__file__).parents[1] / "report" / "conftest.py"
+    path = Path(__file__).parents[1] / "run_report" / "conftest.py"
     spec = importlib.util.spec_from_file_location("made_runs", path)
     assert spec is not None
     assert spec.loader is not None
