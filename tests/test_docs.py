@@ -1,4 +1,4 @@
-"""The README and CONTRIBUTING say what is so: their commands exist, their flags too, and their Python runs."""
+"""The documents are correct: their commands and flags exist, their links lead somewhere, their Python runs."""
 
 import re
 import shlex
@@ -10,7 +10,11 @@ from emocatcher.evaluation import protocols
 from emocatcher.foundation.settings import presets
 
 ROOT = Path(__file__).parents[1]
-TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")}
+PATHS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
+PLACES = (ROOT, ROOT / "src" / "emocatcher", ROOT / "web" / "src")
+TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS}
 
 
 def _blocks(text: str, language: str) -> list[str]:
@@ -50,11 +54,16 @@ def test_every_make_target_in_the_documents_exists(target: str) -> None:
 
 
 def test_the_files_the_documents_point_to_exist() -> None:
-    for name, text in TEXTS.items():
+    for path, text in zip(PATHS, TEXTS.values(), strict=True):
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (ROOT / link).exists(), f"{name} points to {link}"
-    for name in re.findall(r"`([a-z_]+\.py)`", TEXTS["README.md"]):
-        assert (ROOT / "src" / "emocatcher" / name).is_file(), name
+            assert (path.parent / link).exists(), f"{path.name} points to {link}"
+        for folder in re.findall(r"`([a-z_]+/(?:[a-z_]+(?:/|\.py))*)`", text):
+            rooms = [place for place in PLACES if (place / folder.partition("/")[0]).exists()]  # not a user's folder
+            assert not rooms or any((place / folder).exists() for place in rooms), f"{path.name} names {folder}"
+
+
+def test_the_readme_is_short() -> None:
+    assert TEXTS["README.md"].count("\n") < 200
 
 
 def test_the_python_of_the_readme_compiles_and_names_what_is_public() -> None:
@@ -66,10 +75,10 @@ def test_the_python_of_the_readme_compiles_and_names_what_is_public() -> None:
         assert callable(getattr(emocatcher, name))
 
 
-def test_the_sweep_of_the_readme_is_one_that_is_read(tmp_path: Path) -> None:
+def test_the_sweep_in_the_documents_can_be_read(tmp_path: Path) -> None:
     from emocatcher.training import sweep
 
-    (block,) = _blocks(TEXTS["README.md"], "toml")
+    (block,) = _blocks(TEXTS["docs/training.md"], "toml")
     (tmp_path / "sweep.toml").write_text(block, encoding="utf-8")
     plan = sweep.read(tmp_path / "sweep.toml")
     assert plan.file.protocol in protocols.names()
