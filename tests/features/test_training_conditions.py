@@ -1,4 +1,4 @@
-"""A recording unlike the training ones is told, and the training ones are not."""
+"""Recordings unlike the training recordings are detected, and training recordings are not."""
 
 import msgspec
 import numpy as np
@@ -28,12 +28,12 @@ def test_the_training_recordings_are_inside_and_others_are_not():
     assert np.mean([judge.outside(clip) for clip in clips(200, 2, tilt=80.0)]) > 0.9
 
 
-def test_the_longest_clip_is_remembered():
+def test_the_longest_voiced_span_is_stored():
     train = [np.zeros((64, n), np.float32) + np.arange(n) for n in (10, 33, 20)]
     assert training_conditions.fit(train, 0.1).longest_voiced_s == pytest.approx(3.3)
 
 
-def test_they_survive_being_written_down():
+def test_conditions_are_unchanged_by_json():
     train = list(clips(60, 0))
     found = training_conditions.fit(train, 0.06)
     again = msgspec.json.decode(msgspec.json.encode(found), type=Conditions)
@@ -41,25 +41,25 @@ def test_they_survive_being_written_down():
     assert Judge(again).distance(train[0]) == Judge(found).distance(train[0])
 
 
-def test_how_loud_a_recording_is_does_not_matter():
+def test_the_distance_does_not_depend_on_the_level():
     train = list(clips(60, 0))
     judge = Judge(training_conditions.fit(train, 0.06))
     assert judge.distance(train[0] - 15) == pytest.approx(judge.distance(train[0]), abs=1e-2)
 
 
-def test_one_clip_has_no_spread():
+def test_one_clip_is_refused():
     with pytest.raises(ValueError, match="two"):
         training_conditions.fit(list(clips(1, 0)), 0.06)
 
 
 @pytest.mark.corpus
-def test_voices_that_were_not_heard_are_seldom_called_strange(ravdess_dir):
+def test_unseen_speakers_are_rarely_outside_the_conditions(ravdess_dir):
     corpus, cabg = corpora.load("ravdess"), load_preset("cabg")
     table = dataset.load_features(corpus, cabg)
     speakers = sorted({utterance.speaker for utterance in corpus.utterances})
     held_out = set(speakers[::4])
-    heard, unheard = [], []
+    seen, unseen = [], []
     for utterance in corpus.utterances:
-        (unheard if utterance.speaker in held_out else heard).append(table.log_mel(utterance.id))
-    judge = Judge(training_conditions.fit(heard, cabg.front_end.frame_period_s))
-    assert np.mean([judge.outside(clip) for clip in unheard]) <= 0.03
+        (unseen if utterance.speaker in held_out else seen).append(table.log_mel(utterance.id))
+    judge = Judge(training_conditions.fit(seen, cabg.front_end.frame_period_s))
+    assert np.mean([judge.outside(clip) for clip in unseen]) <= 0.03

@@ -15,7 +15,7 @@ CABG = load_preset("cabg")
 
 
 def published_span(log_mel, settings):
-    """The issue's words, in float64, with librosa and SciPy."""
+    """The published rule in float64, with librosa and SciPy."""
     power = librosa.db_to_amplitude(log_mel.astype(np.float64)) ** 2
     doubled = librosa.amplitude_to_db(power, amin=1e-5, top_db=settings.floor_db)
     loudness = ((doubled - doubled.min()) / (doubled.max() - doubled.min())).sum(axis=0)
@@ -57,7 +57,7 @@ cells = st.floats(-200, 100, width=32) | st.sampled_from([0.0, -80.0, -100.0])
     st.sampled_from([0.1, 1.0, 10.0, 60.0]),
     st.integers(0, 9),
 )
-def test_the_span_lies_in_the_clip_whatever_the_clip(log_mel, sigma, margin):
+def test_the_span_lies_within_any_clip(log_mel, sigma, margin):
     before = log_mel.copy()
     span = voiced_span.detect(log_mel, settings_of(sigma, margin))
     assert 0 <= span.first < span.last <= log_mel.shape[1]
@@ -69,7 +69,7 @@ def test_the_span_lies_in_the_clip_whatever_the_clip(log_mel, sigma, margin):
 
 @settings(deadline=None)
 @given(arrays.arrays(np.float32, (3, 20), elements=st.floats(allow_nan=False, allow_infinity=False, width=32)))
-def test_values_that_no_recording_has_are_survived(log_mel):
+def test_extreme_values_still_give_a_valid_span(log_mel):
     with np.errstate(over="ignore", invalid="ignore"):
         span = voiced_span.detect(log_mel, CABG.vad)
     assert 0 <= span.first < span.last <= 20
@@ -93,13 +93,13 @@ def single(frame, n_frames=40, level=-10.0):
     ],
     ids=["silence", "equal", "tone", "one frame", "one cell", "two equal frames"],
 )
-def test_where_nothing_stands_out_the_whole_clip_is_the_span(log_mel):
+def test_without_a_louder_frame_the_span_is_the_whole_clip(log_mel):
     assert voiced_span.detect(log_mel, CABG.vad) == (0, log_mel.shape[1], False)
 
 
-def test_equal_frames_never_stand_out_by_rounding():
+def test_rounding_never_finds_a_span_in_equal_frames():
     random = np.random.default_rng(0)
-    for n_frames in random.integers(1, 120, 2000):  # one in 400 would, were it left to the smoothed curve
+    for n_frames in random.integers(1, 120, 2000):  # with the smoothed curve alone, one in 400 would
         spectrum = random.normal(-40, 10, (64, 1)).astype(np.float32)
         assert voiced_span.detect(np.repeat(spectrum, n_frames, axis=1), CABG.vad) == (0, n_frames, False)
 
@@ -112,20 +112,20 @@ def test_a_single_loud_frame_is_found(frame):
 
 
 @pytest.mark.parametrize("frame", [0, 1])
-def test_two_frames(frame):
+def test_the_span_of_two_frames_is_both(frame):
     span = voiced_span.detect(single(frame, 2), CABG.vad)
     assert (span.first, span.last) == (0, 2)
 
 
 @pytest.mark.parametrize("margin", [0, 1, 3, 8])
-def test_the_margin_is_kept_before_and_counted_from_the_last_voiced_frame(margin):
+def test_the_margin_is_added_before_the_first_and_from_the_last_voiced_frame(margin):
     log_mel = single(slice(20, 30), 60)
     span = voiced_span.detect(log_mel, settings_of(margin=margin))
-    # The last voiced frame is 29; up to, not including, 29 + margin.
+    # The last voiced frame is 29; the end, 29 + margin, is exclusive.
     assert (span.first, span.last) == (20 - margin, 29 + margin)
 
 
-def test_a_span_that_the_rule_leaves_empty_is_the_whole_clip():
+def test_an_empty_span_becomes_the_whole_clip():
     assert voiced_span.detect(single(20), settings_of(margin=0)) == (0, 40, False)
 
 
@@ -143,7 +143,7 @@ def test_a_louder_copy_has_the_same_span():
         assert voiced_span.detect(log_mel + np.float32(gain_db), CABG.vad) == span
 
 
-def test_reversed_in_time_the_frames_above_are_the_same():
+def test_a_reversed_clip_has_the_mirrored_span():
     log_mel = np.random.default_rng(1).normal(-60, 5, (64, 90)).astype(np.float32)
     log_mel[:, 20:50] += 30
     forward, backward = (voiced_span.detect(x, settings_of(margin=5)) for x in (log_mel, log_mel[:, ::-1]))
@@ -152,13 +152,13 @@ def test_reversed_in_time_the_frames_above_are_the_same():
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (5,), (1, 5, 5)])
-def test_a_matrix_without_cells_is_a_mistake_of_the_caller(shape):
+def test_an_empty_matrix_is_refused(shape):
     with pytest.raises(ValueError, match="at least one cell"):
         voiced_span.detect(np.zeros(shape, np.float32), CABG.vad)
 
 
-def test_the_synthetic_corpus_tells_the_truth(tmp_path):
-    """The voiced span covers the voice and little else, in nearly every clip."""
+def test_the_span_covers_the_voice_of_synthetic_clips(tmp_path):
+    """And little else, in nearly every clip."""
     synthetic.generate(tmp_path / "made", n_voices=2)
     truth = synthetic.read_truth(tmp_path / "made")
     covered, silence_kept = [], []

@@ -1,4 +1,4 @@
-"""Each reason to doubt an answer is found where it is, and not where it is not."""
+"""Each caution is found in recordings with its cause, and not in others."""
 
 import io
 
@@ -32,12 +32,12 @@ def codes(recognizer, samples, rate=RATE):
 
 
 @pytest.mark.corpus
-def test_a_good_clip_is_not_doubted(recognizer, clip):
+def test_a_good_clip_has_no_caution(recognizer, clip):
     assert codes(recognizer, *clip) == set()
 
 
 @pytest.mark.corpus
-def test_what_is_wrong_is_said(recognizer, clip):
+def test_each_defect_gives_its_caution(recognizer, clip):
     samples, rate = clip
     payload = io.BytesIO()
     soundfile.write(payload, samples, rate, format="FLAC")
@@ -52,15 +52,15 @@ def test_what_is_wrong_is_said(recognizer, clip):
 
 
 @pytest.mark.corpus
-def test_few_real_clips_are_doubted(recognizer, ravdess_dir):
+def test_few_real_clips_have_a_caution(recognizer, ravdess_dir):
     found = [recognizer.predict(path) for path in sorted(ravdess_dir.rglob("*.flac"))[::48]]
-    doubted = [code for heard in found for code in (caution.code for caution in heard.warnings)]
+    doubted = [caution.code for prediction in found for caution in prediction.warnings]
     assert len(found) == 30
     assert {"narrow-band", "too-short", "too-long", "truncated", "no-voiced-span"}.isdisjoint(doubted)
     assert doubted.count("no-speech") + doubted.count("outside-training-conditions") <= 1
 
 
-def test_sounds_that_are_no_speech_are_said_to_be_none(recognizer):
+def test_noise_and_silence_give_the_no_speech_caution(recognizer):
     noise = np.random.default_rng(0).normal(0, 0.1, 2 * RATE)
     assert "no-speech" in codes(recognizer, noise)
     assert "outside-training-conditions" in codes(recognizer, noise)
@@ -68,25 +68,25 @@ def test_sounds_that_are_no_speech_are_said_to_be_none(recognizer):
     assert "too-short" in codes(recognizer, 0.1 * noise[:2_000])
 
 
-def test_where_nobody_speaks_there_is_no_answer_however_sure(recognizer):
-    heard = recognizer.predict((np.zeros(2 * RATE), RATE), abstain_below=0.0)
-    assert heard.probability > 0.0
-    assert heard.abstain
+def test_predictions_without_speech_abstain_whatever_their_probability(recognizer):
+    prediction = recognizer.predict((np.zeros(2 * RATE), RATE), abstain_below=0.0)
+    assert prediction.probability > 0.0
+    assert prediction.abstain
 
 
-def test_every_code_is_in_the_schema_and_every_message_is_for_people(recognizer):
+def test_every_code_is_in_the_schema_and_has_a_message_in_words(recognizer):
     for caution in recognizer.predict((np.zeros(100), RATE)).warnings:
         assert caution.code in CODES
         assert str(caution) == caution.message
         assert len(caution.message.split()) > 3
 
 
-def test_an_hour_is_no_utterance(recognizer):
+def test_a_recording_longer_than_the_limit_is_refused(recognizer):
     with pytest.raises(AudioError, match="timeline"):
         recognizer.predict((np.zeros(int(LONGEST_S + 2) * 1_000, np.float32), 1_000))
 
 
-def test_the_model_in_the_package_knows_its_conditions(recognizer):
+def test_the_default_model_has_conditions_and_calibration(recognizer):
     assert recognizer.config.conditions is not None
     # RAVDESS's longest voiced span, in frames of the model's own.
     longest_s = Judge(recognizer.config.conditions).longest_voiced_s

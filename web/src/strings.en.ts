@@ -111,12 +111,12 @@ export const strings = {
   },
 
   cautions: {
-    noSpeech: "no speech was found: the answer is about another sound",
+    noSpeech: "no speech was found, so the emotion is not meaningful",
     truncated: (s: number) => `the file breaks off: only the first ${s.toFixed(2)} s were used`,
-    tooShort: (s: number, least: number) => `only ${s.toFixed(2)} s of voice: ${least} s are the least to judge by`,
+    tooShort: (s: number, least: number) => `only ${s.toFixed(2)} s of voice: at least ${least} s are needed`,
     tooLong: (s: number, most: number) =>
-      `${s.toFixed(2)} s of voice, and the model was trained on at most ${most.toFixed(2)} s: use the timeline`,
-    clipped: (peak: number) => `clipped: samples stand still at the peak, ${peak.toFixed(3)} of full scale`,
+      `${s.toFixed(2)} s of voice, but the model was trained on at most ${most.toFixed(2)} s: use the timeline`,
+    clipped: (peak: number) => `clipped: samples stay at the peak, ${peak.toFixed(3)} of full scale`,
     narrowBand: (rate: number) => `narrow band: recorded at ${(rate / 1000).toFixed(1)} kHz, as over a telephone`,
     veryQuiet: (db: number) => `very quiet: ${Math.round(-db)} dB rms below full scale`,
   },

@@ -1,4 +1,4 @@
-"""Mel bands: where they lie, and what of a power spectrum falls into each."""
+"""Mel bands: their centre frequencies and their filters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from emocatcher.foundation.settings import FrontEnd
 
 
 def centres_hz(front_end: FrontEnd) -> NDArray[np.float64]:
-    """The centre frequency of every mel band, in Hz, shape (n_mels,)."""
+    """Return the centre frequency of every mel band, Hz, shape (n_mels,)."""
     return _edges_hz(front_end)[1:-1]
 
 
 def filters(front_end: FrontEnd) -> NDArray[np.float32]:
-    """Triangular filters of equal area (Slaney 1998, Auditory Toolbox), shape (n_bins_used, n_mels).
+    """Return triangular filters of equal area (Slaney 1998, Auditory Toolbox), shape (n_bins_used, n_mels).
 
     Bins above the last band's upper edge have no weight and are left out.
     """
@@ -29,7 +29,7 @@ def filters(front_end: FrontEnd) -> NDArray[np.float32]:
 
 
 def _edges_hz(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Slaney's mel scale: linear below 1000 Hz, logarithmic above; shape (n_mels + 2,), Hz."""
+    """Return the bands' edges on Slaney's mel scale, linear below 1000 Hz and logarithmic above; (n_mels + 2,), Hz."""
     hz_per_mel, break_hz, step = 200.0 / 3.0, 1000.0, np.log(6.4) / 27.0
     break_mel = break_hz / hz_per_mel
 

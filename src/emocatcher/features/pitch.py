@@ -1,12 +1,13 @@
-"""How high the voice is, frame by frame, and how sure that is: from the same spectrum as the mel bands.
+"""Track the pitch of the voice and its periodicity, frame by frame, from the same spectrum as the mel bands.
 
-The autocorrelation of a frame is the cosine transform of its power spectrum (Wiener and Khinchin); over that of its
-window it is 1 at every period of a steady voice, however few periods the window holds (Boersma 1993, "Accurate
-short-term analysis of the fundamental frequency"). It is taken at periods that are spaced evenly in octaves. Which of
-them is the voice's, one frame alone often cannot tell, for twice the period correlates as well; but a voice glides. So
-the pitch is taken as a hidden Markov chain, each step's candidates weighed by all ways over the steps around it (sums
-and products forward and backward: Rabiner 1989, "A tutorial on hidden Markov models"), and their mean is the answer:
-no frame is decided by chance where two are nearly as likely, so that other arithmetic finds the same.
+The autocorrelation of a frame is the cosine transform of its power spectrum (Wiener and Khinchin). Divided by the
+autocorrelation of the window, it is 1 at every period of a steady voice, however few periods the window contains
+(Boersma 1993, "Accurate short-term analysis of the fundamental frequency"). It is computed at candidate periods spaced
+evenly in octaves. A single frame often does not determine the period, because twice the period correlates as well, but
+the pitch of a voice changes slowly. So the pitch is modelled as a hidden Markov chain: each step's candidates are
+weighted by all paths through the steps around it (the forward-backward algorithm: Rabiner 1989, "A tutorial on hidden
+Markov models"). The result is the weighted mean of the candidates, not the best one, so that rounding does not decide
+between two candidates of nearly equal likelihood, and other implementations give the same pitch.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from numpy.typing import NDArray
 
 from emocatcher.foundation.settings import FrontEnd, Pitch
 
-_ANEW = 1e-4  # how likely a step to anywhere is, beside the likeliest
-_PASSES_HELD = 4  # until rows are scaled to a maximum of 1 again
-SILENCE = 1e-6  # power of a frame, of samples in -1 … 1: what the silence of a file may have
+_RESTART = 1e-4  # likelihood of a step to any candidate, relative to the most likely step
+_PASSES_PER_SCALING = 4  # after which rows are scaled to a maximum of 1 again
+SILENCE = 1e-6  # power of a frame with samples in -1 … 1: the level that silence in a recording may have
 
 
 def candidates_hz(settings: Pitch) -> NDArray[np.float64]:
-    """The fundamental frequencies that are looked for, rising, shape (n_candidates,)."""
+    """Return the candidate fundamental frequencies in rising order, Hz, shape (n_candidates,)."""
     return np.geomspace(settings.f_min, settings.f_max, settings.n_candidates)
 
 
 def candidate_filters(front_end: FrontEnd, settings: Pitch, bins: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What takes a frame's power spectrum to its autocorrelation.
+    """Return the matrix from a frame's power spectrum to its autocorrelation.
 
     Args:
-        front_end: that makes the spectrum; its transform is long enough that little of it comes round.
-        settings: which periods.
-        bins: shape (n_bins,), numbers of the spectrum's bins.
+        front_end: computes the spectrum; its transform is long enough that the autocorrelation hardly wraps around.
+        settings: determines the periods.
+        bins: shape (n_bins,), indices of the spectrum's bins.
 
     Returns:
-        shape (n_bins, n_candidates + 1): the autocorrelation at each candidate's period, over the window's own, and,
-        last, at 0: the frame's power.
+        shape (n_bins, n_candidates + 1): for the autocorrelation at each candidate's period, divided by that of the
+        window, and, in the last column, at lag 0, the frame's power.
     """
     n_fft = front_end.n_fft
     window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(front_end.win_length) / front_end.win_length)
@@ -46,62 +47,62 @@ def candidate_filters(front_end: FrontEnd, settings: Pitch, bins: NDArray[np.int
     periods = front_end.sample_rate / candidates_hz(settings)
     expected = np.interp(periods, np.arange(len(of_window)), of_window / of_window[0])
     waves = np.cos(2.0 * np.pi / n_fft * np.outer(bins, periods)) / expected
-    # Every bin but the first and the last stands for its mirror image too; the first, the mean, is left out.
-    is_heard = (bins > 0) & (bins * front_end.sample_rate <= settings.highest_hz * n_fft)
-    weights = is_heard * np.where(2 * bins == n_fft, 1.0, 2.0)
+    # Every bin but the first and the last also represents its mirror image; the first, the mean, is left out.
+    used = (bins > 0) & (bins * front_end.sample_rate <= settings.highest_hz * n_fft)
+    weights = used * np.where(2 * bins == n_fft, 1.0, 2.0)
     return np.concatenate([waves, np.ones((len(bins), 1))], axis=1) * weights[:, None]
 
 
 def correlations(measured: NDArray[np.float32]) -> NDArray[np.float32]:
-    """From what the filters gave, shape (n_frames, n_candidates + 1), to correlations, one column fewer, about -1…1."""
+    """Divide the filters' output, shape (n_frames, n_candidates + 1), by its last column; results are about -1…1."""
     return measured[:, :-1] / (measured[:, -1:] + np.float32(SILENCE))
 
 
-def track(of_frames: NDArray[np.float32], settings: Pitch) -> NDArray[np.float32]:
-    """Follow the pitch of one clip.
+def track(frame_correlations: NDArray[np.float32], settings: Pitch) -> NDArray[np.float32]:
+    """Track the pitch of one clip.
 
     Args:
-        of_frames: shape (n_frames, n_candidates), `correlations` of all its frames.
-        settings: how.
+        frame_correlations: shape (n_frames, n_candidates), `correlations` of all its frames.
+        settings: settings of the pitch tracker.
 
     Returns:
-        shape (2, n_frames), float32: the pitch in octaves above 1 Hz, and the correlation there, 0…1, which says how
-        much of the frame is voice of that pitch.
+        shape (2, n_frames), float32: the pitch in octaves above 1 Hz, and the periodicity, which is the correlation at
+        that pitch, 0…1: the share of the frame's power that is voice of that pitch.
 
     Examples:
         >>> settings = Pitch()
-        >>> of_frames = np.zeros((9, settings.n_candidates), np.float32)
-        >>> of_frames[:, 20] = 1.0
-        >>> octaves, periodicity = track(of_frames, settings)
+        >>> frame_correlations = np.zeros((9, settings.n_candidates), np.float32)
+        >>> frame_correlations[:, 20] = 1.0
+        >>> octaves, periodicity = track(frame_correlations, settings)
         >>> bool(abs(2.0 ** octaves[4] - candidates_hz(settings)[20]) < 2.0), bool(periodicity[4] > 0.95)
         (True, True)
     """
-    n_frames, per_step = len(of_frames), settings.frames_per_step
+    n_frames, per_step = len(frame_correlations), settings.frames_per_step
     if n_missing := -n_frames % per_step:
-        of_frames = np.concatenate([of_frames, np.repeat(of_frames[-1:], n_missing, axis=0)])
-    steps = np.array(of_frames[::per_step])
+        frame_correlations = np.concatenate([frame_correlations, np.repeat(frame_correlations[-1:], n_missing, axis=0)])
+    steps = np.array(frame_correlations[::per_step])
     for frame in range(1, per_step):
-        steps += of_frames[frame::per_step]
+        steps += frame_correlations[frame::per_step]
     steps *= np.float32(1.0 / per_step)
     octaves, favour, change = scales(settings)
     likely = steps + favour
     likely *= np.float32(settings.sharpness)
     likely -= likely.max(axis=1, keepdims=True)
     np.exp(likely, out=likely)
-    weights = _heard(likely, change, settings.reach)
+    weights = _combine_steps(likely, change, settings.reach)
     tracks = np.stack([weights @ octaves, np.einsum("ij,ij->i", weights, steps)])
     tracks /= weights.sum(axis=1)
     np.clip(tracks[1], 0.0, 1.0, out=tracks[1])
     return np.repeat(tracks, per_step, axis=1)[:, :n_frames]
 
 
-def _heard(likely: NDArray[np.float32], change: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
-    """How likely each candidate is, given what the steps before and after say of it; each row up to a factor.
+def _combine_steps(likely: NDArray[np.float32], change: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """Return the likelihood of each candidate given the steps before and after; each row up to a factor.
 
     Args:
-        likely: shape (n_steps, n_candidates), of each step by itself, the likeliest 1.
-        change: of `scales`.
-        reach: how many steps to either side have a say; each pass lets them hear one step further.
+        likely: shape (n_steps, n_candidates), likelihoods from each step alone; each row's largest is 1.
+        change: from `scales`.
+        reach: number of steps to either side that are included; each pass extends them by one step.
     """
     before, after = np.ones_like(likely), np.ones_like(likely)
     weighed = np.empty_like(likely)
@@ -110,9 +111,9 @@ def _heard(likely: NDArray[np.float32], change: NDArray[np.float32], reach: int)
         np.matmul(weighed[:-1], change, out=before[1:])
         np.multiply(after, likely, out=weighed)
         np.matmul(weighed[1:], change, out=after[:-1])
-        # Only ratios within a row count. A pass leaves no more than n_candidates / _ANEW between a row's largest and
-        # its smallest, and lets the largest fall by no more than that: float32 holds four of them, and not eight.
-        if number % _PASSES_HELD == 0 or number == reach:
+        # Only ratios within a row matter. After a pass, a row's largest value is at most n_candidates / _RESTART times
+        # its smallest, and it has fallen by at most that factor: float32 can represent four passes, but not eight.
+        if number % _PASSES_PER_SCALING == 0 or number == reach:
             before /= before.max(axis=1, keepdims=True)
             after /= after.max(axis=1, keepdims=True)
     before *= likely
@@ -122,15 +123,15 @@ def _heard(likely: NDArray[np.float32], change: NDArray[np.float32], reach: int)
 
 @lru_cache(maxsize=8)
 def scales(settings: Pitch) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """What the candidates are, and what is expected of them.
+    """Return the parameters of the hidden Markov chain.
 
     Returns:
-        the candidates in octaves, and what each is ahead for being higher, both of shape (n_candidates,); and how
-        likely a step from each to each is, shape (n_candidates, n_candidates), symmetric, the likeliest 1. A voice
-        may also begin anew anywhere, so none is 0.
+        the candidates in octaves, and the bonus of each for being higher, both of shape (n_candidates,); and the
+        likelihood of a step between each two, shape (n_candidates, n_candidates), symmetric, the largest 1. A voice
+        may also start again at any pitch, so none is 0.
     """
     octaves = np.log2(candidates_hz(settings))
     favour = settings.favour_high * (octaves - octaves[0])
     cost = settings.change_cost * np.abs(octaves[:, None] - octaves)
-    change = np.exp(-settings.sharpness * cost) + _ANEW
+    change = np.exp(-settings.sharpness * cost) + _RESTART
     return octaves.astype(np.float32), favour.astype(np.float32), (change / change.max()).astype(np.float32)

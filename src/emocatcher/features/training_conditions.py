@@ -1,7 +1,7 @@
-"""What the training recordings sounded like, so that a recording unlike them can be told.
+"""Statistics of the training recordings, to detect a recording that is unlike them.
 
-The mean and the spread of a few numbers of each clip (those of `speech_gate.summary`), and how far a clip of the
-training itself may lie from them: Mahalanobis' distance (1936), with the covariance drawn towards its diagonal.
+They are the mean and the spread of a few numbers per clip (those of `speech_gate.summary`), and the distance that
+training clips have from the mean: Mahalanobis' distance (1936), with the covariance shrunk towards its diagonal.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from emocatcher.features import speech_gate
 
-_SHRINKAGE = 0.02  # of the correlations; a thousand clips do not fix them better
-_QUANTILE = 0.99  # of the training clips lie within the limit …
-_SLACK = 1.15  # … and voices that the model has not heard lie somewhat farther out than those it has
+_SHRINKAGE = 0.02  # of the correlations; a thousand clips do not determine them more exactly
+_QUANTILE = 0.99  # share of the training clips within the limit before the slack
+_SLACK = 1.15  # factor on the limit, because unseen speakers are somewhat farther from the mean
 
 
 class Conditions(msgspec.Struct, frozen=True):
-    """Of a model's training recordings; part of its `config.json`."""
+    """Statistics of a model's training recordings; part of its `config.json`."""
 
     longest_voiced_s: float
     mean: tuple[float, ...]  # (n_numbers,)
     scale: tuple[float, ...]  # (n_numbers,), standard deviations
-    precision: tuple[tuple[float, ...], ...]  # (n_numbers, n_numbers), of the numbers scaled
+    precision: tuple[tuple[float, ...], ...]  # (n_numbers, n_numbers), of the scaled numbers
     limit: float  # a distance
 
 
@@ -33,7 +33,7 @@ class Judge:
     """Compares recordings with a model's training recordings.
 
     Args:
-        conditions: of the training recordings.
+        conditions: statistics of the training recordings.
     """
 
     def __init__(self, conditions: Conditions) -> None:
@@ -43,27 +43,27 @@ class Judge:
         self._precision = np.asarray(conditions.precision)
 
     def distance(self, log_mel: NDArray[np.float32]) -> float:
-        """How far a voiced span lies from the training's, in standard deviations; shape (n_mels, n_frames), dB."""
+        """Return how many standard deviations a voiced span, (n_mels, n_frames), dB, is from the training mean."""
         scaled = (_numbers(log_mel) - self._mean) / self._scale
         return float(np.sqrt(max(scaled @ self._precision @ scaled, 0.0) / len(scaled)))
 
     def outside(self, log_mel: NDArray[np.float32]) -> bool:
-        """Whether a voiced span is unlike the training's; shape (n_mels, n_frames), dB."""
+        """Return whether a voiced span, shape (n_mels, n_frames), dB, is unlike the training recordings."""
         return self.distance(log_mel) > self._limit
 
 
 def fit(log_mels: Sequence[NDArray[np.float32]], frame_period_s: float) -> Conditions:
-    """Describe a training part.
+    """Compute the statistics of a training part.
 
     Args:
         log_mels: the clips' voiced spans, shape (n_mels, n_frames) each, dB.
-        frame_period_s: seconds from one frame to the next.
+        frame_period_s: time from one frame to the next, seconds.
 
     Raises:
         ValueError: if there are fewer than two clips.
     """
     if len(log_mels) < 2:
-        raise ValueError(f"{len(log_mels)} clips; a spread needs two")
+        raise ValueError(f"{len(log_mels)} clips; at least two are needed for a spread")
     numbers = np.stack([_numbers(log_mel) for log_mel in log_mels])
     mean, scale = numbers.mean(axis=0), np.maximum(numbers.std(axis=0), 1e-3)
     scaled = (numbers - mean) / scale

@@ -1,9 +1,9 @@
-"""Voiced span: where in a log-mel spectrogram the speech starts and ends.
+"""Find the voiced span: where in a log-mel spectrogram the speech starts and ends.
 
-The gradient detector of the published EmoCatcher (Kim Seonju 2023, `gvad`). Frames are sorted by loudness; the
-steepest place of that sorted curve divides silence from speech.
+This is the gradient detector of the published EmoCatcher (Kim Seonju 2023, `gvad`). Frames are sorted by loudness; the
+steepest point of the sorted curve separates silence from speech.
 
-What it does not know: whether the sound is speech. A dog has a voiced span too.
+It does not detect whether the sound is speech: a barking dog has a voiced span too.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ _AMIN = 1e-5  # smallest amplitude before the logarithm, librosa's default
 
 
 class VoicedSpan(NamedTuple):
-    """Frames `first` up to, not including, `last`."""
+    """The frames from `first` to `last` (exclusive)."""
 
     first: int
     last: int
-    found: bool  # False: no frame stands out, and the span is the whole clip
+    found: bool  # False: no frame exceeds the threshold, and the span is the whole clip
 
     @property
     def n_frames(self) -> int:
-        """How many frames the span holds, at least 1."""
+        """Number of frames in the span, at least 1."""
         return self.last - self.first
 
 
 def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
     """Find the voiced span of one clip.
 
-    Defined for every input. Where no frame stands out (digital silence, a constant tone, a single frame), or where
-    the rule below gives an empty span, the answer is the whole clip with `found=False`.
+    The span is defined for every input. If no frame exceeds the threshold (digital silence, a constant tone, a single
+    frame), or the rule below gives an empty span, the result is the whole clip with `found=False`.
 
-    The rule, as published: power goes once more through 20·log10 (so differences in dB double), is floored below its
-    maximum, and the whole matrix is scaled to 0…1; the sum over bands is one loudness per frame. Of the sorted and
-    Gaussian-smoothed loudness, the value at its steepest place is the threshold. The span runs from the first frame
-    above it, less the margin, up to, not including, the last frame above it plus the margin.
+    The rule, as published: power is converted with 20·log10 once more (so differences in dB double) and floored below
+    its maximum, and the whole matrix is scaled to 0…1. The sum over bands is one loudness per frame. The threshold is
+    the value of the sorted, Gaussian-smoothed loudness at its steepest point. The span starts the margin before the
+    first frame above the threshold, and ends (exclusive) at the last frame above it plus the margin.
 
     Args:
         log_mel: shape (n_mels, n_frames), dB.
@@ -51,7 +51,7 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
         the span, always 0 <= first < last <= n_frames.
 
     Raises:
-        ValueError: if `log_mel` has no cell.
+        ValueError: if `log_mel` is not two-dimensional or is empty.
 
     Examples:
         >>> settings = VoiceActivity(smoothing_sigma=10.0, margin_frames=3, floor_db=80.0)
@@ -66,7 +66,7 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
         raise ValueError(f"log_mel has the shape {log_mel.shape}; (n_mels, n_frames) with at least one cell is needed")
     n_frames = log_mel.shape[1]
     whole = VoicedSpan(0, n_frames, found=False)
-    # 20·log10(10^(dB/10)) = 2·dB: the way over the power is taken in one step.
+    # 20·log10(10^(dB/10)) = 2·dB, so the conversion to power and back is one multiplication.
     doubled = np.maximum(2.0 * log_mel, 20.0 * np.float32(np.log10(_AMIN)))
     lowest, highest = float(doubled.min()), float(doubled.max())
     lowest = max(lowest, highest - settings.floor_db)
@@ -74,7 +74,7 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
         return whole
     np.maximum(doubled, lowest, out=doubled)
     loudness = (doubled.sum(axis=0, dtype=np.float64) - lowest * len(doubled)) / (highest - lowest)
-    if loudness.min() == loudness.max():  # a steady tone; its smoothed curve would be level only but for rounding
+    if loudness.min() == loudness.max():  # a steady tone; rounding would make its smoothed curve uneven
         return whole
     curve = _smooth(np.sort(loudness), settings.smoothing_sigma)
     threshold = curve[_steepest(curve)]
@@ -87,13 +87,13 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
 
 
 def _smooth(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """Gaussian filter with SciPy's defaults: cut at 4 sigma, edges reflected (d c b a | a b c d | d c b a)."""
+    """Apply a Gaussian filter with SciPy's defaults: cut at 4 sigma, edges reflected (d c b a | a b c d | d c b a)."""
     kernel = _gaussian(sigma)
     return np.convolve(values[_reflected(len(values), len(kernel) // 2)], kernel, mode="valid")
 
 
 def _steepest(curve: NDArray[np.float64]) -> int:
-    """Where the gradient is largest: central differences, one-sided at the ends."""
+    """Return where the gradient is largest: central differences, one-sided at the ends."""
     gradient = np.empty_like(curve)
     np.subtract(curve[2:], curve[:-2], out=gradient[1:-1])
     gradient[1:-1] *= 0.5
@@ -103,7 +103,7 @@ def _steepest(curve: NDArray[np.float64]) -> int:
 
 @lru_cache(maxsize=512)
 def _reflected(n_values: int, radius: int) -> NDArray[np.int64]:
-    """Which value stands where, `radius` places beyond both ends; short curves are reflected more than once."""
+    """Return indices that extend a curve by `radius` at both ends; short curves are reflected more than once."""
     period = np.concatenate([np.arange(n_values), np.arange(n_values)[::-1]])
     return np.asarray(period[np.arange(-radius, n_values + radius) % len(period)])
 

@@ -1,4 +1,4 @@
-"""Reasons to trust an answer less, found in the recording itself."""
+"""Find reasons in a recording to trust its prediction less."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.settings import FrontEnd
 from emocatcher.recognition.prediction import Caution
 
-_SHORTEST_S = 0.4  # of voice
-_QUIET_DB = -60.0  # rms, below full scale
-_BAND_HZ = 4_300.0  # a telephone's 8 kHz leave nothing above 4,000
-# The loudest cell above that edge, below the loudest of all: in RAVDESS -39 dB at the least, and -70 at the most after
-# its way through 8 kHz.
+_SHORTEST_S = 0.4  # voiced span
+_QUIET_DB = -60.0  # rms, relative to full scale
+_BAND_HZ = 4_300.0  # a telephone's sample rate of 8 kHz leaves nothing above 4,000 Hz
+# Loudest cell above that edge, relative to the loudest of all: at least -39 dB in RAVDESS, and at most -70 dB after
+# resampling it to 8 kHz.
 _BAND_DB = -60.0
 
 
@@ -29,57 +29,53 @@ def find(
     front_end: FrontEnd,
     judge: Judge | None,
 ) -> tuple[Caution, ...]:
-    """Look for all that should make a listener of this answer careful.
+    """Find all reasons to trust a prediction less.
 
     Args:
-        recording: as it was read, at the front end's sample rate.
+        recording: as read, at the front end's sample rate.
         log_mel: shape (n_mels, n_frames), dB, of the whole clip.
-        clip: its voiced span.
-        front_end: that made them.
-        judge: of the model's training conditions; None where they are not known.
+        clip: features of its voiced span.
+        front_end: computed both.
+        judge: compares with the model's training conditions; None if they are not known.
 
     Returns:
-        the cautions, gravest first.
+        the cautions, most serious first.
     """
     found: list[Caution] = []
     if not speech_gate.has_speech(recording.waveform, recording.sample_rate, log_mel, front_end):
-        found.append(Caution("no-speech", "no speech was found: the answer is about another sound"))
+        found.append(Caution("no-speech", "no speech was found, so the emotion is not meaningful"))
     elif not clip.span.found:
-        found.append(Caution("no-voiced-span", "no voiced span stands out: the whole recording was used"))
+        found.append(Caution("no-voiced-span", "no voiced span was found: the whole recording was used"))
     if recording.truncated:
         found.append(Caution("truncated", f"the file breaks off: only the first {clip.duration_s:.2f} s were used"))
     voiced_s = clip.voiced_end_s - clip.voiced_start_s
     if voiced_s < _SHORTEST_S:
-        found.append(
-            Caution("too-short", f"only {voiced_s:.2f} s of voice: {_SHORTEST_S:g} s are the least to judge by")
-        )
+        found.append(Caution("too-short", f"only {voiced_s:.2f} s of voice: at least {_SHORTEST_S:g} s are needed"))
     if judge is not None and voiced_s > judge.longest_voiced_s:
         longest = f"the model was trained on at most {judge.longest_voiced_s:.2f} s"
-        found.append(Caution("too-long", f"{voiced_s:.2f} s of voice, and {longest}: use the timeline"))
+        found.append(Caution("too-long", f"{voiced_s:.2f} s of voice, but {longest}: use the timeline"))
     if recording.clipped:
-        found.append(
-            Caution("clipped", f"clipped: samples stand still at the peak, {recording.peak:.3f} of full scale")
-        )
+        found.append(Caution("clipped", f"clipped: samples stay at the peak, {recording.peak:.3f} of full scale"))
     if (high_db := _above_the_band(clip.log_mel, front_end)) < _BAND_DB or recording.native_rate <= 2 * _BAND_HZ:
         level = f"nothing within {-high_db:.0f} dB of the loudest lies above {_BAND_HZ / 1000:.1f} kHz"
         found.append(Caution("narrow-band", f"narrow band: {level}, as over a telephone"))
     if (rms_db := _rms_db(recording, clip)) < _QUIET_DB:
         found.append(Caution("very-quiet", f"very quiet: {-rms_db:.0f} dB rms below full scale"))
     if judge is not None and judge.outside(clip.log_mel):
-        message = "unlike the recordings the model was trained on: their scores do not hold here"
+        message = "unlike the recordings the model was trained on: its scores do not apply here"
         found.append(Caution("outside-training-conditions", message))
     return tuple(found)
 
 
 def _above_the_band(log_mel: NDArray[np.float32], front_end: FrontEnd) -> float:
-    """The loudest cell above the telephone band, dB below the loudest of all; 0 where the front end hears none."""
+    """Return the loudest cell above the telephone band, dB relative to the loudest of all; 0 if no band is above it."""
     first = _first_above(front_end)
     return 0.0 if first == len(log_mel) else float(log_mel[first:].max() - log_mel.max())
 
 
 @lru_cache(maxsize=8)
 def _first_above(front_end: FrontEnd) -> int:
-    """The first mel band above the telephone band."""
+    """Return the index of the first mel band above the telephone band."""
     return int(np.searchsorted(mel.centres_hz(front_end), _BAND_HZ))
 
 

@@ -1,4 +1,4 @@
-"""Read settings strictly: presets, TOML files, and single values replaced."""
+"""Read settings strictly, from presets, TOML files and overrides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emocatcher.foundation.settings.recipe import (
 
 # What a section without a kind is of: there was one of each when the first models and runs were written.
 _FIRST_KINDS = {"network": "cabg", "schedule": "plateau"}
-# Settings that were removed: (section, name) → the value that changed nothing. Models and runs were saved with it.
+# Removed settings that saved models and runs may have: (section, name) → the value that had no effect.
 _REMOVED = {("training", "speaker_normalisation"): False}
 
 
@@ -26,7 +26,7 @@ def from_toml(text: str, source: str) -> Settings:
 
     Args:
         text: TOML.
-        source: what to call it in an error.
+        source: name of the text in errors.
 
     Raises:
         SettingError: if the text is not TOML, or a key or a value is not allowed.
@@ -39,7 +39,7 @@ def from_toml(text: str, source: str) -> Settings:
 
 
 def presets() -> tuple[str, ...]:
-    """The names of the presets that ship with the package.
+    """Return the names of the presets that are included in the package.
 
     Examples:
         >>> "cabg" in presets()
@@ -50,15 +50,15 @@ def presets() -> tuple[str, ...]:
 
 
 def load_preset(name: str, overrides: Iterable[str] = ()) -> Settings:
-    """Read a preset, with single settings replaced.
+    """Read a preset and apply overrides.
 
     Args:
         name: one of `presets()`, or the path of a TOML file of the same shape.
-        overrides: "section.key=value" each, the value in TOML ("optimiser.learning_rate=5e-4"), or `none` for what may
-            be left out ("front_end.pitch=none").
+        overrides: "section.key=value" each, the value in TOML ("optimiser.learning_rate=5e-4"), or `none` to unset an
+            optional setting ("front_end.pitch=none").
 
     Raises:
-        SettingError: if the preset, a key or a value is not allowed; the message names the nearest allowed one.
+        SettingError: if the preset, a key or a value is not allowed; the message names the closest allowed one.
 
     Examples:
         >>> load_preset("cabg", ["training.n_epochs=3"]).training.n_epochs
@@ -71,38 +71,38 @@ def load_preset(name: str, overrides: Iterable[str] = ()) -> Settings:
 
 
 def check_smoothing(settings: Settings, n_classes: int) -> None:
-    """Refuse a label smoothing that leaves the true class less than each other.
+    """Check that label smoothing leaves the true class at least as much weight as every other class.
 
     Args:
         settings: the recipe.
-        n_classes: how many emotions there are.
+        n_classes: number of emotions.
 
     Raises:
-        SettingError: if it does.
+        SettingError: if the label smoothing is too large.
     """
-    most = (n_classes - 1) / n_classes
-    if settings.training.label_smoothing > most:
+    largest = (n_classes - 1) / n_classes
+    if settings.training.label_smoothing > largest:
         raise SettingError(
-            f"training.label_smoothing is {settings.training.label_smoothing:g}. With {n_classes} emotions, "
-            f"{most:.3g} spreads the truth evenly over all of them; allowed: up to that"
+            f"training.label_smoothing is {settings.training.label_smoothing:g}. With {n_classes} emotions, give at "
+            f"most {largest:.3g}, which gives every emotion the same weight"
         )
 
 
 def upgrade(raw: Any) -> Any:
-    """Bring settings that an earlier version saved to today's form.
+    """Convert settings that an earlier version saved to the current form.
 
-    The kind of network and schedule is named where there was one of each. A removed setting is dropped where it has the
-    value that changed nothing; with another value it stays, and is refused as unknown.
+    If a network or schedule has no kind, it gets the first kind that existed. A removed setting is dropped if it has
+    the value that had no effect; with another value it stays, and is later refused as unknown.
 
     Args:
-        raw: settings as TOML or JSON gives them; changed in place. What is no table is left as it is.
+        raw: settings decoded from TOML or JSON; changed in place. Anything but a table is left unchanged.
     """
     if isinstance(raw, dict):
         for section, kind in _FIRST_KINDS.items():
             if isinstance(raw.get(section), dict):
                 raw[section].setdefault("kind", kind)
-        for (section, name), inert in _REMOVED.items():
-            if isinstance(raw.get(section), dict) and raw[section].get(name) is inert:
+        for (section, name), no_effect in _REMOVED.items():
+            if isinstance(raw.get(section), dict) and raw[section].get(name) is no_effect:
                 del raw[section][name]
     return raw
 
@@ -139,9 +139,9 @@ def _replace(raw: dict[str, Any], override: str) -> None:
     if key not in sections[section]:
         raise SettingError(suggest(key, sections[section], f"setting in [{section}]"))
     if not isinstance(fields := raw.setdefault(section, {}), dict):
-        return  # refused as a whole when it is converted
+        return  # `_convert` refuses the section
     if value.strip() == "none" and type(None) in get_args(sections[section][key]):
-        fields.pop(key, None)  # TOML has no word for it
+        fields.pop(key, None)  # TOML has no null
         return
     try:
         fields[key] = msgspec.toml.decode(f"value = {value}")["value"]
@@ -167,7 +167,7 @@ def _convert(raw: dict[str, Any], source: str) -> Settings:
 
 
 def _sections(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Section → setting → type; of a section that comes in kinds, the one that `raw` has."""
+    """Return section → setting → type; for a section with several kinds, those of the kind in `raw`."""
     return {name: _types(_kind_of(raw.get(name), kind)) for name, kind in _types(Settings).items() if name != "preset"}
 
 

@@ -12,27 +12,27 @@ import tomli_w
 from numpy.typing import NDArray
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
-# Finite: JSON, and so a model's config.json, knows no infinity.
+# Finite, because JSON, and so a model's config.json, cannot represent infinity.
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
-N_PITCH_CHANNELS = 2  # the pitch, and how periodic a frame is
+N_PITCH_CHANNELS = 2  # the pitch and the periodicity of a frame
 NORM_EPSILON = 1e-5  # added to the variance by the layer and batch normalisation of every network
-_MOST_OF_WINDOW = 0.75  # that the longest period may take: beyond, the window leaves nothing to compare
+_MAX_WINDOW_SHARE = 0.75  # of the window, for the longest period; a longer one would leave too little to compare
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the height of the voice is followed (see `emocatcher.features.pitch`)."""
+    """How the pitch of the voice is tracked (see `emocatcher.features.pitch`)."""
 
-    f_min: PositiveFloat = 65.0  # Hz, the lowest voice
-    f_max: PositiveFloat = 700.0  # Hz, the highest
-    n_candidates: Annotated[int, msgspec.Meta(ge=2)] = 48  # frequencies tried from the one to the other
-    highest_hz: PositiveFloat = 4000.0  # of the spectrum
-    frames_per_step: PositiveInt = 2  # that share one pitch
-    reach: Annotated[int, msgspec.Meta(ge=0)] = 8  # steps to either side that have a say
-    sharpness: PositiveFloat = 20.0  # how much likelier a candidate is by its correlation
-    change_cost: NonNegativeFloat = 0.56  # correlation an octave, from one step to the next
-    favour_high: NonNegativeFloat = 0.044  # correlation an octave: twice the period correlates as well
+    f_min: PositiveFloat = 65.0  # Hz, lowest pitch
+    f_max: PositiveFloat = 700.0  # Hz, highest pitch
+    n_candidates: Annotated[int, msgspec.Meta(ge=2)] = 48  # candidate frequencies from f_min to f_max
+    highest_hz: PositiveFloat = 4000.0  # of the spectrum that is used
+    frames_per_step: PositiveInt = 2  # frames that share one pitch
+    reach: Annotated[int, msgspec.Meta(ge=0)] = 8  # steps to either side that influence a step
+    sharpness: PositiveFloat = 20.0  # factor from correlation to log-likelihood
+    change_cost: NonNegativeFloat = 0.56  # correlation per octave of change between steps
+    favour_high: NonNegativeFloat = 0.044  # correlation per octave; needed because twice the period correlates as well
 
     def __post_init__(self) -> None:
         if not self.f_min < self.f_max <= self.highest_hz:
@@ -40,7 +40,7 @@ class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a waveform becomes a log-mel spectrogram, and the pitch beside it."""
+    """How the log-mel spectrogram and, optionally, the pitch of a waveform are computed."""
 
     sample_rate: PositiveInt  # Hz
     n_fft: PositiveInt  # samples
@@ -59,20 +59,22 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         if not self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= sample_rate / 2 does not hold")
         if self.pitch:
-            longest = min(self.win_length * _MOST_OF_WINDOW, self.n_fft / 2)  # samples
+            longest = min(self.win_length * _MAX_WINDOW_SHARE, self.n_fft / 2)  # samples
             if self.pitch.f_min < (lowest := self.sample_rate / longest):
-                raise ValueError(f"pitch.f_min {self.pitch.f_min} is lower than the window can tell: {lowest:.0f} Hz")
+                raise ValueError(
+                    f"pitch.f_min {self.pitch.f_min} is too low for the window. Give at least {lowest:.0f} Hz"
+                )
             if self.pitch.highest_hz > self.f_max:
                 raise ValueError(f"pitch.highest_hz {self.pitch.highest_hz} exceeds f_max {self.f_max}")
 
     @property
     def n_channels(self) -> int:
-        """Rows of what the network is given of a clip: the mel bands, and with `pitch` two more."""
+        """Number of rows of the network's input: the mel bands, and with `pitch` two more."""
         return self.n_mels + (N_PITCH_CHANNELS if self.pitch else 0)
 
     @property
     def frame_period_s(self) -> float:
-        """Seconds from one frame to the next."""
+        """Time from one frame to the next, seconds."""
         return self.hop_length / self.sample_rate
 
 
@@ -121,15 +123,15 @@ class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
     LEAST_VOICE: ClassVar[float] = 0.01  # frames, added to the voiced ones: a whisper must not divide by 0
     PITCH_STEP: ClassVar[int] = 2  # frames before and after, between which the change of pitch is measured
 
-    branches: PositiveInt  # networks that answer together, each of the sizes below
+    branches: PositiveInt  # parallel networks whose outputs are combined, each of the sizes below
     level: Literal["absolute", "relative"]  # whether power is taken relative to the clip's mean
     noise_floor_db: Annotated[float, msgspec.Meta(ge=-200, le=200)]  # added to the power of every band
-    noise_db: tuple[float, float]  # from and to: what is added besides while it learns, drawn clip by clip
-    contrast: bool  # whether a band's mean over the clip is taken from it and goes in by itself, once a clip
+    noise_db: tuple[float, float]  # range of the noise added in training, drawn for each clip
+    contrast: bool  # whether a band's mean over the clip is subtracted and becomes an input of its own, once per clip
     channels: Annotated[int, msgspec.Meta(ge=4)]
     kernel_size: PositiveInt  # frames, odd
-    dilations: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]  # one a block
-    strides: tuple[PositiveInt, ...]  # one a block
+    dilations: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]  # one per block
+    strides: tuple[PositiveInt, ...]  # one per block
     conv_dropout: Fraction
     gru_units: PositiveInt  # per direction
     attention_units: PositiveInt
@@ -139,10 +141,10 @@ class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
     def __post_init__(self) -> None:
         _check_odd(self.kernel_size)
         if len(self.strides) != len(self.dilations):
-            raise ValueError(f"{len(self.dilations)} dilations, but {len(self.strides)} strides; give one a block")
+            raise ValueError(f"{len(self.dilations)} dilations, but {len(self.strides)} strides. Give one per block")
         if self.noise_db[0] > self.noise_db[1]:
             raise ValueError(
-                f"noise_db goes from {self.noise_db[0]:g} to {self.noise_db[1]:g}; the smaller comes first"
+                f"noise_db goes from {self.noise_db[0]:g} to {self.noise_db[1]:g}. Give the smaller one first"
             )
 
     @property
@@ -184,26 +186,26 @@ class PlateauSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
 
 
 class OneCycleSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="one-cycle"):
-    """Up to the learning rate and down to nothing, both along a cosine, step by step (Smith and Topin 2018)."""
+    """Up to the learning rate and down to 0, both along a cosine, step by step (Smith and Topin 2018)."""
 
-    warm_up: Annotated[float, msgspec.Meta(gt=0, lt=1)]  # of all steps
+    warm_up: Annotated[float, msgspec.Meta(gt=0, lt=1)]  # share of all steps
 
 
 Schedule: TypeAlias = PlateauSchedule | OneCycleSchedule
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the training part is varied (see `emocatcher.training.augmentation`); 0 leaves a thing as it is."""
+    """How the training part is augmented (see `emocatcher.training.augmentation`); 0 turns an augmentation off."""
 
-    gain_db: NonNegativeFloat = 0.0  # louder or softer by up to
-    tempo: Fraction = 0.0  # faster or slower by up to this share
-    pitch: Fraction = 0.0  # all frequencies higher or lower by up to this share
-    tilt_db: NonNegativeFloat = 0.0  # deviation of a smooth change over the bands
-    mixup: NonNegativeFloat = 0.0  # alpha of the beta distribution that two clips are mixed by (Zhang et al. 2018)
+    gain_db: NonNegativeFloat = 0.0  # largest gain, up or down
+    tempo: Fraction = 0.0  # largest change of tempo, as a share
+    pitch: Fraction = 0.0  # largest change of all frequencies, as a share
+    tilt_db: NonNegativeFloat = 0.0  # standard deviation of a smooth change over the bands
+    mixup: NonNegativeFloat = 0.0  # alpha of the beta distribution of the mixing weight (Zhang et al. 2018)
 
     @property
     def varies(self) -> bool:
-        """Whether single clips are varied at all."""
+        """Whether single clips are augmented at all."""
         return any((self.gain_db, self.tempo, self.pitch, self.tilt_db))
 
 
@@ -215,14 +217,14 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label_smoothing: Fraction
     selection: Literal["last", "best-valid", "best-test"]
     valid_fraction: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
-    batches_by_length: PositiveInt = 1  # batches whose utterances are sorted by length among themselves
-    teacher_share: Fraction = 0.7  # of the loss, where there are teachers
-    largest_gradient: NonNegativeFloat = 0.0  # norm; longer ones are cut to it, 0 cuts none
-    weight_average: Fraction = 0.0  # decay per step of the moving average that is kept, 0 keeps the weights
+    batches_by_length: PositiveInt = 1  # number of batches whose utterances are sorted by length together
+    teacher_share: Fraction = 0.7  # the teachers' share of the loss, if there are teachers
+    largest_gradient: NonNegativeFloat = 0.0  # norm to which gradients are clipped; 0 clips none
+    weight_average: Fraction = 0.0  # decay per step of the moving average of the weights that is kept; 0 keeps the last
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One whole recipe."""
+    """A complete recipe."""
 
     preset: str
     front_end: FrontEnd
@@ -234,7 +236,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     augmentation: Augmentation = Augmentation()
 
     def to_toml(self) -> str:
-        """Write every resolved value as TOML; `from_toml` reads it back as an equal object."""
+        """Return all resolved values as TOML; `from_toml` reads it back as an equal object."""
         return tomli_w.dumps(msgspec.to_builtins(self))
 
 
