@@ -1,29 +1,15 @@
-"""Generated run folders, by the same function that the report's tests use."""
+"""Generated runs that can be compared."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-
-def _load_write_made_run() -> Callable[..., Path]:
-    path = Path(__file__).parents[1] / "run_report" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("made_runs", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules.setdefault("made_runs", importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    function: Callable[..., Path] = module.write_made_run
-    return function
-
-
-write_made_run = _load_write_made_run()
+from generated_runs import write_made_run
 
 
 def change(run_dir: Path, **fields: Any) -> Path:
