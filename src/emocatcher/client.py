@@ -1,4 +1,4 @@
-"""A client of `emocatcher serve`, on Python's standard library; the live stream needs the extra `serve`.
+"""Call a server (`emocatcher serve`) with the standard library; the live stream needs the extra `serve`.
 
 ```python
 from emocatcher.client import Client
@@ -32,19 +32,19 @@ from emocatcher.recognition.timeline import Timeline, Window
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
 
 _BYTES = "application/octet-stream"
-_MESSAGE_S = 0.5  # of live sound; a server takes some seconds at once
+_MESSAGE_S = 0.5  # of live sound; a server accepts several seconds in one message
 
 
 class Client:
-    """A server of emocatcher. Each call is a connection of its own, so that threads may share one.
+    """A client of an emocatcher server. Each call opens its own connection, so threads can share a client.
 
     Args:
-        url: where the server is, e.g. "http://127.0.0.1:8000".
-        token: that the server asks for; None where it asks for none.
-        timeout_s: until a silent server is given up, seconds.
+        url: the server's address, e.g. "http://127.0.0.1:8000".
+        token: the server's bearer token; None if it requires none.
+        timeout_s: how long to wait for the server, in seconds.
 
     Raises:
-        SettingError: if the URL is none that this client can use.
+        SettingError: if the URL is not a valid address.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Client:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SettingError(f"'{url}' is no server's address. Give one such as http://127.0.0.1:8000")
+            raise SettingError(f"'{url}' is not a server's address. Give one such as http://127.0.0.1:8000")
         self._secure = parts.scheme == "https"
         self._host, self._port, self._base = parts.hostname, parts.port, parts.path.rstrip("/")
         self._token, self._timeout_s = token, timeout_s
@@ -62,10 +62,11 @@ class Client:
 
         Args:
             source: a path, an encoded file's bytes, or (samples, sample_rate).
-            abstain_below: the probability under which the answer is marked `abstain`; None for the model's own.
+            abstain_below: the probability below which the prediction is marked `abstain`; None for the model's own
+                threshold.
 
         Raises:
-            ServerError: if the server refuses it, or is not there.
+            ServerError: if the server refuses it or cannot be reached.
             DecodeError: if there is no such file.
         """
         payload = self._send_recording("/v1/predict", source, _threshold(abstain_below))
@@ -78,12 +79,12 @@ class Client:
 
         Args:
             source: as for `predict`.
-            window_s: length of a window, seconds.
-            hop_s: from one window to the next, seconds.
-            abstain_below: as for `predict`, of windows and segments.
+            window_s: length of a window, in seconds.
+            hop_s: from the start of one window to the next, in seconds.
+            abstain_below: as for `predict`, for windows and segments.
 
         Raises:
-            ServerError: if the server refuses it, or is not there.
+            ServerError: if the server refuses it or cannot be reached.
             DecodeError: if there is no such file.
         """
         query = {"window_s": window_s, "hop_s": hop_s, **_threshold(abstain_below)}
@@ -91,12 +92,12 @@ class Client:
         return msgspec.json.decode(payload, type=Timeline)
 
     def model(self) -> dict[str, Any]:
-        """What the server says of its model: labels, sample rate, scores, card.
+        """Return the server's description of its model: labels, sample rate, scores, card.
 
         Raises:
-            ServerError: if the server refuses, or is not there.
+            ServerError: if the server refuses it or cannot be reached.
         """
-        described: dict[str, Any] = json.loads(self._ask("GET", "/v1/model"))
+        described: dict[str, Any] = json.loads(self._request("GET", "/v1/model"))
         return described
 
     def stream(
@@ -108,21 +109,21 @@ class Client:
         *,
         abstain_below: float | None = None,
     ) -> Iterator[Window]:
-        """Recognise sound while it is still coming.
+        """Recognise sound while it is being recorded.
 
         Args:
-            chunks: mono samples, each of shape (n_samples,), int16 or floats in [-1, 1], all of one kind; taken as
-                the server takes them, beside the caller's own work.
-            sample_rate: of the chunks, Hz.
-            window_s: length of a window, seconds.
-            hop_s: from one window to the next, seconds.
-            abstain_below: as for `predict`, of windows.
+            chunks: mono samples, each of shape (n_samples,), int16 or floats in [-1, 1], all of one type; a thread
+                reads and sends them as fast as the server processes them.
+            sample_rate: of the chunks, in Hz.
+            window_s: length of a window, in seconds.
+            hop_s: from the start of one window to the next, in seconds.
+            abstain_below: as for `predict`, for windows.
 
         Yields:
-            windows, as soon as they are heard.
+            windows, as soon as they are recognised.
 
         Raises:
-            ServerError: if the server ends the stream, or is not there.
+            ServerError: if the server ends the stream or cannot be reached.
             MissingExtraError: without the extra `serve`.
         """
         try:
@@ -135,24 +136,24 @@ class Client:
         address = f"{'wss' if self._secure else 'ws'}://{shown}{port}{self._base}/v1/stream"
         iterator = iter(chunks)
         first = next(iterator, np.empty(0, np.float32))
-        kind = _Kind(first, sample_rate)
-        hello = {"type": "hello", "sample_rate": sample_rate, "encoding": kind.encoding}
+        encoder = _Encoder(first, sample_rate)
+        hello = {"type": "hello", "sample_rate": sample_rate, "encoding": encoder.encoding}
         hello |= {"window_s": window_s, "hop_s": hop_s, "token": self._token, **_threshold(abstain_below)}
         sender: _Sender | None = None
         try:
-            # No pings: where the server holds this client back, they would wait behind the sound.
+            # No pings, because under backpressure they would wait behind the sound.
             options: dict[str, Any] = {"compression": None, "max_size": None, "ping_interval": None}
             with connect(address, open_timeout=self._timeout_s, close_timeout=1, **options) as socket:
                 socket.send(json.dumps(hello))
-                _message(socket.recv(self._timeout_s), "ready")
-                sender = _Sender(socket, kind, first, iterator)
+                _decode_message(socket.recv(self._timeout_s), "ready")
+                sender = _Sender(socket, encoder, first, iterator)
                 while True:
-                    message = _message(socket.recv(), "window", "done")
-                    if message is None:
+                    window = _decode_message(socket.recv(), "window", "done")
+                    if window is None:
                         break
-                    yield message
+                    yield window
         except TimeoutError as error:
-            raise ServerError(f"{address} gives no answer within {self._timeout_s:g} s") from error
+            raise ServerError(f"{address} did not answer within {self._timeout_s:g} s. Try again later") from error
         except ConnectionClosed as error:
             if sender is not None:
                 sender.check()
@@ -161,14 +162,14 @@ class Client:
             raise ServerError(f"{address} cannot be reached: {error}. Is `emocatcher serve` running?") from error
 
     def _send_recording(self, path: str, source: Source, query: dict[str, float]) -> bytes:
-        named: dict[str, float | str] = {**query}
+        parameters: dict[str, float | str] = {**query}
         if isinstance(source, str | Path):
-            named["name"] = os.fspath(source)
-        with _body(source) as (body, n_bytes):
+            parameters["name"] = os.fspath(source)
+        with _open_body(source) as (body, n_bytes):
             headers = {"Content-Type": _BYTES, "Content-Length": str(n_bytes)}
-            return self._ask("POST", f"{path}?{urlencode(named, errors='replace')}", body, headers)
+            return self._request("POST", f"{path}?{urlencode(parameters, errors='replace')}", body, headers)
 
-    def _ask(
+    def _request(
         self, method: str, path: str, body: BinaryIO | None = None, headers: dict[str, str] | None = None
     ) -> bytes:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
@@ -189,36 +190,37 @@ class Client:
         return payload
 
 
-def _threshold(asked: float | None) -> dict[str, float]:
-    return {} if asked is None else {"abstain_below": asked}
+def _threshold(abstain_below: float | None) -> dict[str, float]:
+    return {} if abstain_below is None else {"abstain_below": abstain_below}
 
 
-class _Kind:
-    """How samples go over the wire: 16-bit integers as they are, all others as floats."""
+class _Encoder:
+    """Encodes samples for the stream: int16 unchanged, all other types as float32."""
 
     def __init__(self, samples: NDArray[np.generic], sample_rate: int) -> None:
-        whole = np.asarray(samples).dtype == np.int16
-        self.encoding = "pcm16" if whole else "float32"
-        self._dtype = np.dtype("<i2" if whole else "<f4")
+        is_int16 = np.asarray(samples).dtype == np.int16
+        self.encoding = "pcm16" if is_int16 else "float32"
+        self._dtype = np.dtype("<i2" if is_int16 else "<f4")
         self._n_at_once = max(round(_MESSAGE_S * sample_rate), 1)
 
-    def pieces(self, samples: NDArray[np.generic]) -> Iterator[bytes]:
+    def encode(self, samples: NDArray[np.generic]) -> Iterator[bytes]:
         array = np.asarray(samples)
         if (array.dtype == np.int16) != (self.encoding == "pcm16") or array.ndim != 1:
             raise SettingError(
-                f"A chunk is {array.dtype} of shape {array.shape}. Give (n_samples,), all int16 or all floats"
+                f"A chunk has the type {array.dtype} and the shape {array.shape}. Give (n_samples,), all int16 or all "
+                "floats"
             )
         for start in range(0, len(array), self._n_at_once):
             yield array[start : start + self._n_at_once].astype(self._dtype).tobytes()
 
 
 class _Sender:
-    """Sends the chunks beside the thread that takes the windows: a caller who is slow to take them loses nothing."""
+    """Sends the chunks in a thread, so that a caller who receives windows slowly does not delay the sound."""
 
     def __init__(
-        self, socket: Any, kind: _Kind, first: NDArray[np.generic], rest: Iterator[NDArray[np.generic]]
+        self, socket: Any, encoder: _Encoder, first: NDArray[np.generic], rest: Iterator[NDArray[np.generic]]
     ) -> None:
-        self._socket, self._kind, self._first, self._rest = socket, kind, first, rest
+        self._socket, self._encoder, self._first, self._rest = socket, encoder, first, rest
         self._failure: BaseException | None = None
         threading.Thread(target=self._send, daemon=True).start()
 
@@ -228,43 +230,47 @@ class _Sender:
         try:
             samples: NDArray[np.generic] | None = self._first
             while samples is not None:
-                for piece in self._kind.pieces(samples):
+                for piece in self._encoder.encode(samples):
                     self._socket.send(piece)
                 samples = next(self._rest, None)
             self._socket.send('{"type":"finish"}')
         except ConnectionClosed:
-            pass  # whoever receives learns why
-        except BaseException as error:  # of the caller's own iterator
+            pass  # the receiving thread gets the reason
+        except BaseException as error:  # raised by the caller's iterator
             self._failure = error
             self._socket.close()
 
     def check(self) -> None:
-        """Raise what the caller's own chunks raised."""
+        """Raise the exception of the caller's iterator, if there was one."""
         if self._failure is not None:
             raise self._failure
 
 
-def _message(text: str | bytes, *allowed: str) -> Window | None:
-    """A window; None for what says nothing more than that it goes on, or is over."""
-    told = json.loads(text)
-    if told["type"] == "error":
-        raise ServerError(told["detail"], error=told["error"])
-    if told["type"] not in allowed:
-        raise ServerError(f"The server said '{told['type']}' where {' or '.join(allowed)} belongs")
-    return msgspec.convert(told, Window) if told["type"] == "window" else None
+def _decode_message(text: str | bytes, *allowed: str) -> Window | None:
+    """Decode a message of the server: a window, or None for "ready" and "done"."""
+    message = json.loads(text)
+    if message["type"] == "error":
+        raise ServerError(message["detail"], error=message["error"])
+    if message["type"] not in allowed:
+        raise ServerError(
+            f"The server sent a message of type '{message['type']}' instead of {' or '.join(allowed)}. "
+            "Use the same version of emocatcher on both sides"
+        )
+    return msgspec.convert(message, Window) if message["type"] == "window" else None
 
 
 def _refusal(status: int, payload: bytes, retry_after: str | None) -> ServerError:
     wait_s = float(retry_after) if retry_after and retry_after.isdecimal() else None
     try:
-        told = json.loads(payload)
-        return ServerError(told["detail"], status=status, error=told["error"], retry_after_s=wait_s)
-    except (ValueError, KeyError, TypeError):  # a proxy's own words
-        return ServerError(f"The server answered {status}", status=status, retry_after_s=wait_s)
+        problem = json.loads(payload)
+        return ServerError(problem["detail"], status=status, error=problem["error"], retry_after_s=wait_s)
+    except (ValueError, KeyError, TypeError):  # the answer of a proxy, for example
+        detail = f"The server returned {status} without details. Check that the address is an emocatcher server's"
+        return ServerError(detail, status=status, retry_after_s=wait_s)
 
 
 @contextlib.contextmanager
-def _body(source: Source) -> Iterator[tuple[BinaryIO, int]]:
+def _open_body(source: Source) -> Iterator[tuple[BinaryIO, int]]:
     if isinstance(source, bytes):
         yield io.BytesIO(source), len(source)
         return

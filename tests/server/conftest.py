@@ -1,4 +1,4 @@
-"""A real server on this machine's loopback, as a process of its own."""
+"""Start a real server on the loopback interface, in its own process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BOUNDARY = "a-line-between"
 
 
 class Answer:
-    """A status, headers in small letters, and a body."""
+    """A response: status, headers with lower-case names, and body."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
@@ -44,13 +44,13 @@ class Answer:
         return json.loads(self.body)
 
     def problem(self, status: int, error: str) -> str:
-        """Its detail, after checking that it is this problem."""
+        """Check that the response is this problem, and return its detail."""
         assert self.headers["content-type"] == "application/problem+json", (self.status, self.body)
-        told = self.json
-        assert (self.status, told["status"], told["error"]) == (status, status, error), told
-        assert told["title"]
-        assert told["type"].startswith("urn:emocatcher:problem:")
-        return str(told["detail"])
+        problem = self.json
+        assert (self.status, problem["status"], problem["error"]) == (status, status, error), problem
+        assert problem["title"]
+        assert problem["type"].startswith("urn:emocatcher:problem:")
+        return str(problem["detail"])
 
 
 class Server:
@@ -60,7 +60,7 @@ class Server:
         self.process, self.port, self.log = process, port, log
         self.url = f"http://127.0.0.1:{port}"
 
-    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
+    def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
@@ -68,10 +68,10 @@ class Server:
             return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
 
     def get(self, path: str, **headers: str) -> Answer:
-        return self.ask("GET", path, None, headers)
+        return self.request("GET", path, None, headers)
 
     def post(self, path: str, body: bytes, kind: str = "audio/wav", **headers: str) -> Answer:
-        return self.ask("POST", path, body, {"Content-Type": kind, **headers})
+        return self.request("POST", path, body, {"Content-Type": kind, **headers})
 
     def post_files(self, path: str, *files: tuple[str, bytes]) -> Answer:
         return self.post(path, form(*files), f"multipart/form-data; boundary={BOUNDARY}")
@@ -85,18 +85,18 @@ class Server:
                 return float(line.split()[1])
         raise AssertionError(name)
 
-    def wait_until(self, what: Callable[[], object], seconds: float = 15.0) -> None:
+    def wait_until(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
         last = time.monotonic() + seconds
-        while not what():
-            assert time.monotonic() < last, f"waited {seconds} s in vain: {self.log.read_text()}"
+        while not condition():
+            assert time.monotonic() < last, f"the condition is false after {seconds} s: {self.log.read_text()}"
             time.sleep(0.05)
 
     def children(self) -> list[int]:
         return descendants(self.process.pid)
 
     def workers(self) -> list[int]:
-        """Those that the process from which they fork off has made."""
-        return [child for template in children_of(self.process.pid) for child in children_of(template)]
+        """The worker processes: children of the fork server."""
+        return [child for forker in children_of(self.process.pid) for child in children_of(forker)]
 
     @property
     def spool(self) -> Path:
@@ -128,7 +128,7 @@ def is_running(pid: int) -> bool:
 
 @contextlib.contextmanager
 def serving(folder: Path, *arguments: object, limits: dict[str, object] | None = None) -> Iterator[Server]:
-    """Start a server, wait until it is ready, and end it."""
+    """Start a server, wait until it is ready, and stop it afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.txt"
     chosen = [f"--limit={name}={value}" for name, value in (limits or {}).items()]
@@ -157,13 +157,13 @@ def serving(folder: Path, *arguments: object, limits: dict[str, object] | None =
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Server]]:
-    """`with serve("--workers", 1, limits={…}) as server:` in a folder of its own."""
+    """`with serve("--workers", 1, limits={…}) as server:` in a new folder."""
     return lambda *arguments, **options: serving(tmp_path_factory.mktemp("server"), *arguments, **options)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, guess_dir: Path) -> Iterator[Server]:
-    """One with two workers that many tests share: none of them may kill it."""
+    """A server with two workers that many tests share; none of them may kill it."""
     folder = tmp_path_factory.mktemp("shared")
     with serving(folder, "--workers", 2, "--listen-corpus", guess_dir) as running:
         yield running
@@ -171,7 +171,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, guess_dir: Path) -> Iterato
 
 @pytest.fixture(scope="session")
 def guess_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three clips whose names tell the emotion, and one whose name does not."""
+    """Three clips with an emotion in their names, and one without."""
     folder = tmp_path_factory.mktemp("guess")
     for i, name in enumerate(("03-01-05-01-01-01-01", "03-01-03-01-01-01-02", "03-01-04-02-01-01-03", "03-01-other")):
         (folder / f"{name}.wav").write_bytes(voice(1.0 + i))
@@ -180,7 +180,7 @@ def guess_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @lru_cache(maxsize=8)
 def voice(seconds: float = 2.0) -> bytes:
-    """Something like a voice, as a WAV file of 16 bits."""
+    """A synthetic voice-like sound as a 16-bit WAV file."""
     target = io.BytesIO()
     soundfile.write(target, sound(seconds), RATE, format="WAV", subtype="PCM_16")
     return target.getvalue()
@@ -188,7 +188,7 @@ def voice(seconds: float = 2.0) -> bytes:
 
 @lru_cache(maxsize=8)
 def sound(seconds: float) -> np.ndarray:
-    """Its samples, shape (n_samples,), int16."""
+    """The samples of the voice, shape (n_samples,), int16."""
     times_s = np.arange(round(seconds * RATE)) / RATE
     pitch_hz = 140 + 40 * np.sin(2 * np.pi * 0.7 * times_s)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE
@@ -198,7 +198,7 @@ def sound(seconds: float) -> np.ndarray:
 
 
 def form(*files: tuple[str, bytes], field: str = "file") -> bytes:
-    """A multipart form."""
+    """Encode files as a multipart form."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode()
         + content
@@ -209,7 +209,7 @@ def form(*files: tuple[str, bytes], field: str = "file") -> bytes:
 
 
 def same_window(theirs: Window, ours: Window) -> bool:
-    """Whether two windows say the same; a sum in another order rounds differently."""
+    """Whether two windows are equal up to rounding, because sums are computed in another order."""
     same = (theirs.start_s, theirs.end_s, theirs.speech) == (ours.start_s, ours.end_s, ours.speech)
     if theirs.probability is None or abs(theirs.probability - emocatcher.load().config.abstain_below) > 1e-4:
         same = same and theirs.abstain == ours.abstain

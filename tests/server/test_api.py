@@ -19,21 +19,21 @@ from emocatcher.server.security import Tokens
 from .conftest import Server, voice
 
 
-def test_it_says_that_it_lives_and_is_ready(server: Server) -> None:
+def test_health_and_readiness_are_reported(server: Server) -> None:
     assert server.get("/healthz").body == b"ok\n"
     assert server.get("/readyz").body == b"ready\n"
-    server.ask("POST", "/healthz").problem(405, "MethodNotAllowed")
+    server.request("POST", "/healthz").problem(405, "MethodNotAllowed")
 
 
 def test_the_model_is_described(server: Server) -> None:
     answer = server.get("/v1/model")
-    told = msgspec.json.decode(answer.body, type=ModelDescription)
-    assert told.labels[0] == "neutral"
-    assert (told.sample_rate_hz, told.listen_corpus, told.token_required) == (22_050, True, False)
+    model = msgspec.json.decode(answer.body, type=ModelDescription)
+    assert model.labels[0] == "neutral"
+    assert (model.sample_rate_hz, model.listen_corpus, model.token_required) == (22_050, True, False)
     assert answer.json.keys() == set(ModelDescription.__struct_fields__)
 
 
-def test_the_graph_that_the_browser_runs_is_there(server: Server) -> None:
+def test_the_graph_for_the_browser_is_served(server: Server) -> None:
     pytest.importorskip("onnx", reason="needs the extra 'export'")
     import onnxruntime
 
@@ -42,7 +42,7 @@ def test_the_graph_that_the_browser_runs_is_there(server: Server) -> None:
     assert [one.name for one in session.get_inputs()] == ["waveform"]
 
 
-def test_the_metrics_count_what_was_done(server: Server) -> None:
+def test_the_metrics_count_requests_recordings_and_bytes(server: Server) -> None:
     def count(line: str) -> float:
         text = server.get("/metrics").body.decode()
         return sum(float(found.split()[-1]) for found in text.splitlines() if found.startswith(line))
@@ -54,26 +54,26 @@ def test_the_metrics_count_what_was_done(server: Server) -> None:
     assert (count(good), count(bad)) == (before[0] + 1, before[1] + 1)
     assert count("emocatcher_upload_bytes_total") == before[2] + len(voice()) + 5
     assert count('emocatcher_requests_total{method="POST",route="/v1/predict",status="422"}') > 0
-    server.get("/some/path/that/nobody/has")
-    assert "nobody" not in server.get("/metrics").body.decode()
+    server.get("/some/path/without/route")
+    assert "without" not in server.get("/metrics").body.decode()
     assert server.metric("workers") == 2
 
 
-def test_errors_are_problems(server: Server) -> None:
+def test_http_errors_are_problem_details(server: Server) -> None:
     assert "/nothing" in server.get("/nothing").problem(404, "NotFound")
     answer = server.get("/v1/predict")
     assert "GET" in answer.problem(405, "MethodNotAllowed")
     assert answer.headers["allow"] == "POST"
-    server.ask("POST", "/nothing").problem(404, "NotFound")
+    server.request("POST", "/nothing").problem(404, "NotFound")
     server.get("/v1/model/../../../../etc/passwd").problem(404, "NotFound")
     with server.connect() as connection:
-        connection.sendall(b"this is no HTTP\r\n\r\n")
-        said = connection.recv(4096)
-    assert said.startswith(b"HTTP/1.1 400 ")
-    assert b"application/problem+json" in said
+        connection.sendall(b"this is not HTTP\r\n\r\n")
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in answer
 
 
-def test_a_browser_is_told_what_it_may_do(server: Server) -> None:
+def test_every_answer_has_security_headers(server: Server) -> None:
     for path in ("/", "/docs", "/v1/model", "/nothing"):
         headers = server.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -84,7 +84,7 @@ def test_a_browser_is_told_what_it_may_do(server: Server) -> None:
         assert "server" not in headers
 
 
-def test_the_documents_need_no_other_host(server: Server) -> None:
+def test_the_documentation_lists_all_routes_and_needs_no_other_host(server: Server) -> None:
     text = server.get("/docs").body.decode()
     assert "<script" not in text
     for path in ("/v1/predict", "/v1/timeline", "/v1/stream", "/v1/listen/clips", "/metrics"):
@@ -99,7 +99,7 @@ def test_the_documents_need_no_other_host(server: Server) -> None:
     }
 
 
-def test_the_page_is_there_or_says_how_to_build_it(server: Server) -> None:
+def test_the_page_or_the_command_to_build_it_is_served(server: Server) -> None:
     answer = server.get("/")
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/html")
@@ -110,7 +110,7 @@ def test_the_page_is_there_or_says_how_to_build_it(server: Server) -> None:
         assert described.json["labels"] == server.get("/v1/model").json["labels"]
 
 
-def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
+def test_a_built_page_is_served_with_content_types_and_cache_headers(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from starlette.testclient import TestClient
@@ -123,7 +123,7 @@ def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
     for address in ("/", "/index.html"):
         index = client.get(address)
         assert index.text.endswith("hello")
-        assert '<meta name="emocatcher-server"' in index.text.partition("</head>")[0]  # there is an API to ask
+        assert '<meta name="emocatcher-server"' in index.text.partition("</head>")[0]  # marks that an API exists
         assert index.headers["cache-control"] == "no-cache"
     assert client.head("/").status_code == 200
     kinds = {name: client.get(f"/assets/{name}").headers["content-type"] for name in ("run.wasm", "run.mjs", "a.js")}
@@ -132,19 +132,19 @@ def test_a_built_page_is_served_with_the_types_that_a_browser_needs(
     assert "immutable" in client.get("/assets/a.js").headers["cache-control"]
 
 
-def test_guess_first(server: Server) -> None:
-    told = server.get("/v1/listen/clips").json
-    assert len(told["clips"]) == 3
-    assert told["labels"] == server.get("/v1/model").json["labels"]
-    assert sorted(clip["duration_s"] for clip in told["clips"]) == [1.0, 2.0, 3.0]
+def test_a_guess_is_answered_with_the_acted_emotion_and_a_prediction(server: Server) -> None:
+    listed = server.get("/v1/listen/clips").json
+    assert len(listed["clips"]) == 3
+    assert listed["labels"] == server.get("/v1/model").json["labels"]
+    assert sorted(clip["duration_s"] for clip in listed["clips"]) == [1.0, 2.0, 3.0]
     truth = {1.0: "angry", 2.0: "happy", 3.0: "sad"}
-    for clip in told["clips"]:
-        assert not any(emotion in clip["id"] for emotion in told["labels"])
+    for clip in listed["clips"]:
+        assert not any(emotion in clip["id"] for emotion in listed["labels"])
         address = f"/v1/listen/clips/{clip['id']}"
         sound = server.get(f"{address}/audio")
         assert sound.headers["content-type"] == "audio/wav"
-        facts = soundfile.info(io.BytesIO(sound.body))
-        assert (facts.samplerate, facts.subtype, facts.duration) == (48_000, "PCM_16", clip["duration_s"])
+        info = soundfile.info(io.BytesIO(sound.body))
+        assert (info.samplerate, info.subtype, info.duration) == (48_000, "PCM_16", clip["duration_s"])
         answer = server.post(f"{address}/guess", b'{"emotion": "calm"}', "application/json").json
         assert answer["emotion"] == truth[clip["duration_s"]]
         assert answer["prediction"]["duration_s"] == clip["duration_s"]
@@ -152,13 +152,15 @@ def test_guess_first(server: Server) -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"emotion": "hungry"}', b"{}", b"[", b'{"emotion": "calm", "more": 1}'])
-def test_a_guess_that_is_none_is_a_problem(server: Server, body: bytes) -> None:
+def test_an_invalid_guess_is_refused(server: Server, body: bytes) -> None:
     number = server.get("/v1/listen/clips").json["clips"][0]["id"]
     server.post(f"/v1/listen/clips/{number}/guess", body, "application/json").problem(422, "SettingError")
     server.get("/v1/listen/clips/0/audio").problem(404, "NotFound")
 
 
-def test_tokens_and_other_origins(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_tokens_are_required_and_cors_allows_only_given_origins(
+    serve: Callable[..., AbstractContextManager[Server]],
+) -> None:
     arguments = ("--workers", 1, "--token", "one", "--token", "zwei-é", "--cors", "https://page.example")
     with serve(*arguments) as server:
         answer = server.get("/v1/model")
@@ -167,25 +169,25 @@ def test_tokens_and_other_origins(serve: Callable[..., AbstractContextManager[Se
         for wrong in ("Bearer", "Bearer two", "Basic one", "Bearer one two", "one", "Bearer "):
             server.get("/v1/model", Authorization=wrong).problem(401, "Unauthorized")
             server.post("/v1/predict", voice(), Authorization=wrong).problem(401, "Unauthorized")
-        told = server.get("/v1/model", Authorization="Bearer one").json
-        assert (told["token_required"], told["listen_corpus"]) == (True, False)
+        model = server.get("/v1/model", Authorization="Bearer one").json
+        assert (model["token_required"], model["listen_corpus"]) == (True, False)
         assert server.get("/v1/model", Authorization="bearer one").status == 200
         assert server.get("/healthz").status == 200
         server.get("/v1/listen/clips", Authorization="Bearer one").problem(404, "NotFound")
-        asked = {"Origin": "https://page.example", "Authorization": "Bearer one"}
-        assert server.get("/v1/model", **asked).headers["access-control-allow-origin"] == asked["Origin"]
-        asked["Origin"] = "https://other.example"
-        assert "access-control-allow-origin" not in server.get("/v1/model", **asked).headers
+        headers = {"Origin": "https://page.example", "Authorization": "Bearer one"}
+        assert server.get("/v1/model", **headers).headers["access-control-allow-origin"] == headers["Origin"]
+        headers["Origin"] = "https://other.example"
+        assert "access-control-allow-origin" not in server.get("/v1/model", **headers).headers
 
 
 def test_cors_is_off_by_default(server: Server) -> None:
-    asked = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
-    answer = server.ask("OPTIONS", "/v1/predict", None, asked)
+    headers = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+    answer = server.request("OPTIONS", "/v1/predict", None, headers)
     assert "access-control-allow-origin" not in answer.headers
-    assert "access-control-allow-origin" not in server.get("/v1/model", **asked).headers
+    assert "access-control-allow-origin" not in server.get("/v1/model", **headers).headers
 
 
-def test_a_token_is_compared_whole() -> None:
+def test_only_exact_tokens_are_accepted() -> None:
     tokens = Tokens(["secret", "andere", ""])
     assert tokens.accepts("secret")
     assert tokens.accepts("andere")

@@ -1,4 +1,4 @@
-"""`emocatcher.client`: the same answers as a `Recognizer` of one's own."""
+"""`emocatcher.client` gives the same answers as a local `Recognizer`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def client(server: Server) -> Client:
     return Client(server.url)
 
 
-def test_it_predicts_what_a_recognizer_does(client: Client, tmp_path: Path) -> None:
+def test_predict_equals_a_local_recognizer(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "a b\u00e9.wav"
     path.write_bytes(voice())
     ours = emocatcher.load().predict(path)
@@ -35,7 +35,7 @@ def test_it_predicts_what_a_recognizer_does(client: Client, tmp_path: Path) -> N
     assert client.predict(voice(), abstain_below=1.0).abstain
 
 
-def test_it_makes_a_timeline(client: Client) -> None:
+def test_timeline_equals_a_local_recognizer(client: Client) -> None:
     theirs, ours = client.timeline(voice(5.0), 2.0, 0.5), emocatcher.load().timeline(voice(5.0), 2.0, 0.5)
     assert all(map(same_window, theirs.windows, ours.windows))
     assert len(theirs.windows) == len(ours.windows)
@@ -45,25 +45,22 @@ def test_it_makes_a_timeline(client: Client) -> None:
     assert all(part.abstain for part in (*strict.windows, *strict.segments))
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_it_streams(client: Client, whole: bool) -> None:
-    samples = sound(8.3) if whole else sound(8.3) / 32_768
+@pytest.mark.parametrize("is_int16", [True, False])
+def test_stream_gives_the_windows_of_a_local_timeline(client: Client, is_int16: bool) -> None:
+    samples = sound(8.3) if is_int16 else sound(8.3) / 32_768
     chunks = (samples[start : start + 7_777] for start in range(0, len(samples), 7_777))
-    found = list(client.stream(chunks, RATE, hop_s=0.4))
-    heard = emocatcher.load().timeline((samples, RATE), 3.0, 0.4).windows
-    assert len(found) == len(heard) > 10
-    assert all(map(same_window, found, heard))
+    theirs = list(client.stream(chunks, RATE, hop_s=0.4))
+    ours = emocatcher.load().timeline((samples, RATE), 3.0, 0.4).windows
+    assert len(theirs) == len(ours) > 10
+    assert all(map(same_window, theirs, ours))
     for threshold, abstains in ((1.0, True), (0.0, False)):
-        said = client.stream([samples], RATE, abstain_below=threshold)
-        assert {window.abstain for window in said if window.speech} == {abstains}
+        windows = client.stream([samples], RATE, abstain_below=threshold)
+        assert {window.abstain for window in windows if window.speech} == {abstains}
 
 
-def test_a_stream_is_heard_while_it_comes(client: Client) -> None:
-    taken = []
-
+def test_stream_yields_windows_before_all_chunks_are_read(client: Client) -> None:
     def chunks() -> Iterator[np.ndarray]:
-        for start in range(0, 60 * RATE, RATE):
-            taken.append(start)
+        while True:
             yield sound(1.0)
 
     windows = client.stream(chunks(), RATE)
@@ -75,7 +72,7 @@ def test_an_empty_stream_ends(client: Client) -> None:
     assert list(client.stream(iter([]), RATE)) == []
 
 
-def test_what_goes_wrong_in_the_callers_chunks_is_the_callers(client: Client) -> None:
+def test_errors_of_the_callers_chunks_are_raised(client: Client) -> None:
     def chunks() -> Iterator[np.ndarray]:
         yield sound(0.5)
         raise KeyError("mine")
@@ -86,7 +83,7 @@ def test_what_goes_wrong_in_the_callers_chunks_is_the_callers(client: Client) ->
         list(client.stream(iter([sound(0.5), sound(0.5) / 32_768]), RATE))
 
 
-def test_what_the_server_refuses_is_an_error_that_says_why(client: Client) -> None:
+def test_a_refusal_raises_an_error_with_the_servers_reason(client: Client) -> None:
     with pytest.raises(ServerError, match="Cannot be decoded") as refused:
         client.predict(b"hello")
     assert (refused.value.status, refused.value.error) == (422, "DecodeError")
@@ -99,7 +96,7 @@ def test_what_the_server_refuses_is_an_error_that_says_why(client: Client) -> No
         client.predict("no-such-file.wav")
 
 
-def test_a_server_that_is_not_there_is_an_error() -> None:
+def test_an_unreachable_server_and_an_invalid_url_raise_errors() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     client = Client(f"http://127.0.0.1:{port}")
@@ -107,11 +104,11 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
         client.model()
     with pytest.raises(ServerError, match="cannot be reached"):
         list(client.stream(iter([sound(0.5)]), RATE))
-    with pytest.raises(SettingError, match="no server's address"):
+    with pytest.raises(SettingError, match="not a server's address"):
         Client("localhost:8000")
 
 
-def test_a_token_goes_along(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_the_token_is_sent(serve: Callable[..., AbstractContextManager[Server]]) -> None:
     with serve("--workers", 1, "--token", "secret", limits={"upload_bytes": 1000}) as server:
         client = Client(server.url, token="secret")
         assert client.model()["token_required"] is True

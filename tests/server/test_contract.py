@@ -1,4 +1,4 @@
-"""The API against its own OpenAPI document: schemathesis makes requests, allowed and not, and checks every answer."""
+"""The API conforms to its OpenAPI document: schemathesis sends valid and invalid requests and checks every answer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from .conftest import Server
 schemathesis = pytest.importorskip("schemathesis")
 
 _TOKEN = {"Authorization": "Bearer secret"}
-N_EXAMPLES = 8  # of requests that the document allows, and as many that it does not, for each route
+N_EXAMPLES = 8  # valid requests for each route, and as many invalid ones
 
 
 @pytest.mark.slow
-def test_the_api_keeps_to_its_document(serve: Callable[..., AbstractContextManager[Server]], guess_dir: Path) -> None:
+def test_the_api_conforms_to_its_document(
+    serve: Callable[..., AbstractContextManager[Server]], guess_dir: Path
+) -> None:
     from schemathesis import GenerationMode
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -37,10 +39,10 @@ def test_the_api_keeps_to_its_document(serve: Callable[..., AbstractContextManag
                     max_examples=N_EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
                 )
                 @given(case=cases)
-                def keeps_to_it(case: schemathesis.Case) -> None:
-                    # No schema can say which bytes are a recording: those that are none are refused.
+                def conforms(case: schemathesis.Case) -> None:
+                    # A schema cannot describe which bytes are a recording, so valid requests may be refused.
                     case.call_and_validate(headers=_TOKEN, excluded_checks=[positive_data_acceptance])
 
-                with suppress(Unsatisfiable):  # a route without parameters cannot be asked wrongly
-                    keeps_to_it()
+                with suppress(Unsatisfiable):  # a route without parameters has no invalid request
+                    conforms()
         assert len(checked) >= 10

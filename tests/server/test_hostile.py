@@ -1,4 +1,4 @@
-"""Uploads that were tampered with: each is answered as declared, and the server lives."""
+"""Manipulated uploads get documented answers, and the server keeps running."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DECLARED = {200, 413, 422, 500}
 
 @lru_cache(maxsize=1)
 def seeds() -> list[bytes]:
-    """Whole recordings in several formats."""
+    """Valid recordings in several formats."""
     samples = sound(0.5)
     found = [voice(0.5)]
     for kind, subtype in (("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None), ("AIFF", "PCM_16")):
@@ -41,10 +41,10 @@ def seeds() -> list[bytes]:
 
 
 def mutated(number: int) -> bytes:
-    """A recording with some bytes changed, cut out, doubled, or cut off."""
+    """A recording with some bytes changed, removed, repeated or truncated."""
     random = np.random.default_rng(number)
     payload = bytearray(seeds()[number % len(seeds())])
-    # Most of what decoders believe stands at the beginning.
+    # Most of what decoders rely on is in the header.
     reach = len(payload) if number % 3 else min(len(payload), 200)
     for _ in range(random.integers(1, 12)):
         at = int(random.integers(reach))
@@ -62,12 +62,12 @@ def mutated(number: int) -> bytes:
     return bytes(payload)
 
 
-def test_the_seeds_are_recordings(server: Server) -> None:
+def test_the_seeds_are_valid_recordings(server: Server) -> None:
     assert [server.post("/v1/predict", seed).status for seed in seeds()] == [200] * len(seeds())
 
 
 @pytest.mark.slow
-def test_mutated_uploads_are_answered_and_the_server_lives(server: Server) -> None:
+def test_mutated_uploads_are_answered_and_the_server_keeps_running(server: Server) -> None:
     counts = dict.fromkeys(_DECLARED, 0)
     for start in range(0, N_MUTATED, 25):
         path = "/v1/timeline" if start % 50 else "/v1/predict"

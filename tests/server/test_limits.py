@@ -1,4 +1,4 @@
-"""What is too much is refused: 413, 429, 408, and never a fall."""
+"""Requests beyond the limits are refused with 413, 429 or 408, and the server keeps running."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIMITS: dict[str, object] = {
 
 @pytest.fixture(scope="module")
 def tight(serve: Callable[..., AbstractContextManager[Server]]) -> Iterator[Server]:
-    """A server with room for little."""
+    """A server with low limits."""
     with serve("--workers", 1, limits=LIMITS) as server:
         yield server
 
@@ -42,19 +42,19 @@ def chunked(*pieces: bytes) -> bytes:
 
 
 def read_all(connection: object) -> bytes:
-    said = b""
+    received = b""
     while piece := connection.recv(65_536):  # type: ignore[attr-defined]
-        said += piece
-    return said
+        received += piece
+    return received
 
 
-def test_too_many_bytes(tight: Server) -> None:
+def test_a_body_that_is_too_large_is_refused(tight: Server) -> None:
     tight.post("/v1/predict", voice(4.5)).problem(413, "UploadTooLarge")
     assert "300000" in tight.post("/v1/predict", b" " * 300_001, "application/json").problem(413, "UploadTooLarge")
     assert tight.post("/v1/predict", voice(2.0)).status == 200
 
 
-def test_too_many_bytes_that_were_not_announced(tight: Server) -> None:
+def test_a_body_that_is_too_large_without_content_length_is_refused(tight: Server) -> None:
     head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nTransfer-Encoding: chunked\r\n\r\n"
     with tight.connect() as connection:
         connection.sendall(head + chunked(*[b"\0" * 50_000] * 9))
@@ -62,7 +62,7 @@ def test_too_many_bytes_that_were_not_announced(tight: Server) -> None:
     assert list(tight.spool.iterdir()) == []
 
 
-def test_a_client_that_waits_to_be_asked_sends_nothing_in_vain(tight: Server) -> None:
+def test_a_client_that_expects_100_continue_is_refused_before_it_sends_the_body(tight: Server) -> None:
     head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nExpect: 100-continue\r\n"
     with tight.connect() as connection:
         connection.sendall(head + b"Content-Length: 400001\r\n\r\n")
@@ -72,7 +72,7 @@ def test_a_client_that_waits_to_be_asked_sends_nothing_in_vain(tight: Server) ->
         assert connection.recv(20).startswith(b"HTTP/1.1 100")
 
 
-def test_too_many_recordings(tight: Server) -> None:
+def test_too_many_recordings_are_refused(tight: Server) -> None:
     files = [("a.wav", voice(0.5))] * 4
     tight.post_files("/v1/predict", *files).problem(413, "TooManyRecordings")
     assert len(tight.post_files("/v1/predict", *files[:3]).json) == 3
@@ -81,19 +81,19 @@ def test_too_many_recordings(tight: Server) -> None:
     tight.post("/v1/predict", body, "application/json").problem(413, "TooManyRecordings")
 
 
-def test_too_long_a_recording(tight: Server) -> None:
+def test_a_recording_that_is_too_long_is_refused(tight: Server) -> None:
     assert "longer than 3 s" in tight.post("/v1/predict", voice(3.5)).problem(413, "TooLongError")
     assert tight.post("/v1/timeline", voice(3.5)).status == 200
     assert "longer than 4 s" in tight.post("/v1/timeline", voice(4.1)).problem(413, "TooLongError")
 
 
-def test_too_many_at_once_are_told_when_to_come_again(tight: Server) -> None:
+def test_a_full_queue_is_answered_with_retry_after(tight: Server) -> None:
     answers: list[Answer] = []
 
-    def ask() -> None:
+    def send() -> None:
         answers.extend(tight.post("/v1/predict", voice(2.0)) for _ in range(8))
 
-    threads = [threading.Thread(target=ask) for _ in range(16)]
+    threads = [threading.Thread(target=send) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -107,7 +107,7 @@ def test_too_many_at_once_are_told_when_to_come_again(tight: Server) -> None:
     assert tight.metric("queue") == 0
 
 
-def test_a_client_that_drips_is_cut_and_others_are_served_meanwhile(tight: Server) -> None:
+def test_slow_clients_are_disconnected_while_others_are_served(tight: Server) -> None:
     head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 50000\r\n\r\n"
     began = time.monotonic()
     with tight.connect() as in_body, tight.connect() as in_head, tight.connect() as silent:
@@ -115,9 +115,9 @@ def test_a_client_that_drips_is_cut_and_others_are_served_meanwhile(tight: Serve
         in_head.sendall(head[:40])
         for _ in range(12):
             time.sleep(0.25)
-            for connection, drop in ((in_body, b"\0"), (in_head, b"x")):
-                with suppress(OSError):  # cut already
-                    connection.sendall(drop)
+            for connection, byte in ((in_body, b"\0"), (in_head, b"x")):
+                with suppress(OSError):  # already disconnected
+                    connection.sendall(byte)
             assert tight.post("/v1/predict", voice(0.5)).status == 200
         answer = in_body.recv(65_536)
         assert answer.startswith(b"HTTP/1.1 408")
@@ -130,7 +130,7 @@ def test_a_client_that_drips_is_cut_and_others_are_served_meanwhile(tight: Serve
     assert list(tight.spool.iterdir()) == []
 
 
-def test_a_slow_upload_that_is_fast_enough_is_taken(tight: Server) -> None:
+def test_a_slow_upload_above_the_least_rate_is_accepted(tight: Server) -> None:
     body = form(("a.wav", voice(0.5)))
     head = (
         "POST /v1/predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -144,14 +144,14 @@ def test_a_slow_upload_that_is_fast_enough_is_taken(tight: Server) -> None:
         assert read_all(connection).startswith(b"HTTP/1.1 200")
 
 
-def test_a_client_that_vanishes_leaves_nothing(tight: Server) -> None:
+def test_nothing_is_left_of_a_client_that_disconnects(tight: Server) -> None:
     head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 90000\r\n\r\n"
     for _ in range(20):
         with tight.connect() as connection:
             connection.sendall(head + voice()[:20_000])
     tight.wait_until(lambda: tight.metric("uploads") == 0 and tight.metric("spool_bytes") == 0)
     tight.wait_until(lambda: list(tight.spool.iterdir()) == [])
-    for _ in range(5):  # while it is recognised
+    for _ in range(5):  # during recognition
         with tight.connect() as connection:
             connection.sendall(head.replace(b"90000", b"%d" % len(voice())) + voice())
     tight.wait_until(lambda: tight.metric("uploads") == 0 and list(tight.spool.iterdir()) == [])
@@ -159,7 +159,7 @@ def test_a_client_that_vanishes_leaves_nothing(tight: Server) -> None:
     assert tight.process.poll() is None
 
 
-def test_the_limits_are_settings() -> None:
+def test_limits_are_parsed_and_invalid_ones_refused() -> None:
     assert limits.parse(["queue=8", "utterance_s=2.5"]).utterance_s == 2.5
     with pytest.raises(SettingError, match="Did you mean 'queue'"):
         limits.parse(["qeue=8"])
@@ -168,5 +168,5 @@ def test_the_limits_are_settings() -> None:
             limits.parse([wrong])
 
 
-def test_uploads_lie_in_a_folder_of_this_server_alone(tight: Server) -> None:
+def test_only_the_servers_user_can_read_the_uploads(tight: Server) -> None:
     assert Path(tight.spool).stat().st_mode & 0o777 == 0o700

@@ -1,7 +1,7 @@
-"""Far more load than the server can take: every request is answered, 200 or 429, and none is lost.
+"""Under a load far beyond its capacity the server answers every request with 200 or 429, and loses none.
 
-`benchmarks/server.py` holds twice the load for two minutes; here it is shorter, and heavier, since what else the
-machine does may end after the server's capacity was measured.
+`benchmarks/server.py` sends twice the capacity for two minutes. This test is shorter and sends more, because other
+programs on the machine may end after the capacity was measured.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def capacity(server: Server, seconds: float) -> float:
-    """Requests per second that as many clients get answered as there are workers, and two to wait."""
+    """Measure the answered requests per second for two busy and two waiting clients."""
     body, count, last = form(("a.wav", voice(3.7))), Counter[int](), time.monotonic() + seconds
 
-    def ask() -> None:
+    def send() -> None:
         while time.monotonic() < last:
             count[server.post("/v1/predict", body, _FORM).status] += 1
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=send) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -41,7 +41,7 @@ def capacity(server: Server, seconds: float) -> float:
 
 
 @pytest.mark.slow
-def test_an_overload_loses_nothing(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_an_overload_loses_no_request(serve: Callable[..., AbstractContextManager[Server]]) -> None:
     with serve("--workers", 2, limits={"queue": _QUEUE}) as server:
         rate = _OVERLOAD * capacity(server, 5.0)
         body, statuses, lock = form(("a.wav", voice(3.7))), Counter[int](), threading.Lock()
@@ -50,8 +50,8 @@ def test_an_overload_loses_nothing(serve: Callable[..., AbstractContextManager[S
         began = time.monotonic()
 
         def send() -> None:
-            # Requests leave at their time, whatever became of those before: a line of waiting clients would wait
-            # politely, and that is no overload.
+            # Requests are sent at fixed times, regardless of earlier answers: clients that wait for their answers
+            # would not create an overload.
             nonlocal n_sent
             while True:
                 with lock:

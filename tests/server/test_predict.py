@@ -1,4 +1,4 @@
-"""`POST /v1/predict` and `/v1/timeline`: the forms, the answers, the refusals."""
+"""`POST /v1/predict` and `/v1/timeline`: bodies, answers, refusals."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 @pytest.fixture(scope="module")
 def by_command(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the command line says of the voice."""
+    """The command line's prediction for the voice."""
     path = tmp_path_factory.mktemp("voice") / "voice.wav"
     path.write_bytes(voice())
     command = [sys.executable, "-m", "emocatcher", "predict", path.name, "--format", "json"]
     done = subprocess.run(command, capture_output=True, check=True, cwd=path.parent)
-    (told,) = json.loads(done.stdout)
-    return dict(told)
+    (prediction,) = json.loads(done.stdout)
+    return dict(prediction)
 
 
 def as_base64(name: str, content: bytes) -> dict[str, str]:
     return {"audio_base64": base64.b64encode(content).decode(), "name": name}
 
 
-def test_every_form_gets_the_command_lines_answer(server: Server, by_command: dict[str, Any]) -> None:
+def test_every_kind_of_body_gets_the_command_lines_prediction(server: Server, by_command: dict[str, Any]) -> None:
     answers = [
         server.post_files("/v1/predict", ("voice.wav", voice())),
         server.post("/v1/predict?name=voice.wav", voice()),
@@ -52,12 +52,12 @@ def test_every_form_gets_the_command_lines_answer(server: Server, by_command: di
         assert answer.headers["content-type"] == "application/json"
 
 
-def test_an_answer_follows_the_published_schema(server: Server) -> None:
+def test_a_prediction_conforms_to_the_published_schema(server: Server) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     jsonschema.validate(server.post("/v1/predict", voice()).json, prediction_schema())
 
 
-def test_many_come_back_in_order_and_a_bad_one_stops_nothing(server: Server) -> None:
+def test_many_recordings_are_answered_in_order_with_failures_among_them(server: Server) -> None:
     names = [f"{i}.wav" for i in range(12)]
     files = [(name, b"no sound" if i == 5 else voice(1.0 + i % 3)) for i, name in enumerate(names)]
     as_form = server.post_files("/v1/predict", *files).json
@@ -69,7 +69,7 @@ def test_many_come_back_in_order_and_a_bad_one_stops_nothing(server: Server) -> 
     assert "cannot be decoded" in as_form[5]["message"]
 
 
-def test_one_recording_in_a_list_is_answered_by_a_list(server: Server) -> None:
+def test_a_list_with_one_recording_is_answered_with_a_list(server: Server) -> None:
     answer = server.post(
         "/v1/predict", json.dumps({"recordings": [as_base64("", voice())]}).encode(), "application/json"
     )
@@ -77,25 +77,25 @@ def test_one_recording_in_a_list_is_answered_by_a_list(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("threshold", "abstains"), [("1", True), ("0", False)])
-def test_the_threshold_is_the_clients(server: Server, threshold: str, abstains: bool) -> None:
+def test_the_client_can_set_the_abstaining_threshold(server: Server, threshold: str, abstains: bool) -> None:
     assert server.post(f"/v1/predict?abstain_below={threshold}", voice()).json["abstain"] is abstains
 
 
-def test_a_name_is_only_a_name(server: Server, tmp_path: Path) -> None:
+def test_the_recordings_name_is_never_opened_as_a_path(server: Server, tmp_path: Path) -> None:
     (tmp_path / "there.wav").write_bytes(voice())
     name = str(tmp_path / "there.wav")
     answer = server.post_files("/v1/predict", (name, b"no sound"))
     answer.problem(422, "DecodeError")
     assert str(tmp_path) not in answer.body.decode()
-    heard = server.post_files("/v1/predict", ("../../é\u4e2d.wav", voice())).json
-    assert heard["path"] == "../../é\u4e2d.wav"
+    prediction = server.post_files("/v1/predict", ("../../é\u4e2d.wav", voice())).json
+    assert prediction["path"] == "../../é\u4e2d.wav"
 
 
-def test_a_recording_that_names_another_file_is_none(
+def test_a_playlist_that_names_another_file_is_refused(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret.wav").write_bytes(voice())
-    monkeypatch.chdir(tmp_path)  # FFmpeg holds a name without a folder to be safe
+    monkeypatch.chdir(tmp_path)  # FFmpeg considers a name without a folder safe
     text = b"ffconcat version 1.0\nfile secret.wav\n"
     (tmp_path / "list.wav").write_bytes(text)
     for source in (text, "list.wav"):
@@ -105,19 +105,18 @@ def test_a_recording_that_names_another_file_is_none(
     server.post("/v1/timeline", b"ffconcat version 1.0\nfile 0\nfile 1\n").problem(422, "DecodeError")
 
 
-def test_a_timeline_is_the_recognizers(server: Server) -> None:
+def test_a_timeline_equals_a_local_recognizers(server: Server) -> None:
     answer = server.post("/v1/timeline?window_s=2&hop_s=0.25&name=talk.wav", voice(7.0))
-    told = msgspec.json.decode(answer.body, type=Timeline)
-    heard = emocatcher.load().timeline(voice(7.0), 2.0, 0.25)
-    assert (told.path, told.model, told.labels, told.duration_s) == ("talk.wav", heard.model, heard.labels, 7.0)
-    assert [segment.emotion for segment in told.segments] == [segment.emotion for segment in heard.segments]
-    assert len(told.windows) == len(heard.windows) > 20
-    for theirs, ours in zip(told.windows, heard.windows, strict=True):
-        assert same_window(theirs, ours)
+    theirs = msgspec.json.decode(answer.body, type=Timeline)
+    ours = emocatcher.load().timeline(voice(7.0), 2.0, 0.25)
+    assert (theirs.path, theirs.model, theirs.labels, theirs.duration_s) == ("talk.wav", ours.model, ours.labels, 7.0)
+    assert [segment.emotion for segment in theirs.segments] == [segment.emotion for segment in ours.segments]
+    assert len(theirs.windows) == len(ours.windows) > 20
+    assert all(map(same_window, theirs.windows, ours.windows))
 
 
 @pytest.mark.parametrize(
-    ("query", "wrong"),
+    ("query", "message"),
     [
         ("predict?abstain_below=2", "abstain_below"),
         ("predict?abstain_below=nan", "abstain_below"),
@@ -132,8 +131,8 @@ def test_a_timeline_is_the_recognizers(server: Server) -> None:
         ("timeline?window_s=0.01", "The window is 0.01 s"),
     ],
 )
-def test_a_parameter_that_is_not_allowed_is_named(server: Server, query: str, wrong: str) -> None:
-    assert wrong in server.post(f"/v1/{query}", voice()).problem(422, "SettingError")
+def test_an_invalid_parameter_is_named(server: Server, query: str, message: str) -> None:
+    assert message in server.post(f"/v1/{query}", voice()).problem(422, "SettingError")
 
 
 @pytest.mark.parametrize(
@@ -160,16 +159,16 @@ def test_a_parameter_that_is_not_allowed_is_named(server: Server, query: str, wr
         (b"\xff\xfe", "application/json", 400, "MalformedBody"),
     ],
 )  # fmt: skip
-def test_a_body_that_is_none_is_a_problem(server: Server, body: bytes, kind: str, status: int, error: str) -> None:
+def test_an_invalid_body_is_refused(server: Server, body: bytes, kind: str, status: int, error: str) -> None:
     server.post("/v1/predict", body, kind).problem(status, error)
 
 
-def test_a_timeline_is_of_one_recording(server: Server) -> None:
+def test_a_timeline_of_several_recordings_is_refused(server: Server) -> None:
     answer = server.post_files("/v1/timeline", ("a.wav", voice()), ("b.wav", voice()))
     assert "one recording" in answer.problem(422, "SettingError")
 
 
-def test_nothing_is_left_of_an_upload(server: Server) -> None:
+def test_uploads_are_deleted_after_the_request(server: Server) -> None:
     server.post("/v1/predict", voice())
     server.post("/v1/predict", b"hello")
     server.post_files("/v1/predict", *[("a.wav", voice())] * 3)
@@ -178,6 +177,6 @@ def test_nothing_is_left_of_an_upload(server: Server) -> None:
     assert server.metric("uploads") == 0
 
 
-def test_an_answer_reads_as_a_prediction(server: Server) -> None:
-    heard = msgspec.json.decode(server.post("/v1/predict", voice()).body, type=Prediction)
-    assert sum(heard.probabilities.values()) == pytest.approx(1.0)
+def test_an_answer_decodes_as_a_prediction(server: Server) -> None:
+    prediction = msgspec.json.decode(server.post("/v1/predict", voice()).body, type=Prediction)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1.0)

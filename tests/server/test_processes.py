@@ -1,4 +1,4 @@
-"""The worker processes: one that dies takes its request along and nothing else; all of them end with the server."""
+"""The worker processes: one that dies fails only its own request, and all of them end with the server."""
 
 from __future__ import annotations
 
@@ -27,50 +27,50 @@ from emocatcher.server.worker_process import Process, RefusedError
 from .conftest import Answer, Server, is_running, voice
 
 Serve = Callable[..., AbstractContextManager[Server]]
-LONG_S = 500.0  # of sound: a worker is at it for seconds
+LONG_S = 500.0  # of sound, which takes a worker several seconds
 
 
 @pytest.fixture(scope="module")
 def long_voice() -> bytes:
     head, samples = voice(5.0)[:44], voice(5.0)[44:]
-    # A header of an unknown length, as a recorder writes it that does not know when it will end.
+    # A header with an unknown length, as a recorder writes it before the recording ends.
     return head[:4] + b"\xff\xff\xff\xff" + head[8:40] + b"\xff\xff\xff\xff" + samples * round(LONG_S / 5.0)
 
 
-class AtOnce(Process):
-    """Its worker has answered, and left, before anybody listens."""
+class FailsAtOnce(Process):
+    """A process whose worker answers and ends before the event loop reads from the socket."""
 
     def _start(self, connection: socket.socket) -> None:
         connection.sendall(tasks.frame(tasks.Refused("ModelError", "no model")))
 
 
-def test_a_worker_may_answer_before_it_is_listened_to() -> None:
+def test_a_worker_may_answer_before_the_connection_is_made() -> None:
     async def start() -> None:
-        # What goes wrong in a callback is only logged.
+        # By default asyncio only logs errors in callbacks.
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: wrong.append(context))
+        loop.set_exception_handler(lambda _, context: errors.append(context))
         connect = loop.create_connection
 
         async def slowly(*arguments: Any, **named: Any) -> Any:
-            made = await connect(*arguments, **named)
-            await asyncio.sleep(0.1)  # as on a busy machine: the answer comes in meanwhile
-            return made
+            connected = await connect(*arguments, **named)
+            await asyncio.sleep(0.1)  # as on a busy machine: the answer arrives meanwhile
+            return connected
 
         with patch.object(loop, "create_connection", slowly):
-            await AtOnce(None, Limits(), "", lambda _: None).start()
+            await FailsAtOnce(None, Limits(), "", lambda _: None).start()
 
-    wrong: list[object] = []
+    errors: list[object] = []
     with pytest.raises(RefusedError, match="no model"):
         asyncio.run(asyncio.wait_for(start(), 10))
-    assert not wrong
+    assert not errors
 
 
-def in_background(ask: Callable[[], Answer]) -> Callable[[], Answer]:
+def in_background(send: Callable[[], Answer]) -> Callable[[], Answer]:
     answers: list[Answer] = []
 
     def run() -> None:
-        with contextlib.suppress(OSError, HTTPException):  # the server is gone: no answer
-            answers.append(ask())
+        with contextlib.suppress(OSError, HTTPException):  # no answer from a server that was killed
+            answers.append(send())
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -82,14 +82,14 @@ def in_background(ask: Callable[[], Answer]) -> Callable[[], Answer]:
     return wait
 
 
-def test_a_worker_that_is_killed_takes_one_request_along(serve: Serve, long_voice: bytes) -> None:
+def test_a_killed_worker_fails_one_request_and_is_replaced(serve: Serve, long_voice: bytes) -> None:
     with serve("--workers", 2) as server:
-        assert len(server.workers()) == 3  # two that recognise, and one that hears streams
+        assert len(server.workers()) == 3  # two for requests, and one for streams
         busy = in_background(lambda: server.post("/v1/timeline?hop_s=0.1", long_voice))
-        (spent,) = _busy(server)
+        (busy_worker,) = _find_busy(server)
         others = [in_background(lambda: server.post("/v1/predict", voice())) for _ in range(6)]
-        os.kill(spent, signal.SIGKILL)
-        assert "ended before its time" in busy().problem(500, "WorkerDied")
+        os.kill(busy_worker, signal.SIGKILL)
+        assert "ended unexpectedly" in busy().problem(500, "WorkerDied")
         assert [answer().status for answer in others] == [200] * 6
         server.wait_until(lambda: server.metric("workers") == 2)
         assert server.metric("worker_deaths") == 1
@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_takes_one_request_along(serve: Serve, long_voic
         assert list(server.spool.iterdir()) == []
 
 
-def test_a_recording_that_takes_too_long_is_given_up(serve: Serve, long_voice: bytes) -> None:
+def test_a_recording_that_takes_too_long_is_aborted(serve: Serve, long_voice: bytes) -> None:
     with serve("--workers", 1, limits={"timeline_s": 0.5}) as server:
         answer = server.post("/v1/timeline?hop_s=0.1", long_voice)
         assert "longer than 0.5 s" in answer.problem(422, "TimeLimitExceeded")
@@ -109,7 +109,7 @@ def test_a_recording_that_takes_too_long_is_given_up(serve: Serve, long_voice: b
         assert server.post("/v1/predict", voice()).status == 200
 
 
-def test_a_recording_that_takes_too_much_memory_is_given_up(serve: Serve, long_voice: bytes) -> None:
+def test_a_recording_that_takes_too_much_memory_is_aborted(serve: Serve, long_voice: bytes) -> None:
     with serve("--workers", 1, limits={"worker_bytes": 60 << 20}) as server:
         answer = server.post("/v1/predict", long_voice)
         assert (answer.status, answer.json["error"]) in {(422, "MemoryError"), (500, "WorkerDied")}
@@ -120,25 +120,25 @@ def test_a_recording_that_takes_too_much_memory_is_given_up(serve: Serve, long_v
 def test_long_recordings_leave_a_worker_for_short_ones(serve: Serve, long_voice: bytes) -> None:
     with serve("--workers", 2) as server:
         busy = [in_background(lambda: server.post("/v1/timeline?hop_s=0.1", long_voice)) for _ in range(3)]
-        _busy(server)
+        _find_busy(server)
         server.wait_until(lambda: server.metric("uploads") == 3)
         for _ in range(5):
             assert server.post("/v1/predict", voice()).status == 200
-        assert server.metric("uploads") == 3  # none of the long ones is done
+        assert server.metric("uploads") == 3  # no long recording is done
         assert server.metric("queue") >= 2
         server.process.kill()
-        with pytest.raises(IndexError):  # nor was any of them answered
+        with pytest.raises(IndexError):  # and none was answered
             busy[0]()
 
 
 @pytest.mark.slow
-def test_it_stops_when_it_is_asked_and_finishes_what_was_begun(serve: Serve, long_voice: bytes) -> None:
+def test_sigterm_finishes_current_requests_and_stops_all_processes(serve: Serve, long_voice: bytes) -> None:
     with serve("--workers", 2) as server, connect(f"ws://127.0.0.1:{server.port}/v1/stream") as stream:
         children, spool = server.children(), server.spool
         stream.send('{"type": "hello", "sample_rate": 48000}')
         stream.recv(20)
         busy = in_background(lambda: server.post("/v1/timeline?hop_s=0.2", long_voice))
-        _busy(server)
+        _find_busy(server)
         server.process.send_signal(signal.SIGTERM)
         answer = busy()
         assert answer.status == 200
@@ -154,19 +154,19 @@ def test_it_stops_when_it_is_asked_and_finishes_what_was_begun(serve: Serve, lon
         assert "Traceback" not in server.log.read_text()
 
 
-def test_nobody_is_left_when_it_is_killed(serve: Serve) -> None:
+def test_workers_and_uploads_are_removed_if_the_server_is_killed(serve: Serve) -> None:
     with serve("--workers", 2) as server:
         children, spool = server.children(), server.spool
         (spool / "upload").write_bytes(b"left")
         server.process.kill()
         server.process.wait()
-        # A worker that was still on its way up when they were counted may be the one to remove it.
+        # The folder may be removed by a worker that was still starting when the children were listed.
         server.wait_until(lambda: not any(map(is_running, children)) and not spool.exists())
         assert not spool.exists()
 
 
-def _busy(server: Server) -> list[int]:
-    """The worker that is at work."""
+def _find_busy(server: Server) -> list[int]:
+    """The id of the worker that uses the processor."""
 
     def ticks() -> dict[int, int]:
         return {pid: _ticks(pid) for pid in server.workers()}
@@ -177,7 +177,7 @@ def _busy(server: Server) -> list[int]:
         found = [pid for pid, after in ticks().items() if after > before.get(pid, after) + 2]
         if found:
             return found[:1]
-    raise AssertionError("no worker is at work")
+    raise AssertionError("no worker is busy")
 
 
 def _ticks(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""`emocatcher serve`: what it prints, and what it refuses."""
+"""`emocatcher serve`: printed messages and refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .conftest import Server
 
 
 def refusal(*arguments: object) -> str:
-    """The one line on stderr."""
+    """Run the command, check that it fails, and return its stderr."""
     run = [sys.executable, "-m", "emocatcher", "serve", *map(str, arguments)]
     done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2, done.stderr
@@ -28,21 +28,21 @@ def refusal(*arguments: object) -> str:
     return done.stderr
 
 
-def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:
+def test_user_errors_are_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        said = refusal("--port", taken.getsockname()[1])
-    assert said.startswith("Error: The address 127.0.0.1, port ")
-    assert "in use. Give another --port" in said
-    said = refusal("--port", 0, "--model", tmp_path)
-    assert said.splitlines()[-1].startswith(f"Error: {tmp_path} is not a model folder")
-    assert "Traceback" not in said
-    assert refusal("--listen-corpus", tmp_path, "--port", 0).startswith(f"Error: {tmp_path} holds no clip to guess at")
-    assert "none is no folder" in refusal("--listen-corpus", tmp_path / "none", "--port", 0)
+        error = refusal("--port", taken.getsockname()[1])
+    assert error.startswith("Error: The address 127.0.0.1, port ")
+    assert "in use. Give another --port" in error
+    error = refusal("--port", 0, "--model", tmp_path)
+    assert error.splitlines()[-1].startswith(f"Error: {tmp_path} is not a model folder")
+    assert "Traceback" not in error
+    assert refusal("--listen-corpus", tmp_path, "--port", 0).startswith(f"Error: {tmp_path} contains no clip to guess")
+    assert "none is not a folder" in refusal("--listen-corpus", tmp_path / "none", "--port", 0)
     assert refusal("--limit", "queue=none").startswith("Error: The limit queue cannot be 'none': Expected int")
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "emocatcher.cli.serve.find_spec", lambda name: None if name == "uvicorn" else util.find_spec(name)
     )
@@ -50,7 +50,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         command(workers=1)
 
 
-def test_it_prints_where_it_is_and_warns_where_anybody_may_ask(
+def test_the_address_is_printed_and_open_access_is_warned_about(
     serve: Callable[..., AbstractContextManager[Server]],
 ) -> None:
     with serve("--workers", 1) as server:
@@ -59,7 +59,7 @@ def test_it_prints_where_it_is_and_warns_where_anybody_may_ask(
     for environment, warns in (({}, True), ({"EMOCATCHER_TOKENS": "secret"}, False)):
         with subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=os.environ | environment) as process:
             assert process.stderr is not None
-            said = process.stderr.readline()
+            line = process.stderr.readline()
             process.terminate()
             process.wait(30)
-        assert said.startswith("Warning: anybody who reaches 0.0.0.0 may use this server") is warns
+        assert line.startswith("Warning: anybody who reaches 0.0.0.0 may use this server") is warns

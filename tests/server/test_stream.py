@@ -1,4 +1,4 @@
-"""`WS /v1/stream`: the same windows as of a file, whatever the chunks; and its limits."""
+"""`WS /v1/stream`: the windows equal those of a file for chunks of any size, and the limits hold."""
 
 from __future__ import annotations
 
@@ -27,83 +27,83 @@ def opened(server: Server, **options: Any) -> AbstractContextManager[ClientConne
     return connect(f"ws://127.0.0.1:{server.port}/v1/stream", compression=None, **options)
 
 
-def say(socket: ClientConnection, message: dict[str, Any]) -> None:
+def send(socket: ClientConnection, message: dict[str, Any]) -> None:
     socket.send(json.dumps(message))
 
 
-def hear(socket: ClientConnection) -> dict[str, Any]:
+def receive(socket: ClientConnection) -> dict[str, Any]:
     return dict(json.loads(socket.recv(20)))
 
 
 @contextlib.contextmanager
 def greeted(server: Server, **more: Any) -> Iterator[ClientConnection]:
     with opened(server) as socket:
-        say(socket, HELLO | more)
-        assert hear(socket)["type"] == "ready"
+        send(socket, HELLO | more)
+        assert receive(socket)["type"] == "ready"
         yield socket
 
 
 def windows_of(server: Server, samples: np.ndarray, sizes: Sequence[int], **hello: Any) -> tuple[list[Window], float]:
-    """Push chunks of these sizes in bytes, again and again."""
+    """Send samples in chunks of these sizes in bytes, repeated as often as needed."""
     import msgspec
 
     payload, found = samples.tobytes(), []
     with greeted(server, **hello) as socket:
-        start = turn = 0
+        start = n_sent = 0
         while start < len(payload):
-            socket.send(payload[start : start + sizes[turn % len(sizes)]])
-            start, turn = start + sizes[turn % len(sizes)], turn + 1
-        say(socket, {"type": "finish"})
-        while (told := hear(socket))["type"] == "window":
-            told.pop("type")
-            found.append(msgspec.convert(told, Window))
-        assert told["type"] == "done", told
+            socket.send(payload[start : start + sizes[n_sent % len(sizes)]])
+            start, n_sent = start + sizes[n_sent % len(sizes)], n_sent + 1
+        send(socket, {"type": "finish"})
+        while (message := receive(socket))["type"] == "window":
+            message.pop("type")
+            found.append(msgspec.convert(message, Window))
+        assert message["type"] == "done", message
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(20)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1000
-    return found, told["duration_s"]
+    return found, message["duration_s"]
 
 
 def refused(socket: ClientConnection) -> tuple[str, str, int]:
-    """The error's kind and detail, and the close's code."""
-    while (told := hear(socket))["type"] != "error":
+    """Receive the error; return its kind, its detail and the close code."""
+    while (message := receive(socket))["type"] != "error":
         pass
     with pytest.raises(ConnectionClosed) as closed:
         socket.recv(20)
     assert closed.value.rcvd is not None
-    assert told["title"]
-    return told["error"], told["detail"], closed.value.rcvd.code
+    assert message["title"]
+    return message["error"], message["detail"], closed.value.rcvd.code
 
 
 @pytest.mark.parametrize(
     ("encoding", "sizes"),
     [("pcm16", [2, 9_602, 4, 200_000, 1_234]), ("float32", [48_004, 4, 8, 19_200]), ("pcm16", [96_000])],
 )
-def test_a_stream_says_what_a_file_says(server: Server, encoding: str, sizes: list[int]) -> None:
+def test_a_stream_gives_the_windows_of_a_file(server: Server, encoding: str, sizes: list[int]) -> None:
     samples = sound(8.3)
     sent = samples if encoding == "pcm16" else (samples / 32_768).astype("<f4")
-    found, duration_s = windows_of(server, sent, sizes, encoding=encoding, window_s=2.0, hop_s=0.3)
-    heard: Windows = emocatcher.load().timeline((samples, RATE), 2.0, 0.3).windows  # type: ignore[assignment]
+    theirs, duration_s = windows_of(server, sent, sizes, encoding=encoding, window_s=2.0, hop_s=0.3)
+    ours: Windows = emocatcher.load().timeline((samples, RATE), 2.0, 0.3).windows  # type: ignore[assignment]
     assert duration_s == pytest.approx(8.3, abs=1e-3)
-    assert len(found) == len(heard) > 15
-    assert all(map(same_window, found, heard))
+    assert len(theirs) == len(ours) > 15
+    assert all(map(same_window, theirs, ours))
 
 
-def test_windows_come_while_the_sound_still_comes(server: Server) -> None:
+def test_windows_are_sent_before_the_sound_ends(server: Server) -> None:
     with greeted(server) as socket:
         socket.send(sound(8.3)[: 4 * RATE].tobytes())
-        first = hear(socket)
+        first = receive(socket)
         assert (first["type"], first["start_s"], first["end_s"]) == ("window", 0.0, 3.0)
         assert first.keys() == {"type", *Window.__struct_fields__}
 
 
-def test_the_ready_message_repeats_what_was_asked(server: Server) -> None:
+def test_the_ready_message_contains_labels_window_and_hop(server: Server) -> None:
     with opened(server) as socket:
-        say(socket, HELLO | {"hop_s": 1})
-        told = hear(socket)
-        assert (told["window_s"], told["hop_s"]) == (3.0, 1.0)
-        assert told["labels"] == server.get("/v1/model").json["labels"]
+        send(socket, HELLO | {"hop_s": 1})
+        ready = receive(socket)
+        assert (ready["window_s"], ready["hop_s"]) == (3.0, 1.0)
+        assert ready["labels"] == server.get("/v1/model").json["labels"]
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_the_ready_message_repeats_what_was_asked(server: Server) -> None:
         (json.dumps(HELLO | {"hop_s": 1e-9}), "SettingError", 1008),
     ],
 )
-def test_a_hello_that_is_none_is_refused(server: Server, message: str | bytes, error: str, code: int) -> None:
+def test_an_invalid_hello_message_is_refused(server: Server, message: str | bytes, error: str, code: int) -> None:
     with opened(server) as socket:
         socket.send(message)
-        said = refused(socket)
-    assert (said[0], said[2]) == (error, code), said
+        reply = refused(socket)
+    assert (reply[0], reply[2]) == (error, code), reply
 
 
 @pytest.mark.parametrize(
@@ -142,20 +142,20 @@ def test_a_hello_that_is_none_is_refused(server: Server, message: str | bytes, e
         ("pcm16", '{"type": "stop"}', "BadMessage", 1008),
     ],
 )
-def test_a_message_that_is_none_ends_the_stream(
+def test_an_invalid_message_ends_the_stream(
     server: Server, encoding: str, message: str | bytes, error: str, code: int
 ) -> None:
     with greeted(server, encoding=encoding) as socket:
         socket.send(message)
-        said = refused(socket)
-    assert (said[0], said[2]) == (error, code), said
+        reply = refused(socket)
+    assert (reply[0], reply[2]) == (error, code), reply
     server.wait_until(lambda: server.metric("streams") == 0)
 
 
-def test_a_message_of_megabytes_is_too_big(server: Server) -> None:
+def test_a_message_of_five_megabytes_is_too_big(server: Server) -> None:
     with greeted(server) as socket:
-        # A frame's head that announces five megabytes (RFC 6455, 5.2), and no more: bytes that the server does not
-        # read any more could take its last word along.
+        # Only the header of a frame of five megabytes (RFC 6455, 5.2): payload that the server does not read could
+        # reset the connection before its close message is received.
         socket.socket.sendall(b"\x82\xff" + (5 << 20).to_bytes(8, "big") + bytes(4))
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(20)
@@ -164,7 +164,7 @@ def test_a_message_of_megabytes_is_too_big(server: Server) -> None:
     server.wait_until(lambda: server.metric("streams") == 0)
 
 
-def test_a_client_that_leaves_is_forgotten(server: Server) -> None:
+def test_the_stream_of_a_disconnected_client_is_removed(server: Server) -> None:
     with greeted(server) as socket:
         socket.send(sound(8.3).tobytes()[:19_200])
         assert server.metric("streams") == 1
@@ -172,16 +172,16 @@ def test_a_client_that_leaves_is_forgotten(server: Server) -> None:
     server.wait_until(lambda: server.metric("streams") == 0)
 
 
-def test_another_sites_page_may_not_connect(server: Server) -> None:
+def test_a_page_of_another_origin_cannot_connect(server: Server) -> None:
     with pytest.raises(InvalidStatus) as refusal, opened(server, origin="https://elsewhere.example"):
         pass
     assert refusal.value.response.status_code == 403
     with opened(server, origin=f"http://127.0.0.1:{server.port}") as socket:
-        say(socket, HELLO)
-        assert hear(socket)["type"] == "ready"
+        send(socket, HELLO)
+        assert receive(socket)["type"] == "ready"
 
 
-def test_many_streams_are_heard_side_by_side(server: Server) -> None:
+def test_many_streams_are_processed_concurrently(server: Server) -> None:
     ends = []
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(greeted(server, hop_s=1.0)) for _ in range(12)]
@@ -189,20 +189,20 @@ def test_many_streams_are_heard_side_by_side(server: Server) -> None:
             for socket in sockets:
                 socket.send(sound(8.3)[start : start + RATE // 2].tobytes())
         for socket in sockets:
-            say(socket, {"type": "finish"})
+            send(socket, {"type": "finish"})
         for socket in sockets:
-            while (told := hear(socket))["type"] == "window":
-                ends.append(told["end_s"])
+            while (message := receive(socket))["type"] == "window":
+                ends.append(message["end_s"])
     assert sorted(ends) == [3.0] * 12 + [4.0] * 12
 
 
-def test_streams_are_bounded_idle_ones_end_and_a_token_is_asked_for(
+def test_streams_are_limited_idle_ones_are_closed_and_a_token_is_required(
     serve: Callable[..., AbstractContextManager[Server]],
 ) -> None:
     limits: dict[str, object] = {"streams": 2, "stream_idle_s": 1}
     with serve("--workers", 1, "--token", "secret", limits=limits) as server:
         with opened(server) as socket:
-            say(socket, HELLO)
+            send(socket, HELLO)
             assert refused(socket)[::2] == ("Unauthorized", 1008)
         with greeted(server, token="secret") as one, greeted(server, token="secret") as two:
             with opened(server) as third:
@@ -210,12 +210,12 @@ def test_streams_are_bounded_idle_ones_end_and_a_token_is_asked_for(
                 assert (error, code) == ("Busy", 1013)
                 assert "2 streams" in detail
             began = time.monotonic()
-            while time.monotonic() < began + 1.5:  # one of them talks
+            while time.monotonic() < began + 1.5:  # only one of them sends sound
                 one.send(sound(8.3)[:4800].tobytes())
                 time.sleep(0.1)
             assert refused(two)[::2] == ("Idle", 1001)
-            say(one, {"type": "finish"})
-            kinds = [hear(one)["type"] for _ in range(2)]
+            send(one, {"type": "finish"})
+            kinds = [receive(one)["type"] for _ in range(2)]
             assert kinds[-1] in {"done", "window"}
         server.wait_until(lambda: server.metric("streams") == 0)
         with greeted(server, token="secret"):

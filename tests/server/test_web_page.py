@@ -121,11 +121,11 @@ def test_what_can_be_no_file_is_not_found(folder: Path, name: str) -> None:
 
 
 def _graph_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    async def ask(*_: object, **__: object) -> bytes:
+    async def submit(*_: object, **__: object) -> bytes:
         return b"made anew"
 
     monkeypatch.setattr(web_page, "find", lambda: folder)
-    pool = SimpleNamespace(description=b'{"name": "a", "token_required": true}', ask=ask)
+    pool = SimpleNamespace(description=b'{"name": "a", "token_required": true}', submit=submit)
     service: Any = SimpleNamespace(pool=pool, limits=SimpleNamespace(timeline_s=1.0))
     return asyncio.run(Service._find_graph(service))
 

@@ -1,5 +1,5 @@
-"""`emocatcher serve`: the HTTP API, the WebSocket and the page. Needs the extra `serve`.
+"""Serve the HTTP API, the WebSocket and the page (`emocatcher serve`). Needs the extra `serve`.
 
-One process answers the network and never decodes anything; worker processes decode and recognise, within a time and
-memory limit, so that a hostile file takes its worker and nothing else.
+One process handles the network and never decodes anything. Worker processes decode and recognise within time and
+memory limits, so that a hostile file can only crash its own worker.
 """

@@ -1,4 +1,4 @@
-"""The HTTP routes: thin doors to the processes."""
+"""Define the HTTP routes, which pass their requests to the worker processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Name = Annotated[str, Query(max_length=1024, description=openapi.NAME)]
 
 
 def refuse_unknown(request: Request) -> None:
-    """Refuse a query that says what the route does not know: a misspelt threshold would pass for the default.
+    """Refuse unknown query parameters; otherwise a misspelt threshold would silently keep its default.
 
     Raises:
         ProblemError: 422.
@@ -43,14 +43,14 @@ _STRICT = [Depends(refuse_unknown)]
 
 
 class Guess(BaseModel):
-    """What a listener heard."""
+    """The emotion that a listener chose."""
 
     model_config = ConfigDict(extra="forbid")
     emotion: str
 
 
 def add(app: FastAPI, service: Service) -> None:
-    """Add the routes under `/v1`, which `security.Guard` stands before."""
+    """Add the routes under `/v1`, which `security.Guard` protects."""
     _add_recognition(app, service)
     _add_model(app, service)
     _add_listening(app, service)
@@ -65,13 +65,14 @@ def _add_recognition(app: FastAPI, service: Service) -> None:
         """Recognise one or many recordings, each taken as one utterance."""
         pool.check_room()
         async with service.spool.receive(request) as uploads:
-            asked = [tasks.Predict(str(one.path), one.name, abstain_below) for one in uploads.recordings]
+            requested = [tasks.Predict(str(one.path), one.name, abstain_below) for one in uploads.recordings]
             if not uploads.several:
-                return Response(await _one(service, pool.ask(asked[0], limits.predict_s)), media_type=_JSON)
-            answers = await pool.ask_all(asked, limits.predict_s)
+                answer = await _counted(service, pool.submit(requested[0], limits.predict_s))
+                return Response(answer, media_type=_JSON)
+            answers = await pool.submit_all(requested, limits.predict_s)
         service.count([answer.error if isinstance(answer, RefusedError) else "ok" for answer in answers])
-        lines = map(_line, uploads.recordings, answers)
-        return Response(b"[" + b",".join(lines) + b"]", media_type=_JSON)
+        items = map(_encode, uploads.recordings, answers)
+        return Response(b"[" + b",".join(items) + b"]", media_type=_JSON)
 
     @app.post("/v1/timeline", dependencies=_STRICT, **openapi.TIMELINE)
     async def timeline(
@@ -85,11 +86,11 @@ def _add_recognition(app: FastAPI, service: Service) -> None:
         pool.check_room()
         async with service.spool.receive(request) as uploads:
             if uploads.several:
-                detail = "A timeline is of one recording. Send each in a request of its own"
+                detail = "A timeline takes one recording. Send each recording in a separate request"
                 raise ProblemError(422, detail, "SettingError")
             (one,) = uploads.recordings
             task = tasks.MakeTimeline(str(one.path), one.name, window_s, hop_s, abstain_below)
-            answer = await _one(service, pool.ask(task, limits.timeline_s, slow=True))
+            answer = await _counted(service, pool.submit(task, limits.timeline_s, slow=True))
         return Response(answer, media_type=_JSON)
 
 
@@ -98,7 +99,7 @@ def _add_stream(app: FastAPI, service: Service) -> None:
     async def stream(socket: WebSocket) -> None:
         headers = socket.headers
         if not security.may_connect(headers.get("origin"), headers.get("host"), service.origins):
-            await socket.close()  # before it is accepted: 403
+            await socket.close()  # before it is accepted, which answers 403
             return
         await socket.accept()
         await service.streams.serve(socket, service.tokens.accepts, service.labels, service.metrics.windows.inc)
@@ -107,15 +108,15 @@ def _add_stream(app: FastAPI, service: Service) -> None:
 def _add_model(app: FastAPI, service: Service) -> None:
     @app.get("/v1/model", **openapi.MODEL)
     async def model() -> Response:
-        """What the model is: labels, data, scores, card."""
+        """Describe the model: labels, data, scores, card."""
         return Response(msgspec.json.encode(await service.describe()), media_type=_JSON)
 
     @app.get("/v1/model/waveform.onnx", **openapi.WAVEFORM)
     async def waveform() -> Response:
-        """The model as one ONNX graph: waveform in, probabilities, attention and voiced span out."""
+        """Return the model as one ONNX graph from a waveform to probabilities, attention and voiced span."""
         await service.describe()
         if (graph := await service.graph()) is None:
-            detail = "This server cannot write the graph: it was installed without the extra 'export'"
+            detail = "This server cannot write the graph. Install emocatcher with the extra 'export' and start it again"
             raise ProblemError(404, detail, "MissingExtraError")
         return Response(graph, media_type="application/octet-stream")
 
@@ -126,44 +127,45 @@ def _add_listening(app: FastAPI, service: Service) -> None:
 
     def find(number: str) -> Clip:
         if service.listening is None:
-            detail = "There are no clips to guess at: the server was started without --listen-corpus"
+            detail = "This server has no clips to guess. Start it with --listen-corpus DIR"
             raise ProblemError(404, detail, "NotFound")
         return service.listening.find(number)
 
     @app.get("/v1/listen/clips", **openapi.CLIPS)
     async def clips() -> Response:
-        """The clips to guess at, in an order without meaning."""
+        """List the clips to guess, in an order that reveals nothing."""
         if service.listening is None:
             find("")
             raise AssertionError
-        there = service.listening.clips
+        known = service.listening.clips
         if not durations:
-            task = tasks.MeasureClips(tuple(str(clip.path) for clip in there))
-            measured = msgspec.json.decode(await pool.ask(task, limits.timeline_s, slow=True))
-            durations.update(zip((clip.id for clip in there), measured, strict=True))
-        usable = [{"id": clip.id, "duration_s": durations[clip.id]} for clip in there if durations[clip.id] is not None]
+            task = tasks.MeasureClips(tuple(str(clip.path) for clip in known))
+            measured = msgspec.json.decode(await pool.submit(task, limits.timeline_s, slow=True))
+            durations.update(zip((clip.id for clip in known), measured, strict=True))
+        usable = [{"id": clip.id, "duration_s": durations[clip.id]} for clip in known if durations[clip.id] is not None]
         answer = {"clips": usable, "labels": await service.labels()}
         return Response(msgspec.json.encode(answer), media_type=_JSON)
 
     @app.get("/v1/listen/clips/{number}/audio", **openapi.CLIP_AUDIO)
     async def clip_audio(number: str) -> Response:
-        """A clip's sound."""
+        """Return a clip as a WAV file."""
         task = tasks.ReadClip(str(find(number).path))
-        return Response(await pool.ask(task, limits.predict_s), media_type="audio/wav")
+        return Response(await pool.submit(task, limits.predict_s), media_type="audio/wav")
 
     @app.post("/v1/listen/clips/{number}/guess", **openapi.GUESS)
     async def guess(number: str, guess: Guess) -> Response:
-        """Say what one heard; the answer is what was acted, and what the model heard."""
+        """Send a listener's guess; the answer is the acted emotion and the model's prediction."""
         clip, labels = find(number), await service.labels()
         if guess.emotion not in labels:
-            detail = f"'{guess.emotion[:40]}' is no emotion of this model. Allowed: {', '.join(labels)}"
+            detail = f"'{guess.emotion[:40]}' is not an emotion of this model. Allowed: {', '.join(labels)}"
             raise ProblemError(422, detail, "SettingError")
-        heard = await pool.ask(tasks.Predict(str(clip.path), clip.path.name), limits.predict_s)
-        answer = {"emotion": clip.emotion, "prediction": msgspec.Raw(heard)}
+        prediction = await pool.submit(tasks.Predict(str(clip.path), clip.path.name), limits.predict_s)
+        answer = {"emotion": clip.emotion, "prediction": msgspec.Raw(prediction)}
         return Response(msgspec.json.encode(answer), media_type=_JSON)
 
 
-async def _one(service: Service, answer: Awaitable[bytes]) -> bytes:
+async def _counted(service: Service, answer: Awaitable[bytes]) -> bytes:
+    """Await the answer for one recording, and count its outcome in the metrics."""
     try:
         payload = await answer
     except RefusedError as error:
@@ -173,7 +175,7 @@ async def _one(service: Service, answer: Awaitable[bytes]) -> bytes:
     return payload
 
 
-def _line(upload: Upload, answer: bytes | RefusedError) -> bytes:
+def _encode(upload: Upload, answer: bytes | RefusedError) -> bytes:
     if isinstance(answer, bytes):
         return answer
     return msgspec.json.encode(Failure(path=upload.name, error=answer.error, message=answer.detail))

@@ -1,4 +1,4 @@
-"""The application: routes, errors, headers, and the processes' life around them."""
+"""Assemble the application: routes, error handlers, middleware, and the start and end of the processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from emocatcher import __version__
 from emocatcher.server import api, docs, openapi, problems, web_page
 from emocatcher.server.problems import ProblemError
-from emocatcher.server.prometheus import Measured
+from emocatcher.server.prometheus import MetricsMiddleware
 from emocatcher.server.security import Guard, SecurityHeaders
 from emocatcher.server.service import Service
 from emocatcher.server.worker_process import RefusedError
@@ -26,7 +26,7 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create(service: Service) -> FastAPI:
-    """The ASGI application of a server; its processes live as long as it runs."""
+    """Create the ASGI application of a server; its lifespan starts and stops the processes."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -40,7 +40,7 @@ def create(service: Service) -> FastAPI:
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
         version=__version__,
-        docs_url=None,  # theirs come from another host's scripts
+        docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
         lifespan=lifespan,
     )
@@ -63,7 +63,7 @@ def create(service: Service) -> FastAPI:
             expose_headers=["Retry-After"],
         )
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Measured, metrics=service.metrics)
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     _add_page(app)
     return app
 
@@ -71,28 +71,28 @@ def create(service: Service) -> FastAPI:
 def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/healthz", tags=["Health"], response_class=PlainTextResponse)
     async def healthz() -> Response:
-        """Whether the server is alive."""
+        """Report that the server is running."""
         return PlainTextResponse("ok\n")
 
     @app.get("/readyz", tags=["Health"], response_class=PlainTextResponse, responses=openapi.NOT_READY)
     async def readyz() -> Response:
-        """Whether all worker processes are warm."""
+        """Report whether all worker processes are warmed up."""
         if not (service.pool.is_ready and service.streams.is_ready):
-            why = service.pool.failure.detail if service.pool.failure else "the model is being loaded"
-            raise ProblemError(503, f"Not ready: {why}", "NotReady", {"Retry-After": "1"})
+            reason = service.pool.failure.detail if service.pool.failure else "the model is being loaded"
+            raise ProblemError(503, f"Not ready: {reason}", "NotReady", {"Retry-After": "1"})
         return PlainTextResponse("ready\n")
 
     @app.get("/metrics", tags=["Health"], response_class=PlainTextResponse)
     async def metrics() -> Response:
-        """Counts and times, for Prometheus."""
+        """Return counts and times in Prometheus's text format."""
         return Response(service.metrics.text(), media_type=_METRICS)
 
 
 def _add_documents(app: FastAPI) -> None:
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            plain = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            app.openapi_schema = openapi.complete(plain)
+            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            app.openapi_schema = openapi.complete(schema)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
@@ -103,13 +103,13 @@ def _add_documents(app: FastAPI) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
-    files, other = web_page.Page(web_page.find()), app.router.default
+    files, default = web_page.Page(web_page.find()), app.router.default
 
-    async def page_or_nothing(scope: Scope, receive: Receive, send: Send) -> None:
-        # Only where no route matches: a wrong method at a route stays a 405.
+    async def page_or_default(scope: Scope, receive: Receive, send: Send) -> None:
+        # Called only if no route matches: a wrong method for a route still gives 405.
         if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}:
             await files(scope, receive, send)
         else:
-            await other(scope, receive, send)
+            await default(scope, receive, send)
 
-    app.router.default = page_or_nothing
+    app.router.default = page_or_default

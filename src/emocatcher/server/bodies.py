@@ -1,4 +1,4 @@
-"""The three forms in which recordings come: a form of files, the bare file, JSON with base64."""
+"""Parse the three forms of a request body with recordings: a multipart form, the raw file, JSON with base64."""
 
 from __future__ import annotations
 
@@ -14,68 +14,68 @@ from emocatcher.server.limits import Limits
 from emocatcher.server.problems import ProblemError
 
 FORM, JSON, BYTES = "multipart/form-data", "application/json", "application/octet-stream"
-_SOUND = ("audio/", "video/")  # browsers call a recording with sound alone video/webm too
+_SOUND = ("audio/", "video/")  # browsers also label audio-only recordings video/webm
 FIELD = "file"
 
 
 class Sink(Protocol):
-    """Where the recordings go."""
+    """Receives the recordings."""
 
     def begin(self) -> None:
         """Begin the next recording."""
 
     def add(self, piece: memoryview) -> None:
-        """Go on with the newest one; the piece is kept as it is, for a copy would cost as much as writing it."""
+        """Append to the current recording; the piece is kept without a copy, which would cost as much as writing."""
 
 
 class Reader(Protocol):
-    """Takes a body piece by piece."""
+    """Parses a request body piece by piece."""
 
-    several: bool  # whether it asks for a list of answers; known at the end
-    most_bytes: int  # that a body of this form may have
+    several: bool  # whether the answer must be a list; set at the end
+    max_bytes: int  # size limit of a body of this form
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece.
+        """Parse the next piece.
 
         Raises:
             ProblemError: if it is malformed.
         """
 
     def finish(self) -> list[str]:
-        """Take the end; give the recordings' names.
+        """Finish parsing; return the recordings' names.
 
         Raises:
-            ProblemError: if it is malformed, or breaks off.
+            ProblemError: if the body is malformed or incomplete.
         """
 
 
-def reader(request: Request, limits: Limits, sink: Sink) -> Reader:
-    """The reader that a request's Content-Type asks for.
+def choose_reader(request: Request, limits: Limits, sink: Sink) -> Reader:
+    """Return the reader for a request's Content-Type.
 
     Raises:
-        ProblemError: if it is none that is allowed.
+        ProblemError: if the Content-Type is not allowed.
     """
-    asked = request.headers.get("content-type", "")
-    kind, options = parse_options_header(asked)
+    content_type = request.headers.get("content-type", "")
+    kind, options = parse_options_header(content_type)
     media = kind.decode("latin-1").lower()
     if media == FORM:
-        return Form(options.get(b"boundary", b""), limits, sink)
+        return FormBody(options.get(b"boundary", b""), limits, sink)
     if media == JSON:
-        return Json(limits, sink)
+        return JsonBody(limits, sink)
     if media == BYTES or media.startswith(_SOUND):
-        return Bare(request.query_params.get("name", ""), limits, sink)
-    detail = f"The body is '{asked[:80]}'. Send {FORM} with the field '{FIELD}', audio/*, {BYTES} or {JSON}"
+        return RawBody(request.query_params.get("name", ""), limits, sink)
+    detail = f"The body is '{content_type[:80]}'. Send {FORM} with the field '{FIELD}', audio/*, {BYTES} or {JSON}"
     accepted = {"Accept-Post": f"{FORM}, audio/*, video/*, {BYTES}, {JSON}"}
     raise ProblemError(415, detail, "UnsupportedMediaType", accepted)
 
 
-class Bare:
-    """The file itself."""
+class RawBody:
+    """A body that is the file itself."""
 
     several = False
 
     def __init__(self, name: str, limits: Limits, sink: Sink) -> None:
-        self.most_bytes = limits.upload_bytes
+        self.max_bytes = limits.upload_bytes
         self._name, self._sink, self._begun = name, sink, False
 
     def feed(self, chunk: bytes) -> None:
@@ -91,16 +91,16 @@ class Bare:
         return [self._name] if self._begun else []
 
 
-class Form:
-    """A form with one or more files in the field `file` (RFC 7578)."""
+class FormBody:
+    """A multipart form with one or more files in the field `file` (RFC 7578)."""
 
     def __init__(self, boundary: bytes, limits: Limits, sink: Sink) -> None:
         self.several = False
-        self.most_bytes = limits.upload_bytes
-        self._most, self._sink = limits.recordings, sink
+        self.max_bytes = limits.upload_bytes
+        self._max_recordings, self._sink = limits.recordings, sink
         self._names: list[str] = []
         self._header, self._value, self._disposition = bytearray(), bytearray(), b""
-        self._whole = False
+        self._is_complete = False
         parts: dict[str, Callable[..., Any]] = {
             "on_part_begin": self._on_part,
             "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
@@ -124,8 +124,8 @@ class Form:
 
     def finish(self) -> list[str]:
         """See `Reader`."""
-        if not self._whole:
-            raise _malformed("it breaks off before its last boundary")
+        if not self._is_complete:
+            raise _malformed("it ends before the last boundary")
         self.several = len(self._names) > 1
         return self._names
 
@@ -144,13 +144,13 @@ class Form:
         if field != FIELD:
             detail = f"The form has a field '{field[:80]}'. Allowed: '{FIELD}', once for each recording"
             raise ProblemError(422, detail, "SettingError")
-        if len(self._names) == self._most:
-            raise too_many(self._most)
+        if len(self._names) == self._max_recordings:
+            raise too_many(self._max_recordings)
         self._names.append(options.get(b"filename", b"").decode(errors="replace"))
         self._sink.begin()
 
     def _on_end(self) -> None:
-        self._whole = True
+        self._is_complete = True
 
 
 class _Recording(msgspec.Struct, forbid_unknown_fields=True):
@@ -164,13 +164,13 @@ class _Recordings(msgspec.Struct, forbid_unknown_fields=True):
     recordings: list[_Recording] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Json:
-    """`{"audio_base64": …, "name": …}`, or `{"recordings": […]}` with many of these."""
+class JsonBody:
+    """JSON: `{"audio_base64": …, "name": …}`, or `{"recordings": […]}` with many of these."""
 
     def __init__(self, limits: Limits, sink: Sink) -> None:
         self.several = False
-        self.most_bytes = limits.json_bytes
-        self._most, self._sink = limits.recordings, sink
+        self.max_bytes = limits.json_bytes
+        self._max_recordings, self._sink = limits.recordings, sink
         self._body = bytearray()
 
     def feed(self, chunk: bytes) -> None:
@@ -180,33 +180,34 @@ class Json:
     def finish(self) -> list[str]:
         """See `Reader`."""
         try:
-            asked = msgspec.json.decode(self._body, type=_Recordings)
+            decoded = msgspec.json.decode(self._body, type=_Recordings)
         except msgspec.ValidationError as error:
-            raise ProblemError(422, f"The JSON is not what is asked for: {error}", "SettingError") from None
+            detail = f"The JSON is not valid here: {error}. Send 'audio_base64' with 'name', or 'recordings'"
+            raise ProblemError(422, detail, "SettingError") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _malformed(str(error)) from None
         finally:
             self._body.clear()
-        if isinstance(asked.audio_base64, bytes) == isinstance(asked.recordings, list):
-            raise ProblemError(422, "The JSON needs either 'audio_base64' or 'recordings'", "SettingError")
-        self.several = isinstance(asked.recordings, list)
-        if isinstance(asked.audio_base64, bytes):
-            recordings = [_Recording(asked.audio_base64, asked.name)]
+        if isinstance(decoded.audio_base64, bytes) == isinstance(decoded.recordings, list):
+            detail = "The JSON has both or neither of 'audio_base64' and 'recordings'. Send exactly one of them"
+            raise ProblemError(422, detail, "SettingError")
+        self.several = isinstance(decoded.recordings, list)
+        if isinstance(decoded.audio_base64, bytes):
+            recordings = [_Recording(decoded.audio_base64, decoded.name)]
         else:
-            recordings = asked.recordings or []
-        if len(recordings) > self._most:
-            raise too_many(self._most)
+            recordings = decoded.recordings or []
+        if len(recordings) > self._max_recordings:
+            raise too_many(self._max_recordings)
         for recording in recordings:
             self._sink.begin()
             self._sink.add(memoryview(recording.audio_base64))
         return [recording.name for recording in recordings]
 
 
-def too_many(most: int) -> ProblemError:
-    """The problem that a request with too many recordings is."""
-    return ProblemError(
-        413, f"There are more than {most} recordings. Send them in several requests", "TooManyRecordings"
-    )
+def too_many(limit: int) -> ProblemError:
+    """Return the problem for a request with too many recordings."""
+    detail = f"The request has more than {limit} recordings. Send them in several requests"
+    return ProblemError(413, detail, "TooManyRecordings")
 
 
 def _malformed(reason: str) -> ProblemError:

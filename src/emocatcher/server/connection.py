@@ -1,4 +1,4 @@
-"""uvicorn's connections, with what they lack: time limits against clients that drip, and problems in JSON."""
+"""Extend uvicorn's connections by time limits against slow clients, and by errors as problem details in JSON."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from emocatcher.server import problems
 
-_LINGER_S = 5.0  # for the rest of a body that was refused, so that the client can read why
+_LINGER_S = 5.0  # to receive the rest of a refused body, so that the client can read the answer
 
 
 class Connection(HttpToolsProtocol):
     """One HTTP connection.
 
-    A request's head must be there within `header_s` of its first byte, and of the connection's start. What still comes
-    of a body after its answer is thrown away, for a while.
+    A request's head must arrive within `header_s` of its first byte, and of the connection's start. The rest of a body
+    that is answered early is discarded for a limited time.
     """
 
     header_s = 10.0  # set when the server starts
@@ -27,40 +27,40 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The clock starts with the connection."""
+        """Start the time limit with the connection."""
         super().connection_made(transport)
         self._set_deadline(self.header_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No clock outlives its connection."""
+        """Cancel the time limit."""
         self._set_deadline(None)
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Start the time limit at a request's first byte."""
         super().on_message_begin()
         if self._deadline is None:
             self._set_deadline(self.header_s)
 
     def on_headers_complete(self) -> None:
-        """Its head is there."""
+        """Cancel the time limit, because the head has arrived."""
         self._set_deadline(None)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Its body is there, be it answered already."""
+        """Cancel the time limit of an early answer, because the body has arrived."""
         if self.cycle is not None and self.cycle.response_complete:
             self._set_deadline(None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Its answer is sent, perhaps before the body was there."""
+        """Limit the time for the rest of the body if the answer was sent before it arrived."""
         super().on_response_complete()
         if self.cycle.more_body and not self.transport.is_closing():
             self._set_deadline(_LINGER_S)
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP gets a problem too."""
+        """Answer a message that is not HTTP with problem details too."""
         content = problems.body(400, f"{msg} Send HTTP/1.1", "BadRequest")
         head = [
             STATUS_LINE[400],

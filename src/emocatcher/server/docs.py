@@ -1,4 +1,4 @@
-"""The API's documentation as one page, made from its OpenAPI document: no script, nothing from another host."""
+"""Render the API's documentation from its OpenAPI document as one page without scripts or other hosts' files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ curl --data-binary @voice.ogg -H 'Content-Type: audio/ogg' 'ADDRESS/v1/predict?n
 curl -F file=@interview.mp3 'ADDRESS/v1/timeline?window_s=3&hop_s=0.5'
 curl -H 'Authorization: Bearer TOKEN' ADDRESS/v1/model"""
 _STREAM = """→ {"type": "hello", "sample_rate": 48000, "encoding": "pcm16", "window_s": 3, "hop_s": 0.5, "token": "…"}
-  (and "abstain_below": 0.5, for another threshold than the model's own)
+  (optional: "abstain_below": 0.5 instead of the model's own threshold)
 ← {"type": "ready", "labels": ["…"], "window_s": 3.0, "hop_s": 0.5}
 → binary messages: little-endian mono samples, "pcm16" or "float32"
 ← {"type": "window", "start_s": 0.0, "end_s": 3.0, "speech": true, "emotion": "happy", "probability": 0.8,
@@ -31,15 +31,15 @@ _STREAM = """→ {"type": "hello", "sample_rate": 48000, "encoding": "pcm16", "w
 ← {"type": "done", "duration_s": 12.3}, then close 1000
 
 On an error: {"type": "error", "title": "…", "detail": "…", "error": "…"}, then close 1008 (not allowed),
-1009 (too big), 1013 (too many streams), 1001 (idle, or the server is going) or 1011 (the stream was lost)"""
+1009 (too big), 1013 (too many streams), 1001 (idle, or the server is stopping) or 1011 (the worker failed)"""
 
 
 def as_html(document: dict[str, Any], address: str) -> str:
-    """An OpenAPI document for people.
+    """Render an OpenAPI document as HTML.
 
     Args:
-        document: as a program reads it.
-        address: of the server, as its reader knows it.
+        document: the decoded OpenAPI document.
+        address: the server's address for the reader.
     """
     info = document["info"]
     parts = [
@@ -51,36 +51,36 @@ def as_html(document: dict[str, Any], address: str) -> str:
         f"<pre tabindex='0'>{escape(_CALLS.replace('ADDRESS', address))}</pre>",
     ]
     for path, methods in document["paths"].items():
-        parts += [_operation(path, method, told) for method, told in methods.items()]
+        parts += [_render_operation(path, method, operation) for method, operation in methods.items()]
     parts.append("<section><h2><span class='method'>WS</span> <code>/v1/stream</code></h2>")
-    parts.append(f"<p>Live sound in, windows out.</p><pre tabindex='0'>{escape(_STREAM)}</pre></section>")
+    parts.append(f"<p>Send live sound and receive windows.</p><pre tabindex='0'>{escape(_STREAM)}</pre></section>")
     return "".join([*parts, "</main></body></html>"])
 
 
-def _operation(path: str, method: str, told: dict[str, Any]) -> str:
+def _render_operation(path: str, method: str, operation: dict[str, Any]) -> str:
     parts = [
         f"<section><h2><span class='method'>{escape(method.upper())}</span> <code>{escape(path)}</code></h2>",
-        f"<p>{_prose(told.get('description', ''))}</p>",
+        f"<p>{_prose(operation.get('description', ''))}</p>",
     ]
-    if parameters := told.get("parameters"):
-        rows = "".join(map(_parameter, parameters))
+    if parameters := operation.get("parameters"):
+        rows = "".join(map(_render_parameter, parameters))
         parts.append(f"<h3>Parameters</h3><table>{rows}</table>")
-    if "requestBody" in told:
-        kinds = " or ".join(f"<code>{escape(kind)}</code>" for kind in told["requestBody"].get("content", {}))
+    if "requestBody" in operation:
+        kinds = " or ".join(f"<code>{escape(kind)}</code>" for kind in operation["requestBody"].get("content", {}))
         parts.append(f"<p>Body: {kinds}</p>")
     rows = "".join(
         f"<tr><td><code>{escape(status)}</code></td><td>{_prose(answer['description'])}</td></tr>"
-        for status, answer in told["responses"].items()
+        for status, answer in operation["responses"].items()
     )
     parts.append(f"<h3>Answers</h3><table>{rows}</table>")
-    for answer in told["responses"].values():
+    for answer in operation["responses"].values():
         example = answer.get("content", {}).get("application/json", {}).get("example")
         if example is not None:
             parts.append(f"<pre tabindex='0'>{escape(json.dumps(example, indent=1))}</pre>")
     return "".join([*parts, "</section>"])
 
 
-def _parameter(parameter: dict[str, Any]) -> str:
+def _render_parameter(parameter: dict[str, Any]) -> str:
     shape = parameter.get("schema", {})
     default = f", default {shape['default']}" if shape.get("default") else ""
     where = f"{parameter['in']}{default}"
@@ -91,5 +91,5 @@ def _parameter(parameter: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Words, with what stands between backticks as code."""
+    """Render text as HTML, with the parts in backticks as code."""
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))

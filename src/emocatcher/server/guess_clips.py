@@ -1,4 +1,4 @@
-"""Guess first: clips whose emotion is known, under names that do not tell it."""
+"""Offer clips with known emotions for guessing, under ids that do not reveal the emotion."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from emocatcher.server.problems import ProblemError
 
 
 class Clip(NamedTuple):
-    """A clip to guess at."""
+    """A clip to guess."""
 
-    id: str  # means nothing, and another thing each time the server starts
+    id: str  # reveals nothing, and changes each time the server starts
     path: Path
     emotion: str
 
@@ -24,15 +24,15 @@ class Listening:
     """The clips of a folder.
 
     Args:
-        folder: holds recordings named as RAVDESS names them, in whatever sub-folders; others are left out.
+        folder: a folder with recordings named like RAVDESS's, in any sub-folders; other files are ignored.
 
     Raises:
-        CorpusError: if there is none.
+        CorpusError: if it contains no such recording.
     """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise CorpusError(f"{folder} is no folder. Give a folder with recordings that have RAVDESS's names")
+            raise CorpusError(f"{folder} is not a folder. Give a folder with recordings named like RAVDESS's")
         secret = secrets.token_bytes(16)
         self._clips: dict[str, Clip] = {}
         for path in ravdess.find_recordings(folder):
@@ -41,17 +41,17 @@ class Listening:
                 self._clips[number] = Clip(number, path, ravdess.parse(path).emotion)
         if not self._clips:
             raise CorpusError(
-                f"{folder} holds no clip to guess at. Give a folder with recordings that RAVDESS's names say all of, "
-                "such as 03-01-05-02-01-02-16.wav"
+                f"{folder} contains no clip to guess. Give a folder with recordings named like RAVDESS's, such as "
+                "03-01-05-02-01-02-16.wav"
             )
 
     @property
     def clips(self) -> list[Clip]:
-        """All of them, in the order of their meaningless names."""
+        """All clips, in the order of their ids."""
         return [self._clips[number] for number in sorted(self._clips)]
 
     def find(self, number: str) -> Clip:
-        """The clip of this id.
+        """Return the clip with this id.
 
         Raises:
             ProblemError: 404.

@@ -1,4 +1,4 @@
-"""What the server takes, and how much of it at once."""
+"""Define the server's limits on sizes, numbers and times."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Seconds = Annotated[float, Meta(gt=0)]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """`emocatcher serve --limit NAME=VALUE` sets them."""
+    """The server's limits; `emocatcher serve --limit NAME=VALUE` sets them."""
 
     upload_bytes: Count = 128 << 20  # of one request
-    json_bytes: Count = 16 << 20  # of one request in JSON, which stands in memory twice
+    json_bytes: Count = 16 << 20  # of one request in JSON, which takes its size in memory twice
     spool_bytes: Count = 1 << 30  # of all requests that are being received or recognised
     uploads: Count = 256  # requests that are being received or recognised
     recordings: Count = 100  # in one request
-    utterance_s: Annotated[float, Meta(gt=0, le=600)] = 600.0  # of a recording to predict
-    recording_s: Seconds = 7200.0  # of a recording to make a timeline of
+    utterance_s: Annotated[float, Meta(gt=0, le=600)] = 600.0  # length of a recording for predict
+    recording_s: Seconds = 7200.0  # length of a recording for timeline
     queue: Count = 64  # recordings that wait for a worker
-    header_s: Seconds = 10.0  # until a request's head is there
+    header_s: Seconds = 10.0  # until a request's head has arrived
     upload_idle_s: Seconds = 10.0  # without a byte of its body
-    upload_rate: Count = 10_000  # bytes per second of the body, on average and after upload_idle_s
-    predict_s: Seconds = 30.0  # a worker's time for one recording, by the clock and by the processor
+    upload_rate: Count = 10_000  # least bytes per second of the body, on average and after upload_idle_s
+    predict_s: Seconds = 30.0  # a worker's time for one recording, both wall-clock and processor time
     timeline_s: Seconds = 300.0  # a worker's time for one timeline
-    worker_bytes: Count = 2 << 30  # of memory that a worker may take beyond what it starts with
+    worker_bytes: Count = 2 << 30  # memory that a worker may allocate beyond its initial size
     streams: Count = 64  # open at once
     stream_idle_s: Seconds = 30.0  # without a message
     stream_chunk_s: Seconds = 10.0  # of sound in one message
@@ -38,13 +38,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(changes: Iterable[str]) -> Limits:
-    """The limits with some of them changed.
+    """Return the default limits with some of them changed.
 
     Args:
-        changes: each NAME=VALUE.
+        changes: each as NAME=VALUE.
 
     Raises:
-        SettingError: if there is no such limit, or the value is none it can have.
+        SettingError: if there is no such limit, or the value is not allowed.
 
     Examples:
         >>> parse(["queue=8"]).queue
@@ -54,7 +54,7 @@ def parse(changes: Iterable[str]) -> Limits:
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
-            raise SettingError(f"'{change}' sets no limit. Give NAME=VALUE, such as queue=8")
+            raise SettingError(f"'{change}' has no value for a limit. Give NAME=VALUE, such as queue=8")
         if name not in Limits.__struct_fields__:
             raise SettingError(suggest(name, Limits.__struct_fields__, "limit"))
         values[name] = value

@@ -1,4 +1,4 @@
-"""A model as `GET /v1/model` tells it; the page carries the same beside its network."""
+"""Describe a model for `GET /v1/model` and for the page, which contains the same description."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emocatcher.recognition.prediction import SCHEMA_VERSION
 
 
 class TrainingDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the model comes from, and what was measured of it."""
+    """How the model was trained, and its scores."""
 
     corpus: str
     licence: str  # of the corpus, which the weights inherit
@@ -22,7 +22,7 @@ class TrainingDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a client needs to show an answer of this model."""
+    """All that a client needs to show a prediction of this model."""
 
     name: str
     version: str  # of emocatcher, when the model was written
@@ -30,15 +30,15 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     sample_rate_hz: int
     frame_period_s: float
-    frames_per_step: int  # that one attention weight stands for
+    frames_per_step: int  # frames for each attention weight
     temperature: float
     abstain_below: float
     n_parameters: int
     longest_voiced_s: float | None  # of the training recordings; None: not known
     training: TrainingDescription
     card: str  # Markdown
-    waveform_onnx: str | None  # where the graph is that takes a waveform; None: nowhere
-    listen_corpus: bool  # whether there are clips to guess at
+    waveform_onnx: str | None  # address of the ONNX graph with a waveform input; None: not available
+    listen_corpus: bool  # whether there are clips to guess
     token_required: bool
 
 
@@ -49,9 +49,9 @@ def describe(
 
     Args:
         model: an opened model folder.
-        waveform_onnx: the address of its graph that takes a waveform; None where there is none.
-        listen_corpus: whether this server has clips to guess at.
-        token_required: whether this server asks for a token.
+        waveform_onnx: the address of its ONNX graph with a waveform input; None if there is none.
+        listen_corpus: whether this server has clips to guess.
+        token_required: whether this server requires a token.
     """
     config = model.config
     training, front_end = config.training, config.settings.front_end

@@ -1,4 +1,4 @@
-"""What the API says of itself: for each route its forms, answers, problems and examples."""
+"""Document the API as OpenAPI: for each route its bodies, answers, problems and examples."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from emocatcher.server.security import GUARDED
 
 TITLE = "EmoCatcher"
 DESCRIPTION = (
-    "Speech emotion recognition: an emotion, how sure, and where in the sound it was heard. Answers are those of the "
-    "command line (`emocatcher predict --format json`); errors are problem details (RFC 9457) with the kind in `error`."
+    "Speech emotion recognition: the emotion, its probability, and where in the recording the model attends. Answers "
+    "equal those of the command line (`emocatcher predict --format json`); errors are problem details (RFC 9457) with "
+    "the kind in `error`."
 )
-ABSTAIN = "The probability below which an answer is marked `abstain`; by default the model's own."
-NAME = "What a bare body is called in the answer."
+ABSTAIN = "The probability below which a prediction is marked `abstain`; by default the model's own threshold."
+NAME = "The name of a raw body in the answer."
 
 _PROBLEM = {
     "type": "object",
@@ -28,14 +29,14 @@ _PROBLEM = {
 _PROBLEMS = {
     400: "The body is malformed.",
     401: "A token is needed.",
-    404: "There is no such thing.",
-    408: "The body came too slowly.",
+    404: "The resource does not exist.",
+    408: "The body arrived too slowly.",
     413: "The body or the recording is too large.",
-    415: "The body is in no form that is taken.",
+    415: "The body's Content-Type is not supported.",
     422: "The recording or a parameter cannot be used.",
-    429: "Too much to do at once; `Retry-After` says when to ask again.",
-    500: "The recording brought its process down, or a fault of emocatcher.",
-    503: "The server is starting or being stopped.",
+    429: "The server is busy; `Retry-After` gives the time until the next attempt.",
+    500: "The recording crashed its worker process, or emocatcher has a fault.",
+    503: "The server is starting or stopping.",
 }
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 _SOUND = {"schema": {"type": "string", "format": "binary"}}
@@ -107,25 +108,25 @@ def _recordings(*, many: bool) -> dict[str, Any]:
 
 
 def _route(tag: str, responses: dict[int | str, dict[str, Any]], extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    # Answers are bytes already, which FastAPI need not look through.
+    # Answers are already encoded bytes, so FastAPI need not validate them.
     return {"tags": [tag], "responses": responses, "openapi_extra": extra, "response_model": None}
 
 
-_TAKING = (400, 408, 413, 415, 422, 429)
+_UPLOAD_STATUSES = (400, 408, 413, 415, 422, 429)
 _answers = {"type": "array", "items": {"oneOf": [_reference("Prediction"), _reference("Failure")]}}
 PREDICT = _route(
     "Recognise",
     _json(
-        "One recording: its prediction. Several: an array in their order, with the reason where one failed.",
+        "One recording: its prediction. Several: an array in their order, with the reason for each that failed.",
         {"oneOf": [_reference("Prediction"), _answers]},
         _PREDICTION_EXAMPLE,
     )
-    | _problems(*_TAKING),
+    | _problems(*_UPLOAD_STATUSES),
     _recordings(many=True),
 )
 TIMELINE = _route(
     "Recognise",
-    _json("Segments and windows over the recording's length.", _reference("Timeline")) | _problems(*_TAKING),
+    _json("Segments and windows over the whole recording.", _reference("Timeline")) | _problems(*_UPLOAD_STATUSES),
     _recordings(many=False),
 )
 MODEL = _route("Model", _json("The model.", _reference("ModelDescription")) | _problems())
@@ -134,15 +135,15 @@ CLIPS = _route("Guess first", _json("The clips.", {"type": "object"}) | _problem
 CLIP_AUDIO = _route("Guess first", _file("16 bits, one channel.", "audio/wav") | _problems(404, 422, 429))
 GUESS = _route(
     "Guess first",
-    _json("What was acted, and what the model heard.", {"type": "object"}) | _problems(400, 404, 422, 429),
+    _json("The acted emotion, and the model's prediction.", {"type": "object"}) | _problems(400, 404, 422, 429),
     {"requestBody": {"content": {"application/json": {"example": {"emotion": "happy"}}}}},
 )
 NOT_READY: dict[int | str, dict[str, Any]] = {503: _problems()[503]}
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the shapes of the answers to FastAPI's document, which they do not pass through."""
-    # Loads NumPy, and only whoever reads the document needs it.
+    """Add the schemas of the answers to FastAPI's document; FastAPI does not see them, because answers are bytes."""
+    # Loads NumPy, which is needed only for the document.
     import msgspec
 
     from emocatcher.recognition.json_schema import prediction_schema
@@ -152,22 +153,22 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     from emocatcher.server.model_description import ModelDescription
 
     place = "#/components/schemas/{name}"
-    _, shapes = msgspec.json.schema_components((Segment, Window, ModelDescription), ref_template=place)
+    _, described = msgspec.json.schema_components((Segment, Window, ModelDescription), ref_template=place)
     _, timeline = msgspec.json.schema_components(
         (msgspec.defstruct("Timeline", _fields(Timeline, Segment, Window)),), ref_template=place
     )
     published = prediction_schema()["$defs"]
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= shapes | timeline | _moved(published)
+    schemas |= described | timeline | _rewrite_references(published)
     schemas["Problem"] = _PROBLEM
-    scheme = {"type": "http", "scheme": "bearer", "description": "Where the server was started with --token."}
+    scheme = {"type": "http", "scheme": "bearer", "description": "Required if the server was started with --token."}
     document["components"]["securitySchemes"] = {"bearer": scheme}
     for path, operations in document["paths"].items():
         if path.startswith(GUARDED):
             for operation in operations.values():
                 operation["security"] = [{"bearer": []}]
     for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)  # ours are problem details
+        schemas.pop(name, None)  # this API returns problem details instead
     return document
 
 
@@ -177,12 +178,12 @@ def _fields(timeline: Any, segment: Any, window: Any) -> list[tuple[str, Any]]:
     return [(name, lists.get(name, types.get(name, float))) for name in timeline.__struct_fields__]
 
 
-def _moved(definitions: Any) -> Any:
-    """The published schemas, with their references to each other as an API's document has them."""
+def _rewrite_references(definitions: Any) -> Any:
+    """Rewrite the published schemas' references to each other as references within an API's document."""
     if isinstance(definitions, dict):
-        return {name: _moved(value) for name, value in definitions.items()}
+        return {name: _rewrite_references(value) for name, value in definitions.items()}
     if isinstance(definitions, list):
-        return [_moved(value) for value in definitions]
+        return [_rewrite_references(value) for value in definitions]
     if isinstance(definitions, str) and definitions.startswith("#/$defs/"):
         return definitions.replace("#/$defs/", "#/components/schemas/")
     return definitions

@@ -1,4 +1,4 @@
-"""Errors as problem details for HTTP APIs (RFC 9457)."""
+"""Answer errors as problem details for HTTP APIs (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from emocatcher.server.worker_process import RefusedError
 MEDIA_TYPE = "application/problem+json"
 _TITLES = {
     "AudioError": "The recording cannot be used",
-    "Busy": "Too much to do at once",
-    "DecodeError": "Not a recording that can be decoded",
+    "Busy": "The server is busy",
+    "DecodeError": "The recording cannot be decoded",
     "EmptyAudioError": "The recording is empty",
     "MemoryError": "Not enough memory",
-    "NonFiniteError": "The recording holds samples that are no numbers",
+    "NonFiniteError": "The recording contains samples that are not finite",
     "SettingError": "A parameter has a value that is not allowed",
     "TimeLimitExceeded": "The recording took too long",
     "TooLongError": "The recording is too long",
-    "WorkerDied": "The recording brought its process down",
+    "WorkerDied": "The worker process ended unexpectedly",
 }
 _STATUS = {"Busy": 429, "TooLongError": 413, "WorkerDied": 500, "ServerStopping": 503, "MissingExtraError": 404}
 _UNUSABLE = 422
@@ -33,13 +33,13 @@ _encoder = msgspec.json.Encoder()
 
 
 class ProblemError(Exception):
-    """A request that has no answer but a problem.
+    """A request that is answered by problem details.
 
     Args:
-        status: HTTP's.
+        status: the HTTP status.
         detail: what was wrong, what is allowed, what to do next.
-        error: the exception's class, or a word of its kind, for programs.
-        headers: more of them.
+        error: the exception's class or another kind, for programs.
+        headers: additional headers of the answer.
     """
 
     def __init__(self, status: int, detail: str, error: str, headers: dict[str, str] | None = None) -> None:
@@ -48,15 +48,15 @@ class ProblemError(Exception):
         self.headers = headers
 
 
-def of_refusal(refusal: RefusedError) -> ProblemError:
-    """The problem that a worker's or the pool's refusal is."""
+def from_refusal(refusal: RefusedError) -> ProblemError:
+    """Convert a refusal of a worker or of the pool into a problem."""
     status = _STATUS.get(refusal.error, _UNUSABLE)
     headers = {"Retry-After": f"{math.ceil(refusal.retry_after_s)}"} if isinstance(refusal, BusyError) else None
     return ProblemError(status, _sentence(refusal.detail), refusal.error, headers)
 
 
 def body(status: int, detail: str, error: str) -> bytes:
-    """A problem as JSON."""
+    """Encode a problem as JSON."""
     problem = {
         "type": f"urn:emocatcher:problem:{error}",
         "title": _TITLES.get(error, HTTPStatus(status).phrase),
@@ -68,41 +68,42 @@ def body(status: int, detail: str, error: str) -> bytes:
 
 
 def response(problem: ProblemError) -> Response:
-    """A problem as an answer."""
+    """Return a problem as an HTTP response."""
     content = body(problem.status, problem.detail, problem.error)
     return Response(content, problem.status, problem.headers, MEDIA_TYPE)
 
 
 async def on_problem(_: Request, error: Exception) -> Response:
-    """Answer a `ProblemError`, or a refusal."""
+    """Answer a `ProblemError` or a `RefusedError`."""
     if isinstance(error, RefusedError):
-        error = of_refusal(error)
+        error = from_refusal(error)
     assert isinstance(error, ProblemError)  # noqa: S101 (registered for these two)
     return response(error)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer what the router refuses: 404, 405."""
+    """Answer requests that the router refuses: 404, 405."""
     assert isinstance(error, HTTPException)  # noqa: S101
     detail = error.detail
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"There is nothing at {request.url.path}. GET /docs lists what there is"
+        detail = f"{request.url.path} does not exist. GET /docs lists all routes"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.method} is not allowed at {request.url.path}. GET /docs lists what is"
-    word = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
-    return response(ProblemError(error.status_code, detail, word, dict(error.headers or {})))
+        detail = f"{request.method} is not allowed at {request.url.path}. GET /docs lists the allowed methods"
+    kind = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
+    return response(ProblemError(error.status_code, detail, kind, dict(error.headers or {})))
 
 
 async def on_invalid(_: Request, error: Exception) -> Response:
-    """Answer parameters that FastAPI refuses."""
+    """Answer requests with parameters that FastAPI refuses."""
     found: list[dict[str, Any]] = getattr(error, "errors", list)()
-    said = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg']}" for one in found)
-    return response(ProblemError(_UNUSABLE, f"Not allowed: {said}", "SettingError"))
+    reasons = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg']}" for one in found)
+    return response(ProblemError(_UNUSABLE, f"Not allowed: {reasons}", "SettingError"))
 
 
 async def on_fault(*_: object) -> Response:
-    """Answer a fault of this program; uvicorn logs it."""
-    return response(ProblemError(500, "A fault of emocatcher; the server's log has it. Please report it", "Fault"))
+    """Answer an unexpected exception; uvicorn logs it."""
+    detail = "emocatcher has a fault, with details in the server's log. Please report it"
+    return response(ProblemError(500, detail, "Fault"))
 
 
 def _sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`."""
+"""Count and time requests for Prometheus, which reads `/metrics`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-_METHODS = {"GET", "POST", "HEAD", "OPTIONS"}  # others are counted as one, for a client makes them up
+_METHODS = {"GET", "POST", "HEAD", "OPTIONS"}  # others are counted together, because a client can invent any number
 
 
 class Metrics:
-    """Counts of one server."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -22,39 +22,39 @@ class Metrics:
         )
         self.seconds = Histogram(
             "emocatcher_request_seconds",
-            "From a request's head to its answer's end",
+            "Time from a request's head to the end of its answer",
             ("route",),
             registry=self._registry,
             buckets=_BUCKETS_S,
         )
         self.uploaded = Counter("emocatcher_upload_bytes", "Bytes of bodies received", registry=self._registry)
         self.recordings = Counter(
-            "emocatcher_recordings", "Recordings recognised, or not", ("outcome",), registry=self._registry
+            "emocatcher_recordings", "Recordings, by outcome", ("outcome",), registry=self._registry
         )
         self.windows = Counter("emocatcher_stream_windows", "Windows sent to streams", registry=self._registry)
 
     def watch(self, name: str, meaning: str, read: Callable[[], float]) -> None:
-        """Add a gauge that is read when it is asked for."""
+        """Add a gauge whose value is read on each scrape."""
         Gauge(f"emocatcher_{name}", meaning, registry=self._registry).set_function(read)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
 
-class Measured:
+class MetricsMiddleware:
     """Counts and times the requests of an app.
 
     Args:
-        app: that answers.
-        metrics: where to count.
+        app: the wrapped app.
+        metrics: the metrics to update.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,16 +65,16 @@ class Measured:
             self._metrics.uploaded.inc(len(message.get("body", b"")))
             return message
 
-        async def send_and_look(message: Message) -> None:
+        async def send_and_note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive_and_count, send_and_look)
+            await self._app(scope, receive_and_count, send_and_note_status)
         finally:
-            # The route's template, not the address: addresses are without number.
+            # The route's template instead of the address, which would give an unlimited number of labels.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(route, method, str(status or 499)).inc()

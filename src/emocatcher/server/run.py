@@ -1,4 +1,4 @@
-"""Start the server, and stop it so that what was begun is finished."""
+"""Run the server until a signal, and finish the current requests before it stops."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from emocatcher.server.connection import Connection
 from emocatcher.server.service import Options, Service
 
 _WATCH_S = 0.1
-# Longer than clients keep an idle connection: a request that crosses with its end would be lost.
+# Longer than clients keep an idle connection; otherwise a request sent while the server closes it would be lost.
 _KEEP_ALIVE_S = 75
-_MESSAGE_BYTES = 1 << 22  # of a WebSocket message; more closes it with 1009
+_MESSAGE_BYTES = 1 << 22  # of a WebSocket message; a larger one closes the socket with 1009
 
 
-def serve(options: Options, say: Callable[[str], None]) -> None:
+def serve(options: Options, on_start: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        options: what was asked for.
-        say: called with the server's address, once it listens.
+        options: the server's options.
+        on_start: called with the server's address when it listens.
 
     Raises:
-        SettingError: if the address cannot be had.
+        SettingError: if the address cannot be used.
         ModelError: if the model cannot be used.
-        CorpusError: if the corpus to guess at holds nothing.
+        CorpusError: if the corpus for guessing contains no clip.
     """
-    if sys.platform == "win32":  # the worker processes fork, and talk through Unix's sockets
+    if sys.platform == "win32":  # the worker processes fork, and communicate through Unix sockets
         raise SettingError("emocatcher serve needs Linux or macOS. On Windows, run it in WSL")
     listener = _listen(options.host, options.port)
-    _on_signals(_leave)
+    _on_signals(_exit)
     service = Service(options)
     try:
-        server = _Server(_config(service, options), service, lambda: say(_address(options.host, listener)))
-        # uvicorn raises the signal again that stopped it, and by default that would end this process before its end.
+        server = _Server(_config(service, options), service, lambda: on_start(_address(options.host, listener)))
+        # uvicorn raises the signal that stopped it again, which by default would end this process too early.
         _on_signals(lambda *_: None)
         server.run(sockets=[listener])
     finally:
@@ -51,12 +51,12 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
         raise server.failure
 
 
-def _on_signals(answer: Callable[[int, FrameType | None], None]) -> None:
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, answer)
+        signal.signal(number, handler)
 
 
-def _leave(number: int, _: FrameType | None) -> None:
+def _exit(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
@@ -67,12 +67,12 @@ def _config(service: Service, options: Options) -> uvicorn.Config:
         http=Connection,
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_BYTES,
-        ws_per_message_deflate=False,  # sound does not shrink
-        # A client that is held back cannot answer in time: its answer waits behind its sound. `stream_idle_s` sees to
-        # those that are gone.
+        ws_per_message_deflate=False,  # PCM does not compress well
+        # With backpressure a client's pong waits behind its sound and would be late. `stream_idle_s` closes the streams
+        # of clients that are gone.
         ws_ping_interval=None,
         log_config=None,
-        access_log=False,  # an address may hold a file's name
+        access_log=False,  # a URL may contain a file's name
         server_header=False,
         proxy_headers=False,
         lifespan="on",
@@ -82,7 +82,7 @@ def _config(service: Service, options: Options) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams before the connections, and gives up on a model that cannot be loaded."""
+    """Closes the streams before the connections, and stops if the model cannot be loaded."""
 
     def __init__(self, config: uvicorn.Config, service: Service, on_start: Callable[[], None]) -> None:
         super().__init__(config)
@@ -103,7 +103,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._service.streams.close_all()
-        await asyncio.sleep(0)  # their farewells go out
+        await asyncio.sleep(0)  # lets the closing messages be sent
         await super().shutdown(sockets)
 
 
@@ -112,11 +112,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
-        # Python adds the address to what the system says, and this message has it already.
+        # Python's message contains the address again, so only the system's reason is used.
         number = error.errno if isinstance(error, OSError) else None
         reason = os.strerror(number) if number is not None and number > 0 else error
         raise SettingError(
-            f"The address {host}, port {port} cannot be had: {reason}. Give another --port, 0 for any that is free"
+            f"The address {host}, port {port} cannot be used: {reason}. Give another --port, or 0 for any free port"
         ) from None
 
 
@@ -126,7 +126,7 @@ def _address(host: str, listener: socket.socket) -> str:
 
 
 def reachable_without_token(options: Options) -> bool:
-    """Whether anybody on the network may ask."""
+    """Whether anyone on the network can use the server."""
     from emocatcher.server.security import is_loopback
 
     return not is_loopback(options.host) and not options.tokens

@@ -1,4 +1,4 @@
-"""Who may ask, and what a browser may do with the answers."""
+"""Check tokens and origins, and set the security headers for browsers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from emocatcher.server.problems import ProblemError, response
 
 GUARDED = "/v1/"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-# The page is all of one origin. onnxruntime-web compiles WebAssembly and may start workers from blobs; wavesurfer.js
-# styles its own shadow tree; recordings are played from blobs, and the microphone's worklet is one.
+# The whole page comes from one origin. onnxruntime-web compiles WebAssembly and may start workers from blobs;
+# wavesurfer.js styles its own shadow tree; recordings are played from blobs, and the microphone's worklet is a blob.
 CONTENT_POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -35,7 +35,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": CONTENT_POLICY,
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-    # Together they let WebAssembly use threads.
+    # Together these allow WebAssembly threads.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -44,7 +44,7 @@ _ENCODED = tuple((name.lower().encode(), value.encode()) for name, value in _HEA
 
 
 class Tokens:
-    """The bearer tokens that are accepted; without any, everybody is.
+    """The accepted bearer tokens; if there are none, every request is accepted.
 
     Args:
         tokens: each at least one character long.
@@ -55,17 +55,17 @@ class Tokens:
 
     @property
     def required(self) -> bool:
-        """Whether a token is asked for."""
+        """Whether a token is required."""
         return bool(self._tokens)
 
     def accepts(self, token: str | None) -> bool:
-        """Whether this token opens; takes the same time however much of it is right."""
+        """Whether this token is accepted; the time does not depend on how many of its characters are correct."""
         given = (token or "").encode()
-        # All are compared, for the time would tell which one came near.
+        # Every token is compared, so that the time does not reveal a match.
         return not self._tokens or max([hmac.compare_digest(given, allowed) for allowed in self._tokens])
 
     def check(self, authorization: str | None) -> None:
-        """Refuse a request whose header `Authorization` does not open.
+        """Refuse a request whose header `Authorization` has no accepted token.
 
         Raises:
             ProblemError: 401.
@@ -74,12 +74,12 @@ class Tokens:
         if self.required and not (scheme.lower() == "bearer" and self.accepts(token.strip())):
             detail = "This server needs a token. Send the header 'Authorization: Bearer TOKEN'"
             if authorization:
-                detail = "The token is not one of this server's. Send the header 'Authorization: Bearer TOKEN'"
+                detail = "The token is not accepted. Send the header 'Authorization: Bearer TOKEN' with a valid token"
             raise ProblemError(401, detail, "Unauthorized", {"WWW-Authenticate": "Bearer"})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address.
+    """Whether an address can be reached only from this machine.
 
     Examples:
         >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
@@ -89,11 +89,11 @@ def is_loopback(host: str) -> bool:
 
 
 def may_connect(origin: str | None, host: str | None, allowed: Sequence[str]) -> bool:
-    """Whether a page of this origin may open the WebSocket, which no browser asks CORS about.
+    """Whether a page of this origin may open the WebSocket, to which browsers do not apply CORS.
 
     Args:
-        origin: the header; None where it is no browser that asks.
-        host: the header.
+        origin: the header `Origin`; None if the client is not a browser.
+        host: the header `Host`.
         allowed: origins that CORS allows.
 
     Examples:
@@ -106,20 +106,20 @@ def may_connect(origin: str | None, host: str | None, allowed: Sequence[str]) ->
 
 
 class Guard:
-    """Asks for a token before the routes under `/v1`; the WebSocket's comes in its first message.
+    """Middleware that requires a token for the routes under `/v1`; the WebSocket's is in its first message.
 
-    No dependency of FastAPI's, for those cost each request as much as all its headers.
+    A FastAPI dependency would cost each request as much time as all its headers.
 
     Args:
-        app: that answers.
-        tokens: which open.
+        app: the wrapped app.
+        tokens: the accepted tokens.
     """
 
     def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
         self._app, self._tokens = app, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] == "http" and scope["path"].startswith(GUARDED):
             try:
                 self._tokens.check(Headers(scope=scope).get("authorization"))
@@ -130,17 +130,17 @@ class Guard:
 
 
 class SecurityHeaders:
-    """Adds to each answer what keeps a browser from being led astray.
+    """Middleware that adds the security headers to each answer.
 
     Args:
-        app: that answers.
+        app: the wrapped app.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

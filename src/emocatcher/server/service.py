@@ -111,7 +111,7 @@ class Service:
                 theirs = msgspec.json.decode(web_page.read(folder, web_page.DESCRIPTION))
                 if all(theirs.get(name) == value for name, value in ours.items() if name not in _OF_THE_SERVER):
                     return web_page.read(folder, web_page.GRAPH)
-        return await self.pool.ask(tasks.ExportWaveform(), self.limits.timeline_s, slow=True)
+        return await self.pool.submit(tasks.ExportWaveform(), self.limits.timeline_s, slow=True)
 
     def count(self, outcomes: Sequence[str]) -> None:
         """Count recordings by what became of them: "ok", or the kind of error."""

@@ -1,6 +1,6 @@
-"""What the server asks of its worker processes, and what they answer; one frame of MessagePack each.
+"""Define the messages between the server and its worker processes: tasks and answers, one MessagePack frame each.
 
-A frame is its length in four bytes, the highest first, and then that many bytes.
+A frame is its length in four bytes, big-endian, followed by that many bytes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ LENGTH = struct.Struct(">I")
 class Predict(msgspec.Struct, tag=True):
     """A recording → a `Prediction` as JSON."""
 
-    path: str  # a file of this server's
-    name: str  # the client's word for it, which stands in the answer
+    path: str  # a file of this server
+    name: str  # the client's name for it, which the answer contains
     abstain_below: float | None = None
 
 
@@ -33,23 +33,23 @@ class MakeTimeline(msgspec.Struct, tag=True):
 
 
 class MeasureClips(msgspec.Struct, tag=True):
-    """Recordings → their durations in seconds, as a JSON array; null where one cannot be read."""
+    """Recordings → their durations in seconds, as a JSON array; null for each that cannot be read."""
 
     paths: tuple[str, ...]
 
 
 class ReadClip(msgspec.Struct, tag=True):
-    """A recording → a WAV file of 16 bits at its own rate."""
+    """A recording → a 16-bit WAV file at its own sample rate."""
 
     path: str
 
 
 class ExportWaveform(msgspec.Struct, tag=True):
-    """→ the ONNX graph that takes a waveform."""
+    """→ the ONNX graph with a waveform input."""
 
 
 class OpenStream(msgspec.Struct, tag=True):
-    """Get ready for live sound."""
+    """Open a stream of live sound."""
 
     stream: int
     sample_rate: int  # Hz
@@ -67,13 +67,13 @@ class PushStream(msgspec.Struct, tag=True):
 
 
 class FinishStream(msgspec.Struct, tag=True):
-    """The end of the sound → `Windows`; the stream is forgotten."""
+    """The end of the sound → `Windows`; the stream is removed."""
 
     stream: int
 
 
 class DropStream(msgspec.Struct, tag=True):
-    """Forget a stream."""
+    """Remove a stream."""
 
     stream: int
 
@@ -92,20 +92,20 @@ Task: TypeAlias = (
 
 
 class Done(msgspec.Struct, tag=True):
-    """The answer."""
+    """A task's result."""
 
     payload: bytes
 
 
 class Refused(msgspec.Struct, tag=True):
-    """Why there is none."""
+    """The reason why a task has no result."""
 
     error: str  # the exception's class
     detail: str  # for people, in one line
 
 
 class Windows(msgspec.Struct):
-    """What a stream gave."""
+    """New windows of a stream."""
 
     windows: list[bytes]  # each as JSON
     duration_s: float  # of the sound so far
@@ -119,11 +119,11 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def frame(message: Task | Answer) -> bytes:
-    """A message as it goes through the socket."""
+    """Encode a message as a frame for the socket."""
     payload = _encoder.encode(message)
     return LENGTH.pack(len(payload)) + payload
 
 
 def encode(windows: Windows) -> bytes:
-    """The payload of a stream's answer."""
+    """Encode the payload of a stream's answer."""
     return _encoder.encode(windows)

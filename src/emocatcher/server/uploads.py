@@ -1,4 +1,4 @@
-"""A request's body → temporary files, within the limits of size and time; they are gone when the request is."""
+"""Save a request's recordings to temporary files, within limits of size and time, and delete them afterwards."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from emocatcher.server.limits import Limits
 from emocatcher.server.problems import ProblemError
 from emocatcher.server.worker_pool import BusyError
 
-_PIECES = 1024  # in one call, which is Linux's limit
-_AT_ONCE = 1 << 20  # bytes; more than this is written beside the event loop
+_MAX_PIECES = 1024  # in one call of writev, which is Linux's limit
+_THREAD_BYTES = 1 << 20  # more bytes than this are written in a thread
 
 
 class Upload(NamedTuple):
-    """A recording that came with a request."""
+    """A received recording."""
 
     path: Path
-    name: str  # the client's
+    name: str  # the client's name for it
 
 
 class Uploads(NamedTuple):
-    """What a request brought."""
+    """The recordings of a request."""
 
     recordings: tuple[Upload, ...]
-    several: bool  # whether it asks for a list of answers
+    several: bool  # whether the answer must be a list
 
 
 class Spool:
-    """The folder of all uploads, and how full it is.
+    """The folder of all uploads, with the number of bytes in it.
 
     Args:
-        limits: of the server.
+        limits: the server's limits.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self.folder = tempfile.mkdtemp(prefix="emocatcher-")  # no other user may read it
+        self.folder = tempfile.mkdtemp(prefix="emocatcher-")  # not readable by other users
         self._limits = limits
         self._numbers = itertools.count()
         self.n_requests = 0
         self.n_bytes = 0
 
     def new_path(self) -> Path:
-        """A name in the folder, which nobody else may write to: a count is enough."""
+        """Return a new path in the folder; a counter suffices, because no other user can write there."""
         return Path(self.folder, str(next(self._numbers)))
 
     def remove(self) -> None:
@@ -61,71 +61,72 @@ class Spool:
                 Path(entry.path).unlink(missing_ok=True)
             Path(self.folder).rmdir()
 
-    def take(self, n_bytes: int) -> None:
-        """Count bytes that are to be written.
+    def reserve(self, n_bytes: int) -> None:
+        """Count bytes that will be written.
 
         Raises:
-            BusyError: if there is no room for them.
+            BusyError: if there is no space for them.
         """
         if self.n_bytes + n_bytes > self._limits.spool_bytes:
-            raise BusyError("the uploads that are under way fill the space there is. Ask again in 1 s")
+            raise BusyError("the current uploads fill the available space. Try again in 1 s")
         self.n_bytes += n_bytes
 
     @contextlib.asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[Uploads]:
-        """Take a request's recordings; inside, they are files.
+        """Receive a request's recordings; the files exist inside the context.
 
         Raises:
-            ProblemError: if the body is none that is allowed, too large or too slow.
-            BusyError: if too much is being received already.
+            ProblemError: if the body is not allowed, too large or too slow.
+            BusyError: if too many uploads are being received.
         """
         limits = self._limits
         if self.n_requests >= limits.uploads:
-            raise BusyError(f"{self.n_requests} uploads are under way. Ask again in 1 s")
-        announced = request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > limits.upload_bytes:
+            raise BusyError(f"{self.n_requests} uploads are being processed. Try again in 1 s")
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > limits.upload_bytes:
             raise too_large(limits.upload_bytes)
-        kept = _Kept(self)
+        files = _RequestFiles(self)
         self.n_requests += 1
         try:
-            reader = bodies.reader(request, limits, kept)
-            await self._fill(request, reader, kept)
-            named = reader.finish()
-            if not named:
-                detail = "No recording came. Send one as the body, or as the field 'file' of a form"
+            reader = bodies.choose_reader(request, limits, files)
+            await self._fill(request, reader, files)
+            names = reader.finish()
+            if not names:
+                detail = "The request has no recording. Send one as the body, or as the field 'file' of a form"
                 raise ProblemError(422, detail, "EmptyAudioError")
-            await kept.close()
-            yield Uploads(tuple(map(Upload, kept.paths, named)), reader.several)
+            await files.close()
+            yield Uploads(tuple(map(Upload, files.paths, names)), reader.several)
         finally:
             self.n_requests -= 1
-            kept.remove()
+            files.remove()
 
-    async def _fill(self, request: Request, reader: bodies.Reader, kept: _Kept) -> None:
+    async def _fill(self, request: Request, reader: bodies.Reader, files: _RequestFiles) -> None:
         limits, n_bytes = self._limits, 0
-        most = min(limits.upload_bytes, reader.most_bytes)
+        max_bytes = min(limits.upload_bytes, reader.max_bytes)
         now = asyncio.get_running_loop().time
         began = now()
         try:
             async with asyncio.timeout(limits.upload_idle_s) as clock:
                 async for chunk in request.stream():
                     n_bytes += len(chunk)
-                    if n_bytes > most:
-                        raise too_large(most)
+                    if n_bytes > max_bytes:
+                        raise too_large(max_bytes)
                     reader.feed(chunk)
-                    if kept.n_unwritten > _AT_ONCE:
-                        await kept.write()
-                    # Whichever is earlier: silence, or too little altogether.
+                    if files.n_unwritten > _THREAD_BYTES:
+                        await files.write()
+                    # The earlier of two deadlines: no byte arrives, or the average rate is too low.
                     slow = began + limits.upload_idle_s + n_bytes / limits.upload_rate
                     clock.reschedule(min(slow, now() + limits.upload_idle_s))
         except TimeoutError:
-            detail = f"The body came too slowly: give {limits.upload_rate} bytes per second or more"
+            detail = f"The body arrived too slowly. Send {limits.upload_rate} bytes per second or more"
             raise ProblemError(408, detail, "UploadTooSlow", {"Connection": "close"}) from None
         except ClientDisconnect:
-            raise ProblemError(400, "The client left before its upload was whole", "ClientLeft") from None
+            detail = "The client disconnected before its upload was complete. Send it again"
+            raise ProblemError(400, detail, "ClientLeft") from None
 
 
-class _Kept:
-    """The files of one request; small ones are written in one go, large ones piece by piece."""
+class _RequestFiles:
+    """The files of one request; small ones are written at once, large ones piece by piece."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -143,19 +144,19 @@ class _Kept:
         self.paths.append(path)
 
     def add(self, piece: memoryview) -> None:
-        """Go on with the newest file."""
-        self._spool.take(len(piece))
+        """Append to the current file."""
+        self._spool.reserve(len(piece))
         self._n_bytes += len(piece)
         self._pieces.append(piece)
         self.n_unwritten += len(piece)
 
     async def write(self) -> None:
-        """Write what has come so far, beside the event loop."""
+        """Write the received pieces in a thread."""
         await asyncio.to_thread(self._write)
 
     async def close(self) -> None:
-        """Write all that is left."""
-        if self.n_unwritten > _AT_ONCE:
+        """Write the remaining pieces, and close the file."""
+        if self.n_unwritten > _THREAD_BYTES:
             await self.write()
         self._end()
 
@@ -178,14 +179,14 @@ class _Kept:
         pieces, self._pieces = self._pieces, []
         self.n_unwritten = 0
         while pieces:
-            n_written = os.writev(self._file.fileno(), pieces[:_PIECES])
+            n_written = os.writev(self._file.fileno(), pieces[:_MAX_PIECES])
             while pieces and n_written >= len(pieces[0]):
                 n_written -= len(pieces.pop(0))
-            if n_written:  # the disk took a part of a piece
+            if n_written:  # a piece was written in part
                 pieces[0] = pieces[0][n_written:]
 
 
-def too_large(most: int) -> ProblemError:
-    """The problem that a body of too many bytes is."""
-    detail = f"The body is larger than {most} bytes. Send fewer or shorter recordings, or compressed ones"
+def too_large(limit: int) -> ProblemError:
+    """Return the problem for a body with too many bytes."""
+    detail = f"The body is larger than {limit} bytes. Send fewer or shorter recordings, or compressed ones"
     return ProblemError(413, detail, "UploadTooLarge")

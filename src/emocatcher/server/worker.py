@@ -1,7 +1,6 @@
-"""A worker process: takes one task after the other from a socket, within limits, until the socket closes.
+"""Run a worker process, which processes one task after the other from a socket, within limits, until it closes.
 
-Imported before the processes fork off, so that they are there at once; nothing here may start a thread while it is
-imported.
+This module is imported before the processes fork, so that they start quickly; its import must not start a thread.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-# What recognising needs is imported here, once for all workers.
+# Imports for recognition, loaded once for all workers.
 import numpy as np
 import onnxruntime  # noqa: F401
 import soundfile
@@ -35,15 +34,15 @@ from emocatcher.server.model_description import describe
 
 _DTYPES: dict[tasks.Encoding, str] = {"pcm16": "<i2", "float32": "<f4"}
 _WARM_UP_S = 3.7
-_SPARE_S = 1.0  # of processor time, beyond what the clock allows: the clock is the kinder judge
+_SPARE_S = 1.0  # processor time beyond the wall-clock limit, so that the latter applies first, with its clearer error
 
 
 class Worker:
-    """Answers tasks.
+    """Processes tasks.
 
     Args:
-        folder: the model's; None for the one that comes with the package.
-        limits: of the server.
+        folder: the model folder; None for the default model of the package.
+        limits: the server's limits.
     """
 
     def __init__(self, folder: str | None, limits: Limits) -> None:
@@ -53,16 +52,16 @@ class Worker:
         self._streams: dict[int, Stream] = {}
 
     def describe(self) -> bytes:
-        """The model's description, as JSON."""
+        """Return the model's description, as JSON."""
         return msgspec.json.encode(describe(self._model, waveform_onnx=None))
 
     def warm_up(self) -> None:
-        """Do once what is slower the first time."""
+        """Recognise noise once, because the first recognition is slower."""
         noise = np.random.default_rng(0).normal(0.0, 0.1, round(_WARM_UP_S * 48_000))
         self._recognizer.predict((noise.astype(np.float32), 48_000))
 
     def answer(self, task: tasks.Task) -> tasks.Answer:
-        """Do a task; whatever goes wrong with it is an answer too."""
+        """Process a task; errors become answers too."""
         try:
             return tasks.Done(self._do(task))
         except AudioError as error:
@@ -70,16 +69,16 @@ class Worker:
         except EmoCatcherError as error:
             return tasks.Refused(type(error).__name__, one_line(error))
         except MemoryError:
-            return tasks.Refused("MemoryError", "there is not enough memory for it")
+            return tasks.Refused("MemoryError", "there is not enough memory for it. Send a shorter recording")
 
     def _do(self, task: tasks.Task) -> bytes:
         match task:
             case tasks.Predict():
                 _limit_processor_time(self._limits.predict_s)
-                heard = self._recognizer.predict(
+                prediction = self._recognizer.predict(
                     task.path, abstain_below=task.abstain_below, longest_s=self._limits.utterance_s
                 )
-                return msgspec.json.encode(msgspec.structs.replace(heard, path=task.name))
+                return msgspec.json.encode(msgspec.structs.replace(prediction, path=task.name))
             case tasks.MakeTimeline():
                 _limit_processor_time(self._limits.timeline_s)
                 return self._timeline(task)
@@ -115,42 +114,42 @@ class Worker:
             if n_left < 0:
                 raise TooLongError(task.name, f"is longer than {self._limits.recording_s:g} s. Cut it into parts")
 
-        # One thread: there is a worker for each core.
-        heard = self._recognizer.timeline(
+        # One thread, because there is a worker for each core.
+        timeline = self._recognizer.timeline(
             task.path, task.window_s, task.hop_s, abstain_below=task.abstain_below, on_block=count, threads=1
         )
-        return formats.encode(msgspec.structs.replace(heard, path=task.name), "json")
+        return formats.encode(msgspec.structs.replace(timeline, path=task.name), "json")
 
     def _push(self, task: tasks.PushStream) -> bytes:
         stream, dtype = self._streams[task.stream], np.dtype(_DTYPES[task.encoding])
         if len(task.samples) % dtype.itemsize:
             raise SettingError(
-                f"A message holds {len(task.samples)} bytes. In {task.encoding}, give a multiple of {dtype.itemsize}"
+                f"A message has {len(task.samples)} bytes. Send a multiple of {dtype.itemsize} for {task.encoding}"
             )
         samples = np.frombuffer(task.samples, dtype)
         if len(samples) > self._limits.stream_chunk_s * stream.sample_rate:
             longest = f"{self._limits.stream_chunk_s:g} s"
             raise TooLongError(
-                "the message", f"holds {len(samples) / stream.sample_rate:.1f} s of sound. Give {longest} at most"
+                "the message", f"contains {len(samples) / stream.sample_rate:.1f} s of sound. Send at most {longest}"
             )
         return _windows(stream, stream.push(samples))
 
 
 def run(connection: socket.socket, folder: str | None, limits: Limits, spool: str) -> None:
-    """A worker process's whole life: say who one is, then answer until the other side closes.
+    """Run a worker process: send the model's description, then process tasks until the server closes the connection.
 
     Args:
-        connection: to the server.
+        connection: the socket to the server.
         folder: as for `Worker`.
-        limits: of the server.
-        spool: the folder of its uploads, which goes when the server is killed.
+        limits: the server's limits.
+        spool: the folder of the uploads, which is deleted if the server is killed.
     """
-    # The server alone answers signals that reach the whole group; it lets its workers finish.
+    # Only the server handles signals to the process group; it lets its workers finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_the_server, args=(spool,), daemon=True).start()
+    threading.Thread(target=_exit_with_the_server, args=(spool,), daemon=True).start()
     process_setup.keep_memory()
-    # The other side may close at any time, and then there is nobody to tell.
+    # The server may close the connection at any time, and then no answer is needed.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError), connection, connection.makefile("rb") as incoming:
         try:
             worker = Worker(folder, limits)
@@ -165,7 +164,7 @@ def run(connection: socket.socket, folder: str | None, limits: Limits, spool: st
             connection.sendall(tasks.frame(worker.answer(task)))
 
 
-def _leave_with_the_server(spool: str) -> None:
+def _exit_with_the_server(spool: str) -> None:
     import multiprocessing
 
     server = multiprocessing.parent_process()
@@ -176,23 +175,23 @@ def _leave_with_the_server(spool: str) -> None:
 
 
 def _limit_memory(more: int) -> None:
-    """Refuse this process memory beyond what it has now, where the system keeps such accounts; and no core dumps."""
+    """Limit this process to `more` bytes beyond its current memory, where /proc exists; disable core dumps."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError, ValueError):
         n_pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = n_pages * resource.getpagesize() + more
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        limit = n_pages * resource.getpagesize() + more
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _limit_processor_time(seconds: float) -> None:
-    """End this process if what follows takes longer; the limit is of the whole process's life, so it moves on."""
+    """End this process if the next task takes longer; the system counts from the process's start, so add to that."""
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime + seconds + _SPARE_S) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    limit = int(used.ru_utime + used.ru_stime + seconds + _SPARE_S) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def _duration_s(path: str) -> float | None:

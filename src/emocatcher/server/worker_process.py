@@ -1,4 +1,4 @@
-"""One worker process as the event loop sees it: tasks go in one after the other, and their answers come back."""
+"""Control one worker process from the event loop: send it tasks one after the other, and receive its answers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
 
 _WORKER = "emocatcher.server.worker"
-_STUBBORN_S = 5.0  # until a process that was asked to end is made to
+_STOP_TIMEOUT_S = 5.0  # until a process that does not end is killed
 
-# Starting and burying processes waits for them; one at a time, for multiprocessing keeps lists of them.
-_undertaker = ThreadPoolExecutor(1, "processes")
+# Starting and joining processes blocks, so a thread does it; a single one, because multiprocessing keeps lists of them.
+_executor = ThreadPoolExecutor(1, "processes")
 
 
 class RefusedError(EmoCatcherError):
-    """A task that has no answer.
+    """A task that failed or was refused.
 
     Args:
-        error: the exception's class, as the client is told.
+        error: the exception's class, as reported to the client.
         detail: what was wrong and what to do next.
     """
 
@@ -40,18 +40,18 @@ class RefusedError(EmoCatcherError):
         return type(self), (self.error, self.detail)
 
 
-class NotBegunError(RefusedError):
-    """A task that stood behind the one at which its process ended: another process may do it."""
+class NotStartedError(RefusedError):
+    """A task that was queued behind the one during which its process ended: another process can take it."""
 
 
-def died() -> RefusedError:
-    """What became of a task whose process ended before it was done."""
-    detail = "the process that read it ended before its time: killed, or brought down by the file"
+def worker_died() -> RefusedError:
+    """Return the error for a task whose process ended before it was done."""
+    detail = "its worker process ended unexpectedly: killed, or crashed by the file. Send it again, or leave it out"
     return RefusedError("WorkerDied", detail)
 
 
 def prepare() -> None:
-    """Have the process from which the workers fork off load what they need; returns at once."""
+    """Start loading the workers' imports in the process that they fork from; return at once."""
     multiprocessing.set_forkserver_preload([_WORKER])
     with process_setup.single_threaded():
         forkserver.ensure_running()
@@ -59,17 +59,17 @@ def prepare() -> None:
 
 class _Waiting(NamedTuple):
     answer: asyncio.Future[bytes]
-    limit_s: float  # by the clock, from when its turn comes
+    limit_s: float  # wall-clock time, from when the task is next in line
 
 
 class Process(asyncio.Protocol):
     """A worker process.
 
     Args:
-        folder: the model's; None for the one that comes with the package.
-        limits: of the server.
+        folder: the model folder; None for the default model of the package.
+        limits: the server's limits.
         spool: the folder of the uploads.
-        on_end: called when the process has ended, whatever the reason.
+        on_end: called when the process has ended, for any reason.
     """
 
     def __init__(self, folder: str | None, limits: Limits, spool: str, on_end: Callable[[Process], None]) -> None:
@@ -79,7 +79,7 @@ class Process(asyncio.Protocol):
         self._buffer = bytearray()
         self._timer: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()
-        self._overran = False
+        self._timed_out = False
         self._transport: asyncio.Transport
         self._process: Any = None
 
@@ -90,27 +90,27 @@ class Process(asyncio.Protocol):
 
     @property
     def n_waiting(self) -> int:
-        """Tasks without an answer, the one under way among them."""
+        """The number of unanswered tasks, including the current one."""
         return len(self._waiting)
 
     async def start(self) -> bytes:
-        """Start it, and wait until it is warm.
+        """Start the process, and wait until it is warmed up.
 
         Returns:
             the model's description, as JSON.
 
         Raises:
-            RefusedError: if it cannot start; `error` says of what kind.
+            RefusedError: if it cannot start; `error` is the kind.
         """
         loop = asyncio.get_running_loop()
         self._loop = loop
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        # Before there is a connection: one that fails at once has answered by the time that this goes on.
+        # Before the connection is made, because a process that fails at once may answer before this coroutine resumes.
         warm = self._expect(float("inf"))
         try:
             with theirs:
-                await loop.run_in_executor(_undertaker, self._start, theirs)
+                await loop.run_in_executor(_executor, self._start, theirs)
             await loop.create_connection(lambda: self, sock=ours)
         except OSError as error:
             ours.close()
@@ -125,18 +125,21 @@ class Process(asyncio.Protocol):
         with process_setup.single_threaded():
             self._process.start()
 
-    def ask(self, task: tasks.Task, limit_s: float) -> asyncio.Future[bytes]:
-        """Put a task at the end of the line.
+    def submit(self, task: tasks.Task, limit_s: float) -> asyncio.Future[bytes]:
+        """Send a task to the end of the process's queue.
 
         Args:
-            task: what to do.
-            limit_s: by the clock; a process that takes longer is killed.
+            task: the task.
+            limit_s: limit of wall-clock time; a process that takes longer is killed.
 
         Returns:
-            the answer's payload, or a `RefusedError`.
+            a future of the answer's payload, or of a `RefusedError`.
+
+        Raises:
+            RefusedError: if the process has ended.
         """
         if self._ended.is_set():
-            raise died()
+            raise worker_died()
         answer = self._expect(limit_s)
         self._transport.write(tasks.frame(task))
         return answer
@@ -149,37 +152,37 @@ class Process(asyncio.Protocol):
         return answer
 
     async def stop(self) -> None:
-        """Have it end when it has answered what it was asked, or soon after."""
+        """Let the process answer its tasks and end; kill it if that takes too long."""
         if self._process is None:
             return
         if not self._ended.is_set():
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             try:
-                await asyncio.wait_for(self._ended.wait(), _STUBBORN_S)
+                await asyncio.wait_for(self._ended.wait(), _STOP_TIMEOUT_S)
             except TimeoutError:
                 self.kill()
-        await self._loop.run_in_executor(_undertaker, self._bury)
+        await self._loop.run_in_executor(_executor, self._join)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process at once."""
         if self._process is not None and self._process.pid is not None:
             self._process.kill()
 
-    def _bury(self) -> None:
-        self._process.join(_STUBBORN_S)
+    def _join(self) -> None:
+        self._process.join(_STOP_TIMEOUT_S)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is open."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        """Keep the transport of the open socket."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes of answers."""
+        """Decode received bytes, and set the results of the answered tasks."""
         buffer = self._buffer
         buffer += data
         size = tasks.LENGTH.size
@@ -191,7 +194,7 @@ class Process(asyncio.Protocol):
             del buffer[:end]
             waiting = self._waiting.popleft()
             self._set_timer()
-            if waiting.answer.done():  # nobody waits for it any more
+            if waiting.answer.done():  # cancelled by the caller
                 continue
             if isinstance(answer, tasks.Done):
                 waiting.answer.set_result(answer.payload)
@@ -199,17 +202,17 @@ class Process(asyncio.Protocol):
                 waiting.answer.set_exception(RefusedError(answer.error, answer.detail))
 
     def connection_lost(self, _: Exception | None) -> None:
-        """The process has ended."""
+        """Fail the unanswered tasks, because the process has ended."""
         self._ended.set()
-        error = died()
-        if self._overran:
+        error = worker_died()
+        if self._timed_out:
             detail = f"it took longer than {self._waiting[0].limit_s:g} s to recognise. Cut it into shorter recordings"
             error = RefusedError("TimeLimitExceeded", detail)
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)
-            error = NotBegunError("WorkerDied", died().detail)
+            error = NotStartedError("WorkerDied", worker_died().detail)
         self._set_timer()
         self._on_end(self)
 
@@ -218,8 +221,8 @@ class Process(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         if self._waiting and self._waiting[0].limit_s != float("inf"):
-            self._timer = self._loop.call_later(self._waiting[0].limit_s, self._overrun)
+            self._timer = self._loop.call_later(self._waiting[0].limit_s, self._on_timeout)
 
-    def _overrun(self) -> None:
-        self._overran = bool(self._waiting)
+    def _on_timeout(self) -> None:
+        self._timed_out = bool(self._waiting)
         self.kill()

@@ -1,4 +1,4 @@
-"""How a worker process begins; imports as little as it can, so that the server itself stays light."""
+"""Define the entry point of a worker process, with few imports, so that the server process stays small."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from emocatcher.server.limits import Limits
 
 
 def worker(connection: socket.socket, folder: str | None, limits: Limits, spool: str) -> None:
-    """Answer tasks until the other side closes (see `emocatcher.server.worker.run`)."""
+    """Process tasks until the server closes the connection (see `emocatcher.server.worker.run`)."""
     from emocatcher.server.worker import run
 
     run(connection, folder, limits, spool)
