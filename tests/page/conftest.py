@@ -1,4 +1,4 @@
-"""The built page in real Chromium, from a server of plain files on this machine."""
+"""Open the built page in Chromium, from a static file server on this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from emocatcher.recognition.recognizer import Recognizer, load
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "dist" / "page"
 RATE = 48_000
-PATIENCE_MS = 60_000  # of a machine that does other things too
+PATIENCE_MS = 60_000  # enough for a busy machine
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def chromium() -> str:
     pytest.importorskip("playwright", reason="needs playwright, of the extra 'dev'")
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if not found:
-        pytest.skip("needs Chromium: install the system's package, or name one in CHROMIUM")
+        pytest.skip("needs Chromium: install the system's package, or set CHROMIUM to its path")
     return found
 
 
@@ -51,7 +51,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def address(built: Path) -> Iterator[str]:
-    """Of a web host that knows nothing but files."""
+    """The address of a static file server."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(built)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -63,7 +63,7 @@ def address(built: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def spoken(voices_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve seconds of made voices: what the fake microphone hears."""
+    """Twelve seconds of synthetic voices, played by the fake microphone."""
     clips = sorted(voices_dir.rglob("*.wav"))[::40][:6]
     waveform = np.concatenate([audio.load(clip, RATE)[0] for clip in clips])
     path = tmp_path_factory.mktemp("spoken") / "spoken.wav"
@@ -93,20 +93,20 @@ def browser(chromium: str, spoken: Path) -> Iterator[Any]:
 
 
 class Tab:
-    """One open page, and all that it said to the console and asked of the network."""
+    """One open page, with its console messages and network requests."""
 
     def __init__(self, page: Any, address: str) -> None:
         self.page, self.address = page, address
         self.console: list[str] = []
         self.requests: list[str] = []
-        page.on("console", lambda message: self._said(message))
+        page.on("console", lambda message: self._on_console(message))
         page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
-        page.on("request", lambda request: self._asked(request.url))
-        page.on("websocket", lambda socket: self._asked(socket.url))
+        page.on("request", lambda request: self._on_request(request.url))
+        page.on("websocket", lambda socket: self._on_request(socket.url))
         page.set_default_timeout(PATIENCE_MS)
 
     def open(self, view: str = "try") -> Tab:
-        """Load the page, wait until its network is there; what is asked for later is in `requests`."""
+        """Load the page, and wait until its network is ready; later requests are in `requests`."""
         self.page.goto(f"{self.address}#{view}")
         self.page.wait_for_selector("html[data-network=ready]")
         self.page.wait_for_load_state("networkidle")
@@ -122,8 +122,8 @@ class Tab:
         self.page.set_input_files(f"{place} input[type=file]", [str(path) for path in paths])
 
     def drop(self, path: Path, kind: str) -> None:
-        """As a hand would: one file, let go over the page."""
-        given = [base64.b64encode(path.read_bytes()).decode(), path.name, kind]
+        """Drop one file on the page."""
+        arguments = [base64.b64encode(path.read_bytes()).decode(), path.name, kind]
         self.page.evaluate(
             """([content, name, type]) => {
                 const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
@@ -133,15 +133,15 @@ class Tab:
                 for (const event of ["dragenter", "dragover", "drop"])
                     target.dispatchEvent(new DragEvent(event, { bubbles: true, cancelable: true, dataTransfer }));
             }""",
-            given,
+            arguments,
         )
 
-    def answered(self, state: str = "complete") -> None:
-        """Wait for the answer on the recording that was given last."""
+    def wait_for_answer(self, state: str = "complete") -> None:
+        """Wait for the answer for the last recording."""
         self.page.wait_for_selector(f".result[data-state={state}]")
 
     def saved(self, name: str) -> bytes:
-        """What a button saves, by the file's ending."""
+        """Click the button that saves a file with this ending; return its content."""
         with self.page.expect_download() as download:
             self.page.click(f"[data-save$='{name}']:visible")
         return Path(download.value.path()).read_bytes()
@@ -150,18 +150,18 @@ class Tab:
         (prediction,) = json.loads(self.page.evaluate("document.querySelector('.result').dataset.prediction"))
         return prediction
 
-    def _said(self, message: Any) -> None:
+    def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.console.append(f"{message.type}: {message.text}")
 
-    def _asked(self, url: str) -> None:
-        if not url.startswith(("blob:", "data:")):  # made in the page itself
+    def _on_request(self, url: str) -> None:
+        if not url.startswith(("blob:", "data:")):  # created by the page itself
             self.requests.append(url)
 
 
 @pytest.fixture
 def open_tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
-    """Opens tabs; at its end each must have been silent: no console error, and no request after loading."""
+    """Open tabs; afterwards check that none logged an error or sent a request after loading."""
     tabs, contexts = [], []
 
     def opener(view: str = "try", *, at: str = "", offline: bool = True, **options: Any) -> Tab:
@@ -174,12 +174,12 @@ def open_tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
         return tab
 
     yield opener
-    said = [line for tab in tabs for line in tab.console]
-    asked = [url for tab in tabs for url in tab.requests]
+    console = [line for tab in tabs for line in tab.console]
+    requests = [url for tab in tabs for url in tab.requests]
     for context in contexts:
         context.close()
-    assert said == []
-    assert asked == [], "the page sent something after it was loaded"
+    assert console == []
+    assert requests == [], "the page sent a request after it was loaded"
 
 
 @pytest.fixture(scope="session")
@@ -191,14 +191,14 @@ def warm(browser: Any, address: str) -> Iterator[Tab]:
 
 @pytest.fixture
 def tab(warm: Tab) -> Iterator[Tab]:
-    """One tab for many tests, as a visitor's is for many recordings; silent through each of them."""
+    """One tab for many tests; after each, check that it logged no error and sent no request."""
     warm.go("try")
     yield warm
-    said, asked = warm.console.copy(), warm.requests.copy()
+    console, requests = warm.console.copy(), warm.requests.copy()
     warm.console.clear()
     warm.requests.clear()
-    assert said == []
-    assert asked == [], "the page sent something after it was loaded"
+    assert console == []
+    assert requests == [], "the page sent a request after it was loaded"
 
 
 @pytest.fixture(scope="session")
@@ -212,7 +212,7 @@ def clip(voices_dir: Path) -> Path:
 
 
 def write_m4a(path: Path, waveform: audio.Waveform, rate: int) -> Path:
-    """AAC, as a phone's recorder writes it."""
+    """Write AAC as a phone's recorder does."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=rate, layout="mono")
         stream.bit_rate = 128_000

@@ -1,4 +1,4 @@
-"""Without a mouse, without colours, without motion, on a phone: the page is for everybody."""
+"""The page is accessible: by keyboard, without relying on colours, with reduced motion, on a phone."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 
 
 def violations(tab: Tab) -> list[str]:
-    """What axe finds against WCAG 2.2 A and AA, and its own best practices."""
+    """Violations that axe finds of WCAG 2.2 A and AA, and of its own best practices."""
     tab.page.evaluate(AXE.read_text(encoding="utf-8"))
-    tab.page.wait_for_timeout(300)  # what moves has come to rest
+    tab.page.wait_for_timeout(300)  # until animations have ended
     found = tab.page.evaluate("async () => (await axe.run(document)).violations")
     return [
         f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}" for one in found for node in one["nodes"]
@@ -31,14 +31,14 @@ def violations(tab: Tab) -> list[str]:
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", "desk"), ("dark", "phone")])
-def test_axe_finds_nothing_in_any_view(
+def test_axe_finds_no_violation_in_any_view(
     open_tab: Callable[..., Tab], spoken: Path, voices_dir: Path, tmp_path: Path, scheme: str, size: str
 ) -> None:
     width, height = SIZES[size]
     tab = open_tab(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
     assert violations(tab) == []
     tab.choose(spoken)
-    tab.answered()
+    tab.wait_for_answer()
     assert violations(tab) == []
     text = tmp_path / "notes.txt"
     text.write_text("no recording")
@@ -66,16 +66,16 @@ def test_axe_finds_nothing_in_any_view(
     assert violations(tab) == []
 
 
-def test_many_segments_stay_within_the_phone(tab: Tab, voices_dir: Path, tmp_path: Path) -> None:
-    """Each under its own sound; a doubtful one is marked for eyes and ears, and names on the river are apart."""
+def test_many_segments_fit_on_a_phone(tab: Tab, voices_dir: Path, tmp_path: Path) -> None:
+    """Segments stay within the ribbon, doubtful ones are marked in text too, and labels on the river do not overlap."""
     clips = sorted(voices_dir.rglob("*.wav"))[::17][:24]
     path = tmp_path / "many.wav"
     soundfile.write(path, np.concatenate([audio.load(clip, 16_000)[0] for clip in clips]), 16_000)
     tab.page.set_viewport_size({"width": 390, "height": 844})
     tab.choose(path)
-    # Of a long one the windows come first, so that there is something to see.
+    # For a long recording, windows are shown before the final answer.
     tab.page.wait_for_selector("[data-state=listening] .progress:not(:empty)")
-    tab.answered()
+    tab.wait_for_answer()
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     ribbon = tab.page.locator(".ribbon").bounding_box()
     segments = tab.page.locator(".segment").all()
@@ -97,10 +97,10 @@ def test_many_segments_stay_within_the_phone(tab: Tab, voices_dir: Path, tmp_pat
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])
-def test_no_view_is_wider_than_the_screen(tab: Tab, clip: Path, voices_dir: Path, width: int) -> None:
+def test_every_view_fits_the_width_of_the_screen(tab: Tab, clip: Path, voices_dir: Path, width: int) -> None:
     tab.page.set_viewport_size({"width": width, "height": 900})
     tab.choose(clip)
-    tab.answered()
+    tab.wait_for_answer()
     for view in ("try", "live", "guess", "about"):
         tab.go(view)
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, view
@@ -124,11 +124,11 @@ def tab_to(tab: Tab, words: str) -> None:
         tab.page.keyboard.press("Tab")
         if focused(tab).startswith(words):
             return
-    pytest.fail(f"no way to '{words}' by keyboard")
+    pytest.fail(f"'{words}' cannot be reached by keyboard")
 
 
-def chosen_by_keyboard(tab: Tab) -> Any:
-    """Chromium without a screen loses some choosers, most of them under Enter; a person would press again."""
+def open_chooser_by_keyboard(tab: Tab) -> Any:
+    """Headless Chromium sometimes opens no file chooser, mostly for Enter, so press the key up to eight times."""
     from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
     for _ in range(8):
@@ -139,24 +139,24 @@ def chosen_by_keyboard(tab: Tab) -> Any:
             return chooser.value
         except PlaywrightTimeoutError:
             continue
-    pytest.fail("no chooser came, however often the key was pressed")
+    pytest.fail("no file chooser opened after eight key presses")
 
 
-def test_all_of_it_works_without_a_mouse(open_tab: Callable[..., Tab], spoken: Path) -> None:
+def test_every_view_works_by_keyboard(open_tab: Callable[..., Tab], spoken: Path) -> None:
     tab = open_tab()
     tab.page.keyboard.press("Tab")
     assert focused(tab) == "Skip to the content"
     tab_to(tab, "Choose a file")
-    chosen_by_keyboard(tab).set_files(str(spoken))
-    tab.answered()
+    open_chooser_by_keyboard(tab).set_files(str(spoken))
+    tab.wait_for_answer()
     tab_to(tab, "Play")
     tab_to(tab, "Position in the recording")
     slider = tab.page.locator("[role=slider]")
     duration = float(slider.get_attribute("aria-valuemax"))
-    for key, place in {"End": duration, "Home": 0.0, "PageUp": 1.0, "ArrowRight": 1.1}.items():  # one upon the other
+    for key, place in {"End": duration, "Home": 0.0, "PageUp": 1.0, "ArrowRight": 1.1}.items():  # each from the last
         tab.page.keyboard.press(key)
         assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(place, abs=0.02), key
-    tab.page.wait_for_timeout(1000)  # and no late word of the player's takes the cursor back
+    tab.page.wait_for_timeout(1000)  # and no late event of the player moves the cursor back
     assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(1.1, abs=0.02)
     assert "%" in slider.get_attribute("aria-valuetext") or "no voice" in slider.get_attribute("aria-valuetext")
     tab_to(tab, "Answer, JSON")
@@ -175,22 +175,22 @@ def test_all_of_it_works_without_a_mouse(open_tab: Callable[..., Tab], spoken: P
         tab.page.evaluate("document.activeElement.blur(); document.querySelector('.brand').focus()")
 
 
-def test_the_theme_is_chosen_by_the_system_and_by_hand(open_tab: Callable[..., Tab]) -> None:
+def test_the_theme_follows_the_system_and_can_be_changed(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab(color_scheme="dark")
-    ground = "getComputedStyle(document.documentElement).backgroundColor"
-    dark = tab.page.evaluate(ground)
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    dark = tab.page.evaluate(background)
     tab.page.click("[aria-label='Light colours']")
-    assert tab.page.evaluate(ground) != dark
+    assert tab.page.evaluate(background) != dark
     tab.page.reload()
     tab.page.wait_for_selector("html[data-network=ready]")
     tab.page.wait_for_load_state("networkidle")
     tab.requests.clear()
-    assert tab.page.evaluate(ground) != dark, "the choice is kept"
+    assert tab.page.evaluate(background) != dark, "the choice was not kept"
 
 
-def test_an_emotion_is_never_told_by_colour_alone(tab: Tab, spoken: Path) -> None:
+def test_emotions_are_shown_by_glyph_and_text_besides_colour(tab: Tab, spoken: Path) -> None:
     tab.choose(spoken)
-    tab.answered()
+    tab.wait_for_answer()
     for place in (".segment:not(.is-silent)", ".bar-row", ".river-tag"):
         for element in tab.page.locator(place).all():
             assert element.locator("svg.glyph").count() == 1, place

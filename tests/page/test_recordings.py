@@ -1,4 +1,4 @@
-"""Drop a file, choose a file: the answer is Python's, and what is no recording is refused in words."""
+"""Dropped and chosen files get Python's predictions, and files that are not recordings are refused with a message."""
 
 from __future__ import annotations
 
@@ -22,58 +22,58 @@ pytestmark = pytest.mark.page
 CLOSE = 1e-3
 
 
-def differs(found: dict[str, Any], wanted: Any) -> float:
-    assert found["probabilities"].keys() == wanted.probabilities.keys()
-    return max(abs(found["probabilities"][label] - p) for label, p in wanted.probabilities.items())
+def difference(found: dict[str, Any], expected: Any) -> float:
+    assert found["probabilities"].keys() == expected.probabilities.keys()
+    return max(abs(found["probabilities"][label] - p) for label, p in expected.probabilities.items())
 
 
-def test_a_dropped_wav_gets_pythons_answer(tab: Tab, clip: Path, recognizer: Recognizer) -> None:
+def test_a_dropped_wav_gets_pythons_prediction(tab: Tab, clip: Path, recognizer: Recognizer) -> None:
     tab.drop(clip, "audio/wav")
-    tab.answered()
-    found, wanted = tab.prediction(), recognizer.predict(clip)
-    assert differs(found, wanted) < CLOSE
-    assert found["emotion"] == wanted.emotion
+    tab.wait_for_answer()
+    found, expected = tab.prediction(), recognizer.predict(clip)
+    assert difference(found, expected) < CLOSE
+    assert found["emotion"] == expected.emotion
     assert found["path"] == clip.name
     for name in ("voiced_start_s", "voiced_end_s", "duration_s", "margin", "entropy"):
-        assert found[name] == pytest.approx(getattr(wanted, name), abs=1e-2), name
-    assert len(found["attention"]) == len(wanted.attention)
-    assert np.allclose(found["attention"], wanted.attention, atol=CLOSE)
+        assert found[name] == pytest.approx(getattr(expected, name), abs=1e-2), name
+    assert len(found["attention"]) == len(expected.attention)
+    assert np.allclose(found["attention"], expected.attention, atol=CLOSE)
     jsonschema.validate(found, prediction_schema())
-    said = tab.page.locator("[data-answer]").get_attribute("data-answer")
-    assert wanted.emotion in said
-    assert said.startswith("not sure: ") == wanted.abstain
+    answer = tab.page.locator("[data-answer]").get_attribute("data-answer")
+    assert expected.emotion in answer
+    assert answer.startswith("not sure: ") == expected.abstain
 
 
 @pytest.mark.parametrize(
     ("rate", "channels", "subtype"), [(44_100, 2, "PCM_24"), (8_000, 1, "PCM_16"), (47_999, 1, "FLOAT")]
 )
-def test_any_rate_and_width_is_resampled_as_well(
+def test_wav_files_of_any_rate_and_width_get_pythons_prediction(
     tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer, rate: int, channels: int, subtype: str
 ) -> None:
     waveform, _ = audio.load(clip, rate)
     path = tmp_path / "voice.wav"
     soundfile.write(path, np.stack([waveform] * channels, axis=1), rate, subtype=subtype)
     tab.choose(path)
-    tab.answered()
-    assert differs(tab.prediction(), recognizer.predict(path)) < CLOSE
+    tab.wait_for_answer()
+    assert difference(tab.prediction(), recognizer.predict(path)) < CLOSE
 
 
 def test_a_dropped_m4a_is_decoded_at_its_own_rate(tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer) -> None:
     waveform, _ = audio.load(clip, 44_100)
     path = write_m4a(tmp_path / "voice.m4a", waveform, 44_100)
     tab.drop(path, "audio/mp4")
-    tab.answered()
-    # Two AAC decoders: one keeps the silence that the encoder puts before the sound, the other does not.
-    assert differs(tab.prediction(), recognizer.predict(path)) < 0.05
+    tab.wait_for_answer()
+    # The two AAC decoders differ: one keeps the silence that the encoder adds before the sound, the other does not.
+    assert difference(tab.prediction(), recognizer.predict(path)) < 0.05
 
 
-def test_a_flac_is_the_same_as_its_wav(tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer) -> None:
+def test_a_flac_gets_pythons_prediction(tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer) -> None:
     waveform, rate = audio.load(clip)
     path = tmp_path / "voice.flac"
     soundfile.write(path, waveform, rate)
     tab.choose(path)
-    tab.answered()
-    assert differs(tab.prediction(), recognizer.predict(path)) < CLOSE
+    tab.wait_for_answer()
+    assert difference(tab.prediction(), recognizer.predict(path)) < CLOSE
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_flac_is_the_same_as_its_wav(tab: Tab, clip: Path, tmp_path: Path, rec
         ("empty.wav", b"", ["empty.wav", "0 bytes", "choose another"]),
     ],
 )
-def test_what_is_no_recording_is_refused_in_words_and_the_page_goes_on(
+def test_a_file_that_is_not_a_recording_is_refused_and_the_page_still_works(
     tab: Tab, clip: Path, tmp_path: Path, name: str, content: bytes, words: list[str]
 ) -> None:
     path = tmp_path / name
@@ -93,17 +93,17 @@ def test_what_is_no_recording_is_refused_in_words_and_the_page_goes_on(
     notice.wait_for()
     assert all(word in notice.inner_text() for word in words), notice.inner_text()
     tab.choose(clip)
-    tab.answered()
+    tab.wait_for_answer()
     assert not notice.is_visible()
 
 
-def test_the_warnings_that_need_only_samples_are_pythons(
+def test_warnings_computed_from_samples_equal_pythons(
     tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer
 ) -> None:
-    """Clipped, very quiet, digital silence, a telephone's rate, cut off: the code and the sentence."""
+    """Codes and messages for clipping, low level, digital silence, a telephone's sample rate and truncation."""
     waveform, rate = audio.load(clip)
     peak = np.abs(waveform).max()
-    made = {
+    recordings = {
         "clipped": (np.clip(waveform * 3 / peak, -1, 1), rate),
         "quiet": (waveform * 1e-3 / peak, rate),
         "silent": (np.zeros(rate, np.float32), rate),
@@ -111,22 +111,22 @@ def test_the_warnings_that_need_only_samples_are_pythons(
         "telephone": (audio.resample(waveform, rate, 8_000), 8_000),
     }
     here = {"clipped", "very-quiet", "too-short", "too-long", "truncated"}
-    for name, (samples, at) in made.items():
+    for name, (samples, at) in recordings.items():
         path = tmp_path / f"{name}.wav"
         soundfile.write(path, samples, at, subtype="FLOAT" if name == "quiet" else "PCM_16")
         tab.choose(path)
         tab.page.wait_for_function(
             "name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=path.name
         )
-        tab.answered()
+        tab.wait_for_answer()
         found = {one["code"]: one["message"] for one in tab.prediction()["warnings"]}
-        wanted = {one.code: one.message for one in recognizer.predict(path).warnings}
+        expected = {one.code: one.message for one in recognizer.predict(path).warnings}
         assert {code: found[code] for code in found.keys() & here} == {
-            code: wanted[code] for code in wanted.keys() & here
+            code: expected[code] for code in expected.keys() & here
         }, name
-        assert found.keys() <= wanted.keys(), name
+        assert found.keys() <= expected.keys(), name
         if name == "silent":
-            assert found["no-speech"] == wanted["no-speech"]
+            assert found["no-speech"] == expected["no-speech"]
             assert tab.prediction()["abstain"]
             assert tab.page.locator(".verdict-word").inner_text() == "No speech found"
             assert "No voice stands out" in tab.page.locator(".card.answer").first.inner_text()
@@ -139,24 +139,26 @@ def test_the_warnings_that_need_only_samples_are_pythons(
     assert "truncated" in {one["code"] for one in tab.prediction()["warnings"]}
 
 
-def test_the_timeline_cuts_as_python_does(tab: Tab, spoken: Path, recognizer: Recognizer) -> None:
+def test_the_timeline_has_pythons_windows_and_segments_without_gaps(
+    tab: Tab, spoken: Path, recognizer: Recognizer
+) -> None:
     tab.choose(spoken)
-    tab.answered()
-    found, wanted = json.loads(tab.saved("-timeline.json")), recognizer.timeline(spoken)
-    assert found["labels"] == list(wanted.labels)
+    tab.wait_for_answer()
+    found, expected = json.loads(tab.saved("-timeline.json")), recognizer.timeline(spoken)
+    assert found["labels"] == list(expected.labels)
     times = [(one["start_s"], one["end_s"], one["time_s"]) for one in found["windows"]]
-    assert np.allclose(times, [(one.start_s, one.end_s, one.time_s) for one in wanted.windows], atol=1e-6)
-    same = [a["emotion"] == b.emotion for a, b in zip(found["windows"], wanted.windows, strict=True) if b.speech]
-    # The page hears each window by itself; Python hears what lies around its edges too.
+    assert np.allclose(times, [(one.start_s, one.end_s, one.time_s) for one in expected.windows], atol=1e-6)
+    same = [a["emotion"] == b.emotion for a, b in zip(found["windows"], expected.windows, strict=True) if b.speech]
+    # The page processes each window separately; Python also uses the sound around its edges.
     assert np.mean(same) >= 0.8
     bounds = [(one["start_s"], one["end_s"]) for one in found["segments"]]
     assert bounds[0][0] == 0
     assert all(a[1] == b[0] for a, b in itertools.pairwise(bounds))
 
 
-def test_playing_moves_the_cursor_and_the_moments_probabilities(tab: Tab, spoken: Path) -> None:
+def test_playback_moves_the_cursor_and_updates_the_current_probabilities(tab: Tab, spoken: Path) -> None:
     tab.choose(spoken)
-    tab.answered()
+    tab.wait_for_answer()
     before = tab.page.locator(".moment .bar-value").all_inner_texts()
     tab.page.click(".player .round")
     tab.page.wait_for_function("() => Number(document.querySelector('.stage').ariaValueNow) > 2.5")
@@ -175,5 +177,5 @@ def test_fifty_clips_of_ravdess_get_pythons_probabilities(tab: Tab, ravdess_dir:
         tab.page.wait_for_function(
             "name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=clip.name
         )
-        worst = max(worst, differs(tab.prediction(), recognizer.predict(clip)))
+        worst = max(worst, difference(tab.prediction(), recognizer.predict(clip)))
     assert worst <= CLOSE

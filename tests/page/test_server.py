@@ -1,4 +1,4 @@
-"""The page as `emocatcher serve` gives it: the switch, the API, the socket, the clips to guess at, the token."""
+"""The page on `emocatcher serve`: the switch, the API, the WebSocket, the clips to guess, the token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.page
 
 @contextmanager
 def serving(*flags: str) -> Iterator[str]:
-    """The address of a server of its own."""
+    """Start a server; yield its address."""
     pytest.importorskip("fastapi", reason="needs the extra 'serve'")
     command = [sys.executable, "-m", "emocatcher", "serve", "--port", "0", "--workers", "1", *flags]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
@@ -50,7 +50,7 @@ def wait_until_ready(address: str) -> None:
                 return
         except urllib.error.HTTPError:
             time.sleep(0.1)
-    pytest.fail("the server never became ready")
+    pytest.fail("the server was not ready within 30 s")
 
 
 @pytest.fixture(scope="module")
@@ -72,40 +72,40 @@ def switch(tab: Tab) -> None:
     tab.page.wait_for_selector(".foot.is-server")
 
 
-def test_in_the_browser_the_server_hears_nothing(
+def test_recognition_in_the_browser_sends_nothing_to_the_server(
     open_tab: Callable[..., Tab], server: str, clip: Path, recognizer: Recognizer
 ) -> None:
     tab = open_tab(at=server)
     assert tab.page.is_checked("#where-browser")
     tab.choose(clip)
-    tab.answered()
-    wanted = recognizer.predict(clip).probabilities
-    assert tab.prediction()["probabilities"] == pytest.approx(wanted, abs=1e-3)
+    tab.wait_for_answer()
+    expected = recognizer.predict(clip).probabilities
+    assert tab.prediction()["probabilities"] == pytest.approx(expected, abs=1e-3)
     assert tab.requests == []
 
 
-def test_the_servers_csp_lets_the_microphone_in(open_tab: Callable[..., Tab], server: str) -> None:
+def test_the_servers_csp_allows_the_microphone(open_tab: Callable[..., Tab], server: str) -> None:
     tab = open_tab("live", at=server)
     tab.page.click("text=Start listening")
     tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 2")
 
 
-def test_on_the_server_the_answer_is_the_apis(
+def test_recognition_on_the_server_shows_the_apis_answer(
     open_tab: Callable[..., Tab], server: str, clip: Path, recognizer: Recognizer
 ) -> None:
     tab = open_tab(at=server, offline=False)
     switch(tab)
     tab.choose(clip)
-    tab.answered()
-    found, wanted = tab.prediction(), recognizer.predict(clip)
-    assert found["probabilities"] == pytest.approx(wanted.probabilities, abs=1e-6)
-    assert [one["code"] for one in found["warnings"]] == [one.code for one in wanted.warnings]
+    tab.wait_for_answer()
+    found, expected = tab.prediction(), recognizer.predict(clip)
+    assert found["probabilities"] == pytest.approx(expected.probabilities, abs=1e-6)
+    assert [one["code"] for one in found["warnings"]] == [one.code for one in expected.warnings]
     assert {url.removeprefix(server).partition("?")[0] for url in tab.requests} == {"v1/predict", "v1/timeline"}
     assert "by the server" in tab.page.inner_text(".answer")
     assert tab.console == []
 
 
-def test_what_the_server_refuses_is_said_in_its_words(
+def test_a_refusal_of_the_server_shows_its_detail_and_retry_time(
     open_tab: Callable[..., Tab], server: str, clip: Path, tmp_path: Path
 ) -> None:
     tab = open_tab(at=server, offline=False)
@@ -120,7 +120,7 @@ def test_what_the_server_refuses_is_said_in_its_words(
     assert "7 s" in text
 
 
-def test_live_on_the_server_uses_its_socket(open_tab: Callable[..., Tab], server: str) -> None:
+def test_live_on_the_server_uses_the_websocket(open_tab: Callable[..., Tab], server: str) -> None:
     tab = open_tab("live", at=server, offline=False)
     switch(tab)
     tab.page.click("text=Start listening")
@@ -131,7 +131,9 @@ def test_live_on_the_server_uses_its_socket(open_tab: Callable[..., Tab], server
     assert tab.console == []
 
 
-def test_the_servers_clips_are_guessed_at(open_tab: Callable[..., Tab], server: str, clips: Path) -> None:
+def test_a_round_with_the_servers_clips_reveals_no_emotion_in_addresses(
+    open_tab: Callable[..., Tab], server: str, clips: Path
+) -> None:
     tab = open_tab("guess", at=server, offline=False)
     tab.page.click("text=Start the round")
     for i in range(10):
@@ -143,11 +145,11 @@ def test_the_servers_clips_are_guessed_at(open_tab: Callable[..., Tab], server: 
     assert len(rows) == 10
     truths = {EMOTIONS[int(path.name[6:8]) - 1] for path in clips.iterdir()}
     assert {row.split(",")[1] for row in rows} <= truths
-    assert not any(re.search(r"03-01-\d\d", url) for url in tab.requests), "a name that tells the emotion"
+    assert not any(re.search(r"03-01-\d\d", url) for url in tab.requests), "a name reveals the emotion"
     assert tab.console == []
 
 
-def test_a_server_with_a_token_asks_for_it(open_tab: Callable[..., Tab], built: Path, clip: Path) -> None:
+def test_the_page_asks_for_the_token_of_a_server(open_tab: Callable[..., Tab], built: Path, clip: Path) -> None:
     with serving("--token", "open-sesame") as address:
         tab = open_tab(at=address, offline=False)
         tab.page.check("#where-server", force=True)
@@ -158,5 +160,5 @@ def test_a_server_with_a_token_asks_for_it(open_tab: Callable[..., Tab], built: 
         tab.page.click("text=Use it")
         tab.page.wait_for_selector(".foot.is-server")
         tab.choose(clip)
-        tab.answered()
+        tab.wait_for_answer()
         assert "by the server" in tab.page.inner_text(".answer")

@@ -1,4 +1,4 @@
-"""The microphone, live, guess first, saving: each as a visitor uses it."""
+"""The page's views: microphone, live, guess first, saving, about."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .conftest import BUILT, ROOT, Tab
 pytestmark = pytest.mark.page
 
 
-def test_a_recording_from_the_microphone_is_heard(tab: Tab) -> None:
+def test_a_recording_from_the_microphone_is_recognised(tab: Tab) -> None:
     tab.page.click("button:has-text('Record')")
     tab.page.wait_for_function("() => /Recording 0:0[3-9]/.test(document.body.innerText)")
     tab.page.click("text=Stop and listen")
-    tab.answered()
+    tab.wait_for_answer()
     found = tab.prediction()
     assert found["path"] == "recording.wav"
     assert 2.5 < found["duration_s"] < 30
@@ -37,12 +37,12 @@ def test_a_recording_from_the_microphone_is_heard(tab: Tab) -> None:
     assert tab.saved(".json")
 
 
-def test_live_says_something_twice_a_second_until_it_is_stopped(open_tab: Callable[..., Tab]) -> None:
+def test_live_shows_windows_until_it_is_stopped(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab("live")
     tab.page.click("text=Start listening")
     tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 6")
-    said = tab.page.evaluate("document.querySelector('.live-chart').ariaLabel")
-    assert any(emotion in said for emotion in EMOTIONS), said
+    label = tab.page.evaluate("document.querySelector('.live-chart').ariaLabel")
+    assert any(emotion in label for emotion in EMOTIONS), label
     assert tab.page.locator(".live-chart rect").count() > 6
     tab.page.click("text=Stop")
     n_windows = tab.page.get_attribute("section.live", "data-windows")
@@ -62,14 +62,14 @@ def test_leaving_live_closes_the_microphone(open_tab: Callable[..., Tab]) -> Non
 
 @pytest.fixture
 def named(voices_dir: Path, tmp_path: Path) -> list[Path]:
-    """Made voices under RAVDESS's names, two for each of three emotions."""
+    """Synthetic voices with RAVDESS's names, two for each of three emotions."""
     clips = sorted(voices_dir.rglob("*.wav"))
     names = [f"03-01-0{code}-01-01-01-0{actor}.wav" for code in (1, 4, 5) for actor in (1, 2)]
     return [Path(shutil.copy(clip, tmp_path / name)) for clip, name in zip(clips, names, strict=False)]
 
 
 @pytest.mark.parametrize("tell", [False, True])
-def test_a_round_of_guesses_ends_in_two_shares_on_the_same_clips(
+def test_a_round_of_guesses_ends_with_the_scores_of_listener_and_model(
     open_tab: Callable[..., Tab], named: list[Path], recognizer: Recognizer, tell: bool
 ) -> None:
     tab = open_tab("guess")
@@ -94,26 +94,28 @@ def test_a_round_of_guesses_ends_in_two_shares_on_the_same_clips(
     assert sum(row["guess_is_right"] == "true" for row in rows) == 2
     for row in rows:
         assert row["truth"] == EMOTIONS[int(row["clip"][6:8]) - 1]
-        wanted = recognizer.predict(next(path for path in named if path.name == row["clip"]))
-        assert row["model"] == wanted.emotion
-        assert float(row["model_probability"]) == pytest.approx(wanted.probability, abs=1e-3)
+        expected = recognizer.predict(next(path for path in named if path.name == row["clip"]))
+        assert row["model"] == expected.emotion
+        assert float(row["model_probability"]) == pytest.approx(expected.probability, abs=1e-3)
 
 
-def test_files_that_say_no_emotion_are_refused_in_words(open_tab: Callable[..., Tab], spoken: Path) -> None:
+def test_files_without_an_emotion_in_their_names_are_refused_with_a_message(
+    open_tab: Callable[..., Tab], spoken: Path
+) -> None:
     tab = open_tab("guess")
     tab.choose(spoken, view="guess")
     tab.page.wait_for_selector("section.guess .notice.is-shown")
     assert "03-01-05-02-01-01-16.wav" in tab.page.inner_text("section.guess .notice")
 
 
-def test_all_that_is_seen_can_be_saved(tab: Tab, spoken: Path, recognizer: Recognizer) -> None:
+def test_predictions_timelines_and_figures_can_be_saved(tab: Tab, spoken: Path, recognizer: Recognizer) -> None:
     tab.choose(spoken)
-    tab.answered()
+    tab.wait_for_answer()
     (prediction,) = json.loads(tab.saved("spoken.json"))
     assert prediction == tab.prediction()
     timeline = msgspec.json.decode(tab.saved("-timeline.json"), type=Timeline)
     assert timeline.model == recognizer.config.name
-    # The command line's own writer, given what the page says, writes the page's file.
+    # The command line's writer gives the page's CSV file for the page's timeline.
     decoded = msgspec.structs.replace(timeline, windows=list(timeline.windows))
     assert tab.saved(".csv") == to_csv(decoded)
     cues = list(srt.parse(tab.saved(".srt").decode()))
@@ -129,7 +131,7 @@ def test_all_that_is_seen_can_be_saved(tab: Tab, spoken: Path, recognizer: Recog
     assert len(png) > 20_000
 
 
-def test_about_shows_the_card(open_tab: Callable[..., Tab]) -> None:
+def test_about_shows_the_model_card(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab("about")
     text = tab.page.inner_text("section.about")
     config = model_folder.read(model_folder.bundled()).config
@@ -138,12 +140,12 @@ def test_about_shows_the_card(open_tab: Callable[..., Tab]) -> None:
         assert words in text, words
 
 
-def test_the_colours_are_the_packages() -> None:
+def test_the_pages_colours_equal_the_packages() -> None:
     found = json.loads((ROOT / "web" / "src" / "generated" / "facts.json").read_text(encoding="utf-8"))
     assert found["colours"] == colours(EMOTIONS)
 
 
-def test_the_first_view_is_small_and_the_network_comes_after_it(open_tab: Callable[..., Tab]) -> None:
+def test_the_first_view_is_small_and_loads_before_the_network(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab()
     timings = tab.page.evaluate(
         """() => ({
@@ -159,8 +161,8 @@ def test_the_first_view_is_small_and_the_network_comes_after_it(open_tab: Callab
     assert (BUILT / "index.html").stat().st_size + sum(sizes) <= 150_000  # not compressed
 
 
-def test_nothing_in_the_page_names_another_host() -> None:
+def test_the_pages_files_contain_no_other_hosts_address() -> None:
     for path in [BUILT / "index.html", *(BUILT / "assets").glob("index-*.js"), *(BUILT / "assets").glob("*.css")]:
-        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/", "")  # XML's names, not addresses
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/", "")  # XML namespaces, not addresses
         assert "http://" not in text, path
         assert "https://" not in text, path

@@ -1,4 +1,4 @@
-"""The built page as an installed wheel has it: gzip files, for clients that accept gzip and for those that do not."""
+"""The built page of an installed wheel: gzip files, for clients with and without gzip."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTENT = b"wasm" * 1000
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A page whose one large file is compressed."""
+    """A page with one compressed file."""
     (tmp_path / "index.html").write_text("<!doctype html><head></head>hello")
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "run.wasm.gz").write_bytes(gzip.compress(CONTENT))
@@ -43,7 +43,9 @@ def folder(tmp_path: Path) -> Path:
         ("gzip;Q=0.0, *", None),
     ],
 )
-def test_a_compressed_file_reaches_every_client(folder: Path, accepted: str, coding: str | None) -> None:
+def test_a_compressed_file_is_sent_in_an_accepted_coding_and_revalidated(
+    folder: Path, accepted: str, coding: str | None
+) -> None:
     client, headers = TestClient(web_page.Page(folder)), {"Accept-Encoding": accepted}
     answer = client.get("/assets/run.wasm", headers=headers)
     assert answer.content == CONTENT
@@ -58,8 +60,8 @@ def test_a_compressed_file_reaches_every_client(folder: Path, accepted: str, cod
     assert again.headers["vary"] == "Accept-Encoding"
     assert client.head("/assets/run.wasm", headers=headers).headers["etag"] == answer.headers["etag"]
     (folder / "assets" / "run.wasm.gz").write_bytes(gzip.compress(CONTENT + b"newer"))
-    told = {**headers, "If-None-Match": answer.headers["etag"]}
-    assert client.get("/assets/run.wasm", headers=told).content == CONTENT + b"newer"
+    headers["If-None-Match"] = answer.headers["etag"]
+    assert client.get("/assets/run.wasm", headers=headers).content == CONTENT + b"newer"
     with pytest.raises(starlette.exceptions.HTTPException, match="405"):
         client.post("/assets/run.wasm", headers=headers)
     with pytest.raises(starlette.exceptions.HTTPException):
@@ -78,18 +80,18 @@ def test_each_coding_has_its_own_etag(folder: Path) -> None:
         assert client.get("/assets/run.wasm", headers=headers).status_code == 200
 
 
-def test_the_gzip_file_itself_can_be_had(folder: Path) -> None:
+def test_the_gzip_file_itself_can_be_requested(folder: Path) -> None:
     answer = TestClient(web_page.Page(folder)).get("/assets/run.wasm.gz")
     assert "content-encoding" not in answer.headers
     assert gzip.decompress(answer.content) == CONTENT
 
 
-def test_forty_clients_without_gzip_take_the_memory_of_a_few_pieces(folder: Path) -> None:
+def test_decompressing_for_forty_clients_does_not_hold_whole_files_in_memory(folder: Path) -> None:
     n_bytes, n_clients = 4_000_000, 40
     (folder / "assets" / "run.wasm.gz").write_bytes(gzip.compress(bytes(n_bytes)))
     app, received = web_page.Page(folder), []
 
-    async def one() -> None:
+    async def request() -> None:
         async def receive() -> dict[str, Any]:
             await asyncio.Event().wait()
             raise AssertionError
@@ -102,7 +104,7 @@ def test_forty_clients_without_gzip_take_the_memory_of_a_few_pieces(folder: Path
         await app(scope, receive, send)
 
     async def all_at_once() -> None:
-        await asyncio.gather(*(one() for _ in range(n_clients)))
+        await asyncio.gather(*(request() for _ in range(n_clients)))
 
     tracemalloc.start()
     try:
@@ -115,14 +117,14 @@ def test_forty_clients_without_gzip_take_the_memory_of_a_few_pieces(folder: Path
 
 
 @pytest.mark.parametrize("name", ["a%00b", "a" * 300, "a" * 253, "none.wasm"])
-def test_what_can_be_no_file_is_not_found(folder: Path, name: str) -> None:
+def test_names_that_cannot_be_files_are_not_found(folder: Path, name: str) -> None:
     with pytest.raises(starlette.exceptions.HTTPException, match="404"):
         TestClient(web_page.Page(folder)).get(f"/{name}")
 
 
-def _graph_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+def _find_graph(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     async def submit(*_: object, **__: object) -> bytes:
-        return b"made anew"
+        return b"new graph"
 
     monkeypatch.setattr(web_page, "find", lambda: folder)
     pool = SimpleNamespace(description=b'{"name": "a", "token_required": true}', submit=submit)
@@ -130,23 +132,24 @@ def _graph_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     return asyncio.run(Service._find_graph(service))
 
 
-def test_the_graph_of_a_compressed_page_is_the_pages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_graph_of_a_compressed_page_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "model").mkdir()
     (folder / f"{web_page.DESCRIPTION}.gz").write_bytes(gzip.compress(b'{"name": "a"}'))
     (folder / f"{web_page.GRAPH}.gz").write_bytes(gzip.compress(b"graph"))
-    assert _graph_of(folder, monkeypatch) == b"graph"
+    assert _find_graph(folder, monkeypatch) == b"graph"
 
 
 @pytest.mark.parametrize("damaged", [b"broken", gzip.compress(CONTENT)[:-9], b"\x1f\x8b\x08" + bytes(20)])
-def test_of_a_damaged_page_another_graph_is_made(folder: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes) -> None:
+def test_a_damaged_page_is_ignored_and_a_new_graph_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes
+) -> None:
     (folder / "model").mkdir()
     (folder / web_page.DESCRIPTION).write_bytes(b'{"name": "a"}')
     (folder / f"{web_page.GRAPH}.gz").write_bytes(damaged)
-    assert _graph_of(folder, monkeypatch) == b"made anew"
+    assert _find_graph(folder, monkeypatch) == b"new graph"
 
 
-def test_the_wheel_holds_the_page_compressed_and_the_same_page_gives_the_same_bytes(tmp_path: Path) -> None:
-    """As hatchling calls the hook, with a page of one's own."""
+def test_the_wheel_contains_the_page_compressed_and_reproducible(tmp_path: Path) -> None:
     built = tmp_path / "dist" / "page"
     (built / "model").mkdir(parents=True)
     (built / "index.html").write_text("hello")

@@ -1,4 +1,4 @@
-"""The model's part of the page."""
+"""The model's files for the page."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from emocatcher.server.model_description import ModelDescription, describe
 pytest.importorskip("onnx", reason="needs the extra 'export'")
 
 
-def test_the_page_gets_a_graph_and_its_description(tmp_path: Path) -> None:
+def test_the_command_writes_a_graph_and_its_description(tmp_path: Path) -> None:
     assert web_page_assets.main([str(tmp_path)]) == 0
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(tmp_path / "model" / "waveform.onnx"))
     waveform = np.random.default_rng(0).normal(0.0, 0.1, 22_050).astype(np.float32)
     (probabilities,) = session.run(["probabilities"], {"waveform": waveform})
-    heard = emocatcher.load().predict((waveform, 22_050))
-    assert np.allclose(probabilities, list(heard.probabilities.values()), atol=1e-4)
+    prediction = emocatcher.load().predict((waveform, 22_050))
+    assert np.allclose(probabilities, list(prediction.probabilities.values()), atol=1e-4)
     written = msgspec.json.decode((tmp_path / "model" / "model.json").read_bytes(), type=ModelDescription)
-    assert written.labels == tuple(heard.probabilities)
-    assert (written.name, written.sample_rate_hz, written.waveform_onnx) == (heard.model, 22_050, "waveform.onnx")
+    assert written.labels == tuple(prediction.probabilities)
+    assert (written.name, written.sample_rate_hz, written.waveform_onnx) == (prediction.model, 22_050, "waveform.onnx")
     assert written.card.startswith("---")
 
 
-def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_model_is_reported_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert web_page_assets.main([str(tmp_path), "no-such-model"]) == 2
     assert capsys.readouterr().err.startswith("Error: No model 'no-such-model'")
 
 
-def test_a_description_says_what_the_folder_says() -> None:
+def test_a_description_equals_the_model_folders_settings() -> None:
     folder = model_folder.bundled()
     assert folder is not None
     opened = model_folder.read(folder)

@@ -1,4 +1,4 @@
-"""What all routes share: the processes, the uploads, the limits, the counts."""
+"""Hold what all routes share: the processes, the uploads, the limits, the metrics."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
     from emocatcher.server.guess_clips import Listening
 
 _WAVEFORM = "/v1/model/waveform.onnx"
-_OF_THE_SERVER = {"waveform_onnx", "listen_corpus", "token_required"}  # of a description; the rest is the model's
+_SERVER_FIELDS = {"waveform_onnx", "listen_corpus", "token_required"}  # of a description; the others are the model's
 
 
 class Options(NamedTuple):
-    """What `emocatcher serve` was asked for."""
+    """The options of `emocatcher serve`."""
 
-    model: str | None = None  # a folder; None for the model that comes with the package
+    model: str | None = None  # a model folder; None for the default model of the package
     host: str = "127.0.0.1"
-    port: int = 8000  # 0: any that is free
+    port: int = 8000  # 0: any free port
     n_workers: int = 2
     limits: Limits = Limits()
     tokens: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()  # that CORS allows
+    origins: tuple[str, ...] = ()  # allowed by CORS
     listen_corpus: Path | None = None
 
 
 class Service:
-    """A server's parts.
+    """A server's components.
 
     Args:
-        options: what was asked for.
+        options: the server's options.
 
     Raises:
-        CorpusError: if the corpus to guess at holds no recording that RAVDESS could have named.
+        CorpusError: if the corpus for guessing contains no recording named like RAVDESS's.
     """
 
     def __init__(self, options: Options) -> None:
@@ -63,23 +63,23 @@ class Service:
         self._watch()
 
     def start(self) -> None:
-        """Begin to start the processes."""
+        """Launch the processes, without waiting for them."""
         self.pool.start()
         self.streams.start()
 
     async def stop(self) -> None:
-        """End the processes, and leave nothing behind."""
+        """Stop the processes, and delete the uploads."""
         await asyncio.gather(self.pool.stop(), self.streams.stop())
         self.spool.remove()
 
     async def describe(self) -> dict[str, Any]:
-        """The model, as `GET /v1/model` tells it.
+        """Return the description of the model for `GET /v1/model`.
 
         Raises:
             ProblemError: as long as no process is ready.
         """
         if not self.pool.description:
-            raise ProblemError(503, "The model is being loaded. Ask again in 1 s", "NotReady", {"Retry-After": "1"})
+            raise ProblemError(503, "The model is being loaded. Try again in 1 s", "NotReady", {"Retry-After": "1"})
         described: dict[str, Any] = msgspec.json.decode(self.pool.description)
         described["waveform_onnx"] = _WAVEFORM if await self.graph() else None
         described["listen_corpus"] = self.listening is not None
@@ -87,15 +87,15 @@ class Service:
         return described
 
     async def labels(self) -> list[str]:
-        """The model's emotions, in order."""
+        """Return the model's emotions, in order."""
         labels: list[str] = (await self.describe())["labels"]
         return labels
 
     async def graph(self) -> bytes | None:
-        """The ONNX graph that takes a waveform: the page's, where it is this model's, or else a new one.
+        """Return the ONNX graph with a waveform input: the page's if it is of this model, or else a new one.
 
         Returns:
-            the file; None without the extra `export`, and as long as no process is ready.
+            the file's content; None without the extra `export`, and as long as no process is ready.
         """
         if self._graph is None:
             self._graph = asyncio.ensure_future(self._find_graph())
@@ -107,14 +107,14 @@ class Service:
     async def _find_graph(self) -> bytes:
         ours = msgspec.json.decode(self.pool.description)
         if (folder := web_page.find()) is not None:
-            with contextlib.suppress(OSError, ValueError):  # a page that is damaged: another graph is made
+            with contextlib.suppress(OSError, ValueError):  # if the page is damaged, a new graph is made
                 theirs = msgspec.json.decode(web_page.read(folder, web_page.DESCRIPTION))
-                if all(theirs.get(name) == value for name, value in ours.items() if name not in _OF_THE_SERVER):
+                if all(theirs.get(name) == value for name, value in ours.items() if name not in _SERVER_FIELDS):
                     return web_page.read(folder, web_page.GRAPH)
         return await self.pool.submit(tasks.ExportWaveform(), self.limits.timeline_s, slow=True)
 
     def count(self, outcomes: Sequence[str]) -> None:
-        """Count recordings by what became of them: "ok", or the kind of error."""
+        """Count recordings by outcome: "ok", or the kind of error."""
         for outcome in outcomes:
             self.metrics.recordings.labels(outcome).inc()
 
@@ -125,13 +125,13 @@ class Service:
         watch("queue", "Recordings that wait for a worker", lambda: self.pool.n_queued)
         watch("streams", "Open streams", lambda: self.streams.n_open)
         watch("workers", "Worker processes that are ready", lambda: len(self.pool.pids))
-        watch("worker_deaths", "Worker processes that ended before their time", lambda: self.pool.n_deaths)
+        watch("worker_deaths", "Worker processes that ended unexpectedly", lambda: self.pool.n_deaths)
 
 
 def _listening(folder: Path | None) -> Listening | None:
     if folder is None:
         return None
-    # Loads NumPy, which a server without such clips does not need.
+    # Loads NumPy, which a server without clips does not need.
     from emocatcher.server.guess_clips import Listening
 
     return Listening(folder)

@@ -1,7 +1,7 @@
-"""The built page: where it is, and its files.
+"""Find the built page, and serve its files.
 
-In a wheel its files are gzip files (`hatch_build.py`), a third of their size. They go to browsers as they are, and are
-uncompressed, a piece at a time, for clients that do not accept gzip. In a source checkout they are not compressed.
+In a wheel its files are gzip files (`hatch_build.py`), a third of their size. Browsers receive them unchanged; for
+clients that do not accept gzip they are decompressed piece by piece. In a source checkout they are not compressed.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from starlette.types import Receive, Scope, Send
 GRAPH, DESCRIPTION = "model/waveform.onnx", "model/model.json"
 _INDEX = "index.html"
 _GZIP = ".gz"
-_PIECE = 1 << 16  # bytes that are uncompressed at a time
-# Tells the page that an API answers here. On a host of plain files it would ask in vain, and the browser log an error.
+_PIECE = 1 << 16  # bytes that are decompressed at a time
+# Marks for the page that an API exists. On a static file host a request would fail, and the browser would log an error.
 _MARK = '<meta name="emocatcher-server" content="v1" />'
-_FOR_EVER = "public, max-age=31536000, immutable"  # what has its hash in its name
+_IMMUTABLE = "public, max-age=31536000, immutable"  # for files with a hash in their names
 _OTHER = "application/octet-stream"
 _TYPES = {".wasm": "application/wasm", ".mjs": "text/javascript", ".onnx": _OTHER}
 _MISSING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>EmoCatcher</title>
-<h1>EmoCatcher</h1><p>The API is here: see <a href="docs">its documentation</a>. The page is not built. In a source
-checkout, with Node.js present, build it with <code>make page</code>, and start the server again.</p></html>
+<h1>EmoCatcher</h1><p>The API is running: see <a href="docs">its documentation</a>. The page is not built. In a source
+checkout with Node.js, build it with <code>make page</code> and start the server again.</p></html>
 """
 
 
 @lru_cache(maxsize=1)
 def find() -> Path | None:
-    """The built page's folder: the package's own, or in a source checkout `dist/page`; None where there is none."""
+    """Return the built page's folder, in the package or in a source checkout's `dist/page`; None if there is none."""
     here = Path(__file__).parent
     checkout = here.parents[2]
     places = [here / "page"]
@@ -49,10 +49,10 @@ def find() -> Path | None:
 
 
 def read(folder: Path, name: str) -> bytes:
-    """A file of the built page, compressed on disk or not.
+    """Read a file of the built page, whether it is compressed on disk or not.
 
     Raises:
-        OSError: if it is not there, or cannot be read.
+        OSError: if it does not exist, or cannot be read.
         ValueError: if it is damaged.
     """
     path = folder / name
@@ -66,10 +66,10 @@ def read(folder: Path, name: str) -> bytes:
 
 
 class _Files(StaticFiles):
-    """Files as they are, or from a gzip file that is there instead."""
+    """Static files that may be stored as gzip files."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, or else the gzip file of the same name."""
+        """Return the file, or else the gzip file of the same name."""
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
@@ -80,32 +80,32 @@ class _Files(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """One file; of a gzip file that stands for another, the other's content in the coding that is accepted."""
+        """Return one file; a gzip file stored in place of another is sent in a coding that the client accepts."""
         if not str(full_path).endswith(_GZIP) or scope["path"].endswith(_GZIP):
             return super().file_response(full_path, stat_result, scope, status_code)
-        asked = Headers(scope=scope)
+        requested = Headers(scope=scope)
         compressed = FileResponse(full_path, stat_result=stat_result)
         answer: Response = compressed
-        if _takes_gzip(asked):
+        if _accepts_gzip(requested):
             compressed.headers["Content-Encoding"] = "gzip"
         else:
-            # Another representation, so another ETag than the compressed one has.
-            kept = {"ETag": f'"{compressed.headers["ETag"].strip(chr(34))}-identity"'}
-            kept["Last-Modified"] = compressed.headers["Last-Modified"]
-            answer = StreamingResponse(_pieces(full_path), headers=kept, media_type=compressed.media_type)
+            # This is another representation of the file, so its ETag differs from the compressed one's.
+            headers = {"ETag": f'"{compressed.headers["ETag"].strip(chr(34))}-identity"'}
+            headers["Last-Modified"] = compressed.headers["Last-Modified"]
+            answer = StreamingResponse(_decompress(full_path), headers=headers, media_type=compressed.media_type)
         answer.headers["Vary"] = "Accept-Encoding"
-        return NotModifiedResponse(answer.headers) if self.is_not_modified(answer.headers, asked) else answer
+        return NotModifiedResponse(answer.headers) if self.is_not_modified(answer.headers, requested) else answer
 
 
-def _pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
-    """The content of a gzip file, never more than a piece of it in memory."""
+def _decompress(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Yield the content of a gzip file with at most one piece in memory."""
     with gzip.open(path) as file:
         while piece := file.read(_PIECE):
             yield piece
 
 
-def _takes_gzip(headers: Headers) -> bool:
-    """Whether gzip is accepted: by its own name, or else by `*`; a weight of nothing refuses."""
+def _accepts_gzip(headers: Headers) -> bool:
+    """Whether gzip is accepted, by its name or else by `*`; a weight of zero refuses it."""
     accepted: dict[str, bool] = {}
     for one in ",".join(headers.getlist("accept-encoding")).lower().split(","):
         coding, _, weight = one.partition(";")
@@ -114,10 +114,10 @@ def _takes_gzip(headers: Headers) -> bool:
 
 
 class Page:
-    """Answers what no route of the API does.
+    """ASGI app that serves the page for all paths without a route of the API.
 
     Args:
-        folder: the built page; None where there is none.
+        folder: the built page's folder; None if there is none.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -127,18 +127,18 @@ class Page:
             mimetypes.add_type(kind, suffix)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; raises the HTTP error 404 where there is no such file."""
+        """Handle one request; raise the HTTP error 404 if there is no such file."""
         if scope["path"] in ("/", f"/{_INDEX}") and scope["method"] in ("GET", "HEAD"):
-            # Read anew, as all its files are: the page may be built again under a running server.
+            # Read for each request, like all files, because the page may be rebuilt while the server runs.
             index = self._index.read_text(encoding="utf-8") if self._index is not None else _MISSING
             marked = index.replace("<head>", f"<head>\n    {_MARK}", 1)
             answer: Response = HTMLResponse(marked, headers={"Cache-Control": "no-cache"})
         elif self._files is not None:
             answer = await self._files.get_response(self._files.get_path(scope), scope)
-            self._set_age(answer, scope["path"])
+            self._set_cache_control(answer, scope["path"])
         else:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         await answer(scope, receive, send)
 
-    def _set_age(self, answer: Response, path: str) -> None:
-        answer.headers["Cache-Control"] = _FOR_EVER if path.startswith("/assets/") else "no-cache"
+    def _set_cache_control(self, answer: Response, path: str) -> None:
+        answer.headers["Cache-Control"] = _IMMUTABLE if path.startswith("/assets/") else "no-cache"

@@ -1,4 +1,4 @@
-"""The model's part of the page: `python -m emocatcher.server.web_page_assets DIR [MODEL]`.
+"""Write the model's files for the page: `python -m emocatcher.server.web_page_assets DIR [MODEL]`.
 
 Writes `model/waveform.onnx`, the graph that the browser runs, and `model/model.json`, its description. Needs the extra
 `export`.
@@ -26,14 +26,14 @@ def write(folder: Path, model: str | None = None) -> None:
     """Write the page's model.
 
     Args:
-        folder: the built page's.
+        folder: the built page's folder.
         model: as for `emocatcher.load`.
 
     Raises:
         ModelError: if the model cannot be read.
         OSError: if the folder cannot be written.
     """
-    # Needs onnx, which answering from a built page does not.
+    # Imports onnx, which is not needed to serve a built page.
     from emocatcher.models.onnx_graphs import as_onnx
 
     opened = model_folder.read(recognizer.folder_of(model))
@@ -43,18 +43,18 @@ def write(folder: Path, model: str | None = None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m emocatcher.server.web_page_assets", description=write.__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="the built page's folder")
-    parser.add_argument("model", nargs="?", help="a model folder; by default the model that comes with emocatcher")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("model", nargs="?", help="a model folder; by default the model in the package")
+    options = parser.parse_args(arguments)
     try:
-        write(asked.folder, asked.model)
+        write(options.folder, options.model)
     except EmoCatcherError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except OSError as error:
-        print(f"Error: {asked.folder} cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
+        print(f"Error: {options.folder} cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 
