@@ -17,6 +17,6 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finish
 
     page, target = writing.write(run), screen.console()
     finished = writing.read(run)
-    for line in (writing.headline(finished), writing.audited(finished), *writing.proofs(finished)):
+    for line in (writing.headline(finished), writing.audit_line(finished), *writing.trust_lines(finished)):
         target.print(line, markup=False)
     target.print(f"Report: {page}", markup=False)

@@ -86,8 +86,8 @@ def train(
     run = run_report.read(out)
     target = screen.console()
     target.print(run_report.headline(run), markup=False)
-    target.print(run_report.audited(run), markup=False)
+    target.print(run_report.audit_line(run), markup=False)
     screen.table(*run_report.summary_rows(run))
-    for line in run_report.proofs(run):
+    for line in run_report.trust_lines(run):
         target.print(line, markup=False)
     target.print(f"Report: {page}", markup=False)

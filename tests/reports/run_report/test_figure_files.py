@@ -20,7 +20,7 @@ def _drawing(width: float, name: str = "made") -> style.Drawing:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_stamps_never_cover_one_another(made_run: Callable[..., Path], tmp_path: Path, width: float) -> None:
+def test_source_and_marks_do_not_overlap(made_run: Callable[..., Path], tmp_path: Path, width: float) -> None:
     result = read(made_run(n_utterances=120, n_epochs=2)).result
     result = msgspec.structs.replace(result, synthetic=True, optimistic=True, selection="best-test")
     with style.paper():
@@ -32,7 +32,7 @@ def test_stamps_never_cover_one_another(made_run: Callable[..., Path], tmp_path:
     assert max(source.x1, mark.x1) < drawing.figure.bbox.width
 
 
-def test_two_figures_of_one_content_share_no_id(made_run: Callable[..., Path], tmp_path: Path) -> None:
+def test_ids_of_two_equal_figures_differ(made_run: Callable[..., Path], tmp_path: Path) -> None:
     result = read(made_run(n_utterances=120, n_epochs=2)).result
     with style.paper():
         trees = [ET.fromstring(save(_drawing(7.2, name), result, tmp_path)) for name in ("one", "two")]
@@ -44,9 +44,7 @@ def test_two_figures_of_one_content_share_no_id(made_run: Callable[..., Path], t
 
 @pytest.mark.parametrize("synthetic", [False, True])
 @pytest.mark.parametrize("optimistic", [False, True])
-def test_each_stamp_stands_exactly_where_it_is_true(
-    made_run: Callable[..., Path], synthetic: bool, optimistic: bool
-) -> None:
+def test_marks_are_set_only_where_they_apply(made_run: Callable[..., Path], synthetic: bool, optimistic: bool) -> None:
     result = read(made_run(n_utterances=120, n_epochs=2)).result
     result = msgspec.structs.replace(result, synthetic=synthetic, optimistic=optimistic)
     with style.paper():

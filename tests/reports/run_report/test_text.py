@@ -39,11 +39,11 @@ def test_separate_speakers_have_no_caveat(made_run: Callable[..., Path]) -> None
 
 def test_audit_result_is_shown_and_a_missing_audit_is_stated(made_run: Callable[..., Path]) -> None:
     run_dir = made_run(n_utterances=120, n_epochs=2)
-    assert text.audited(read(run_dir)) == "Audit: not audited"
+    assert text.audit_line(read(run_dir)) == "Audit: not audited"
     leak = audit.Leak(kind="selection-on-test", text="…")
     found = audit.Audit(corpus="x", protocol="y", n_folds=1, n_utterances=2, n_fingerprints=2, leaks=(leak,), notes=())
     audit.write(found, run_dir)
-    assert text.audited(read(run_dir)) == "Audit: the epoch chosen on the test part"
+    assert text.audit_line(read(run_dir)) == "Audit: the epoch chosen on the test part"
 
 
 @pytest.mark.parametrize("n_folds", [1, 4])

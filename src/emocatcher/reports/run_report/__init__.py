@@ -1,4 +1,4 @@
-"""A run folder → figures and one self-contained HTML page."""
+"""Write the figures of a run and one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from pathlib import Path
 
 from emocatcher.evaluation.run_folder import Run, read
 from emocatcher.reports.run_report.deletion import verdict
-from emocatcher.reports.run_report.text import audited, headline, proofs, summary_rows
+from emocatcher.reports.run_report.text import audit_line, headline, summary_rows, trust_lines
 
-__all__ = ["Run", "audited", "headline", "proofs", "read", "summary_rows", "verdict", "write"]
+__all__ = ["Run", "audit_line", "headline", "read", "summary_rows", "trust_lines", "verdict", "write"]
 
 
 def write(run_dir: Path) -> Path:
-    """Draw every figure of a run, as SVG and PNG, and its page.
+    """Write all figures of a run, as SVG and PNG, and its report page.
 
     The same run folder gives the same bytes every time.
 
     Args:
-        run_dir: what `emocatcher train --out` wrote.
+        run_dir: a folder written by `emocatcher train --out`.
 
     Returns:
-        The path of `report.html`; the figures lie in `figures/` beside it.
+        The path of `report.html`; the figures are in the folder `figures` next to it.
 
     Raises:
-        RunError: if the folder is not a finished run folder; the message names the missing or broken part.
+        RunError: if the folder is not a finished run folder, in which case the message names the missing or broken
+            part, or if the report cannot be written.
         MissingExtraError: if matplotlib or Jinja2 is not installed.
     """
     from emocatcher.foundation.errors import MissingExtraError, RunError
@@ -64,5 +65,8 @@ def write(run_dir: Path) -> Path:
         page = run_dir / "report.html"
         page.write_text(html.render(run, pictures), encoding="utf-8", newline="\n")
     except OSError as error:
-        raise RunError(f"Cannot write the report into '{run_dir}': {error.strerror or error}") from None
+        raise RunError(
+            f"Cannot write the report into '{run_dir}': {error.strerror or error}. "
+            "Fix the problem, then rerun `emocatcher report`"
+        ) from None
     return page

@@ -1,4 +1,4 @@
-"""Stamps figures and writes them, the same byte for byte every time."""
+"""Write figures as SVG and PNG, labelled with their run; the same run gives the same bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NARROW_INCHES = 5.0
 
 
 def stamp(figure: Figure, result: Result) -> None:
-    """Write below a figure which run it is of, and mark what must not be taken for more than it is."""
+    """Label a figure with its run, and mark it if the corpus is synthetic or the selection optimistic."""
     shared = "speakers shared" if result.speakers_shared else "speakers separate"
     marks = ["SYNTHETIC corpus"] * result.synthetic + [OPTIMISTIC] * result.optimistic
     words = f"{result.corpus} · {result.preset} · {result.protocol} ({shared}) · epoch: {result.selection}"
@@ -28,17 +28,17 @@ def stamp(figure: Figure, result: Result) -> None:
 
 
 def stamp_words(figure: Figure, words: str, marks: Sequence[str], *, synthetic: bool) -> None:
-    """Write words and marks below a figure.
+    """Write a source line and warnings below a figure.
 
     Args:
-        figure: what is stamped.
-        words: where it comes from.
-        marks: what must not be overlooked.
-        synthetic: whether all of it is of made voices, and the word is to run across it.
+        figure: the figure to label.
+        words: the source of its data.
+        marks: the warnings.
+        synthetic: whether all its data are from synthetic voices; the word SYNTHETIC is then drawn across it.
     """
     width, height = figure.get_size_inches()
     figure.text(0.08 / width, 0.07 / height, words, fontsize=5.5, color=FAINT, va="bottom", ha="left")
-    narrow = width < _NARROW_INCHES  # both would not fit one line
+    narrow = width < _NARROW_INCHES  # words and marks would not fit on one line
     if marks:
         figure.text(
             0.08 / width if narrow else 1 - 0.08 / width,
@@ -70,7 +70,7 @@ def save(drawing: Drawing, result: Result, figures_dir: Path) -> str:
     """Stamp a run's figure and write it as `<name>.svg` and, at 200 dpi, `<name>.png`; the same bytes every time.
 
     Returns:
-        The SVG element, its ids unique to this figure, to stand inside a page.
+        The SVG element for embedding in a page, with ids unique to this figure.
     """
     stamp(drawing.figure, result)
     return write(drawing, figures_dir / drawing.name)
@@ -80,11 +80,11 @@ def write(drawing: Drawing, stem: Path) -> str:
     """Write a stamped figure as `<stem>.svg` and, at 200 dpi, `<stem>.png`; the same bytes every time.
 
     Returns:
-        The SVG element, its ids unique to this figure, to stand inside a page.
+        The SVG element for embedding in a page, with ids unique to this figure.
     """
     import matplotlib as mpl
 
-    # Light compression takes a fifth off a report's time. The name and version of matplotlib are left out.
+    # Light compression makes a report a fifth faster. Matplotlib's name and version are left out of the file.
     drawing.figure.savefig(
         stem.with_name(f"{stem.name}.png"),
         format="png",
@@ -97,14 +97,14 @@ def write(drawing: Drawing, stem: Path) -> str:
         drawing.figure.savefig(
             buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), dpi=PNG_DPI
         )
-    svg = _with_own_ids(buffer.getvalue(), drawing.name)
+    svg = _with_unique_ids(buffer.getvalue(), drawing.name)
     stem.with_name(f"{stem.name}.svg").write_text(svg, encoding="utf-8", newline="\n")
     return svg[svg.index("<svg") :]
 
 
-def _with_own_ids(svg: str, name: str) -> str:
-    # matplotlib numbers its groups alike in every figure (axes_1, patch_2). Nobody refers to most of them: those go,
-    # the rest carry the figure's name, so that figures can share one page.
+def _with_unique_ids(svg: str, name: str) -> str:
+    # matplotlib uses the same ids in every figure (axes_1, patch_2). Unreferenced ids are removed and the others are
+    # prefixed with the figure's name, so that several figures can share one page.
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
 
     def rename(match: re.Match[str]) -> str:

@@ -97,7 +97,7 @@ def render(run: Run, pictures: list[Picture]) -> str:
         headline=text.headline(run),
         selection=text.selection(run),
         speakers=text.speakers(run),
-        audited=text.audited(run),
+        audit_line=text.audit_line(run),
         resampling=text.resampling(run),
         command=text.command(run),
         results=[

@@ -57,12 +57,12 @@ def speakers(run: Run) -> str:
     return f"Speakers shared between training and test: {shared}{'. ' + cannot if cannot else '.'}"
 
 
-def audited(run: Run) -> str:
+def audit_line(run: Run) -> str:
     """Return the result of the leakage audit in one line."""
     return run.audit.stamp if run.audit else NOT_AUDITED
 
 
-def proofs(run: Run) -> list[str]:
+def trust_lines(run: Run) -> list[str]:
     """State how calibrated the probabilities and how faithful the attention are, as far as the run measured them."""
     return [words for words in (confidence.sentence(run), deletion.verdict(run)) if words]
 
