@@ -67,7 +67,7 @@ def test_table_has_each_fold_and_all_clips_with_intervals(made_run: Callable[...
     assert [row[0] for row in table.rows] == ["fold 0", "fold 1", "all clips", "95% interval (speakers)"]
     assert all(len(row) == len(table.header) for row in table.rows)
     assert table.rows[1][1:] == ("70", "10.0", "20.0", "0.0", "30.0", "-10.0", "60.0")
-    assert table.rows[3][2] == "18.0\N{EN DASH}22.0"
+    assert table.rows[3][2] == "18.0 to 22.0"
 
 
 def test_figure_shows_means_intervals_and_folds(made_run: Callable[..., Path]) -> None:

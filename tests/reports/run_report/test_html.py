@@ -165,5 +165,5 @@ def test_only_a_reference_run_is_compared_with_the_published_figures(holdout_dir
     assert "Comparison with the published figures" in beside.text
     assert "87.15" in beside.text
     assert "hwang9u/emocatcher" in beside.text
-    assert "trained for 120 epochs and for 30" in beside.text
+    assert "trained for 120 and 30 epochs" in beside.text
     assert "published figures" not in Page(folds_dir / "report.html").text.lower()

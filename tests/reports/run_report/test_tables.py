@@ -90,4 +90,4 @@ def test_holdout_is_compared_with_the_published_holdout(made_run: Callable[..., 
     assert [row[1] for row in table.rows] == [
         "87.15", "85.42", "85.26 ± 1.18", "98.88 ± 0.37", "0.6321 ± 0.0059", "0.8693 ± 0.0126",
     ]  # fmt: skip
-    assert "trained for 120 epochs and for 12" in table.caption
+    assert "trained for 120 and 12 epochs" in table.caption

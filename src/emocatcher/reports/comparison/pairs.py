@@ -83,12 +83,12 @@ def _signed(points: float) -> str:
 def _mismatch(ours: Run, theirs: Run) -> str:
     a, b = ours.result, theirs.result
     if a.corpus != b.corpus:
-        return f"different corpora, {' and '.join(sorted((a.corpus, b.corpus)))}"
+        return f"different corpora ({' and '.join(sorted((a.corpus, b.corpus)))})"
     if a.labels != b.labels:
         return "different emotions"
     if speakers_shared(ours) != speakers_shared(theirs):
         return "only one was tested on speakers of the training part, or may have been"
-    return "" if a.protocol == b.protocol else f"different protocols, {' and '.join(sorted((a.protocol, b.protocol)))}"
+    return "" if a.protocol == b.protocol else f"different protocols ({' and '.join(sorted((a.protocol, b.protocol)))})"
 
 
 def _comparable(ours: Sequence[Run], theirs: Sequence[Run]) -> tuple[list[Run], list[Run]]:

@@ -8,7 +8,7 @@ from emocatcher.evaluation.run_folder import Run
 from emocatcher.evaluation.scoring.faithfulness import CHOICES
 from emocatcher.evaluation.scoring.run_result import Estimate, Faithfulness
 from emocatcher.reports.run_report import style
-from emocatcher.reports.run_report.tables import NONE, Table
+from emocatcher.reports.run_report.tables import Table
 
 _NAMES = dict(zip(CHOICES, ("most attended", "random", "least attended", "top by occlusion"), strict=True))
 _COLOURS = dict(zip(CHOICES, (style.TEST, style.FAINT, style.TRAIN, style.VALID), strict=True))
@@ -125,4 +125,4 @@ def _points(value: float) -> str:
 
 
 def _bounds(estimate: Estimate) -> str:
-    return f"{_points(estimate.interval[0])}{NONE}{_points(estimate.interval[1])}"
+    return f"{_points(estimate.interval[0])} to {_points(estimate.interval[1])}"  # a dash would look like a minus sign

@@ -202,7 +202,7 @@ def compare_published(run: Run) -> Table | None:
         header = ("", "published", "this run")
     lengths = f", both trained for {published.N_EPOCHS} epochs"
     if result.n_epochs != published.N_EPOCHS:
-        lengths = f": trained for {published.N_EPOCHS} epochs and for {result.n_epochs}"
+        lengths = f", trained for {published.N_EPOCHS} and {result.n_epochs} epochs"
     return Table(
         caption=f"Published figures ({published.SOURCE}) and this run{lengths}.",
         header=header,
