@@ -119,7 +119,7 @@ def test_one_fold_or_another_corpus_is_refused(small_run, tmp_path, monkeypatch)
         finalise.finalise(small_run.folder, other, tmp_path, name="mine")
     run = run_report.read(small_run.folder)
     single = msgspec.structs.replace(run.result, folds=run.result.folds[:1])
-    monkeypatch.setattr(finalise.report, "read", lambda _: type(run)(**{**vars(run), "result": single}))
+    monkeypatch.setattr(finalise.run_report, "read", lambda _: type(run)(**{**vars(run), "result": single}))
     with pytest.raises(RunError, match="one fold"):
         finalise.finalise(small_run.folder, small_run.corpus, tmp_path, name="mine")
     assert not (tmp_path / "config.json").exists()
