@@ -1,4 +1,4 @@
-"""The command line, called here or as a process of its own; and one real run of it."""
+"""Fixtures: run the command line in this process or in a subprocess; one complete training run."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from emocatcher.cli import main
 from emocatcher.corpora.table import Corpus
 
 
-class Said(NamedTuple):
+class Outcome(NamedTuple):
     code: int
     out: str
     err: str
 
 
 class TrainedRun(NamedTuple):
-    table: Path  # the user's recordings
+    table: Path  # of the user's recordings
     folder: Path
-    said: Said
+    outcome: Outcome
 
 
-def as_process(arguments: Sequence[str], cwd: Path | None = None) -> Said:
+def as_process(arguments: Sequence[str], cwd: Path | None = None) -> Outcome:
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "FORCE_COLOR"}}
     command = [sys.executable, "-m", "emocatcher", *arguments]
     done = subprocess.run(command, capture_output=True, check=False, cwd=cwd, env=environment)
-    return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run `emocatcher` with these arguments in this process."""
 
-    def call(*arguments: object) -> Said:
+    def call(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["emocatcher", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-        with pytest.raises(SystemExit) as left:
+        with pytest.raises(SystemExit) as exited:
             main()
-        code = left.value.code
-        said = capsys.readouterr()
-        return Said(code if isinstance(code, int) else 0 if code is None else 1, said.out, said.err)
+        code = exited.value.code
+        captured = capsys.readouterr()
+        return Outcome(code if isinstance(code, int) else 0 if code is None else 1, captured.out, captured.err)
 
     return call
 
 
 @pytest.fixture(scope="session")
-def process() -> Callable[..., Said]:
-    """Run `emocatcher` with these arguments as a process of its own, its output piped."""
+def process() -> Callable[..., Outcome]:
+    """Run `emocatcher` with these arguments in a subprocess, with piped output."""
     return as_process
 
 
@@ -62,7 +62,7 @@ def process() -> Callable[..., Said]:
 def trained(
     tmp_path_factory: pytest.TempPathFactory, voices: Corpus, voices_dir: Path, small_network: tuple[str, ...]
 ) -> TrainedRun:
-    """One whole run of `emocatcher train`: a user's table with labels, speakers and a split of its own."""
+    """One complete run of `emocatcher train` on a user's table with its own labels, speakers and split."""
     folder = tmp_path_factory.mktemp("cli")
     table = folder / "mine.csv"
     names = {"happy": "glad", "sad": "low", "angry": "cross", "neutral": "flat"}
@@ -75,9 +75,9 @@ def trained(
             path = os.path.relpath(utterance.path, folder)
             writer.writerow([path, names[utterance.emotion], utterance.speaker, split])
     settings = [argument for setting in small_network for argument in ("--set", setting)]
-    said = as_process(
+    outcome = as_process(
         ["train", "--corpus", "mine.csv", "--protocol", "manifest", "--out", "run", "--epochs", "3", *settings,
          "--set", "training.selection=best-valid", "--seed", "5"],
         cwd=folder,
     )  # fmt: skip
-    return TrainedRun(table, folder / "run", said)
+    return TrainedRun(table, folder / "run", outcome)

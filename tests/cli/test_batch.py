@@ -1,4 +1,4 @@
-"""`predict` on many recordings: tables, pipes, kills."""
+"""`predict` on many recordings: tables, pipes, interrupts."""
 
 import json
 import random
@@ -21,38 +21,38 @@ def folder(small_run) -> str:
     return str(small_run.corpus.utterances[0].path.parent)
 
 
-def test_a_folder_becomes_a_table(call, folder, tmp_path):
-    said = call("predict", folder, "--out", tmp_path / "out.jsonl")
-    assert (said.code, said.out) == (0, "")
-    assert "60/60 files" in said.err
+def test_a_folder_gives_a_table(call, folder, tmp_path):
+    outcome = call("predict", folder, "--out", tmp_path / "out.jsonl")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "60/60 files" in outcome.err
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert len(rows) == 60
     assert {row["model"] for row in rows} == {model_folder.BUNDLED}
 
 
-def test_one_bad_file_is_a_row_and_an_exit_code(call, folder, tmp_path):
-    said = call("predict", folder, tmp_path / "none.wav", "--format", "csv")
-    assert said.code == 1
-    assert said.out.splitlines()[-1].startswith(f"{tmp_path / 'none.wav'},")
-    assert "no such file" in said.out.splitlines()[-1]
-    assert "1 of 61 recordings failed" in said.err
+def test_a_bad_file_gives_a_row_and_exit_code_1(call, folder, tmp_path):
+    outcome = call("predict", folder, tmp_path / "none.wav", "--format", "csv")
+    assert outcome.code == 1
+    assert outcome.out.splitlines()[-1].startswith(f"{tmp_path / 'none.wav'},")
+    assert "no such file" in outcome.out.splitlines()[-1]
+    assert "1 of 61 recordings failed" in outcome.err
 
 
-def test_several_without_a_format_are_a_line_each(call, small_run):
+def test_several_recordings_without_a_format_give_a_line_each(call, small_run):
     clips = [utterance.path for utterance in small_run.corpus.utterances[:3]]
-    said = call("predict", *clips)
-    assert said.code == 0
-    assert [line.split()[-1] if "!" not in line else line for line in said.out.splitlines()]
-    assert all(str(clip) in line for clip, line in zip(clips, said.out.splitlines(), strict=True))
+    outcome = call("predict", *clips)
+    assert outcome.code == 0
+    assert [line.split()[-1] if "!" not in line else line for line in outcome.out.splitlines()]
+    assert all(str(clip) in line for clip, line in zip(clips, outcome.out.splitlines(), strict=True))
 
 
-def test_a_line_puts_no_emotion_first_where_nobody_speaks(call, small_run, tmp_path):
+def test_a_line_names_no_emotion_without_speech(call, small_run, tmp_path):
     soundfile.write(tmp_path / "silence.wav", np.zeros(22_050), 22_050)
-    said = call("predict", tmp_path / "silence.wav", small_run.corpus.utterances[0].path)
-    assert said.out.splitlines()[0].split()[:3] == ["no", "speech", str(tmp_path / "silence.wav")]
+    outcome = call("predict", tmp_path / "silence.wav", small_run.corpus.utterances[0].path)
+    assert outcome.out.splitlines()[0].split()[:3] == ["no", "speech", str(tmp_path / "silence.wav")]
 
 
-def test_names_come_through_a_pipe(small_run, tmp_path):
+def test_file_names_are_read_from_a_pipe(small_run, tmp_path):
     clips = [str(utterance.path) for utterance in small_run.corpus.utterances[:3]]
     command = [sys.executable, "-m", "emocatcher", "predict", "-", "--format", "jsonl"]
     done = subprocess.run(command, input="\n".join(clips).encode(), capture_output=True, check=False)
@@ -60,10 +60,10 @@ def test_names_come_through_a_pipe(small_run, tmp_path):
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == clips
 
 
-def test_one_does_not_go_on_with_what_is_to_be_replaced(call, folder, tmp_path):
-    said = call("predict", folder, "--out", tmp_path / "t.csv", "--resume", "--overwrite")
-    assert said.code == 2
-    assert "--overwrite would replace" in said.err
+def test_resume_excludes_overwrite(call, folder, tmp_path):
+    outcome = call("predict", folder, "--out", tmp_path / "t.csv", "--resume", "--overwrite")
+    assert outcome.code == 2
+    assert "--overwrite would replace" in outcome.err
     assert not (tmp_path / "t.csv").exists()
 
 
@@ -81,12 +81,12 @@ def test_one_does_not_go_on_with_what_is_to_be_replaced(call, folder, tmp_path):
         (["*.none"], "meets no file"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(call, folder, tmp_path, arguments, needed):
+def test_an_error_is_one_line(call, folder, tmp_path, arguments, needed):
     (tmp_path / "there.csv").write_text("mine")
-    said = call("predict", *(argument.format(folder=folder, tmp=tmp_path) for argument in arguments))
-    assert said.code == 2
-    assert needed in said.err
-    assert said.err.count("\n") == 1
+    outcome = call("predict", *(argument.format(folder=folder, tmp=tmp_path) for argument in arguments))
+    assert outcome.code == 2
+    assert needed in outcome.err
+    assert outcome.err.count("\n") == 1
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 
@@ -101,19 +101,19 @@ def finish(process):
     assert process.returncode == 0
 
 
-def test_ctrl_c_ends_cleanly_and_can_be_taken_up(folder, tmp_path):
+def test_ctrl_c_exits_cleanly_and_resume_completes_the_table(folder, tmp_path):
     out = tmp_path / "out.jsonl"
     process = start(folder, out)
     while not out.exists() or not out.read_bytes():
         time.sleep(0.01)
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     if process.returncode == 0:
-        pytest.skip("it was done before the signal came")
+        pytest.skip("finished before the signal")
     assert process.returncode == 130
-    assert b"--resume" in said
-    assert b"Traceback" not in said
+    assert b"--resume" in err
+    assert b"Traceback" not in err
     finish(start(folder, out, "--resume"))
     assert len(out.read_text().splitlines()) == 60
 
@@ -121,27 +121,27 @@ def test_ctrl_c_ends_cleanly_and_can_be_taken_up(folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.corpus
 @pytest.mark.parametrize(("kind", "workers"), [("jsonl", "2"), ("parquet", "1")])
-def test_a_table_survives_ten_kills(ravdess_dir, tmp_path, kind, workers):
+def test_a_table_killed_ten_times_is_identical_after_resume(ravdess_dir, tmp_path, kind, workers):
     recordings = sorted(ravdess_dir.rglob("03-01-*"))[::3]
-    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    whole, killed = tmp_path / f"whole.{kind}", tmp_path / f"killed.{kind}"
     begun = time.monotonic()
     finish(start(recordings, whole, "--workers", workers))
     whole_s = time.monotonic() - begun
-    dice, n_cut = random.Random(kind + workers), 0
+    dice, n_killed = random.Random(kind + workers), 0
     for _ in range(10):
-        process = start(recordings, cut, "--workers", workers, "--resume")
+        process = start(recordings, killed, "--workers", workers, "--resume")
         time.sleep(dice.uniform(0.1, 0.35) * whole_s)
-        n_cut += process.poll() is None
+        n_killed += process.poll() is None
         process.kill()
         process.communicate()
-    assert n_cut >= 3
-    finish(start(recordings, cut, "--workers", workers, "--resume"))
+    assert n_killed >= 3
+    finish(start(recordings, killed, "--workers", workers, "--resume"))
     if kind == "jsonl":
-        assert cut.read_bytes() == whole.read_bytes()
+        assert killed.read_bytes() == whole.read_bytes()
     else:
         parquet = pytest.importorskip("pyarrow.parquet")
-        assert parquet.read_table(cut).equals(parquet.read_table(whole))
+        assert parquet.read_table(killed).equals(parquet.read_table(whole))
 
 
-def test_the_bundled_model_is_found_without_being_named():
+def test_load_without_a_name_gives_the_bundled_model():
     assert emocatcher.load().config.name == model_folder.BUNDLED

@@ -1,4 +1,4 @@
-"""What a user can do wrong: one line on stderr, exit code 2, no traceback."""
+"""User errors: one line on stderr, exit code 2, no traceback."""
 
 import subprocess
 import sys
@@ -15,14 +15,14 @@ Call = Callable[..., Any]
 TRAIN = ("train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run")
 
 
-def assert_one_line(said: Any, *needed: str) -> None:
-    assert said.code == 2
-    assert said.out == ""
-    assert said.err.startswith("Error: ")
-    assert said.err.count("\n") == 1
-    assert said.err.endswith("\n")
+def assert_one_line(outcome: Any, *needed: str) -> None:
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err.startswith("Error: ")
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.endswith("\n")
     for text in needed:
-        assert text in said.err
+        assert text in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_error_is_one_line(
     (tmp_path / "a[").mkdir()
     (tmp_path / "hollow").mkdir()
     for name in ("text.wav", "two\nlines.wav", "a[/b].wav", "\x1b[31mred.wav"):
-        (tmp_path / name).write_text("I am text, whatever my name says")
+        (tmp_path / name).write_text("text, not audio")
     soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan, 0.1]), 16_000, subtype="FLOAT")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     places = {"{tmp}": str(tmp_path), "{voices}": str(voices_dir), "{run}": str(small_run.folder)}
@@ -95,7 +95,7 @@ def test_an_error_is_one_line(
     assert not (tmp_path / "model").exists()
 
 
-def test_as_a_process_too(process: Callable[..., Any], tmp_path: Path) -> None:
+def test_an_error_is_one_line_in_a_subprocess(process: Callable[..., Any], tmp_path: Path) -> None:
     assert_one_line(process(["predict", "x.wav", "--model", str(tmp_path)]), "not a model folder")
 
 
@@ -114,7 +114,7 @@ def test_a_missing_extra_is_named(
     tmp_path: Path, voices_dir: Path, small_run: Any, missing: str, arguments: list[str]
 ) -> None:
     (tmp_path / "x.pth").write_bytes(b"x")
-    # Found by nobody, as if it were not installed.
+    # Hide the package, as if it were not installed.
     program = (
         "import importlib.util, sys\n"
         f"class Absent:\n    def find_spec(self, name, path=None, target=None):\n"

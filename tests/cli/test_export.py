@@ -1,4 +1,4 @@
-"""`export`: one file, and how far it is from the original."""
+"""`export`: the ONNX file, and its comparison with the original."""
 
 import json
 import re
@@ -29,13 +29,13 @@ def model(small_run: Any) -> Path:
 
 @pytest.fixture
 def few_clips(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No corpus of the model's own on this machine: 24 made clips."""
+    """Hide the model's corpus, so that the comparison uses 24 synthetic clips."""
     monkeypatch.setenv("EMOCATCHER_CORPORA", str(tmp_path / "none"))
     monkeypatch.setenv("EMOCATCHER_CACHE", str(tmp_path / "none"))
 
 
 def rows_of(text: str) -> dict[str, list[str]]:
-    """The table's cells by row name."""
+    """Return the cells of the table by row name."""
     rows = {}
     for line in text.splitlines():
         for name in (INT8, FLOAT, OURS):
@@ -50,9 +50,9 @@ def metadata(path: Path) -> dict[str, str]:
     return dict(session.get_modelmeta().custom_metadata_map)
 
 
-def assert_one_line(said: Any, *needed: str) -> None:
-    assert (said.code, said.out) == (2, "")
-    error = [line for line in said.err.splitlines() if not line.startswith("comparing: ")]
+def assert_one_line(outcome: Any, *needed: str) -> None:
+    assert (outcome.code, outcome.out) == (2, "")
+    error = [line for line in outcome.err.splitlines() if not line.startswith("comparing: ")]
     assert len(error) == 1
     assert error[0].startswith("Error: ")
     for text in needed:
@@ -60,30 +60,30 @@ def assert_one_line(said: Any, *needed: str) -> None:
 
 
 @pytest.mark.parametrize("waveform", [False, True])
-def test_it_writes_the_file_and_says_what_int8_costs(
+def test_it_writes_the_file_and_reports_the_cost_of_int8(
     call: Call, model: Path, voices_dir: Path, small_run: Any, tmp_path: Path, waveform: bool
 ) -> None:
     to = tmp_path / "new" / "small.onnx"
     flags = ["--waveform"] if waveform else []
-    said = call("export", model, "--to", to, "--int8", "--corpus", voices_dir, *flags)
-    assert said.code == 0, said.err
+    outcome = call("export", model, "--to", to, "--int8", "--corpus", voices_dir, *flags)
+    assert outcome.code == 0, outcome.err
     opened = model_folder.read(model)
     assert to.read_bytes() == onnx_graphs.as_onnx(opened, waveform=waveform, int8=True)
     assert json.loads(metadata(to)["labels"]) == list(opened.config.labels)
     n_clips = len(small_run.protocol.folds[0].test)
-    assert said.out.startswith(f"{opened.config.name} on the {n_clips} test clips of ")
-    assert "stratified-2, fold 0" in said.out.splitlines()[0]
-    rows = rows_of(said.out)
+    assert outcome.out.startswith(f"{opened.config.name} on the {n_clips} test clips of ")
+    assert "stratified-2, fold 0" in outcome.out.splitlines()[0]
+    rows = rows_of(outcome.out)
     assert list(rows) == [OURS, FLOAT, INT8]
     assert rows[INT8][0] == f"{to.stat().st_size / 1000:,.0f} kB"
     assert float(rows[FLOAT][3]) <= 1e-3
     assert rows[FLOAT][4] == f"{n_clips} of {n_clips}"
-    # The folder's own score on this very part, by another way.
+    # The run's own score on the same test part.
     result = json.loads((small_run.folder / "result.json").read_text())["folds"][0]["selected"]
     assert rows[OURS][-1] == rows[FLOAT][-1] == f"{result['accuracy']:.2%}"
-    sentence = next(line for line in said.out.splitlines() if line.startswith("int8 "))
+    sentence = next(line for line in outcome.out.splitlines() if line.startswith("int8 "))
     found = re.fullmatch(
-        r"int8 (costs|gains) (no|[\d.]+ points of) accuracy: (\d+) of (\d+) clips are right, (as|\d+) without it; "
+        r"int8 (costs|gains) (no|[\d.]+ points of) accuracy: (\d+) of (\d+) clips are correct, (as|\d+) without it; "
         r"(\d+) gets? another label",
         sentence,
     )
@@ -95,66 +95,66 @@ def test_it_writes_the_file_and_says_what_int8_costs(
     assert (points == "no") == (n_before == "as") == (int(n_after) == n_right)
     assert rows[INT8][-1] == f"{int(n_after) / n_clips:.2%}"
     assert rows[INT8][4] == f"{n_clips - int(n_changed)} of {n_clips}"
-    assert said.out.splitlines()[-1] == f"Model: {to} ({INT8}, {rows[INT8][0]})"
+    assert outcome.out.splitlines()[-1] == f"Model: {to} ({INT8}, {rows[INT8][0]})"
 
 
 @pytest.mark.parametrize("cost", [-1, 0, 1])
-def test_a_cost_has_its_sign(cost: int) -> None:
+def test_the_cost_of_int8_is_a_loss_a_gain_or_nothing(cost: int) -> None:
     from emocatcher.cli.export import _cost
 
     one_hot = np.eye(2)
     before, after = one_hot[[0, 0, 1, 1]], one_hot[[0, 0, 1, 1]]
     true = np.array([0, 0, 1, 1])
     (after if cost > 0 else before)[0] = one_hot[1] if cost else one_hot[0]
-    said = {name: answers.Answers(rows, np.zeros((4, 2)), 1.0) for name, rows in ((FLOAT, before), (INT8, after))}
+    outcome = {name: answers.Answers(rows, np.zeros((4, 2)), 1.0) for name, rows in ((FLOAT, before), (INT8, after))}
     assert (
-        _cost(said, true)
+        _cost(outcome, true)
         == {
-            -1: "int8 gains 25.00 points of accuracy: 4 of 4 clips are right, 3 without it; 1 gets another label",
-            0: "int8 costs no accuracy: 4 of 4 clips are right, as without it; 0 get another label",
-            1: "int8 costs 25.00 points of accuracy: 3 of 4 clips are right, 4 without it; 1 gets another label",
+            -1: "int8 gains 25.00 points of accuracy: 4 of 4 clips are correct, 3 without it; 1 gets another label",
+            0: "int8 costs no accuracy: 4 of 4 clips are correct, as without it; 0 get another label",
+            1: "int8 costs 25.00 points of accuracy: 3 of 4 clips are correct, 4 without it; 1 gets another label",
         }[cost]
     )
 
 
 def test_without_held_out_clips_there_is_no_accuracy(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
     to = tmp_path / "m.onnx"
-    said = call("export", model, "--to", to, "--waveform", "--int8")
-    assert said.code == 0, said.err
-    assert "24 made clips" in said.out.splitlines()[0]
-    assert "%" not in said.out
-    assert re.search(r"^int8: \d+ of 24 clips gets? another label; .*cannot be told", said.out, re.MULTILINE)
-    assert re.search(r"^Note: the model's own corpus could not be had .*--corpus", said.out, re.MULTILINE)
+    outcome = call("export", model, "--to", to, "--waveform", "--int8")
+    assert outcome.code == 0, outcome.err
+    assert "24 made clips" in outcome.out.splitlines()[0]
+    assert "%" not in outcome.out
+    assert re.search(
+        r"^int8: \d+ of 24 clips gets? another label; .*cannot show the cost in accuracy", outcome.out, re.MULTILINE
+    )
+    assert re.search(r"^Note: the model's own corpus could not be had .*--corpus", outcome.out, re.MULTILINE)
 
 
-def test_no_more_clips_than_asked_for(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
-    said = call("export", model, "--to", tmp_path / "m.onnx", "--clips", "3")
-    assert said.code == 0
-    assert " on 3 made clips" in said.out
-    assert "3 of 3" in said.out
+def test_clips_limits_the_comparison(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
+    outcome = call("export", model, "--to", tmp_path / "m.onnx", "--clips", "3")
+    assert outcome.code == 0
+    assert " on 3 made clips" in outcome.out
+    assert "3 of 3" in outcome.out
 
 
-def test_what_was_not_asked_for_is_not_spoken_of(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
+def test_without_int8_the_output_does_not_mention_it(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
     to = tmp_path / "m.onnx"
-    said = call("export", model, "--to", to)
-    assert said.code == 0, said.err
-    assert "int8" not in said.out
-    assert list(rows_of(said.out)) == [OURS, FLOAT]
+    outcome = call("export", model, "--to", to)
+    assert outcome.code == 0, outcome.err
+    assert "int8" not in outcome.out
+    assert list(rows_of(outcome.out)) == [OURS, FLOAT]
     assert to.read_bytes() == onnx_graphs.as_onnx(model_folder.read(model))
 
 
-def test_without_a_name_it_is_the_model_that_comes_with_the_package(
-    call: Call, tmp_path: Path, few_clips: None
-) -> None:
+def test_the_default_is_the_bundled_model(call: Call, tmp_path: Path, few_clips: None) -> None:
     folder = model_folder.bundled()
     if folder is None:
         pytest.skip("no model comes with this checkout")
-    said = call("export", "--to", tmp_path / "m.onnx", "--waveform")
-    assert said.code == 0, said.err
+    outcome = call("export", "--to", tmp_path / "m.onnx", "--waveform")
+    assert outcome.code == 0, outcome.err
     assert json.loads(metadata(tmp_path / "m.onnx")["labels"]) == list(model_folder.read(folder).config.labels)
 
 
-def test_a_file_that_is_there_stays_unless_it_is_to_go(
+def test_an_existing_file_is_replaced_only_with_overwrite(
     call: Call, model: Path, tmp_path: Path, few_clips: None
 ) -> None:
     to = tmp_path / "m.onnx"
@@ -175,7 +175,7 @@ def test_a_file_that_is_there_stays_unless_it_is_to_go(
         ("a" * 300 + ".onnx", ["cannot be written"]),
     ],
 )
-def test_a_place_that_takes_no_file_is_refused_before_the_comparing(
+def test_an_unwritable_path_is_refused_before_the_comparison(
     call: Call, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, needed: list[str]
 ) -> None:
     (tmp_path / "folder").mkdir()
@@ -185,7 +185,7 @@ def test_a_place_that_takes_no_file_is_refused_before_the_comparing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file.txt", "folder"]
 
 
-def test_a_disk_that_fills_up_meanwhile_is_one_line(
+def test_a_full_disk_is_one_line(
     call: Call, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_clips: None
 ) -> None:
     def full(*_: Any) -> None:
@@ -196,44 +196,44 @@ def test_a_disk_that_fills_up_meanwhile_is_one_line(
 
 
 @pytest.mark.parametrize("part", [model_folder.ONNX, model_folder.CONFIG])
-def test_a_model_folders_own_part_is_never_replaced(call: Call, model: Path, tmp_path: Path, part: str) -> None:
+def test_a_part_of_a_model_folder_is_never_replaced(call: Call, model: Path, tmp_path: Path, part: str) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
-    said = call("export", folder, "--to", folder / part, "--int8", "--overwrite")
-    assert_one_line(said, "a part of a model folder")
-    recognizer.load(folder)  # it opens still
+    outcome = call("export", folder, "--to", folder / part, "--int8", "--overwrite")
+    assert_one_line(outcome, "part of a model folder")
+    recognizer.load(folder)  # the model still loads
 
 
-def test_a_model_that_is_not_there_is_one_line(call: Call, tmp_path: Path) -> None:
+def test_a_missing_model_is_one_line(call: Call, tmp_path: Path) -> None:
     assert_one_line(call("export", tmp_path / "none", "--to", tmp_path / "m.onnx"), "No model", "none")
     assert_one_line(call("export", tmp_path, "--to", tmp_path / "m.onnx"), "not a model folder")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_corpus_that_is_not_there_is_one_line(call: Call, model: Path, tmp_path: Path) -> None:
-    said = call("export", model, "--to", tmp_path / "m.onnx", "--corpus", tmp_path / "none.csv")
-    assert_one_line(said, "none.csv")
+def test_a_missing_corpus_is_one_line(call: Call, model: Path, tmp_path: Path) -> None:
+    outcome = call("export", model, "--to", tmp_path / "m.onnx", "--corpus", tmp_path / "none.csv")
+    assert_one_line(outcome, "none.csv")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_where_the_graph_says_something_else_nothing_is_written(
+def test_a_graph_that_differs_from_the_model_is_not_written(
     call: Call, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_clips: None, there: bool
 ) -> None:
-    def colder(opened: Any, **options: Any) -> bytes:
+    def other_temperature(opened: Any, **options: Any) -> bytes:
         return onnx_graphs.to_waveform_onnx(opened.weights(), msgspec.structs.replace(opened.config, temperature=9.0))
 
-    monkeypatch.setattr(onnx_graphs, "as_onnx", colder)
+    monkeypatch.setattr(onnx_graphs, "as_onnx", other_temperature)
     to = tmp_path / "m.onnx"
     if there:
         to.write_text("mine")
-    said = call("export", model, "--to", to, "--waveform", "--overwrite")
-    assert_one_line(said, "differs", "Nothing was written", "report it")
+    outcome = call("export", model, "--to", to, "--waveform", "--overwrite")
+    assert_one_line(outcome, "differs", "Nothing was written", "report it")
     assert to.read_text() == "mine" if there else not to.exists()
     assert len(list(tmp_path.iterdir())) == there
 
 
-def test_without_its_extra_it_names_it(model: Path, tmp_path: Path) -> None:
+def test_a_missing_extra_is_named(model: Path, tmp_path: Path) -> None:
     program = "import sys\nsys.modules['onnx'] = None\nfrom emocatcher.cli import main\nmain()\n"
     command = [sys.executable, "-c", program, "export", str(model), "--to", str(tmp_path / "m.onnx")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -17,47 +17,47 @@ from emocatcher.cli.app import NAMES
 
 @pytest.mark.parametrize("command", NAMES)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_every_command_explains_itself_with_an_example(call: Callable[..., Any], command: str, flag: str) -> None:
-    said = call(command, flag)
-    assert said.code == 0
-    assert "For example" in said.out
-    assert f"emocatcher {command}" in said.out.partition("For example")[2]
-    assert said.err == ""
+def test_the_help_of_every_command_has_an_example(call: Callable[..., Any], command: str, flag: str) -> None:
+    outcome = call(command, flag)
+    assert outcome.code == 0
+    assert "For example" in outcome.out
+    assert f"emocatcher {command}" in outcome.out.partition("For example")[2]
+    assert outcome.err == ""
 
 
 def test_all_commands_are_listed(call: Callable[..., Any]) -> None:
-    said = call("--help")
-    assert said.code == 0
-    listed = [line.split()[0] for line in said.out.splitlines() if line.startswith("  ")]
+    outcome = call("--help")
+    assert outcome.code == 0
+    listed = [line.split()[0] for line in outcome.out.splitlines() if line.startswith("  ")]
     assert set(NAMES) <= set(listed)
 
 
 def test_every_command_is_a_module_of_its_name() -> None:
-    doors = {path.stem for path in Path(app.__file__).parent.glob("*.py")} - {"__init__", "app", "card", "screen"}
-    assert doors == set(NAMES)
+    modules = {path.stem for path in Path(app.__file__).parent.glob("*.py")} - {"__init__", "app", "card", "screen"}
+    assert modules == set(NAMES)
     for name in NAMES:
         assert getattr(import_module(f"emocatcher.cli.{name}"), name).__doc__.partition("\n")[0].endswith("."), name
 
 
-def test_a_slip_is_answered_with_the_nearest_command(call: Callable[..., Any]) -> None:
-    said = call("trian")
-    assert said.code == 2
-    assert "Did you mean 'train'?" in said.err
+def test_a_misspelt_command_gets_a_suggestion(call: Callable[..., Any]) -> None:
+    outcome = call("trian")
+    assert outcome.code == 2
+    assert "Did you mean 'train'?" in outcome.err
 
 
 def test_without_arguments_the_overview_is_shown(call: Callable[..., Any]) -> None:
-    said = call()
-    assert said.code == 2
-    assert said.err.startswith("Usage: ")
-    assert all(name in said.err for name in NAMES)
+    outcome = call()
+    assert outcome.code == 2
+    assert outcome.err.startswith("Usage: ")
+    assert all(name in outcome.err for name in NAMES)
 
 
-def test_on_a_narrow_terminal_it_still_fits(call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_overview_fits_a_narrow_terminal(call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.get_terminal_size", lambda *_: os.terminal_size((60, 24)))
     assert max(map(len, call("--help").out.splitlines())) <= 60
 
 
-def test_completion_knows_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shell_completion_offers_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_EMOCATCHER_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "emocatcher ev")
     monkeypatch.setenv("COMP_CWORD", "1")
@@ -66,22 +66,22 @@ def test_completion_knows_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.stdout.split() == ["evaluate"], done.stderr
 
 
-def test_defaults_and_units_are_told(call: Callable[..., Any]) -> None:
-    said = call("train", "--help")
+def test_help_shows_flags_and_defaults(call: Callable[..., Any]) -> None:
+    outcome = call("train", "--help")
     for default in ("default: ravdess", "default: cabg", "default: 0"):
-        assert default in said.out
+        assert default in outcome.out
     for flag in ("--preset", "--corpus", "--protocol", "--out", "--seed", "--epochs", "--resume", "--set"):
-        assert flag in said.out
+        assert flag in outcome.out
 
 
-def test_the_version(call: Callable[..., Any]) -> None:
-    said = call("--version")
-    assert (said.code, said.out.strip()) == (0, f"emocatcher {emocatcher.__version__}")
+def test_version_is_printed(call: Callable[..., Any]) -> None:
+    outcome = call("--version")
+    assert (outcome.code, outcome.out.strip()) == (0, f"emocatcher {emocatcher.__version__}")
 
 
 @pytest.mark.parametrize("arguments", [["trian"], ["train"], ["predict"], ["evaluate", "--fold", "x"], ["--no-such"]])
-def test_wrong_usage_is_told(call: Callable[..., Any], arguments: list[str]) -> None:
-    said = call(*arguments)
-    assert said.code == 2
-    assert said.out == ""
-    assert "Traceback" not in said.err
+def test_wrong_usage_exits_with_2_without_a_traceback(call: Callable[..., Any], arguments: list[str]) -> None:
+    outcome = call(*arguments)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert "Traceback" not in outcome.err

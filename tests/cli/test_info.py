@@ -1,4 +1,4 @@
-"""`info`: a model's card in the terminal."""
+"""`info`: the model card in the terminal."""
 
 import json
 import subprocess
@@ -37,82 +37,82 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_it_tells_all_that_the_folder_knows(call: Call, write: Callable[..., Path]) -> None:
+def test_it_prints_all_facts_of_the_model_folder(call: Call, write: Callable[..., Path]) -> None:
     folder = write()
     (folder / model_folder.CARD).write_text(
         "# made-up\n\n## Limits\n\nFit for\ntests.\n\n## Thanks\n", encoding="utf-8"
     )
-    said = call("info", folder)
-    assert (said.code, said.err) == (0, "")
-    told = " ".join(said.out.split())  # long lines wrap
+    outcome = call("info", folder)
+    assert (outcome.code, outcome.err) == (0, "")
+    text = " ".join(outcome.out.split())  # long lines wrap
     for fact in (
         "made-up, by emocatcher 1.2.3", "■ happy ■ bored", "22,050 Hz", "1,234,567", "my voices",
-        "speakers-5, fold 3; no speaker in both parts", "last, epoch 7, seed 5", "accuracy 62.5%", "temperature 1.5;",
-        "calibration error 0.120 before, 0.034 after", "below a probability of 40%", "CC BY 4.0 (someone)",
-        "Made for a test.", "Fit for tests.", str(folder),
+        "speakers-5, fold 3; no speaker is in both parts", "last, epoch 7, seed 5", "accuracy 62.5%",
+        "temperature 1.5;", "calibration error 0.120 before, 0.034 after", "below a probability of 40%",
+        "CC BY 4.0 (someone)", "Made for a test.", "Fit for tests.", str(folder),
     ):  # fmt: skip
-        assert fact in told
+        assert fact in text
 
 
-def test_what_is_not_known_is_not_claimed(call: Call, write: Callable[..., Path]) -> None:
+def test_unknown_facts_are_left_out(call: Call, write: Callable[..., Path]) -> None:
     plain = msgspec.structs.replace(CONFIG, temperature=1.0, abstain_below=0.0)
     folder = write(plain, epoch=None, seed=None, scores={}, note="", fold=None, speakers_shared=None)
     (folder / model_folder.CARD).unlink()
-    said = call("info", folder)
-    assert said.code == 0
-    assert "none: the probabilities are the network's own" in said.out
-    assert "never" in said.out
-    for absent in ("epoch", "seed", "Scores", "Note", "fold 3", "speaker in", "None", "Limits"):
-        assert absent not in said.out
+    outcome = call("info", folder)
+    assert outcome.code == 0
+    assert "none: the probabilities are the network's own" in outcome.out
+    assert "never" in outcome.out
+    for absent in ("epoch", "seed", "Scores", "Note", "fold 3", "speaker is in", "None", "Limits"):
+        assert absent not in outcome.out
 
 
-def test_what_flatters_or_is_made_up_is_marked(call: Call, write: Callable[..., Path]) -> None:
-    said = call("info", write(selection="best-test", synthetic=True, speakers_shared=True))
-    assert "best-test (optimistic: chosen by the test part)" in said.out
-    assert "SYNTHETIC" in said.out
-    assert "test speakers heard in training too" in said.out
+def test_optimistic_selection_and_synthetic_voices_are_marked(call: Call, write: Callable[..., Path]) -> None:
+    outcome = call("info", write(selection="best-test", synthetic=True, speakers_shared=True))
+    assert "best-test (optimistic: chosen on the test part)" in outcome.out
+    assert "SYNTHETIC" in outcome.out
+    assert "test speakers are also in training" in outcome.out
 
 
-def test_a_card_from_elsewhere_cannot_steer_the_terminal(call: Call, write: Callable[..., Path]) -> None:
+def test_escape_codes_in_a_card_do_not_reach_the_terminal(call: Call, write: Callable[..., Path]) -> None:
     odd = msgspec.structs.replace(CONFIG, name="\x1b[2J", labels=("[red]x[/y]", "\x1b[31my"))
     folder = write(odd, note="\x1b]0;title\x07", licence="[bold")
     (folder / model_folder.CARD).write_bytes(b"## Limits\n\x1b[5mnone\xff\n## More\n")
-    said = call("info", folder)
-    assert said.code == 0
-    assert "\x1b" not in said.out
-    assert "\x07" not in said.out
-    assert "[red]x[/y]" in said.out
+    outcome = call("info", folder)
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.out
+    assert "\x07" not in outcome.out
+    assert "[red]x[/y]" in outcome.out
 
 
-def test_as_json_it_is_the_folders_own(call: Call, write: Callable[..., Path]) -> None:
+def test_json_equals_the_config_of_the_folder(call: Call, write: Callable[..., Path]) -> None:
     folder = write()
-    said = call("info", folder, "--json")
-    assert json.loads(said.out) == json.loads((folder / model_folder.CONFIG).read_bytes())
+    outcome = call("info", folder, "--json")
+    assert json.loads(outcome.out) == json.loads((folder / model_folder.CONFIG).read_bytes())
 
 
-def test_the_schema_is_the_published_one(call: Call) -> None:
-    said = call("info", "--schema")
-    assert said.out == json_schema.prediction_schema_text()
+def test_the_schema_equals_the_published_one(call: Call) -> None:
+    outcome = call("info", "--schema")
+    assert outcome.out == json_schema.prediction_schema_text()
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "no/such/folder"])
-def test_a_model_that_is_not_there_is_one_line(call: Call, name: str) -> None:
-    said = call("info", name)
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("Error: ")
-    assert said.err.count("\n") == 1
+def test_a_missing_model_is_one_line(call: Call, name: str) -> None:
+    outcome = call("info", name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("Error: ")
+    assert outcome.err.count("\n") == 1
 
 
-def test_without_a_name_it_is_the_model_that_comes_with_the_package(call: Call) -> None:
+def test_the_default_is_the_bundled_model(call: Call) -> None:
     folder = model_folder.bundled()
     if folder is None:
         pytest.skip("no model comes with this checkout")
-    said = call("info")
-    assert said.code == 0
-    assert model_folder.read(folder).config.name in said.out
+    outcome = call("info")
+    assert outcome.code == 0
+    assert model_folder.read(folder).config.name in outcome.out
 
 
-def test_it_never_loads_the_runtime(write: Callable[..., Path]) -> None:
+def test_it_does_not_load_onnx_runtime(write: Callable[..., Path]) -> None:
     program = (
         "import sys\n"
         "sys.modules['onnxruntime'] = None\n"

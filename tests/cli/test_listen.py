@@ -1,4 +1,4 @@
-"""`listen`, with a microphone that is not there."""
+"""`listen`, with a fake microphone."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ class PortAudioError(Exception):
 
 
 class InputStream:
-    """Says a recording, in blocks; then Ctrl-C is pressed."""
+    """Plays `sound` to the callback in blocks."""
 
     sound = np.zeros(0, np.float32)
 
@@ -39,7 +39,7 @@ class InputStream:
         pass
 
 
-def fake(devices: list[dict[str, Any]]) -> SimpleNamespace:
+def fake_sounddevice(devices: list[dict[str, Any]]) -> SimpleNamespace:
     def query_devices(device: Any = None, kind: str | None = None) -> Any:
         if kind is None:
             return devices
@@ -84,7 +84,7 @@ def test_it_shows_the_last_answer(model: Path, speech: np.ndarray, capsys: pytes
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
-def test_an_answer_below_the_threshold_is_doubtful(
+def test_an_answer_below_the_threshold_is_marked_uncertain(
     model: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str], threshold: float
 ) -> None:
     recognizer = load(model)
@@ -94,88 +94,92 @@ def test_an_answer_below_the_threshold_is_doubtful(
     assert (f"{last.emotion}? " in capsys.readouterr().out) == (threshold == 1.0)
 
 
-def test_ctrl_c_ends_it(model: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
-    def pressed() -> Iterator[np.ndarray]:
+def test_ctrl_c_stops_and_the_last_answer_stays(
+    model: Path, speech: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def chunks_then_ctrl_c() -> Iterator[np.ndarray]:
         yield speech
         raise KeyboardInterrupt
 
     recognizer = load(model)
-    listen.show(pressed(), recognizer.stream(RATE), recognizer.config.labels)
+    listen.show(chunks_then_ctrl_c(), recognizer.stream(RATE), recognizer.config.labels)
     assert f"{len(speech) / RATE:.1f} s  " in capsys.readouterr().out
 
 
-def test_nothing_was_heard_at_all(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_any_chunk_no_emotion_is_shown(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recognizer = load(model)
     listen.show([], recognizer.stream(RATE), recognizer.config.labels)
     assert "listening" in capsys.readouterr().out
 
 
-def test_from_the_microphone(call: Call, model: Path, speech: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_recognises_sound_from_the_microphone(
+    call: Call, model: Path, speech: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from emocatcher.recognition.timeline import Stream
 
-    push, n_heard = Stream.push, 0
+    push, n_samples = Stream.push, 0
 
-    def until_the_end(self: Stream, chunk: np.ndarray) -> Any:
-        nonlocal n_heard
+    def push_until_the_end(self: Stream, chunk: np.ndarray) -> Any:
+        nonlocal n_samples
         windows = push(self, chunk)
-        n_heard += len(chunk)
-        if n_heard == len(speech):
+        n_samples += len(chunk)
+        if n_samples == len(speech):
             raise KeyboardInterrupt
         return windows
 
-    monkeypatch.setitem(sys.modules, "sounddevice", fake([SPEAKER, MICROPHONE]))
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice([SPEAKER, MICROPHONE]))
     monkeypatch.setattr(InputStream, "sound", speech)
-    monkeypatch.setattr(Stream, "push", until_the_end)
-    said = call("listen", "--model", model, "--device", "1")
-    assert (said.code, said.err) == (0, "")
-    assert "level" in said.out
+    monkeypatch.setattr(Stream, "push", push_until_the_end)
+    outcome = call("listen", "--model", model, "--device", "1")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "level" in outcome.out
 
 
-def test_devices(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sounddevice", fake([SPEAKER, MICROPHONE]))
-    said = call("listen", "--list-devices")
-    assert said.code == 0
-    assert said.out.splitlines()[-1].split() == ["1", "mic", "[usb]", "16000", "Hz"] or "mic [usb]" in said.out
-    assert "loudspeaker" not in said.out
+def test_list_devices_lists_microphones_only(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice([SPEAKER, MICROPHONE]))
+    outcome = call("listen", "--list-devices")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[-1].split() == ["1", "mic", "[usb]", "16000", "Hz"] or "mic [usb]" in outcome.out
+    assert "loudspeaker" not in outcome.out
 
 
-def test_no_such_device(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sounddevice", fake([SPEAKER, MICROPHONE]))
-    said = call("listen", "--device", "moon")
-    assert said.code == 2
-    assert "microphone 'moon': cannot be used" in said.err
-    assert said.err.count("\n") == 1
+def test_an_unknown_device_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice([SPEAKER, MICROPHONE]))
+    outcome = call("listen", "--device", "moon")
+    assert outcome.code == 2
+    assert "microphone 'moon': cannot be used" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("devices", [[], [SPEAKER]])
-def test_no_microphone(call: Call, monkeypatch: pytest.MonkeyPatch, devices: list[Any]) -> None:
-    monkeypatch.setitem(sys.modules, "sounddevice", fake(devices))
+def test_no_microphone_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch, devices: list[Any]) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice(devices))
     for arguments in ([], ["--list-devices"]):
-        said = call("listen", *arguments)
-        assert said.code == 2
-        assert "microphone: there is none" in said.err
-        assert said.err.count("\n") == 1
+        outcome = call("listen", *arguments)
+        assert outcome.code == 2
+        assert "microphone: none was found" in outcome.err
+        assert outcome.err.count("\n") == 1
 
 
-def test_no_sounddevice(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_sounddevice_names_the_extra(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    said = call("listen")
-    assert said.code == 2
-    assert "pip install 'emocatcher[mic]'" in said.err
+    outcome = call("listen")
+    assert outcome.code == 2
+    assert "pip install 'emocatcher[mic]'" in outcome.err
 
 
-def test_no_portaudio(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_portaudio_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    said = call("listen")
-    assert said.code == 2
-    assert "PortAudio library not found. Install PortAudio" in said.err
-    assert said.err.count("\n") == 1
+    outcome = call("listen")
+    assert outcome.code == 2
+    assert "PortAudio library not found. Install PortAudio" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
-def test_a_slow_machine_loses_the_oldest_and_fills_no_memory() -> None:
-    sound = fake([SPEAKER, MICROPHONE])
+def test_the_microphone_queue_is_bounded_and_drops_the_oldest_chunks() -> None:
+    sound = fake_sounddevice([SPEAKER, MICROPHONE])
     sound.InputStream = InputStream
     samples = np.arange(1600 * 500, dtype=np.float32)
     InputStream.sound = samples

@@ -27,50 +27,50 @@ def clip(small_run: Any) -> Path:
 
 
 def test_it_prints_the_emotion(call: Call, model: Path, clip: Path) -> None:
-    said = call("predict", clip, "--model", model)
-    heard = recognizer.load(model).predict(clip)
-    assert said.code == 0
-    assert said.err == ""
-    first, second, *others = said.out.splitlines()
+    outcome = call("predict", clip, "--model", model)
+    prediction = recognizer.load(model).predict(clip)
+    assert outcome.code == 0
+    assert outcome.err == ""
+    first, second, *others = outcome.out.splitlines()
     assert first == str(clip)
-    assert f"{heard.emotion} {heard.probability:.0%}" in second
-    assert ("no speech found" in second) == any(caution.code == "no-speech" for caution in heard.warnings)
-    for emotion, probability in heard.probabilities.items():
+    assert f"{prediction.emotion} {prediction.probability:.0%}" in second
+    assert ("no speech found" in second) == any(caution.code == "no-speech" for caution in prediction.warnings)
+    for emotion, probability in prediction.probabilities.items():
         assert any(emotion in line and f"{probability:.1%}" in line for line in others)
-    nobody = any(caution.code in ("no-speech", "no-voiced-span") for caution in heard.warnings)
-    span = f"voice from {heard.voiced_start_s:.2f} to {heard.voiced_end_s:.2f} s"
-    assert ("no voice stands out" if nobody else span) in said.out
+    no_voice = any(caution.code in ("no-speech", "no-voiced-span") for caution in prediction.warnings)
+    span = f"voice from {prediction.voiced_start_s:.2f} to {prediction.voiced_end_s:.2f} s"
+    assert ("no voice found" if no_voice else span) in outcome.out
 
 
-def test_of_silence_it_names_no_voice(call: Call, model: Path, tmp_path: Path) -> None:
+def test_no_voice_is_found_in_silence(call: Call, model: Path, tmp_path: Path) -> None:
     silence = tmp_path / "silence.wav"
     soundfile.write(silence, np.zeros(22_050, np.float32), 22_050)
-    said = call("predict", silence, "--model", model)
-    assert "no voice stands out" in said.out
-    assert "voice from" not in said.out
+    outcome = call("predict", silence, "--model", model)
+    assert "no voice found" in outcome.out
+    assert "voice from" not in outcome.out
 
 
 def test_piped_output_is_plain(process: Callable[..., Any], model: Path, clip: Path) -> None:
-    said = process(["predict", str(clip), "--model", str(model)])
-    assert said.code == 0
-    assert "\x1b" not in said.out
-    assert said.err == ""
+    outcome = process(["predict", str(clip), "--model", str(model)])
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.out
+    assert outcome.err == ""
 
 
 @pytest.mark.parametrize(
     "name", ["two\nlines.wav", "[red]x[/y].wav", " leading space.wav", "ü 感情.wav", "\x1b[31m.wav"]
 )
-def test_any_file_name_will_do(call: Call, model: Path, clip: Path, tmp_path: Path, name: str) -> None:
+def test_any_file_name_is_accepted(call: Call, model: Path, clip: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     shutil.copy(clip, tmp_path / name)
-    said = call("predict", tmp_path / name, "--model", model)
-    assert said.code == 0
-    assert "\x1b" not in said.out
+    outcome = call("predict", tmp_path / name, "--model", model)
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.out
     shown = name.replace("\n", "\\n").replace("\x1b", "\\x1b")
-    assert said.out.splitlines()[0] == str(tmp_path / shown)
+    assert outcome.out.splitlines()[0] == str(tmp_path / shown)
 
 
-def test_convert_says_what_it_made(call: Call, tmp_path: Path) -> None:
+def test_convert_writes_a_model_folder(call: Call, tmp_path: Path) -> None:
     import re
 
     import torch
@@ -92,7 +92,7 @@ def test_convert_says_what_it_made(call: Call, tmp_path: Path) -> None:
             name = re.sub(pattern, theirs, name)
         published[name] = tensor
     torch.save(published, tmp_path / "best.pth")
-    said = call("convert", tmp_path / "best.pth", "--to", tmp_path / "model")
-    assert said.code == 0
-    assert "166,729 parameters" in said.out
+    outcome = call("convert", tmp_path / "best.pth", "--to", tmp_path / "model")
+    assert outcome.code == 0
+    assert "166,729 parameters" in outcome.out
     assert recognizer.load(tmp_path / "model").config.n_parameters == 166_729

@@ -1,4 +1,4 @@
-"""`train` killed at any moment, and taken up with `--resume`."""
+"""`train`, killed at random moments and resumed with `--resume`."""
 
 import os
 import random
@@ -29,7 +29,7 @@ def wait_until_gone(group: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_in_the_same_weights(
+def test_a_killed_and_resumed_run_gives_the_same_weights(
     process: Callable[..., Any], voices_dir: Path, tmp_path: Path, small_network: tuple[str, ...]
 ) -> None:
     settings = [argument for setting in small_network for argument in ("--set", setting)]
@@ -45,7 +45,7 @@ def test_a_killed_run_ends_in_the_same_weights(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as running:
             time.sleep(chance.uniform(0.1, 0.7) * whole_s)
-            running.send_signal(signal.SIGKILL)  # the caller alone; its workers have to notice
+            running.send_signal(signal.SIGKILL)  # only the main process; its workers must notice and exit
             running.wait()
         wait_until_gone(running.pid)
     done = process([*arguments, "--out", str(tmp_path / "broken"), "--resume"])
@@ -56,24 +56,26 @@ def test_a_killed_run_ends_in_the_same_weights(
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_it_quietly(voices_dir: Path, tmp_path: Path, small_network: tuple[str, ...]) -> None:
+def test_ctrl_c_exits_without_a_traceback_or_orphans(
+    voices_dir: Path, tmp_path: Path, small_network: tuple[str, ...]
+) -> None:
     settings = [argument for setting in small_network for argument in ("--set", setting)]
     arguments = ["train", "--corpus", str(voices_dir), "--protocol", "stratified-2", "--epochs", "5000", *settings]
     command = [sys.executable, "-m", "emocatcher", *arguments, "--out", str(tmp_path / "run")]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_as_in_a_terminal
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_restore_ctrl_c
     ) as running:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("run/fold_*/resume/*.safetensors")):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does with Ctrl-C
-        _, said = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=60)
     assert running.returncode not in (0, 2)
-    assert "Traceback" not in said
+    assert "Traceback" not in err
     wait_until_gone(running.pid)
 
 
-def _as_in_a_terminal() -> None:
-    """Ctrl-C is heard, also where these tests were started in the background, which makes it ignored."""
+def _restore_ctrl_c() -> None:
+    """Restore the default for SIGINT: it is ignored if the tests themselves run in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""`sweep`: the table, the JSON, what is refused, and a kill."""
+"""`sweep`: table, JSON, errors, and resuming."""
 
 import json
 import os
@@ -36,28 +36,30 @@ def write(tmp_path: Path, voices_dir: Path, small_network: tuple[str, ...]) -> C
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, train_here: Any) -> None:
-    """No processes."""
+    """Train in this process, without workers."""
     from emocatcher.training import experiment
     from emocatcher.training.sweep import engine
 
     monkeypatch.setattr(engine, "Workers", experiment.Workers)
 
 
-def test_the_ranking_is_a_table_and_says_what_it_is(here: None, call: Call, write: Any, tmp_path: Path) -> None:
-    said = call("sweep", write(), "--out", tmp_path / "s")
-    assert said.code == 0, said.err
+def test_the_ranking_is_printed_as_a_table_with_its_conditions(
+    here: None, call: Call, write: Any, tmp_path: Path
+) -> None:
+    outcome = call("sweep", write(), "--out", tmp_path / "s")
+    assert outcome.code == 0, outcome.err
     for text in ("rank", "setting", "what differs", "accuracy", "UAR", "difference", "s/trial"):
-        assert text in said.out.splitlines()[1]
-    rows = [line for line in said.out.splitlines() if "baseline " in line or "[red]smooth" in line]
+        assert text in outcome.out.splitlines()[1]
+    rows = [line for line in outcome.out.splitlines() if "baseline " in line or "[red]smooth" in line]
     assert len(rows) == 2
     assert all(re.search(r"\d+\.\d% \[\d+\.\d, \d+\.\d\]", row) for row in rows)
     (other,) = (row for row in rows if "[red]smooth" in row)
     assert "training.label_smoothing=0.3" in other
     assert re.search(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]", other)
-    assert "Validation inside the training part of speakers-2, fold 0" in said.out
-    assert "no clip of the test part was touched" in said.out
-    assert "trials 4/4" in said.err
-    for text in (said.out, said.err):
+    assert "Validation inside the training part of speakers-2, fold 0" in outcome.out
+    assert "no clip of the test part was touched" in outcome.out
+    assert "trials 4/4" in outcome.err
+    for text in (outcome.out, outcome.err):
         assert "\x1b" not in text
         assert "\r" not in text
 
@@ -65,13 +67,13 @@ def test_the_ranking_is_a_table_and_says_what_it_is(here: None, call: Call, writ
     assert again.code == 0
     assert again.out.count("\n") == 1
     assert json.loads(again.out) == json.loads((tmp_path / "s" / "ranking.json").read_text())
-    # What was resolved can be swept again.
+    # The resolved sweep.toml can be used again.
     once_more = call("sweep", tmp_path / "s" / "sweep.toml", "--out", tmp_path / "s", "--resume", "--json")
     assert once_more.out == again.out
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_it_fits_a_terminal(
+def test_the_table_fits_the_terminal(
     here: None, call: Call, write: Any, tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rich.console import Console
@@ -79,13 +81,13 @@ def test_it_fits_a_terminal(
     from emocatcher.cli import screen
 
     monkeypatch.setattr(screen, "console", lambda stderr=False: Console(stderr=stderr, width=columns, highlight=False))
-    said = call("sweep", write(), "--out", tmp_path / "s")
-    assert said.code == 0
-    assert max(map(len, said.out.replace(str(tmp_path), "").splitlines())) <= columns
-    assert len(re.findall(r" \d+\.\d\N{EN DASH}\d+\.\d\b", said.out)) == 4
-    assert len(re.findall(r"[+-]\d+\.\d to [+-]\d+\.\d\b", said.out)) == 1
-    assert re.search(r"\bbaseline\b", said.out)
-    assert (" label_smoothing=0.3 " if columns == 80 else " training.label_smoothing=0.3 ") in said.out
+    outcome = call("sweep", write(), "--out", tmp_path / "s")
+    assert outcome.code == 0
+    assert max(map(len, outcome.out.replace(str(tmp_path), "").splitlines())) <= columns
+    assert len(re.findall(r" \d+\.\d\N{EN DASH}\d+\.\d\b", outcome.out)) == 4
+    assert len(re.findall(r"[+-]\d+\.\d to [+-]\d+\.\d\b", outcome.out)) == 1
+    assert re.search(r"\bbaseline\b", outcome.out)
+    assert (" label_smoothing=0.3 " if columns == 80 else " training.label_smoothing=0.3 ") in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -98,47 +100,47 @@ def test_it_fits_a_terminal(
     ],
 )
 def test_an_error_is_one_line(call: Call, write: Any, tmp_path: Path, extra: str, corpus: str, words: str) -> None:
-    said = call("sweep", write(extra=extra, corpus=corpus), "--out", tmp_path / "s")
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("Error: ")
-    assert said.err.count("\n") == 1
-    assert words in said.err
+    outcome = call("sweep", write(extra=extra, corpus=corpus), "--out", tmp_path / "s")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("Error: ")
+    assert outcome.err.count("\n") == 1
+    assert words in outcome.err
     assert not (tmp_path / "s").exists()
 
 
-def test_a_folder_that_is_taken_is_refused(here: None, call: Call, write: Any, tmp_path: Path) -> None:
+def test_a_folder_with_another_sweep_is_refused(here: None, call: Call, write: Any, tmp_path: Path) -> None:
     assert call("sweep", write(), "--out", tmp_path / "s").code == 0
     for arguments, words in (((), "holds a sweep already"), (("--resume",), "holds another sweep")):
         path = write(n_epochs=2) if arguments else write()
-        said = call("sweep", path, "--out", tmp_path / "s", *arguments)
-        assert said.code == 2
-        assert words in said.err
-        assert said.err.count("\n") == 1
+        outcome = call("sweep", path, "--out", tmp_path / "s", *arguments)
+        assert outcome.code == 2
+        assert words in outcome.err
+        assert outcome.err.count("\n") == 1
 
 
-def test_an_interrupt_says_how_to_go_on(
+def test_an_interrupt_names_the_flags_to_resume(
     here: None, call: Call, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = folder.append_trial
 
-    def then_interrupt(out: Path, one: Any) -> None:
+    def append_then_interrupt(out: Path, one: Any) -> None:
         append(out, one)
         raise KeyboardInterrupt
 
     path = write()
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "append_trial", then_interrupt)
-        said = call("sweep", path, "--out", tmp_path / "s")
-    assert said.code == 130
-    assert said.out == ""
-    assert "trials done, and kept: 1 of 4. Go on with --resume --out" in said.err
-    assert "Traceback" not in said.err
+        patch.setattr(folder, "append_trial", append_then_interrupt)
+        outcome = call("sweep", path, "--out", tmp_path / "s")
+    assert outcome.code == 130
+    assert outcome.out == ""
+    assert "Trials finished and kept: 1 of 4. Resume with --resume --out" in outcome.err
+    assert "Traceback" not in outcome.err
     assert len(folder.read_trials(tmp_path / "s")) == 1
     assert call("sweep", path, "--out", tmp_path / "s", "--resume").code == 0
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_ends_in_the_same_ranking(process: Call, write: Any, tmp_path: Path) -> None:
+def test_a_killed_and_resumed_sweep_gives_the_same_ranking(process: Call, write: Any, tmp_path: Path) -> None:
     path = write(n_epochs=60)
     begun = time.monotonic()
     done = process(["sweep", str(path), "--out", str(tmp_path / "unbroken")])
@@ -151,7 +153,7 @@ def test_a_killed_sweep_ends_in_the_same_ranking(process: Call, write: Any, tmp_
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as running:
             time.sleep(chance.uniform(0.2, 0.8) * whole_s)
-            running.send_signal(signal.SIGKILL)  # the caller alone; its workers have to notice
+            running.send_signal(signal.SIGKILL)  # only the main process; its workers must notice and exit
             running.wait()
         wait_until_gone(running.pid)
     done = process([*command[3:]])

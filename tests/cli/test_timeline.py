@@ -32,23 +32,23 @@ def talk(small_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_prints_a_table(call: Call, model: Path, talk: Path) -> None:
-    said = call("timeline", talk, "--model", model)
-    heard = recognizer.load(model).timeline(talk)
-    assert (said.code, said.err) == (0, "")
-    lines = [line.split() for line in said.out.splitlines() if line.strip()]
+    outcome = call("timeline", talk, "--model", model)
+    expected = recognizer.load(model).timeline(talk)
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = [line.split() for line in outcome.out.splitlines() if line.strip()]
     assert lines[0] == ["from", "to", "emotion", "probability"]
-    for line, segment in zip(lines[2:], heard.segments, strict=True):
+    for line, segment in zip(lines[2:], expected.segments, strict=True):
         assert line[:2] == [clock(segment.start_s), clock(segment.end_s)]
         assert segment.emotion in {line[2], None}
 
 
-def test_what_is_below_the_threshold_is_marked(call: Call, model: Path, talk: Path) -> None:
-    heard = recognizer.load(model).timeline(talk, abstain_below=0.99)
-    assert all(segment.abstain for segment in heard.segments)
-    said = call("timeline", talk, "--model", model, "--abstain-below", "0.99").out
-    assert said.rstrip().endswith("?  below 99%: take it as no answer")
-    for segment in heard.segments:
-        assert segment.emotion is None or f" {segment.emotion}? " in said
+def test_answers_below_the_threshold_are_marked(call: Call, model: Path, talk: Path) -> None:
+    expected = recognizer.load(model).timeline(talk, abstain_below=0.99)
+    assert all(segment.abstain for segment in expected.segments)
+    outcome = call("timeline", talk, "--model", model, "--abstain-below", "0.99").out
+    assert outcome.rstrip().endswith("?  below 99%: treat it as no answer")
+    for segment in expected.segments:
+        assert segment.emotion is None or f" {segment.emotion}? " in outcome
     assert "?" not in call("timeline", talk, "--model", model, "--abstain-below", "0").out
     refused = call("timeline", talk, "--abstain-below", "62")
     assert refused.code == 2
@@ -56,46 +56,46 @@ def test_what_is_below_the_threshold_is_marked(call: Call, model: Path, talk: Pa
 
 
 def test_it_prints_json(call: Call, model: Path, talk: Path) -> None:
-    said = call("timeline", talk, "--model", model, "--format", "json", "--window", "2", "--hop", "1")
-    found = json.loads(said.out)
+    outcome = call("timeline", talk, "--model", model, "--format", "json", "--window", "2", "--hop", "1")
+    found = json.loads(outcome.out)
     assert (found["window_s"], found["hop_s"], found["path"]) == (2.0, 1.0, str(talk))
     assert len(found["windows"]) == 1 + int(found["duration_s"] - 2.0) + (found["duration_s"] % 1 > 0)
 
 
 @pytest.mark.parametrize("name", ["t.json", "t.csv", "t.parquet", "t.srt", "t.vtt", "t.TextGrid", "t.txt"])
-def test_the_file_tells_the_format(call: Call, model: Path, talk: Path, tmp_path: Path, name: str) -> None:
+def test_the_suffix_sets_the_format(call: Call, model: Path, talk: Path, tmp_path: Path, name: str) -> None:
     from emocatcher.recognition.timeline import formats
 
     out = tmp_path / name
-    said = call("timeline", talk, "--model", model, "--out", out)
-    assert (said.code, said.out, said.err) == (0, "", "")
-    heard = recognizer.load(model).timeline(talk)
-    assert out.read_bytes() == formats.encode(heard, formats.format_of(out))
+    outcome = call("timeline", talk, "--model", model, "--out", out)
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    expected = recognizer.load(model).timeline(talk)
+    assert out.read_bytes() == formats.encode(expected, formats.format_of(out))
 
 
-def test_files_are_not_replaced_unasked(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
+def test_existing_files_are_replaced_only_with_overwrite(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
     out, plot = tmp_path / "t.csv", tmp_path / "t.svg"
     arguments = ("timeline", talk, "--model", model, "--out", out, "--plot", plot)
     assert call(*arguments).code == 0
     assert plot.read_text(encoding="utf-8").startswith("<?xml")
     first = out.read_bytes()
     out.write_bytes(b"mine")
-    said = call(*arguments)
-    assert said.code == 2
-    assert "exists already. Give another name, or --overwrite" in said.err
+    outcome = call(*arguments)
+    assert outcome.code == 2
+    assert "exists already. Give another name, or --overwrite" in outcome.err
     assert out.read_bytes() == b"mine"
     assert call(*arguments, "--overwrite").code == 0
     assert out.read_bytes() == first
 
 
-def test_a_table_can_be_a_file(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
+def test_a_table_can_be_written_to_a_file(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
     out = tmp_path / "table.txt"
     assert call("timeline", talk, "--model", model, "--format", "table", "--out", out).code == 0
     assert out.read_text(encoding="utf-8").split()[:4] == ["from", "to", "emotion", "probability"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "needed"),
     [
         (["--format", "cvs"], "Did you mean 'csv'"),
         (["--out", "talk.doc"], "'talk.doc' has no known format suffix"),
@@ -109,18 +109,18 @@ def test_a_table_can_be_a_file(call: Call, model: Path, talk: Path, tmp_path: Pa
         (["--out", "/proc/none/t.csv"], "cannot be written"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(call: Call, model: Path, talk: Path, arguments: list[str], says: str) -> None:
-    said = call("timeline", talk, "--model", model, *arguments)
-    assert said.code == 2
-    assert says in said.err
-    assert said.err.count("\n") == 1
-    assert said.out == ""
+def test_an_error_is_one_line(call: Call, model: Path, talk: Path, arguments: list[str], needed: str) -> None:
+    outcome = call("timeline", talk, "--model", model, *arguments)
+    assert outcome.code == 2
+    assert needed in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == ""
 
 
 def test_a_long_recording_has_a_progress_bar(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
     samples, rate = soundfile.read(talk)
     long = tmp_path / "long.wav"
     soundfile.write(long, np.tile(samples, 14), rate)
-    said = call("timeline", long, "--model", model, "--hop", "3")
-    assert said.code == 0
-    assert "timeline: " in said.err
+    outcome = call("timeline", long, "--model", model, "--hop", "3")
+    assert outcome.code == 0
+    assert "timeline: " in outcome.err

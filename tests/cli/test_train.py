@@ -1,4 +1,4 @@
-"""`train`, and what the other commands then say of its run."""
+"""`train`, and the commands that read its run: evaluate, report, check, corpora."""
 
 import csv
 import json
@@ -12,10 +12,10 @@ import pytest
 Call = Callable[..., Any]
 
 
-def test_a_users_own_recordings_go_the_whole_way(trained: Any) -> None:
-    assert trained.said.code == 0, trained.said.err
+def test_train_on_a_users_recordings_writes_a_complete_run(trained: Any) -> None:
+    assert trained.outcome.code == 0, trained.outcome.err
     assert (trained.folder / "report.html").is_file()
-    assert f"{Path('run') / 'report.html'}" in trained.said.out
+    assert f"{Path('run') / 'report.html'}" in trained.outcome.out
     result = json.loads((trained.folder / "result.json").read_text())
     assert result["labels"] == ["cross", "flat", "glad", "low"]
     assert result["seconds"].keys() == {"features", "training"}
@@ -30,7 +30,7 @@ def test_a_users_own_recordings_go_the_whole_way(trained: Any) -> None:
     assert speakers == {("train", "03"), ("train", "04"), ("valid", "02"), ("test", "01")}
 
 
-def test_the_result_has_every_field_of_the_issue(trained: Any) -> None:
+def test_the_result_has_all_documented_fields(trained: Any) -> None:
     result = json.loads((trained.folder / "result.json").read_text())
     four = {"last", "last_10_mean", "last_10_std", "best_test"}
     needed = {"protocol", "speakers_shared", "selection", "seed", "n_parameters", "seconds", "folds", "mean", "std"}
@@ -42,21 +42,21 @@ def test_the_result_has_every_field_of_the_issue(trained: Any) -> None:
 
 
 def test_piped_output_is_plain(trained: Any) -> None:
-    for text in (trained.said.out, trained.said.err):
+    for text in (trained.outcome.out, trained.outcome.err):
         assert "\x1b" not in text
         assert "\r" not in text
-    assert "features:" in trained.said.err
-    assert "training: 3/3" in trained.said.err
-    assert "loss" in trained.said.err
-    assert "Traceback" not in trained.said.err
+    assert "features:" in trained.outcome.err
+    assert "training: 3/3" in trained.outcome.err
+    assert "loss" in trained.outcome.err
+    assert "Traceback" not in trained.outcome.err
 
 
 @pytest.mark.parametrize("model", ["best", "last"])
 def test_evaluate_agrees_with_the_run(call: Call, trained: Any, model: str) -> None:
     folder = trained.folder / "fold_0" / model
-    said = call("evaluate", folder, "--corpus", trained.table, "--protocol", "manifest", "--json")
-    assert said.code == 0
-    found = json.loads(said.out)
+    outcome = call("evaluate", folder, "--corpus", trained.table, "--protocol", "manifest", "--json")
+    assert outcome.code == 0
+    found = json.loads(outcome.out)
     assert list(found) == [
         "n_utterances", "n_correct", "accuracy", "unweighted_average_recall", "macro_f1", "recall", "protocol", "fold",
         "speakers_shared", "trained_on", "n_trained_on",
@@ -72,22 +72,24 @@ def test_evaluate_agrees_with_the_run(call: Call, trained: Any, model: str) -> N
     assert found["n_utterances"] == 28
 
 
-def test_evaluate_tells_people_the_same(call: Call, small_run: Any, voices_dir: Path) -> None:
+def test_evaluate_prints_the_scores_and_warns_of_training_recordings(
+    call: Call, small_run: Any, voices_dir: Path
+) -> None:
     model = small_run.folder / "fold_0" / "last"
-    said = call("evaluate", model, "--corpus", voices_dir, "--protocol", "stratified-2", "--fold", "1")
-    assert said.code == 0
-    assert "of 120" in said.out
-    assert "accuracy (WAR)" in said.out
-    assert "trained on: another fold, stratified-2, fold 0" in said.out
-    assert "speakers shared with training: yes" in said.out
-    assert "Note: the model was trained on 120 of these 120 recordings" in said.err
-    assert "\x1b" not in said.out
+    outcome = call("evaluate", model, "--corpus", voices_dir, "--protocol", "stratified-2", "--fold", "1")
+    assert outcome.code == 0
+    assert "of 120" in outcome.out
+    assert "accuracy (WAR)" in outcome.out
+    assert "trained on: another fold, stratified-2, fold 0" in outcome.out
+    assert "speakers shared with training: yes" in outcome.out
+    assert "Note: the model was trained on 120 of these 120 recordings" in outcome.err
+    assert "\x1b" not in outcome.out
 
 
-def test_evaluate_deals_the_folds_that_the_model_was_trained_on(
+def test_evaluate_makes_the_folds_with_the_seed_of_the_model(
     call: Call, trained: Any, small_run: Any, voices_dir: Path
 ) -> None:
-    """The seed of folds made on the fly is the model's, unless another is asked for."""
+    """The seed of folds that are made on the fly is the model's, unless `--seed` is given."""
     model = small_run.folder / "fold_0" / "last"
     own, given, other = (
         json.loads(call("evaluate", model, "--corpus", voices_dir, "--protocol", "stratified-2", "--json", *seed).out)
@@ -99,48 +101,46 @@ def test_evaluate_deals_the_folds_that_the_model_was_trained_on(
     assert other["recall"] != own["recall"]
 
 
-def test_report_tells_whether_to_believe_probabilities_and_attention(
-    call: Call, small_run: Any, tmp_path: Path
-) -> None:
+def test_report_prints_calibration_and_faithfulness(call: Call, small_run: Any, tmp_path: Path) -> None:
     shutil.copytree(small_run.folder, tmp_path / "run")
-    said = call("report", tmp_path / "run")
-    assert said.code == 0
-    told = " ".join(said.out.split())
-    assert "Expected calibration error (ECE): 0." in told
-    assert "with the temperature fitted on the other folds" in told
-    assert "Attention is faithful" in told or "Attention is not faithful: " in told
+    outcome = call("report", tmp_path / "run")
+    assert outcome.code == 0
+    text = " ".join(outcome.out.split())
+    assert "Expected calibration error (ECE): 0." in text
+    assert "with the temperature fitted on the other folds" in text
+    assert "Attention is faithful" in text or "Attention is not faithful: " in text
     assert {"calibration.svg", "faithfulness.png"} <= {path.name for path in (tmp_path / "run" / "figures").iterdir()}
 
 
-def test_report_can_be_drawn_again(call: Call, trained: Any) -> None:
+def test_report_rebuilds_a_deleted_page(call: Call, trained: Any) -> None:
     (trained.folder / "report.html").unlink()
-    said = call("report", trained.folder)
-    assert said.code == 0
+    outcome = call("report", trained.folder)
+    assert outcome.code == 0
     assert (trained.folder / "report.html").is_file()
-    assert "report.html" in said.out
+    assert "report.html" in outcome.out
 
 
 @pytest.mark.parametrize("corpus", ["table", "folder"])
-def test_check_counts(call: Call, trained: Any, voices_dir: Path, corpus: str) -> None:
-    said = call("check", trained.table if corpus == "table" else voices_dir)
-    assert said.code == 0
+def test_check_counts_the_recordings(call: Call, trained: Any, voices_dir: Path, corpus: str) -> None:
+    outcome = call("check", trained.table if corpus == "table" else voices_dir)
+    assert outcome.code == 0
     n = 112 if corpus == "table" else 240
-    assert f"{n} of {n} recordings decode" in said.out
+    assert f"{n} of {n} recordings decode" in outcome.out
 
 
-def test_a_table_whose_names_look_like_markup(call: Call, voices_dir: Path, tmp_path: Path) -> None:
+def test_check_prints_names_that_look_like_markup(call: Call, voices_dir: Path, tmp_path: Path) -> None:
     clips = sorted((voices_dir / "Actor_01").glob("*.wav"))[:4]
     rows = "".join(f"{clip},[/red]\n" for clip in clips)
     (tmp_path / "a[b].csv").write_text(f"path,label\n{rows}")
-    said = call("check", tmp_path / "a[b].csv")
-    assert said.code == 0
-    assert "a[b]: 4 of 4" in said.out
-    assert "[/red]" in said.out
+    outcome = call("check", tmp_path / "a[b].csv")
+    assert outcome.code == 0
+    assert "a[b]: 4 of 4" in outcome.out
+    assert "[/red]" in outcome.out
 
 
-def test_corpora_are_listed(call: Call) -> None:
-    said = call("corpora")
-    assert said.code == 0
-    assert "ravdess" in said.out
-    assert "CC BY-NC-SA 4.0" in said.out
-    assert "synthetic" in said.out
+def test_corpora_lists_names_and_licences(call: Call) -> None:
+    outcome = call("corpora")
+    assert outcome.code == 0
+    assert "ravdess" in outcome.out
+    assert "CC BY-NC-SA 4.0" in outcome.out
+    assert "synthetic" in outcome.out

@@ -54,7 +54,9 @@ def test_the_address_is_printed_and_open_access_is_warned_about(
     serve: Callable[..., AbstractContextManager[Server]],
 ) -> None:
     with serve("--workers", 1) as server:
-        assert server.log.read_text() == f"EmoCatcher is at {server.url}/ (API: {server.url}/docs). Ctrl-C ends it\n"
+        assert (
+            server.log.read_text() == f"EmoCatcher is at {server.url}/ (API: {server.url}/docs). Stop it with Ctrl-C\n"
+        )
     run = [sys.executable, "-m", "emocatcher", "serve", "--host", "0.0.0.0", "--port", "0"]
     for environment, warns in (({}, True), ({"EMOCATCHER_TOKENS": "secret"}, False)):
         with subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=os.environ | environment) as process:
@@ -62,4 +64,4 @@ def test_the_address_is_printed_and_open_access_is_warned_about(
             line = process.stderr.readline()
             process.terminate()
             process.wait(30)
-        assert line.startswith("Warning: anybody who reaches 0.0.0.0 may use this server") is warns
+        assert line.startswith("Warning: anyone who can reach 0.0.0.0 can use this server") is warns

@@ -1,4 +1,4 @@
-"""The command line: thin doors that parse, call and print. One file per command."""
+"""The command line. One module per command: parse the arguments, call the library, print the result."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 
 def main() -> None:
-    """Run `emocatcher`; errors that a user can mend are one line on stderr, with exit code 2."""
-    # NumPy's threads on matrices of this size wait for each other; must be said before NumPy is imported.
+    """Run `emocatcher`. Print user errors as one line on stderr and exit with code 2."""
+    # On matrices this small, NumPy's threads only wait for each other. Must be set before NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from emocatcher.cli import screen
     from emocatcher.cli.app import app

@@ -1,4 +1,4 @@
-"""The list of commands. One that runs loads its own module only, and the overview none of Typer's heavier parts."""
+"""The list of commands. A command imports only its own module; the overview skips Typer's slow imports (Rich)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-# Each is a module here, with EXAMPLES and a function of the same name.
+# Each command is a module in this folder with `EXAMPLES` and a function of the same name.
 SECTIONS = {
     "Recognise": ("predict", "timeline", "listen", "serve", "info", "export"),
-    "Recordings to learn from": ("corpora", "fetch", "check"),
+    "Training recordings": ("corpora", "fetch", "check"),
     "Train and test": ("demo", "audit", "train", "sweep", "evaluate", "report", "compare", "finalise", "convert"),
 }
 NAMES = tuple(name for names in SECTIONS.values() for name in names)
@@ -20,18 +20,18 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 
 class _Commands(Mapping[str, Any]):
-    """Name to command; built when it is looked up, for building them all would take longer than most of them do."""
+    """Map names to commands. Builds each on lookup: building all takes longer than most commands run."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in NAMES:
             raise KeyError(name)
-        alone = typer.Typer(
+        single = typer.Typer(
             add_completion=False, context_settings=_CONTEXT, pretty_exceptions_enable=False, rich_markup_mode="rich"
         )
-        # Blank lines keep the examples from being run together.
+        # Blank lines keep each example on its own line.
         epilog = "\n\n".join(("For example:", *_module(name).EXAMPLES))
-        alone.command(name, epilog=epilog)(_function(name))
-        return typer.main.get_command(alone)
+        single.command(name, epilog=epilog)(_function(name))
+        return typer.main.get_command(single)
 
     def __iter__(self) -> Iterator[str]:
         return iter(NAMES)
@@ -41,18 +41,18 @@ class _Commands(Mapping[str, Any]):
 
 
 class _Overview(TyperGroup):
-    """The root: plain click where Typer would import all of Rich to draw a frame."""
+    """The root command. Plain click formatting, because Typer would import all of Rich to draw frames."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands: Any = _Commands()
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
-        """All names, none of them loaded."""
+        """Return all names without importing their modules."""
         return list(NAMES)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Each with the first line of its docstring."""
+        """Print each command with the first line of its docstring."""
         width = max(map(len, NAMES))
         for title, names in SECTIONS.items():
             with formatter.section(title):
@@ -62,7 +62,7 @@ class _Overview(TyperGroup):
 app = typer.Typer(
     name="emocatcher",
     cls=_Overview,
-    help="Speech emotion recognition: an emotion, how sure, and where in the sound it was heard.",
+    help="Speech emotion recognition: the emotion in a recording, its probability, and where the model attended.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -81,7 +81,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass

@@ -13,22 +13,23 @@ EXAMPLES = (
 
 
 def audit(
-    protocol: Annotated[str, typer.Option(help="Its folds are audited: emobox-6, speakers-K, manifest, …")],
-    corpus: Annotated[str, typer.Option(help="A corpus's name, a table of recordings, or a folder.")] = "ravdess",
-    preset: Annotated[str, typer.Option(help="The recipe: a preset's name, or a TOML file.")] = "cabg",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of speakers-K and stratified-K.")] = 0,
+    protocol: Annotated[str, typer.Option(help="The protocol to audit: emobox-6, speakers-K, manifest, …")],
+    corpus: Annotated[str, typer.Option(help="A corpus name, a table of recordings, or a folder.")] = "ravdess",
+    preset: Annotated[str, typer.Option(help="The training settings: a preset name or a TOML file.")] = "cabg",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed of speakers-K and stratified-K.")] = 0,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Replace one setting; may be repeated."),
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Name every pair of recordings.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List every pair of recordings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look for leaks between training and test.
 
-    Speakers and recordings on both sides (also coded anew, resampled, trimmed or at another level), recordings under
-    two labels, and what the recipe learns or selects where it must not. Leaves with 0 where nothing leaks, with 1 where
-    something does, and with 2 where it cannot tell.
+    Finds speakers and recordings that are in both parts (also re-encoded,
+    resampled, trimmed or at another level), recordings with two labels, and
+    settings that fit or select on data outside the training part.
+    Exit code: 0 if nothing leaks, 1 if something leaks, 2 if the audit cannot run.
     """
     import msgspec
 

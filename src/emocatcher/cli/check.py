@@ -12,10 +12,10 @@ _SHOWN = 5
 
 
 def check(
-    corpus: Annotated[str, typer.Argument(help="A corpus's name, a table of recordings, or a folder.")],
-    everything: Annotated[bool, typer.Option("--all", help="Name every recording of every finding.")] = False,
+    corpus: Annotated[str, typer.Argument(help="A corpus name, a table of recordings, or a folder.")],
+    everything: Annotated[bool, typer.Option("--all", help="List every recording of every finding.")] = False,
 ) -> None:
-    """Decode every recording; count, and name what is missing, duplicated or odd."""
+    """Decode and count every recording; list missing, duplicated and unusual ones."""
     from emocatcher import corpora
     from emocatcher.cli import screen
     from emocatcher.corpora import check as checking
@@ -32,7 +32,7 @@ def check(
     )
     screen.table(("emotion", "recordings"), [(name, str(n)) for name, n in found.per_emotion.items()])
     if not found.findings:
-        target.print("Nothing odd was found.")
+        target.print("No problems found.")
     for finding in found.findings:
         shown = finding.utterances if everything else finding.utterances[:_SHOWN]
         more = len(finding.utterances) - len(shown)

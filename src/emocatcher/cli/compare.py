@@ -17,8 +17,8 @@ EXAMPLES = (
     "emocatcher compare runs/seed-0 runs/seed-1 runs/other --out seeds.html --overwrite",
 )
 
-_MOST_TESTS = 10  # sentences on the terminal
-_GAP, _EDGES = 3, 2  # characters between the columns of a table, and around it
+_MOST_TESTS = 10  # printed in the terminal
+_GAP, _EDGES = 3, 2  # characters: between the columns of a table, and around it
 
 
 def compare(
@@ -27,14 +27,14 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE.html",
-            help="The page to write, its figures beside it; by default comparison.html here, none with --json.",
+            help="The page to write, with its figures next to it; by default comparison.html, none with --json.",
             show_default=False,
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page and its figures.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Put runs side by side: one table, one figure, paired tests."""
+    """Compare finished runs: a table, a figure and paired significance tests."""
     from emocatcher.cli import screen
     from emocatcher.reports import comparison
 
@@ -74,22 +74,23 @@ def _show(found: Comparison) -> None:
         if len(row.runs) > 1
         for one in row.runs
     ]
-    _side_by_side(seeds, target.width, "single seeds")
+    _side_by_side(seeds, target.width, "per seed")
     target.print(
-        "Rates in percent, intervals of 95%; ± is over seeds. ECE: expected calibration error, lower is better."
+        "Rates in percent, with 95% intervals; ± is the standard deviation over seeds. "
+        "ECE: expected calibration error, lower is better."
     )
     for note in found.notes:
         target.print(f"Note: {screen.one_line(note)}", markup=False)
     for pair in found.pairs[:_MOST_TESTS]:
         target.print(f"Test: {screen.one_line(pair.verdict)}", markup=False)
     if len(found.pairs) > _MOST_TESTS:
-        target.print(f"… and {len(found.pairs) - _MOST_TESTS} more tests, on the page and with --json.")
+        target.print(f"… and {len(found.pairs) - _MOST_TESTS} more tests on the page and in --json.")
     for line in _not_tested(found.unpaired):
         target.print(screen.one_line(line), markup=False)
 
 
 def _side_by_side(columns: Sequence[tuple[str, Mapping[str, str]]], width: int, corner: str = "") -> None:
-    """Print columns next to each other, in as many tables as the width takes."""
+    """Print the columns side by side, in as many tables as the width requires."""
     from emocatcher.cli import screen
 
     if not columns:
@@ -100,7 +101,7 @@ def _side_by_side(columns: Sequence[tuple[str, Mapping[str, str]]], width: int, 
     while rest:
         taken, used = 0, stub + _EDGES
         for title, cells in rest:
-            # A title of several words may wrap: its longest word, and what stands below it, need the room.
+            # A title of several words may wrap, so its longest word and the cells set the width.
             used += _GAP + max(map(len, [*title.split(), *cells.values()]))
             if taken and used > width:
                 break

@@ -11,12 +11,12 @@ EXAMPLES = ("emocatcher demo --out runs",)
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="The folder that the run folder is put in.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="The folder in which to create the run folder.")] = Path("runs"),
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)
     ] = None,
 ) -> None:
-    """Run the published hold-out experiment: on RAVDESS, or on made voices where it cannot be had."""
+    """Run the published hold-out experiment on RAVDESS, or on synthetic voices if RAVDESS is unavailable."""
     from emocatcher.cli import screen
     from emocatcher.cli.fetch import fetch
     from emocatcher.cli.train import train
@@ -30,7 +30,7 @@ def demo(
         except DownloadError as error:
             corpus = "synthetic"
             screen.console(stderr=True).print(
-                f"{error} Going on with the synthetic corpus: made voices, nothing measured on them means anything.",
+                f"{error} Using the synthetic corpus instead: its voices are generated, so its scores mean nothing.",
                 markup=False,
             )
     folder = out / (f"demo-{corpus}" if epochs is None else f"demo-{corpus}-{epochs}-epochs")

@@ -12,14 +12,17 @@ EXAMPLES = ("emocatcher evaluate runs/holdout/fold_0/last --protocol reference-h
 
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A model folder.")],
-    protocol: Annotated[str, typer.Option(help="The protocol whose test part is used.")],
-    fold: Annotated[int, typer.Option(min=0, help="Which fold, counting from 0.")] = 0,
-    corpus: Annotated[str, typer.Option(help="A corpus's name, a table of recordings, or a folder.")] = "ravdess",
-    batch_size: Annotated[int, typer.Option(min=1, help="Utterances at a time; the scores do not depend on it.")] = 64,
+    protocol: Annotated[str, typer.Option(help="The protocol whose test part to use.")],
+    fold: Annotated[int, typer.Option(min=0, help="The fold, counting from 0.")] = 0,
+    corpus: Annotated[str, typer.Option(help="A corpus name, a table of recordings, or a folder.")] = "ravdess",
+    batch_size: Annotated[int, typer.Option(min=1, help="Utterances per batch; does not affect the scores.")] = 64,
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=2**32 - 1, help="Of speakers-K and stratified-K; by default the model's own.", show_default=False
+            min=0,
+            max=2**32 - 1,
+            help="Random seed of speakers-K and stratified-K; by default the model's.",
+            show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -51,10 +54,13 @@ def evaluate(
     target.print(f"trained on: {found.trained_on}", markup=False)
     target.print(f"speakers shared with training: {shared}")
     rows = [
-        ("right", f"{found.n_correct} of {found.n_utterances}"),
+        ("correct", f"{found.n_correct} of {found.n_utterances}"),
         ("accuracy (WAR)", f"{found.accuracy:.2%}"),
         ("UAR", f"{found.unweighted_average_recall:.2%}"),
         ("macro F1", f"{found.macro_f1:.2%}"),
-        *((f"recall of {name}", "none here" if rate is None else f"{rate:.2%}") for name, rate in found.recall.items()),
+        *(
+            (f"recall of {name}", "no such clip" if rate is None else f"{rate:.2%}")
+            for name, rate in found.recall.items()
+        ),
     ]
     screen.table(("", "test part"), rows)

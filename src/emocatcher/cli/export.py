@@ -31,18 +31,21 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A model folder, or owner/name on the Hugging Face hub; by default the model that comes with this.",
+            help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model.",
             show_default=False,
         ),
     ] = "",
     waveform: Annotated[
-        bool, typer.Option("--waveform", help="Put the front end, the detector and the calibration inside too.")
+        bool,
+        typer.Option(
+            "--waveform", help="Include the front end, voice detector and calibration: the input is a waveform."
+        ),
     ] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Store the weights as 8-bit numbers.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Store the weights as 8-bit integers.")] = False,
     corpus: Annotated[
         str | None,
         typer.Option(
-            help="What to compare on: a corpus's name, a table of recordings, or a folder; by default the model's own.",
+            help="Compare on this corpus: a name, a table of recordings, or a folder; by default the model's corpus.",
             show_default=False,
         ),
     ] = None,
@@ -51,19 +54,19 @@ def export(
         typer.Option(
             min=1,
             metavar="N",
-            help="Compare on so many clips at most; by default all, but 240 of those it may have been trained on.",
+            help="Compare on at most N clips; by default all, or 240 if the model may have been trained on them.",
             show_default=False,
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --to.")] = False,
 ) -> None:
-    """Write a model as one ONNX file, and say how far it is from the original.
+    """Write a model as one ONNX file and compare it with the original.
 
-    Both hear the same recordings: those that were held out in the model's
-    training, where they are on this machine. The table has size and speed, by
-    how much a probability differs at most, how many clips keep their label, and
-    what --int8 costs in accuracy. A graph that says anything else than the
-    model is not written.
+    Both process the same recordings: those that were held out in the model's
+    training, if they are on this machine. The table shows size and speed, the
+    largest difference of a probability, how many clips keep their label, and
+    what --int8 costs in accuracy. A graph whose answers differ from the
+    model's is not written.
     """
     from emocatcher.cli import screen
     from emocatcher.foundation import atomic_files
@@ -86,8 +89,8 @@ def export(
     exact = difference(answers[_PYTHON], answers[_FLOAT])
     if not exact.is_parity:
         raise ModelError(
-            f"The graph differs from {opened.config.name} by {exact.largest:.2g} in a probability, and in "
-            f"{exact.n_clear_changed} clear labels. Nothing was written: a fault of emocatcher, please report it"
+            f"The graph differs from {opened.config.name} by up to {exact.largest:.2g} in a probability, and changes "
+            f"{exact.n_clear_changed} clear labels. Nothing was written. This is a bug in emocatcher; please report it"
         )
     written = _INT8 if int8 else _FLOAT
     try:
@@ -107,7 +110,7 @@ def export(
 
 
 def _check_target(to: Path, *, overwrite: bool) -> None:
-    """Refuse before the comparing, which takes its time, what could not be written after it."""
+    """Refuse a path that cannot be written, before the slow comparison."""
     from emocatcher.foundation.errors import OutputError
     from emocatcher.models import model_folder
 
@@ -118,18 +121,18 @@ def _check_target(to: Path, *, overwrite: bool) -> None:
             is_there = is_dir = False
         folder = next(above for above in to.absolute().parents if above.exists())
         is_open = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
-    except OSError as error:  # a name too long, a folder that may not be looked into
+    except OSError as error:  # the name is too long, or a folder is not readable
         raise OutputError(f"{to} cannot be written: {error.strerror}") from error
     if is_dir:
         raise OutputError(f"{to} is a folder. Give the name of a file")
     if not is_open:
-        raise OutputError(f"{to} cannot be written: {folder} is not a folder that takes files. Give another place")
+        raise OutputError(f"{to} cannot be written: {folder} is not a folder, or not writable. Give another path")
     parts = {model_folder.ONNX, model_folder.WEIGHTS, model_folder.CONFIG, model_folder.CARD}
     if to.name in parts and (to.parent / model_folder.CONFIG).is_file():
-        # Their hashes stand in the folder's settings: with another file there the model would open no more.
-        raise OutputError(f"{to} is a part of a model folder, which needs it as it is. Give another name")
+        # The folder's settings hold their hashes: with a different file the model could no longer be loaded.
+        raise OutputError(f"{to} is part of a model folder and must not be replaced. Give another name")
     if to.suffix.lower() != ".onnx":
-        raise OutputError(f"{to} does not end with .onnx, which programs that open it look for. Give such a name")
+        raise OutputError(f"{to} does not end with .onnx, the suffix that programs expect. Add it")
     if is_there and not overwrite:
         raise OutputError(f"{to} exists already. Give another name, or --overwrite")
 
@@ -148,7 +151,7 @@ def _compare(recognizer: Recognizer, files: dict[str, bytes], clips: Clips, *, w
 
 
 def _true_labels(clips: Clips, labels: tuple[str, ...]) -> NDArray[np.int64] | None:
-    """Of clips whose accuracy says something: held out, and of emotions that the model knows."""
+    """Return the labels of clips for which an accuracy is valid: held out, with emotions of the model. Else None."""
     import numpy as np
 
     if not clips.held_out or not {clip.emotion for clip in clips.utterances} <= set(labels):
@@ -159,37 +162,37 @@ def _true_labels(clips: Clips, labels: tuple[str, ...]) -> NDArray[np.int64] | N
 def _table(
     answers: dict[str, Answers], sizes: dict[str, int], true: NDArray[np.int64] | None
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows."""
+    """Return header and rows."""
     from emocatcher.recognition.parity.answers import difference
 
-    header = ["", "size", "per clip", "speed", "differs by", "same label"]
+    header = ["", "size", "per clip", "speed", "max difference", "same label"]
     rows = []
-    for name, said in answers.items():
-        found = difference(answers[_PYTHON], said)
+    for name, answer in answers.items():
+        found = difference(answers[_PYTHON], answer)
         row = [
             name,
             _size(sizes[name]),
-            f"{said.ms_per_clip:.2f} ms",
-            f"{answers[_PYTHON].ms_per_clip / said.ms_per_clip:.2f} ×",  # noqa: RUF001
+            f"{answer.ms_per_clip:.2f} ms",
+            f"{answers[_PYTHON].ms_per_clip / answer.ms_per_clip:.2f} ×",  # noqa: RUF001
             "" if name == _PYTHON else f"{found.largest:.1e}",
-            "" if name == _PYTHON else f"{found.n_same_label} of {len(said.labels)}",
+            "" if name == _PYTHON else f"{found.n_same_label} of {len(answer.labels)}",
         ]
-        rows.append(row if true is None else [*row, f"{(said.labels == true).mean():.2%}"])
+        rows.append(row if true is None else [*row, f"{(answer.labels == true).mean():.2%}"])
     return header if true is None else [*header, "accuracy"], rows
 
 
 def _cost(answers: dict[str, Answers], true: NDArray[np.int64] | None) -> str:
-    """What int8 costs, in a sentence."""
+    """State the cost of int8 in one sentence."""
     before, after = answers[_FLOAT].labels, answers[_INT8].labels
     n_clips, n_changed = len(before), int((before != after).sum())
     changed = f"{'gets' if n_changed == 1 else 'get'} another label"
     if true is None:
-        unknown = "what that costs in accuracy cannot be told from these clips"
+        unknown = "these clips cannot show the cost in accuracy"
         return f"int8: {n_changed} of {n_clips} clips {changed}; {unknown}"
     n_before, n_after = int((before == true).sum()), int((after == true).sum())
     points = f"{100.0 * abs(n_before - n_after) / n_clips:.2f} points of"
     cost = "costs no" if n_after == n_before else f"costs {points}" if n_after < n_before else f"gains {points}"
-    right = f"{n_after} of {n_clips} clips are right, {'as' if n_after == n_before else f'{n_before}'} without it"
+    right = f"{n_after} of {n_clips} clips are correct, {'as' if n_after == n_before else f'{n_before}'} without it"
     return f"int8 {cost} accuracy: {right}; {n_changed} {changed}"
 
 

@@ -11,12 +11,12 @@ EXAMPLES = ("emocatcher fetch ravdess --to ~/corpora/ravdess",)
 
 
 def fetch(
-    corpus: Annotated[str, typer.Argument(help="Which corpus: ravdess (208 MB).")],
+    corpus: Annotated[str, typer.Argument(help="The corpus to download: ravdess (208 MB).")],
     to: Annotated[
-        Path | None, typer.Option(help="The folder to put it in; by default in the user's cache.", show_default=False)
+        Path | None, typer.Option(help="The folder to unpack it in; by default the user's cache.", show_default=False)
     ] = None,
 ) -> None:
-    """Download a corpus: resumed where it broke off, checked by its MD5, unpacked."""
+    """Download, verify (MD5) and unpack a corpus. Resumes an interrupted download."""
     from emocatcher.cli import screen
     from emocatcher.corpora.download import fetch_ravdess
     from emocatcher.foundation.errors import CorpusNotFoundError, suggest

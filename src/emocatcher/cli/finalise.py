@@ -19,14 +19,14 @@ EXAMPLES = (
 def finalise(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of two or more folds.")],
     to: Annotated[Path, typer.Option(help="The model folder to write.")],
-    name: Annotated[str, typer.Option(help="What to call the model; by default its preset's name.")] = "",
+    name: Annotated[str, typer.Option(help="The name of the model; by default the name of its preset.")] = "",
     abstain_below: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Mark answers below this calibrated probability; by default the smallest for which 80% of the "
-            "other answers are right on held-out recordings.",
+            help="Mark answers below this calibrated probability as uncertain; by default the smallest for which 80% "
+            "of the other answers are correct on held-out recordings.",
             show_default=False,
         ),
     ] = None,
@@ -35,21 +35,21 @@ def finalise(
         typer.Option(
             "--teacher",
             metavar="MODEL",
-            help="For a run with teachers: the model of each, finalised before. May be repeated.",
+            help="For a run with teachers: the finalised model of one teacher. Repeat it for each.",
         ),
     ] = None,
     untaught: Annotated[
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="For a run with teachers: a run of the same recipe, protocol and seed without them. The model is made "
-            "only if the teachers raise the held-out accuracy beyond chance.",
+            help="For a run with teachers: a run with the same settings, protocol and seed, but without teachers. The "
+            "model is trained only if the teachers improve the held-out accuracy significantly.",
             show_default=False,
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
 ) -> None:
-    """Train one model on all recordings of a run's corpus, calibrated on the held-out answers of the run."""
+    """Train one model on all recordings of a run's corpus, calibrated on the run's held-out predictions."""
     from emocatcher import corpora
     from emocatcher.cli import screen
     from emocatcher.foundation.errors import ModelError
@@ -57,7 +57,7 @@ def finalise(
     from emocatcher.reports import run_report
 
     if (to / model_folder.CONFIG).exists() and not overwrite:
-        raise ModelError(f"{to} holds a model. Give --overwrite, or another folder")
+        raise ModelError(f"{to} already contains a model. Give --overwrite, or another folder")
     finished = run_report.read(run)
     from emocatcher.training import finalise
 
@@ -79,10 +79,12 @@ def finalise(
         )
     scores = model.config.training.scores
     target = screen.console()
-    target.print(f"{model.config.name}: {finished.result.protocol} gave this recipe {scores['accuracy']:.1%}")
+    target.print(
+        f"{model.config.name}: {finished.result.protocol} gave these settings an accuracy of {scores['accuracy']:.1%}"
+    )
     before, after = scores["expected_calibration_error_before"], scores["expected_calibration_error"]
     if model.config.temperature == 1.0:
-        target.print(f"no temperature: it does not help held-out folds beyond chance; calibration error {before:.3f}")
+        target.print(f"no temperature scaling: no significant gain on held-out folds; calibration error {before:.3f}")
     else:
         target.print(
             f"temperature {model.config.temperature:.2f}: calibration error {before:.3f} before, {after:.3f} after"
@@ -90,6 +92,6 @@ def finalise(
     kept, right = scores["share_not_abstained"], scores.get("accuracy_where_not_abstained")
     target.print(
         f"abstains below {model.config.abstain_below:.3f}: {kept:.1%} answered"
-        + ("" if right is None else f", {right:.1%} of them right")
+        + ("" if right is None else f", {right:.1%} of them correct")
     )
     target.print(f"Model: {to}", markup=False)

@@ -25,13 +25,13 @@ def info(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A model folder, or owner/name on the Hugging Face hub; by default the model that comes with this.",
+            help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model.",
             show_default=False,
         ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's settings as JSON.")] = False,
     schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON Schema of predictions, which all models share, and leave.")
+        bool, typer.Option("--schema", help="Print the JSON Schema of predictions (the same for all models) and exit.")
     ] = False,
 ) -> None:
     """Show a model's card: labels, data, protocol, scores, licence, limits."""
@@ -60,22 +60,22 @@ def _print(opened: Bundle) -> None:
     from emocatcher.models import model_folder
 
     config, training, front_end = opened.config, opened.config.training, opened.config.settings.front_end
-    speakers = {None: "", True: "; test speakers heard in training too", False: "; no speaker in both parts"}
+    speakers = {None: "", True: "; test speakers are also in training", False: "; no speaker is in both parts"}
     protocol = training.protocol + ("" if training.fold is None else f", fold {training.fold}")
     selection = training.selection + (
-        " (optimistic: chosen by the test part)" if training.selection == "best-test" else ""
+        " (optimistic: chosen on the test part)" if training.selection == "best-test" else ""
     )
-    learned = (("epoch", training.epoch), ("seed", training.seed))
-    hears = f"{front_end.sample_rate:,} Hz, {front_end.n_mels} mel bands up to {front_end.f_max:g} Hz"
+    trained = (("epoch", training.epoch), ("seed", training.seed))
+    sound = f"{front_end.sample_rate:,} Hz, {front_end.n_mels} mel bands up to {front_end.f_max:g} Hz"
     if front_end.pitch:
-        hears += f", pitch from {front_end.pitch.f_min:g} to {front_end.pitch.f_max:g} Hz"
+        sound += f", pitch from {front_end.pitch.f_min:g} to {front_end.pitch.f_max:g} Hz"
     rows: list[tuple[str, str | Text]] = [
         ("Emotions", _labels(config)),
-        ("Hears", hears),
+        ("Input", sound),
         ("Parameters", f"{config.n_parameters:,} (preset {config.settings.preset})"),
-        ("Corpus", training.corpus + (" (SYNTHETIC: made voices, fit for tests only)" if training.synthetic else "")),
+        ("Corpus", training.corpus + (" (SYNTHETIC: generated voices, for tests only)" if training.synthetic else "")),
         ("Protocol", protocol + speakers[training.speakers_shared]),
-        ("Selection", ", ".join([selection, *(f"{name} {value}" for name, value in learned if value is not None)])),
+        ("Selection", ", ".join([selection, *(f"{name} {value}" for name, value in trained if value is not None)])),
         ("Scores", _scores(training.scores)),
         ("Calibration", _calibration(config)),
         ("Abstains", f"below a probability of {config.abstain_below:.0%}" if config.abstain_below else "never"),
@@ -89,7 +89,7 @@ def _print(opened: Bundle) -> None:
     grid.add_column(overflow="fold")
     for name, value in rows:
         if value:
-            # As text, not as markup: whoever wrote the model may have put brackets or escape codes there.
+            # Text, not markup: a model folder from elsewhere may contain brackets or escape codes.
             lines = value if isinstance(value, Text) else Text("\n".join(map(screen.one_line, value.splitlines())))
             grid.add_row(name, lines)
     title = Text.assemble((screen.one_line(config.name), "bold"), f", by emocatcher {screen.one_line(config.version)}")
@@ -114,7 +114,7 @@ def _scores(scores: dict[str, float]) -> str:
 
 
 def _calibration(config: ModelConfig) -> str:
-    """The temperature, and what it is worth where that was measured."""
+    """Describe the temperature, and its effect on the calibration error if that was measured."""
     scores = config.training.scores
     before, after = scores.get("expected_calibration_error_before"), scores.get("expected_calibration_error")
     if config.temperature == 1.0:
@@ -124,7 +124,7 @@ def _calibration(config: ModelConfig) -> str:
 
 
 def _limits(card: Path) -> str:
-    """What the folder's own card says under that heading, as one paragraph."""
+    """Return the section "Limits" of the model card as one paragraph."""
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     found = re.search(r"^## Limits\n(.*?)(?=^#|\Z)", text, flags=re.MULTILINE | re.DOTALL)
     return " ".join(found[1].split()) if found else ""

@@ -20,26 +20,29 @@ EXAMPLES = ("emocatcher listen", "emocatcher listen --list-devices", "emocatcher
 
 _BAR = 40  # characters
 _CHUNK_S = 0.1
-_MOST_WAITING = 300  # chunks; where the machine is too slow, the oldest are lost rather than memory filled
+_MAX_QUEUED = 300  # chunks; a machine that is too slow drops the oldest instead of filling its memory
 _LOWEST_DB = -60.0
-_A_MOMENT_S = 0.5  # Ctrl-C is answered at least this often
+_POLL_S = 0.5  # the longest delay before Ctrl-C takes effect
 
 
 def listen(
-    device: Annotated[str | None, typer.Option(help="Number or part of the name of a microphone.")] = None,
+    device: Annotated[str | None, typer.Option(help="The microphone: its number, or a part of its name.")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="A model folder, or a name on the hub; by default the model that comes with emocatcher."),
+        typer.Option(help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model."),
     ] = None,
-    window: Annotated[float, typer.Option(metavar="SECONDS", help="How much is heard at a time.")] = 3.0,
-    hop: Annotated[float, typer.Option(metavar="SECONDS", help="From one answer to the next.")] = 0.5,
+    window: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.")] = 3.0,
+    hop: Annotated[float, typer.Option(metavar="SECONDS", help="Time from one window to the next.")] = 0.5,
     abstain_below: Annotated[
         float | None,
-        typer.Option(metavar="P", help="Mark answers below this probability, 0 to 1; by default the model's own."),
+        typer.Option(
+            metavar="P",
+            help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold.",
+        ),
     ] = None,
-    list_devices: Annotated[bool, typer.Option("--list-devices", help="Print the microphones and leave.")] = False,
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and exit.")] = False,
 ) -> None:
-    """Recognise emotions live, from the microphone. Ctrl-C ends."""
+    """Recognise emotions live from the microphone. Stop with Ctrl-C."""
     from emocatcher.cli import screen
 
     sound = _sounddevice()
@@ -57,13 +60,12 @@ def listen(
 
 
 def show(chunks: Iterable[NDArray[np.float32]], stream: Stream, labels: tuple[str, ...]) -> None:
-    """Draw what is heard, chunk by chunk, until they end or Ctrl-C.
+    """Show the newest answer and the level, updated with each chunk, until the chunks end or Ctrl-C is pressed.
 
     Args:
-        chunks: shape (n_samples, n_channels) or (n_samples,), in [-1, 1], at the stream's rate; an empty one passes
-            the time.
-        stream: which listens.
-        labels: the model's.
+        chunks: shape (n_samples, n_channels) or (n_samples,), in [-1, 1], at the stream's rate; empty ones are skipped.
+        stream: recognises the chunks.
+        labels: of the model.
     """
     import numpy as np
     from rich.live import Live
@@ -98,15 +100,15 @@ def _picture(window: Window | None, level_db: float, labels: tuple[str, ...], du
 
     shades, width = colours(labels), max(max(map(len, labels)), len("level"))
     if window is None:
-        word = Text("listening …", "dim")
+        answer = Text("listening …", "dim")
     elif window.emotion is None or window.probability is None:
-        word = Text("no speech", "dim")
+        answer = Text("no speech", "dim")
     else:
         style = "dim" if window.abstain else f"bold {shades[window.emotion]}"
-        word = Text(window.emotion + "?" * window.abstain, style) + Text(f" {window.probability:.0%}")
+        answer = Text(window.emotion + "?" * window.abstain, style) + Text(f" {window.probability:.0%}")
     loud = round((level_db - _LOWEST_DB) / -_LOWEST_DB * _BAR)
     lines = [
-        Text(f"{duration_s:7.1f} s  ") + word,
+        Text(f"{duration_s:7.1f} s  ") + answer,
         Text(f"  {'level':<{width}} {level_db:3.0f} dB ") + Text("█" * min(loud, _BAR), "dim"),
     ]
     for label in labels:
@@ -122,45 +124,45 @@ def microphone(sound: Any, device: str | None, rate: int) -> Iterator[Iterator[N
 
     Args:
         sound: the module sounddevice.
-        device: number or part of a name; None for the system's own choice.
+        device: number or part of a name; None for the system's default.
         rate: Hz.
 
     Yields:
-        chunks of shape (n_samples, 1), float32, as they come; an empty one where none came for a moment.
+        chunks of shape (n_samples, 1), float32, as they arrive; an empty one after 0.5 s without sound.
 
     Raises:
-        AudioError: if it cannot be opened.
+        AudioError: if the microphone cannot be opened.
     """
     import numpy as np
 
-    waiting: queue.Queue[NDArray[np.float32]] = queue.Queue(_MOST_WAITING)
+    queued: queue.Queue[NDArray[np.float32]] = queue.Queue(_MAX_QUEUED)
 
-    def take(samples: NDArray[np.float32], *_: object) -> None:
-        # In the sound card's own thread, whose array is used again.
-        if waiting.full():
+    def enqueue(samples: NDArray[np.float32], *_: object) -> None:
+        # Runs in the sound card's thread, which reuses its array.
+        if queued.full():
             with contextlib.suppress(queue.Empty):
-                waiting.get_nowait()
+                queued.get_nowait()
         with contextlib.suppress(queue.Full):
-            waiting.put_nowait(samples.copy())
+            queued.put_nowait(samples.copy())
 
     def chunks() -> Iterator[NDArray[np.float32]]:
         while True:
             try:
-                yield waiting.get(timeout=_A_MOMENT_S)
+                yield queued.get(timeout=_POLL_S)
             except queue.Empty:
                 yield np.empty((0, 1), np.float32)
 
-    def opened() -> Any:
+    def open_stream() -> Any:
         return sound.InputStream(
             samplerate=rate,
             device=_as_number(device),
             channels=1,
             dtype="float32",
             blocksize=round(_CHUNK_S * rate),
-            callback=take,
+            callback=enqueue,
         )
 
-    with _asked(sound, opened, device):
+    with _query(sound, open_stream, device):
         yield chunks()
 
 
@@ -178,46 +180,42 @@ def _sounddevice() -> Any:
 
 
 def _microphones(sound: Any) -> list[tuple[int, str, int]]:
-    """Number, name and rate of each.
+    """List number, name and sample rate (Hz) of each microphone.
 
     Raises:
-        AudioError: if there is none.
+        AudioError: if there is no microphone.
     """
     from emocatcher.foundation.errors import AudioError
 
     found = [
         (number, str(device["name"]), round(device["default_samplerate"]))
-        for number, device in enumerate(_answer(sound, sound.query_devices, None))
+        for number, device in enumerate(_query(sound, sound.query_devices, None))
         if device["max_input_channels"] > 0
     ]
     if not found:
-        raise AudioError("microphone", "there is none. Plug one in, or recognise a file: emocatcher timeline FILE")
+        raise AudioError("microphone", "none was found. Connect one, or recognise a file: emocatcher timeline FILE")
     return found
 
 
 def _rate(sound: Any, device: str | None) -> int:
     _microphones(sound)
-    asked = _answer(sound, lambda: sound.query_devices(_as_number(device), "input"), device)
-    return int(asked["default_samplerate"])
+    found = _query(sound, lambda: sound.query_devices(_as_number(device), "input"), device)
+    return int(found["default_samplerate"])
 
 
 def _as_number(device: str | None) -> str | int | None:
     return int(device) if device is not None and device.isdecimal() else device
 
 
-def _answer(sound: Any, ask: Callable[[], Any], device: str | None) -> Any:
+def _query(sound: Any, query: Callable[[], Any], device: str | None) -> Any:
+    """Call PortAudio; raise its errors as AudioError."""
     from emocatcher.foundation.errors import AudioError
 
     try:
-        return ask()
+        return query()
     except (sound.PortAudioError, ValueError) as error:
         name = "microphone" if device is None else f"microphone '{device}'"
         reason = " ".join(str(error).split())
-        raise AudioError(name, f"cannot be used: {reason}. `emocatcher listen --list-devices` names all") from None
-
-
-@contextlib.contextmanager
-def _asked(sound: Any, opened: Callable[[], Any], device: str | None) -> Iterator[None]:
-    stream = _answer(sound, opened, device)
-    with stream:
-        yield
+        raise AudioError(
+            name, f"cannot be used: {reason}. List the microphones: emocatcher listen --list-devices"
+        ) from None

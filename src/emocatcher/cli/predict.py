@@ -20,32 +20,39 @@ EXAMPLES = (
     "find . -name '*.wav' | emocatcher predict - --format jsonl",
 )
 
-_UNKNOWN = 1 << 62  # of what comes through a pipe
+_UNKNOWN = 1 << 62  # number of recordings named in a pipe
 
 
 def predict(
     recordings: Annotated[
         list[str],
-        typer.Argument(metavar="RECORDINGS", help="Files, folders, quoted patterns; - reads names from a pipe."),
+        typer.Argument(metavar="RECORDINGS", help="Files, folders or quoted patterns; - reads file names from a pipe."),
     ],
     model: Annotated[
         str | None,
-        typer.Option(help="A model folder, or a name on the hub; by default the model that comes with emocatcher."),
+        typer.Option(help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model."),
     ] = None,
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="json, jsonl, csv or parquet; by default what --out ends with.", metavar="KIND"),
+        typer.Option("--format", help="json, jsonl, csv or parquet; by default the suffix of --out.", metavar="KIND"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The table to write; by default it is printed.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one for each core.")] = 1,
-    unordered: Annotated[bool, typer.Option("--unordered", help="Rows as they are ready.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or add what is new.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The table to write; by default printed.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one per core.")] = 1,
+    unordered: Annotated[bool, typer.Option("--unordered", help="Write rows in the order they finish.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the table in --out, or add new recordings to it.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table in --out.")] = False,
     abstain_below: Annotated[
         float | None,
-        typer.Option(metavar="P", help="Mark answers below this probability, 0 to 1; by default the model's own."),
+        typer.Option(
+            metavar="P",
+            help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold.",
+        ),
     ] = None,
-    null: Annotated[bool, typer.Option("--null", "-0", help="Names in the pipe end with NUL.")] = False,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="File names in the pipe end with NUL, as from find -print0.")
+    ] = False,
 ) -> None:
     """Recognise the emotion in recordings."""
     import itertools
@@ -57,16 +64,20 @@ def predict(
 
     kind = batch.format_of(format_, out) if format_ or out else None
     if resume and out is None:
-        raise typer.BadParameter("there is nothing to go on with: give --out too", param_hint="--resume")
+        raise typer.BadParameter("no table to resume. Give --out too", param_hint="--resume")
     if resume and overwrite:
-        raise typer.BadParameter("it goes on with the table that --overwrite would replace", param_hint="--resume")
+        raise typer.BadParameter(
+            "--overwrite would replace the table to resume. Give only one of them", param_hint="--resume"
+        )
     piped = [name for name in recordings if name == "-"]
     files = batch.expand(name for name in recordings if name != "-")
     names = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())
     recognizer = load(model)
     n_workers = workers or process_setup.usable_cores()
     if kind is None:
-        _print(recognizer, names, alone=len(files) == 1 and not piped, n_workers=n_workers, abstain_below=abstain_below)
+        _print(
+            recognizer, names, single=len(files) == 1 and not piped, n_workers=n_workers, abstain_below=abstain_below
+        )
         return
     from emocatcher.cli import screen
 
@@ -92,8 +103,8 @@ def predict(
                 on_row=show,
             )
         except KeyboardInterrupt:
-            how = f"Go on with --resume --out {out}" if out else "Nothing more is printed"
-            typer.echo(f"Stopped; every row that was done is kept. {how}", err=True)
+            how = f"are kept. Resume with --resume --out {out}" if out else "were printed"
+            typer.echo(f"Stopped. All finished rows {how}", err=True)
             raise typer.Exit(130) from None
     if state.n_failed:
         typer.echo(f"{state.n_failed} of {state.n} recordings failed: see their rows", err=True)
@@ -101,37 +112,37 @@ def predict(
 
 
 def _print(
-    recognizer: Recognizer, names: Iterable[str], *, alone: bool, n_workers: int, abstain_below: float | None
+    recognizer: Recognizer, names: Iterable[str], *, single: bool, n_workers: int, abstain_below: float | None
 ) -> None:
-    """For people: a card for one recording, a line for each of several."""
+    """Print a card for a single recording, or one line for each of several."""
     from emocatcher.cli import card, screen
     from emocatcher.recognition.prediction import Failure
 
     target = screen.console()
-    if alone:
+    if single:
         (name,) = names
         card.show(recognizer.predict(name, abstain_below=abstain_below), target)
         return
     n_failed = 0
-    for heard in recognizer.predict_many(names, workers=n_workers, abstain_below=abstain_below):
-        if isinstance(heard, Failure):
+    for result in recognizer.predict_many(names, workers=n_workers, abstain_below=abstain_below):
+        if isinstance(result, Failure):
             n_failed += 1
-        target.print(_line(heard), markup=False)
+        target.print(_line(result), markup=False)
     if n_failed:
         typer.echo(f"{n_failed} {'recording' if n_failed == 1 else 'recordings'} failed", err=True)
         raise typer.Exit(1)
 
 
-def _line(heard: Prediction | Failure) -> str:
+def _line(result: Prediction | Failure) -> str:
     from emocatcher.foundation.errors import one_line
     from emocatcher.recognition.prediction import Failure
 
-    if isinstance(heard, Failure):
-        return f"{'failed':<10}      {one_line(heard.path)}: {heard.message}"
-    codes = " ".join(caution.code for caution in heard.warnings)
-    unsure = "?" if heard.abstain else " "
-    answer = f"{heard.emotion:<10} {heard.probability:4.0%}{unsure}"
-    if heard.nobody_spoke:
-        # The answer would read as if somebody had been heard.
+    if isinstance(result, Failure):
+        return f"{'failed':<10}      {one_line(result.path)}: {result.message}"
+    codes = " ".join(caution.code for caution in result.warnings)
+    unsure = "?" if result.abstain else " "
+    answer = f"{result.emotion:<10} {result.probability:4.0%}{unsure}"
+    if result.nobody_spoke:
+        # The emotion alone would suggest that speech was found.
         answer = f"{'no speech':<10}      "
-    return f"{answer}{one_line(heard.path)}" + (f"  ! {codes}" if codes else "")
+    return f"{answer}{one_line(result.path)}" + (f"  ! {codes}" if codes else "")

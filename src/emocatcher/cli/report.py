@@ -11,7 +11,7 @@ EXAMPLES = ("emocatcher report runs/cv5",)
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run folder.")]) -> None:
-    """Draw a run's figures and page again."""
+    """Rebuild the report of a run: its figures and its page."""
     from emocatcher.cli import screen
     from emocatcher.reports import run_report as writing
 

@@ -1,4 +1,4 @@
-"""What several commands print with: consoles, tables, progress."""
+"""Terminal output shared by the commands: consoles, tables, progress."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Advance", "console", "list_table", "one_line", "progress", "table"]
 Advance = Callable[[int, int, str], None]
 
 _PLAIN_EVERY_S = 10.0
-_PIPE_WIDTH = 200  # characters; a pipe has no width of its own
+_PIPE_WIDTH = 200  # characters; a pipe has no width
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that stays plain, and as wide as its lines, where its output is piped."""
+    """Create a console. Piped output has no colours and no line breaks."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -32,12 +32,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_words: int = 1) -> None:
-    """Print a table of numbers: its first `n_words` columns read from the left, the others from the right."""
+    """Print a table of numbers: the first `n_words` columns are left-aligned, the others right-aligned."""
     _print_table(header, rows, "right", n_words)
 
 
 def list_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of words: every column reads from the left, and long cells wrap."""
+    """Print a table of words: all columns are left-aligned, and long cells wrap."""
     _print_table(header, rows, "left", 1)
 
 
@@ -50,20 +50,20 @@ def _print_table(
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
-        # Beside words that may fold, numbers stay whole.
-        whole = 1 < n_words <= i
-        drawn.add_column(Text(name), justify="left" if i < n_words else justify, overflow="fold", no_wrap=whole)
+        # With several columns of words, only the words may wrap, not the numbers.
+        no_wrap = 1 < n_words <= i
+        drawn.add_column(Text(name), justify="left" if i < n_words else justify, overflow="fold", no_wrap=no_wrap)
     for row in rows:
-        drawn.add_row(*map(Text, row))  # as text, like the header: a label or a path may hold what reads as markup
+        drawn.add_row(*map(Text, row))  # Text, not markup: a label or a path may contain brackets
     console().print(drawn, soft_wrap=False)
 
 
 @contextlib.contextmanager
 def progress(*, unit: str = "it") -> Iterator[Callable[[str], Advance]]:
-    """Bars on stderr with rate and time left; where stderr is piped, a plain line now and then.
+    """Show progress on stderr: bars in a terminal, a plain line every 10 s if stderr is piped.
 
     Yields:
-        `start(title)`, which gives `advance(done, total, note)`.
+        `start(title)`, which returns `advance(done, total, note)`.
     """
     target = console(stderr=True)
     if not target.is_terminal:
@@ -101,16 +101,16 @@ def progress(*, unit: str = "it") -> Iterator[Callable[[str], Advance]]:
 
 
 class _Plain:
-    """Progress for a log file."""
+    """Progress as plain lines, for log files."""
 
     def __init__(self, title: str, unit: str) -> None:
         self._title, self._unit = title, unit
-        self._started = self._said = time.monotonic()
+        self._started = self._printed = time.monotonic()
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        if done < total and now - self._said < _PLAIN_EVERY_S:
+        if done < total and now - self._printed < _PLAIN_EVERY_S:
             return
-        self._said = now
+        self._printed = now
         text = f"{self._title}: {done}/{total} {self._unit} {note} {now - self._started:.0f} s"
         print(" ".join(text.split()), file=sys.stderr)  # noqa: T201

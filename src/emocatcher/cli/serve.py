@@ -22,28 +22,30 @@ _TOKENS = "EMOCATCHER_TOKENS"
 def serve(
     model: Annotated[
         str | None,
-        typer.Option(help="A model folder, or a name on the hub; by default the model that comes with emocatcher."),
+        typer.Option(help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model."),
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is the whole network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 is any that is free.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 accepts the whole network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port; 0 means any free one.")] = 8000,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    workers: Annotated[int, typer.Option(min=0, max=256, help="Processes; 0 is one for each core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="Worker processes; 0 means one per core.")] = 0,
     listen_corpus: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Clips to guess at, named as RAVDESS names them.")
+        Path | None, typer.Option(metavar="DIR", help="A folder of clips, named as in RAVDESS, for the guessing game.")
     ] = None,
     token: Annotated[
         list[str] | None,
-        typer.Option(help=f"A bearer token that is asked for; may be repeated. Also {_TOKENS}, separated by commas."),
+        typer.Option(help=f"A bearer token to require; may be repeated. Or set {_TOKENS}, separated by commas."),
     ] = None,
     cors: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="A site whose pages may ask; may be repeated.")
+        list[str] | None, typer.Option(metavar="ORIGIN", help="A site whose pages may use the API; may be repeated.")
     ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A limit; may be repeated. See --limits.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Change a limit; may be repeated. See --limits.")
     ] = None,
-    limits: Annotated[bool, typer.Option("--limits", help="Print the limits and their values, and leave.")] = False,
+    limits: Annotated[bool, typer.Option("--limits", help="Print the limits with their values and exit.")] = False,
 ) -> None:
-    """Serve the page, an HTTP API and a WebSocket. Ctrl-C ends."""
+    """Serve a web page, an HTTP API and a WebSocket. Stop with Ctrl-C."""
     from emocatcher.foundation import process_setup
     from emocatcher.foundation.errors import MissingExtraError
     from emocatcher.server import limits as settings
@@ -57,7 +59,7 @@ def serve(
         raise MissingExtraError("The server", "serve")
     from emocatcher.server import worker_process
 
-    # First of all: while this process loads what it needs, that one loads what the workers do.
+    # Do this first: the worker process imports its modules while this one imports its own.
     worker_process.prepare()
     from emocatcher.server import run
     from emocatcher.server.service import Options
@@ -73,20 +75,20 @@ def serve(
         listen_corpus=listen_corpus,
     )
     if run.reachable_without_token(options):
-        typer.echo(f"Warning: anybody who reaches {host} may use this server. Set {_TOKENS}, or --token", err=True)
+        typer.echo(f"Warning: anyone who can reach {host} can use this server. Set {_TOKENS} or --token", err=True)
 
-    def say(address: str) -> None:
-        typer.echo(f"EmoCatcher is at {address} (API: {address}docs). Ctrl-C ends it", err=True)
+    def announce(address: str) -> None:
+        typer.echo(f"EmoCatcher is at {address} (API: {address}docs). Stop it with Ctrl-C", err=True)
         if open_:
             typer.launch(address)
 
-    run.serve(options, say)
+    run.serve(options, announce)
 
 
 def _folder(model: str | None) -> str | None:
     if model is None:
         return None
-    # Fetches it from the hub, once for all workers.
+    # Download it from the hub once, for all workers.
     from emocatcher.recognition import recognizer
 
     return str(recognizer.folder_of(model).absolute())

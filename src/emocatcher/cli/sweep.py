@@ -16,19 +16,22 @@ EXAMPLES = (
     "emocatcher sweep sweep.toml --out runs/sweep",
     "emocatcher sweep sweep.toml --out runs/sweep --resume --json",
 )
-_BROAD, _WIDE = 100, 132  # columns from which a key has room with its section, an interval beside its score
+_BROAD, _WIDE = 100, 132  # terminal widths that fit a setting's section, and an interval next to its score
 _DASH = "\N{EN DASH}"
 
 
 def sweep(
     file: Annotated[
-        Path, typer.Argument(metavar="SWEEP.TOML", help="What to try: preset, corpus, protocol, settings or a grid.")
+        Path,
+        typer.Argument(
+            metavar="SWEEP.TOML", help="A file with preset, corpus, protocol, and the settings (or a grid) to try."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The sweep folder to write.")] = Path("runs/sweep"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the sweep in --out was cut.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the sweep in --out where it stopped.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ranking as one JSON object.")] = False,
 ) -> None:
-    """Rank a list of settings by validation inside the training part."""
+    """Rank settings by cross-validation inside the training part."""
     import msgspec
 
     from emocatcher import corpora
@@ -38,7 +41,7 @@ def sweep(
 
     plan = sweeps.read(file)
     if plan.file.corpus == "synthetic" and corpora.locate("synthetic") is None:
-        screen.console(stderr=True).print("Making the synthetic corpus, once: about 20 s")
+        screen.console(stderr=True).print("Generating the synthetic corpus, once: about 20 s")
     corpus = corpora.load(plan.file.corpus)
     protocol = protocols.load(plan.file.protocol, corpus, plan.file.seeds[0])
     with screen.progress(unit="done") as start:
@@ -61,7 +64,7 @@ def sweep(
             ranking, seconds = sweeps.run(plan, corpus, protocol, out, resume=resume, on_progress=show)
         except KeyboardInterrupt:
             kept = f"{len(sweeps.read_trials(out))} of {n_trials}" if n_trials else "None"
-            typer.echo(f"Stopped; trials done, and kept: {kept}. Go on with --resume --out {out}", err=True)
+            typer.echo(f"Stopped. Trials finished and kept: {kept}. Resume with --resume --out {out}", err=True)
             raise typer.Exit(130) from None
     if as_json:
         typer.echo(msgspec.json.encode(ranking).decode())
@@ -77,7 +80,7 @@ def sweep(
 
 
 def _table(ranking: Ranking, seconds: dict[str, float], width: int) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """Header and rows; on a narrow screen what differs stands below the setting, and an interval below its score."""
+    """Return header and rows. A narrow table puts the differences below the setting, and intervals below scores."""
     rows: list[Sequence[str]] = []
     for row in ranking.settings:
         ranked: Score | None = getattr(row, ranking.ranked_by)
@@ -92,18 +95,18 @@ def _table(ranking: Ranking, seconds: dict[str, float], width: int) -> tuple[Seq
                 _DASH if is_baseline else _difference(ranked, width),
             )
         )
-        names = (row.setting, differs) if width >= _WIDE else (_below(row, is_baseline, width),)
+        names = (row.setting, differs) if width >= _WIDE else (_setting_cell(row, is_baseline, width),)
         rows.append((str(row.rank or _DASH), *names, *numbers, f"{seconds[row.setting]:.1f}"))
     if width >= _WIDE:
         return ("rank", "setting", "what differs", "accuracy", "UAR", "difference to the first", "s/trial"), rows
     return ("rank", "setting\nwhat differs", "accuracy", "UAR", "difference\nto the first", "s/trial"), rows
 
 
-def _below(row: Row, is_baseline: bool, width: int) -> str:
+def _setting_cell(row: Row, is_baseline: bool, width: int) -> str:
     if is_baseline:
         return row.setting
     short = [one.partition(".")[2] for one in row.differs]
-    if row.setting == ", ".join(short):  # as a grid names its settings
+    if row.setting == ", ".join(short):  # the name that a grid gives
         return row.setting
     return "\n".join((row.setting, *((short if width < _BROAD else row.differs) or ("nothing",))))
 

@@ -21,44 +21,47 @@ EXAMPLES = (
 )
 
 _BAR = 20  # characters
-_LONG_S = 120.0  # of a recording that is worth a progress bar
+_LONG_S = 120.0  # from this duration on, show a progress bar
 
 
 def timeline(
     recording: Annotated[Path, typer.Argument(help="A recording of any length, in any common format.")],
     model: Annotated[
         str | None,
-        typer.Option(help="A model folder, or a name on the hub; by default the model that comes with emocatcher."),
+        typer.Option(help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model."),
     ] = None,
-    window: Annotated[float, typer.Option(metavar="SECONDS", help="How much is heard at a time.")] = 3.0,
-    hop: Annotated[float, typer.Option(metavar="SECONDS", help="From one window to the next.")] = 0.5,
+    window: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.")] = 3.0,
+    hop: Annotated[float, typer.Option(metavar="SECONDS", help="Time from one window to the next.")] = 0.5,
     abstain_below: Annotated[
         float | None,
-        typer.Option(metavar="P", help="Mark answers below this probability, 0 to 1; by default the model's own."),
+        typer.Option(
+            metavar="P",
+            help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold.",
+        ),
     ] = None,
     format_: Annotated[
         str | None,
         typer.Option(
             "--format",
             metavar="KIND",
-            help="table, json, csv, parquet, srt, vtt, textgrid or audacity; by default what --out ends with.",
+            help="table, json, csv, parquet, srt, vtt, textgrid or audacity; by default the suffix of --out.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The file to write; by default it is printed.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw a picture too, .svg or .png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; by default printed.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Also draw a figure, .svg or .png.")] = None,
 ) -> None:
-    """Recognise emotions over the length of a recording."""
+    """Recognise how the emotion changes over a long recording."""
     from emocatcher.foundation.errors import SettingError
     from emocatcher.recognition.recognizer import load
     from emocatcher.recognition.timeline import formats
     from emocatcher.recognition.timeline import plot as picture
     from emocatcher.recognition.timeline.envelope import Envelope
 
-    # All that can be wrong is looked for before hours of sound are heard.
+    # Check all arguments before hours of sound are processed.
     kind = formats.chosen(format_, out)
     if kind == "parquet" and out is None and sys.stdout.isatty():
-        raise SettingError("Parquet is not for reading on a screen. Give --out FILE")
+        raise SettingError("Parquet is binary and cannot be shown in a terminal. Give --out FILE")
     formats.check(kind)
     for path in filter(None, (out, plot)):
         _check_free(path, overwrite=overwrite)
@@ -73,32 +76,32 @@ def timeline(
     with screen.progress(unit="s") as start:
         expected_s = _duration_s(recording)
         advance = start("timeline") if expected_s is None or expected_s >= _LONG_S else None
-        n_heard = 0
+        n_samples = 0
 
         def watch(block: Waveform) -> None:
-            nonlocal n_heard
-            n_heard += len(block)
+            nonlocal n_samples
+            n_samples += len(block)
             if envelope is not None:
                 envelope.push(block)
             if advance is not None:
-                advance(n_heard // rate, max(round(expected_s or 0), n_heard // rate + 1), "")
+                advance(n_samples // rate, max(round(expected_s or 0), n_samples // rate + 1), "")
 
-        heard = recognizer.timeline(recording, window_s=window, hop_s=hop, abstain_below=abstain_below, on_block=watch)
+        result = recognizer.timeline(recording, window_s=window, hop_s=hop, abstain_below=abstain_below, on_block=watch)
         if advance is not None:
-            advance(round(heard.duration_s), round(heard.duration_s), "")
+            advance(round(result.duration_s), round(result.duration_s), "")
     if plot is not None and envelope is not None:
-        _write(plot, picture.draw(heard, envelope, plot_kind))
-    _put(heard, kind, out)
+        _write(plot, picture.draw(result, envelope, plot_kind))
+    _print_or_write(result, kind, out)
 
 
-def _put(heard: Timeline, kind: str, out: Path | None) -> None:
+def _print_or_write(result: Timeline, kind: str, out: Path | None) -> None:
     from rich.console import Console
 
     from emocatcher.cli import screen
     from emocatcher.recognition.timeline import formats
 
     if kind != "table":
-        payload = formats.encode(heard, kind)
+        payload = formats.encode(result, kind)
         if out is not None:
             _write(out, payload)
         else:
@@ -106,17 +109,17 @@ def _put(heard: Timeline, kind: str, out: Path | None) -> None:
             sys.stdout.buffer.write(payload)
             sys.stdout.buffer.flush()
     elif out is None:
-        screen.console().print(_table(heard), soft_wrap=False)
+        screen.console().print(_table(result), soft_wrap=False)
     else:
         import io
 
         text = Console(file=io.StringIO(), width=100, color_system=None)
         with text.capture() as captured:
-            text.print(_table(heard))
+            text.print(_table(result))
         _write(out, captured.get().encode())
 
 
-def _table(heard: Timeline) -> Group:
+def _table(result: Timeline) -> Group:
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -124,11 +127,11 @@ def _table(heard: Timeline) -> Group:
 
     from emocatcher.foundation.labels import colours
 
-    shades = colours(heard.labels)
+    shades = colours(result.labels)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in (("from", "right"), ("to", "right"), ("emotion", "left"), ("probability", "left")):
         drawn.add_column(name, justify="right" if justify == "right" else "left")
-    for segment in heard.segments:
+    for segment in result.segments:
         times = clock(segment.start_s), clock(segment.end_s)
         if segment.emotion is None or segment.probability is None:
             drawn.add_row(*times, Text("no speech", "dim"), "")
@@ -136,13 +139,13 @@ def _table(heard: Timeline) -> Group:
             bar = Text("█" * round(segment.probability * _BAR) or "▏", shades[segment.emotion])
             answer = Text(segment.emotion + "?" * segment.abstain, "dim" if segment.abstain else "")
             drawn.add_row(*times, answer, Text(f"{segment.probability:4.0%} ") + bar)
-    if not any(segment.abstain and segment.emotion is not None for segment in heard.segments):
+    if not any(segment.abstain and segment.emotion is not None for segment in result.segments):
         return Group(drawn)
-    return Group(drawn, Text(f"?  below {heard.abstain_below:.0%}: take it as no answer", "dim"))
+    return Group(drawn, Text(f"?  below {result.abstain_below:.0%}: treat it as no answer", "dim"))
 
 
 def clock(time_s: float) -> str:
-    """A time for people.
+    """Format a time for reading.
 
     Examples:
         >>> clock(3.25), clock(3725.5)
@@ -173,7 +176,7 @@ def _write(path: Path, payload: bytes) -> None:
 
 
 def _duration_s(recording: Path) -> float | None:
-    """What the header says, where libsndfile reads it; only for the progress bar."""
+    """Read the duration from the header, if libsndfile can; only for the progress bar."""
     import soundfile
 
     try:

@@ -23,30 +23,30 @@ def train(
     protocol: Annotated[
         str,
         typer.Option(
-            help="Of RAVDESS: emobox-6, luna-5, loso-24, reference-holdout, reference-cv5, kfold-10. "
-            "Of any corpus: speakers-K, stratified-K, manifest."
+            help="How to split the corpus. RAVDESS: emobox-6, luna-5, loso-24, reference-holdout, reference-cv5, "
+            "kfold-10. Any corpus: speakers-K, stratified-K (K folds), manifest (the table's split)."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    corpus: Annotated[str, typer.Option(help="A corpus's name, a table of recordings, or a folder.")] = "ravdess",
-    preset: Annotated[str, typer.Option(help="The recipe: a preset's name, or a TOML file.")] = "cabg",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
+    corpus: Annotated[str, typer.Option(help="A corpus name, a table of recordings, or a folder.")] = "ravdess",
+    preset: Annotated[str, typer.Option(help="The training settings: a preset name or a TOML file.")] = "cabg",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")] = 0,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out was cut.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out where it stopped.")] = False,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Replace one setting; may be repeated."),
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated."),
     ] = None,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option("--teacher", metavar="RUN", help="A finished run that teaches this one; may be repeated."),
+        typer.Option("--teacher", metavar="RUN", help="A finished run to distil from; may be repeated."),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse to train where the audit finds a leak.")] = False,
-    no_audit: Annotated[bool, typer.Option("--no-audit", help="Do not look for leaks; the report says so.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse to train if the audit finds a leak.")] = False,
+    no_audit: Annotated[bool, typer.Option("--no-audit", help="Skip the audit; the report notes that.")] = False,
 ) -> None:
-    """Audit a protocol for leaks, train and test every fold of it, and write the report."""
+    """Audit a protocol for leaks, train and test each fold, and write a report."""
     from emocatcher import corpora
     from emocatcher.cli import screen
     from emocatcher.evaluation import protocols
@@ -55,7 +55,7 @@ def train(
     overrides = [*(setting or ()), *([f"training.n_epochs={epochs}"] if epochs else ())]
     settings = load_preset(preset, overrides)
     if corpus == "synthetic" and corpora.locate(corpus) is None:
-        screen.console(stderr=True).print("Making the synthetic corpus, once: about 20 s")
+        screen.console(stderr=True).print("Generating the synthetic corpus, once: about 20 s")
     loaded = corpora.load(corpus)
     folds = protocols.load(protocol, loaded, seed)
     from emocatcher.reports import run_report
