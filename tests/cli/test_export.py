@@ -136,7 +136,9 @@ def test_clips_limits_the_comparison(call: Call, model: Path, tmp_path: Path, fe
     assert "3 of 3" in outcome.out
 
 
-def test_without_int8_the_output_does_not_mention_it(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
+def test_the_output_does_not_mention_flags_that_were_not_given(
+    call: Call, model: Path, tmp_path: Path, few_clips: None
+) -> None:
     to = tmp_path / "m.onnx"
     outcome = call("export", model, "--to", to)
     assert outcome.code == 0, outcome.err

@@ -52,16 +52,17 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
         ModelError: if the file is not such a checkpoint, or the folder contains a model.
         MissingExtraError: if PyTorch or ONNX is not installed.
     """
+    settings = load_preset("cabg")
     try:
         from emocatcher.models.networks import registry
         from emocatcher.models.onnx_graphs import checked_onnx
+
+        network = registry.build(settings, len(EMOTIONS))  # imports PyTorch
     except ModuleNotFoundError:
         raise MissingExtraError("Converting a checkpoint", "train") from None
 
     if (folder / model_folder.CONFIG).exists():
         raise ModelError(f"{folder} already contains a model. Name another folder with --to, or remove it first")
-    settings = load_preset("cabg")
-    network = registry.build(settings, len(EMOTIONS))
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     tensors = {_rename(name): tensor for name, tensor in _read(checkpoint).items()}
     for name in sorted(expected.keys() | tensors.keys()):
