@@ -39,7 +39,7 @@ from emocatcher.recognition.parity.answers import (
     python_path,
     waveform_graph,
 )
-from emocatcher.recognition.recognizer import Recognizer, folder_of
+from emocatcher.recognition.recognizer import Recognizer, find_folder
 
 HEADING = "Recognition: parity"
 SINGLE, BATCHES = "one clip at a time (`predict`)", "in batches of 64"
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=results.FOLDER, help="the folder of RESULTS.md and results/")
     arguments = parser.parse_args()
     rows = []
-    model = model_folder.read(folder_of(arguments.model))
+    model = model_folder.read(find_folder(arguments.model))
     for row in measure(model, arguments.every):
         print(*row.cells(), sep=" | ", flush=True)
         rows.append(row)

@@ -78,7 +78,7 @@ def test_resume_excludes_overwrite(call, folder, tmp_path):
         (["{folder}", "--out", "{tmp}"], "No format"),
         (["{folder}", "--out", "{tmp}/there.csv"], "exists: give --overwrite"),
         (["{folder}", "--out", "/dev/full", "--format", "csv"], "cannot be written"),
-        (["*.none"], "meets no file"),
+        (["*.none"], "matches no file"),
     ],
 )
 def test_an_error_is_one_line(call, folder, tmp_path, arguments, needed):

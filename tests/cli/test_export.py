@@ -121,18 +121,18 @@ def test_without_held_out_clips_there_is_no_accuracy(call: Call, model: Path, tm
     to = tmp_path / "m.onnx"
     outcome = call("export", model, "--to", to, "--waveform", "--int8")
     assert outcome.code == 0, outcome.err
-    assert "24 made clips" in outcome.out.splitlines()[0]
+    assert "24 synthetic clips" in outcome.out.splitlines()[0]
     assert "%" not in outcome.out
     assert re.search(
         r"^int8: \d+ of 24 clips gets? another label; .*cannot show the cost in accuracy", outcome.out, re.MULTILINE
     )
-    assert re.search(r"^Note: the model's own corpus could not be had .*--corpus", outcome.out, re.MULTILINE)
+    assert re.search(r"^Note: the model's own corpus is not available .*--corpus", outcome.out, re.MULTILINE)
 
 
 def test_clips_limits_the_comparison(call: Call, model: Path, tmp_path: Path, few_clips: None) -> None:
     outcome = call("export", model, "--to", tmp_path / "m.onnx", "--clips", "3")
     assert outcome.code == 0
-    assert " on 3 made clips" in outcome.out
+    assert " on 3 synthetic clips" in outcome.out
     assert "3 of 3" in outcome.out
 
 

@@ -31,7 +31,7 @@ def noise(n_samples: int, seed: int = 0) -> np.ndarray:
 
 
 def tracked(waveform: np.ndarray) -> np.ndarray:
-    return extraction.whole(waveform, FRONT_END)[FRONT_END.n_mels :]
+    return extraction.compute_channels(waveform, FRONT_END)[FRONT_END.n_mels :]
 
 
 @pytest.mark.parametrize("hz", [100.0, 120.0, 210.0, 333.0, 500.0])
@@ -135,13 +135,13 @@ def test_a_stream_of_blocks_gives_the_channels_of_the_whole(sizes: list[int], n_
         parts.append(stream.push(waveform[start : start + size]))
         start, turn = start + size, turn + 1
     measured = np.concatenate([*parts, stream.finish()])
-    joined = extraction.of_clip(extraction.of_frames(measured, FRONT_END), FRONT_END)
-    np.testing.assert_allclose(joined, extraction.whole(waveform, FRONT_END), atol=1e-3)
+    joined = extraction.combine_frames(extraction.convert_frames(measured, FRONT_END), FRONT_END)
+    np.testing.assert_allclose(joined, extraction.compute_channels(waveform, FRONT_END), atol=1e-3)
 
 
 @pytest.mark.parametrize("highest_hz", [4000.0, 11_025.0])
 def test_the_filters_are_the_autocorrelation_of_the_windowed_frame(highest_hz: float) -> None:
-    """Divided by the window's autocorrelation, up to Nyquist, at periods of whole samples."""
+    """Divided by the window's autocorrelation, up to Nyquist, at periods of compute_channels samples."""
     rate, win_length, n_fft = 22_050, 512, 1024
     tracked = Pitch(f_min=rate / 300.0, f_max=rate / 50.0, n_candidates=2, highest_hz=highest_hz)
     front_end = msgspec.structs.replace(FRONT_END, f_max=11_025.0, pitch=tracked)
@@ -164,7 +164,7 @@ def test_pitch_does_not_change_the_mel_bands() -> None:
     waveform = noise(RATE)
     # In dB. Not bit for bit: the order in which BLAS sums depends on the width of the matrix and on the machine.
     np.testing.assert_allclose(
-        extraction.whole(waveform, FRONT_END)[: FRONT_END.n_mels],
+        extraction.compute_channels(waveform, FRONT_END)[: FRONT_END.n_mels],
         extraction.log_mel_spectrogram(waveform, FRONT_END),
         rtol=0,
         atol=1e-4,

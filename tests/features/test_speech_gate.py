@@ -36,7 +36,7 @@ SOUNDS = {
 
 
 def voice():
-    """Harmonics that come and go three times a second: speech to the gate, at the front end that it was fitted to."""
+    """Return harmonics that come and go three times a second: speech for the gate, with its own front end."""
     phase = 2 * np.pi * np.cumsum(120 + 40 * np.sin(0.9 * TIME_S)) / RATE
     harmonics = sum(np.sin(k * phase + k) * np.sin(0.3 * k * TIME_S) / k for k in range(1, 12))
     return (0.1 * harmonics * (np.sin(2 * np.pi * 3 * TIME_S) > -0.5) + 1e-3 * noise()).astype(np.float32)
@@ -52,7 +52,7 @@ def has_speech(waveform):
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_a_made_sound_is_no_speech(name):
+def test_synthetic_sounds_are_not_speech(name):
     assert not has_speech(SOUNDS[name])
 
 
@@ -67,7 +67,7 @@ def test_nearly_every_real_clip_is_speech_at_any_level(ravdess_dir):
 
 
 @pytest.mark.corpus
-def test_speech_in_noise_is_still_speech(ravdess_dir):
+def test_speech_in_noise_is_detected(ravdess_dir):
     clips = sorted(ravdess_dir.rglob("*.flac"))[::48]
     waveforms = [audio.load(clip, RATE)[0] for clip in clips]
     dice = np.random.default_rng(0)
@@ -77,23 +77,23 @@ def test_speech_in_noise_is_still_speech(ravdess_dir):
         noisy.append((waveform + 0.03 * loudest * dice.normal(size=len(waveform))).astype(np.float32))
     assert sum(map(has_speech, noisy)) >= len(clips) - 3
     log_mels = [extraction.log_mel_spectrogram(waveform, CABG.front_end) for waveform in noisy]
-    at_once = [
+    by_gate = [
         speech_gate.has_speech_at_once(waveform, RATE, log_mel, CABG.front_end)
         for waveform, log_mel in zip(noisy, log_mels, strict=True)
     ]
-    assert sum(at_once) >= len(clips) - 3
+    assert sum(by_gate) >= len(clips) - 3
 
 
-@pytest.mark.parametrize("numbers_of", [speech_gate.summary, speech_gate.traits])
-def test_the_numbers_do_not_depend_on_the_level(numbers_of):
+@pytest.mark.parametrize("compute_numbers", [speech_gate.summary, speech_gate.traits])
+def test_the_numbers_do_not_depend_on_the_level(compute_numbers):
     log_mel = np.random.default_rng(0).normal(-40, 12, (64, 50)).astype(np.float32)
-    numbers = numbers_of(log_mel, speech_gate.loudness_db(log_mel))
-    quieter = numbers_of(log_mel - 20, speech_gate.loudness_db(log_mel - 20))
+    numbers = compute_numbers(log_mel, speech_gate.loudness_db(log_mel))
+    quieter = compute_numbers(log_mel - 20, speech_gate.loudness_db(log_mel - 20))
     np.testing.assert_allclose(quieter, numbers, atol=1e-3)
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 7, 64, 65, 500])
-def test_there_is_one_trait_for_each_weight_however_long_the_clip(n_frames):
+def test_there_is_one_trait_per_weight_for_any_length(n_frames):
     log_mel = np.random.default_rng(0).normal(-40, 12, (64, n_frames)).astype(np.float32)
     numbers = speech_gate.traits(log_mel, speech_gate.loudness_db(log_mel))
     assert numbers.shape == speech_gate._WEIGHTS.shape
@@ -136,14 +136,14 @@ def test_the_spectral_shape_is_the_discrete_cosine_transform():
     np.testing.assert_allclose(numbers[: speech_gate.N_CEPSTRA - 1], cepstra.mean(axis=1)[1:], atol=1e-3)
 
 
-def test_one_frame_and_another_front_end_get_a_verdict_too():
+def test_one_frame_and_another_front_end_get_a_verdict():
     assert has_speech(np.full(10, 0.1)) in (True, False)
     other = load_preset("emocatcher-2").front_end
     assert not speech_gate.has_speech(np.zeros(RATE, np.float32), RATE, np.full((96, 30), -30.0, np.float32), other)
 
 
 @pytest.mark.parametrize("name", sorted(SOUNDS))
-def test_a_front_end_that_the_gate_was_not_fitted_to_changes_nothing(name):
+def test_the_models_front_end_does_not_change_the_verdict(name):
     waveform, other = SOUNDS[name], load_preset("emocatcher-2").front_end
     theirs = extraction.log_mel_spectrogram(waveform, other)
     assert speech_gate.has_speech(waveform, RATE, theirs, other) == has_speech(waveform)
@@ -153,7 +153,7 @@ def test_a_front_end_that_the_gate_was_not_fitted_to_changes_nothing(name):
 
 
 @pytest.mark.parametrize("f_max", [3000.0, 9000.0, 11_025.0])
-def test_as_many_bands_of_another_width_do_not_shift_the_verdict(f_max):
+def test_bands_of_another_width_do_not_shift_the_verdict(f_max):
     other = msgspec.structs.replace(CABG.front_end, f_max=f_max)
     own, theirs = (extraction.log_mel_spectrogram(VOICE, front_end) for front_end in (CABG.front_end, other))
     assert speech_gate.log_odds(own, speech_gate.loudness_db(own)) > 0
@@ -162,7 +162,7 @@ def test_as_many_bands_of_another_width_do_not_shift_the_verdict(f_max):
     assert speech_gate.has_speech_at_once(VOICE, RATE, theirs, other)
 
 
-def test_the_gate_judges_the_spectrograms_that_it_was_fitted_to_and_its_own():
+def test_the_gate_was_fitted_to_the_presets_front_end_and_its_own():
     with_pitch = msgspec.structs.replace(CABG.front_end, pitch=Pitch())
     assert all(map(speech_gate.was_fitted_to, (CABG.front_end, speech_gate.front_end(), with_pitch)))
     for changes in ({"f_max": 9000.0}, {"hop_length": 1024}, {"sample_rate": 16_000}, {"n_fft": 8192}):
@@ -172,10 +172,10 @@ def test_the_gate_judges_the_spectrograms_that_it_was_fitted_to_and_its_own():
 def test_threads_do_not_share_buffers():
     answers = []
 
-    def ask():
+    def judge():
         answers.append([has_speech(SOUNDS[name]) for name in ("a chirp", "brown noise", "a chord")])
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=judge) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

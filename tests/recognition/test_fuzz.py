@@ -1,4 +1,4 @@
-"""Five thousand damaged recordings and senseless arrays: an answer or a typed error, and nothing else."""
+"""Five thousand damaged recordings and random arrays give a prediction or a typed error, and nothing else."""
 
 import io
 import random
@@ -15,7 +15,7 @@ import emocatcher
 from emocatcher.foundation.errors import AudioError
 
 RATE = 16_000
-N_DAMAGED = 320  # of each container
+N_DAMAGED = 320  # per container
 CONTAINERS = {
     "wav16": ("WAV", "PCM_16"),
     "wav24": ("WAV", "PCM_24"),
@@ -83,27 +83,27 @@ def damage(payload, dice):
     return bytes(payload)
 
 
-def hear(recognizer, source):
-    """None for a typed error; what is neither is raised."""
+def recognise(recognizer, source):
+    """Return the prediction, or None for a typed error; other exceptions are raised."""
     try:
-        heard = recognizer.predict(source)
+        prediction = recognizer.predict(source)
     except AudioError as error:
         if "\n" in error.reason:
             raise
         return None
-    assert sum(heard.probabilities.values()) == pytest.approx(1.0)
-    assert 0 <= heard.voiced_start_s <= heard.voiced_end_s <= heard.duration_s
-    assert np.isfinite([weight for _, weight in heard.attention]).all()
-    return heard
+    assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
+    assert 0 <= prediction.voiced_start_s <= prediction.voiced_end_s <= prediction.duration_s
+    assert np.isfinite([weight for _, weight in prediction.attention]).all()
+    return prediction
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_a_damaged_container_is_heard_or_refused(recognizer, name):
+def test_a_damaged_container_is_recognised_or_refused(recognizer, name):
     whole, dice = container(name), random.Random(name)
-    assert hear(recognizer, whole) is not None
+    assert recognise(recognizer, whole) is not None
     for _ in range(N_DAMAGED):
-        hear(recognizer, damage(whole, dice))
+        recognise(recognizer, damage(whole, dice))
 
 
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
@@ -118,12 +118,12 @@ SHAPES = arrays.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=300)
     | arrays.arrays(np.uint8, SHAPES),
     rate=st.sampled_from((8_000, 16_000, 22_050, 48_000, 192_000)) | st.integers(-10, 400_000),
 )
-def test_any_array_is_heard_or_refused(recognizer, samples, rate):
-    hear(recognizer, (samples, rate))
+def test_any_array_is_recognised_or_refused(recognizer, samples, rate):
+    recognise(recognizer, (samples, rate))
 
 
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=4_000))
-def test_any_bytes_are_heard_or_refused(recognizer, payload):
-    hear(recognizer, payload)
+def test_any_bytes_are_recognised_or_refused(recognizer, payload):
+    recognise(recognizer, payload)

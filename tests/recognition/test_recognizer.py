@@ -1,4 +1,4 @@
-"""The recogniser: one recording in, a consistent answer out, and no PyTorch."""
+"""The recogniser gives one consistent prediction per recording, without PyTorch."""
 
 import subprocess
 import sys
@@ -27,29 +27,29 @@ def clip(small_run: Any) -> Path:
     return path
 
 
-def test_samples_without_their_rate_are_no_recording(recognizer: Recognizer) -> None:
+def test_samples_without_a_sample_rate_are_refused(recognizer: Recognizer) -> None:
     with pytest.raises(TypeError, match=r"ndarray is not a recording.*\(samples, sample_rate\)"):
         recognizer.predict(np.zeros(100))  # type: ignore[arg-type]
 
 
 def test_a_prediction_is_consistent(recognizer: Recognizer, clip: Path) -> None:
-    heard = recognizer.predict(clip)
-    assert heard.path == str(clip)
-    assert heard.emotion == max(heard.probabilities, key=lambda emotion: heard.probabilities[emotion])
-    assert heard.probability == heard.probabilities[heard.emotion]
-    assert tuple(heard.probabilities) == recognizer.config.labels
-    assert sum(heard.probabilities.values()) == pytest.approx(1.0)
-    times, weights = zip(*heard.attention, strict=True)
+    prediction = recognizer.predict(clip)
+    assert prediction.path == str(clip)
+    assert prediction.emotion == max(prediction.probabilities, key=lambda emotion: prediction.probabilities[emotion])
+    assert prediction.probability == prediction.probabilities[prediction.emotion]
+    assert tuple(prediction.probabilities) == recognizer.config.labels
+    assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
+    times, weights = zip(*prediction.attention, strict=True)
     assert sum(weights) == pytest.approx(1.0, abs=1e-5)
     assert np.diff(times) == pytest.approx(2 * 1364 / 22050, abs=2e-6)
-    assert times[0] == pytest.approx(heard.voiced_start_s, abs=1e-6)
-    assert 0 <= heard.voiced_start_s < heard.voiced_end_s <= heard.duration_s
-    assert heard.voiced == (heard.voiced_start_s, heard.voiced_end_s)
-    assert times[-1] < heard.voiced_end_s
-    assert heard.duration_s == pytest.approx(soundfile.info(clip).duration, abs=1e-3)
+    assert times[0] == pytest.approx(prediction.voiced_start_s, abs=1e-6)
+    assert 0 <= prediction.voiced_start_s < prediction.voiced_end_s <= prediction.duration_s
+    assert prediction.voiced == (prediction.voiced_start_s, prediction.voiced_end_s)
+    assert times[-1] < prediction.voiced_end_s
+    assert prediction.duration_s == pytest.approx(soundfile.info(clip).duration, abs=1e-3)
 
 
-def test_path_bytes_and_array_are_heard_alike(recognizer: Recognizer, clip: Path) -> None:
+def test_path_bytes_and_array_give_the_same_prediction(recognizer: Recognizer, clip: Path) -> None:
     samples, rate = soundfile.read(clip, dtype="float32")
     answers = [recognizer.predict(source) for source in (clip, str(clip), clip.read_bytes(), (samples, rate))]
     assert answers[2].path == answers[3].path == ""
@@ -57,36 +57,36 @@ def test_path_bytes_and_array_are_heard_alike(recognizer: Recognizer, clip: Path
         assert answer.probabilities == pytest.approx(answers[0].probabilities, abs=1e-5)
 
 
-def test_it_agrees_with_the_predictions_of_the_run(recognizer: Recognizer, small_run: Any) -> None:
+def test_predictions_agree_with_those_of_the_run(recognizer: Recognizer, small_run: Any) -> None:
     import csv
 
     by_id = {utterance.id: utterance.path for utterance in small_run.corpus}
     with (small_run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["fold"] == "0"]
     for row in rows[::10]:
-        heard = recognizer.predict(by_id[row["utterance"]])
-        assert heard.emotion == row["predicted"]
-        for label, probability in heard.probabilities.items():
+        prediction = recognizer.predict(by_id[row["utterance"]])
+        assert prediction.emotion == row["predicted"]
+        for label, probability in prediction.probabilities.items():
             assert probability == pytest.approx(float(row[f"p_{label}"]), abs=1e-4)
 
 
-def test_batches_do_not_change_the_answer(recognizer: Recognizer, small_run: Any) -> None:
+def test_batches_do_not_change_logits_or_attention(recognizer: Recognizer, small_run: Any) -> None:
     settings = recognizer.config.settings
-    log_mels = [
+    channels = [
         extraction.extract(
             audio.load(u.path, settings.front_end.sample_rate)[0], settings.front_end, settings.vad
-        ).log_mel
+        ).channels
         for u in small_run.corpus.utterances[:13]
     ]
-    alone, alone_attention = recognizer.run(log_mels, 1)
+    alone, alone_attention = recognizer.run(channels, 1)
     for batch_size in (2, 5, 13, 64):
-        logits, attention = recognizer.run(log_mels, batch_size)
+        logits, attention = recognizer.run(channels, batch_size)
         np.testing.assert_allclose(logits, alone, atol=1e-5)
         for ours, theirs in zip(attention, alone_attention, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_the_temperature_softens_probabilities_and_keeps_their_order(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_the_temperature_divides_the_logits(recognizer: Recognizer, tmp_path: Path) -> None:
     import msgspec
 
     logits = np.array([[3.0, 1.0, -2.0, 0.0, 0.5, 1000.0, 0.1, 0.2], np.arange(8.0)], np.float32)
@@ -99,55 +99,55 @@ def test_the_temperature_softens_probabilities_and_keeps_their_order(recognizer:
     np.testing.assert_allclose(softened.probabilities(2 * logits), plain)
 
 
-def test_occlusion_stands_beside_attention_step_for_step(recognizer: Recognizer, clip: Path) -> None:
-    heard, found = recognizer.predict(clip), recognizer.occlusion(clip)
-    assert [time_s for time_s, _ in found] == [time_s for time_s, _ in heard.attention]
+def test_occlusion_has_a_value_for_each_attention_step(recognizer: Recognizer, clip: Path) -> None:
+    prediction, found = recognizer.predict(clip), recognizer.occlusion(clip)
+    assert [time_s for time_s, _ in found] == [time_s for time_s, _ in prediction.attention]
     falls = np.array([fall for _, fall in found])
     assert (np.abs(falls) <= 1).all()
     assert falls.any()
-    # A public function gives the same, and the first step is what its spans are worth.
+    # The public function gives the same, and the first step's value is the mean fall of its spans.
     settings = recognizer.config.settings
-    log_mel = extraction.extract(
+    channels = extraction.extract(
         audio.load(clip, settings.front_end.sample_rate)[0], settings.front_end, settings.vad
-    ).log_mel
-    again = faithfulness.occlusion(lambda clips: recognizer.run(clips)[0], log_mel, settings)
+    ).channels
+    again = faithfulness.occlusion(lambda clips: recognizer.run(clips)[0], channels, settings)
     np.testing.assert_allclose(falls, again, atol=1e-6)
-    shortened = [log_mel[:, 2:], log_mel[:, 4:]]  # spans of two steps, two frames each
-    left = recognizer.probabilities(recognizer.run(shortened)[0])[:, recognizer.config.labels.index(heard.emotion)]
-    assert falls[0] == pytest.approx((heard.probability - left).mean(), abs=1e-5)
+    shortened = [channels[:, 2:], channels[:, 4:]]  # spans of two steps, two frames each
+    left = recognizer.probabilities(recognizer.run(shortened)[0])[:, recognizer.config.labels.index(prediction.emotion)]
+    assert falls[0] == pytest.approx((prediction.probability - left).mean(), abs=1e-5)
 
 
-def test_a_recording_too_short_to_lose_anything_has_no_occlusion(recognizer: Recognizer) -> None:
+def test_a_recording_too_short_to_remove_anything_has_no_occlusion(recognizer: Recognizer) -> None:
     assert recognizer.occlusion((np.zeros(100, np.float32), 16_000)) == ()
 
 
 @pytest.mark.parametrize("n_samples", [1, 100, 2048, 16_000])
 @pytest.mark.parametrize("level", [0.0, 0.3])
-def test_odd_recordings_have_an_answer(recognizer: Recognizer, n_samples: int, level: float) -> None:
+def test_very_short_recordings_give_a_prediction(recognizer: Recognizer, n_samples: int, level: float) -> None:
     tone = (level * np.sin(np.arange(n_samples) / 20)).astype(np.float32)
-    heard = recognizer.predict((tone, 16_000))
-    assert np.isfinite(list(heard.probabilities.values())).all()
-    assert sum(weight for _, weight in heard.attention) == pytest.approx(1.0, abs=1e-5)
+    prediction = recognizer.predict((tone, 16_000))
+    assert np.isfinite(list(prediction.probabilities.values())).all()
+    assert sum(weight for _, weight in prediction.attention) == pytest.approx(1.0, abs=1e-5)
     if level == 0.0:
-        assert heard.warnings
+        assert prediction.warnings
 
 
 @pytest.mark.parametrize("source", [b"", b"text", (np.array([], np.float32), 16_000), (np.array([np.nan]), 16_000)])
-def test_what_cannot_be_heard_is_an_audio_error(recognizer: Recognizer, source: Any) -> None:
+def test_unusable_recordings_raise_audio_errors(recognizer: Recognizer, source: Any) -> None:
     with pytest.raises(AudioError):
         recognizer.predict(source)
 
 
-def test_no_model_no_recogniser(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a model folder"):
         load(tmp_path)
 
 
-def test_it_prints_as_a_card(recognizer: Recognizer) -> None:
+def test_repr_shows_name_sample_rate_and_labels(recognizer: Recognizer) -> None:
     assert repr(recognizer).startswith("Recognizer('cabg-synthetic-stratified-2-fold0-last', 22050 Hz, labels: neutral")
 
 
-def test_it_needs_nothing_of_training(small_run: Any, clip: Path) -> None:
+def test_recognition_does_not_import_training_dependencies(small_run: Any, clip: Path) -> None:
     """The base install has no torch, scikit-learn, onnx, matplotlib, jinja2, pyarrow or pooch."""
     program = (
         "import sys\n"

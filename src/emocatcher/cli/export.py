@@ -72,10 +72,10 @@ def export(
     from emocatcher.foundation import atomic_files
     from emocatcher.foundation.errors import ModelError, OutputError
     from emocatcher.models import model_folder
-    from emocatcher.recognition.recognizer import Recognizer, folder_of
+    from emocatcher.recognition.recognizer import Recognizer, find_folder
 
     _check_target(to, overwrite=overwrite)
-    opened = model_folder.read(folder_of(model or None))
+    opened = model_folder.read(find_folder(model or None))
     recognizer = Recognizer(opened)
     from emocatcher.models.onnx_graphs import as_onnx
     from emocatcher.recognition.parity.answers import difference

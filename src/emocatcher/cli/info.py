@@ -45,7 +45,7 @@ def info(
     from emocatcher.models import model_folder
     from emocatcher.recognition import recognizer
 
-    opened = model_folder.read(recognizer.folder_of(model or None))
+    opened = model_folder.read(recognizer.find_folder(model or None))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(opened.config)).decode())
     else:

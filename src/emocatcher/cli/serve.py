@@ -91,4 +91,4 @@ def _folder(model: str | None) -> str | None:
     # Download it from the hub once, for all workers.
     from emocatcher.recognition import recognizer
 
-    return str(recognizer.folder_of(model).absolute())
+    return str(recognizer.find_folder(model).absolute())

@@ -59,7 +59,7 @@ def timeline(
     from emocatcher.recognition.timeline.envelope import Envelope
 
     # Check all arguments before hours of sound are processed.
-    kind = formats.chosen(format_, out)
+    kind = formats.choose(format_, out)
     if kind == "parquet" and out is None and sys.stdout.isatty():
         raise SettingError("Parquet is binary and cannot be shown in a terminal. Give --out FILE")
     formats.check(kind)

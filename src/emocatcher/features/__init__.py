@@ -1,1 +1,1 @@
-"""A waveform → what a network receives: log-mel spectrogram, pitch and voiced span; and whether it is speech."""
+"""Compute a network's input from a waveform: log-mel spectrogram, pitch and voiced span; and detect speech."""

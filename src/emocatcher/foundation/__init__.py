@@ -1,1 +1,1 @@
-"""What every other room stands on: the errors, the emotions, the settings of a recipe, files and processes."""
+"""The basis of all other rooms: errors, emotions, the settings of a recipe, files and processes."""

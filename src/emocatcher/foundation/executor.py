@@ -1,4 +1,4 @@
-"""A process executor that can be ended at any moment, also while its processes are busy."""
+"""A process pool that can be ended at any moment, even while its processes are busy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 class EndableExecutor(ProcessPoolExecutor):
-    """Tasks in spawned processes; Python's executor waits for running tasks, this one need not.
+    """A pool of spawned processes that need not wait for running tasks, unlike `ProcessPoolExecutor`.
 
     Args:
-        n_workers: processes.
-        initializer: called once in each.
-        arguments: of `initializer`.
+        n_workers: number of processes.
+        initializer: called once in each process.
+        arguments: arguments of `initializer`.
     """
 
     def __init__(self, n_workers: int, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -22,7 +22,7 @@ class EndableExecutor(ProcessPoolExecutor):
         super().__init__(n_workers, self._spawning, initializer, arguments)
 
     def end(self) -> None:
-        """Terminate all processes and wait until they are gone; the tasks that are not done are lost."""
+        """Terminate all processes and wait until they have ended; unfinished tasks are lost."""
         self.shutdown(wait=False, cancel_futures=True)
         started = [process for process in self._spawning.processes if process.pid is not None]
         for process in started:
@@ -32,14 +32,14 @@ class EndableExecutor(ProcessPoolExecutor):
 
 
 class _KeepingContext(SpawnContext):
-    """Starts processes as the executor asks, and keeps them: Python's executor makes none of its own known."""
+    """Creates the executor's processes and keeps a list of them, because Python's executor does not publish one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.processes: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
-        """A process that is not started yet; the name is `multiprocessing`'s."""
+        """Create a process that is not started yet; `multiprocessing` requires this method's name."""
         process = SpawnProcess(*args, **options)
         self.processes.append(process)
         return process

@@ -1,1 +1,1 @@
-"""A recording → a `Prediction`, with ONNX Runtime and without PyTorch; many recordings, long ones and live sound."""
+"""Recognise one recording, many, long ones or live audio, with ONNX Runtime and without PyTorch."""

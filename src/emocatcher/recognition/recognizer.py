@@ -1,4 +1,4 @@
-"""The `Recognizer`: a recording → an emotion, how sure, and where it was heard. ONNX Runtime, no PyTorch."""
+"""The `Recognizer`: predicts a recording's emotion, its probability and the attention over time, with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from emocatcher.recognition import cautions, parallel, timeline
 from emocatcher.recognition.prediction import Caution, Failure, Prediction
 from emocatcher.recognition.timeline import Stream, Timeline
 
-LONGEST_S = 600.0  # of a recording taken as one utterance; beyond, memory would grow with its length
+LONGEST_S = 600.0  # of a recording that is recognised as one utterance, because memory grows with its length
 
 
 class Recognizer:
-    """A model folder, ready to listen. May be used by several threads at once, and sent to other processes.
+    """A loaded model. It is thread-safe and can be pickled.
 
     Args:
         model: an opened model folder.
 
     Raises:
-        ModelError: if its network cannot be run, or is another than its settings say.
+        ModelError: if the network cannot be run, or its labels differ from those in `config.json`.
     """
 
     def __init__(self, model: Bundle) -> None:
-        # A third of a second to import; reading a model's card should not pay it.
+        # Imported here because it takes a third of a second, which reading a model's card does not need.
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # One clip is too little work to share out: threads that wait for each other cost more than they do.
+        # One clip is too little work for several threads: waiting for each other would take longer than the work.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.path = model.path
         self.config = model.config
@@ -54,7 +54,7 @@ class Recognizer:
                 str(model.onnx_path), options, providers=["CPUExecutionProvider"]
             )
             labels = json.loads(self._session.get_modelmeta().custom_metadata_map.get("labels", "[]"))
-        except Exception as error:  # ONNX Runtime raises a dozen kinds, with no common base but this
+        except Exception as error:  # ONNX Runtime's exceptions have no other common base class
             reason = str(error).splitlines()[0]
             raise ModelError(f"{model.onnx_path} cannot be run: {reason}. Copy the model folder again") from error
         if tuple(labels) != self.config.labels:
@@ -71,29 +71,29 @@ class Recognizer:
         )
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        # The session stays behind: whoever receives it opens the folder anew.
+        # A session cannot be pickled, so unpickling opens the folder again.
         return load, (self.path.absolute(),)
 
     def predict(
         self, source: audio.Source, *, abstain_below: float | None = None, longest_s: float = LONGEST_S
     ) -> Prediction:
-        """Recognise one recording, taken as one utterance.
+        """Recognise one recording as one utterance.
 
         Args:
             source: a path, an encoded file's bytes, or (samples, sample_rate).
-            abstain_below: the probability under which the answer is marked `abstain`; None for the model's own.
-            longest_s: a longer recording is refused, seconds.
+            abstain_below: a prediction with a lower probability is marked `abstain`; None for the model's threshold.
+            longest_s: longer recordings are refused, seconds.
 
         Raises:
-            AudioError: if the recording cannot be used, or is longer.
+            AudioError: if the recording cannot be used, or is longer than `longest_s`.
             SettingError: if `abstain_below` is not within 0 … 1.
         """
         threshold = self._threshold(abstain_below)
         settings = self.config.settings
         recording = audio.read(source, settings.front_end.sample_rate, longest_s=longest_s)
-        channels = extraction.whole(recording.waveform, settings.front_end)
+        channels = extraction.compute_channels(recording.waveform, settings.front_end)
         duration_s = len(recording.waveform) / recording.sample_rate
-        clip = extraction.voiced(channels, duration_s, settings.front_end, settings.vad)
+        clip = extraction.cut_voiced_span(channels, duration_s, settings.front_end, settings.vad)
         found = cautions.find(recording, channels[: settings.front_end.n_mels], clip, settings.front_end, self._judge)
         return self._prediction(_path(source), clip, found, threshold)
 
@@ -105,20 +105,20 @@ class Recognizer:
         ordered: bool = True,
         abstain_below: float | None = None,
     ) -> Iterator[Prediction | Failure]:
-        """Recognise many recordings; one that cannot be used gives a `Failure` and stops nothing.
+        """Recognise many recordings; one that cannot be used gives a `Failure`, and the others continue.
 
         Args:
-            sources: as for `predict`; taken as they are needed, so there may be millions.
-            workers: processes; 1 works in this one.
-            ordered: whether outcomes come in the order of the sources, or as they are ready.
+            sources: as for `predict`; consumed lazily, so there may be millions.
+            workers: number of worker processes; 1 runs in this process.
+            ordered: whether results come in the order of the sources, or as soon as they are ready.
             abstain_below: as for `predict`.
 
         Raises:
-            SettingError: if `workers` or `abstain_below` is not allowed.
+            SettingError: if `workers` or `abstain_below` is out of range.
         """
         self._threshold(abstain_below)
         task = partial(_predict, self, abstain_below)
-        return parallel.ordered_map(task, sources, n_workers=workers, ordered=ordered, on_death=_lost)
+        return parallel.ordered_map(task, sources, n_workers=workers, ordered=ordered, on_death=_worker_died)
 
     def timeline(
         self,
@@ -133,17 +133,17 @@ class Recognizer:
         """Recognise a recording of any length window by window.
 
         Args:
-            source: as for `predict`; of any length, for it is never held as a whole.
+            source: as for `predict`; of any length, because it is never in memory as a whole.
             window_s: length of a window, seconds.
-            hop_s: from one window to the next, seconds.
-            abstain_below: as for `predict`, of windows and segments.
+            hop_s: from the start of one window to the start of the next, seconds.
+            abstain_below: as for `predict`, for windows and segments.
             on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
-            threads: 2 to run the network beside all else, 1 for one after the other, with the same answer; None for 2
-                where this process may use two cores.
+            threads: 2 to run the network in a second thread, 1 to run everything in one; the result is the same. None
+                for 2 if this process may use two cores, else 1.
 
         Raises:
             AudioError: if the recording cannot be used.
-            SettingError: if the lengths make no sense, or `abstain_below` or `threads` is not allowed.
+            SettingError: if the window, the hop, `abstain_below` or `threads` is out of range.
         """
         threshold = self._threshold(abstain_below)
         return timeline.recognise(
@@ -153,34 +153,34 @@ class Recognizer:
     def stream(
         self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None
     ) -> Stream:
-        """Recognise sound while it is still coming: push chunks of it, and windows come back.
+        """Recognise audio while it is still arriving: push chunks into the stream, which returns windows.
 
         Args:
             sample_rate: of the chunks, Hz.
             window_s: length of a window, seconds.
-            hop_s: from one window to the next, seconds.
-            abstain_below: as for `predict`, of windows.
+            hop_s: from the start of one window to the start of the next, seconds.
+            abstain_below: as for `predict`, for windows.
 
         Raises:
-            SettingError: if the rate or the lengths make no sense, or `abstain_below` is not allowed.
+            SettingError: if the sample rate, the window, the hop or `abstain_below` is out of range.
         """
         return Stream(
             self, speech_gate.has_speech_at_once, sample_rate, window_s, hop_s, self._threshold(abstain_below)
         )
 
     def occlusion(self, source: audio.Source) -> tuple[tuple[float, float], ...]:
-        """Where in the sound the answer comes from, found without asking attention (see `faithfulness.occlusion`).
+        """Measure how much each moment contributes to the prediction, without attention (see `faithfulness.occlusion`).
 
-        Spans of a fifth of a second are taken out of the recording, one after the other. It runs the network once for
-        each, so that its cost grows with the square of the recording's length: a tenth of a second for a sentence.
+        Spans of a fifth of a second are removed from the recording, one at a time. The network runs once for each, so
+        the time grows with the square of the recording's length: a tenth of a second for a sentence.
 
         Args:
             source: as for `predict`.
 
         Returns:
             (time_s, fall) for each weight of `Prediction.attention`: seconds from the start of the recording, and how
-            far the answer's calibrated probability falls without this moment, in -1..1. Empty where the voiced span
-            is too short to lose anything.
+            much the predicted emotion's calibrated probability falls without this moment, in -1..1. Empty if the
+            voiced span is too short to remove anything.
 
         Raises:
             AudioError: if the recording cannot be used, or is longer than `LONGEST_S`.
@@ -201,7 +201,7 @@ class Recognizer:
 
         Args:
             channels: one array of shape (n_channels, n_frames) per clip, `Features.channels`.
-            batch_size: clips at a time; it changes the speed, not the answer (≤ 1e-5).
+            batch_size: clips at a time; it affects the speed, not the result (≤ 1e-5).
 
         Returns:
             logits: shape (n_clips, n_classes), float32.
@@ -209,21 +209,22 @@ class Recognizer:
         """
         logits, attention = [], []
         for start in range(0, len(channels), batch_size):
-            log_mel, lengths = pad_batch(channels[start : start + batch_size])
-            outputs: list[Any] = self._session.run(None, {"log_mel": log_mel, "lengths": lengths})
+            batch, lengths = pad_batch(channels[start : start + batch_size])
+            # The published graphs name their input `log_mel`, although it also has the pitch rows.
+            outputs: list[Any] = self._session.run(None, {"log_mel": batch, "lengths": lengths})
             logits.append(outputs[0])
             pooled = self.config.settings.network.n_steps(lengths)
             attention += [weights[:n] for weights, n in zip(outputs[1], pooled, strict=True)]
         return np.concatenate(logits), attention
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated probabilities, shape (n_clips, n_classes), from logits of the same shape."""
+        """Convert logits, shape (n_clips, n_classes), to calibrated probabilities of the same shape."""
         return softmax(logits, self.config.temperature)
 
-    def _threshold(self, asked: float | None) -> float:
-        if asked is not None and not 0.0 <= asked <= 1.0:
-            raise SettingError(f"The threshold for abstaining is {asked:g}. Give a probability, 0 to 1")
-        return self.config.abstain_below if asked is None else asked
+    def _threshold(self, abstain_below: float | None) -> float:
+        if abstain_below is not None and not 0.0 <= abstain_below <= 1.0:
+            raise SettingError(f"The threshold for abstaining is {abstain_below:g}. Give a probability, 0 to 1")
+        return self.config.abstain_below if abstain_below is None else abstain_below
 
     def _prediction(self, path: str, clip: Features, found: tuple[Caution, ...], threshold: float) -> Prediction:
         logits, attention = self.run([clip.channels])
@@ -236,7 +237,6 @@ class Recognizer:
             probabilities=dict(zip(self.config.labels, probabilities.tolist(), strict=True)),
             margin=float(first - second),
             entropy=float(-(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum()),
-            # Where nobody spoke there is nothing to be sure of.
             abstain=bool(first < threshold) or any(caution.code == "no-speech" for caution in found),
             voiced_start_s=clip.voiced_start_s,
             voiced_end_s=clip.voiced_end_s,
@@ -248,7 +248,7 @@ class Recognizer:
         )
 
     def _over_time(self, clip: Features, values: NDArray[np.floating]) -> tuple[tuple[float, float], ...]:
-        """One value for each attention step, with the step's time in the recording, seconds."""
+        """Pair each attention step's value with the step's time in the recording, seconds."""
         settings = self.config.settings
         step_s = settings.network.frames_per_step * settings.front_end.frame_period_s
         return tuple((round(clip.voiced_start_s + i * step_s, 6), value) for i, value in enumerate(values.tolist()))
@@ -260,11 +260,11 @@ def _predict(recognizer: Recognizer, abstain_below: float | None, source: audio.
     except AudioError as error:
         return Failure(path=_path(source), error=type(error).__name__, message=error.reason)
     except MemoryError:
-        return Failure(path=_path(source), error="MemoryError", message="there is not enough memory for it")
+        return Failure(path=_path(source), error="MemoryError", message="there is not enough memory. Cut the recording")
 
 
-def _lost(source: audio.Source) -> Failure:
-    message = "the process that read it ended before its time: killed, or brought down by the file"
+def _worker_died(source: audio.Source) -> Failure:
+    message = "the worker process ended unexpectedly: it was killed, or the file crashed it. Check or convert the file"
     return Failure(path=_path(source), error="WorkerDied", message=message)
 
 
@@ -276,21 +276,21 @@ def load(model: str | Path | None = None) -> Recognizer:
     """Open a model for recognition.
 
     Args:
-        model: None for the one that comes with the package, or its name; a model folder; or a name on the Hugging
+        model: None for the default model; the name of a model in the package; a model folder; or a name on the Hugging
             Face hub, "owner/name" or "owner/name@revision" (needs the extra `hub`).
 
     Raises:
-        ModelError: if there is no such model, or a part of it is missing or altered.
+        ModelError: if there is no such model, or a file of it is missing or altered.
 
     Examples:
         >>> load()
         Recognizer('emocatcher-2', 22050 Hz, labels: neutral, calm, happy, sad, angry, fearful, disgust, surprised)
     """
-    return Recognizer(model_folder.read(folder_of(model)))
+    return Recognizer(model_folder.read(find_folder(model)))
 
 
-def folder_of(model: str | Path | None) -> Path:
-    """The model folder that `load` opens; one on the hub is fetched.
+def find_folder(model: str | Path | None) -> Path:
+    """Find the model folder that `load` opens; a model on the hub is downloaded.
 
     Raises:
         ModelError: if there is no such model.
@@ -304,6 +304,6 @@ def folder_of(model: str | Path | None) -> Path:
         return hub.fetch(model)
     names = model_folder.bundled_names()
     raise ModelError(
-        f"No model '{name}'.{did_you_mean(name, names)} Give a model folder, {' or '.join(names)} (they come with "
+        f"No model '{name}'.{did_you_mean(name, names)} Give a model folder, {' or '.join(names)} (included in "
         "emocatcher), or owner/name on the Hugging Face hub"
     )

@@ -36,7 +36,7 @@ def write(folder: Path, model: str | None = None) -> None:
     # Imports onnx, which is not needed to serve a built page.
     from emocatcher.models.onnx_graphs import as_onnx
 
-    opened = model_folder.read(recognizer.folder_of(model))
+    opened = model_folder.read(recognizer.find_folder(model))
     description = msgspec.json.encode(describe(opened, waveform_onnx=GRAPH))
     atomic_files.write_bytes(folder / FOLDER / GRAPH, as_onnx(opened, waveform=True))
     atomic_files.write_bytes(folder / FOLDER / DESCRIPTION, msgspec.json.format(description) + b"\n")

@@ -47,7 +47,7 @@ class Worker:
 
     def __init__(self, folder: str | None, limits: Limits) -> None:
         self._limits = limits
-        self._model = model_folder.read(recognizer.folder_of(folder))
+        self._model = model_folder.read(recognizer.find_folder(folder))
         self._recognizer = Recognizer(self._model)
         self._streams: dict[int, Stream] = {}
 

@@ -41,7 +41,7 @@ class Augmenter:
         """Vary one clip.
 
         Args:
-            channels: shape (n_channels, n_frames), as `features.whole` gives them.
+            channels: shape (n_channels, n_frames), from `extraction.compute_channels`.
             random: what to draw from; as many numbers are drawn for every clip.
 
         Returns:

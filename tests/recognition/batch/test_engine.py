@@ -1,4 +1,4 @@
-"""Every input one row; cut anywhere and taken up, the same table as one that never was."""
+"""Every input gets one row; a batch that is interrupted anywhere and resumed gives the same table."""
 
 import csv
 import io
@@ -19,8 +19,8 @@ from emocatcher.recognition.recognizer import load
 KINDS = ("jsonl", "csv", "json", "parquet")
 
 
-class Cut(Exception):  # noqa: N818
-    """Stands for a kill."""
+class Interrupted(Exception):  # noqa: N818
+    """Simulates a kill."""
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,9 @@ def recognizer(small_run):
 @pytest.fixture(scope="module")
 def inputs(small_run, tmp_path_factory):
     paths = [str(utterance.path) for utterance in small_run.corpus.utterances[:12]]
-    torn = tmp_path_factory.mktemp("odd") / "text, with a comma\nand a line.wav"
-    torn.write_text("not sound")
-    return [*paths[:5], str(torn), "nowhere.wav", paths[2], *paths[5:]]
+    unreadable = tmp_path_factory.mktemp("odd") / "text, with a comma\nand a line.wav"
+    unreadable.write_text("not sound")
+    return [*paths[:5], str(unreadable), "nowhere.wav", paths[2], *paths[5:]]
 
 
 def run(recognizer, inputs, out, **options):
@@ -67,10 +67,10 @@ def test_every_input_has_one_row_in_order(recognizer, inputs, tmp_path, kind):
             alone = recognizer.predict(path)
             assert row["emotion"] == alone.emotion
             assert float(row["probability"]) == pytest.approx(alone.probability, abs=1e-5)
-    assert [path.name for path in out.parent.iterdir()] == [out.name]  # nothing else is left
+    assert [path.name for path in out.parent.iterdir()] == [out.name]  # no other file is left
 
 
-def test_rows_of_json_are_the_prediction_itself(recognizer, inputs, tmp_path):
+def test_rows_of_json_decode_to_the_outcome(recognizer, inputs, tmp_path):
     run(recognizer, inputs[:6], tmp_path / "out.jsonl")
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert msgspec.json.decode(lines[0], type=Prediction) == recognizer.predict(inputs[0])
@@ -79,34 +79,36 @@ def test_rows_of_json_are_the_prediction_itself(recognizer, inputs, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_table_that_was_cut_ends_as_one_that_never_was(recognizer, inputs, tmp_path, monkeypatch, kind, ordered):
+def test_an_interrupted_and_resumed_table_equals_an_uninterrupted_one(
+    recognizer, inputs, tmp_path, monkeypatch, kind, ordered
+):
     monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
     whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
     run(recognizer, inputs, whole, ordered=ordered)
-    dice = random.Random(f"{kind}{ordered}")
-    sittings = 0
+    random_ = random.Random(f"{kind}{ordered}")
+    interruptions = 0
     while True:
-        last = dice.randint(1, 5)
+        last = random_.randint(1, 5)
 
-        def fall(done, _, last=last):
+        def interrupt(done, _, last=last):
             if done.n - done.n_before == last and done.n < len(inputs):
-                raise Cut
+                raise Interrupted
 
         try:
-            # A kill closes nothing: neither does this.
+            # A kill does not close the table, and neither does this.
             with monkeypatch.context() as patch:
                 patch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
-                run(recognizer, inputs, cut, ordered=ordered, resume=sittings > 0, on_row=fall)
+                run(recognizer, inputs, cut, ordered=ordered, resume=interruptions > 0, on_row=interrupt)
             break
-        except Cut:
-            sittings += 1
+        except Interrupted:
+            interruptions += 1
             if kind in ("jsonl", "csv"):
                 with cut.open("ab") as file:
-                    file.write(b'{"path": "torn')
+                    file.write(b'{"path": "unreadable')
             else:
                 with growing_tables.journal_of(cut).open("ab") as file:
-                    file.write(b'{"path": "torn')
-    assert sittings >= 2
+                    file.write(b'{"path": "unreadable')
+    assert interruptions >= 2
     assert table(cut) == table(whole)
     if kind != "parquet":
         assert cut.read_bytes() == whole.read_bytes()
@@ -122,7 +124,7 @@ def closed_only_when_finished(self, *, finished):
         self._file.close()
 
 
-def test_parquet_can_be_read_at_any_moment(recognizer, inputs, tmp_path, monkeypatch):
+def test_parquet_can_be_read_after_every_row_group(recognizer, inputs, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
     out, seen = tmp_path / "out.parquet", []
@@ -136,7 +138,7 @@ def test_parquet_can_be_read_at_any_moment(recognizer, inputs, tmp_path, monkeyp
     assert parquet.ParquetFile(out).num_row_groups == 4
 
 
-def test_a_kill_between_the_new_row_group_and_the_emptied_journal_doubles_nothing(
+def test_a_kill_between_the_new_row_group_and_the_emptied_journal_duplicates_nothing(
     recognizer, inputs, tmp_path, monkeypatch
 ):
     pytest.importorskip("pyarrow")
@@ -148,10 +150,10 @@ def test_a_kill_between_the_new_row_group_and_the_emptied_journal_doubles_nothin
         if done.n == 2:
             journal = growing_tables.journal_of(out).read_bytes()
         if done.n == 3:
-            raise Cut
+            raise Interrupted
 
     monkeypatch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
-    with pytest.raises(Cut):
+    with pytest.raises(Interrupted):
         run(recognizer, inputs, out, on_row=cut)
     third = msgspec.json.encode(recognizer.predict(inputs[2]))
     growing_tables.journal_of(out).write_bytes(journal + third + b"\n")
@@ -167,7 +169,7 @@ def test_two_workers_write_the_same_table(recognizer, inputs, tmp_path):
     assert [row.get("emotion") for row in one] == [row.get("emotion") for row in two]
 
 
-def test_what_is_there_is_not_overwritten_unasked(recognizer, inputs, tmp_path):
+def test_an_existing_file_is_replaced_only_with_overwrite(recognizer, inputs, tmp_path):
     out = tmp_path / "out.csv"
     run(recognizer, inputs[:2], out)
     before = out.read_bytes()
@@ -179,7 +181,7 @@ def test_what_is_there_is_not_overwritten_unasked(recognizer, inputs, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_a_finished_table_nothing_is_left_to_do(recognizer, inputs, tmp_path, kind):
+def test_resuming_a_finished_table_changes_nothing(recognizer, inputs, tmp_path, kind):
     out = tmp_path / f"out.{kind}"
     run(recognizer, inputs, out)
     before = out.read_bytes()
@@ -191,7 +193,7 @@ def test_of_a_finished_table_nothing_is_left_to_do(recognizer, inputs, tmp_path,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_finished_table_grows_by_the_inputs_that_are_new(recognizer, inputs, tmp_path, kind):
+def test_resuming_a_finished_table_adds_new_inputs(recognizer, inputs, tmp_path, kind):
     out = tmp_path / f"out.{kind}"
     old, new = inputs[::2], inputs[1::2]  # the new ones lie between the others, as in a folder
     run(recognizer, old, out)
@@ -211,36 +213,38 @@ def test_a_finished_table_grows_by_the_inputs_that_are_new(recognizer, inputs, t
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_growth_that_was_cut_ends_as_one_that_never_was(recognizer, inputs, tmp_path, monkeypatch, kind, ordered):
+def test_interrupted_and_resumed_additions_equal_uninterrupted_ones(
+    recognizer, inputs, tmp_path, monkeypatch, kind, ordered
+):
     monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
     whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
     for out in (whole, cut):
         run(recognizer, inputs[::2], out, ordered=ordered)
     run(recognizer, inputs, whole, ordered=ordered, resume=True)
 
-    def fall(done, _):
+    def interrupt(done, _):
         if done.n - done.n_before == 2 and done.n < len(inputs):
-            raise Cut
+            raise Interrupted
 
-    sittings = 0
+    interruptions = 0
     while True:
         try:
             with monkeypatch.context() as patch:
                 patch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
-                run(recognizer, inputs, cut, ordered=ordered, resume=True, on_row=fall)
+                run(recognizer, inputs, cut, ordered=ordered, resume=True, on_row=interrupt)
             break
-        except Cut:
-            sittings += 1
+        except Interrupted:
+            interruptions += 1
             with (cut if kind in ("jsonl", "csv") else growing_tables.journal_of(cut)).open("ab") as file:
-                file.write(b'{"path": "torn')
-    assert sittings >= 2
+                file.write(b'{"path": "unreadable')
+    assert interruptions >= 2
     assert table(cut) == table(whole)
     if kind != "parquet":
         assert cut.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_finished_table_whose_inputs_disappeared_is_left_as_it_is(recognizer, inputs, tmp_path, kind):
+def test_a_finished_table_with_missing_inputs_is_refused_and_unchanged(recognizer, inputs, tmp_path, kind):
     out = tmp_path / f"out.{kind}"
     run(recognizer, inputs[:4], out)
     before = out.read_bytes()
@@ -251,7 +255,7 @@ def test_a_finished_table_whose_inputs_disappeared_is_left_as_it_is(recognizer, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_to_a_finished_table_rows_of_another_kind_are_not_added(recognizer, inputs, tmp_path, kind):
+def test_a_finished_table_of_another_model_or_threshold_is_refused(recognizer, inputs, tmp_path, kind):
     out = tmp_path / f"out.{kind}"
     run(recognizer, inputs[:4], out, abstain_below=0.0)
     before = out.read_bytes()
@@ -272,10 +276,10 @@ def test_to_a_finished_table_rows_of_another_kind_are_not_added(recognizer, inpu
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_is_no_table_does_not_grow(recognizer, inputs, tmp_path, kind):
+def test_a_file_that_is_not_a_table_is_refused_and_unchanged(recognizer, inputs, tmp_path, kind):
     out = tmp_path / f"out.{kind}"
     out.write_bytes(b"who wrote\n\xff this?\n")
-    with pytest.raises(OutputError, match=r"not a table that was|other columns"):
+    with pytest.raises(OutputError, match=r"not a table of emocatcher|other columns"):
         run(recognizer, inputs, out, resume=True)
     assert out.read_bytes() == b"who wrote\n\xff this?\n"
 
@@ -290,39 +294,39 @@ def test_a_kill_after_the_journal_was_removed_loses_no_row_of_json(recognizer, i
     assert out.read_bytes() == before
 
 
-def begin(recognizer, inputs, out, after=2):
+def start(recognizer, inputs, out, after=2):
     def cut(done, _):
         if done.n == after:
-            raise Cut
+            raise Interrupted
 
-    with pytest.raises(Cut):
+    with pytest.raises(Interrupted):
         run(recognizer, inputs, out, on_row=cut)
 
 
-def test_another_batch_is_not_mixed_in(recognizer, inputs, tmp_path):
+def test_resuming_with_other_options_or_inputs_is_refused(recognizer, inputs, tmp_path):
     out = tmp_path / "out.jsonl"
-    begin(recognizer, inputs, out)
+    start(recognizer, inputs, out)
     before = out.read_bytes()
-    with pytest.raises(OutputError, match="was begun and not finished: give --resume"):
+    with pytest.raises(OutputError, match="is unfinished: give --resume"):
         run(recognizer, inputs, out)
-    with pytest.raises(OutputError, match=r"was begun with abstain_below = None, and this is 0.9"):
+    with pytest.raises(OutputError, match=r"was started with abstain_below = None, and this is 0.9"):
         run(recognizer, inputs, out, resume=True, abstain_below=0.9)
-    with pytest.raises(OutputError, match="other inputs, or in another order"):
+    with pytest.raises(OutputError, match="other inputs, or another order"):
         run(recognizer, inputs[1:], out, resume=True)
     with pytest.raises(OutputError, match="not among the inputs"):
         run(recognizer, inputs[:1], out, resume=True)
     assert out.read_bytes() == before
 
 
-def test_a_table_that_something_else_wrote_into_is_refused(recognizer, inputs, tmp_path):
+def test_a_table_that_another_program_changed_is_refused(recognizer, inputs, tmp_path):
     out = tmp_path / "out.jsonl"
-    begin(recognizer, inputs, out)
+    start(recognizer, inputs, out)
     out.write_bytes(b"who wrote this?\n")
-    with pytest.raises(OutputError, match="not a table that was begun here"):
+    with pytest.raises(OutputError, match="not a table of emocatcher"):
         run(recognizer, inputs, out, resume=True)
 
 
-def test_a_full_disk_says_so_and_can_be_taken_up(recognizer, inputs, tmp_path, monkeypatch):
+def test_a_batch_can_be_resumed_after_a_full_disk(recognizer, inputs, tmp_path, monkeypatch):
     out, append = tmp_path / "out.jsonl", growing_tables._Lines.append
 
     def full(self, outcome):
@@ -339,7 +343,7 @@ def test_a_full_disk_says_so_and_can_be_taken_up(recognizer, inputs, tmp_path, m
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
-def test_a_stream_takes_rows_too(recognizer, inputs, kind):
+def test_rows_can_be_written_to_a_stream(recognizer, inputs, kind):
     stream = io.BytesIO()
     batch.run(recognizer, inputs[:3], kind=kind, out=None, stream=stream)
     text = stream.getvalue().decode()
@@ -351,13 +355,13 @@ def test_a_stream_takes_rows_too(recognizer, inputs, kind):
     assert [row["path"] for row in found] == inputs[:3]
 
 
-def test_no_inputs_make_an_empty_table(recognizer, tmp_path):
+def test_no_inputs_give_an_empty_table(recognizer, tmp_path):
     for kind in KINDS:
         run(recognizer, [], tmp_path / f"out.{kind}")
         assert table(tmp_path / f"out.{kind}") == []
 
 
-def test_a_format_must_be_known():
+def test_an_unknown_format_is_refused():
     with pytest.raises(SettingError, match="'xls' is not a format"):
         batch.format_of(None, Path("out.xls"))
     with pytest.raises(SettingError, match="No format"):

@@ -1,4 +1,4 @@
-"""Files, folders, patterns and pipes → recordings."""
+"""Recordings are found from files, folders, patterns and pipes."""
 
 import io
 import os
@@ -19,7 +19,7 @@ def calls(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_folder_is_its_audio_through_and_through(calls):
+def test_a_folder_is_searched_recursively(calls):
     assert batch.expand(["calls"]) == ["calls/[x].flac", "calls/a.OGG", "calls/b.wav", "calls/deep/c.mp4"]
 
 
@@ -28,15 +28,15 @@ def test_patterns_files_and_repeats_keep_their_order(calls):
     assert found == ["calls/b.wav", "calls/deep/c.mp4", "calls/b.wav", "missing.wav", "calls/[x].flac"]
 
 
-def test_what_meets_nothing_says_so(calls):
+def test_folders_and_patterns_without_files_are_refused(calls):
     with pytest.raises(AudioError, match="empty: is a folder without audio"):
         batch.expand(["empty"])
-    with pytest.raises(SettingError, match=r"'\*\.mp3' meets no file"):
+    with pytest.raises(SettingError, match=r"'\*\.mp3' matches no file"):
         batch.expand(["*.mp3"])
 
 
 def test_a_folder_that_cannot_be_opened_keeps_its_place(calls, monkeypatch):
-    """Permissions do not stop whoever may do everything, so the refusal is made here."""
+    """Permissions do not stop root, so the refusal is simulated."""
     scan = os.scandir
 
     def refuse(path):
@@ -51,18 +51,18 @@ def test_a_folder_that_cannot_be_opened_keeps_its_place(calls, monkeypatch):
     assert len(found) == 5
 
 
-def test_sound_that_comes_through_the_pipe_is_no_list_of_names():
-    with pytest.raises(SettingError, match="no list of names"):
+def test_a_recording_in_the_pipe_is_refused():
+    with pytest.raises(SettingError, match="not a list of names"):
         list(batch.lines(io.BytesIO(b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\n\x01")))
 
 
-def test_names_come_through_a_pipe_as_they_are():
+def test_names_from_a_pipe_are_unchanged():
     odd = b"\xff\xfe.wav"
     assert list(batch.lines(io.BytesIO(b"a.wav\r\n" + odd + b"\n\nlast"))) == ["a.wav", os.fsdecode(odd), "last"]
     assert list(batch.lines(io.BytesIO(b"two\nlines.wav\0b.wav\0"), null=True)) == ["two\nlines.wav", "b.wav"]
 
 
-def test_a_pipe_in_small_pieces_is_the_same():
+def test_names_may_arrive_in_small_pieces():
     class Drops(io.BytesIO):
         def read1(self, size=-1):
             return super().read(3)

@@ -1,4 +1,4 @@
-"""What the comparison counts is what it says."""
+"""The comparison of two pipelines counts what it documents."""
 
 from typing import Any
 
@@ -35,12 +35,12 @@ def test_the_margin_is_between_the_two_largest() -> None:
     assert answers([1.0]).margin.tolist() == [1.0]  # of one class
 
 
-def test_every_kind_of_difference_is_counted_by_itself() -> None:
+def test_each_kind_of_difference_is_counted_separately() -> None:
     ours = answers([0.9, 0.1], [0.502, 0.498], [0.6, 0.4], [0.3, 0.7], voiced_s=[[0, 1], [0, 2], [1, 2], [0.5, 1]])
     theirs = answers(
         [0.9, 0.1],  # the same
         [0.498, 0.502],  # another label, without a clear margin
-        [0.45, 0.55],  # another label where it was clear
+        [0.45, 0.55],  # another label, with a clear margin
         [0.2, 0.8],  # another probability, the same label
         voiced_s=[[0, 1], [0, 2.06], [1, 2.00001], [0.44, 1.06]],
     )
@@ -49,7 +49,7 @@ def test_every_kind_of_difference_is_counted_by_itself() -> None:
     assert difference(ours, ours) == (0.0, 4, 0, 0)
 
 
-def test_it_is_our_margin_that_makes_a_label_clear() -> None:
+def test_the_margin_of_the_first_pipeline_decides_whether_a_label_is_clear() -> None:
     near, clear = answers([0.501, 0.499]), answers([0.1, 0.9])
     assert difference(near, clear).n_clear_changed == 0
     assert difference(clear, near).n_clear_changed == 1
@@ -60,22 +60,22 @@ def test_it_is_our_margin_that_makes_a_label_clear() -> None:
     n_clear_changed=st.integers(0, 2),
     n_same_label=st.integers(0, 5),
 )
-def test_parity_is_small_differences_and_no_clear_label_changed(
+def test_parity_allows_small_differences_and_no_changed_clear_label(
     largest: float, n_clear_changed: int, n_same_label: int
 ) -> None:
     found = Difference(largest, n_same_label, n_clear_changed, 0)
     assert found.is_parity == (largest <= 1e-3 and n_clear_changed == 0)  # a label that was not clear may change
 
 
-def test_nothing_that_is_no_number_is_parity() -> None:
+def test_nan_is_not_parity() -> None:
     assert not difference(answers([0.9, 0.1]), answers([float("nan"), 0.1])).is_parity
 
 
-def test_what_spec_asks_for() -> None:
+def test_the_tolerances_are_as_specified() -> None:
     assert (PARITY_ERROR, CLEAR_MARGIN) == (1e-3, 0.01)
 
 
-def test_every_pipeline_gets_every_clip_in_order() -> None:
+def test_every_pipeline_processes_every_clip_in_order() -> None:
     calls: list[tuple[str, int]] = []
 
     def pipeline(name: str) -> Any:
@@ -86,7 +86,7 @@ def test_every_pipeline_gets_every_clip_in_order() -> None:
         return recognise
 
     done: list[int] = []
-    clips = (np.zeros(n, np.float32) for n in (3, 1, 2))  # a generator: never held all at once
+    clips = (np.zeros(n, np.float32) for n in (3, 1, 2))  # a generator: never all in memory
     found = compare({"a": pipeline("a"), "b": pipeline("b")}, clips, done.append)
     assert calls == [(name, n) for n in (3, 1, 2) for name in "ab"]
     assert done == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""What an export is tried on: the best that can be had, and said where it is not the best."""
+"""An export is checked on the best clips available, with a note if they are not held out."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from emocatcher.recognition.parity.clips import Clips, choose
 
 @pytest.fixture(scope="module")
 def config(made_model: Bundle, voices: Corpus) -> ModelConfig:
-    """Of a model that was trained, as it says, on one fold of the synthetic voices."""
+    """The config of a model that states that it was trained on one fold of the synthetic voices."""
     return changed(made_model.config, corpus=voices.name, protocol="stratified-2", fold=1, seed=5)
 
 
@@ -26,7 +26,7 @@ def changed(config: ModelConfig, **training: Any) -> ModelConfig:
     return msgspec.structs.replace(config, training=msgspec.structs.replace(config.training, **training))
 
 
-def test_the_test_part_of_the_models_own_fold(config: ModelConfig, voices: Corpus, voices_dir: Path) -> None:
+def test_the_clips_are_the_test_part_of_the_models_fold(config: ModelConfig, voices: Corpus, voices_dir: Path) -> None:
     fold = protocols.load("stratified-2", voices, 5).folds[1]
     clips = choose(config, str(voices_dir))
     assert clips.held_out
@@ -36,12 +36,12 @@ def test_the_test_part_of_the_models_own_fold(config: ModelConfig, voices: Corpu
     assert clips.what == f"the {len(clips)} test clips of {voices.name}, stratified-2, fold 1"
 
 
-def test_a_protocol_dealt_with_another_seed_has_another_test_part(config: ModelConfig, voices_dir: Path) -> None:
+def test_another_seed_of_the_protocol_gives_another_test_part(config: ModelConfig, voices_dir: Path) -> None:
     one, other = (choose(changed(config, seed=seed), str(voices_dir)) for seed in (0, 9))
     assert one.utterances != other.utterances
 
 
-def test_an_epoch_chosen_on_these_clips_is_said_to_be(config: ModelConfig, voices_dir: Path) -> None:
+def test_selection_on_the_test_part_is_noted_as_optimistic(config: ModelConfig, voices_dir: Path) -> None:
     clips = choose(changed(config, selection="best-test"), str(voices_dir))
     assert clips.held_out
     assert clips.note.startswith("optimistic")
@@ -58,7 +58,7 @@ def test_an_epoch_chosen_on_these_clips_is_said_to_be(config: ModelConfig, voice
         ({"corpus": "another"}, "is not the model's own corpus"),
     ],
 )
-def test_where_no_test_part_is_to_be_had_it_is_the_corpus_with_a_note(
+def test_without_a_test_part_the_clips_are_the_corpus_with_a_note(
     config: ModelConfig, voices_dir: Path, voices: Corpus, training: dict[str, Any], note: str
 ) -> None:
     clips = choose(changed(config, **training), str(voices_dir))
@@ -68,9 +68,7 @@ def test_where_no_test_part_is_to_be_had_it_is_the_corpus_with_a_note(
     assert clips.what == f"all {len(clips)} clips of {voices.name}"
 
 
-def test_no_more_than_asked_for_and_the_same_ones_each_time(
-    config: ModelConfig, voices_dir: Path, voices: Corpus
-) -> None:
+def test_a_limited_number_of_clips_is_drawn_reproducibly(config: ModelConfig, voices_dir: Path, voices: Corpus) -> None:
     test = choose(config, str(voices_dir))
     few = choose(config, str(voices_dir), 7)
     assert few.held_out
@@ -81,10 +79,10 @@ def test_no_more_than_asked_for_and_the_same_ones_each_time(
     assert choose(config, str(voices_dir), 10_000) == test
 
 
-def test_of_clips_that_the_model_knows_fewer_will_do(
+def test_fewer_clips_are_used_if_the_model_was_trained_on_them(
     config: ModelConfig, voices_dir: Path, voices: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emocatcher.recognition.parity.clips._KNOWN", 11)
+    monkeypatch.setattr("emocatcher.recognition.parity.clips._N_TRAINED", 11)
     clips = choose(changed(config, fold=None), str(voices_dir))
     assert len(clips) == 11
     assert clips.what == f"11 of {len(voices)} clips of {voices.name}, drawn at random"
@@ -92,7 +90,7 @@ def test_of_clips_that_the_model_knows_fewer_will_do(
     assert len(choose(changed(config, corpus="another"), str(voices_dir))) == len(voices)
 
 
-def test_without_the_extra_for_protocols_it_is_the_corpus_with_a_note(
+def test_without_the_extra_for_protocols_the_clips_are_the_corpus_with_a_note(
     config: ModelConfig, voices_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(*_: Any) -> Any:
@@ -104,7 +102,7 @@ def test_without_the_extra_for_protocols_it_is_the_corpus_with_a_note(
     assert "emocatcher[train]" in clips.note
 
 
-def test_a_models_corpus_that_is_not_here_leaves_made_clips(
+def test_without_the_models_corpus_the_clips_are_synthetic(
     config: ModelConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("EMOCATCHER_CORPORA", str(tmp_path))
@@ -116,10 +114,10 @@ def test_a_models_corpus_that_is_not_here_leaves_made_clips(
         assert "--corpus" in clips.note
         assert len(list(choose(changed(config, corpus=name), most=3).waveforms(8000))) == 3
         assert str(len(clips)) in clips.what
-    assert not (tmp_path / "cache").exists()  # the synthetic corpus was not made for this
+    assert not (tmp_path / "cache").exists()  # the synthetic corpus was not generated for this
 
 
-def test_a_torn_corpus_that_nobody_asked_for_is_no_hurdle(
+def test_a_damaged_corpus_is_an_error_only_if_it_was_given(
     config: ModelConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for folder in ("one", "two"):
@@ -133,7 +131,7 @@ def test_a_torn_corpus_that_nobody_asked_for_is_no_hurdle(
         choose(changed(config, corpus="ravdess"), "ravdess")
 
 
-def test_a_corpus_that_was_asked_for_must_be_there(config: ModelConfig, tmp_path: Path) -> None:
+def test_a_given_corpus_that_is_missing_is_an_error(config: ModelConfig, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"none\.csv"):
         choose(config, str(tmp_path / "none.csv"))
 
@@ -149,7 +147,7 @@ def test_the_bundled_model_has_no_held_out_part(ravdess_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 22_050])
-def test_made_clips_are_of_many_kinds_and_always_the_same(sample_rate: int) -> None:
+def test_synthetic_clips_vary_and_are_reproducible(sample_rate: int) -> None:
     clips = Clips(what="made")
     waveforms = list(clips.waveforms(sample_rate))
     assert len(waveforms) == len(clips) > 20
@@ -162,7 +160,7 @@ def test_made_clips_are_of_many_kinds_and_always_the_same(sample_rate: int) -> N
     assert lengths.max() > 5.0
 
 
-def test_recordings_come_as_waveforms_at_the_models_rate(config: ModelConfig, voices: Corpus) -> None:
+def test_recordings_are_read_as_waveforms_at_the_models_sample_rate(config: ModelConfig, voices: Corpus) -> None:
     whole = voices.utterances[0]
     part = msgspec.structs.replace(whole, start_s=0.5, end_s=1.25)
     first, second = Clips(what="two", utterances=(whole, part)).waveforms(8000)

@@ -43,13 +43,13 @@ def test_a_clip_no_longer_than_a_window_gives_the_result_of_predict(seconds):
 def test_a_window_gives_the_result_of_its_own_clip():
     """Its frames come from the whole waveform, because the outer ones also cover samples around the window."""
     waveform = talk(20.0)
-    mel = extraction._measured(waveform, FRONT_END)
+    mel = extraction.measure(waveform, FRONT_END)
     for window in recognise(waveform, hop_s=0.7).windows:
         first = round(min(window.start_s * RATE / 1364, len(mel) - 49))
         if window.end_s == 20.0:
             first = len(mel) - 49
-        channels = extraction.of_clip(extraction.of_frames(mel[first : first + 49], FRONT_END), FRONT_END)
-        clip = extraction.voiced(channels, 3.0, FRONT_END, VAD)
+        channels = extraction.combine_frames(extraction.convert_frames(mel[first : first + 49], FRONT_END), FRONT_END)
+        clip = extraction.cut_voiced_span(channels, 3.0, FRONT_END, VAD)
         if window.speech:
             expected = NETWORK.probabilities(NETWORK.run([clip.log_mel])[0])[0]
             assert list(window.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-6)
@@ -154,12 +154,12 @@ def test_the_gates_own_spectrogram_covers_each_window(block, window_s, hop_s):
     parts = [engine.push(waveform[start : start + block]) for start in range(0, len(waveform), block)]
     windows = Windows.join(("glad", "low", "cross"), [*parts, engine.finish()])
     searched = speech_gate.front_end()
-    frames = extraction.of_frames(extraction._measured(waveform, searched), searched)
+    frames = extraction.convert_frames(extraction.measure(waveform, searched), searched)
     assert len(gate_inputs) == len(windows)
     for window, log_mel in zip(windows, gate_inputs, strict=True):
         first, n = int(window.start_s * RATE / 1364), int(window_s * RATE / 1364)
         last = len(frames) if window.end_s == len(waveform) / RATE else first + n
-        np.testing.assert_allclose(log_mel, extraction.of_clip(frames[first:last], searched), atol=1e-3)
+        np.testing.assert_allclose(log_mel, extraction.combine_frames(frames[first:last], searched), atol=1e-3)
 
 
 @pytest.mark.parametrize(("preset", "n_beyond"), [("cabg", 1), ("emocatcher-2", 0)])

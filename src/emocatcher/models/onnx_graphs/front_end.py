@@ -22,7 +22,7 @@ from emocatcher.models.onnx_graphs.graph import FLOAT, Graph
 
 
 def add_front_end(graph: Graph, front_end: FrontEnd, waveform: str) -> tuple[str, str | None]:
-    """Add the computation of `emocatcher.features.extraction.whole`.
+    """Add the computation of `emocatcher.features.extraction.compute_channels`.
 
     Args:
         graph: the graph to extend.

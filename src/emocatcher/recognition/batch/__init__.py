@@ -1,4 +1,4 @@
-"""Many recordings → a table: one row for each, whatever becomes of it, and nothing lost when it is cut."""
+"""Recognise many recordings into a table: one row per recording, also for failures, and resumable at any point."""
 
 from emocatcher.recognition.batch.engine import Done, run
 from emocatcher.recognition.batch.growing_tables import FORMATS, format_of

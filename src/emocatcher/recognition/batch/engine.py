@@ -1,4 +1,4 @@
-"""One batch: every input to one row, and on with it where it was cut."""
+"""Run a batch: write one row per input, and resume where it stopped."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from emocatcher.recognition.recognizer import Recognizer
 
 
 class Done(msgspec.Struct):
-    """How far a batch is."""
+    """The progress of a batch."""
 
-    n: int = 0  # rows, with those of the sittings before
-    n_failed: int = 0  # of this sitting
-    n_before: int = 0
+    n: int = 0  # rows, including those of earlier runs
+    n_failed: int = 0  # failures of this run
+    n_before: int = 0  # rows of earlier runs
 
 
-class _Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch must be taken up with; beside its table while it is unfinished."""
+class _Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The options that a resumed batch must have; stored next to the table while it is unfinished."""
 
     kind: str
     model: str
@@ -36,7 +36,7 @@ class _Begun(msgspec.Struct, frozen=True, kw_only=True):
     abstain_below: float | None
     ordered: bool
     schema_version: int = SCHEMA_VERSION
-    n_finished: int = 0  # rows of a finished table to which this batch adds
+    n_finished: int = 0  # rows of the finished table to which this batch adds
 
 
 def run(
@@ -53,30 +53,30 @@ def run(
     abstain_below: float | None = None,
     on_row: Callable[[Done, Outcome], None] = lambda *_: None,
 ) -> Done:
-    """Recognise every input, and write a row for each as it is done.
+    """Recognise every input, and write its row as soon as it is done.
 
     Args:
         recognizer: the model.
-        inputs: paths; taken as they are needed.
-        kind: of the table, one of `tables.FORMATS`.
+        inputs: paths; consumed lazily.
+        kind: format of the table, one of `tables.FORMATS`.
         out: the file; None writes to the stream.
-        stream: for rows that go to no file.
-        workers: processes.
+        stream: where rows are written if `out` is None.
+        workers: number of worker processes.
         ordered: whether rows come in the order of the inputs.
-        resume: go on with the table in `out`, if it was begun; it ends as one that never was cut. To one that is
-            finished, rows are added for inputs that have none, after the rows that are there, whatever the order of
-            the inputs was. Then all inputs are taken first: where one of the table is no longer among them, nothing
-            is written.
-        overwrite: replace what is in `out`.
+        resume: resume the table in `out`, if it was started; the result equals that of an uninterrupted run. If the
+            table is finished, rows are added for inputs that have none, after the existing rows, whatever the order
+            of the inputs. In that case all inputs are read first, and nothing is written if the table has a recording
+            that is no longer among them.
+        overwrite: replace the content of `out`.
         abstain_below: as for `Recognizer.predict`.
         on_row: called after each row.
 
     Raises:
-        OutputError: if the file exists and neither was asked for, belongs to another batch, holds recordings that
-            are not among the inputs, or cannot be written.
+        OutputError: if the file exists and neither `resume` nor `overwrite` is set, belongs to another batch, has
+            recordings that are not among the inputs, or cannot be written.
     """
     done = Done()
-    begun = _Begun(
+    options = _Options(
         kind=kind,
         model=recognizer.config.name,
         onnx_sha256=recognizer.config.sha256.get("model.onnx", ""),
@@ -85,19 +85,19 @@ def run(
     )
     path, to_device = out, contextlib.ExitStack()
     if out is not None and out.exists() and not out.is_file() and not out.is_dir():
-        path = None  # a device or a pipe: nothing to replace or to take up
+        path = None  # a device or a pipe: nothing to replace or to resume
     try:
-        if path is not None and resume and path.is_file() and not _note_of(path).exists():
+        if path is not None and resume and path.is_file() and not _note_path(path).exists():
             inputs = list(inputs)
             before = finished_tables.paths(path, kind, recognizer.config, abstain_below)
-            if not list(_left(inputs, Counter(before), path, ordered=False)):
+            if not list(_remaining(inputs, Counter(before), path, ordered=False)):
                 return Done(n=len(before), n_before=len(before))
-            grown = msgspec.structs.replace(begun, n_finished=len(before))
-            atomic_files.write_bytes(_note_of(path), msgspec.json.encode(grown))
+            resumed = msgspec.structs.replace(options, n_finished=len(before))
+            atomic_files.write_bytes(_note_path(path), msgspec.json.encode(resumed))
         if path is not None:
-            of_finished, since = _begin(path, begun, resume=resume, overwrite=overwrite)
-            new = _left(inputs, of_finished, path, ordered=False)
-            inputs = _left(new, since, path, ordered=ordered)
+            of_finished, since = _prepare(path, options, resume=resume, overwrite=overwrite)
+            new = _remaining(inputs, of_finished, path, ordered=False)
+            inputs = _remaining(new, since, path, ordered=ordered)
             done.n = done.n_before = of_finished.total() + since.total()
         if path is None and out is not None:
             stream = to_device.enter_context(out.open("wb", buffering=0))
@@ -114,68 +114,69 @@ def run(
         finally:
             table.close(finished=is_whole)
         if path is not None:
-            _note_of(path).unlink()
+            _note_path(path).unlink()
     except OSError as error:
         if out is None:
             raise
         raise OutputError(
-            f"{out} cannot be written: {error.strerror}. {done.n} rows are done: mend the cause, and give --resume"
+            f"{out} cannot be written: {error.strerror}. {done.n} rows are done: fix the problem, then rerun with "
+            "--resume"
         ) from error
     finally:
         to_device.close()
     return done
 
 
-def _begin(out: Path, begun: _Begun, *, resume: bool, overwrite: bool) -> tuple[Counter[str], Counter[str]]:
-    """Make way for the table, or read what it holds: how often each path stands in what was finished, and after it."""
-    note = _note_of(out)
+def _prepare(out: Path, options: _Options, *, resume: bool, overwrite: bool) -> tuple[Counter[str], Counter[str]]:
+    """Prepare a new table, or count each path's rows in an existing one: in its finished part, and after it."""
+    note_path = _note_path(out)
     if out.is_dir():
         raise OutputError(f"{out} is a folder. Give a file to --out")
     if overwrite and not resume:
         growing_tables.remove(out)
-        note.unlink(missing_ok=True)
-    elif resume and note.exists():
-        n_finished = _check_same(out, note, begun)
-        paths = growing_tables.paths(out, begun.kind)
+        note_path.unlink(missing_ok=True)
+    elif resume and note_path.exists():
+        n_finished = _check_options(out, note_path, options)
+        paths = growing_tables.paths(out, options.kind)
         return Counter(itertools.islice(paths, n_finished)), Counter(paths)
-    elif out.exists() or note.exists():
-        state = "was begun and not finished: give --resume to go on, or" if note.exists() else "exists: give"
+    elif out.exists() or note_path.exists():
+        state = "is unfinished: give --resume to continue, or" if note_path.exists() else "exists: give"
         raise OutputError(f"{out} {state} --overwrite to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
-    atomic_files.write_bytes(note, msgspec.json.encode(begun))
+    atomic_files.write_bytes(note_path, msgspec.json.encode(options))
     return Counter(), Counter()
 
 
-def _check_same(out: Path, note: Path, begun: _Begun) -> int:
-    """Refuse to go on with other settings; returns how many rows were finished before it was begun."""
+def _check_options(out: Path, note_path: Path, options: _Options) -> int:
+    """Refuse to resume with other options; return the number of rows of the finished part."""
     try:
-        before = msgspec.json.decode(note.read_bytes(), type=_Begun)
+        before = msgspec.json.decode(note_path.read_bytes(), type=_Options)
     except msgspec.DecodeError as error:
-        raise OutputError(f"{note} cannot be read ({error}). Give --overwrite to begin again") from None
-    for name in (name for name in _Begun.__struct_fields__ if name != "n_finished"):
-        was, is_now = getattr(before, name), getattr(begun, name)
+        raise OutputError(f"{note_path} cannot be read ({error}). Give --overwrite to start again") from None
+    for name in (name for name in _Options.__struct_fields__ if name != "n_finished"):
+        was, is_now = getattr(before, name), getattr(options, name)
         if was != is_now:
             raise OutputError(
-                f"{out} was begun with {name} = {was}, and this is {is_now}. Give the same, or --overwrite"
+                f"{out} was started with {name} = {was}, and this is {is_now}. Give the same, or --overwrite"
             )
     return before.n_finished
 
 
-def _left(inputs: Iterable[str], before: Counter[str], out: Path, *, ordered: bool) -> Iterator[str]:
-    """The inputs that have no row yet."""
+def _remaining(inputs: Iterable[str], before: Counter[str], out: Path, *, ordered: bool) -> Iterator[str]:
+    """Yield the inputs that have no row yet."""
     missing, n_missing = before.copy(), before.total()
     for path in inputs:
         if missing[one_line(path)] > 0:
             missing[one_line(path)] -= 1
             n_missing -= 1
         elif ordered and n_missing:
-            raise OutputError(f"{out} holds other inputs, or in another order. Give the same, or --overwrite")
+            raise OutputError(f"{out} has other inputs, or another order of inputs. Give the same, or --overwrite")
         else:
             yield path
     if n_missing:
-        strange = next(itertools.compress(missing, missing.values()))
-        raise OutputError(f"{out} holds {strange}, which is not among the inputs now. Give the same, or --overwrite")
+        unknown = next(itertools.compress(missing, missing.values()))
+        raise OutputError(f"{out} has {unknown}, which is not among the inputs now. Give the same, or --overwrite")
 
 
-def _note_of(out: Path) -> Path:
+def _note_path(out: Path) -> Path:
     return out.with_name(f".{out.name}.begun")

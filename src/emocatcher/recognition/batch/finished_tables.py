@@ -1,4 +1,4 @@
-"""Finished tables: which recordings they hold, and whether a batch may add rows to them."""
+"""Read the recordings of a finished table, and check that a batch may add rows to it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NEEDED = ["path", "model", "model_version", "probability", "abstain", "warnings
 
 
 def paths(out: Path, kind: str, config: ModelConfig, abstain_below: float | None) -> list[str]:
-    """The paths of the rows that a finished table holds, in order.
+    """Return the paths of a finished table's rows, in order.
 
-    The table does not name the file of its model. That its rows and new ones belong together is seen by the model's
-    name, version and emotions, and by which answers are marked `abstain`.
+    The table does not identify its model's file. Rows of the same batch are recognised by the model's name, version and
+    emotions, and by which predictions are marked `abstain`.
 
     Args:
         out: the table.
@@ -29,7 +29,7 @@ def paths(out: Path, kind: str, config: ModelConfig, abstain_below: float | None
         abstain_below: as for `Recognizer.predict`.
 
     Raises:
-        OutputError: if it is not such a table, or its rows are of another model or another `abstain_below`.
+        OutputError: if it is not such a table, or its rows come from another model or another `abstain_below`.
         MissingExtraError: if it is Parquet and pyarrow is not installed.
     """
     threshold = config.abstain_below if abstain_below is None else abstain_below
@@ -40,9 +40,7 @@ def paths(out: Path, kind: str, config: ModelConfig, abstain_below: float | None
             if row["model"]:
                 _check(row, out, config, threshold)
     except (msgspec.MsgspecError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError) as error:
-        raise OutputError(
-            f"{out} is not a table that was written here ({error}). Give --overwrite, or another"
-        ) from None
+        raise OutputError(f"{out} is not a table of emocatcher ({error}). Give --overwrite, or another file") from None
     return found
 
 
@@ -50,8 +48,8 @@ def _check(row: Mapping[str, Any], out: Path, config: ModelConfig, threshold: fl
     model, ours = f"{row['model']} {row['model_version']}", f"{config.name} {config.version}"
     if model != ours:
         raise OutputError(f"{out} was written by the model {model}, and this is {ours}. Give the same, or --overwrite")
-    nobody_spoke = "no-speech" in row["warnings"].split(";")
-    if bool(row["abstain"]) != (nobody_spoke or row["probability"] < threshold):
+    has_no_speech = "no-speech" in row["warnings"].split(";")
+    if bool(row["abstain"]) != (has_no_speech or row["probability"] < threshold):
         raise OutputError(f"{out} was written with another abstain_below than {threshold:g}. Give it, or --overwrite")
 
 
@@ -76,5 +74,7 @@ def _rows(out: Path, kind: str, labels: tuple[str, ...]) -> Iterator[dict[str, A
 
 def _check_columns(found: list[str], columns: list[str], out: Path) -> None:
     if found != columns:
-        strange = next((name for name in found if name not in columns), "another order of columns")
-        raise OutputError(f"{out} has other columns than this batch writes ({strange}). Give --overwrite, or another")
+        unknown = next((name for name in found if name not in columns), "another order of columns")
+        raise OutputError(
+            f"{out} has other columns than this batch writes ({unknown}). Give --overwrite, or another file"
+        )

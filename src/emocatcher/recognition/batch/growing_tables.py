@@ -1,7 +1,8 @@
-"""Tables that grow row by row, and are taken up where they were cut.
+"""Write tables row by row, so that they can be resumed where they stopped.
 
-Lines (JSONL, CSV) are appended to the file itself. What cannot grow line by line (JSON, Parquet) gathers in a journal
-beside it, `.NAME.journal`; Parquet takes the journal over a row group at a time, into a file that is there whole.
+Lines (JSONL, CSV) are appended to the file itself. Formats that cannot grow line by line (JSON, Parquet) collect rows
+in a journal next to the file, `.NAME.journal`; for Parquet, each full row group is moved from the journal into the
+file, which is replaced atomically.
 """
 
 from __future__ import annotations
@@ -26,30 +27,30 @@ ROW_GROUP = 10_000  # rows
 
 
 class Table(Protocol):
-    """Where rows go."""
+    """A table that rows are written to."""
 
     def append(self, outcome: Outcome) -> None:
-        """Add one row; once this returns, a kill does not lose it."""
+        """Add one row; once this returns, a kill cannot lose the row."""
 
     def close(self, *, finished: bool) -> None:
-        """Leave the file as it can be read; `finished` says that no row is to follow."""
+        """Close the file so that it can be read; `finished` means that no rows will follow."""
 
 
-def format_of(asked: str | None, out: Path | None) -> str:
-    """The format asked for, or the one that the file's name tells.
+def format_of(requested: str | None, out: Path | None) -> str:
+    """Return the requested format, or the one of the file's suffix.
 
     Raises:
-        SettingError: if there is none of that name, the file's name does not tell, or it tells another.
+        SettingError: if the format is unknown or missing, or the suffix is that of another one.
 
     Examples:
         >>> format_of(None, Path("calls.parquet"))
         'parquet'
     """
     ending = out.suffix.removeprefix(".").lower() if out else ""
-    name = asked or ending
+    name = requested or ending
     if name not in FORMATS:
-        given = f"'{name}' is not a format" if name else "No format was given"
-        raise SettingError(f"{given}. Give --format with one of: {', '.join(FORMATS)}")
+        problem = f"'{name}' is not a format" if name else "No format was given"
+        raise SettingError(f"{problem}. Give --format with one of: {', '.join(FORMATS)}")
     if out and ending in FORMATS and ending != name:
         raise SettingError(
             f"'{out.name}' ends with .{ending}, and --format is {name}. Give only one, or another ending"
@@ -58,17 +59,17 @@ def format_of(asked: str | None, out: Path | None) -> str:
 
 
 def open_table(path: Path | None, kind: str, labels: tuple[str, ...], stream: BinaryIO) -> Table:
-    """A table for new rows, after those that `paths` gives.
+    """Open a table for new rows, after those that `paths` returns.
 
     Args:
         path: the file; None writes to the stream.
         kind: one of `FORMATS`.
         labels: the model's.
-        stream: where rows go that go to no file.
+        stream: where rows are written if `path` is None.
 
     Raises:
         OutputError: if the file cannot be written.
-        MissingExtraError: if Parquet is asked for and pyarrow is not installed.
+        MissingExtraError: if the format is Parquet and pyarrow is not installed.
     """
     if path is None:
         if kind == "parquet":
@@ -81,12 +82,12 @@ def open_table(path: Path | None, kind: str, labels: tuple[str, ...], stream: Bi
 
 
 def paths(path: Path, kind: str) -> Iterator[str]:
-    """The paths of the rows that an unfinished table holds, in order; a torn last line is cut off first.
+    """Yield the paths of an unfinished table's rows, in order; an incomplete last line is truncated first.
 
-    A finished JSON table that is to grow, or whose journal a kill removed, gets its journal back.
+    For a finished JSON table that will grow, or whose journal was removed before a kill, the journal is recreated.
 
     Raises:
-        OutputError: if what is there is not such a table.
+        OutputError: if the file is not such a table.
     """
     try:
         if kind == "csv":
@@ -97,18 +98,16 @@ def paths(path: Path, kind: str) -> Iterator[str]:
                 journal_of(path), b"".join(line + b"\n" for line in table_reading.array_lines(path))
             )
         if kind == "parquet":
-            _drop_what_was_taken_over(path)
+            _drop_moved_rows(path)
             yield from (row["path"] for row in table_reading.parquet_rows(path, ["path"]))
         for line in table_reading.whole_lines(path if kind == "jsonl" else journal_of(path)):
             yield rows.decode(line).path
     except (msgspec.DecodeError, UnicodeDecodeError, IndexError, csv.Error) as error:
-        raise OutputError(
-            f"{path} is not a table that was begun here ({error}). Give --overwrite, or another"
-        ) from None
+        raise OutputError(f"{path} is not a table of emocatcher ({error}). Give --overwrite, or another file") from None
 
 
 def journal_of(path: Path) -> Path:
-    """Where the rows of a table gather that cannot grow line by line."""
+    """Return the path of the journal of a table that cannot grow line by line."""
     return path.with_name(f".{path.name}.journal")
 
 
@@ -127,7 +126,7 @@ class _Lines:
             values = rows.row(outcome, self._labels)
             self._write(_csv_line([values[name] for name in self._columns]))
 
-    def close(self, *, finished: bool) -> None:  # noqa: ARG002 (lines are whole at any moment)
+    def close(self, *, finished: bool) -> None:  # noqa: ARG002 (lines are complete at any moment)
         self._file.flush()
         if isinstance(self._file, io.BufferedWriter) and self._file.name != "<stdout>":
             self._file.close()
@@ -138,7 +137,7 @@ class _Lines:
 
 
 class _Array:
-    """JSON to a pipe, as it comes."""
+    """Writes JSON to a pipe, row by row."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._before = stream, b"[\n"
@@ -148,7 +147,7 @@ class _Array:
         self._stream.flush()
         self._before = b",\n"
 
-    def close(self, *, finished: bool) -> None:  # noqa: ARG002 (what was cut is JSON all the same)
+    def close(self, *, finished: bool) -> None:  # noqa: ARG002 (an interrupted table is valid JSON too)
         self._stream.write(b"[]\n" if self._before == b"[\n" else b"\n]\n")
         self._stream.flush()
 
@@ -171,10 +170,10 @@ class _Journalled:
 
 
 class _Parquet(_Journalled):
-    """Parquet cannot be appended to, so each new row group goes with the old ones into a new file, which replaces it.
+    """Writes each new row group, with the old ones, into a new file that replaces the old one.
 
-    The old ones are copied group by group, in flat memory; at ten thousand rows a group that costs a hundredth of
-    what the recordings do.
+    Parquet files cannot be appended to. The old row groups are copied one by one, in constant memory; with ten thousand
+    rows per group, that takes a hundredth of the time of recognising the recordings.
     """
 
     def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
@@ -187,17 +186,17 @@ class _Parquet(_Journalled):
         super().append(outcome)
         self._n_waiting += 1
         if self._n_waiting >= ROW_GROUP:
-            self._take_over()
+            self._move_rows()
 
     def close(self, *, finished: bool) -> None:
-        # Also where it was cut: what is done can then be read.
+        # Also after an interruption, so that the rows so far can be read.
         if self._n_waiting or not self._path.exists():
-            self._take_over()
+            self._move_rows()
         self._file.close()
         if finished:
             self._journal.unlink()
 
-    def _take_over(self) -> None:
+    def _move_rows(self) -> None:
         pa, parquet = table_reading.pyarrow()
         kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_(), int: pa.int64()}
         columns = rows.columns(self._labels)
@@ -219,8 +218,8 @@ class _Parquet(_Journalled):
         self._n_waiting = 0
 
 
-def _drop_what_was_taken_over(path: Path) -> None:
-    """A kill between the new file and the emptied journal leaves rows in both."""
+def _drop_moved_rows(path: Path) -> None:
+    """Empty the journal if its rows are in the file already, as after a kill between the two steps."""
     journal = journal_of(path)
     if not (path.exists() and journal.exists()):
         return
@@ -237,10 +236,10 @@ def _csv_line(values: list[Any]) -> bytes:
 
 
 def remove(path: Path) -> None:
-    """Remove a table and what stands beside it.
+    """Remove a table and its journal.
 
     Raises:
-        OSError: if it cannot be removed.
+        OSError: if one of them cannot be removed.
     """
     for part in (path, journal_of(path)):
         if os.path.lexists(part):

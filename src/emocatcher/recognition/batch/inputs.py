@@ -1,4 +1,4 @@
-"""What a user names → recordings: files, folders, patterns, and names from a pipe."""
+"""Find the recordings that a user gives: files, folders, patterns, and names from a pipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from emocatcher.foundation.errors import AudioError, SettingError
 
-# What is looked for in a folder; a file named outright may be called anything.
+# Suffixes that are searched for in a folder; a file that is given by name may have any.
 SUFFIXES = frozenset(
     f".{name}"
     for name in (
@@ -19,21 +19,21 @@ SUFFIXES = frozenset(
         *("3gp", "3g2", "ts", "mpg", "mpeg", "ogv"),
     )
 )
-_PIECE = 1 << 16  # bytes
+_CHUNK_SIZE = 1 << 16  # bytes
 
 
 def expand(names: Iterable[str]) -> list[str]:
-    """The recordings that these names stand for, in their order; a recording that is named twice comes twice.
+    """Return the recordings of these names, in their order; a recording that is named twice is returned twice.
 
-    A folder within a folder that cannot be opened comes under its own name, so that it gets a row that says so.
+    A subfolder that cannot be opened is returned under its own name, so that it gets a row with the error.
 
     Args:
-        names: files; folders, searched through and through for audio; patterns such as `calls/*.ogg` or `**/*.wav`.
-            A name that is none of these stays, so that it gets a row that says so.
+        names: files; folders, which are searched recursively for audio; patterns such as `calls/*.ogg` or `**/*.wav`.
+            Any other name is returned as it is, so that it gets a row with the error.
 
     Raises:
-        AudioError: if a folder holds no audio.
-        SettingError: if a pattern meets nothing.
+        AudioError: if a folder has no audio files.
+        SettingError: if a pattern matches nothing.
     """
     found: list[str] = []
     for name in names:
@@ -42,7 +42,7 @@ def expand(names: Iterable[str]) -> list[str]:
         elif glob.has_magic(name) and not os.path.lexists(name):
             matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207
             if not matches:
-                raise SettingError(f"The pattern '{name}' meets no file. Quote it, and see it from this folder")
+                raise SettingError(f"The pattern '{name}' matches no file. Check it, relative to this folder")
             found += expand(matches)
         else:
             found.append(name)
@@ -50,14 +50,14 @@ def expand(names: Iterable[str]) -> list[str]:
 
 
 def lines(stream: BinaryIO, *, null: bool = False) -> Iterator[str]:
-    r"""Names from a pipe, as they come; empty ones are left out.
+    r"""Yield names from a pipe as they arrive; empty ones are left out.
 
     Args:
-        stream: of bytes; they need not be text.
-        null: names end with NUL (`find -print0`), so that they may hold line breaks.
+        stream: a stream of bytes, which need not be text.
+        null: names end with NUL (`find -print0`), so that they may contain line breaks.
 
     Raises:
-        SettingError: if a name holds NUL, which no name does: then it is a recording itself that comes.
+        SettingError: if a name contains NUL, which no file name does: the stream is then probably a recording.
 
     Examples:
         >>> import io
@@ -65,18 +65,18 @@ def lines(stream: BinaryIO, *, null: bool = False) -> Iterator[str]:
         ['a.wav', 'b c.wav']
     """
     end, rest = b"\0" if null else b"\n", b""
-    while piece := stream.read1(_PIECE) if hasattr(stream, "read1") else stream.read(_PIECE):
+    while piece := stream.read1(_CHUNK_SIZE) if hasattr(stream, "read1") else stream.read(_CHUNK_SIZE):
         *whole, rest = (rest + piece).split(end)
-        yield from (os.fsdecode(name) for name in map(_trimmed, whole) if name)
-    if rest := _trimmed(rest):
+        yield from (os.fsdecode(name) for name in map(_trim, whole) if name)
+    if rest := _trim(rest):
         yield os.fsdecode(rest)
 
 
-def _trimmed(name: bytes) -> bytes:
+def _trim(name: bytes) -> bytes:
     if b"\0" in name:
         raise SettingError(
-            "What comes through the pipe is no list of names, for it holds NUL bytes. - reads the names of recordings, "
-            "one a line, or with --null each ended by NUL; a recording itself is given by its own name"
+            "The pipe is not a list of names, because it contains NUL bytes. - reads the names of recordings, one per "
+            "line, or with --null each ended by NUL; give a recording by its own name"
         )
     return name.removesuffix(b"\r")
 
@@ -89,5 +89,5 @@ def _in_folder(folder: str) -> list[str]:
         found += [os.path.join(root, name) for name in files if Path(name).suffix.lower() in SUFFIXES]  # noqa: PTH118
     found += [str(error.filename) for error in closed if error.filename != folder]
     if not found:
-        raise AudioError(folder, "is a folder without audio files. Name the files themselves if they are called oddly")
+        raise AudioError(folder, "is a folder without audio files. Give the files by name if they have other suffixes")
     return sorted(found)

@@ -1,4 +1,4 @@
-"""An outcome as the row of a flat table."""
+"""Convert an outcome to a row of a flat table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AFTER: dict[str, type] = {
 
 
 def columns(labels: tuple[str, ...]) -> dict[str, type]:
-    """Name and kind of each column; every label has one for its probability.
+    """Return the name and type of each column; every label has a column for its probability.
 
     Examples:
         >>> list(columns(("calm", "sad")))[:5]
@@ -40,7 +40,7 @@ def columns(labels: tuple[str, ...]) -> dict[str, type]:
 
 
 def row(outcome: Outcome, labels: tuple[str, ...]) -> dict[str, Value]:
-    """The values of one row; None where there is nothing to say."""
+    """Return the values of one row; None where there is no value."""
     empty: dict[str, Value] = dict.fromkeys(columns(labels))
     if isinstance(outcome, Failure):
         return empty | msgspec.structs.asdict(outcome)
@@ -51,15 +51,15 @@ def row(outcome: Outcome, labels: tuple[str, ...]) -> dict[str, Value]:
 
 
 def printable(outcome: Outcome) -> Outcome:
-    """The same with a path that stands on one line and is text; the names of files need be neither."""
+    """Return the outcome with its path as text on one line; a file name may contain line breaks or invalid bytes."""
     return msgspec.structs.replace(outcome, path=one_line(outcome.path))
 
 
 def decode(line: bytes) -> Outcome:
-    """What `msgspec.json.encode` wrote of an outcome.
+    """Decode an outcome that `msgspec.json.encode` wrote.
 
     Raises:
-        msgspec.DecodeError: if it is something else.
+        msgspec.DecodeError: if the line is anything else.
     """
     failed = "error" in msgspec.json.decode(line)
     kind: type[Outcome] = Failure if failed else Prediction

@@ -1,4 +1,4 @@
-"""What a table on disk holds, row by row."""
+"""Read a table on disk row by row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emocatcher.foundation.errors import MissingExtraError, OutputError
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, without their ends; a torn last line is cut off."""
+    """Yield the lines of a file, without line breaks; an incomplete last line is truncated from the file."""
     if not path.exists():
         return
     with path.open("rb+") as file:
@@ -28,24 +28,24 @@ def whole_lines(path: Path) -> Iterator[bytes]:
 
 
 def array_lines(path: Path) -> Iterator[bytes]:
-    """The elements of a JSON table, each on one line.
+    """Yield the elements of a JSON table, each as one line.
 
     Raises:
-        msgspec.DecodeError: if it is no JSON array of objects.
+        msgspec.DecodeError: if the file is not a JSON array of objects.
     """
     yield from map(msgspec.json.encode, msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]]))
 
 
 def csv_rows(path: Path) -> Iterator[list[str]]:
-    """The values of each row of a CSV file, the header first; a torn last line is cut off first."""
+    """Yield the values of each row of a CSV file, the header first; an incomplete last line is truncated first."""
     yield from csv.reader(line.decode() for line in whole_lines(path))
 
 
 def parquet_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Some columns of each row of a Parquet file; nothing where there is no file.
+    """Yield some columns of each row of a Parquet file; nothing if the file does not exist.
 
     Raises:
-        OutputError: if it is not Parquet, or has no such column.
+        OutputError: if it is not Parquet, or lacks a column.
         MissingExtraError: if pyarrow is not installed.
     """
     if path.exists():
@@ -55,7 +55,7 @@ def parquet_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def parquet_columns(path: Path) -> list[str]:
-    """The names of all columns of a Parquet file.
+    """Return the names of all columns of a Parquet file.
 
     Raises:
         OutputError: if it is not Parquet.
@@ -73,11 +73,11 @@ def _open_parquet(path: Path) -> Iterator[Any]:
             yield file
     except (pa.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise OutputError(f"{path} is not a table that was begun here ({reason}). Give --overwrite") from None
+        raise OutputError(f"{path} is not a table of emocatcher ({reason}). Give --overwrite") from None
 
 
 def pyarrow() -> tuple[Any, Any]:
-    """Pyarrow and its Parquet part.
+    """Import pyarrow and its Parquet module.
 
     Raises:
         MissingExtraError: if it is not installed.

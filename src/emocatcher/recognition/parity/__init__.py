@@ -1,1 +1,1 @@
-"""How far an exported file is from the model it was exported from, measured on recordings."""
+"""Measure the difference between an exported file and the model that it was exported from, on recordings."""

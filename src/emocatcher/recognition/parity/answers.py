@@ -64,7 +64,7 @@ class Difference(NamedTuple):
 
 
 def python_path(network: Network) -> Pipeline:
-    """The features of this package, and the network of the model folder."""
+    """Return the pipeline of this package's features and the model folder's network."""
     settings = network.config.settings
 
     def recognise(waveform: audio.Waveform) -> Answer:
@@ -76,20 +76,20 @@ def python_path(network: Network) -> Pipeline:
 
 
 def log_mel_graph(payload: bytes, network: Network) -> Pipeline:
-    """The features of this package, a graph from `to_onnx`, and the calibration of `network`."""
+    """Return the pipeline of this package's features, a graph from `to_onnx`, and the calibration of `network`."""
     run, settings = _opened(payload), network.config.settings
 
     def recognise(waveform: audio.Waveform) -> Answer:
         clip = extraction.extract(waveform, settings.front_end, settings.vad)
-        log_mel, lengths = pad_batch([clip.channels])
-        logits = run({"log_mel": log_mel, "lengths": lengths})[0]
+        channels, lengths = pad_batch([clip.channels])
+        logits = run({"log_mel": channels, "lengths": lengths})[0]  # the published name of the graph's input
         return Answer(network.probabilities(logits)[0], clip.voiced_start_s, clip.voiced_end_s)
 
     return recognise
 
 
 def waveform_graph(payload: bytes) -> Pipeline:
-    """A graph from `to_waveform_onnx` alone."""
+    """Return the pipeline of a graph from `to_waveform_onnx` alone."""
     run = _opened(payload)
 
     def recognise(waveform: audio.Waveform) -> Answer:
@@ -102,7 +102,7 @@ def waveform_graph(payload: bytes) -> Pipeline:
 def compare(
     pipelines: Mapping[str, Pipeline], clips: Iterable[audio.Waveform], on_clip: Callable[[int], None] | None = None
 ) -> dict[str, Answers]:
-    """Recognise every clip by every pipeline.
+    """Recognise every clip with every pipeline.
 
     Args:
         pipelines: by name.
@@ -132,7 +132,7 @@ def compare(
 
 
 def difference(ours: Answers, theirs: Answers) -> Difference:
-    """How far `theirs` is from `ours`."""
+    """Compare two pipelines' answers for the same clips."""
     same = ours.labels == theirs.labels
     return Difference(
         largest=float(np.abs(ours.probabilities - theirs.probabilities).max()),

@@ -13,24 +13,24 @@ from emocatcher.evaluation import protocols
 from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, MissingExtraError, ProtocolError
 from emocatcher.models.model_folder import ModelConfig
 
-_MADE = 24  # clips
-_KNOWN = 240  # of the clips a model was trained on: enough for the parity of two graphs, useless for accuracy
+_N_SYNTHETIC = 24  # clips
+_N_TRAINED = 240  # clips the model was trained on: enough for the parity of two graphs, useless for accuracy
 
 
 class Clips(msgspec.Struct, frozen=True, kw_only=True):
     """Clips for the comparison."""
 
     what: str  # for people
-    utterances: tuple[Utterance, ...] = ()  # empty: made clips
-    n_made: int = _MADE
+    utterances: tuple[Utterance, ...] = ()  # empty: synthetic clips
+    n_synthetic: int = _N_SYNTHETIC
     held_out: bool = False  # none of them was in the model's training
     note: str = ""  # why no better clips were available
 
     def __len__(self) -> int:
-        return len(self.utterances) or self.n_made
+        return len(self.utterances) or self.n_synthetic
 
     def waveforms(self, sample_rate: int) -> Iterator[audio.Waveform]:
-        """Each clip as shape (n_samples,), float32, one at a time.
+        """Yield each clip's waveform, shape (n_samples,), float32.
 
         Raises:
             AudioError: if a recording cannot be used.
@@ -38,52 +38,52 @@ class Clips(msgspec.Struct, frozen=True, kw_only=True):
         for clip in self.utterances:
             yield audio.load(clip.path, sample_rate, start_s=clip.start_s, end_s=clip.end_s)[0]
         if not self.utterances:
-            yield from _made(sample_rate, self.n_made)
+            yield from _synthesise(sample_rate, self.n_synthetic)
 
 
 def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | None = None) -> Clips:
-    """The test part that the model was not trained on; else clips of the corpus; else made clips.
+    """Choose the test part that the model was not trained on, or else clips of the corpus, or else synthetic clips.
 
     Args:
-        config: the model's.
+        config: the model's config.
         corpus_argument: as for `corpora.load`; None for the model's own corpus, if it is on this machine.
-        most: how many, drawn at random; None for all clips that were held out or are of another corpus, and for 240
-            of the clips that the model may have been trained on.
+        most: largest number of clips, drawn at random; None for all clips if they were held out or are of another
+            corpus, and for 240 clips if the model may have been trained on them.
 
     Raises:
         CorpusError: if a corpus was given by name and cannot be loaded.
     """
     training = config.training
     try:
-        if corpus_argument is None and not _is_here(training.corpus):
+        if corpus_argument is None and not _is_available(training.corpus):
             raise CorpusNotFoundError(f"'{training.corpus}' was not found")
         corpus = corpora.load(corpus_argument or training.corpus)
     except CorpusError as error:
         if corpus_argument is not None:
             raise
         # The user did not ask for this corpus, so an export must not fail because it is missing or damaged.
-        n_made = min(most or _MADE, _MADE)
+        n_synthetic = min(most or _N_SYNTHETIC, _N_SYNTHETIC)
         return Clips(
-            what=f"{n_made} made clips",
-            n_made=n_made,
-            note=f"the model's own corpus could not be had ({error}). Name one with --corpus",
+            what=f"{n_synthetic} synthetic clips",
+            n_synthetic=n_synthetic,
+            note=f"the model's own corpus is not available ({error}). Name one with --corpus",
         )
     everything = Clips(what=f"all {len(corpus)} clips of {corpus.name}", utterances=corpus.utterances)
     if corpus.name != training.corpus:
         note = f"{corpus.name} is not the model's own corpus"
-        return _drawn(msgspec.structs.replace(everything, note=note), most)
+        return _draw(msgspec.structs.replace(everything, note=note), most)
     if training.fold is None:
         note = (
-            "the model was trained on all of its corpus, so its accuracy here would say nothing. A model of one fold, "
-            "RUN/fold_K/last, has clips that were held out"
+            "the model was trained on all of its corpus, so its accuracy here would be meaningless. Models of a fold, "
+            "RUN/fold_K/last, have clips that were held out"
         )
-        return _drawn(msgspec.structs.replace(everything, note=note), most or _KNOWN)
+        return _draw(msgspec.structs.replace(everything, note=note), most or _N_TRAINED)
     test_part = _test_part(config, corpus, everything)
-    return _drawn(test_part, most or (None if test_part.held_out else _KNOWN))
+    return _draw(test_part, most or (None if test_part.held_out else _N_TRAINED))
 
 
-def _drawn(clips: Clips, most: int | None) -> Clips:
-    """At most `most` of them, the same ones each time."""
+def _draw(clips: Clips, most: int | None) -> Clips:
+    """Draw at most `most` clips, the same ones each time."""
     n = len(clips)
     if most is None or n <= most:
         return clips
@@ -97,7 +97,7 @@ def _test_part(config: ModelConfig, corpus: Corpus, everything: Clips) -> Clips:
     try:
         protocol = protocols.load(training.protocol, corpus, training.seed or 0)
     except (ProtocolError, MissingExtraError) as error:
-        return msgspec.structs.replace(everything, note=f"the test part could not be had: {error}")
+        return msgspec.structs.replace(everything, note=f"the test part is not available: {error}")
     if training.fold is None or training.fold >= len(protocol.folds):
         return msgspec.structs.replace(everything, note=f"{training.protocol} has no fold {training.fold}")
     utterances = corpus.select(protocol.folds[training.fold].test)
@@ -106,12 +106,12 @@ def _test_part(config: ModelConfig, corpus: Corpus, everything: Clips) -> Clips:
     return Clips(what=what, utterances=utterances, held_out=True, note=note)
 
 
-def _is_here(name: str) -> bool:
+def _is_available(name: str) -> bool:
     return name in {card.name for card in corpora.known()} and corpora.locate(name) is not None
 
 
-def _made(sample_rate: int, n_clips: int) -> Iterator[audio.Waveform]:
-    """Bursts of coloured noise between near-silence, of 0.1 to 6 s."""
+def _synthesise(sample_rate: int, n_clips: int) -> Iterator[audio.Waveform]:
+    """Yield clips of 0.1 to 6 s with bursts of coloured noise between near-silence."""
     random = np.random.default_rng(0)
     for duration_s in np.geomspace(0.1, 6.0, n_clips):
         n_samples = int(duration_s * sample_rate)

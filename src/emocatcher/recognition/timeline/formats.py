@@ -56,17 +56,17 @@ def check(name: str) -> None:
         raise MissingExtraError("Parquet", "batch")
 
 
-def chosen(asked: str | None, out: Path | None) -> str:
-    """The format that was asked for, or else that of the file's name, or else "table", which is for reading.
+def choose(requested: str | None, out: Path | None) -> str:
+    """Return the requested format, or else that of the file's suffix, or else "table", which is for reading.
 
     Raises:
-        SettingError: if there is no such format, or the file's name tells another. Only .txt may hold any text.
+        SettingError: if the format is unknown, or the suffix is that of another format; .txt is allowed for all.
 
     Examples:
-        >>> chosen(None, Path("interview.srt")), chosen("table", Path("interview.txt")), chosen(None, None)
+        >>> choose(None, Path("interview.srt")), choose("table", Path("interview.txt")), choose(None, None)
         ('srt', 'table', 'table')
     """
-    name = asked or (format_of(out) if out else "table")
+    name = requested or (format_of(out) if out else "table")
     if name != "table" and name not in FORMATS:
         raise SettingError(suggest(name, ["table", *FORMATS], "format"))
     ending = out.suffix.lower() if out else ""

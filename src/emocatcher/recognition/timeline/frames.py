@@ -30,7 +30,7 @@ class Frames:
 
     def __init__(self, front_end: FrontEnd) -> None:
         self._front_end, self._stream = front_end, extraction.FrameStream(front_end)
-        self._kept = extraction.of_frames(self._stream.push(np.empty(0, np.float32)), front_end)
+        self._kept = extraction.convert_frames(self._stream.push(np.empty(0, np.float32)), front_end)
         self.first = 0
 
     @property
@@ -48,7 +48,7 @@ class Frames:
 
     def clip(self, first: int, last: int) -> NDArray[np.float32]:
         """Return the channels of frames `first` to `last` (exclusive), as for a clip: (n_channels, n_frames)."""
-        return extraction.of_clip(self._kept[first - self.first : last - self.first], self._front_end)
+        return extraction.combine_frames(self._kept[first - self.first : last - self.first], self._front_end)
 
     def discard_before(self, first: int) -> None:
         """Discard the frames before `first`."""
@@ -58,4 +58,4 @@ class Frames:
 
     def _append(self, measured: NDArray[np.float32]) -> None:
         if len(measured):
-            self._kept = np.concatenate([self._kept, extraction.of_frames(measured, self._front_end)])
+            self._kept = np.concatenate([self._kept, extraction.convert_frames(measured, self._front_end)])
