@@ -1,5 +1,8 @@
 """The optimiser against pytorch-optimizer's own."""
 
+import subprocess
+import sys
+
 import pytest
 import pytorch_optimizer
 import torch
@@ -36,3 +39,19 @@ def test_it_moves_towards_the_minimum() -> None:
         flat.grad = 2.0 * flat.detach()
         optimiser.step()
     assert float(flat.detach().abs().max()) < 0.2
+
+
+def test_adabelief_and_its_schedule_do_not_import_the_compiler() -> None:
+    program = (
+        "import sys, torch\n"
+        "from emocatcher.foundation.settings import load_preset\n"
+        "from emocatcher.training import optimiser, schedule\n"
+        "settings, flat = load_preset('cabg'), torch.nn.Parameter(torch.ones(3))\n"
+        "adabelief = optimiser.build(settings.optimiser, flat)\n"
+        "plateau = schedule.build(settings.schedule, adabelief, 1)\n"
+        "flat.grad = torch.ones(3)\n"
+        "adabelief.step(), plateau.after_epoch(1.0)\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,10 @@ class AdaBelief(torch.optim.Optimizer):
     ) -> None:
         super().__init__([flat], {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "step": 0})
         self.state[flat] = {"exp_avg": torch.zeros_like(flat), "exp_avg_var": torch.zeros_like(flat)}
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add the one group. PyTorch's own method imports its compiler first: 50 MB that training never uses."""
+        self.param_groups.append(self.defaults | param_group)
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
