@@ -110,6 +110,9 @@ class InProcess:
     def __exit__(self, *_: object) -> None:
         self.patch.undo()
 
+    def share(self, table: FeatureTable) -> FeatureTable:
+        return table
+
     def run(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         yield from map(function, reversed(tasks))  # outcomes come in any order
 

@@ -3,6 +3,7 @@
 import math
 import operator
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,17 +12,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emocatcher.foundation.errors import RunError
+from emocatcher.foundation.errors import FeatureCacheError, RunError
 from emocatcher.training import training_pool
+from emocatcher.training.dataset import FeatureTable
+from emocatcher.training.shared_rows import RowFile
 from emocatcher.training.training_pool import Workers
 
 
 def ignore(_message: Any) -> None:
     pass
+
+
+def apply(task: tuple[Callable[[Any], Any], Any]) -> Any:
+    function, argument = task
+    return function(argument)
+
+
+def is_writeable(table: FeatureTable) -> bool:
+    return bool(table.rows.flags.writeable)
 
 
 def gone(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
@@ -91,6 +104,29 @@ def test_training_does_not_keep_what_onednn_makes_for_every_shape() -> None:
     assert (after - before) * os.sysconf("SC_PAGESIZE") < 30e6
 
 
+def test_workers_map_the_rows_of_shared_tables() -> None:
+    random = np.random.default_rng(0)
+    tables = [
+        FeatureTable(random.normal(size=(sum(lengths), n)).astype(np.float32), "abc", np.array(lengths))
+        for n, lengths in ((64, (300, 200, 100)), (7, (1, 2, 3)))
+    ]
+    with Workers(2, os.getpid, ignore) as pool:
+        shared = [pool.share(table) for table in tables]
+        digests = [(FeatureTable.digest, table) for table in shared for _ in range(2)]
+        found = list(pool.run(apply, digests))
+        (writeable,) = pool.run(apply, [(is_writeable, shared[0])])
+    assert sorted(found) == sorted(table.digest() for table in tables for _ in range(2))
+    assert not writeable
+    assert len(pickle.dumps(shared[0])) < tables[0].rows.nbytes / 10
+    np.testing.assert_array_equal(shared[1].log_mel("c"), tables[1].log_mel("c"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_full_disk_under_shared_tables_is_named() -> None:
+    with Path("/dev/full").open("r+b", buffering=0) as full, pytest.raises(FeatureCacheError, match="TMPDIR"):
+        FeatureTable(np.ones((9, 4), np.float32), "a", np.array([9])).share(RowFile(full))
+
+
 def test_a_killed_process_is_an_error_with_a_hint() -> None:
     with pytest.raises(RunError, match="--resume"), Workers(1, os.getpid, ignore) as pool:
         list(pool.run(signal.raise_signal, [signal.SIGKILL]))
@@ -111,14 +147,14 @@ def test_an_error_in_one_task_ends_the_others() -> None:
 
 def test_a_report_that_fails_does_not_hang_the_run() -> None:
     # More than a pipe holds: if nobody emptied it, the worker would wait for ever.
-    many = "[__import__('emocatcher.training.training_pool').workers.report('x' * 1000) for _ in range(300)]"
+    many = "[__import__('emocatcher.training.training_pool').report('x' * 1000) for _ in range(300)]"
     with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
         list(pool.run(eval, [many]))
 
 
 def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
     begun = time.monotonic()
-    endless = "__import__('emocatcher.training.training_pool').workers.report('x'), __import__('time').sleep(600)"
+    endless = "__import__('emocatcher.training.training_pool').report('x'), __import__('time').sleep(600)"
     with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
         list(pool.run(eval, [endless]))
     assert time.monotonic() - begun < 60
@@ -126,7 +162,7 @@ def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
 
 def test_a_process_that_is_ended_as_it_reports_does_not_hang_the_run() -> None:
     begun = time.monotonic()
-    holds_the_queue = "__import__('emocatcher.training.training_pool').workers._report.__self__._wlock.acquire()"
+    holds_the_queue = "__import__('emocatcher.training.training_pool')._report.__self__._wlock.acquire()"
     tasks = [f"{holds_the_queue}, __import__('time').sleep(600)", "__import__('time').sleep(2), 1 / 0"]
     with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, ignore) as pool:
         list(pool.run(eval, tasks))
@@ -134,13 +170,17 @@ def test_a_process_that_is_ended_as_it_reports_does_not_hang_the_run() -> None:
 
 
 @pytest.mark.parametrize("busy", [True, False])
-def test_workers_die_with_the_process_that_started_them(busy: bool) -> None:
+def test_workers_and_the_shared_rows_go_with_the_process_that_started_them(busy: bool, tmp_path: Path) -> None:
     task = "__import__('time').sleep(600)" if busy else "0"
     program = (
         "import os, time\n"
+        "import numpy as np\n"
+        "from emocatcher.training.dataset import FeatureTable\n"
         "from emocatcher.training.training_pool import Workers\n"
         "def run():\n"
         "    with Workers(1, os.getpid, print) as pool:\n"
+        "        table = pool.share(FeatureTable(np.ones((9, 4), np.float32), 'a', np.array([9])))\n"
+        "        assert list(pool.run(FeatureTable.digest, [table])) == [table.digest()]\n"
         "        (process,) = pool.run(eval, ['__import__(\"os\").getpid()'])\n"
         "        print(process, flush=True)\n"
         f"        list(pool.run(eval, [{task!r}]))\n"
@@ -148,10 +188,13 @@ def test_workers_die_with_the_process_that_started_them(busy: bool) -> None:
         "if __name__ == '__main__':\n"
         "    run()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
         assert is_alive(worker)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         assert gone(lambda: not is_alive(worker))
+    assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from emocatcher.features import extraction
 from emocatcher.foundation import atomic_files, process_setup
 from emocatcher.foundation.errors import AudioError, FeatureCacheError
 from emocatcher.foundation.settings import Settings
+from emocatcher.training.shared_rows import RowFile, Span, map_inherited
 
 # Counts up whenever the code computes other features from the same settings: caches written before are not read.
 _CODE_VERSION = 2
@@ -46,6 +48,23 @@ class FeatureTable:
         self.lengths = lengths
         self._starts = np.cumsum(lengths) - lengths
         self._places = {id_: place for place, id_ in enumerate(self.ids)}
+        self._span: Span | None = None
+
+    def share(self, file: RowFile) -> FeatureTable:
+        """Return this table with its rows in a file: pickled for a worker that inherited it, it brings no copy of them.
+
+        Raises:
+            FeatureCacheError: if the file cannot be written.
+        """
+        span = file.append(self.rows)
+        shared = FeatureTable(file.map(span), self.ids, self.lengths)
+        shared._span = span
+        return shared
+
+    def __reduce__(self) -> tuple[Callable[..., FeatureTable], tuple[Any, ...]]:
+        if self._span is None:
+            return FeatureTable, (self.rows, self.ids, self.lengths)
+        return _mapped, (self._span, self.ids, self.lengths)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -179,6 +198,10 @@ def batches(
     if len(cuts) > 2 and cuts[-1] - cuts[-2] == 1:
         del cuts[-2]
     return [order[first:last] for first, last in itertools.pairwise(cuts)]
+
+
+def _mapped(span: Span, ids: Sequence[str], lengths: NDArray[np.int64]) -> FeatureTable:
+    return FeatureTable(map_inherited(span), ids, lengths)
 
 
 def _table(ids: Sequence[str], log_mels: Sequence[NDArray[np.float32]]) -> FeatureTable:

@@ -176,6 +176,7 @@ def train_folds(
             on_progress=lambda n, total: tell(Progress(stage="features", done=n, total=total)),
         )
         run_writer.lay(out, plan, settings, split, features)
+        features = pool.share(features)
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)
         tasks = [

@@ -131,8 +131,11 @@ def finalise(
             settings.front_end.frame_period_s,
         ),
     )
-    task = _Task(folder=folder, config=config, features=features, everything=Part(ids, true), teachers=tuple(teachers))
     with Workers(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
+        task = _Task(
+            folder=folder, config=config, features=pool.share(features), everything=Part(ids, true),
+            teachers=tuple(teachers),
+        )  # fmt: skip
         (written,) = pool.run(_train, [task])
     return written
 

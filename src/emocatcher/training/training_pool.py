@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -20,6 +21,9 @@ from typing import Any, TypeVar
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import RunError
 from emocatcher.foundation.executor import EndableExecutor
+from emocatcher.training import shared_rows
+from emocatcher.training.dataset import FeatureTable
+from emocatcher.training.shared_rows import RowFile
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -73,7 +77,8 @@ class Workers:
         self._failure: Exception | None = None
         self._listener = threading.Thread(target=self._listen, args=(on_report,), daemon=True)
         self._listener.start()
-        self._pool = EndableExecutor(n_workers, _start, (self._queue, warm_up))
+        self._rows = None if sys.platform == "win32" else RowFile()
+        self._pool = EndableExecutor(n_workers, _start, (self._queue, warm_up, self._rows))
         with process_setup.single_threaded():
             # The processes start with the first tasks, and take the environment of that moment.
             for _ in range(n_workers):
@@ -87,9 +92,19 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
         else:
             self._pool.end()
+        if self._rows is not None:
+            self._rows.close()
         # In a thread that nobody waits for: a process that was ended as it reported has left the queue locked.
         threading.Thread(target=self._queue.put, args=(_NO_MORE,), daemon=True).start()
         self._listener.join(timeout=5)
+
+    def share(self, table: FeatureTable) -> FeatureTable:
+        """Return a table that the tasks can hold without a copy of its rows in every process.
+
+        Raises:
+            FeatureCacheError: if no temporary file can hold the rows.
+        """
+        return table if self._rows is None else table.share(self._rows)
 
     def run(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Run `function` on every task; outcomes come as they are finished.
@@ -131,9 +146,11 @@ def report(message: Any) -> None:
     _report(message)
 
 
-def _start(queue: Any, warm_up: Callable[[], None]) -> None:
+def _start(queue: Any, warm_up: Callable[[], None], rows: RowFile | None) -> None:
     global _report
     _report = queue.put
+    if rows is not None:
+        shared_rows.inherit(rows)
     # Ctrl-C reaches every process of the terminal; the caller alone answers it, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process_setup.exit_with_parent()

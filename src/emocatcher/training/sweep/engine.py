@@ -128,7 +128,7 @@ def _train(
     left = [number for number, one in enumerate(trials) if one not in finished]
     n_workers = training_pool.n_processes(len(left), process_setup.usable_cores())
     with Workers(n_workers, warm_up, on_report) as pool:
-        tables = _features(plan, corpus, tell)
+        tables = {ears: pool.share(table) for ears, table in _features(plan, corpus, tell).items()}
         folder.lay(out, files, [table.digest() for table in tables.values()], corpus.name)
         # A line that a kill has torn must not be appended to.
         folder.write_trials(out, folder.in_order(trials, finished))
