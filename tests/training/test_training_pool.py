@@ -23,6 +23,8 @@ from emocatcher.training.dataset import FeatureTable
 from emocatcher.training.shared_rows import RowFile
 from emocatcher.training.training_pool import Workers
 
+POOL = "__import__('importlib').import_module('emocatcher.training.training_pool')"  # for tasks of `eval`
+
 
 def ignore(_message: Any) -> None:
     pass
@@ -135,8 +137,7 @@ def test_a_killed_process_is_an_error_with_a_hint() -> None:
 def test_an_error_in_one_task_ends_the_others() -> None:
     started: list[int] = []
     begun = time.monotonic()
-    report = "__import__('importlib').import_module('emocatcher.training.training_pool').report"
-    sleep = f"{report}(__import__('os').getpid()), __import__('time').sleep(600)"
+    sleep = f"{POOL}.report(__import__('os').getpid()), __import__('time').sleep(600)"
     wait_and_fail = "__import__('time').sleep(1), 1 / 0"
     with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, started.append) as pool:
         list(pool.run(eval, [sleep, wait_and_fail]))
@@ -147,14 +148,14 @@ def test_an_error_in_one_task_ends_the_others() -> None:
 
 def test_a_report_that_fails_does_not_hang_the_run() -> None:
     # More than a pipe holds: if nobody emptied it, the worker would wait for ever.
-    many = "[__import__('emocatcher.training.training_pool').report('x' * 1000) for _ in range(300)]"
+    many = f"[{POOL}.report('x' * 1000) for _ in range(300)]"
     with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
         list(pool.run(eval, [many]))
 
 
 def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
     begun = time.monotonic()
-    endless = "__import__('emocatcher.training.training_pool').report('x'), __import__('time').sleep(600)"
+    endless = f"{POOL}.report('x'), __import__('time').sleep(600)"
     with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
         list(pool.run(eval, [endless]))
     assert time.monotonic() - begun < 60
@@ -162,7 +163,7 @@ def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
 
 def test_a_process_that_is_ended_as_it_reports_does_not_hang_the_run() -> None:
     begun = time.monotonic()
-    holds_the_queue = "__import__('emocatcher.training.training_pool')._report.__self__._wlock.acquire()"
+    holds_the_queue = f"{POOL}._report.__self__._wlock.acquire()"
     tasks = [f"{holds_the_queue}, __import__('time').sleep(600)", "__import__('time').sleep(2), 1 / 0"]
     with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, ignore) as pool:
         list(pool.run(eval, tasks))
