@@ -17,7 +17,7 @@ from emocatcher.evaluation import protocols
 from emocatcher.foundation.settings import Settings, load_preset
 from emocatcher.training.dataset import FeatureTable, Part, load_features
 
-pytest_plugins = ("generated_runs",)
+pytest_plugins = ("generated_runs", "made_models")
 
 # Before PyTorch is imported: two threads that wait for each other beside a busy core make these tests ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from emocatcher.features.extraction import log_mel_spectrogram, whole
+from emocatcher.features.extraction import compute_channels, log_mel_spectrogram
 from emocatcher.foundation.settings import FrontEnd, Pitch, load_preset
 from emocatcher.models.onnx_graphs.front_end import add_front_end
 from emocatcher.models.onnx_graphs.graph import FLOAT, Graph
@@ -137,7 +137,7 @@ def test_the_pitch_is_the_packages_own(opened: Any, changes: dict[str, Any], n_f
     run = opened(graph.serialise({"waveform": (FLOAT, ["n_samples"])}, {"tracks": (FLOAT, ["n_frames", 2])}, {}))
     for kind, n_samples in (("noise", 1), ("loud", 255), ("noise", 256), ("voice", 22_050), ("burst", 30_001)):
         waveform = signal(kind, n_samples, n_samples)
-        ours = whole(waveform, front_end)[front_end.n_mels :]
+        ours = compute_channels(waveform, front_end)[front_end.n_mels :]
         theirs = run(waveform=waveform)[0].T
         assert theirs.shape == ours.shape
         np.testing.assert_allclose(theirs, ours, atol=1e-3)

@@ -1,4 +1,4 @@
-"""Graphs opened as functions, and a model folder whose network says something without having learnt it."""
+"""Fixtures for model folders with random weights, and for ONNX graphs opened as functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LABELS = ("glad", "traurig", "wütend", "bored, or so")
 
 @pytest.fixture(scope="session")
 def opened() -> Callable[[bytes], Run]:
-    """A serialised graph → a function of its inputs by name."""
+    """Return a function: serialised graph → a function of its inputs by name."""
 
     def opened(payload: bytes) -> Run:
         options = onnxruntime.SessionOptions()
@@ -38,7 +38,7 @@ def opened() -> Callable[[bytes], Run]:
 
 @pytest.fixture(scope="session")
 def make_network() -> Callable[..., Any]:
-    """A network of random weights, none of them at its initial value: (settings, n_classes) → a network."""
+    """Return a function: (settings, n_classes) → a network of random weights, none of them at its initial value."""
     torch = pytest.importorskip("torch", reason="needs the extra 'train'")
     from emocatcher.models.networks import registry
 
@@ -59,17 +59,17 @@ def make_network() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory, make_network: Callable[..., Any]) -> Callable[..., Bundle]:
-    """A model folder of such a network: (settings, what its `Training` says otherwise) → opened."""
+    """Return a function: (settings, changes of its `Training`) → the opened model folder of such a network."""
 
     def make(settings: Settings, **training: Any) -> Bundle:
         network = make_network(settings)
-        known: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "corpus": "my voices", "licence": "CC BY 4.0 (someone)", "protocol": "speakers-5", "fold": 3,
             "speakers_shared": False, "selection": "last", "epoch": 7, "seed": 5,
         }  # fmt: skip
         config = ModelConfig(
             name="made-up", version="1.2.3", labels=LABELS, settings=settings, n_parameters=1, temperature=1.7,
-            training=Training(**(known | training)),
+            training=Training(**(defaults | training)),
         )  # fmt: skip
         weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         folder = tmp_path_factory.mktemp("made") / "model"
@@ -85,16 +85,16 @@ def made_model(make_model: Callable[..., Bundle]) -> Bundle:
 
 @pytest.fixture(scope="session")
 def bundled() -> Bundle:
-    """The model that comes with the package."""
+    """Return the default model of the package."""
     folder = model_folder.bundled()
     if folder is None:
-        pytest.skip("no model comes with this checkout")
+        pytest.skip("this checkout has no model")
     return model_folder.read(Path(folder))
 
 
 @pytest.fixture(scope="session")
 def made_clips() -> list[np.ndarray]:
-    """What `emocatcher export` compares on where there are no recordings."""
+    """Return the clips that `emocatcher export` uses without recordings."""
     from emocatcher.recognition.parity.clips import Clips
 
-    return list(Clips(what="made").waveforms(22_050))
+    return list(Clips(what="synthetic").waveforms(22_050))
