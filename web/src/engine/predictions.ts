@@ -1,0 +1,146 @@
+/** Convert the network's output to the objects of the published JSON: `Prediction`, `Window`, `Segment`, `Timeline`. */
+import { facts } from "../facts";
+import { strings } from "../strings.en";
+import type { Caution, Model, Prediction, Recording, Segment, Timeline, Window } from "../types";
+import type { NetworkOutput } from "./messages";
+
+const SHORTEST_VOICE_S = 0.1; // in a window; shorter sounds are clicks
+
+export function toPrediction(output: NetworkOutput, model: Model, recording: Recording): Prediction {
+  const sorted = [...output.probabilities].sort((a, b) => b - a);
+  const [first, second = 0] = sorted;
+  const step = model.frames_per_step * model.frame_period_s;
+  return {
+    schema_version: facts.schema_version,
+    path: recording.name,
+    emotion: model.labels[output.probabilities.indexOf(first)],
+    probability: first,
+    probabilities: byLabel(model.labels, output.probabilities),
+    margin: first - second,
+    entropy: -output.probabilities.reduce((sum, p) => sum + p * Math.log(Math.max(p, 1e-300)), 0),
+    abstain: first < model.abstain_below || output.silent,
+    voiced_start_s: output.voicedStartS,
+    voiced_end_s: output.voicedEndS,
+    duration_s: output.durationS,
+    attention: output.attention.map((weight, i) => [round6(output.voicedStartS + i * step), weight]),
+    model: model.name,
+    model_version: model.version,
+    warnings: cautions(output, model, recording),
+  };
+}
+
+/** Whether no speech was found: then the emotion is not shown first. */
+export function isWithoutSpeech(prediction: Prediction): boolean {
+  return prediction.warnings.some((one) => one.code === "no-speech");
+}
+
+/** The cautions of `emocatcher.recognition.cautions` that need only the samples, gravest first. */
+function cautions(output: NetworkOutput, model: Model, recording: Recording): Caution[] {
+  const found: Caution[] = [];
+  const add = (code: string, message: string): void => void found.push({ code, message });
+  const voicedS = output.voicedEndS - output.voicedStartS;
+  const words = strings.cautions;
+  if (output.silent) add("no-speech", words.noSpeech);
+  if (recording.truncated) add("truncated", words.truncated(output.durationS));
+  if (voicedS < facts.shortest_voiced_s) add("too-short", words.tooShort(voicedS, facts.shortest_voiced_s));
+  if (model.longest_voiced_s !== null && voicedS > model.longest_voiced_s)
+    add("too-long", words.tooLong(voicedS, model.longest_voiced_s));
+  if (recording.clipped) add("clipped", words.clipped(recording.peak));
+  if (recording.rate <= 2 * facts.band_hz) add("narrow-band", words.narrowBand(recording.rate));
+  if (output.rmsDb < facts.quiet_db) add("very-quiet", words.veryQuiet(output.rmsDb));
+  return found;
+}
+
+/** The fields of a model that windows need. */
+export type WindowModel = Pick<Model, "labels" | "abstain_below">;
+
+/** One window; `offsetS` is where its sound starts in the recording. */
+export function toWindow(output: NetworkOutput, model: WindowModel, startS: number, endS: number, offsetS: number): Window {
+  const clip = (time: number): number => Math.min(Math.max(offsetS + time, startS), endS);
+  const [voicedStartS, voicedEndS] = [clip(output.voicedStartS), clip(output.voicedEndS)];
+  const speech = !output.quiet && voicedEndS - voicedStartS >= SHORTEST_VOICE_S;
+  const probability = Math.max(...output.probabilities);
+  return {
+    start_s: startS,
+    end_s: endS,
+    time_s: 0.5 * (startS + endS),
+    speech,
+    emotion: speech ? model.labels[output.probabilities.indexOf(probability)] : null,
+    probability: speech ? probability : null,
+    abstain: !speech || probability < model.abstain_below,
+    probabilities: speech ? byLabel(model.labels, output.probabilities) : {},
+    voiced_start_s: voicedStartS,
+    voiced_end_s: voicedEndS,
+  };
+}
+
+export function toTimeline(
+  windows: Window[],
+  model: Model,
+  name: string,
+  durationS: number,
+  windowS: number,
+  hopS: number,
+): Timeline {
+  return {
+    schema_version: facts.schema_version,
+    path: name,
+    model: model.name,
+    model_version: model.version,
+    labels: model.labels,
+    window_s: windowS,
+    hop_s: hopS,
+    abstain_below: model.abstain_below,
+    duration_s: durationS,
+    segments: toSegments(windows, durationS, model.abstain_below),
+    windows,
+  };
+}
+
+/** The edges between windows: each window covers the times nearest to its centre. Starts at 0, ends at `durationS`. */
+export function bounds(windows: Window[], durationS: number): number[] {
+  const between = windows.slice(1).map((window, i) => 0.5 * (window.time_s + windows[i].time_s));
+  return [0, ...between, durationS];
+}
+
+/** Merge neighbouring windows of one emotion. */
+export function toSegments(windows: Window[], durationS: number, abstainBelow: number): Segment[] {
+  const edges = bounds(windows, durationS);
+  const found: Segment[] = [];
+  let run: Window[] = [];
+  windows.forEach((window, i) => {
+    run.push(window);
+    if (windows[i + 1]?.emotion === window.emotion && i + 1 < windows.length) return;
+    const all = run.map((one) => one.probability ?? 0);
+    // The mean of equal numbers may round below them, and so below a threshold that they reach.
+    const mean = Math.max(all.reduce((sum, one) => sum + one, 0) / all.length, Math.min(...all));
+    found.push({
+      start_s: edges[i + 1 - run.length],
+      end_s: edges[i + 1],
+      emotion: window.emotion,
+      probability: window.emotion === null ? null : mean,
+      abstain: window.emotion === null || mean < abstainBelow,
+    });
+    run = [];
+  });
+  return found;
+}
+
+/** Whether there is speech, but the model abstains. */
+export function isDoubtful({ emotion, abstain }: Segment | Window): boolean {
+  return emotion !== null && abstain;
+}
+
+/** The window that covers a moment. */
+export function windowAt(windows: Window[], durationS: number, timeS: number): Window | undefined {
+  const edges = bounds(windows, durationS);
+  return windows.find((_, i) => timeS < edges[i + 1]) ?? windows.at(-1);
+}
+
+export function byLabel(labels: string[], values: number[]): Record<string, number> {
+  return Object.fromEntries(labels.map((label, i) => [label, values[i]]));
+}
+
+function round6(value: number): number {
+  return Math.round(value * 1e6) / 1e6;
+}
