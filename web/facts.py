@@ -1,4 +1,4 @@
-"""Facts that the page shares with the package, as JSON: `python web/facts.py FILE`. Their home is the package."""
+"""Write the constants that the page shares with the package as JSON: `python web/facts.py FILE`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from emocatcher.recognition.prediction import SCHEMA_VERSION
 
 
 def facts() -> dict[str, object]:
-    """The emotions' colours, and the limits behind the warnings that the page gives too."""
-    unknown = [f"label {i}" for i in range(8)]  # no emotion's name: each draws one of the spare colours
+    """Collect the colours of the emotions, and the limits for the warnings that the page also gives."""
+    unknown = [f"label {i}" for i in range(8)]  # not names of emotions, so each gets a spare colour
     return {
         "schema_version": SCHEMA_VERSION,
-        "ravdess_emotions": labels.EMOTIONS,  # file names count them from 01
+        "ravdess_emotions": labels.EMOTIONS,  # in the order of the codes in file names, from 01
         "colours": labels.COLOURS,
         "spare_colours": list(labels.colours(unknown).values()),
         "longest_s": recognizer.LONGEST_S,
-        "lowest_rate_hz": vars(audio)["_LOWEST_RATE"],
+        "lowest_rate_hz": vars(audio)["_MIN_RATE"],
         "shortest_voiced_s": vars(cautions)["_SHORTEST_S"],
         "quiet_db": vars(cautions)["_QUIET_DB"],
         "band_hz": vars(cautions)["_BAND_HZ"],

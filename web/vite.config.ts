@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { defineConfig } from "vite";
 import { strings } from "./src/strings.en.ts";
 
-// All addresses are relative, so that the built folder works below any path of any web host.
+// All addresses are relative, so the built folder works under any path of any web host.
 export default defineConfig({
   base: "./",
   build: {
@@ -22,7 +22,7 @@ export default defineConfig({
           .replaceAll("%TITLE%", strings.title)
           .replaceAll("%DESCRIPTION%", strings.description)
           .replaceAll("%NO_SCRIPT%", strings.noScript)
-          // Inside the page, for browsers ask for an icon anew whenever the title changes.
+          // Inlined, because browsers request an icon file again whenever the title changes.
           .replaceAll("%ICON%", `data:image/svg+xml,${encodeURIComponent(readFileSync("src/icon.svg", "utf8").trim())}`),
     },
   ],

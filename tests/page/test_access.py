@@ -74,7 +74,7 @@ def test_many_segments_fit_on_a_phone(tab: Tab, voices_dir: Path, tmp_path: Path
     tab.page.set_viewport_size({"width": 390, "height": 844})
     tab.choose(path)
     # For a long recording, windows are shown before the final answer.
-    tab.page.wait_for_selector("[data-state=listening] .progress:not(:empty)")
+    tab.page.wait_for_selector("[data-state=recognising] .progress:not(:empty)")
     tab.wait_for_answer()
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     ribbon = tab.page.locator(".ribbon").bounding_box()

@@ -86,7 +86,7 @@ def test_recognition_in_the_browser_sends_nothing_to_the_server(
 
 def test_the_servers_csp_allows_the_microphone(open_tab: Callable[..., Tab], server: str) -> None:
     tab = open_tab("live", at=server)
-    tab.page.click("text=Start listening")
+    tab.page.click("text=Start the microphone")
     tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 2")
 
 
@@ -123,7 +123,7 @@ def test_a_refusal_of_the_server_shows_its_detail_and_retry_time(
 def test_live_on_the_server_uses_the_websocket(open_tab: Callable[..., Tab], server: str) -> None:
     tab = open_tab("live", at=server, offline=False)
     switch(tab)
-    tab.page.click("text=Start listening")
+    tab.page.click("text=Start the microphone")
     tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 3")
     tab.page.click("text=Stop")
     assert any(url.startswith("ws://") and url.endswith("/v1/stream") for url in tab.requests)
@@ -155,7 +155,7 @@ def test_the_page_asks_for_the_token_of_a_server(open_tab: Callable[..., Tab], b
         tab.page.check("#where-server", force=True)
         tab.page.fill("#token", "wrong")
         tab.page.click("text=Use it")
-        tab.page.wait_for_selector(".token [role=alert]:has-text('did not take')")
+        tab.page.wait_for_selector(".token [role=alert]:has-text('did not accept')")
         tab.page.fill("#token", "open-sesame")
         tab.page.click("text=Use it")
         tab.page.wait_for_selector(".foot.is-server")

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.page
 def test_a_recording_from_the_microphone_is_recognised(tab: Tab) -> None:
     tab.page.click("button:has-text('Record')")
     tab.page.wait_for_function("() => /Recording 0:0[3-9]/.test(document.body.innerText)")
-    tab.page.click("text=Stop and listen")
+    tab.page.click("text=Stop and recognise")
     tab.wait_for_answer()
     found = tab.prediction()
     assert found["path"] == "recording.wav"
@@ -39,7 +39,7 @@ def test_a_recording_from_the_microphone_is_recognised(tab: Tab) -> None:
 
 def test_live_shows_windows_until_it_is_stopped(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab("live")
-    tab.page.click("text=Start listening")
+    tab.page.click("text=Start the microphone")
     tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 6")
     label = tab.page.evaluate("document.querySelector('.live-chart').ariaLabel")
     assert any(emotion in label for emotion in EMOTIONS), label
@@ -53,11 +53,11 @@ def test_live_shows_windows_until_it_is_stopped(open_tab: Callable[..., Tab]) ->
 
 def test_leaving_live_closes_the_microphone(open_tab: Callable[..., Tab]) -> None:
     tab = open_tab("live")
-    tab.page.click("text=Start listening")
+    tab.page.click("text=Start the microphone")
     tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 1")
     tab.go("about")
     tab.go("live")
-    assert tab.page.is_visible("text=Start listening")
+    assert tab.page.is_visible("text=Start the microphone")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-/** What the package knows and the page needs; written by `facts.py` when the page is built. */
+/** Constants of the Python package that the page shares; `facts.py` writes them when the page is built. */
 import facts from "./generated/facts.json";
 
 export { facts };

@@ -1,4 +1,4 @@
-/** The page: header, views, who listens. The network is asked for right after the first paint, and nothing after it. */
+/** The page: header, views and engines. Loads the network right after the first paint, and nothing later. */
 import { BrowserEngine } from "./engine/browser";
 import type { Engine } from "./engine/engine";
 import { ServerEngine } from "./engine/server";
@@ -37,7 +37,7 @@ void start();
 
 async function start(): Promise<void> {
   const server = new ServerEngine();
-  // The server marks the page that it gives; on a host of plain files there is none to ask.
+  // `emocatcher serve` marks the pages it serves; a plain web host has no API to request.
   const isServed = document.querySelector("meta[name=emocatcher-server]") !== null;
   const [model, found] = await Promise.all([
     ownModel(),
@@ -50,7 +50,7 @@ async function start(): Promise<void> {
     return;
   }
   setLabels(model.labels);
-  // A server may have another model than the page was built with: then its network is heard here too.
+  // If the server has another model than the page was built with, this browser uses the server's network too.
   const theirs = found.model;
   const sameModel = !theirs || (theirs.name === model.name && theirs.version === model.version);
   const here = !sameModel && theirs?.waveform_onnx ? theirs : model;
@@ -82,7 +82,7 @@ async function start(): Promise<void> {
       refresh();
       return true;
     });
-  // The waveform's part comes after the first paint too; it is here before the page says that it is ready.
+  // The waveform's code also loads after the first paint, and before the page shows that it is ready.
   const rest = [import("./view/player"), import("wavesurfer.js/plugins/record")];
   Promise.all([browser.ready, ...rest]).then(
     () => header.showReady(),
@@ -96,8 +96,8 @@ async function start(): Promise<void> {
 }
 
 function go(focus: boolean): void {
-  const asked = location.hash.slice(1) as Name;
-  const name = NAMES.includes(asked) ? asked : "try";
+  const hash = location.hash.slice(1) as Name;
+  const name = NAMES.includes(hash) ? hash : "try";
   for (const other of NAMES) {
     const view = views[other];
     if (other !== name && !view.element.hidden) view.hide?.();
@@ -123,7 +123,7 @@ async function ownModel(): Promise<Model | null> {
   }
 }
 
-/** After the browser has drawn what there is. */
+/** Wait until the browser has painted the page. */
 function painted(): Promise<void> {
   return new Promise((resolve) => {
     const soon = setTimeout(resolve, 200); // a page in the background is not painted

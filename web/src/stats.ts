@@ -1,4 +1,4 @@
-/** Scores of guesses, and how far they can be trusted. */
+/** Scores of guesses, with confidence intervals. */
 
 export interface Answer {
   truth: string;
@@ -9,11 +9,11 @@ export interface Share {
   n: number;
   right: number;
   share: number;
-  low: number; // Wilson's interval, 95%
+  low: number; // 95% Wilson interval
   high: number;
 }
 
-const Z = 1.959963984540054; // 97.5% of the normal distribution lie below
+const Z = 1.959963984540054; // the 97.5% quantile of the normal distribution
 
 /** Wilson 1927, "Probable inference, the law of succession, and statistical inference". */
 export function wilson(right: number, n: number): Share {
@@ -29,7 +29,7 @@ export function accuracy(answers: Answer[]): Share {
   return wilson(answers.filter(({ truth, guess }) => truth === guess).length, answers.length);
 }
 
-/** Counts, one row for each true label and one column for each guess. */
+/** Confusion matrix of counts: one row per true label, one column per guess. */
 export function confusion(answers: Answer[], labels: string[]): number[][] {
   const counts = labels.map(() => labels.map(() => 0));
   for (const { truth, guess } of answers) {
@@ -39,7 +39,7 @@ export function confusion(answers: Answer[], labels: string[]): number[][] {
   return counts;
 }
 
-/** A new order, each as likely as any other (Fisher and Yates). */
+/** A copy in uniformly random order (Fisher–Yates). */
 export function shuffled<T>(values: readonly T[], random: () => number = Math.random): T[] {
   const order = [...values];
   for (let i = order.length - 1; i > 0; i--) {

@@ -1,4 +1,4 @@
-/** What the command line, the server and this page say of a recording: the shapes of the published JSON. */
+/** The published JSON of predictions and timelines, as written by the command line, the server and this page. */
 
 export interface Caution {
   code: string;
@@ -90,7 +90,7 @@ export interface Recording {
   durationS: number;
 }
 
-/** A fault that is told in words: what was wrong, and what to do next. */
+/** An error with two texts for the user: what was wrong, and what to do next. */
 export class PageError extends Error {
   constructor(
     readonly what: string,

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { readWav, writeWav } from "../src/audio/wav";
 import { nativeRate } from "../src/audio/native_rate";
 
-test("what is written is read again", async () => {
+test("reading a written file returns its samples", async () => {
   const samples = Float32Array.from([0, 0.5, -0.5, 1, -1, 1 / 32768]);
   const read = readWav(await writeWav(samples, 48000).arrayBuffer());
   expect(read?.rate).toBe(48000);
@@ -10,14 +10,14 @@ test("what is written is read again", async () => {
   expect(read?.truncated).toBe(false);
 });
 
-test("a file that breaks off is read as far as it goes, and says so", async () => {
+test("a truncated file is read as far as it goes and marked", async () => {
   const whole = await writeWav(new Float32Array(100), 8000).arrayBuffer();
   const read = readWav(whole.slice(0, 144));
   expect(read?.channels[0].length).toBe(50);
   expect(read?.truncated).toBe(true);
 });
 
-test("24 bits and two channels", () => {
+test("24 bits and two channels are read", () => {
   const view = new DataView(new ArrayBuffer(44 + 12));
   const text = (at: number, letters: string): void => [...letters].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
   text(0, "RIFF");
@@ -35,12 +35,12 @@ test("24 bits and two channels", () => {
   expect([...(read?.channels[1] ?? [])]).toEqual([-0.5, 1 / 8388608]);
 });
 
-test("what is no WAV is left to the browser", () => {
+test("a file that is not WAV gives null", () => {
   expect(readWav(new TextEncoder().encode("this is a text, no recording").buffer as ArrayBuffer)).toBeNull();
   expect(readWav(new ArrayBuffer(0))).toBeNull();
 });
 
-test("the rate stands in the header of FLAC and MP3", () => {
+test("the rate is read from FLAC and MP3 headers", () => {
   const flac = new DataView(new ArrayBuffer(64));
   [..."fLaC"].forEach((c, i) => flac.setUint8(i, c.charCodeAt(0)));
   flac.setUint32(18, (48000 << 12) >>> 0);

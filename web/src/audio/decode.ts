@@ -1,4 +1,4 @@
-/** Any file that a browser knows → a recording: mono, at its own rate, with what its samples tell. */
+/** Decode any file that the browser can read to a recording: mono, at its own rate, with peak and clipping. */
 import { facts } from "../facts";
 import { strings } from "../strings.en";
 import { PageError, type Recording } from "../types";
@@ -8,11 +8,11 @@ import { type Pcm, readWav } from "./wav";
 export async function decode(file: Blob, name: string): Promise<Recording> {
   if (file.size === 0) throw new PageError(strings.errors.empty(name), strings.errors.emptyNext);
   const buffer = await file.arrayBuffer();
-  const pcm = readWav(buffer) ?? (await byTheBrowser(buffer, name));
+  const pcm = readWav(buffer) ?? (await decodeInBrowser(buffer, name));
   return toRecording(pcm, file, name);
 }
 
-/** Checks, and the channels' average: what the package does with a file. */
+/** Check the samples and average the channels, as the Python package does. */
 export function toRecording(pcm: Pcm, file: Blob, name: string): Recording {
   const { channels, rate } = pcm;
   const nSamples = channels[0]?.length ?? 0;
@@ -27,7 +27,7 @@ export function toRecording(pcm: Pcm, file: Blob, name: string): Recording {
   return { name, file, mono: average(channels), rate, peak, clipped, truncated: pcm.truncated, durationS };
 }
 
-async function byTheBrowser(buffer: ArrayBuffer, name: string): Promise<Pcm> {
+async function decodeInBrowser(buffer: ArrayBuffer, name: string): Promise<Pcm> {
   const context = new OfflineAudioContext(1, 1, nativeRate(buffer));
   try {
     const decoded = await context.decodeAudioData(buffer);
@@ -49,7 +49,7 @@ function average(channels: Float32Array[]): Float32Array {
   return mono;
 }
 
-/** The largest magnitude, and whether samples stand still at it: `emocatcher.audio` looks block by block too. */
+/** The largest magnitude, and whether consecutive samples stay at it; block by block, as in `emocatcher.audio`. */
 function peaks(channels: Float32Array[], rate: number): { peak: number; clipped: boolean } {
   const nBlock = Math.ceil(facts.block_s * rate);
   const nSamples = channels[0].length;
@@ -61,7 +61,7 @@ function peaks(channels: Float32Array[], rate: number): { peak: number; clipped:
     for (const channel of channels)
       for (let i = start; i < end; i++) {
         const size = Math.abs(channel[i]);
-        if (!(size <= highest)) highest = size; // also where it is NaN
+        if (!(size <= highest)) highest = size; // true for NaN too
         if (!Number.isFinite(size)) return { peak: NaN, clipped: false };
       }
     peak = Math.max(peak, highest);

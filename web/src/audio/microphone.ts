@@ -1,8 +1,8 @@
-/** The microphone's samples as they come, mono, at the device's own rate: nothing is compressed on the way. */
+/** Uncompressed samples from the microphone, mono, at the device's own rate. */
 import { strings } from "../strings.en";
 import { PageError } from "../types";
 
-// Given to the browser as a blob, for a file would be a request after loading.
+// Loaded from a blob, because a file would need a request after loading.
 const WORKLET = `registerProcessor("take", class extends AudioWorkletProcessor {
   constructor() { super(); this.block = new Float32Array(2048); this.n = 0; }
   process([input]) {
@@ -23,13 +23,13 @@ export interface Microphone {
   stop(): Promise<void>;
 }
 
-/** Asks for the microphone; `take` gets every block of samples. */
+/** Open the microphone; `take` receives every block of samples. */
 export async function openMicrophone(take: (block: Float32Array) => void): Promise<Microphone> {
   if (!navigator.mediaDevices?.getUserMedia)
     throw new PageError(strings.errors.noMicrophone, strings.errors.insecureNext);
   let stream: MediaStream;
   try {
-    // As it is: what a telephone call needs (gain, noise, echo) would change the voice that is to be judged.
+    // Unprocessed: processing for calls (gain, noise, echo) would change the voice.
     stream = await navigator.mediaDevices.getUserMedia({
       audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
     });
@@ -58,7 +58,7 @@ export async function openMicrophone(take: (block: Float32Array) => void): Promi
   };
 }
 
-/** The last seconds of a sound that goes on. */
+/** A ring buffer of the newest samples. */
 export class Ring {
   private readonly samples: Float32Array;
   private n = 0;
@@ -78,12 +78,12 @@ export class Ring {
     this.n += block.length;
   }
 
-  /** How many samples came in, in all. */
+  /** The number of samples pushed so far. */
   get total(): number {
     return this.n;
   }
 
-  /** The newest ones, at most as many as the ring holds; a copy. */
+  /** A copy of the newest samples, at most the size of the ring. */
   last(): Float32Array {
     return this.samples.slice(Math.max(this.samples.length - this.n, 0));
   }

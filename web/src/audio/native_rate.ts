@@ -1,14 +1,14 @@
 /**
- * The sample rate that a compressed file was made with, from its header: a browser decodes to the rate that it is
- * asked for, so that the file's own has to be known before.
+ * Read the sample rate of a compressed file from its header. A browser resamples to the rate of its audio context, so
+ * the file's own rate must be known before decoding.
  */
 
 const MPEG_RATES = [44100, 48000, 32000];
 const ADTS_RATES = [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
-const OPUS_RATE = 48000; // always decoded at this one
+const OPUS_RATE = 48000; // Opus always decodes to this rate
 const HEAD = 1 << 16;
 
-/** Hz; 48,000 where the header says nothing that is understood here. */
+/** The rate in Hz; 48,000 for an unknown header. */
 export function nativeRate(buffer: ArrayBuffer): number {
   const view = new DataView(buffer);
   const found = [flac, ogg, mp4, mpeg].map((read) => read(view)).find((rate) => rate !== null && rate >= 1000);
@@ -35,7 +35,7 @@ function mp4(view: DataView): number | null {
   return view.getUint32(entry + 28) >>> 16; // 16.16, the integer part
 }
 
-/** MP3 and AAC in ADTS, behind an ID3 tag or not. */
+/** MP3, and AAC in ADTS, with or without an ID3 tag. */
 function mpeg(view: DataView): number | null {
   let start = 0;
   if (at(view, 0, "ID3") && view.byteLength > 10) {

@@ -1,8 +1,8 @@
-/** The outline of a waveform: few enough numbers to draw. */
+/** Reduce a waveform to few enough samples to draw. */
 
 const N_PEAKS = 4096;
 
-/** The sample farthest from zero of each of many stretches. */
+/** For each of `n` equal parts, the sample farthest from zero. */
 export function outline(samples: Float32Array, n = N_PEAKS): Float32Array {
   const size = Math.min(n, samples.length);
   const peaks = new Float32Array(size);

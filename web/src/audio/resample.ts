@@ -1,12 +1,12 @@
 /**
- * Changing the sample rate as well as soxr's HQ quality does: flat to 0.913 of the lower Nyquist frequency, and more
- * than 120 dB down from Nyquist on. A windowed sinc (Kaiser 1974), one row of it for every phase that occurs.
+ * Resample with the quality of soxr's HQ: flat up to 0.913 of the lower Nyquist frequency, more than 120 dB down from
+ * Nyquist on. A polyphase windowed sinc (Kaiser 1974), with one row of taps per phase.
  */
 
 const PASS = 0.913; // of the lower Nyquist frequency
 const ATTENUATION_DB = 125;
 const BETA = 0.1102 * (ATTENUATION_DB - 8.7);
-const MOST_PHASES = 2048; // for odd ratios: between them is interpolated, at -130 dB
+const MOST_PHASES = 2048; // for odd ratios, neighbouring phases are interpolated, with an error of -130 dB
 
 interface Filter {
   half: number; // taps on either side
@@ -52,7 +52,7 @@ function filterOf(up: number, down: number): Filter {
   const key = `${up}:${down}`;
   const known = filters.get(key);
   if (known) return known;
-  const lower = Math.min(1, up / down); // Nyquist of the lower rate, of the source's
+  const lower = Math.min(1, up / down); // the lower Nyquist frequency, relative to the source's
   const cutoff = (0.5 + PASS / 2) * lower;
   const half = Math.ceil((ATTENUATION_DB - 7.95) / (2.285 * Math.PI * (1 - PASS) * lower) / 2) + 1;
   const nPhases = Math.min(up, MOST_PHASES);

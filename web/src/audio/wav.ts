@@ -1,17 +1,17 @@
-/** PCM WAV files, read sample by sample: a browser's own decoder may change the rate on the way. */
+/** Read PCM WAV files sample by sample, because a browser's decoder may resample them. */
 
 export interface Pcm {
   channels: Float32Array[];
   rate: number;
-  truncated: boolean; // the header promises more than there is
+  truncated: boolean; // the header announces more samples than the file contains
 }
 
 const PCM = 1;
 const FLOAT = 3;
 const EXTENSIBLE = 0xfffe;
-const ENDLESS = 2 ** 31; // what a header says that was written before the length was known
+const ENDLESS = 2 ** 31; // sizes from here on are placeholders, written before the length was known
 
-/** The samples of a WAV file; null where it is none, or of a kind that only a codec reads. */
+/** The samples of a WAV file; null if it is not WAV, or needs a codec. */
 export function readWav(buffer: ArrayBuffer): Pcm | null {
   const view = new DataView(buffer);
   if (buffer.byteLength < 12 || tag(view, 0) !== "RIFF" || tag(view, 8) !== "WAVE") return null;

@@ -1,19 +1,19 @@
-/** The engine in this browser: asks the worker. */
+/** The engine in this browser: sends jobs to the worker. */
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { Ring } from "../audio/microphone";
 import { strings } from "../strings.en";
 import { type Model, PageError, type Recording, type Window } from "../types";
-import { type Engine, HOP_S, type Listening, type Live, WINDOW_S } from "./engine";
-import type { Ask, Tell } from "./messages";
-import { toPrediction, toWindow } from "./said";
+import { type Engine, HOP_S, type Callbacks, type Live, WINDOW_S } from "./engine";
+import type { WorkerRequest, WorkerReply } from "./messages";
+import { toPrediction, toWindow } from "./predictions";
 
-const LEAST_LIVE_S = 1; // of sound, before anything is said of it
+const LEAST_LIVE_S = 1; // of sound, before the first answer
 
 export class BrowserEngine implements Engine {
   readonly where = "browser";
   readonly ready: Promise<void>;
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  private readonly jobs = new Map<number, (message: Tell) => void>();
+  private readonly jobs = new Map<number, (message: WorkerReply) => void>();
   private nextJob = 1;
 
   constructor(
@@ -23,7 +23,7 @@ export class BrowserEngine implements Engine {
     onProgress: (loaded: number, total: number) => void,
   ) {
     this.ready = new Promise((resolve, reject) => {
-      this.worker.onmessage = ({ data }: MessageEvent<Tell>) => {
+      this.worker.onmessage = ({ data }: MessageEvent<WorkerReply>) => {
         if (data.kind === "progress") onProgress(data.loaded, data.total);
         else if (data.kind === "ready") resolve();
         else if (data.job !== undefined) this.jobs.get(data.job)?.(data);
@@ -31,9 +31,9 @@ export class BrowserEngine implements Engine {
       };
       this.worker.onerror = (event) => reject(new Error(event.message));
     });
-    this.ready.catch(() => undefined); // whoever waits for it is told; nobody may be waiting yet
+    this.ready.catch(() => undefined); // avoids an unhandled rejection before anything awaits it
     const here = new URL(".", document.baseURI);
-    this.ask({
+    this.post({
       kind: "load",
       model,
       modelUrl: new URL(modelUrl, here).href,
@@ -42,7 +42,7 @@ export class BrowserEngine implements Engine {
     });
   }
 
-  async hear(recording: Recording, listening: Listening, signal: AbortSignal): Promise<void> {
+  async recognise(recording: Recording, callbacks: Callbacks, signal: AbortSignal): Promise<void> {
     await this.ready;
     if (signal.aborted) return;
     const job = this.nextJob++;
@@ -53,21 +53,21 @@ export class BrowserEngine implements Engine {
         finish();
       };
       signal.addEventListener("abort", () => {
-        this.ask({ kind: "cancel", job });
+        this.post({ kind: "cancel", job });
         end(resolve);
       });
       this.jobs.set(job, (message) => {
-        if (message.kind === "heard")
-          listening.onPrediction(toPrediction(message.heard, this.model, recording), message.tookMs);
+        if (message.kind === "recognised")
+          callbacks.onPrediction(toPrediction(message.output, this.model, recording), message.tookMs);
         else if (message.kind === "window") {
           waiting.push(message.window);
-          listening.onWindows([...waiting], message.done / message.of);
+          callbacks.onWindows([...waiting], message.done / message.of);
         } else if (message.kind === "finished") end(resolve);
         else if (message.kind === "fault")
           end(() => reject(new PageError(strings.errors.network(message.message), strings.errors.networkNext)));
       });
       const samples = recording.mono.slice();
-      this.ask({ kind: "hear", job, samples, rate: recording.rate, windowS: WINDOW_S, hopS: HOP_S }, [samples.buffer]);
+      this.post({ kind: "recognise", job, samples, rate: recording.rate, windowS: WINDOW_S, hopS: HOP_S }, [samples.buffer]);
     });
   }
 
@@ -81,7 +81,7 @@ export class BrowserEngine implements Engine {
         ring.push(block);
         if (ring.total < due || stopped) return;
         due += HOP_S * rate;
-        if (busy) return; // a slow machine says less often what it hears, but never falls behind
+        if (busy) return; // a slow machine answers less often, but never falls behind
         busy = true;
         const samples = ring.last();
         const [endS, lengthS] = [ring.total / rate, samples.length / rate];
@@ -90,12 +90,12 @@ export class BrowserEngine implements Engine {
           busy = false;
           this.jobs.delete(job);
           if (stopped) return;
-          if (message.kind === "heard")
-            onWindow(toWindow(message.heard, this.model, endS - lengthS, endS, endS - lengthS));
+          if (message.kind === "recognised")
+            onWindow(toWindow(message.output, this.model, endS - lengthS, endS, endS - lengthS));
           else if (message.kind === "fault")
             onError(new PageError(strings.errors.network(message.message), strings.errors.networkNext));
         });
-        this.ask({ kind: "window", job, samples, rate }, [samples.buffer]);
+        this.post({ kind: "window", job, samples, rate }, [samples.buffer]);
       },
       stop: () => {
         stopped = true;
@@ -103,7 +103,7 @@ export class BrowserEngine implements Engine {
     };
   }
 
-  private ask(message: Ask, transfer: Transferable[] = []): void {
+  private post(message: WorkerRequest, transfer: Transferable[] = []): void {
     this.worker.postMessage(message, transfer);
   }
 }

@@ -1,10 +1,10 @@
-/** Where the windows of a recording lie: as `emocatcher timeline` cuts it. */
+/** Cut a recording into windows, as `emocatcher timeline` does. */
 
 export interface Cut {
   startS: number;
   endS: number;
-  first: number; // sample at the model's rate, at the centre of the window's first frame
-  last: number; // up to, not including
+  first: number; // first sample, at the model's rate: the centre of the window's first frame
+  last: number; // end, exclusive
 }
 
 /**
@@ -16,7 +16,7 @@ export function cuts(nSamples: number, rate: number, hopLength: number, windowS:
   const windowFrames = 1 + Math.floor((windowS * rate) / hopLength);
   const durationS = nSamples / rate;
   const found: Cut[] = [];
-  // A graph that is given n samples makes 1 + n / hop frames.
+  // For n samples, the graph computes 1 + n / hop frames.
   const add = (startS: number, endS: number, firstFrame: number, lastFrame: number): void => {
     const first = firstFrame * hopLength;
     found.push({ startS, endS, first, last: Math.min(lastFrame * hopLength - 1, nSamples) });

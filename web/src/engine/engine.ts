@@ -1,12 +1,12 @@
-/** What recognises: this browser, or a server; the page does not care which. */
+/** The interface of both engines: this browser, and a server. */
 import type { Prediction, Recording, Window } from "../types";
 
 export const WINDOW_S = 3;
 export const HOP_S = 0.5;
 
-export interface Listening {
+export interface Callbacks {
   onPrediction(prediction: Prediction, tookMs: number): void;
-  /** Windows in the order of time, as they are ready; `share` of all, 0 to 1. */
+  /** All windows so far, in order of time; `share` of the total, 0 to 1. */
   onWindows(windows: Window[], share: number): void;
 }
 
@@ -17,8 +17,8 @@ export interface Live {
 
 export interface Engine {
   readonly where: "browser" | "server";
-  /** The whole of a recording, then its windows. */
-  hear(recording: Recording, listening: Listening, signal: AbortSignal): Promise<void>;
-  /** Sound as it comes; a window each half second. */
+  /** Recognise a recording as a whole, and its windows. */
+  recognise(recording: Recording, callbacks: Callbacks, signal: AbortSignal): Promise<void>;
+  /** Recognise live sound; one window per half second. */
   live(rate: number, onWindow: (window: Window) => void, onError: (error: Error) => void): Live;
 }

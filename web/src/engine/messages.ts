@@ -1,28 +1,28 @@
-/** What the page and its worker say to each other. */
+/** Messages between the page and its worker. */
 import type { Model, Window } from "../types";
 
-export type Ask =
+export type WorkerRequest =
   | { kind: "load"; model: Model; modelUrl: string; wasmUrl: string; token: string }
-  | { kind: "hear"; job: number; samples: Float32Array; rate: number; windowS: number; hopS: number }
+  | { kind: "recognise"; job: number; samples: Float32Array; rate: number; windowS: number; hopS: number }
   | { kind: "window"; job: number; samples: Float32Array; rate: number }
   | { kind: "cancel"; job: number };
 
-/** What the network said of a stretch of sound. */
-export interface Heard {
+/** The network's output for one stretch of sound. */
+export interface NetworkOutput {
   probabilities: number[];
   attention: number[];
   voicedStartS: number;
   voicedEndS: number;
   durationS: number;
   rmsDb: number; // of the voiced span, below full scale
-  silent: boolean; // no sound at all
-  quiet: boolean; // nothing loud enough to be a voice near a microphone
+  silent: boolean; // digital silence
+  quiet: boolean; // too quiet for a voice near a microphone
 }
 
-export type Tell =
+export type WorkerReply =
   | { kind: "progress"; loaded: number; total: number }
   | { kind: "ready"; loadMs: number }
   | { kind: "fault"; message: string; job?: number }
-  | { kind: "heard"; job: number; heard: Heard; tookMs: number }
+  | { kind: "recognised"; job: number; output: NetworkOutput; tookMs: number }
   | { kind: "window"; job: number; window: Window; done: number; of: number }
   | { kind: "finished"; job: number };

@@ -1,7 +1,7 @@
-/** The engine on a server: the API that `emocatcher serve` answers. */
+/** The engine on a server: a client of the API of `emocatcher serve`. */
 import { strings } from "../strings.en";
 import { type Model, PageError, type Prediction, type Recording, type Timeline, type Window } from "../types";
-import { type Engine, HOP_S, type Listening, type Live, WINDOW_S } from "./engine";
+import { type Engine, HOP_S, type Callbacks, type Live, WINDOW_S } from "./engine";
 
 interface Problem {
   title?: string;
@@ -17,12 +17,12 @@ export class ServerEngine implements Engine {
   readonly where = "server";
   token = "";
 
-  /** The server's model; null where there is no server, or it wants a token that was not given. */
+  /** The server's model; null if there is no server, or it requires a token. */
   async model(): Promise<{ model: Model | null; tokenRequired: boolean }> {
     let answer: Response;
     try {
       answer = await this.fetch("v1/model");
-      // A server that has only just started says so, and is asked again.
+      // A server that is still starting answers 503; retry for up to 10 s.
       for (let tries = 1; answer.status === 503 && tries < 10; tries++) {
         await new Promise((resolve) => setTimeout(resolve, 1000));
         answer = await this.fetch("v1/model");
@@ -37,21 +37,21 @@ export class ServerEngine implements Engine {
     return Array.isArray(model.labels) ? { model, tokenRequired: false } : { model: null, tokenRequired: false };
   }
 
-  async hear(recording: Recording, listening: Listening, signal: AbortSignal): Promise<void> {
+  async recognise(recording: Recording, callbacks: Callbacks, signal: AbortSignal): Promise<void> {
     const start = performance.now();
     const form = (): FormData => {
       const data = new FormData();
       data.append("file", recording.file, recording.name);
       return data;
     };
-    const ask = async <T>(path: string): Promise<T> =>
-      (await this.answered(path, { method: "POST", body: form(), signal })) as T;
+    const post = async <T>(path: string): Promise<T> =>
+      (await this.requestJson(path, { method: "POST", body: form(), signal })) as T;
     try {
-      const prediction = await ask<Prediction>("v1/predict");
+      const prediction = await post<Prediction>("v1/predict");
       if (signal.aborted) return;
-      listening.onPrediction(prediction, performance.now() - start);
-      const timeline = await ask<Timeline>(`v1/timeline?window_s=${WINDOW_S}&hop_s=${HOP_S}`);
-      if (!signal.aborted) listening.onWindows(timeline.windows, 1);
+      callbacks.onPrediction(prediction, performance.now() - start);
+      const timeline = await post<Timeline>(`v1/timeline?window_s=${WINDOW_S}&hop_s=${HOP_S}`);
+      if (!signal.aborted) callbacks.onWindows(timeline.windows, 1);
     } catch (error) {
       if (!signal.aborted) throw error;
     }
@@ -98,7 +98,7 @@ export class ServerEngine implements Engine {
   }
 
   async listenClips(): Promise<{ clips: ListenClip[]; labels: string[] }> {
-    return (await this.answered("v1/listen/clips", {})) as { clips: ListenClip[]; labels: string[] };
+    return (await this.requestJson("v1/listen/clips", {})) as { clips: ListenClip[]; labels: string[] };
   }
 
   async listenAudio(id: string): Promise<Blob> {
@@ -108,14 +108,14 @@ export class ServerEngine implements Engine {
   }
 
   async guess(id: string, emotion: string): Promise<{ emotion: string; prediction: Prediction }> {
-    return (await this.answered(`v1/listen/clips/${encodeURIComponent(id)}/guess`, {
+    return (await this.requestJson(`v1/listen/clips/${encodeURIComponent(id)}/guess`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ emotion }),
     })) as { emotion: string; prediction: Prediction };
   }
 
-  private async answered(path: string, options: RequestInit): Promise<unknown> {
+  private async requestJson(path: string, options: RequestInit): Promise<unknown> {
     let answer: Response;
     try {
       answer = await this.fetch(path, options);
@@ -135,8 +135,8 @@ export class ServerEngine implements Engine {
 }
 
 async function problem(answer: Response): Promise<PageError> {
-  const said = (await answer.json().catch(() => ({}))) as Problem;
-  const what = said.detail ?? said.title ?? strings.errors.status(answer.status);
+  const details = (await answer.json().catch(() => ({}))) as Problem;
+  const what = details.detail ?? details.title ?? strings.errors.status(answer.status);
   const wait = answer.headers.get("Retry-After");
   return new PageError(what, wait ? strings.errors.busyNext(wait) : strings.errors.serverNext);
 }

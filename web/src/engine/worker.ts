@@ -1,66 +1,66 @@
-/** The network, in a worker of its own, so that the page never freezes: samples in, answers out. */
+/** Runs the network in a web worker, so that the page stays responsive. */
 import * as ort from "onnxruntime-web/wasm";
 import { resample } from "../audio/resample";
 import type { Model, Window } from "../types";
 import { cuts } from "./cuts";
-import type { Ask, Heard, Tell } from "./messages";
-import { toWindow } from "./said";
+import type { WorkerRequest, NetworkOutput, WorkerReply } from "./messages";
+import { toWindow } from "./predictions";
 
-const QUIET_DB = -55; // of the loudest 50 ms; a voice near a microphone lies above -40
+const QUIET_DB = -55; // of the loudest 50 ms; a voice near a microphone is above -40 dB
 const LOUDEST_S = 0.05;
-const WARM_RUNS = 8; // until the browser has compiled the network's inner loops a second time, four times as fast
+const WARM_RUNS = 8; // after these, the browser has optimised the network's inner loops, which are then four times as fast
 const WARM_S = 3;
-const LONG_S = 10; // of a recording whose windows come first: as a whole it takes a while, in which nothing is to be seen
+const LONG_S = 10; // longer recordings show their windows first, because the whole takes a while
 
 let session: ort.InferenceSession | undefined;
 let model: Model;
-let asked = false; // whether anything was to be heard yet
+let requested = false; // whether any job has arrived
 let last: Promise<unknown> = Promise.resolve(); // one run at a time
 const cancelled = new Set<number>();
-const tell = (message: Tell): void => self.postMessage(message);
+const reply = (message: WorkerReply): void => self.postMessage(message);
 
-self.onmessage = async ({ data }: MessageEvent<Ask>) => {
+self.onmessage = async ({ data }: MessageEvent<WorkerRequest>) => {
   try {
     if (data.kind === "load") await load(data);
-    else if (data.kind === "hear") await hear(data);
-    else if (data.kind === "window") await hearWindow(data);
+    else if (data.kind === "recognise") await recognise(data);
+    else if (data.kind === "window") await recogniseWindow(data);
     else cancelled.add(data.job);
   } catch (error) {
     const job = "job" in data ? data.job : undefined;
-    tell({ kind: "fault", message: error instanceof Error ? error.message : String(error), job });
+    reply({ kind: "fault", message: error instanceof Error ? error.message : String(error), job });
   }
 };
 
-async function load(ask: Extract<Ask, { kind: "load" }>): Promise<void> {
+async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<void> {
   const start = performance.now();
-  model = ask.model;
+  model = request.model;
   const loaded = [0, 0];
   const totals = [0, 0];
   const report = (i: number) => (n: number, total: number) => {
     loaded[i] = n;
     totals[i] = total;
-    tell({ kind: "progress", loaded: loaded[0] + loaded[1], total: totals[0] && totals[1] ? totals[0] + totals[1] : 0 });
+    reply({ kind: "progress", loaded: loaded[0] + loaded[1], total: totals[0] && totals[1] ? totals[0] + totals[1] : 0 });
   };
-  const headers = ask.token ? { Authorization: `Bearer ${ask.token}` } : undefined;
+  const headers = request.token ? { Authorization: `Bearer ${request.token}` } : undefined;
   const [runtime, network] = await Promise.all([
-    bytes(ask.wasmUrl, report(0)),
-    bytes(ask.modelUrl, report(1), headers),
+    bytes(request.wasmUrl, report(0)),
+    bytes(request.modelUrl, report(1), headers),
   ]);
   ort.env.wasm.wasmBinary = runtime.buffer as ArrayBuffer;
-  // More threads need headers that not every web host sends, and one clip is too little work to share out.
+  // More threads need headers that not every web host sends, and one clip is too little work to divide.
   ort.env.wasm.numThreads = 1;
   session = await ort.InferenceSession.create(network, { executionProviders: ["wasm"] });
-  await run(new Float32Array(model.sample_rate_hz)); // the first run allocates; nobody should wait for it
-  tell({ kind: "ready", loadMs: performance.now() - start });
+  await run(new Float32Array(model.sample_rate_hz)); // the first run allocates memory; no user should wait for it
+  reply({ kind: "ready", loadMs: performance.now() - start });
   await warm();
 }
 
-/** Practises on noise as long as nobody asks for anything. */
+/** Run the network on noise until the first job arrives, so that the browser optimises it. */
 async function warm(): Promise<void> {
   const noise = Float32Array.from({ length: WARM_S * model.sample_rate_hz }, () => 0.2 * (Math.random() - 0.5));
   for (let i = 0; i < WARM_RUNS; i++) {
-    await breath();
-    if (asked) return;
+    await yieldToMessages();
+    if (requested) return;
     await run(noise);
   }
 }
@@ -72,7 +72,7 @@ async function bytes(
 ): Promise<Uint8Array> {
   const answer = await fetch(url, { headers });
   if (!answer.ok || !answer.body) throw new Error(`${url}: ${answer.status}`);
-  // The length is of what was sent, which may be compressed: then the share loaded is not known.
+  // `Content-Length` counts the bytes sent. If they are compressed, the share loaded is unknown.
   const total = answer.headers.get("Content-Encoding") ? 0 : Number(answer.headers.get("Content-Length") ?? 0);
   const parts: Uint8Array[] = [];
   let n = 0;
@@ -90,50 +90,50 @@ async function bytes(
   return whole;
 }
 
-async function hear(ask: Extract<Ask, { kind: "hear" }>): Promise<void> {
-  asked = true;
+async function recognise(request: Extract<WorkerRequest, { kind: "recognise" }>): Promise<void> {
+  requested = true;
   const start = performance.now();
-  const waveform = resample(ask.samples, ask.rate, model.sample_rate_hz);
+  const waveform = resample(request.samples, request.rate, model.sample_rate_hz);
   const resampledMs = performance.now() - start;
   const whole = async (): Promise<void> => {
     const before = performance.now();
-    const heard = await run(waveform);
-    tell({ kind: "heard", job: ask.job, heard, tookMs: resampledMs + performance.now() - before });
+    const output = await run(waveform);
+    reply({ kind: "recognised", job: request.job, output, tookMs: resampledMs + performance.now() - before });
   };
   const isLong = waveform.length > LONG_S * model.sample_rate_hz;
   if (!isLong) await whole();
   const hopLength = Math.round(model.frame_period_s * model.sample_rate_hz);
-  const all = cuts(waveform.length, model.sample_rate_hz, hopLength, ask.windowS, ask.hopS);
+  const all = cuts(waveform.length, model.sample_rate_hz, hopLength, request.windowS, request.hopS);
   for (const [i, cut] of all.entries()) {
-    await breath();
-    if (cancelled.delete(ask.job)) return;
-    const heard = await run(waveform.subarray(cut.first, Math.max(cut.last, cut.first + 1)));
-    const window: Window = toWindow(heard, model, cut.startS, cut.endS, cut.first / model.sample_rate_hz);
-    tell({ kind: "window", job: ask.job, window, done: i + 1, of: all.length });
+    await yieldToMessages();
+    if (cancelled.delete(request.job)) return;
+    const output = await run(waveform.subarray(cut.first, Math.max(cut.last, cut.first + 1)));
+    const window: Window = toWindow(output, model, cut.startS, cut.endS, cut.first / model.sample_rate_hz);
+    reply({ kind: "window", job: request.job, window, done: i + 1, of: all.length });
   }
   if (isLong) {
-    await breath();
-    if (cancelled.delete(ask.job)) return;
+    await yieldToMessages();
+    if (cancelled.delete(request.job)) return;
     await whole();
   }
-  tell({ kind: "finished", job: ask.job });
+  reply({ kind: "finished", job: request.job });
 }
 
-async function hearWindow(ask: Extract<Ask, { kind: "window" }>): Promise<void> {
-  asked = true;
+async function recogniseWindow(request: Extract<WorkerRequest, { kind: "window" }>): Promise<void> {
+  requested = true;
   const start = performance.now();
-  const heard = await run(resample(ask.samples, ask.rate, model.sample_rate_hz));
-  tell({ kind: "heard", job: ask.job, heard, tookMs: performance.now() - start });
+  const output = await run(resample(request.samples, request.rate, model.sample_rate_hz));
+  reply({ kind: "recognised", job: request.job, output, tookMs: performance.now() - start });
 }
 
-async function run(waveform: Float32Array): Promise<Heard> {
+async function run(waveform: Float32Array): Promise<NetworkOutput> {
   if (!session) throw new Error("the network is not loaded yet");
   const rate = model.sample_rate_hz;
   const given = new ort.Tensor("float32", waveform, [waveform.length]);
   const running = last.then(() => session?.run({ waveform: given }));
   last = running.catch(() => undefined);
-  const said = (await running) as ort.InferenceSession.OnnxValueMapType;
-  const list = (name: string): number[] => Array.from(said[name].data as Float32Array);
+  const outputs = (await running) as ort.InferenceSession.OnnxValueMapType;
+  const list = (name: string): number[] => Array.from(outputs[name].data as Float32Array);
   const [voicedStartS] = list("voiced_start_s");
   const [voicedEndS] = list("voiced_end_s");
   const loudest = loudestDb(waveform, Math.round(LOUDEST_S * rate));
@@ -167,7 +167,7 @@ function loudestDb(waveform: Float32Array, n: number): number {
   return 10 * Math.log10(highest);
 }
 
-/** Lets messages in: one of them may say that nobody waits for this any more. */
-function breath(): Promise<void> {
+/** Let the worker receive messages, such as a cancellation. */
+function yieldToMessages(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }

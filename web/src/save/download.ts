@@ -1,4 +1,4 @@
-/** Gives a file to the visitor; it is made here and comes from nowhere. */
+/** Save content that the page created as a file. */
 
 export function download(name: string, content: Blob | string, type = "text/plain"): void {
   const blob = content instanceof Blob ? content : new Blob([content], { type: `${type};charset=utf-8` });
@@ -10,12 +10,12 @@ export function download(name: string, content: Blob | string, type = "text/plai
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-/** A file's name without its ending, such that every system takes it. */
+/** A file's name without its suffix, with only characters that every system accepts. */
 export function stem(name: string): string {
   return name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}._-]+/gu, "-") || "recording";
 }
 
-/** An SVG drawing as a PNG, `scale` times as large. */
+/** Render an SVG as a PNG, `scale` times as large. */
 export async function toPng(svg: string, width: number, height: number, scale = 2): Promise<Blob> {
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;

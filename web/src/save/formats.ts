@@ -1,4 +1,4 @@
-/** What is seen, as files: the same JSON, CSV and SRT as the command line's. */
+/** Results as files: the same JSON, CSV and SRT as the command line writes. */
 import type { Prediction, Timeline, Window } from "../types";
 
 export interface Guess {
@@ -20,7 +20,7 @@ export function timelineJson(timeline: Timeline): string {
   return `${JSON.stringify(timeline)}\n`;
 }
 
-/** As `emocatcher timeline --format csv`: one row a window. */
+/** As `emocatcher timeline --format csv`: one row per window. */
 export function timelineCsv(timeline: Timeline): string {
   const header = ["start_s", "end_s", "time_s", "speech", "emotion", "probability", "abstain"];
   const names = [...header, ...timeline.labels.map((label) => `p_${label}`), "voiced_start_s", "voiced_end_s"];
@@ -39,7 +39,7 @@ export function timelineCsv(timeline: Timeline): string {
   return csv([names, ...timeline.windows.map(row)]);
 }
 
-/** SubRip; stretches without speech have no subtitle, and a doubtful one says "sad?". */
+/** SubRip; segments without speech have no subtitle, and an uncertain one reads "sad?". */
 export function timelineSrt(timeline: Timeline): string {
   const cues = timeline.segments
     .filter((segment) => segment.emotion !== null && segment.probability !== null)
@@ -52,7 +52,7 @@ export function timelineSrt(timeline: Timeline): string {
   return cues.map(({ start, end, text }, i) => `${i + 1}\n${clock(start)} --> ${clock(end)}\n${text}\n`).join("\n");
 }
 
-/** One row a guess. */
+/** One row per guess. */
 export function guessesCsv(guesses: Guess[]): string {
   const header = ["clip", "truth", "guess", "guess_is_right", "model", "model_probability", "model_is_right", "seconds"];
   const rows = guesses.map((one) => [

@@ -1,6 +1,6 @@
-/** What is seen of one recording as one drawing, for a slide or a paper: SVG, with nothing outside of it. */
+/** The result for one recording as one self-contained SVG, for a slide or a paper. */
 import { outline } from "../audio/outline";
-import { bounds, isDoubtful, saysNobodySpoke } from "../engine/said";
+import { bounds, isDoubtful, isWithoutSpeech } from "../engine/predictions";
 import { clock, percent, strings } from "../strings.en";
 import type { Prediction, Recording, Timeline } from "../types";
 import { GLYPHS } from "../view/glyphs";
@@ -10,7 +10,7 @@ import { named } from "../view/tracks";
 export const PICTURE_SIZE = [1200, 640] as const;
 const [WIDTH, HEIGHT] = PICTURE_SIZE;
 const LEFT = 40;
-const RIGHT = 830; // of the tracks; the bars stand beyond
+const RIGHT = 830; // end of the tracks; the bars are to the right
 const INK: Record<Theme, { paper: string; ink: string; faint: string; line: string }> = {
   light: { paper: "#ffffff", ink: "#1d1c1a", faint: "#625d55", line: "#e3dfd7" },
   dark: { paper: "#191a1c", ink: "#efece6", faint: "#aba69d", line: "#34373b" },
@@ -49,7 +49,7 @@ export function drawPicture(recording: Recording, prediction: Prediction, timeli
 
 function headline(prediction: Prediction): string {
   const [[first, p], [second, q] = ["", 0]] = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
-  if (saysNobodySpoke(prediction)) return strings.answer.nobody;
+  if (isWithoutSpeech(prediction)) return strings.answer.nobody;
   return prediction.abstain ? strings.answer.unsure(first, p, second, q) : strings.answer.sure(first, p);
 }
 
@@ -64,9 +64,9 @@ function waveform(recording: Recording, timeline: Timeline, theme: Theme): strin
       while (at < timeline.windows.length - 1 && timeS >= edges[at + 1]) at++;
       const tall = Math.max((Math.abs(peak) / highest) * 150, 3);
       const place = LEFT + (i / N_BARS) * (RIGHT - LEFT);
-      const heard = timeline.windows[at];
-      const isVoice = heard && timeS >= heard.voiced_start_s && timeS <= heard.voiced_end_s;
-      const shade = colour(isVoice ? heard.emotion : null, theme);
+      const current = timeline.windows[at];
+      const isVoice = current && timeS >= current.voiced_start_s && timeS <= current.voiced_end_s;
+      const shade = colour(isVoice ? current.emotion : null, theme);
       return `<rect x="${place.toFixed(1)}" y="${(235 - tall / 2).toFixed(1)}" width="3" height="${tall.toFixed(1)}" rx="1.5" fill="${shade}"/>`;
     })
     .join("");

@@ -1,4 +1,4 @@
-/** About the model: what it is, how well it does and on whom, and what it must not be used for. */
+/** The view "About the model": facts, scores, calibration, and what the model must not be used for. */
 import { percent, strings } from "../strings.en";
 import type { Model } from "../types";
 import { h, replace, s } from "./dom";
@@ -104,7 +104,7 @@ function list(scores: [string, number][]): HTMLElement {
   );
 }
 
-/** The plot where the model brings its bins; otherwise the error before and after, which every calibrated model has. */
+/** A reliability plot if the model has bins; otherwise the calibration error before and after. */
 function calibration(model: Model): HTMLElement | null {
   const words = strings.about;
   const { expected_calibration_error_before: before, expected_calibration_error: after } = model.training.scores ?? {};

@@ -1,4 +1,4 @@
-/** One bar for each emotion. Made once, then moved: the bars of a playing recording change many times a second. */
+/** One bar per emotion. Created once and updated, because they change many times a second during playback. */
 import { percent } from "../strings.en";
 import { h } from "./dom";
 import { glyph } from "./glyphs";
@@ -8,7 +8,7 @@ export class Bars {
   readonly element: HTMLElement;
   private readonly rows = new Map<string, { row: HTMLElement; bar: HTMLElement; value: HTMLElement }>();
 
-  /** @param live whether they change while one listens: then the order stays, and nothing is read out. */
+  /** @param live whether they change during playback: then their order is fixed, and screen readers ignore them. */
   constructor(
     private readonly labels: string[],
     private readonly name: string,
@@ -31,7 +31,7 @@ export class Bars {
     }
   }
 
-  /** Shows probabilities; null where there is nothing to show. */
+  /** Show probabilities; null clears the bars. */
   show(probabilities: Record<string, number> | null): void {
     const known = probabilities && Object.keys(probabilities).length > 0 ? probabilities : null;
     const best = known && Math.max(...Object.values(known));
@@ -45,7 +45,7 @@ export class Bars {
     }
     this.element.classList.toggle("is-empty", known === null);
     if (this.live || !known) return;
-    // The surest first, where one has the time to read.
+    // The most probable first, unless the bars are live.
     const order = [...this.labels].sort((a, b) => (known[b] ?? 0) - (known[a] ?? 0));
     for (const label of order) this.element.append(this.rows.get(label)?.row ?? "");
     this.element.setAttribute("aria-label", this.name);

@@ -1,5 +1,5 @@
-/** The answer on one whole recording: in words first, then in bars, then what stands against it. */
-import { saysNobodySpoke } from "../engine/said";
+/** The card for a whole recording: the answer, the probabilities, and the cautions. */
+import { isWithoutSpeech } from "../engine/predictions";
 import { percent, strings } from "../strings.en";
 import type { Model, Prediction } from "../types";
 import { Bars } from "./bars";
@@ -15,8 +15,8 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
   const bars = new Bars(Object.keys(prediction.probabilities), strings.try.probabilities);
   bars.show(prediction.probabilities);
   const most = prediction.attention.reduce((best, one) => (one[1] > best[1] ? one : best), [0, 0]);
-  const nobody = saysNobodySpoke(prediction);
-  const standsOut = !nobody && prediction.warnings.every((caution) => caution.code !== "no-voiced-span");
+  const noSpeech = isWithoutSpeech(prediction);
+  const hasVoice = !noSpeech && prediction.warnings.every((caution) => caution.code !== "no-voiced-span");
   return h(
     "section",
     { class: "card answer", "aria-label": strings.try.whole },
@@ -24,13 +24,13 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
     prediction.abstain
       ? h(
           "div",
-          { class: "verdict is-unsure", "data-answer": nobody ? words.nobody : words.unsure(first, p, second, q) },
+          { class: "verdict is-unsure", "data-answer": noSpeech ? words.nobody : words.unsure(first, p, second, q) },
           h("div", { class: "verdict-mark", "--c": "var(--silence)" }, glyph(null, 34)),
           h(
             "div",
             {},
-            h("p", { class: "verdict-word" }, nobody ? words.nobody : words.notSure),
-            h("p", { class: "verdict-more" }, nobody ? words.asVoice(first, p) : words.between(first, p, second, q)),
+            h("p", { class: "verdict-word" }, noSpeech ? words.nobody : words.notSure),
+            h("p", { class: "verdict-more" }, noSpeech ? words.asVoice(first, p) : words.between(first, p, second, q)),
           ),
         )
       : h(
@@ -44,12 +44,12 @@ export function predictionCard(prediction: Prediction, model: Model, where: "bro
             second ? h("p", { class: "verdict-more" }, words.margin(prediction.margin, second)) : null,
           ),
         ),
-    prediction.abstain && !nobody ? h("p", { class: "note" }, words.below(model.abstain_below)) : null,
+    prediction.abstain && !noSpeech ? h("p", { class: "note" }, words.below(model.abstain_below)) : null,
     bars.element,
     h(
       "p",
       { class: "note" },
-      `${standsOut ? words.voice(prediction.voiced_start_s, prediction.voiced_end_s) : words.noVoice}, ${words.most(most[0])}.`,
+      `${hasVoice ? words.voice(prediction.voiced_start_s, prediction.voiced_end_s) : words.noVoice}, ${words.most(most[0])}.`,
     ),
     cautions(prediction),
     h(

@@ -1,4 +1,4 @@
-/** Clips whose emotion is known: of the server's folder, or the visitor's own files with RAVDESS's names. */
+/** Clips with known emotions: from the server's folder, or the user's own files with RAVDESS names. */
 import { decode } from "../audio/decode";
 import type { Engine } from "../engine/engine";
 import type { ServerEngine } from "../engine/server";
@@ -13,7 +13,7 @@ export interface Truth {
 export interface Clip {
   name: string;
   audio(): Promise<Blob>;
-  /** What was acted, and what the model says; only asked for once a guess was made. */
+  /** The acted emotion and the model's prediction; called only after a guess. */
   guess(emotion: string): Promise<Truth>;
 }
 
@@ -26,7 +26,7 @@ export async function serverClips(server: ServerEngine): Promise<Clip[]> {
   }));
 }
 
-/** The files among these that are named as RAVDESS names its speech. */
+/** The files with names of RAVDESS speech clips. */
 export function fileClips(files: File[], engine: Engine): Clip[] {
   return files.flatMap((file) => {
     const emotion = emotionOf(file.name);
@@ -46,7 +46,7 @@ async function predict(file: File, engine: Engine): Promise<Prediction> {
   const job = new AbortController();
   return new Promise((resolve, reject) => {
     engine
-      .hear(
+      .recognise(
         recording,
         {
           onPrediction: (prediction) => {

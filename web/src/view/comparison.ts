@@ -1,4 +1,4 @@
-/** You and the model on the same clips: shares with their intervals, and who takes what for what. */
+/** Listener and model on the same clips: scores with intervals, and confusion matrices. */
 import { accuracy, type Answer, confusion } from "../stats";
 import { percent, strings } from "../strings.en";
 import { h } from "./dom";

@@ -1,4 +1,4 @@
-/** Elements in one call: `h("p", { class: "note" }, "text")`. Text stays text; nothing is parsed as HTML. */
+/** Create elements in one call: `h("p", { class: "note" }, "text")`. Text is never parsed as HTML. */
 
 type Value = string | number | boolean | null | undefined | EventListener | ((event: never) => void);
 export type Child = Node | string | number | null | undefined | false | Child[];

@@ -1,4 +1,4 @@
-/** A sign for each emotion, all drawn as mouths on a 24 × 24 grid, so that none is told by its colour alone. */
+/** A symbol per emotion, drawn as a mouth on a 24 × 24 grid, so that colour is never the only cue. */
 import { s } from "./dom";
 import { cssColour } from "./shades";
 
@@ -13,7 +13,7 @@ export const GLYPHS: Record<string, string> = {
   surprised: "M12 6.5a5.5 5.5 0 1 0 .01 0z",
 };
 
-/** The sign; a label without one gets its first letter. Silence gets three dots. */
+/** The symbol of a label; its first letter if it has none; three dots for silence. */
 export function glyph(label: string | null, size = 20): SVGSVGElement {
   const drawn =
     label === null

@@ -1,4 +1,4 @@
-/** Guess first: hear a clip, say what you hear, then see how you and the model compare. */
+/** The view "Guess first": listen to clips, guess their emotions, and compare the scores with the model's. */
 import { strings, percent } from "../strings.en";
 import { PageError } from "../types";
 import { type Answer, shuffled } from "../stats";
@@ -9,7 +9,7 @@ import { comparison } from "./comparison";
 import { h, replace } from "./dom";
 import { glyph } from "./glyphs";
 import { icon } from "./icons";
-import { Notice, say } from "./notice";
+import { announce, Notice } from "./notice";
 import { cssColour } from "./shades";
 import { answering, type State, type View } from "./state";
 
@@ -24,7 +24,7 @@ export class GuessView implements View {
   private guesses: Guess[] = [];
   private position = 0;
   private tellMe = false;
-  private heardAt = 0;
+  private playedAt = 0;
   private keys: ((event: KeyboardEvent) => void) | null = null;
 
   constructor(private readonly state: State) {
@@ -137,7 +137,7 @@ export class GuessView implements View {
       if (files.length === 0) return;
       const clips = fileClips(files, this.state.engine);
       if (clips.length === 0) throw new PageError(strings.guess.noneNamed(files.length), strings.guess.noneNamedNext);
-      if (clips.length < files.length) say(strings.guess.ignored(files.length - clips.length));
+      if (clips.length < files.length) announce(strings.guess.ignored(files.length - clips.length));
       await this.begin(shuffled(clips));
     });
   }
@@ -146,10 +146,10 @@ export class GuessView implements View {
     this.clips = clips;
     this.guesses = [];
     this.position = 0;
-    await this.ask();
+    await this.nextClip();
   }
 
-  private async ask(): Promise<void> {
+  private async nextClip(): Promise<void> {
     const words = strings.guess;
     const clip = this.clips[this.position];
     if (!clip) return this.results();
@@ -157,7 +157,7 @@ export class GuessView implements View {
     const address = URL.createObjectURL(await clip.audio());
     this.player.src = address;
     this.player.onloadeddata = () => URL.revokeObjectURL(address);
-    this.heardAt = performance.now();
+    this.playedAt = performance.now();
     const { labels } = answering(this.state);
     const play = h("button", { type: "button", class: "button is-first is-large", onclick: () => this.play() }, icon("play", 20), words.play);
     const answers = labels.map((label, i) =>
@@ -198,7 +198,7 @@ export class GuessView implements View {
     this.play();
   }
 
-  /** Browsers refuse sound before the first touch of the page; then the button is there. */
+  /** Browsers block sound before the first interaction with the page; the button then starts it. */
   private play(): void {
     this.player.currentTime = 0;
     void this.player.play().catch(() => undefined);
@@ -206,7 +206,7 @@ export class GuessView implements View {
 
   private async answer(label: string): Promise<void> {
     const clip = this.clips[this.position];
-    const seconds = (performance.now() - this.heardAt) / 1000;
+    const seconds = (performance.now() - this.playedAt) / 1000;
     this.keys = null;
     for (const button of this.place.querySelectorAll<HTMLButtonElement>(".choice")) button.disabled = true;
     await this.guarded(async () => {
@@ -215,14 +215,14 @@ export class GuessView implements View {
       this.guesses.push({ clip: clip.name, truth: truth.emotion, guess: label, model, modelProbability: probability, seconds });
       this.position++;
       if (this.tellMe) this.reveal(label, truth);
-      else await this.ask();
+      else await this.nextClip();
     });
   }
 
   private reveal(label: string, truth: Truth): void {
     const words = strings.guess;
     const right = truth.emotion === label;
-    const next = h("button", { type: "button", class: "button is-first", onclick: () => void this.guarded(() => this.ask()) }, words.next, icon("next", 18));
+    const next = h("button", { type: "button", class: "button is-first", onclick: () => void this.guarded(() => this.nextClip()) }, words.next, icon("next", 18));
     for (const button of this.place.querySelectorAll<HTMLElement>(".choice")) {
       button.classList.toggle("is-truth", button.dataset.label === truth.emotion);
       button.classList.toggle("is-mistake", !right && button.dataset.label === label);
@@ -236,7 +236,7 @@ export class GuessView implements View {
           "div",
           { role: "status" },
           h("p", { class: "reveal-word" }, right ? words.right : words.wrong(truth.emotion)),
-          h("p", { class: "note" }, words.modelSaid(truth.prediction.emotion, truth.prediction.probability)),
+          h("p", { class: "note" }, words.modelAnswer(truth.prediction.emotion, truth.prediction.probability)),
         ),
         next,
       ),
@@ -277,7 +277,7 @@ export class GuessView implements View {
     );
     heading.focus();
     const right = this.guesses.filter((one) => one.guess === one.truth).length;
-    say(`${words.results}: ${words.rightOf(right, this.guesses.length)}, ${percent(right / Math.max(this.guesses.length, 1))}`);
+    announce(`${words.results}: ${words.rightOf(right, this.guesses.length)}, ${percent(right / Math.max(this.guesses.length, 1))}`);
   }
 
   private async guarded(work: () => Promise<void>): Promise<void> {
@@ -286,10 +286,10 @@ export class GuessView implements View {
       await work();
     } catch (error) {
       this.notice.show(error);
-      // A clip that cannot be heard is not held against anybody.
+      // A clip that cannot be played is left out of the scores.
       if (this.clips.length > 0 && this.position < this.clips.length) {
         this.clips.splice(this.position, 1);
-        if (this.clips.length > 0) await this.ask().catch(() => this.intro());
+        if (this.clips.length > 0) await this.nextClip().catch(() => this.intro());
         else this.intro();
       }
     }

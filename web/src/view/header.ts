@@ -1,4 +1,4 @@
-/** The top of the page: name, views, where recordings are heard, colours; and the promise at its foot. */
+/** The header: name, views, choice of engine, theme. Also the privacy promise in the footer. */
 import { percent, strings } from "../strings.en";
 import { h, replace, s } from "./dom";
 import { icon } from "./icons";
@@ -35,7 +35,7 @@ export class Header {
         try {
           localStorage.setItem(THEME, next);
         } catch {
-          // Without storage the choice lasts as long as the page.
+          // Without storage, the choice lasts until the page is closed.
         }
         this.labelTheme();
         onTheme();
@@ -71,7 +71,7 @@ export class Header {
   showProgress(loaded: number, total: number): void {
     const share = total > 0 ? loaded / total : 0;
     this.fill.style.transform = `scaleX(${share})`;
-    // Said rarely: each change is read out.
+    // Change the text rarely, because screen readers announce each change.
     const text = total > 0 ? strings.loading.share(Math.floor(share * 4) / 4) : strings.loading.starting;
     if (this.status.textContent !== text && this.at === "browser") this.status.textContent = text;
     this.promise.dataset.state = "loading";
@@ -89,7 +89,7 @@ export class Header {
     document.documentElement.dataset.network = state;
   }
 
-  /** The switch; only where there is a server. */
+  /** Show the switch between browser and server. */
   offerServer(tokenRequired: boolean, choose: Choose): void {
     const words = strings.where;
     const radio = (value: Where, text: string): HTMLElement => {

@@ -1,4 +1,4 @@
-/** The page's own signs, drawn with one pen. */
+/** The icons of the page. */
 import { s } from "./dom";
 
 const PATHS = {

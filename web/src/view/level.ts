@@ -1,4 +1,4 @@
-/** The microphone as it is heard: wavesurfer draws its sound while it comes. */
+/** The microphone's waveform, drawn live by wavesurfer. */
 import type WaveSurfer from "wavesurfer.js";
 import { h } from "./dom";
 
@@ -30,7 +30,7 @@ export class Level {
     this.drawing = plugin.renderMicStream(stream);
   }
 
-  /** The loudness of the newest block, for the ring around the button. */
+  /** Show the level of the newest block as the ring around the button. */
   push(block: Float32Array): void {
     let sum = 0;
     for (const sample of block) sum += sample * sample;

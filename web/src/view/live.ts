@@ -1,7 +1,7 @@
-/** Live: the last three seconds, every half second, and a minute of them as a river. */
+/** The view "Live": the last three seconds, updated every half second, and a chart of the last minute. */
 import { type Microphone, openMicrophone } from "../audio/microphone";
 import type { Live } from "../engine/engine";
-import { isDoubtful } from "../engine/said";
+import { isDoubtful } from "../engine/predictions";
 import { clock, percent, strings } from "../strings.en";
 import type { Window } from "../types";
 import { Bars } from "./bars";
@@ -9,7 +9,7 @@ import { h, replace, s } from "./dom";
 import { glyph } from "./glyphs";
 import { icon } from "./icons";
 import { Level } from "./level";
-import { Notice, say } from "./notice";
+import { announce, Notice } from "./notice";
 import { cssColour } from "./shades";
 import { answering, type State, type View } from "./state";
 
@@ -94,7 +94,7 @@ export class LiveView implements View {
       this.microphone = microphone;
       this.live = this.state.engine.live(
         microphone.rate,
-        (window) => this.heard(window),
+        (window) => this.showWindow(window),
         (error) => {
           this.notice.show(error);
           void this.stop();
@@ -103,7 +103,7 @@ export class LiveView implements View {
       for (const block of early) this.live.push(block);
       void this.level.start(microphone.stream);
       this.idle(strings.live.waiting);
-      say(strings.live.waiting);
+      announce(strings.live.waiting);
     } catch (error) {
       this.notice.show(error);
       await this.stop();
@@ -122,17 +122,17 @@ export class LiveView implements View {
     if (microphone) {
       const endS = this.windows.at(-1)?.end_s ?? 0;
       this.idle(strings.live.stopped(endS));
-      say(strings.live.stopped(endS));
+      announce(strings.live.stopped(endS));
       await microphone.stop();
     }
   }
 
-  private heard(window: Window): void {
+  private showWindow(window: Window): void {
     if (!this.microphone) return;
     this.windows.push(window);
     while (this.windows[0].end_s < window.end_s - CHART_S - 1) this.windows.shift();
     const unsure = isDoubtful(window);
-    const said = window.emotion === null ? strings.live.quiet : this.said(window, unsure);
+    const answer = window.emotion === null ? strings.live.quiet : this.describe(window, unsure);
     this.word.classList.remove("is-idle");
     replace(this.mark, glyph(unsure ? null : window.emotion, 56));
     this.mark.style.setProperty("--c", cssColour(unsure ? null : window.emotion));
@@ -141,22 +141,22 @@ export class LiveView implements View {
       unsure ? strings.answer.notSure : (window.emotion ?? strings.live.quiet),
       !unsure && window.probability !== null && h("span", { class: "verdict-p" }, ` ${percent(window.probability)}`),
     );
-    this.more.textContent = unsure ? said.replace(/^.*?: /, "") : `${clock(window.start_s)} – ${clock(window.end_s)}`;
+    this.more.textContent = unsure ? answer.replace(/^.*?: /, "") : `${clock(window.start_s)} – ${clock(window.end_s)}`;
     this.bars?.show(window.probabilities);
     this.draw();
-    this.chart.setAttribute("aria-label", strings.live.chartText(said));
+    this.chart.setAttribute("aria-label", strings.live.chartText(answer));
     this.element.dataset.windows = String(Number(this.element.dataset.windows ?? 0) + 1);
     const emotion = unsure ? strings.answer.notSure : (window.emotion ?? strings.live.quiet);
     if (emotion !== this.spoken && performance.now() - this.spokenAt > SPOKEN_EACH_MS) {
-      say(emotion);
+      announce(emotion);
       this.spoken = emotion;
       this.spokenAt = performance.now();
     }
   }
 
-  private said(window: Window, unsure: boolean): string {
+  private describe(window: Window, unsure: boolean): string {
     const [[first, p], [second, q] = ["", 0]] = Object.entries(window.probabilities).sort((a, b) => b[1] - a[1]);
-    return unsure ? strings.answer.unsure(first, p, second, q) : strings.live.said(first, p);
+    return unsure ? strings.answer.unsure(first, p, second, q) : strings.live.answer(first, p);
   }
 
   /** The last minute, newest at the right edge; each window is half a second wide. */
@@ -177,7 +177,7 @@ export class LiveView implements View {
         drawing.append(s("rect", { x: left, y: top, width: wide, height: tall, class: "band", "--c": cssColour(label) }));
         top += tall;
       }
-      // A sign in the middle of every run that is wide enough for it.
+      // A symbol in the middle of every run of windows that is wide enough.
       const run = this.runOf(i);
       if (window.emotion !== null && !isDoubtful(window) && run.length >= SIGNED && run.middle === i && left > 0)
         signs.push(h("span", { "--x": left / (CHART_S * 10), "--c": cssColour(window.emotion) }, glyph(window.emotion, 16)));

@@ -1,4 +1,4 @@
-/** The little Markdown that model cards use → elements: headings, paragraphs, lists, tables, code, emphasis, links. */
+/** Render the Markdown of model cards: headings, paragraphs, lists, tables, code, emphasis, links. */
 import { h } from "./dom";
 
 export function markdown(text: string): HTMLElement[] {
@@ -9,7 +9,7 @@ export function markdown(text: string): HTMLElement[] {
     const heading = /^(#{1,6})\s+(.*)$/.exec(line);
     if (line.trim() === "") i++;
     else if (heading) {
-      // The page's own headings come first: a card's title stands two levels down.
+      // Shift headings down two levels, below those of the page.
       const level = Math.min(heading[1].length + 2, 6) as 3 | 4 | 5 | 6;
       found.push(h(`h${level}`, {}, ...inline(heading[2])));
       i++;
@@ -43,7 +43,7 @@ export function markdown(text: string): HTMLElement[] {
   return found;
 }
 
-/** The paragraphs under one heading. */
+/** The text below one heading. */
 export function section(text: string, name: string): string {
   const found = new RegExp(`^#{1,6} ${name}\\s*\\n([\\s\\S]*?)(?=^#|$(?![\\s\\S]))`, "m").exec(text);
   return found?.[1].trim() ?? "";

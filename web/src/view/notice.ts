@@ -1,4 +1,4 @@
-/** A fault in words, where one looks; and what happened, for those who listen to the page. */
+/** Error notices, and announcements for screen readers. */
 import { strings } from "../strings.en";
 import { PageError } from "../types";
 import { h, replace } from "./dom";
@@ -8,7 +8,7 @@ export class Notice {
   readonly element = h("div", { class: "notice", role: "alert" });
 
   show(error: unknown): void {
-    const told =
+    const shown =
       error instanceof PageError
         ? error
         : new PageError(
@@ -18,7 +18,7 @@ export class Notice {
     replace(
       this.element,
       icon("warning", 22),
-      h("div", {}, h("p", { class: "notice-what" }, told.what), h("p", { class: "notice-next" }, told.next)),
+      h("div", {}, h("p", { class: "notice-what" }, shown.what), h("p", { class: "notice-next" }, shown.next)),
       h("button", { type: "button", class: "plain", "aria-label": strings.errors.close, onclick: () => this.clear() }, icon("cross", 18)),
     );
     this.element.classList.add("is-shown");
@@ -36,6 +36,6 @@ export function announcer(): HTMLElement {
   return spoken;
 }
 
-export function say(text: string): void {
+export function announce(text: string): void {
   spoken.textContent = text;
 }

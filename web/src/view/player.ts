@@ -1,7 +1,7 @@
-/** The waveform, coloured by emotion, with what belongs to each moment under it; playing moves one cursor over all. */
+/** The player: waveform coloured by emotion, attention and probabilities below it, and one cursor over all. */
 import WaveSurfer from "wavesurfer.js";
 import { outline } from "../audio/outline";
-import { bounds, type Said, toSegments, windowAt } from "../engine/said";
+import { bounds, type WindowModel, toSegments, windowAt } from "../engine/predictions";
 import { clock, strings } from "../strings.en";
 import type { Prediction, Recording, Window } from "../types";
 import { h, replace } from "./dom";
@@ -9,7 +9,7 @@ import { icon } from "./icons";
 import { colour, theme } from "./shades";
 import { drawAttention, drawAxis, drawRibbon, drawRiver } from "./tracks";
 
-const BAR = 3; // CSS pixels, and 1 between
+const BAR = 3; // CSS pixels, with a gap of 1
 
 export class Player {
   readonly element: HTMLElement;
@@ -24,13 +24,13 @@ export class Player {
   private readonly slider: HTMLElement;
   private windows: Window[] = [];
   private readonly peaks: Float32Array;
-  private lastSaid = "";
-  /** Where a seek is going, seconds, until it is there: the media's own time lags behind it. */
-  private asked: number | undefined;
+  private lastText = "";
+  /** The target of a seek in seconds, until the media element reaches it. */
+  private seeking: number | undefined;
 
   constructor(
     private readonly recording: Recording,
-    private readonly model: Said,
+    private readonly model: WindowModel,
     private readonly onMoment: (timeS: number, window: Window | undefined) => void,
   ) {
     this.peaks = outline(recording.mono);
@@ -79,26 +79,26 @@ export class Player {
     });
     void this.surfer.loadBlob(recording.file, [this.peaks], recording.durationS).catch(() => undefined);
     this.surfer.on("timeupdate", () => {
-      if (this.surfer.isPlaying()) this.asked = undefined; // it is the media that leads now
+      if (this.surfer.isPlaying()) this.seeking = undefined; // from here on, the media's time counts
       this.moved();
     });
-    this.surfer.on("ready", () => this.asked !== undefined && this.seek(this.asked)); // asked for before it could play
+    this.surfer.on("ready", () => this.seeking !== undefined && this.seek(this.seeking)); // a seek before the media was ready
     const media = this.surfer.getMediaElement();
     media?.addEventListener("seeked", () => {
-      // Word of an earlier seek may come late: only arriving counts.
-      if (this.asked !== undefined && Math.abs(media.currentTime - this.asked) < 0.05) this.asked = undefined;
+      // The event may belong to an earlier seek, so compare the time.
+      if (this.seeking !== undefined && Math.abs(media.currentTime - this.seeking) < 0.05) this.seeking = undefined;
     });
     for (const event of ["play", "pause", "finish"] as const) this.surfer.on(event, () => this.label());
     this.label();
     this.moved();
   }
 
-  /** What is heard in the recording as a whole. */
+  /** Show the attention of the prediction for the whole recording. */
   showPrediction(prediction: Prediction, stepS: number): void {
     drawAttention(this.attention, prediction, stepS);
   }
 
-  /** What is heard over time, as far as it is known. */
+  /** Show the windows so far. */
   showWindows(windows: Window[], complete: boolean): void {
     this.windows = windows;
     const reachedS = complete ? this.recording.durationS : (bounds(windows, this.recording.durationS).at(-2) ?? 0);
@@ -114,7 +114,7 @@ export class Player {
     this.moved();
   }
 
-  /** Draws the canvas anew, in the theme's colours. */
+  /** Redraw the canvas in the colours of the theme. */
   repaint(): void {
     this.surfer.setOptions({});
   }
@@ -124,8 +124,8 @@ export class Player {
   }
 
   seek(timeS: number): void {
-    this.asked = Math.min(Math.max(timeS, 0), this.recording.durationS);
-    this.surfer.setTime(this.asked);
+    this.seeking = Math.min(Math.max(timeS, 0), this.recording.durationS);
+    this.surfer.setTime(this.seeking);
     this.moved();
   }
 
@@ -148,10 +148,10 @@ export class Player {
       for (let i = Math.floor(from * this.peaks.length); i < Math.ceil(to * this.peaks.length); i++)
         size = Math.max(size, Math.abs(this.peaks[i]));
       while (at < this.windows.length - 1 && from * this.recording.durationS >= edges[at + 1]) at++;
-      const heard = this.windows[at];
+      const current = this.windows[at];
       const timeS = 0.5 * (from + to) * this.recording.durationS;
-      const isVoice = heard && timeS >= heard.voiced_start_s && timeS <= heard.voiced_end_s;
-      context.fillStyle = colour(isVoice ? heard.emotion : null, theme());
+      const isVoice = current && timeS >= current.voiced_start_s && timeS <= current.voiced_end_s;
+      context.fillStyle = colour(isVoice ? current.emotion : null, theme());
       const tall = Math.max((size / highest) * (height - 4), bar);
       context.beginPath();
       context.roundRect(x, (height - tall) / 2, bar, tall, bar / 2);
@@ -160,9 +160,9 @@ export class Player {
   }
 
   private get timeS(): number {
-    // The media's own word: the surfer's is that of its last event.
+    // The media's own time: wavesurfer's is only updated by events.
     const now = this.surfer.getMediaElement()?.currentTime ?? this.surfer.getCurrentTime();
-    return this.asked ?? Math.min(now, this.recording.durationS);
+    return this.seeking ?? Math.min(now, this.recording.durationS);
   }
 
   private key(event: KeyboardEvent): void {
@@ -202,9 +202,9 @@ export class Player {
     this.cursor.style.setProperty("--x", String(timeS / this.recording.durationS));
     this.time.textContent = `${clock(timeS)} / ${clock(this.recording.durationS)}`;
     this.slider.setAttribute("aria-valuenow", timeS.toFixed(2));
-    const said = window ? strings.try.heard(window) : strings.try.momentPending;
-    const text = strings.try.positionText(timeS, said);
-    if (text !== this.lastSaid) this.slider.setAttribute("aria-valuetext", (this.lastSaid = text));
+    const answer = window ? strings.try.segmentText(window) : strings.try.momentPending;
+    const text = strings.try.positionText(timeS, answer);
+    if (text !== this.lastText) this.slider.setAttribute("aria-valuetext", (this.lastText = text));
     this.onMoment(timeS, window);
   }
 

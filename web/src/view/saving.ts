@@ -1,4 +1,4 @@
-/** Buttons that save what is seen. */
+/** Buttons that save the results. */
 import { download, stem, toPng } from "../save/download";
 import { predictionJson, timelineCsv, timelineJson, timelineSrt } from "../save/formats";
 import { drawPicture, PICTURE_SIZE } from "../save/picture";
@@ -6,7 +6,7 @@ import { strings } from "../strings.en";
 import type { Prediction, Recording, Timeline } from "../types";
 import { h } from "./dom";
 import { icon } from "./icons";
-import { say } from "./notice";
+import { announce } from "./notice";
 import { theme } from "./shades";
 
 export function saveButtons(recording: Recording, prediction: Prediction, timeline: Timeline): HTMLElement {
@@ -35,7 +35,7 @@ export function saveButtons(recording: Recording, prediction: Prediction, timeli
           onclick: async () => {
             const [content, type] = await make();
             download(name, content, type);
-            say(words.done(name));
+            announce(words.done(name));
           },
         },
         label,

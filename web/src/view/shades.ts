@@ -1,6 +1,6 @@
 /**
- * The emotions' colours, each drawn towards ink or paper only as far as it must be seen on the page: 3:1, what WCAG 2.2
- * (1.4.11) asks of graphics. Labels and glyphs stand beside every colour; none carries a meaning alone.
+ * The colours of the emotions, each darkened or lightened only until its contrast with the page is 3:1, the minimum of
+ * WCAG 2.2 (1.4.11) for graphics. Every colour comes with a label or glyph, so none carries meaning alone.
  */
 import { facts } from "../facts";
 
@@ -10,7 +10,7 @@ const LEAST = 3.1;
 
 let shades: Record<Theme, Map<string, string>> = { light: new Map(), dark: new Map() };
 
-/** Gives every label its colour, as `emocatcher.foundation.labels.colours` does, and tells the style sheet. */
+/** Give every label its colour, as `emocatcher.foundation.labels.colours` does, and set the CSS variables. */
 export function setLabels(labels: string[]): void {
   const known = facts.colours as Record<string, string>;
   let nSpare = 0;
@@ -27,20 +27,20 @@ export function setLabels(labels: string[]): void {
 
 let order: string[] = [];
 
-/** For the style sheet: follows the theme by itself. */
+/** The colour as a CSS variable, which follows the theme. */
 export function cssColour(label: string | null): string {
   const i = label === null ? -1 : order.indexOf(label);
   return i < 0 ? "var(--silence)" : `var(--emotion-${i})`;
 }
 
-/** For a canvas and for files. */
+/** The colour as a value, for a canvas or a file. */
 export function colour(label: string | null, theme: Theme): string {
   return (label !== null && shades[theme].get(label)) || (theme === "light" ? "#b9b5ad" : "#55585c");
 }
 
 export function theme(): Theme {
-  const asked = document.documentElement.dataset.theme;
-  if (asked === "light" || asked === "dark") return asked;
+  const chosen = document.documentElement.dataset.theme;
+  if (chosen === "light" || chosen === "dark") return chosen;
   return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 

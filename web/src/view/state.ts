@@ -1,27 +1,27 @@
-/** What all views share: the model, who listens, and how one waits for it. */
+/** State shared by all views: the models and the engines. */
 import type { Engine } from "../engine/engine";
 import type { ServerEngine } from "../engine/server";
 import type { Model } from "../types";
 
 export interface State {
   readonly model: Model; // of the network in this browser
-  readonly engine: Engine; // the one that is switched on
+  readonly engine: Engine; // the selected one
   readonly server: ServerEngine | null;
   readonly serverModel: Model | null;
 }
 
-/** A view: made once, shown and hidden. */
+/** A view, created once, then shown and hidden. */
 export interface View {
   readonly element: HTMLElement;
-  /** It is looked at now. */
+  /** Called when the view is shown. */
   show?(): void;
-  /** It is no longer: what listens or plays stops. */
+  /** Called when the view is hidden: stop microphone and playback. */
   hide?(): void;
-  /** The theme or the engine changed. */
+  /** Called when the theme or the engine changed. */
   refresh?(): void;
 }
 
-/** The model that answers now. */
+/** The model of the selected engine. */
 export function answering(state: State): Model {
   return state.engine.where === "server" && state.serverModel ? state.serverModel : state.model;
 }

@@ -1,5 +1,5 @@
-/** What lies under one time axis: emotion by emotion, the attention, and the probabilities, all as wide as the sound. */
-import { bounds, isDoubtful } from "../engine/said";
+/** The tracks of the player's time axis: segments by emotion, attention, probabilities. */
+import { bounds, isDoubtful } from "../engine/predictions";
 import { clock, seconds, strings } from "../strings.en";
 import type { Prediction, Segment, Window } from "../types";
 import { h, replace, s } from "./dom";
@@ -7,9 +7,9 @@ import { glyph } from "./glyphs";
 import { cssColour } from "./shades";
 
 const WIDE = 1000;
-const [TAG_WIDE, TAG_TALL] = [0.21, 0.24]; // of the river, where it is narrowest with names on it
+const [TAG_WIDE, TAG_TALL] = [0.21, 0.24]; // shares of the river's width and height that a name needs, at its narrowest
 
-/** An emotion's name on the river: where, as shares of it, and how much room its band has there. */
+/** An emotion's name on the river: its position as shares of the river, and the height of its band there. */
 interface Tag {
   label: string;
   at: number;
@@ -17,13 +17,13 @@ interface Tag {
   size: number;
 }
 
-/** The segments by name: a list, so that it can be read without seeing it. */
+/** The segments as a list, so that screen readers can read it. */
 export function drawRibbon(track: HTMLElement, segments: Segment[], durationS: number): void {
   replace(
     track,
     ...segments.map((segment) => {
       const { emotion } = segment;
-      const words = `${strings.try.heard(segment)}, ${strings.try.between(segment.start_s, segment.end_s)}`;
+      const words = `${strings.try.segmentText(segment)}, ${strings.try.between(segment.start_s, segment.end_s)}`;
       return h(
         "li",
         {
@@ -41,14 +41,14 @@ export function drawRibbon(track: HTMLElement, segments: Segment[], durationS: n
   );
 }
 
-/** The word that stands for a segment, with the doubt where there is one. */
+/** The name of a segment, with "?" if it is uncertain. */
 export function named(segment: Segment): string {
   const { emotion } = segment;
   if (emotion === null) return strings.try.noVoice;
   return isDoubtful(segment) ? strings.try.doubtful(emotion) : emotion;
 }
 
-/** The attention as an area: a step for every weight, the highest as high as the band. */
+/** The attention as a step area, scaled to its highest weight. */
 export function drawAttention(track: HTMLElement, prediction: Prediction, stepS: number): void {
   const highest = Math.max(...prediction.attention.map(([, weight]) => weight), 1e-9);
   const x = (time: number): string => ((Math.min(time, prediction.duration_s) / prediction.duration_s) * WIDE).toFixed(2);
@@ -68,7 +68,7 @@ export function drawAttention(track: HTMLElement, prediction: Prediction, stepS:
   );
 }
 
-/** The probabilities as a river of bands, one over the other; where there is no voice it runs dry. */
+/** The probabilities as stacked bands (the "river"), with gaps where there is no voice. */
 export function drawRiver(track: HTMLElement, labels: string[], windows: Window[], durationS: number): void {
   const drawing = s("svg", {
     viewBox: `0 0 ${WIDE} 100`,
@@ -79,7 +79,7 @@ export function drawRiver(track: HTMLElement, labels: string[], windows: Window[
   const tags: Tag[] = [];
   const edges = bounds(windows, durationS);
   for (const stretch of voiced(windows)) {
-    // From the stretch's edge to its edge: the first and the last window speak of what lies beyond their centres.
+    // Extend the first and last window of a run beyond their centres, to the edges of the run.
     const xs = stretch.map((i) => windows[i].time_s);
     const points = [edges[stretch[0]], ...xs, edges[(stretch.at(-1) ?? 0) + 1]];
     const of = [stretch[0], ...stretch, stretch.at(-1) ?? 0];
@@ -107,7 +107,7 @@ export function drawRiver(track: HTMLElement, labels: string[], windows: Window[
   replace(track, drawing, h("div", { class: "river-tags", "aria-hidden": "true" }, ...signs));
 }
 
-/** The largest first, each where it covers none that is there: a long recording has more than can be read. */
+/** Place names by size, skipping those that would overlap: a long recording has more than fit. */
 function apart(tags: Tag[]): Tag[] {
   const placed: Tag[] = [];
   for (const tag of tags.sort((a, b) => b.size - a.size)) {
@@ -117,7 +117,7 @@ function apart(tags: Tag[]): Tag[] {
   return placed;
 }
 
-/** Times below the tracks: as many as stand apart. */
+/** The times below the tracks, spaced so that they do not overlap. */
 export function drawAxis(axis: HTMLElement, durationS: number): void {
   const step = [0.5, 1, 2, 5, 10, 15, 30, 60, 120].find((one) => durationS / one <= 8) ?? 120;
   const times: number[] = [];
@@ -128,7 +128,7 @@ export function drawAxis(axis: HTMLElement, durationS: number): void {
   );
 }
 
-/** Runs of neighbouring windows with a voice in them. */
+/** Runs of neighbouring windows with speech. */
 function voiced(windows: Window[]): number[][] {
   const runs: number[][] = [];
   windows.forEach((window, i) => {

@@ -1,9 +1,9 @@
-/** Try it: drop, choose or record; then the player, the answer and the moment. */
+/** The view "Try it": drop, choose or record; then the player, the answer and the current moment. */
 import { decode, toRecording } from "../audio/decode";
 import { type Microphone, openMicrophone } from "../audio/microphone";
 import { writeWav } from "../audio/wav";
 import { HOP_S, WINDOW_S } from "../engine/engine";
-import { toTimeline } from "../engine/said";
+import { toTimeline } from "../engine/predictions";
 import { clock, strings } from "../strings.en";
 import { type Model, PageError, type Prediction, type Recording, type Window } from "../types";
 import { Bars } from "./bars";
@@ -12,7 +12,7 @@ import { h, replace } from "./dom";
 import { glyph } from "./glyphs";
 import { icon } from "./icons";
 import { Level } from "./level";
-import { Notice, say } from "./notice";
+import { announce, Notice } from "./notice";
 import type { Player } from "./player";
 import { saveButtons } from "./saving";
 import { cssColour } from "./shades";
@@ -111,7 +111,7 @@ export class TryView implements View {
       this.result.dataset.state = "reading";
       delete this.result.dataset.prediction;
       this.busy.textContent = strings.try.reading(name);
-      await this.hear(await decode(file, name));
+      await this.recognise(await decode(file, name));
     });
   }
 
@@ -127,7 +127,7 @@ export class TryView implements View {
           this.busy.textContent = strings.try.recording(n / (this.microphone?.rate ?? 48000));
         });
         void this.level.start(this.microphone.stream);
-        say(strings.try.recordingStarts);
+        announce(strings.try.recordingStarts);
         this.labelRecord();
         return;
       }
@@ -143,7 +143,7 @@ export class TryView implements View {
       if (samples.length < SHORTEST_RECORDING_S * rate)
         throw new PageError(strings.try.recordingTooShort, strings.try.recordingTooShortNext);
       const name = strings.try.recordingName;
-      await this.hear(toRecording({ channels: [samples], rate, truncated: false }, writeWav(samples, rate), name));
+      await this.recognise(toRecording({ channels: [samples], rate, truncated: false }, writeWav(samples, rate), name));
     });
   }
 
@@ -156,7 +156,7 @@ export class TryView implements View {
     await microphone?.stop();
   }
 
-  private async hear(recording: Recording): Promise<void> {
+  private async recognise(recording: Recording): Promise<void> {
     this.job?.abort();
     this.player?.destroy();
     const job = (this.job = new AbortController());
@@ -177,23 +177,23 @@ export class TryView implements View {
     this.result.hidden = false;
     this.entry.classList.add("is-small");
     this.element.classList.add("has-result");
-    this.busy.textContent = strings.try.listening;
-    this.result.dataset.state = "listening";
+    this.busy.textContent = strings.try.recognising;
+    this.result.dataset.state = "recognising";
     let prediction: Prediction | undefined;
     let windows: Window[] = [];
-    await this.state.engine.hear(
+    await this.state.engine.recognise(
       recording,
       {
         onPrediction: (found, tookMs) => {
           prediction = found;
           const card = predictionCard(found, model, where, tookMs);
           replace(answer, card);
-          say(card.querySelector<HTMLElement>("[data-answer]")?.dataset.answer ?? "");
+          announce(card.querySelector<HTMLElement>("[data-answer]")?.dataset.answer ?? "");
           player.showPrediction(found, model.frames_per_step * model.frame_period_s);
           this.busy.textContent = "";
           if (progress.textContent === strings.try.wholeBusy) progress.textContent = "";
           this.result.dataset.tookMs = String(tookMs);
-          this.result.dataset.prediction = JSON.stringify([found]); // for scripts: as the saved file
+          this.result.dataset.prediction = JSON.stringify([found]); // for scripts: the same JSON as in the saved file
           this.result.dataset.state = "answered";
         },
         onWindows: (found, share) => {
@@ -210,7 +210,7 @@ export class TryView implements View {
     this.result.dataset.state = "complete";
   }
 
-  /** Whatever goes wrong is said, and the page stays usable. */
+  /** Run `work`; show any error as a notice and keep the page usable. */
   private async guarded(work: () => Promise<void>): Promise<void> {
     this.notice.clear();
     try {
@@ -219,7 +219,7 @@ export class TryView implements View {
       if (this.microphone) await this.stopMicrophone();
       this.notice.show(error);
       const failed = this.result.querySelector(".is-waiting");
-      // What was heard over time stays, though the whole could not be heard.
+      // Keep the windows, even if the recording as a whole failed.
       if (failed && this.result.querySelector(".segment")) failed.remove();
       else if (failed) {
         this.result.hidden = true;
@@ -239,7 +239,7 @@ export class TryView implements View {
   }
 }
 
-/** The bars that follow the cursor. */
+/** The probabilities at the cursor. */
 class Moment {
   readonly element: HTMLElement;
   private readonly title = h("h2", { class: "card-name" }, strings.try.moment);

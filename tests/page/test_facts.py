@@ -1,0 +1,22 @@
+"""The constants that the page shares with the package can be written without building the page."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from emocatcher.foundation.labels import COLOURS
+from emocatcher.recognition.recognizer import LONGEST_S
+
+from .conftest import ROOT
+
+
+def test_facts_writes_the_constants_of_the_package(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "facts.json"
+    subprocess.run([sys.executable, str(ROOT / "web" / "facts.py"), str(path)], check=True)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["colours"] == COLOURS
+    assert found["longest_s"] == LONGEST_S
+    assert all(value for value in found.values())
