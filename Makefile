@@ -1,4 +1,4 @@
-# One word for each thing one does here. Every target works on a fresh machine: it makes .venv first.
+# Every target works on a fresh machine: it creates .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -6,13 +6,13 @@ MODULES := web/node_modules/.installed
 
 .PHONY: demo test test-all page test-page lint types format bench paper clean
 
-demo: $(INSTALLED)      ## train on RAVDESS (or made voices), write the report, print where it is
+demo: $(INSTALLED)      ## train on RAVDESS (or synthetic voices), write the report, print its path
 	$(BIN)/emocatcher demo
 
-test: $(INSTALLED)      ## the tests; those that need RAVDESS run where EMOCATCHER_CORPORA is set
+test: $(INSTALLED)      ## the tests; those that need RAVDESS run if EMOCATCHER_CORPORA is set
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not page"
 
-test-all: $(INSTALLED)  ## the slow ones too
+test-all: $(INSTALLED)  ## the tests, including the slow ones
 	$(BIN)/python -m pytest -m "not page"
 
 page: $(INSTALLED) $(MODULES)  ## build the page into dist/page, for any web host; needs Node.js
@@ -49,8 +49,8 @@ paper: $(INSTALLED)     ## train every row of the README's result table, and wri
 clean:
 	rm -rf .venv build dist web/node_modules web/src/generated .pytest_cache .mypy_cache .ruff_cache
 
-# pip compiles what it installs with one core, which takes longer than all the rest; here all of them do. Some files are
-# for newer Pythons and do not compile.
+# pip byte-compiles on one core, which takes longer than all the rest, so compile on all cores afterwards. Some files are
+# for newer Python versions and do not compile.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[dev]"
