@@ -16,7 +16,7 @@ from emocatcher.recognition.recognizer import load
 
 jsonschema = pytest.importorskip("jsonschema", reason="needs the extra 'dev'")
 
-PUBLISHED = Path(json_schema.__file__).parent / "schemas"
+PUBLISHED = Path(json_schema.__file__).parent / "json_schemas"
 PREDICTION = Prediction(
     path="a.wav", emotion="sad", probability=0.75, probabilities={"sad": 0.75, "glad": 0.25}, margin=0.5, entropy=0.56,
     abstain=False, voiced_start_s=0.0, voiced_end_s=1.5, duration_s=2.0, attention=((0.0, 0.4), (0.1, 0.6)), model="m",
@@ -40,7 +40,7 @@ def test_the_published_file_matches_the_types() -> None:
     published = PUBLISHED / f"prediction-{SCHEMA_VERSION}.json"
     assert published.read_text(encoding="utf-8") == json_schema.prediction_schema_text(), (
         "the types of a prediction changed: raise SCHEMA_VERSION in `prediction.py`, and publish the new schema "
-        f"with `emocatcher info --schema > src/emocatcher/recognition/schemas/prediction-{SCHEMA_VERSION + 1}.json`"
+        f"with `emocatcher info --schema > src/emocatcher/recognition/json_schemas/prediction-{SCHEMA_VERSION + 1}.json`"
     )
 
 

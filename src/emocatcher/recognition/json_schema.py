@@ -1,7 +1,7 @@
 """The published JSON Schema of predictions, generated from the types.
 
-`recognition/schemas/` keeps every version as a file. A changed type needs a new SCHEMA_VERSION and a new file:
-`emocatcher info --schema > src/emocatcher/recognition/schemas/prediction-VERSION.json`.
+`recognition/json_schemas/` keeps every version as a file. A changed type needs a new SCHEMA_VERSION and a new file:
+`emocatcher info --schema > src/emocatcher/recognition/json_schemas/prediction-VERSION.json`.
 """
 
 from __future__ import annotations
