@@ -39,8 +39,8 @@ def as_json(output: Prediction | Failure) -> Any:
 def test_the_published_file_matches_the_types() -> None:
     published = PUBLISHED / f"prediction-{SCHEMA_VERSION}.json"
     assert published.read_text(encoding="utf-8") == json_schema.prediction_schema_text(), (
-        "the types of a prediction changed: raise SCHEMA_VERSION in `prediction.py`, and publish the new schema "
-        f"with `emocatcher info --schema > src/emocatcher/recognition/json_schemas/prediction-{SCHEMA_VERSION + 1}.json`"
+        "the types of a prediction changed: raise SCHEMA_VERSION in `prediction.py`, and publish the new schema with "
+        f"`emocatcher info --schema > src/emocatcher/recognition/json_schemas/prediction-{SCHEMA_VERSION + 1}.json`"
     )
 
 

@@ -284,6 +284,17 @@ def test_a_file_that_is_not_a_table_is_refused_and_unchanged(recognizer, inputs,
     assert out.read_bytes() == b"who wrote\n\xff this?\n"
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_finished_table_without_a_final_line_break_keeps_its_last_row(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs[:2], out)
+    edited = out.read_bytes().removesuffix(b"\n")
+    out.write_bytes(edited)
+    with pytest.raises(OutputError, match="no line break"):
+        run(recognizer, inputs, out, resume=True)
+    assert out.read_bytes() == edited
+
+
 def test_a_kill_after_the_journal_was_removed_loses_no_row_of_json(recognizer, inputs, tmp_path, monkeypatch):
     out, note = tmp_path / "out.json", tmp_path / ".out.json.begun"
     seen = []

@@ -56,7 +56,7 @@ def _check(row: Mapping[str, Any], out: Path, config: ModelConfig, threshold: fl
 def _rows(out: Path, kind: str, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     columns = list(rows.columns(labels))
     if kind == "csv":
-        lines = table_reading.csv_rows(out)
+        lines = table_reading.csv_rows(table_reading.finished_lines(out))
         _check_columns(next(lines, columns), columns, out)
         for values in lines:
             row: dict[str, Any] = dict(zip(columns, values, strict=True))
@@ -65,7 +65,7 @@ def _rows(out: Path, kind: str, labels: tuple[str, ...]) -> Iterator[dict[str, A
         _check_columns(table_reading.parquet_columns(out), columns, out)
         yield from table_reading.parquet_rows(out, _NEEDED)
     else:
-        lines_ = table_reading.whole_lines(out) if kind == "jsonl" else table_reading.array_lines(out)
+        lines_ = table_reading.finished_lines(out) if kind == "jsonl" else table_reading.array_lines(out)
         for outcome in map(rows.decode, lines_):
             if probabilities := getattr(outcome, "probabilities", None):
                 _check_columns(list(rows.columns(tuple(probabilities))), columns, out)

@@ -91,7 +91,8 @@ def paths(path: Path, kind: str) -> Iterator[str]:
     """
     try:
         if kind == "csv":
-            yield from (values[0] for values in itertools.islice(table_reading.csv_rows(path), 1, None))
+            lines = table_reading.csv_rows(table_reading.whole_lines(path))
+            yield from (values[0] for values in itertools.islice(lines, 1, None))
             return
         if kind == "json" and path.exists() and not journal_of(path).exists():
             atomic_files.write_bytes(

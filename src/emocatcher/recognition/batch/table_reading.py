@@ -14,7 +14,7 @@ from emocatcher.foundation.errors import MissingExtraError, OutputError
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file, without line breaks; an incomplete last line is truncated from the file."""
+    """Yield the lines of an unfinished table, without line breaks; a last line torn by a kill is cut off the file."""
     if not path.exists():
         return
     with path.open("rb+") as file:
@@ -27,6 +27,19 @@ def whole_lines(path: Path) -> Iterator[bytes]:
             yield line.removesuffix(b"\n")
 
 
+def finished_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a finished table, without line breaks. The file is never changed.
+
+    Raises:
+        ValueError: if the last line has no line break, so that a new row would be appended to it.
+    """
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                raise ValueError("its last line has no line break; add one")
+            yield line.removesuffix(b"\n")
+
+
 def array_lines(path: Path) -> Iterator[bytes]:
     """Yield the elements of a JSON table, each as one line.
 
@@ -36,9 +49,9 @@ def array_lines(path: Path) -> Iterator[bytes]:
     yield from map(msgspec.json.encode, msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]]))
 
 
-def csv_rows(path: Path) -> Iterator[list[str]]:
-    """Yield the values of each row of a CSV file, the header first; an incomplete last line is truncated first."""
-    yield from csv.reader(line.decode() for line in whole_lines(path))
+def csv_rows(lines: Iterator[bytes]) -> Iterator[list[str]]:
+    """Yield the values of each row of CSV lines, the header first."""
+    yield from csv.reader(line.decode() + "\n" for line in lines)
 
 
 def parquet_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
