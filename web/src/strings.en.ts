@@ -45,7 +45,7 @@ export const strings = {
 
   try: {
     heading: "What does this voice sound like?",
-    lead: "See which emotion it is, how certain that is, and where in the recording.",
+    lead: "See which emotion it sounds like, how certain that is, and where in the recording.",
     drop: "Drop a recording here",
     dropFormats: "WAV, FLAC, MP3, M4A, Ogg, Opus, WebM; up to ten minutes",
     choose: "Choose a file",
