@@ -1,4 +1,4 @@
-"""Every network in the registry: its settings can be read, its module runs, and its ONNX twin gives the same."""
+"""Every kind of network: its settings can be read, its module runs, and its ONNX twin gives the same."""
 
 import subprocess
 import sys
@@ -12,15 +12,15 @@ import torch
 from emocatcher.foundation.settings import Network, Pitch, Settings, from_toml, load_preset, presets
 from emocatcher.models.networks import registry
 from emocatcher.models.networks.emotion_network import EmotionNetwork
-from emocatcher.models.networks.registry import ENTRIES, Entry
-from emocatcher.models.onnx_graphs import parity_error, to_onnx
+from emocatcher.models.onnx_graphs import networks, parity_error, to_onnx
 
+KINDS = get_args(Network)
 LENGTHS = np.array([30, 1, 17, 2, 53])
 
 
-def recipe_of(entry: Entry, *, has_pitch: bool) -> Settings:
+def recipe_of(kind: type[Network], *, has_pitch: bool) -> Settings:
     """The first preset with this kind of network, with or without pitch."""
-    recipe = next(found for found in map(load_preset, presets()) if isinstance(found.network, entry.settings))
+    recipe = next(found for found in map(load_preset, presets()) if isinstance(found.network, kind))
     front_end = msgspec.structs.replace(recipe.front_end, pitch=Pitch() if has_pitch else None)
     return msgspec.structs.replace(recipe, front_end=front_end)
 
@@ -33,14 +33,14 @@ def clips(recipe: Settings) -> np.ndarray:
     return np.concatenate([bands, tracks], axis=1)[:, : recipe.front_end.n_channels].astype(np.float32)
 
 
-def test_every_kind_of_network_has_one_entry() -> None:
-    assert sorted(entry.settings.__name__ for entry in ENTRIES) == sorted(kind.__name__ for kind in get_args(Network))
+def test_every_kind_of_network_has_a_module_and_a_twin() -> None:
+    assert registry.BUILDERS.keys() == networks.TWINS.keys() == set(KINDS)
 
 
 @pytest.mark.parametrize("has_pitch", [False, True])
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.settings.__name__)
-def test_settings_module_and_twin_of_a_network_agree(make_network: Any, entry: Entry, has_pitch: bool) -> None:
-    recipe = recipe_of(entry, has_pitch=has_pitch)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_settings_module_and_twin_of_a_network_agree(make_network: Any, kind: type[Network], has_pitch: bool) -> None:
+    recipe = recipe_of(kind, has_pitch=has_pitch)
     assert from_toml(recipe.to_toml(), "a recipe") == recipe
     network, log_mel = make_network(recipe, 5), clips(recipe)
     assert isinstance(network, EmotionNetwork)
@@ -56,13 +56,12 @@ def test_settings_module_and_twin_of_a_network_agree(make_network: Any, entry: E
     assert parity_error(graph, network, log_mel, LENGTHS) <= 1e-5
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.settings.__name__)
-def test_a_twin_needs_no_pytorch_and_a_module_no_onnx(entry: Entry) -> None:
-    for place, foreign in ((entry.twin, "torch"), (entry.module, "onnx")):
-        script = f"import sys, pkgutil; pkgutil.resolve_name('{place}'); assert '{foreign}' not in sys.modules"
-        subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_the_registry_itself_imports_neither() -> None:
-    script = f"import sys, {registry.__name__}; assert not {{'torch', 'onnx'}} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", script], check=True)
+def test_twins_need_no_pytorch_modules_no_onnx_and_the_registry_neither() -> None:
+    build = f"{registry.__name__}.build(load_preset('cabg'), 2)"
+    for script, absent in (
+        (f"import {networks.__name__}", {"torch"}),
+        (f"import {registry.__name__}", {"torch", "onnx"}),
+        (f"import {registry.__name__}; from emocatcher.foundation.settings import load_preset; {build}", {"onnx"}),
+    ):
+        check = f"import sys; {script}; assert not {absent} & set(sys.modules)"
+        subprocess.run([sys.executable, "-c", check], check=True)

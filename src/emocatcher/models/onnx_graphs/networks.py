@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from emocatcher.foundation.settings import Settings
-from emocatcher.models.networks import registry
+from collections.abc import Callable, Mapping
+
+from emocatcher.foundation.settings import CABGNetwork, Network, ResidualNetwork, Settings
+from emocatcher.models.onnx_graphs.cabg import add_cabg
 from emocatcher.models.onnx_graphs.graph import Graph
+from emocatcher.models.onnx_graphs.residual import add_residual
+
+# The same function as `add_network`, with `settings.network` and `settings.front_end` in place of `settings`.
+TWINS: Mapping[type[Network], Callable[..., str]] = {CABGNetwork: add_cabg, ResidualNetwork: add_residual}
 
 
 def add_network(graph: Graph, settings: Settings, log_mel: str, lengths: str, attention: str) -> str:
     """Add the network.
-
-    A twin in the registry is the same function, with `settings.network` and `settings.front_end` in place of
-    `settings`.
 
     Args:
         graph: the graph to extend; it holds the weights.
@@ -23,6 +26,5 @@ def add_network(graph: Graph, settings: Settings, log_mel: str, lengths: str, at
     Returns:
         the logits, shape (batch, n_classes).
     """
-    add = registry.twin(settings.network)
-    logits: str = add(graph, settings.network, settings.front_end, log_mel, lengths, attention)
-    return logits
+    add = TWINS[type(settings.network)]
+    return add(graph, settings.network, settings.front_end, log_mel, lengths, attention)
