@@ -104,6 +104,8 @@ def test_an_error_is_one_line_in_a_subprocess(process: Callable[..., Any], tmp_p
     [
         ("torch", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
         ("sklearn", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
+        ("matplotlib", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
+        ("jinja2", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
         ("torch", ["convert", "{tmp}/x.pth", "--to", "{tmp}/model"]),
         ("matplotlib", ["report", "{run}"]),
         ("jinja2", ["report", "{run}"]),
@@ -128,5 +130,6 @@ def test_a_missing_extra_is_named(
     command = [sys.executable, "-c", program, *(argument.format(**places) for argument in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
+    assert not (tmp_path / "run").exists()
     assert "emocatcher[train]" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -73,6 +73,7 @@ def run(
 
     Raises:
         SettingError: if `strict` is asked for without the audit.
+        MissingExtraError: if a part of the extra 'train' is not installed, also one that only the report needs.
         LeakError: if `strict` is asked for, and the audit finds a leak.
         EmoCatcherError: as `train_folds`, `audit.run` and `report.write` do.
     """
@@ -80,6 +81,7 @@ def run(
         raise SettingError(
             "--strict cannot hold with --no-audit: it refuses what the audit finds. Leave one of them out"
         )
+    require_training(report=True)
     tell = on_progress or (lambda step: pass_on(step.warning))
 
     def look_for_leaks() -> None:
@@ -212,13 +214,17 @@ def pass_on(warning: str) -> None:
         warnings.warn(warning, stacklevel=2)
 
 
-def require_training() -> None:
-    """Refuse where what trains is not installed.
+def require_training(*, report: bool = False) -> None:
+    """Check that the packages that training needs are installed, before it takes hours.
+
+    Args:
+        report: whether a report will be written, which needs matplotlib and Jinja2 too.
 
     Raises:
-        MissingExtraError: if PyTorch or another part of the extra 'train' is missing.
+        MissingExtraError: if one of them is missing.
     """
-    if not all(find_spec(name) for name in ("torch", "onnx", "sklearn")):
+    needed = ("torch", "onnx", "sklearn", *(("matplotlib", "jinja2") if report else ()))
+    if not all(find_spec(name) for name in needed):
         raise MissingExtraError("Training", "train")
 
 
