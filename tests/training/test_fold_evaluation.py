@@ -8,9 +8,9 @@ import pytest
 
 from emocatcher.evaluation import protocols
 from emocatcher.foundation.errors import ModelError, ProtocolError
+from emocatcher.models.model_folder import ALL_RECORDINGS
 from emocatcher.recognition.recognizer import load
 from emocatcher.training import fold_evaluation
-from emocatcher.training.finalise import PROTOCOL
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -62,7 +62,7 @@ def test_a_model_of_another_corpus_was_trained_on_none_of_the_fold(small_run: An
 @pytest.mark.parametrize(
     ("change", "phrase", "shares_all"),
     [
-        ({"protocol": PROTOCOL, "fold": None}, "all recordings of this corpus", True),
+        ({"protocol": ALL_RECORDINGS, "fold": None}, "all recordings of this corpus", True),
         ({"protocol": "somebody-elses"}, "unknown recordings of this corpus (somebody-elses)", None),
         ({"fold": None}, "unknown recordings of this corpus (stratified-2)", None),
         ({"protocol": "speakers-2", "seed": None}, "unknown recordings of this corpus (speakers-2)", None),

@@ -34,6 +34,7 @@ _ACTED_LIMITS = (
 )
 _OTHER_LIMITS = "How well the model works on voices, languages and rooms unlike those of its corpus was not measured."
 BUNDLED = "emocatcher-2"  # the default model
+ALL_RECORDINGS = "all"  # the protocol of a model that was trained on all recordings of its corpus
 WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
 
 

@@ -16,23 +16,17 @@ from numpy.typing import NDArray
 
 from emocatcher import __version__
 from emocatcher.corpora.table import Corpus
-from emocatcher.evaluation.scoring import calibration
 from emocatcher.evaluation.scoring.calibration import TemperatureGain
-from emocatcher.evaluation.scoring.paired_tests import PairedDifference, paired_difference
-from emocatcher.evaluation.scoring.run_result import Calibration, Epoch, Faithfulness, Plan
+from emocatcher.evaluation.scoring.paired_tests import PairedDifference
+from emocatcher.evaluation.scoring.run_result import Calibration, Epoch, Faithfulness
 from emocatcher.features import training_conditions
 from emocatcher.foundation.errors import RunError
-from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.reports import run_report
-from emocatcher.training import fold, training_pool
+from emocatcher.training import fold, held_out_decisions, training_pool
 from emocatcher.training.dataset import FeatureTable, Part, load_features
 from emocatcher.training.training_pool import Workers
-
-ABSTAIN_BELOW = 0.4  # if no threshold is useful; on RAVDESS, a third of the held-out answers below it was right
-_LEAST_COVERAGE = 0.1  # of held-out answers that a useful threshold must leave
-PROTOCOL = "all"
 
 
 class _Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,19 +52,15 @@ def finalise(
 ) -> Bundle:
     """Train on the whole corpus of a run, calibrated by the held-out answers of the run.
 
-    A temperature and teachers are kept only where held-out folds gain by them beyond chance. The temperature must lower
-    the log loss of folds that it was not fitted on (`calibration.temperature_gain`); otherwise it is 1, and the
-    threshold is chosen without one. Teachers must raise the accuracy over a run of the same recipe, folds and seed
-    without teachers. Beyond chance: the 95% interval of the paired difference, by drawing speakers, lies above zero.
+    A temperature and teachers are kept only where held-out folds gain by them beyond chance (see
+    `held_out_decisions`): the 95% interval of the paired difference, by drawing speakers, lies above zero.
 
     Args:
         run_dir: a finished run of two or more folds; its settings and its seed are used again.
         corpus: the corpus of the run.
         folder: the model folder to write.
         name: name of the model.
-        abstain_below: the calibrated probability below which an answer is marked; None for the smallest one for which
-            four in five of the other held-out answers are right, or `ABSTAIN_BELOW` if that leaves less than a tenth
-            of them.
+        abstain_below: the calibrated probability below which an answer is marked; see `held_out_decisions.calibrate`.
         teachers: for a run with teachers, as many finalised models: each one's run, finalised on the same corpus.
         untaught: for a run with teachers, a finished run of the same recipe, protocol and seed without them.
         on_epoch: called after every epoch, from another thread.
@@ -92,10 +82,10 @@ def finalise(
             f"{run_dir} has one fold, but calibration needs two. Train a protocol of more folds, such as speakers-5"
         )
     seeds = _seeds_of(teachers, run_dir, corpus)
-    by_teachers = _gain_by_teachers(run, run_dir, untaught) if seeds else None
+    by_teachers = held_out_decisions.measure_teacher_gain(run, run_dir, untaught) if seeds else None
     if untaught and not seeds:
         raise RunError(f"{run_dir} had no teachers, so there is nothing to compare with {untaught}. Name no such run")
-    held_out, gain = _held_out(run, abstain_below)
+    held_out, gain = held_out_decisions.calibrate(run, abstain_below)
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)
     true = np.array([corpus.labels.index(utterance.emotion) for utterance in corpus.utterances], np.int64)
@@ -108,7 +98,7 @@ def finalise(
         training=model_folder.Training(
             corpus=corpus.name,
             licence=corpus.licence,
-            protocol=PROTOCOL,
+            protocol=model_folder.ALL_RECORDINGS,
             fold=None,
             speakers_shared=None,
             selection="last",
@@ -142,7 +132,7 @@ def finalise(
 
 def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: Corpus) -> tuple[int | None, ...]:
     """Check that each teacher was trained on the whole corpus, as the student will be, and return their seeds."""
-    n_wanted = len(_plan(run_dir).teachers)
+    n_wanted = len(held_out_decisions.read_plan(run_dir).teachers)
     if len(teachers) != n_wanted:
         had = f"had {n_wanted or 'no'} teacher{'' if n_wanted == 1 else 's'}"
         named = "1 model is" if len(teachers) == 1 else f"{len(teachers)} models are"
@@ -153,87 +143,9 @@ def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: Corpus) -> tuple[
         raise RunError("Two of the teachers are the same model. Name each one once")
     trainings = [one.training for one in opened]
     for folder, training in zip(teachers, trainings, strict=True):
-        if (training.protocol, training.corpus) != (PROTOCOL, corpus.name):
+        if (training.protocol, training.corpus) != (model_folder.ALL_RECORDINGS, corpus.name):
             raise RunError(f"{folder} was not trained on all of '{corpus.name}'. Name what `emocatcher finalise` wrote")
     return tuple(training.seed for training in trainings)
-
-
-def _plan(run_dir: Path) -> Plan:
-    path = run_dir / "run.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Plan)
-    except (OSError, msgspec.DecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise RunError(f"{path}, which names the run's teachers, cannot be read: {reason}. Give a whole run") from None
-
-
-def _gain_by_teachers(run: run_report.Run, run_dir: Path, untaught: Path | None) -> PairedDifference:
-    """By how much teachers raise the held-out accuracy over the same recipe without them.
-
-    Raises:
-        RunError: if that cannot be measured, or the difference is not above zero beyond chance.
-    """
-    if untaught is None:
-        raise RunError(
-            f"{run_dir} had teachers, and whether they help on held-out folds is not known. Train the same recipe, "
-            "protocol and seed without --teacher, and name that run with --untaught"
-        )
-    other = run_report.read(untaught)
-    ours, theirs = _answers_right(run), _answers_right(other)
-    if _plan(untaught).teachers or _recipe(run) != _recipe(other) or ours.keys() != theirs.keys():
-        raise RunError(
-            f"{untaught} is not the same recipe, folds and seed as {run_dir} without teachers. Train that, and name "
-            "its run with --untaught"
-        )
-    speakers = [speaker or None for *_, speaker in ours]
-    found = paired_difference(list(ours.values()), [theirs[asked] for asked in ours], speakers)
-    if found.interval[0] <= 0:
-        raise RunError(
-            f"On held-out folds, the teachers of {run_dir} do not help beyond chance: {_points(found)}. Finalise "
-            f"{untaught} instead"
-        )
-    return found
-
-
-def _recipe(run: run_report.Run) -> tuple[Settings, int]:
-    """The settings and the seed, without the teachers' share of the loss, which has no effect without teachers."""
-    training = msgspec.structs.replace(run.settings.training, teacher_share=0.0)
-    return msgspec.structs.replace(run.settings, training=training), run.result.seed
-
-
-def _answers_right(run: run_report.Run) -> dict[tuple[int, str, int, str], bool]:
-    """Whether each held-out answer is right, by fold, utterance, its emotion and its speaker."""
-    answers = run.predictions
-    asked = (answers.fold.tolist(), answers.utterance.tolist(), answers.emotion.tolist(), answers.speaker.tolist())
-    return dict(zip(zip(*asked, strict=True), answers.correct.tolist(), strict=True))
-
-
-def _points(found: PairedDifference) -> str:
-    low, high = found.interval
-    return (
-        f"accuracy {100 * found.difference:+.1f} points, {found.level:.0%} interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f} by drawing {found.resampled}"
-    )
-
-
-def _held_out(run: run_report.Run, abstain_below: float | None) -> tuple[Calibration, TemperatureGain]:
-    """The calibration by the held-out answers of the run, and the gain by a temperature.
-
-    The temperature is 1 if it gains nothing beyond chance. The threshold is the given one, the one that keeps four in
-    five answers right, or `ABSTAIN_BELOW`.
-    """
-    answers = run.predictions
-    given = answers.probabilities, answers.emotion, answers.fold
-    speakers = [speaker or None for speaker in answers.speaker.tolist()]
-    gain = calibration.temperature_gain(*given, calibration.calibrate(*given), speakers)
-    temperature = None if gain.beyond_chance else 1.0
-
-    def calibrate(threshold: float | None) -> Calibration:
-        return calibration.calibrate(*given, temperature=temperature, abstain_below=threshold)
-
-    found = calibrate(abstain_below)
-    useful = found.abstain_below is not None and found.share_kept >= _LEAST_COVERAGE
-    return (found if abstain_below is not None or useful else calibrate(ABSTAIN_BELOW)), gain
 
 
 def _calibration_scores(held_out: Calibration) -> dict[str, float]:
@@ -274,7 +186,7 @@ def _note(
         named = ", ".join(map(str, seeds))
         distilled = (
             f"It was distilled from networks of the same kind, each trained on every recording too (seeds {named}), "
-            f"which helped on held-out folds: {_points(by_teachers)}. "
+            f"which helped on held-out folds: {held_out_decisions.format_gain(by_teachers)}. "
         )
     if gain.beyond_chance:
         temperature = f"A temperature fitted on held-out answers lowers the log loss of other folds ({changed})."

@@ -10,11 +10,9 @@ from emocatcher.evaluation import protocols
 from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring import metrics
 from emocatcher.foundation.errors import ModelError, ProtocolError
-from emocatcher.models.model_folder import Training
+from emocatcher.models.model_folder import ALL_RECORDINGS, Training
 from emocatcher.recognition.recognizer import Recognizer
 from emocatcher.training.dataset import load_features
-
-_ALL = "all"  # the protocol of the models that `finalise` trains on all of a corpus
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +92,7 @@ def _trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: in
     if training.corpus != corpus.name:
         return frozenset()
     known = frozenset(utterance.id for utterance in corpus)
-    if training.protocol == _ALL:
+    if training.protocol == ALL_RECORDINGS:
         return known
     if training.fold is None:
         return None
@@ -113,7 +111,7 @@ def _provenance(training: Training, corpus: Corpus, protocol: Protocol, fold: in
     """What is known of a model's training, in one phrase."""
     if training.corpus != corpus.name:
         return f"another corpus, '{training.corpus}'"
-    if training.protocol == _ALL:
+    if training.protocol == ALL_RECORDINGS:
         return "all recordings of this corpus"
     if trained is None:
         return f"unknown recordings of this corpus ({training.protocol})"
