@@ -81,7 +81,7 @@ def time_step() -> Pair:
     corpus = corpora.load("ravdess")
     table = load_features(corpus, settings)
     order = np.random.default_rng(0).permutation(len(table))[:320].reshape(10, 32)
-    batches = [tuple(map(torch.from_numpy, pad_batch(table.log_mels([table.ids[i] for i in row])))) for row in order]
+    batches = [tuple(map(torch.from_numpy, pad_batch(table.clips([table.ids[i] for i in row])))) for row in order]
     true = torch.arange(32) % 8
     ours_network, theirs_network = build(settings, 8), published.Network()
 

@@ -361,20 +361,20 @@ def batching(wavs: Sequence[bytes]) -> Row:
     """Measure what running waiting clips through the network as one batch would save."""
     recognizer = emocatcher.load()
     config = recognizer.config.settings
-    log_mels = []
+    channels = []
     for wav in wavs[:8]:
         recording = audio.read(wav, config.front_end.sample_rate)
-        log_mels.append(extraction.extract(recording.waveform, config.front_end, config.vad).channels)
+        channels.append(extraction.extract(recording.waveform, config.front_end, config.vad).channels)
     taken: dict[str, list[float]] = {"single": [], "batch": [], "whole": []}
     for _ in range(40):
         for name, work in (
-            ("single", lambda: [recognizer.run([log_mel]) for log_mel in log_mels]),
-            ("batch", lambda: recognizer.run(log_mels)),
+            ("single", lambda: [recognizer.run([clip]) for clip in channels]),
+            ("batch", lambda: recognizer.run(channels)),
             ("whole", lambda: [recognizer.predict(wav) for wav in wavs[:8]]),
         ):
             began = time.perf_counter()
             work()
-            taken[name].append(1e3 * (time.perf_counter() - began) / len(log_mels))
+            taken[name].append(1e3 * (time.perf_counter() - began) / len(channels))
     single, batch, whole = (min(values) for values in taken.values())
     note = (
         f"network {single:.2f} ms per clip one by one, {batch:.2f} in batches of 8, of {whole:.2f} in total; "

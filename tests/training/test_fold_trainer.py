@@ -229,7 +229,7 @@ def test_the_steps_are_adabeliefs_and_the_rate_the_plateaus(
     plateau = ReduceLROnPlateau(
         optimiser, factor=0.5, patience=0, cooldown=1, threshold=0.02, threshold_mode="rel", min_lr=2e-4
     )
-    log_mel, lengths = map(torch.from_numpy, pad_batch(features.log_mels(parts["train"].ids)))
+    log_mel, lengths = map(torch.from_numpy, pad_batch(features.clips(parts["train"].ids)))
     true = torch.from_numpy(parts["train"].true)
     target = torch.full((len(true), 8), 0.1 / 7).scatter_(1, true[:, None], 0.9)
     plain.train()

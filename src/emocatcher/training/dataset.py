@@ -34,7 +34,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class FeatureTable:
-    """The features of a corpus: utterance id → log_mel and, where the front end hears it, pitch.
+    """The features of a corpus: utterance id → channels, which are mel bands and, if the front end has it, pitch.
 
     Args:
         rows: shape (sum of n_frames, n_channels), float32, the utterances one after the other.
@@ -72,15 +72,15 @@ class FeatureTable:
     def __contains__(self, id_: str) -> bool:
         return id_ in self._places
 
-    def log_mel(self, id_: str) -> NDArray[np.float32]:
-        """The features of one utterance, shape (n_channels, n_frames)."""
+    def clip(self, id_: str) -> NDArray[np.float32]:
+        """Return the channels of one utterance, shape (n_channels, n_frames)."""
         place = self._places[id_]
         start = self._starts[place]
         return self.rows[start : start + self.lengths[place]].T
 
-    def log_mels(self, ids: Sequence[str]) -> list[NDArray[np.float32]]:
-        """The features of several utterances, in the order asked for."""
-        return [self.log_mel(id_) for id_ in ids]
+    def clips(self, ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the channels of several utterances, in the order of `ids`."""
+        return [self.clip(id_) for id_ in ids]
 
     def lengths_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """The frames of several utterances, shape (n_utterances,), in the order asked for."""
@@ -148,7 +148,7 @@ def load_features(
         stretch = "" if utterance.start_s is None and utterance.end_s is None else _stretch(utterance)
         key = hashlib.sha256(content).hexdigest() + stretch
         if key in known:
-            return key, known.log_mel(key)
+            return key, known.clip(key)
         try:
             waveform, _ = audio.load(
                 content, settings.front_end.sample_rate, start_s=utterance.start_s, end_s=utterance.end_s
@@ -167,9 +167,9 @@ def load_features(
     by_key = dict(found)
     if not by_key.keys() <= set(known.ids):
         # What is there already stays: a part of a corpus may be asked for today, and the whole of it tomorrow.
-        kept = {key: known.log_mel(key) for key in known.ids} | by_key
+        kept = {key: known.clip(key) for key in known.ids} | by_key
         _table(list(kept), list(kept.values())).save(path)
-    return _table([utterance.id for utterance in corpus], [log_mel for _, log_mel in found])
+    return _table([utterance.id for utterance in corpus], [clip for _, clip in found])
 
 
 def batches(
@@ -204,9 +204,9 @@ def _mapped(span: Span, ids: Sequence[str], lengths: NDArray[np.int64]) -> Featu
     return FeatureTable(map_inherited(span), ids, lengths)
 
 
-def _table(ids: Sequence[str], log_mels: Sequence[NDArray[np.float32]]) -> FeatureTable:
-    lengths = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
-    return FeatureTable(np.concatenate([log_mel.T for log_mel in log_mels]), ids, lengths)
+def _table(ids: Sequence[str], clips: Sequence[NDArray[np.float32]]) -> FeatureTable:
+    lengths = np.array([clip.shape[1] for clip in clips], np.int64)
+    return FeatureTable(np.concatenate([clip.T for clip in clips]), ids, lengths)
 
 
 def _no_int() -> NDArray[np.int64]:

@@ -117,7 +117,7 @@ def finalise(
         temperature=round(held_out.temperature, 6),
         abstain_below=held_out.abstain_below or 0.0,
         conditions=training_conditions.fit(
-            [log_mel[: settings.front_end.n_mels] for log_mel in features.log_mels(ids)],
+            [clip[: settings.front_end.n_mels] for clip in features.clips(ids)],
             settings.front_end.frame_period_s,
         ),
     )

@@ -169,15 +169,15 @@ def _probe(task: FoldTask, trainer: FoldTrainer, attention: list[NDArray[np.floa
     """Hold the network's attention to the test part against chance and against occlusion."""
     shortened = copy.copy(trainer)  # the same network and batches, over other features
 
-    def classify(log_mels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        ids = tuple(map(str, range(len(log_mels))))
-        lengths = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
-        shortened.features = FeatureTable(np.concatenate([log_mel.T for log_mel in log_mels]), ids, lengths)
+    def classify(clips: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        ids = tuple(map(str, range(len(clips))))
+        lengths = np.array([clip.shape[1] for clip in clips], np.int64)
+        shortened.features = FeatureTable(np.concatenate([clip.T for clip in clips]), ids, lengths)
         logits, _ = shortened.evaluate(Part(ids, np.empty(0, np.int64)))
         return logits
 
-    log_mels = task.features.log_mels(task.parts["test"].ids)
-    return faithfulness.probe(classify, log_mels, attention, task.settings, seed=(task.seed, task.fold))
+    clips = task.features.clips(task.parts["test"].ids)
+    return faithfulness.probe(classify, clips, attention, task.settings, seed=(task.seed, task.fold))
 
 
 def _write_model(

@@ -62,7 +62,7 @@ def evaluate(
         )
     tested = msgspec.structs.replace(corpus, utterances=utterances)
     features = load_features(tested, recognizer.config.settings)
-    logits, _ = recognizer.run(features.log_mels([utterance.id for utterance in utterances]), batch_size)
+    logits, _ = recognizer.run(features.clips([utterance.id for utterance in utterances]), batch_size)
     true = np.array([labels.index(utterance.emotion) for utterance in utterances])
     scores = metrics.score(true, logits.argmax(axis=1), labels)
     training = recognizer.config.training

@@ -73,7 +73,7 @@ class FoldTrainer:
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
         self._learner = registry.build(settings, len(labels))
-        self._learner.fit(features.log_mels(parts["train"].ids))
+        self._learner.fit(features.clips(parts["train"].ids))
         self._flat = optimiser.flatten(self._learner)
         self._optimiser = optimiser.build(settings.optimiser, self._flat)
         recipe = settings.training
@@ -112,16 +112,16 @@ class FoldTrainer:
     def evaluate(self, part: Part) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         """Logits (n_utterances, n_classes) and attention, one array (n_frames',) each, without dropout."""
         self.network.eval()
-        log_mels = self.features.log_mels(part.ids)
+        clips = self.features.clips(part.ids)
         # By length, so that little of a batch is padding.
-        order = np.argsort([log_mel.shape[1] for log_mel in log_mels], kind="stable")
+        order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
         logits = np.empty((len(order), len(self.labels)), np.float32)
         attention: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(order)
         with torch.inference_mode():
             for start in range(0, len(order), _MOST_AT_ONCE):
                 batch = order[start : start + _MOST_AT_ONCE]
-                log_mel, lengths = pad_batch([log_mels[i] for i in batch])
-                of_batch, weights = self.network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+                channels, lengths = pad_batch([clips[i] for i in batch])
+                of_batch, weights = self.network(torch.from_numpy(channels), torch.from_numpy(lengths))
                 logits[batch] = of_batch.numpy()
                 pooled = self.settings.network.n_steps(lengths)
                 for i, row, n in zip(batch, weights.numpy(), pooled, strict=True):
@@ -226,11 +226,11 @@ class FoldTrainer:
         shuffle, noise, variation = self._seeds(number).spawn(3)
         random = np.random.default_rng(variation)
         order = np.random.default_rng(shuffle).permutation(len(part.ids))
-        log_mels = self.features.log_mels(part.ids)
+        clips = self.features.clips(part.ids)
         if self._augmenter:
-            log_mels = [self._augmenter(log_mel, random) for log_mel in log_mels]
+            clips = [self._augmenter(clip, random) for clip in clips]
         recipe = self.settings.training
-        n_frames = np.array([log_mel.shape[1] for log_mel in log_mels], np.int64)
+        n_frames = np.array([clip.shape[1] for clip in clips], np.int64)
         together = batches(order, recipe.batch_size, n_frames, recipe.batches_by_length)
         if recipe.batches_by_length > 1:  # sorted by length they would come from short to long
             together = [together[turn] for turn in random.permutation(len(together))]
@@ -239,7 +239,7 @@ class FoldTrainer:
         self._learner.set_noise(np.random.SFC64(noise))
         for batch in together:
             true = torch.from_numpy(part.true[batch])
-            logits, loss = self._learn_batch([log_mels[i] for i in batch], true, random)
+            logits, loss = self._learn_batch([clips[i] for i in batch], true, random)
             loss_value = loss.item()
             if not math.isfinite(loss_value):
                 raise DivergedError(
@@ -257,21 +257,21 @@ class FoldTrainer:
         return losses / len(order), n_correct / len(order)
 
     def _learn_batch(
-        self, log_mels: list[NDArray[np.float32]], true: Tensor, random: np.random.Generator
+        self, clips: list[NDArray[np.float32]], true: Tensor, random: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         """Logits and loss of a batch, whose gradient is left with the flat parameter."""
-        log_mel, lengths = pad_batch(log_mels)
-        logits, loss = self._answer(torch.from_numpy(log_mel), torch.from_numpy(lengths), true, random)
+        channels, lengths = pad_batch(clips)
+        logits, loss = self._answer(torch.from_numpy(channels), torch.from_numpy(lengths), true, random)
         # Written to one tensor at once: gradients that add up in place would first have to be set to zero.
         gradients = torch.autograd.grad(loss, list(self._learner.parameters()))
         self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
         return logits, loss
 
     def _answer(
-        self, log_mel: Tensor, lengths: Tensor, true: Tensor, random: np.random.Generator
+        self, channels: Tensor, lengths: Tensor, true: Tensor, random: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         """Logits and loss of a batch, of which each clip may be mixed with another (Zhang et al. 2018)."""
-        prepared = self._learner.prepare(log_mel, lengths)
+        prepared = self._learner.prepare(channels, lengths)
         share, other = 1.0, true
         if alpha := self.settings.augmentation.mixup:
             drawn = float(random.beta(alpha, alpha))

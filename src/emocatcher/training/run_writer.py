@@ -201,7 +201,7 @@ def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
     part, features = task.parts["test"], task.features
     examples = _examples(part, outcome.logits.argmax(axis=1))
     settings = task.settings
-    shown = [features.log_mel(part.ids[i])[: settings.front_end.n_mels] for i in examples]
+    shown = [features.clip(part.ids[i])[: settings.front_end.n_mels] for i in examples]
     period_s = settings.front_end.frame_period_s
     buffer = io.BytesIO()
     np.savez_compressed(

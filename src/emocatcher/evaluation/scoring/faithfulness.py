@@ -19,9 +19,9 @@ from emocatcher.evaluation.scoring import bootstrap, run_result
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.foundation.settings import Settings
 
-LogMel = NDArray[np.float32]  # (n_mels, n_frames), dB
+Channels = NDArray[np.float32]  # (n_channels, n_frames), of a clip
 Floats = NDArray[np.float64]
-Classify = Callable[[list[LogMel]], NDArray[np.floating]]  # features of n clips → logits (n, n_classes)
+Classify = Callable[[list[Channels]], NDArray[np.floating]]  # features of n clips → logits (n, n_classes)
 
 SHARE = 0.2  # of a clip's attention steps that is deleted
 SPAN_S = 0.2  # seconds that occlusion deletes at once
@@ -42,7 +42,7 @@ class Probe(NamedTuple):
 
 
 def probe(
-    classify: Classify, log_mels: Sequence[LogMel], attention: Sequence[NDArray[np.floating]], settings: Settings,
+    classify: Classify, channels: Sequence[Channels], attention: Sequence[NDArray[np.floating]], settings: Settings,
     seed: Sequence[int] = (0,), most_clips: int = _MOST_CLIPS,
 ) -> Probe:  # fmt: skip
     """Delete a fifth of each clip, chosen in four ways, and measure how far the probability of the answer falls.
@@ -52,7 +52,7 @@ def probe(
 
     Args:
         classify: features of n clips → logits, shape (n, n_classes).
-        log_mels: one array (n_mels, n_frames) per clip.
+        channels: one array (n_channels, n_frames) per clip.
         attention: one array (n_steps,) per clip, from the same network.
         settings: the settings of the network, which give the length of a step.
         seed: seed of the draws.
@@ -62,7 +62,7 @@ def probe(
     clips = np.array([i for i, weights in enumerate(attention) if len(weights) > 1], np.int64)
     if len(clips) > most_clips:
         clips = np.sort(random.choice(clips, most_clips, replace=False))
-    chosen, weights = [log_mels[i] for i in clips], [np.asarray(attention[i], np.float64) for i in clips]
+    chosen, weights = [channels[i] for i in clips], [np.asarray(attention[i], np.float64) for i in clips]
     if not chosen:
         return Probe(clips, np.empty((0, len(CHOICES))), np.empty(0))
     answers = _Answers(classify, chosen, settings.network.frames_per_step)
@@ -81,7 +81,7 @@ def probe(
     return Probe(clips, falls, np.array([gone.mean() for gone in attended]))
 
 
-def occlusion(classify: Classify, log_mel: LogMel, settings: Settings, span_s: float = SPAN_S) -> Floats:
+def occlusion(classify: Classify, channels: Channels, settings: Settings, span_s: float = SPAN_S) -> Floats:
     """How much each moment of a clip contributes to its answer, measured without attention.
 
     A span is deleted at one attention step after the other. The value of a step is the mean fall of the answer's
@@ -89,7 +89,7 @@ def occlusion(classify: Classify, log_mel: LogMel, settings: Settings, span_s: f
 
     Args:
         classify: features of n clips → logits, shape (n, n_classes), such as `lambda clips: recognizer.run(clips)[0]`.
-        log_mel: shape (n_mels, n_frames), dB, as `features.extract` returns it.
+        channels: shape (n_channels, n_frames), the field `channels` of `extraction.extract`.
         settings: the settings of the model.
         span_s: length of a span, seconds; rounded to whole attention steps, and short enough that one step stays.
 
@@ -105,10 +105,10 @@ def occlusion(classify: Classify, log_mel: LogMel, settings: Settings, span_s: f
         >>> occlusion(only_the_end, clip, load_preset("cabg"), span_s=0.1).round(1).tolist()
         [0.0, 0.0, 0.0, 0.0, 0.0, 0.5]
     """
-    n_steps = int(settings.network.n_steps(np.array([log_mel.shape[1]]))[0])
+    n_steps = int(settings.network.n_steps(np.array([channels.shape[1]]))[0])
     if n_steps < 2:
         return np.empty(0)
-    answers = _Answers(classify, [log_mel], settings.network.frames_per_step)
+    answers = _Answers(classify, [channels], settings.network.frames_per_step)
     (curve,) = _curves(answers, [np.empty(n_steps)], settings, span_s)
     return curve
 
@@ -154,9 +154,9 @@ def summarise(
 class _Answers:
     """Clips and the network's answers for them."""
 
-    def __init__(self, classify: Classify, log_mels: list[LogMel], frames_per_step: int) -> None:
-        self.log_mels, self._classify, self._frames_per_step = log_mels, classify, frames_per_step
-        whole = softmax(classify(log_mels))
+    def __init__(self, classify: Classify, channels: list[Channels], frames_per_step: int) -> None:
+        self.channels, self._classify, self._frames_per_step = channels, classify, frames_per_step
+        whole = softmax(classify(channels))
         self._answer, self._sure = whole.argmax(axis=1), whole.max(axis=1)
 
     def falls(self, deletions: Iterable[tuple[int, NDArray[np.bool_]]]) -> Floats:
@@ -175,13 +175,13 @@ class _Answers:
             found.append(self._sure[clips] - left[np.arange(len(chunk)), self._answer[clips]])
         return np.concatenate(found)
 
-    def _without(self, clip: int, gone: NDArray[np.bool_]) -> LogMel:
-        log_mel = self.log_mels[clip]
+    def _without(self, clip: int, gone: NDArray[np.bool_]) -> Channels:
+        channels = self.channels[clip]
         # Frames after the last whole step belong to no step and stay.
-        stays = np.ones(log_mel.shape[1], bool)
+        stays = np.ones(channels.shape[1], bool)
         frames = np.repeat(~gone, self._frames_per_step)[: len(stays)]
         stays[: len(frames)] = frames
-        return log_mel[:, stays]
+        return channels[:, stays]
 
 
 def _curves(

@@ -1,4 +1,4 @@
-"""The published network of the preset `cabg`: log_mel, lengths → logits, attention.
+"""The published network of the preset `cabg`: channels, lengths → logits, attention.
 
 The clips of a batch are laid end to end as rows of one matrix, with a few rows of zeros between them. A convolution
 at the edge of a clip therefore reads zeros, as if the clip stood alone, and no time is spent on padding. The result
@@ -59,12 +59,12 @@ class CABGModule(EmotionNetwork):
         self.output = nn.Linear(settings.classifier_units, n_classes)
         self._initialise()
 
-    def answers(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """See `EmotionNetwork.answers`; there is one branch."""
         layout = _Layout(lengths.numpy(), self.gap, self.pool_size)
-        valid = torch.arange(log_mel.shape[2]) < lengths[:, None]
-        rows = log_mel.new_zeros(layout.n_rows, log_mel.shape[1])
-        rows[layout.clip_rows] = log_mel.transpose(1, 2)[valid]
+        valid = torch.arange(prepared.shape[2]) < lengths[:, None]
+        rows = prepared.new_zeros(layout.n_rows, prepared.shape[1])
+        rows[layout.clip_rows] = prepared.transpose(1, 2)[valid]
         for block in self.blocks:
             rows = block(rows, layout.is_clip)
         pooled: Tensor = RowPooling.apply(rows, layout.pool_members)  # type: ignore[no-untyped-call]

@@ -13,30 +13,30 @@ from emocatcher.models.networks.convolution import Dropout
 
 
 class EmotionNetwork(nn.Module, abc.ABC):
-    """A network from log_mel and lengths to logits and attention.
+    """A network from channels and lengths to logits and attention.
 
     A subclass is constructed from its section of the recipe, the front end and the number of emotions (see
     `emocatcher.models.networks.registry.build`).
     """
 
-    def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
+    def fit(self, clips: Sequence[NDArray[np.float32]]) -> None:
         """Take statistics of the training part, such as the mean of every channel; by default none.
 
         Args:
-            log_mels: shape (n_channels, n_frames) each, one clip each, as for `forward`.
+            clips: one array of shape (n_channels, n_frames) per clip, with the channels of `forward`.
         """
 
-    def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
+    def prepare(self, channels: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
         """The part of `forward` that has no weights to train; by default it changes nothing.
 
         Args:
-            log_mel: as for `forward`.
+            channels: as for `forward`.
             lengths: as for `forward`.
 
         Returns:
             shape (batch, n, n_frames), the input of `answers` and `classify`.
         """
-        return log_mel
+        return channels
 
     @abc.abstractmethod
     def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,11 +56,11 @@ class EmotionNetwork(nn.Module, abc.ABC):
         logits, attention = self.answers(prepared, lengths)
         return logits.mean(dim=0), attention
 
-    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, channels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Classify a batch of clips.
 
         Args:
-            log_mel: shape (batch, n_channels, n_frames), float32: mel bands in dB and, where the front end has pitch,
+            channels: shape (batch, n_channels, n_frames), float32: mel bands in dB and, where the front end has pitch,
                 two more rows; frames beyond a clip's length change nothing.
             lengths: shape (batch,), int64, valid frames, each at least 1.
 
@@ -69,7 +69,7 @@ class EmotionNetwork(nn.Module, abc.ABC):
             attention: shape (batch, n_frames'), where n_frames' is the longest clip's `n_steps`; sums to 1 over a
                 clip's valid steps, 0 beyond.
         """
-        return self.classify(self.prepare(log_mel, lengths), lengths)
+        return self.classify(self.prepare(channels, lengths), lengths)
 
     def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
         """Draw all dropout from `bit_generator` from now on."""

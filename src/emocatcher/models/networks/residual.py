@@ -1,4 +1,4 @@
-"""The residual network of the preset `emocatcher-2`: log_mel, lengths → logits, attention.
+"""The residual network of the preset `emocatcher-2`: channels, lengths → logits, attention.
 
 Its parts: the logarithm of power plus a noise floor, standardised band by band, and the pitch relative to the clip's
 mean; residual convolutions that weight their channels; a bidirectional GRU; mean and standard deviation over time,
@@ -50,14 +50,14 @@ class ResidualModule(EmotionNetwork):
             Branch(settings, self.input.n_moving, self.input.n_still, n_classes) for _ in range(settings.branches)
         )
 
-    def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
+    def fit(self, clips: Sequence[NDArray[np.float32]]) -> None:
         """Take the mean and the deviation of every channel from the training part."""
-        self.input.fit(log_mels)
+        self.input.fit(clips)
 
-    def prepare(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
+    def prepare(self, channels: Tensor, lengths: Tensor) -> Tensor:
         """From dB to the input of the branches, shape (batch, n_channels, n_frames), 0 beyond a clip's end."""
-        mask = _mask(lengths, log_mel.shape[2])
-        prepared: Tensor = self.input(log_mel, mask) * mask
+        mask = _mask(lengths, channels.shape[2])
+        prepared: Tensor = self.input(channels, mask) * mask
         return prepared
 
     def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,14 +153,14 @@ class InputLayer(nn.Module):
         self.register_buffer("mean", torch.zeros(self.n_channels, 1))
         self.register_buffer("deviation", torch.ones(self.n_channels, 1))
 
-    def forward(self, log_mel: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, channels: Tensor, mask: Tensor) -> Tensor:
         """From the network's input and its mask (batch, 1, n_frames) to (batch, n_channels, n_frames)."""
-        return (self._channels(log_mel, mask, self._noise_floor(len(log_mel))) - self.mean) / self.deviation
+        return (self._channels(channels, mask, self._noise_floor(len(channels))) - self.mean) / self.deviation
 
-    def fit(self, log_mels: Sequence[NDArray[np.float32]]) -> None:
+    def fit(self, clips: Sequence[NDArray[np.float32]]) -> None:
         """Set each channel's mean and deviation to those of all frames."""
-        clips = [torch.tensor(log_mel).unsqueeze(0) for log_mel in log_mels]
-        channels = [self._channels(clip, torch.ones(1, 1, clip.shape[2]), self.noise_floor)[0] for clip in clips]
+        batches = [torch.tensor(clip).unsqueeze(0) for clip in clips]
+        channels = [self._channels(batch, torch.ones(1, 1, batch.shape[2]), self.noise_floor)[0] for batch in batches]
         frames = torch.cat(channels, dim=1)
         self.mean = frames.mean(dim=1, keepdim=True)
         self.deviation = frames.std(dim=1, keepdim=True).clamp_min(1e-3)
@@ -172,8 +172,8 @@ class InputLayer(nn.Module):
         noise_db = np.random.Generator(self.bit_generator).uniform(*self.noise_db, (n_clips, 1, 1))
         return torch.from_numpy((self.noise_floor + 10.0 ** (noise_db / 10.0)).astype(np.float32))
 
-    def _channels(self, log_mel: Tensor, mask: Tensor, noise_floor: float | Tensor) -> Tensor:
-        power = torch.exp(log_mel[:, : self.n_mels] * (math.log(10.0) / 10.0)) * mask
+    def _channels(self, channels: Tensor, mask: Tensor, noise_floor: float | Tensor) -> Tensor:
+        power = torch.exp(channels[:, : self.n_mels] * (math.log(10.0) / 10.0)) * mask
         count, still = mask.sum(dim=2, keepdim=True), []
         if self.is_relative:
             level = power.mean(dim=1, keepdim=True).sum(dim=2, keepdim=True) / count + ResidualNetwork.SMALLEST_LEVEL
@@ -186,7 +186,7 @@ class InputLayer(nn.Module):
             still.append(colour)
         moving = [bands]
         if self.has_pitch:
-            tracks, height = _relative_pitch(log_mel[:, self.n_mels :], mask)
+            tracks, height = _relative_pitch(channels[:, self.n_mels :], mask)
             moving.append(tracks)
             still.append(height)
         return torch.cat([*moving, *(channel.expand(-1, -1, mask.shape[2]) for channel in still)], dim=1)

@@ -27,7 +27,7 @@ def as_onnx(model: Bundle, *, waveform: bool = False, int8: bool = False) -> byt
 
     Args:
         model: an opened model folder.
-        waveform: whether the file takes a waveform (`to_waveform_onnx`) or log_mel and lengths (`to_onnx`).
+        waveform: whether the file takes a waveform (`to_waveform_onnx`) or channels and lengths (`to_onnx`).
         int8: as for `to_onnx`.
 
     Raises:
@@ -51,7 +51,8 @@ def to_onnx(
 
     Inputs are `log_mel` (batch, n_channels, n_frames) float32, with the two rows of the pitch below the mel bands if
     the front end has pitch, and `lengths` (batch,) int64; outputs are `logits` (batch, n_classes) and `attention`
-    (batch, n_frames'). The metadata contains the labels, as JSON.
+    (batch, n_frames'). The metadata contains the labels, as JSON. The first input keeps the name `log_mel`, although it
+    may have pitch rows, because published graphs have it.
 
     Args:
         weights: the weights of the `EmotionNetwork`, by name.
@@ -118,23 +119,23 @@ def describe(config: ModelConfig) -> dict[str, object]:
     }
 
 
-def parity_error(onnx_bytes: bytes, network: Any, log_mel: NDArray[np.float32], lengths: NDArray[np.int64]) -> float:
+def parity_error(onnx_bytes: bytes, network: Any, channels: NDArray[np.float32], lengths: NDArray[np.int64]) -> float:
     """The largest difference of any logit or attention weight between PyTorch and ONNX Runtime.
 
     Args:
         onnx_bytes: from `to_onnx`.
         network: the `EmotionNetwork` with the same weights.
-        log_mel: shape (batch, n_channels, n_frames).
+        channels: shape (batch, n_channels, n_frames).
         lengths: shape (batch,).
     """
     import onnxruntime
     import torch
 
     session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
-    theirs = session.run(None, {"log_mel": log_mel, "lengths": lengths})
+    theirs = session.run(None, {"log_mel": channels, "lengths": lengths})
     network.eval()
     with torch.inference_mode():
-        ours = network(torch.from_numpy(log_mel), torch.from_numpy(lengths))
+        ours = network(torch.from_numpy(channels), torch.from_numpy(lengths))
     return max(float(np.abs(our.numpy() - their).max()) for our, their in zip(ours, theirs, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The published network as a part of an ONNX graph: log_mel, lengths → logits, attention."""
+"""The published network as a part of an ONNX graph: channels, lengths → logits, attention."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ def add_cabg(
     graph: Graph,
     network: CABGNetwork,
     front_end: FrontEnd,  # noqa: ARG001
-    log_mel: str,
+    channels: str,
     lengths: str,
     attention: str,
 ) -> str:
     """Add the network, with the weights of `emocatcher.models.networks.cabg.CABGModule`; see `networks.add_network`."""
     # The pooling and the GRU need at least the frames of one pool, however short the clips are.
-    padded = graph.add("Pad", [log_mel, graph.ints([0, 0, 0, 0, 0, network.pool_size - 1])])
+    padded = graph.add("Pad", [channels, graph.ints([0, 0, 0, 0, 0, network.pool_size - 1])])
     mask = layers.mask(graph, graph.add("Shape", [padded], start=2, end=3), lengths)
     rows = graph.add("Mul", [padded, mask])
     for number in range(len(network.conv_channels)):

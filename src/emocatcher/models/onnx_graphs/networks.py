@@ -13,13 +13,13 @@ from emocatcher.models.onnx_graphs.residual import add_residual
 TWINS: Mapping[type[Network], Callable[..., str]] = {CABGNetwork: add_cabg, ResidualNetwork: add_residual}
 
 
-def add_network(graph: Graph, settings: Settings, log_mel: str, lengths: str, attention: str) -> str:
+def add_network(graph: Graph, settings: Settings, channels: str, lengths: str, attention: str) -> str:
     """Add the network.
 
     Args:
         graph: the graph to extend; it holds the weights.
         settings: the sizes, and what the network is given.
-        log_mel: shape (batch, n_channels, n_frames), float32.
+        channels: shape (batch, n_channels, n_frames), float32.
         lengths: shape (batch,), int64; the longest has n_frames.
         attention: the name for the attention, shape (batch, n_frames').
 
@@ -27,4 +27,4 @@ def add_network(graph: Graph, settings: Settings, log_mel: str, lengths: str, at
         the logits, shape (batch, n_classes).
     """
     add = TWINS[type(settings.network)]
-    return add(graph, settings.network, settings.front_end, log_mel, lengths, attention)
+    return add(graph, settings.network, settings.front_end, channels, lengths, attention)

@@ -1,4 +1,4 @@
-"""The residual network as a part of an ONNX graph: log_mel, lengths → logits, attention."""
+"""The residual network as a part of an ONNX graph: channels, lengths → logits, attention."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from emocatcher.models.onnx_graphs.graph import Graph
 
 
 def add_residual(
-    graph: Graph, network: ResidualNetwork, front_end: FrontEnd, log_mel: str, lengths: str, attention: str
+    graph: Graph, network: ResidualNetwork, front_end: FrontEnd, channels: str, lengths: str, attention: str
 ) -> str:
     """Add the network, with the weights of `models.networks.residual`; see `networks.add_network`."""
     # Frames beyond the longest clip are cut off, as in the PyTorch module.
     longest = graph.add("ReduceMax", [lengths], keepdims=1)
-    log_mel = graph.add("Slice", [log_mel, graph.ints([0]), longest, graph.ints([2])])
+    channels = graph.add("Slice", [channels, graph.ints([0]), longest, graph.ints([2])])
     mask = layers.mask(graph, longest, lengths)
-    channels = log_mel
+    log_mel = channels
     if front_end.pitch:
         log_mel, tracks = (
             graph.add("Slice", [channels, graph.ints([first]), graph.ints([last]), graph.ints([1])])
