@@ -93,7 +93,7 @@ def test_the_pitch_is_the_mean_over_all_paths(
         favour_high=favour_high,
     )  # fmt: skip
     frame_correlations = np.array(steps, np.float32)
-    octaves, favour, change = (np.asarray(part, np.float64) for part in pitch.scales(chain))
+    octaves, favour, change = (np.asarray(part, np.float64) for part in pitch.chain_parameters(chain))
     total, weights = 0.0, np.zeros((len(steps), 3))
     for path in product(range(3), repeat=len(steps)):
         likely = np.exp(sharpness * sum(steps[t][c] + favour[c] - 1.0 for t, c in enumerate(path)))
@@ -113,7 +113,7 @@ def test_float32_suffices_however_the_candidates_jump(seed: int, reach: int) -> 
     chain, dice = msgspec.structs.replace(PITCH, frames_per_step=1, reach=reach), np.random.default_rng(seed)
     frame_correlations = np.full((60, chain.n_candidates), -1.0, np.float32)
     frame_correlations[np.arange(60), dice.choice([0, chain.n_candidates - 1], 60)] = 1.0
-    octaves, favour, change = (np.asarray(part, np.float64) for part in pitch.scales(chain))
+    octaves, favour, change = (np.asarray(part, np.float64) for part in pitch.chain_parameters(chain))
     likely = np.exp((frame_correlations + favour) * chain.sharpness)
     before, after = np.ones_like(likely), np.ones_like(likely)
     for _ in range(reach):

@@ -84,7 +84,7 @@ def track(frame_correlations: NDArray[np.float32], settings: Pitch) -> NDArray[n
     for frame in range(1, per_step):
         steps += frame_correlations[frame::per_step]
     steps *= np.float32(1.0 / per_step)
-    octaves, favour, change = scales(settings)
+    octaves, favour, change = chain_parameters(settings)
     likely = steps + favour
     likely *= np.float32(settings.sharpness)
     likely -= likely.max(axis=1, keepdims=True)
@@ -101,7 +101,7 @@ def _combine_steps(likely: NDArray[np.float32], change: NDArray[np.float32], rea
 
     Args:
         likely: shape (n_steps, n_candidates), likelihoods from each step alone; each row's largest is 1.
-        change: from `scales`.
+        change: from `chain_parameters`.
         reach: number of steps to either side that are included; each pass extends them by one step.
     """
     before, after = np.ones_like(likely), np.ones_like(likely)
@@ -122,7 +122,7 @@ def _combine_steps(likely: NDArray[np.float32], change: NDArray[np.float32], rea
 
 
 @lru_cache(maxsize=8)
-def scales(settings: Pitch) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def chain_parameters(settings: Pitch) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the parameters of the hidden Markov chain.
 
     Returns:

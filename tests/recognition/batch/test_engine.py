@@ -382,5 +382,5 @@ def test_an_unknown_format_is_refused():
 def test_a_format_that_contradicts_the_files_name_is_refused():
     with pytest.raises(SettingError, match=r"'out\.CSV' ends with \.csv, and --format is jsonl"):
         batch.format_of("jsonl", Path("out.CSV"))
-    for asked, name in (("csv", "out.csv"), ("jsonl", "out.txt"), ("json", "out")):
-        assert batch.format_of(asked, Path(name)) == asked
+    for requested, name in (("csv", "out.csv"), ("jsonl", "out.txt"), ("json", "out")):
+        assert batch.format_of(requested, Path(name)) == requested

@@ -64,7 +64,7 @@ def _pitch(graph: Graph, front_end: FrontEnd, settings: Pitch, power: str, rows:
     numbers = graph.add("Min", [graph.range(graph.number(0, np.int64), n_filled), last])
     grouped = graph.add("Reshape", [graph.add("Gather", [of_frames, numbers]), graph.ints([-1, per_step, n])])
     steps = graph.add("ReduceMean", [grouped], axes=[1], keepdims=0)
-    octaves, favour, _ = pitch.scales(settings)
+    octaves, favour, _ = pitch.chain_parameters(settings)
     ahead = graph.add("Add", [steps, graph.constant("favour_high", favour)])
     ahead = graph.add("Mul", [ahead, graph.number(settings.sharpness, np.float32)])
     likely = graph.add("Exp", [graph.add("Sub", [ahead, graph.add("ReduceMax", [ahead], axes=[1], keepdims=1)])])
@@ -82,7 +82,7 @@ def _pitch(graph: Graph, front_end: FrontEnd, settings: Pitch, power: str, rows:
 
 def _messages(graph: Graph, settings: Pitch, likely: str) -> list[str]:
     """How likely each candidate is by the steps before, and by those after; each (n_steps, n), as `likely`."""
-    change = graph.constant("pitch_change", pitch.scales(settings)[2])
+    change = graph.constant("pitch_change", pitch.chain_parameters(settings)[2])
     nothing = graph.constant("nothing_heard", np.ones((1, settings.n_candidates), np.float32))
     first, second, last, end = (graph.ints([place]) for place in (0, 1, -1, np.iinfo(np.int64).max))
     messages = []

@@ -14,7 +14,7 @@ from emocatcher.foundation.errors import MissingExtraError, OutputError
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of an unfinished table, without line breaks; a last line torn by a kill is cut off the file."""
+    """Yield the lines of an unfinished table, without line breaks; truncate an incomplete last line."""
     if not path.exists():
         return
     with path.open("rb+") as file:
