@@ -18,7 +18,7 @@ test-all: $(INSTALLED)  ## the tests, including the slow ones
 page: $(INSTALLED) $(MODULES)  ## build the page into dist/page, for any web host; needs Node.js
 	$(BIN)/python web/facts.py web/src/generated/facts.json
 	cd web && npm run --silent build
-	$(BIN)/python -m emocatcher.server.web_page_assets dist/page
+	$(BIN)/python web/model_files.py dist/page
 
 test-page: page         ## the page's tests, in Chromium
 	cd web && npm test --silent

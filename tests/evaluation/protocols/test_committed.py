@@ -4,7 +4,8 @@ from importlib import resources
 import pytest
 
 from emocatcher.evaluation.protocols import load, speakers_shared
-from emocatcher.evaluation.protocols.committed import COMMITTED, Header, read, write
+from emocatcher.evaluation.protocols.committed import COMMITTED, Header, read
+from make_protocols import write
 
 
 def test_every_file_is_listed_and_every_listed_protocol_has_its_two_files():

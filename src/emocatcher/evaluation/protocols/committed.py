@@ -1,15 +1,12 @@
-"""Read and write the protocols that ship as files: a TOML header and a CSV of utterance ids."""
+"""Read the protocols that ship as files: a TOML header and a CSV of utterance ids."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 
 import msgspec
-import tomli_w
 
 from emocatcher.evaluation.protocols.protocol import Fold, Protocol
 
@@ -50,21 +47,3 @@ def read(name: str) -> Protocol:
         for fold in numbers
     )
     return Protocol(name=name, folds=folds, **msgspec.structs.asdict(header))
-
-
-def write(name: str, header: Header, ids: Sequence[str], test_folds: Sequence[int | None], folder: Path) -> None:
-    """Write a protocol as `<name>.toml` and `<name>.csv`.
-
-    Args:
-        name: the protocol's name.
-        header: the content of the TOML.
-        ids: utterance ids in the order in which training lists them.
-        test_folds: for each id the fold that tests it; None if it is in every training part.
-        folder: the folder to write to; created if it does not exist.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.toml").write_text(tomli_w.dumps(msgspec.to_builtins(header)), encoding="utf-8", newline="\n")
-    with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["utterance", "test_fold"])
-        writer.writerows(zip(ids, test_folds, strict=True))

@@ -1,4 +1,4 @@
-"""Make the committed protocols again: python -m emocatcher.evaluation.protocols.make --help."""
+"""Make the protocols that ship with the package again: `python tools/make_protocols.py --help`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
+import tomli_w
 
 from emocatcher.corpora import ravdess
-from emocatcher.evaluation.protocols.committed import COMMITTED, Header, write
+from emocatcher.evaluation.protocols.committed import COMMITTED, Header
 from emocatcher.evaluation.protocols.protocol import SAME_WORDS_CLAIM, SHARED_CLAIM
 from emocatcher.evaluation.protocols.splits import model_selection
 from emocatcher.foundation.errors import EmoCatcherError, ProtocolError
@@ -131,12 +132,29 @@ def make(name: str, folder: Path, file_order: Path | None = None) -> None:
         separates_statements=False,
         selection=recipe.selection,
         published=recipe.published,
-        command=f"python -m emocatcher.evaluation.protocols.make {name}"
-        f"{' --file-order file_order.csv' * bool(codes)} --to DIR",
+        command=f"python tools/make_protocols.py {name}{' --file-order file_order.csv' * bool(codes)} --to DIR",
         source=recipe.source,
         cannot_claim=f"{SAME_WORDS_CLAIM}." if recipe.actors else _cannot_claim(ids, test_folds),
     )
     write(name, header, ids, test_folds, folder)
+
+
+def write(name: str, header: Header, ids: Sequence[str], test_folds: Sequence[int | None], folder: Path) -> None:
+    """Write a protocol as `<name>.toml` and `<name>.csv`.
+
+    Args:
+        name: the protocol's name.
+        header: the content of the TOML.
+        ids: utterance ids in the order in which training lists them.
+        test_folds: for each id the fold that tests it; None if it is in every training part.
+        folder: the folder to write to; created if it does not exist.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.toml").write_text(tomli_w.dumps(msgspec.to_builtins(header)), encoding="utf-8", newline="\n")
+    with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["utterance", "test_fold"])
+        writer.writerows(zip(ids, test_folds, strict=True))
 
 
 def _test_folds(name: str, ids: Sequence[str], codes: Sequence[int]) -> list[int | None]:
@@ -176,7 +194,7 @@ def _cannot_claim(ids: Sequence[str], test_folds: Sequence[int | None]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m emocatcher.evaluation.protocols.make",
+        prog="python tools/make_protocols.py",
         description="Make a committed protocol again: <name>.toml and <name>.csv, byte for byte as shipped.",
     )
     parser.add_argument("name", choices=COMMITTED)

@@ -2,7 +2,7 @@ from importlib import resources
 
 import pytest
 
-from emocatcher.evaluation.protocols import make
+import make_protocols as make
 from emocatcher.evaluation.protocols.committed import COMMITTED
 from emocatcher.foundation.errors import ProtocolError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from emocatcher.foundation.labels import COLOURS
 from emocatcher.recognition.recognizer import LONGEST_S
 
-from .conftest import ROOT
+ROOT = Path(__file__).parents[2]
 
 
 def test_facts_writes_the_constants_of_the_package(tmp_path: Path) -> None:

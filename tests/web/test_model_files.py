@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import emocatcher
+import model_files
 from emocatcher.models import model_folder
-from emocatcher.server import web_page_assets
 from emocatcher.server.model_description import ModelDescription, describe
 
 pytest.importorskip("onnx", reason="needs the extra 'export'")
 
 
 def test_the_command_writes_a_graph_and_its_description(tmp_path: Path) -> None:
-    assert web_page_assets.main([str(tmp_path)]) == 0
+    assert model_files.main([str(tmp_path)]) == 0
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(tmp_path / "model" / "waveform.onnx"))
@@ -32,7 +32,7 @@ def test_the_command_writes_a_graph_and_its_description(tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_reported_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert web_page_assets.main([str(tmp_path), "no-such-model"]) == 2
+    assert model_files.main([str(tmp_path), "no-such-model"]) == 2
     assert capsys.readouterr().err.startswith("Error: No model 'no-such-model'")
 
 

@@ -1,4 +1,4 @@
-"""Write the model's files for the page: `python -m emocatcher.server.web_page_assets DIR [MODEL]`.
+"""Write the model's files for the page: `python web/model_files.py DIR [MODEL]`.
 
 Writes `model/waveform.onnx`, the graph that the browser runs, and `model/model.json`, its description. Needs the extra
 `export`.
@@ -44,7 +44,7 @@ def write(folder: Path, model: str | None = None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m emocatcher.server.web_page_assets", description=write.__doc__)
+    parser = argparse.ArgumentParser(prog="python web/model_files.py", description=write.__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="the built page's folder")
     parser.add_argument("model", nargs="?", help="a model folder; by default the model in the package")
     options = parser.parse_args(arguments)
