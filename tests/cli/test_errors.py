@@ -100,22 +100,25 @@ def test_an_error_is_one_line_in_a_subprocess(process: Callable[..., Any], tmp_p
 
 
 @pytest.mark.parametrize(
-    ("missing", "arguments"),
+    ("missing", "extra", "arguments"),
     [
-        ("torch", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
-        ("sklearn", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
-        ("matplotlib", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
-        ("jinja2", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
-        ("torch", ["convert", "{tmp}/x.pth", "--to", "{tmp}/model"]),
-        ("matplotlib", ["report", "{run}"]),
-        ("jinja2", ["report", "{run}"]),
-        ("matplotlib", ["compare", "{run}", "--out", "{tmp}/a.html"]),
+        ("torch", "train", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
+        ("sklearn", "train", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
+        ("matplotlib", "train", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
+        ("jinja2", "train", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
+        ("torch", "train", ["convert", "{tmp}/x.pth", "--to", "{tmp}/model"]),
+        ("matplotlib", "train", ["report", "{run}"]),
+        ("jinja2", "train", ["report", "{run}"]),
+        ("matplotlib", "train", ["compare", "{run}", "--out", "{tmp}/a.html"]),
+        ("matplotlib", "plot", ["timeline", "{clip}", "--model", "{run}/fold_0/last", "--plot", "{tmp}/a.svg"]),
+        ("pyarrow", "batch", ["predict", "{clip}", "--model", "{run}/fold_0/last", "--out", "{tmp}/a.parquet"]),
     ],
 )
 def test_a_missing_extra_is_named(
-    tmp_path: Path, voices_dir: Path, small_run: Any, missing: str, arguments: list[str]
+    tmp_path: Path, voices_dir: Path, small_run: Any, missing: str, extra: str, arguments: list[str]
 ) -> None:
-    (tmp_path / "x.pth").write_bytes(b"x")
+    checkpoint = tmp_path / "x.pth"
+    checkpoint.write_bytes(b"x")
     # Hide the package, as if it were not installed.
     program = (
         "import importlib.util, sys\n"
@@ -126,10 +129,11 @@ def test_a_missing_extra_is_named(
         f"importlib.util.find_spec = lambda name, *rest: None if name == {missing!r} else found(name, *rest)\n"
         "from emocatcher.cli import main\nmain()\n"
     )
-    places = {"tmp": tmp_path, "voices": voices_dir, "run": small_run.folder}
+    clip = small_run.corpus.utterances[0].path
+    places = {"tmp": tmp_path, "voices": voices_dir, "run": small_run.folder, "clip": clip}
     command = [sys.executable, "-c", program, *(argument.format(**places) for argument in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
-    assert not (tmp_path / "run").exists()
-    assert "emocatcher[train]" in done.stderr
+    assert list(tmp_path.iterdir()) == [checkpoint]
+    assert f"emocatcher[{extra}]" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -37,7 +37,7 @@ def test_what_is_known_of_the_models_training_is_stated(small_run: Any) -> None:
         found = fold_evaluation.evaluate(recognizer, corpus, protocol, fold, seed=seed)
         n_trained = len(trained & set(protocol.folds[fold].test))
         assert found.trained_on.startswith(phrase)
-        assert found.n_trained_on == n_trained
+        assert found.n_test_trained_on == n_trained
         assert bool(found.warnings) == (n_trained > 0)
         if n_trained:
             assert found.warnings[0].endswith(f"trained on {n_trained} of these {found.n_utterances} recordings")
@@ -54,7 +54,7 @@ def test_a_model_of_another_corpus_was_trained_on_none_of_the_fold(small_run: An
     elsewhere = msgspec.structs.replace(small_run.corpus, name="elsewhere")
     recognizer = load(small_run.folder / "fold_0" / "last")
     found = fold_evaluation.evaluate(recognizer, elsewhere, small_run.protocol, 0)
-    assert (found.trained_on, found.n_trained_on) == ("another corpus, 'synthetic'", 0)
+    assert (found.trained_on, found.n_test_trained_on) == ("another corpus, 'synthetic'", 0)
     assert not found.speakers_shared
     assert found.warnings == ()
 
@@ -76,7 +76,7 @@ def test_unknown_training_is_called_unknown_and_all_is_called_all(
     recognizer.config = msgspec.structs.replace(recognizer.config, training=training)
     found = fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 0)
     assert found.trained_on == phrase
-    assert found.n_trained_on == (found.n_utterances if shares_all else None)
+    assert found.n_test_trained_on == (found.n_utterances if shares_all else None)
     assert found.speakers_shared
     assert len(found.warnings) == 1
 

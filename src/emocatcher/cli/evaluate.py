@@ -49,7 +49,7 @@ def evaluate(
         typer.echo(msgspec.json.encode(fields).decode())
         return
     target = screen.console()
-    shared = "no" if not found.speakers_shared else "unknown" if found.n_trained_on is None else "yes"
+    shared = "no" if not found.speakers_shared else "unknown" if found.n_test_trained_on is None else "yes"
     target.print(f"{recognizer.config.name} on {loaded.name}, {found.protocol}, fold {found.fold}", markup=False)
     target.print(f"trained on: {found.trained_on}", markup=False)
     target.print(f"speakers shared with training: {shared}")

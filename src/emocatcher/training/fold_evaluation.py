@@ -28,7 +28,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     fold: int
     speakers_shared: bool  # the model was trained on a speaker of this part, or it is unknown whether it was
     trained_on: str  # what is known of the model's training recordings, in one phrase
-    n_trained_on: int | None  # recordings of this part that the model was trained on; None: unknown
+    n_test_trained_on: int | None  # recordings of this part that the model was trained on; None: unknown
     warnings: tuple[str, ...] = ()
 
 
@@ -81,7 +81,7 @@ def evaluate(
         protocol=protocol.name,
         fold=fold,
         trained_on=_provenance(training, corpus, protocol, fold, None if trained is None else bool(n_trained)),
-        n_trained_on=n_trained,
+        n_test_trained_on=n_trained,
         speakers_shared=trained is None or (bool(trained) and protocols.speakers_shared(compared, corpus)),
         warnings=tuple(warnings),
     )

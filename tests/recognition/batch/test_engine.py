@@ -12,7 +12,7 @@ import pytest
 
 from emocatcher.foundation.errors import OutputError, SettingError
 from emocatcher.recognition import batch
-from emocatcher.recognition.batch import growing_tables
+from emocatcher.recognition.batch import table_writing
 from emocatcher.recognition.prediction import Failure, Prediction
 from emocatcher.recognition.recognizer import load
 
@@ -37,7 +37,7 @@ def inputs(small_run, tmp_path_factory):
 
 
 def run(recognizer, inputs, out, **options):
-    options = {"kind": growing_tables.format_of(None, out), "stream": io.BytesIO()} | options
+    options = {"kind": table_writing.format_of(None, out), "stream": io.BytesIO()} | options
     return batch.run(recognizer, inputs, out=out, **options)
 
 
@@ -82,7 +82,7 @@ def test_rows_of_json_decode_to_the_outcome(recognizer, inputs, tmp_path):
 def test_an_interrupted_and_resumed_table_equals_an_uninterrupted_one(
     recognizer, inputs, tmp_path, monkeypatch, kind, ordered
 ):
-    monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
+    monkeypatch.setattr(table_writing, "ROW_GROUP", 4)
     whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
     run(recognizer, inputs, whole, ordered=ordered)
     random_ = random.Random(f"{kind}{ordered}")
@@ -97,7 +97,7 @@ def test_an_interrupted_and_resumed_table_equals_an_uninterrupted_one(
         try:
             # A kill does not close the table, and neither does this.
             with monkeypatch.context() as patch:
-                patch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
+                patch.setattr("emocatcher.recognition.batch.table_writing._Parquet.close", closed_only_when_finished)
                 run(recognizer, inputs, cut, ordered=ordered, resume=interruptions > 0, on_row=interrupt)
             break
         except Interrupted:
@@ -106,7 +106,7 @@ def test_an_interrupted_and_resumed_table_equals_an_uninterrupted_one(
                 with cut.open("ab") as file:
                     file.write(b'{"path": "unreadable')
             else:
-                with growing_tables.journal_of(cut).open("ab") as file:
+                with table_writing.journal_of(cut).open("ab") as file:
                     file.write(b'{"path": "unreadable')
     assert interruptions >= 2
     assert table(cut) == table(whole)
@@ -114,7 +114,7 @@ def test_an_interrupted_and_resumed_table_equals_an_uninterrupted_one(
         assert cut.read_bytes() == whole.read_bytes()
 
 
-_close = growing_tables._Parquet.close
+_close = table_writing._Parquet.close
 
 
 def closed_only_when_finished(self, *, finished):
@@ -126,7 +126,7 @@ def closed_only_when_finished(self, *, finished):
 
 def test_parquet_can_be_read_after_every_row_group(recognizer, inputs, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
+    monkeypatch.setattr(table_writing, "ROW_GROUP", 4)
     out, seen = tmp_path / "out.parquet", []
 
     def look(*_):
@@ -142,21 +142,21 @@ def test_a_kill_between_the_new_row_group_and_the_emptied_journal_duplicates_not
     recognizer, inputs, tmp_path, monkeypatch
 ):
     pytest.importorskip("pyarrow")
-    monkeypatch.setattr(growing_tables, "ROW_GROUP", 3)
+    monkeypatch.setattr(table_writing, "ROW_GROUP", 3)
     out, journal = tmp_path / "out.parquet", b""
 
     def cut(done, _):
         nonlocal journal
         if done.n == 2:
-            journal = growing_tables.journal_of(out).read_bytes()
+            journal = table_writing.journal_of(out).read_bytes()
         if done.n == 3:
             raise Interrupted
 
-    monkeypatch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
+    monkeypatch.setattr("emocatcher.recognition.batch.table_writing._Parquet.close", closed_only_when_finished)
     with pytest.raises(Interrupted):
         run(recognizer, inputs, out, on_row=cut)
     third = msgspec.json.encode(recognizer.predict(inputs[2]))
-    growing_tables.journal_of(out).write_bytes(journal + third + b"\n")
+    table_writing.journal_of(out).write_bytes(journal + third + b"\n")
     run(recognizer, inputs, out, resume=True)
     assert [row["path"] for row in table(out)] == [path.replace("\n", "\\n") for path in inputs]
 
@@ -216,7 +216,7 @@ def test_resuming_a_finished_table_adds_new_inputs(recognizer, inputs, tmp_path,
 def test_interrupted_and_resumed_additions_equal_uninterrupted_ones(
     recognizer, inputs, tmp_path, monkeypatch, kind, ordered
 ):
-    monkeypatch.setattr(growing_tables, "ROW_GROUP", 4)
+    monkeypatch.setattr(table_writing, "ROW_GROUP", 4)
     whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
     for out in (whole, cut):
         run(recognizer, inputs[::2], out, ordered=ordered)
@@ -230,12 +230,12 @@ def test_interrupted_and_resumed_additions_equal_uninterrupted_ones(
     while True:
         try:
             with monkeypatch.context() as patch:
-                patch.setattr("emocatcher.recognition.batch.growing_tables._Parquet.close", closed_only_when_finished)
+                patch.setattr("emocatcher.recognition.batch.table_writing._Parquet.close", closed_only_when_finished)
                 run(recognizer, inputs, cut, ordered=ordered, resume=True, on_row=interrupt)
             break
         except Interrupted:
             interruptions += 1
-            with (cut if kind in ("jsonl", "csv") else growing_tables.journal_of(cut)).open("ab") as file:
+            with (cut if kind in ("jsonl", "csv") else table_writing.journal_of(cut)).open("ab") as file:
                 file.write(b'{"path": "unreadable')
     assert interruptions >= 2
     assert table(cut) == table(whole)
@@ -338,7 +338,7 @@ def test_a_table_that_another_program_changed_is_refused(recognizer, inputs, tmp
 
 
 def test_a_batch_can_be_resumed_after_a_full_disk(recognizer, inputs, tmp_path, monkeypatch):
-    out, append = tmp_path / "out.jsonl", growing_tables._Lines.append
+    out, append = tmp_path / "out.jsonl", table_writing._Lines.append
 
     def full(self, outcome):
         if self._file.tell() > 2_000:
@@ -346,7 +346,7 @@ def test_a_batch_can_be_resumed_after_a_full_disk(recognizer, inputs, tmp_path, 
         append(self, outcome)
 
     with monkeypatch.context() as patch:
-        patch.setattr(growing_tables._Lines, "append", full)
+        patch.setattr(table_writing._Lines, "append", full)
         with pytest.raises(OutputError, match=r"No space left on device.*--resume"):
             run(recognizer, inputs, out)
     run(recognizer, inputs, out, resume=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import OutputError, one_line
-from emocatcher.recognition.batch import finished_tables, growing_tables
+from emocatcher.recognition.batch import finished_tables, table_reading, table_writing
 from emocatcher.recognition.batch.rows import Outcome
 from emocatcher.recognition.prediction import SCHEMA_VERSION, Failure
 from emocatcher.recognition.recognizer import Recognizer
@@ -75,6 +75,8 @@ def run(
         OutputError: if the file exists and neither `resume` nor `overwrite` is set, belongs to another batch, has
             recordings that are not among the inputs, or cannot be written.
     """
+    if kind == "parquet":
+        table_reading.pyarrow()  # before anything is written that a later run would have to resume
     done = Done()
     options = _Options(
         kind=kind,
@@ -101,7 +103,7 @@ def run(
             done.n = done.n_before = of_finished.total() + since.total()
         if path is None and out is not None:
             stream = to_device.enter_context(out.open("wb", buffering=0))
-        table = growing_tables.open_table(path, kind, recognizer.config.labels, stream)
+        table = table_writing.open_table(path, kind, recognizer.config.labels, stream)
         is_whole = False
         try:
             outcomes = recognizer.predict_many(inputs, workers=workers, ordered=ordered, abstain_below=abstain_below)
@@ -133,11 +135,11 @@ def _prepare(out: Path, options: _Options, *, resume: bool, overwrite: bool) -> 
     if out.is_dir():
         raise OutputError(f"{out} is a folder. Give a file to --out")
     if overwrite and not resume:
-        growing_tables.remove(out)
+        table_writing.remove(out)
         note_path.unlink(missing_ok=True)
     elif resume and note_path.exists():
         n_finished = _check_options(out, note_path, options)
-        paths = growing_tables.paths(out, options.kind)
+        paths = table_writing.paths(out, options.kind)
         return Counter(itertools.islice(paths, n_finished)), Counter(paths)
     elif out.exists() or note_path.exists():
         state = "is unfinished: give --resume to continue, or" if note_path.exists() else "exists: give"

@@ -42,7 +42,10 @@ def expand(names: Iterable[str]) -> list[str]:
         elif glob.has_magic(name) and not os.path.lexists(name):
             matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207
             if not matches:
-                raise SettingError(f"The pattern '{name}' matches no file. Check it, relative to this folder")
+                raise SettingError(
+                    f"The pattern '{name}' matches no file. Patterns start at the current folder, {os.getcwd()}: for "  # noqa: PTH109
+                    "recordings in another one, write 'FOLDER/*.ogg'"
+                )
             found += expand(matches)
         else:
             found.append(name)

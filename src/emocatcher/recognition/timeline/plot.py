@@ -52,7 +52,7 @@ def check() -> None:
     try:
         import matplotlib  # noqa: F401, ICN001
     except ImportError:
-        raise MissingExtraError("The timeline's plot", "train") from None
+        raise MissingExtraError("The timeline's plot", "plot") from None
 
 
 def kind_of(path: Path) -> Kind:
