@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 EXAMPLES = (
     "emocatcher audit --corpus ravdess --protocol emobox-6",
     "emocatcher audit --corpus my.csv --protocol manifest --json",
@@ -14,13 +16,10 @@ EXAMPLES = (
 
 def audit(
     protocol: Annotated[str, typer.Option(help="The protocol to audit: emobox-6, speakers-K, manifest, …")],
-    corpus: Annotated[str, typer.Option(help="A corpus name, a table of recordings, or a folder.")] = "ravdess",
-    preset: Annotated[str, typer.Option(help="The training settings: a preset name or a TOML file.")] = "cabg",
+    corpus: options.CorpusName = "ravdess",
+    preset: options.Preset = "cabg",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed of speakers-K and stratified-K.")] = 0,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated."),
-    ] = None,
+    setting: options.Set = None,
     everything: Annotated[bool, typer.Option("--all", help="List every pair of recordings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

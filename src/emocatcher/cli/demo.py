@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 EXAMPLES = ("emocatcher demo --out runs",)
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="The folder in which to create the run folder.")] = Path("runs"),
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)
-    ] = None,
+    epochs: options.Epochs = None,
 ) -> None:
     """Run the published hold-out experiment on RAVDESS, or on synthetic voices if RAVDESS is unavailable."""
     from emocatcher.cli import screen

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 EXAMPLES = ("emocatcher evaluate runs/holdout/fold_0/last --protocol reference-holdout --fold 0 --json",)
 
 
@@ -14,7 +16,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A model folder.")],
     protocol: Annotated[str, typer.Option(help="The protocol whose test part to use.")],
     fold: Annotated[int, typer.Option(min=0, help="The fold, counting from 0.")] = 0,
-    corpus: Annotated[str, typer.Option(help="A corpus name, a table of recordings, or a folder.")] = "ravdess",
+    corpus: options.CorpusName = "ravdess",
     batch_size: Annotated[int, typer.Option(min=1, help="Utterances per batch; does not affect the scores.")] = 64,
     seed: Annotated[
         int | None,

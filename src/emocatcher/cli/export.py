@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -27,14 +29,7 @@ _PYTHON, _FLOAT, _INT8 = "in Python", "exported", "with int8"
 
 def export(
     to: Annotated[Path, typer.Option(metavar="FILE", help="The .onnx file to write.")],
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model.",
-            show_default=False,
-        ),
-    ] = "",
+    model: options.ModelArgument = "",
     waveform: Annotated[
         bool,
         typer.Option(

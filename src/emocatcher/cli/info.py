@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -21,14 +23,7 @@ EXAMPLES = (
 
 
 def info(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model.",
-            show_default=False,
-        ),
-    ] = "",
+    model: options.ModelArgument = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's settings as JSON.")] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of predictions (the same for all models) and exit.")

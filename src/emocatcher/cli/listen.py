@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emocatcher.cli import options
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -27,19 +29,10 @@ _POLL_S = 0.5  # the longest delay before Ctrl-C takes effect
 
 def listen(
     device: Annotated[str | None, typer.Option(help="The microphone: its number, or a part of its name.")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model."),
-    ] = None,
-    window: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.")] = 3.0,
-    hop: Annotated[float, typer.Option(metavar="SECONDS", help="Time from one window to the next.")] = 0.5,
-    abstain_below: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold.",
-        ),
-    ] = None,
+    model: options.Model = None,
+    window: options.Window = 3.0,
+    hop: options.Hop = 0.5,
+    abstain_below: options.AbstainBelow = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="List the microphones and exit.")] = False,
 ) -> None:
     """Recognise emotions live from the microphone. Stop with Ctrl-C."""

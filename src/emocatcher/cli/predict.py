@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -28,10 +30,7 @@ def predict(
         list[str],
         typer.Argument(metavar="RECORDINGS", help="Files, folders or quoted patterns; - reads file names from a pipe."),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model."),
-    ] = None,
+    model: options.Model = None,
     format_: Annotated[
         str | None,
         typer.Option("--format", help="json, jsonl, csv or parquet; by default the suffix of --out.", metavar="KIND"),
@@ -43,13 +42,7 @@ def predict(
         bool, typer.Option("--resume", help="Resume the table in --out, or add new recordings to it.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table in --out.")] = False,
-    abstain_below: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold.",
-        ),
-    ] = None,
+    abstain_below: options.AbstainBelow = None,
     null: Annotated[
         bool, typer.Option("--null", "-0", help="File names in the pipe end with NUL, as from find -print0.")
     ] = False,

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 EXAMPLES = (
     "emocatcher serve --open",
     "emocatcher serve --port 9000 --workers 4 --limit queue=16",
@@ -20,10 +22,7 @@ _TOKENS = "EMOCATCHER_TOKENS"
 
 
 def serve(
-    model: Annotated[
-        str | None,
-        typer.Option(help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model."),
-    ] = None,
+    model: options.Model = None,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 accepts the whole network.")
     ] = "127.0.0.1",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -26,19 +28,10 @@ _LONG_S = 120.0  # from this duration on, show a progress bar
 
 def timeline(
     recording: Annotated[Path, typer.Argument(help="A recording of any length, in any common format.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="A model folder, or owner/name on the Hugging Face hub; by default the bundled model."),
-    ] = None,
-    window: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.")] = 3.0,
-    hop: Annotated[float, typer.Option(metavar="SECONDS", help="Time from one window to the next.")] = 0.5,
-    abstain_below: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold.",
-        ),
-    ] = None,
+    model: options.Model = None,
+    window: options.Window = 3.0,
+    hop: options.Hop = 0.5,
+    abstain_below: options.AbstainBelow = None,
     format_: Annotated[
         str | None,
         typer.Option(

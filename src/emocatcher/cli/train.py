@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 if TYPE_CHECKING:
     from emocatcher.cli.screen import Advance
     from emocatcher.evaluation.audit import Audit
@@ -28,17 +30,12 @@ def train(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    corpus: Annotated[str, typer.Option(help="A corpus name, a table of recordings, or a folder.")] = "ravdess",
-    preset: Annotated[str, typer.Option(help="The training settings: a preset name or a TOML file.")] = "cabg",
+    corpus: options.CorpusName = "ravdess",
+    preset: options.Preset = "cabg",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")] = 0,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)
-    ] = None,
+    epochs: options.Epochs = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out where it stopped.")] = False,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated."),
-    ] = None,
+    setting: options.Set = None,
     teacher: Annotated[
         list[Path] | None,
         typer.Option("--teacher", metavar="RUN", help="A finished run to distil from; may be repeated."),

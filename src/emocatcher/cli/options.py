@@ -1,0 +1,24 @@
+"""Options that several commands share, each with its help text."""
+
+from typing import Annotated
+
+import typer
+
+_MODEL = "A model folder, or owner/name on the Hugging Face hub; by default the bundled model."
+
+Model = Annotated[str | None, typer.Option(help=_MODEL)]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, show_default=False)]
+Window = Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.")]
+Hop = Annotated[float, typer.Option(metavar="SECONDS", help="Time from one window to the next.")]
+AbstainBelow = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P", help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold."
+    ),
+]
+CorpusName = Annotated[str, typer.Option(help="A corpus name, a table of recordings, or a folder.")]
+Preset = Annotated[str, typer.Option(help="The training settings: a preset name or a TOML file.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)]
