@@ -11,8 +11,8 @@ import numpy as np
 from emocatcher.reports.comparison.scores import Row
 from emocatcher.reports.comparison.tables import SHARED, all_labels, marks
 from emocatcher.reports.run_report import figure_files, style
+from emocatcher.reports.run_report.panel_texts import Word, write_words
 from emocatcher.reports.run_report.shades import sequential, text_colour
-from emocatcher.reports.run_report.text_artist import Word, write_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,9 @@ import numpy as np
 from emocatcher.evaluation.run_folder import Floats, Integers, Run
 from emocatcher.evaluation.scoring import metrics
 from emocatcher.reports.run_report import style
+from emocatcher.reports.run_report.panel_texts import Word, write_words
 from emocatcher.reports.run_report.shades import sequential, text_colour
 from emocatcher.reports.run_report.tables import NONE
-from emocatcher.reports.run_report.text_artist import Word, write_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

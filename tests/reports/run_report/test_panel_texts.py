@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emocatcher.reports.run_report import style
-from emocatcher.reports.run_report.text_artist import Word, write_words
+from emocatcher.reports.run_report.panel_texts import Word, write_words
 
 
 def _ink(words: list[Word]) -> tuple[float, float, float, float]:
@@ -49,7 +49,7 @@ def test_svg_places_a_word_like_the_png(tmp_path: Path) -> None:
         axes[0, 0].set_axis_off()
         write_words(axes[0, 0], [Word(0.25, 0.75, "8", anchor=0.0)])
         figure.savefig(tmp_path / "x.svg")
-    match = re.search(r'transform="translate\(([\d.]+) ([\d.]+)\)[^>]*>8<', (tmp_path / "x.svg").read_text())
+    match = re.search(r'x="([\d.]+)" y="([\d.]+)"[^>]*>8<', (tmp_path / "x.svg").read_text())
     assert match
     x, y = float(match[1]), float(match[2])
     assert x == pytest.approx(0.25 * 144, abs=0.5)
