@@ -9,6 +9,7 @@ import pytest
 
 from emocatcher.corpora import ravdess, synthetic
 from emocatcher.foundation.errors import CorpusError
+from synthetic_truth import read_truth
 
 
 def samples_of(path):
@@ -31,7 +32,7 @@ def test_the_corpus_has_ravdess_names_and_is_marked_synthetic(made_dir):
 
 
 def test_the_voice_is_at_its_true_position(made_dir):
-    truth = synthetic.read_truth(made_dir)
+    truth = read_truth(made_dir)
     assert list(truth) == list(ravdess.clip_ids(2))
     for utterance in synthetic.read(made_dir):
         samples = samples_of(utterance.path)
@@ -61,7 +62,7 @@ def test_the_same_name_gives_the_same_bytes_in_another_process(made_dir, tmp_pat
 
 def test_clips_differ_and_emotions_change_level_and_length(made_dir):
     corpus = synthetic.read(made_dir)
-    truth = synthetic.read_truth(made_dir)
+    truth = read_truth(made_dir)
     assert len({u.path.read_bytes() for u in corpus}) == len(corpus)
 
     def mean(measure, emotion):
@@ -97,8 +98,3 @@ def test_generate_never_overwrites_files(tmp_path):
 def test_a_number_of_voices_out_of_range_is_refused(tmp_path, n_voices):
     with pytest.raises(CorpusError, match=f"{n_voices}.*1 to 24"):
         synthetic.generate(tmp_path / "corpus", n_voices=n_voices)
-
-
-def test_a_missing_truth_file_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match=r"truth\.csv"):
-        synthetic.read_truth(tmp_path)

@@ -10,6 +10,7 @@ from emocatcher import audio
 from emocatcher.corpora import synthetic
 from emocatcher.features import extraction, voiced_span
 from emocatcher.foundation.settings import VoiceActivity, load_preset
+from synthetic_truth import read_truth
 
 CABG = load_preset("cabg")
 
@@ -160,7 +161,7 @@ def test_an_empty_matrix_is_refused(shape):
 def test_the_span_covers_the_voice_of_synthetic_clips(tmp_path):
     """And little else, in nearly every clip."""
     synthetic.generate(tmp_path / "made", n_voices=2)
-    truth = synthetic.read_truth(tmp_path / "made")
+    truth = read_truth(tmp_path / "made")
     covered, silence_kept = [], []
     for utterance in synthetic.read(tmp_path / "made"):
         waveform, _ = audio.load(utterance.path, CABG.front_end.sample_rate)

@@ -87,26 +87,6 @@ def read(root: Path) -> Corpus:
     return msgspec.structs.replace(ravdess.read(root), name="synthetic", licence=LICENCE, synthetic=True)
 
 
-def read_truth(root: Path) -> dict[str, tuple[float, float]]:
-    """Read the true position of the voice in each clip.
-
-    Returns:
-        for each utterance id (voiced_start_s, voiced_end_s), in seconds from the clip's first sample.
-
-    Raises:
-        CorpusError: if the folder has no `truth.csv`.
-    """
-    path = root / TRUTH_NAME
-    if not path.is_file():
-        raise CorpusError(
-            f"{path} does not exist, so the synthetic corpus is incomplete. Remove {root} and load the corpus again."
-        )
-    with path.open(encoding="utf-8", newline="") as file:
-        return {
-            row["utterance"]: (float(row["voiced_start_s"]), float(row["voiced_end_s"])) for row in csv.DictReader(file)
-        }
-
-
 def _make(clip: Utterance) -> tuple[npt.NDArray[np.int16], int, int]:
     """Synthesise one clip; return its samples, and the first sample of its voice and the one after the last."""
     random = _random_for(clip.id)
