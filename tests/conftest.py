@@ -98,7 +98,7 @@ class Finished(NamedTuple):
 
 
 class InProcess:
-    """Stands in for `Workers`: one task after the other, here, where starting processes would take seconds."""
+    """Stands in for `TrainingPool`: one task after the other, here, where starting processes would take seconds."""
 
     def __init__(self, n_workers: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]) -> None:
         self.on_report, self.patch = on_report, pytest.MonkeyPatch()
@@ -129,7 +129,7 @@ def train_here() -> Iterator[Callable[..., Finished]]:
         return Finished(out, corpus, protocol, settings)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "Workers", InProcess)
+        patch.setattr(experiment, "TrainingPool", InProcess)
         yield train
 
 

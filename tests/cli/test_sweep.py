@@ -40,7 +40,7 @@ def here(monkeypatch: pytest.MonkeyPatch, train_here: Any) -> None:
     from emocatcher.training import experiment
     from emocatcher.training.sweep import engine
 
-    monkeypatch.setattr(engine, "Workers", experiment.Workers)
+    monkeypatch.setattr(engine, "TrainingPool", experiment.TrainingPool)
 
 
 def test_the_ranking_is_printed_as_a_table_with_its_conditions(

@@ -119,7 +119,7 @@ def test_a_taught_run_is_finalised_by_its_finalised_teachers(
     teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(finalise, "Workers", experiment.Workers)  # the one of `train_here`, without processes
+    monkeypatch.setattr(finalise, "TrainingPool", experiment.TrainingPool)  # the one of `train_here`, without processes
     settings = with_training(residual_settings, n_epochs=1)
     trained = train_here(tmp_path / "trained", voices, "speakers-2", settings, teachers=teachers).folder
     plain = train_here(tmp_path / "plain", voices, "speakers-2", settings).folder

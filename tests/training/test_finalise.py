@@ -17,7 +17,7 @@ def final(small_run, train_here, tmp_path_factory):
     folder = tmp_path_factory.mktemp("final") / "model"
     with pytest.MonkeyPatch.context() as patch:
         # `train_here` replaced it by one that starts no process.
-        patch.setattr(finalise, "Workers", experiment.Workers)
+        patch.setattr(finalise, "TrainingPool", experiment.TrainingPool)
         return finalise.finalise(small_run.folder, small_run.corpus, folder, name="mine", abstain_below=0.3)
 
 

@@ -21,7 +21,7 @@ from emocatcher.foundation.errors import FeatureCacheError, RunError
 from emocatcher.training import training_pool
 from emocatcher.training.dataset import FeatureTable
 from emocatcher.training.shared_rows import RowFile
-from emocatcher.training.training_pool import Workers
+from emocatcher.training.training_pool import TrainingPool
 
 POOL = "__import__('importlib').import_module('emocatcher.training.training_pool')"  # for tasks of `eval`
 
@@ -78,7 +78,7 @@ def test_no_number_of_processes_keeps_the_cores_busier(n_tasks: int, n_cores: in
 def test_tasks_run_elsewhere_with_threads_of_their_own_and_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     told: list[Any] = []
-    with Workers(1, os.getpid, told.append) as pool:
+    with TrainingPool(1, os.getpid, told.append) as pool:
         assert sorted(pool.run(math.sqrt, [4.0, 9.0])) == [2.0, 3.0]
         (process,) = pool.run(eval, ["__import__('os').getpid()"])
         assert process != os.getpid()
@@ -101,7 +101,7 @@ def test_training_does_not_keep_what_onednn_makes_for_every_shape() -> None:
         " and int(open('/proc/self/statm').read().split()[1])"
     )
     once = grow.replace("range(1000, 1400)", "range(1400, 1404)")
-    with Workers(1, os.getpid, ignore) as pool:
+    with TrainingPool(1, os.getpid, ignore) as pool:
         before, after = pool.run(eval, [once, grow])
     assert (after - before) * os.sysconf("SC_PAGESIZE") < 30e6
 
@@ -112,7 +112,7 @@ def test_workers_map_the_rows_of_shared_tables() -> None:
         FeatureTable(random.normal(size=(sum(lengths), n)).astype(np.float32), "abc", np.array(lengths))
         for n, lengths in ((64, (300, 200, 100)), (7, (1, 2, 3)))
     ]
-    with Workers(2, os.getpid, ignore) as pool:
+    with TrainingPool(2, os.getpid, ignore) as pool:
         shared = [pool.share(table) for table in tables]
         digests = [(FeatureTable.digest, table) for table in shared for _ in range(2)]
         found = list(pool.run(apply, digests))
@@ -130,7 +130,7 @@ def test_a_full_disk_under_shared_tables_is_named() -> None:
 
 
 def test_a_killed_process_is_an_error_with_a_hint() -> None:
-    with pytest.raises(RunError, match="--resume"), Workers(1, os.getpid, ignore) as pool:
+    with pytest.raises(RunError, match="--resume"), TrainingPool(1, os.getpid, ignore) as pool:
         list(pool.run(signal.raise_signal, [signal.SIGKILL]))
 
 
@@ -139,7 +139,7 @@ def test_an_error_in_one_task_ends_the_others() -> None:
     begun = time.monotonic()
     sleep = f"{POOL}.report(__import__('os').getpid()), __import__('time').sleep(600)"
     wait_and_fail = "__import__('time').sleep(1), 1 / 0"
-    with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, started.append) as pool:
+    with pytest.raises(ZeroDivisionError), TrainingPool(2, os.getpid, started.append) as pool:
         list(pool.run(eval, [sleep, wait_and_fail]))
     assert time.monotonic() - begun < 60
     assert len(started) == 1
@@ -149,14 +149,14 @@ def test_an_error_in_one_task_ends_the_others() -> None:
 def test_a_report_that_fails_does_not_hang_the_run() -> None:
     # More than a pipe holds: if nobody emptied it, the worker would wait for ever.
     many = f"[{POOL}.report('x' * 1000) for _ in range(300)]"
-    with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
+    with pytest.raises(TypeError), TrainingPool(1, os.getpid, operator.neg) as pool:
         list(pool.run(eval, [many]))
 
 
 def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
     begun = time.monotonic()
     endless = f"{POOL}.report('x'), __import__('time').sleep(600)"
-    with pytest.raises(TypeError), Workers(1, os.getpid, operator.neg) as pool:
+    with pytest.raises(TypeError), TrainingPool(1, os.getpid, operator.neg) as pool:
         list(pool.run(eval, [endless]))
     assert time.monotonic() - begun < 60
 
@@ -165,7 +165,7 @@ def test_a_process_that_is_ended_as_it_reports_does_not_hang_the_run() -> None:
     begun = time.monotonic()
     holds_the_queue = f"{POOL}._report.__self__._wlock.acquire()"
     tasks = [f"{holds_the_queue}, __import__('time').sleep(600)", "__import__('time').sleep(2), 1 / 0"]
-    with pytest.raises(ZeroDivisionError), Workers(2, os.getpid, ignore) as pool:
+    with pytest.raises(ZeroDivisionError), TrainingPool(2, os.getpid, ignore) as pool:
         list(pool.run(eval, tasks))
     assert time.monotonic() - begun < 60
 
@@ -177,9 +177,9 @@ def test_workers_and_the_shared_rows_go_with_the_process_that_started_them(busy:
         "import os, time\n"
         "import numpy as np\n"
         "from emocatcher.training.dataset import FeatureTable\n"
-        "from emocatcher.training.training_pool import Workers\n"
+        "from emocatcher.training.training_pool import TrainingPool\n"
         "def run():\n"
-        "    with Workers(1, os.getpid, print) as pool:\n"
+        "    with TrainingPool(1, os.getpid, print) as pool:\n"
         "        table = pool.share(FeatureTable(np.ones((9, 4), np.float32), 'a', np.array([9])))\n"
         "        assert list(pool.run(FeatureTable.digest, [table])) == [table.digest()]\n"
         "        (process,) = pool.run(eval, ['__import__(\"os\").getpid()'])\n"

@@ -1,1 +1,1 @@
-"""Corpus, protocol and recipe → a run folder with trained models."""
+"""Train models: corpus, protocol and recipe → a run folder."""

@@ -1,7 +1,7 @@
-"""Variations of the training part, on log-mel spectrograms: what changes in a voice while its emotion stays.
+"""Augmentation of the training part, on log-mel spectrograms: changes to a voice that keep its emotion.
 
-A clip is read off its spectrogram at other times (tempo) and other frequencies (pitch, with the formants, as when a
-record turns faster), made louder or softer, and coloured.
+A clip's spectrogram is resampled in time (tempo) and in frequency (pitch, together with the formants, as when a record
+turns faster), made louder or softer, and filtered with a random smooth curve.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from emocatcher.features import mel
 from emocatcher.foundation.settings import Augmentation, FrontEnd
 
-_FEWEST_FRAMES = 8  # that a faster tempo leaves
-_N_WAVES = 4  # cosines that a colouring is made of
+_FEWEST_FRAMES = 8  # a faster tempo leaves at least these
+_N_WAVES = 4  # cosines that a random filter curve is the sum of
 
 
 class Augmenter:
-    """Varies clips as a recipe says.
+    """Augment clips by the settings of a recipe.
 
     Args:
-        settings: how far.
-        front_end: that made the spectrograms.
+        settings: how far each property may change.
+        front_end: the front end that computed the spectrograms.
 
     Examples:
         >>> from emocatcher.foundation.settings.reading import load_preset
@@ -38,14 +38,14 @@ class Augmenter:
         self._waves = np.cos(np.outer(np.arange(1, _N_WAVES + 1), position)) / np.sqrt(_N_WAVES)
 
     def __call__(self, channels: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-        """Vary one clip.
+        """Augment one clip.
 
         Args:
             channels: shape (n_channels, n_frames), from `extraction.compute_channels`.
-            random: what to draw from; as many numbers are drawn for every clip.
+            random: the generator; the same number of values is drawn for every clip.
 
         Returns:
-            shape (n_channels, n_frames'), at least 8 frames where there were as many.
+            shape (n_channels, n_frames'); n_frames' is at least 8, unless the clip is shorter.
         """
         settings = self._settings
         gain, tempo, pitch = random.uniform(-1.0, 1.0, 3)
@@ -54,7 +54,8 @@ class Augmenter:
         rows, tracks = channels[:n_mels].T, channels[n_mels:]
         if settings.tempo:
             times = self._times(n_frames, 1.0 + settings.tempo * tempo)
-            # Between a voice and none, or an octave and the next, lies no third: the nearer frame's is taken.
+            # Interpolating the pitch between voiced and unvoiced frames, or between octaves, would give a pitch that
+            # is in neither; the nearest frame's is taken.
             rows, tracks = _at(rows, times), tracks[:, np.rint(times).astype(np.int64)]
         if settings.pitch:
             source_hz = self._centres_hz * (1.0 + settings.pitch * pitch)
@@ -74,7 +75,7 @@ class Augmenter:
 
 
 def _at(rows: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows at fractional places, between two neighbours on a straight line: shape (n_places, n)."""
+    """Interpolate rows linearly at fractional places; shape (n_places, n)."""
     lower = np.minimum(places.astype(np.int64), max(len(rows) - 2, 0))
     upper = np.minimum(lower + 1, len(rows) - 1)
     share = (places - lower).astype(np.float32)[:, None]

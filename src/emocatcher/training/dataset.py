@@ -1,4 +1,4 @@
-"""Utterances → cached features → padded batches."""
+"""Cache the features of a corpus, and cut utterances into batches."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from emocatcher.foundation.errors import AudioError, FeatureCacheError
 from emocatcher.foundation.settings import Settings
 from emocatcher.training.shared_rows import RowFile, Span, map_inherited
 
-# Counts up whenever the code computes other features from the same settings: caches written before are not read.
+# Increment it when the code computes other features from the same settings: older caches are then not read.
 _CODE_VERSION = 2
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One part of a split: which utterances, and what they are labelled with."""
+    """One part of a split: utterance ids and their labels."""
 
     ids: tuple[str, ...]
     true: NDArray[np.int64]  # (n_utterances,), positions in the labels
 
 
 class FeatureTable:
-    """The features of a corpus: utterance id → channels, which are mel bands and, if the front end has it, pitch.
+    """The features of a corpus by utterance id: channels, which are mel bands and, if the front end has it, pitch.
 
     Args:
         rows: shape (sum of n_frames, n_channels), float32, the utterances one after the other.
-        ids: one per utterance.
+        ids: one for each utterance.
         lengths: shape (n_utterances,), int64, frames.
     """
 
@@ -51,7 +51,7 @@ class FeatureTable:
         self._span: Span | None = None
 
     def share(self, file: RowFile) -> FeatureTable:
-        """Return this table with its rows in a file: pickled for a worker that inherited it, it brings no copy of them.
+        """Return this table with its rows in a file; pickled for a worker that inherited the file, it contains no rows.
 
         Raises:
             FeatureCacheError: if the file cannot be written.
@@ -83,18 +83,18 @@ class FeatureTable:
         return [self.clip(id_) for id_ in ids]
 
     def lengths_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """The frames of several utterances, shape (n_utterances,), in the order asked for."""
+        """Return the number of frames of several utterances, shape (n_utterances,), in the order of `ids`."""
         return self.lengths[[self._places[id_] for id_ in ids]]
 
     def digest(self) -> str:
-        """A fingerprint of all names and features: two tables with the same one train the same."""
+        """Return a hash of all ids and features; tables with the same hash give the same training."""
         digest = hashlib.sha256("\n".join(self.ids).encode())
         digest.update(np.ascontiguousarray(self.lengths).data)
         digest.update(np.ascontiguousarray(self.rows).data)
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write the table to one file, whole or not at all.
+        """Write the table to one file atomically.
 
         Raises:
             FeatureCacheError: if the file cannot be written.
@@ -104,12 +104,12 @@ class FeatureTable:
         except OSError as error:
             raise FeatureCacheError(
                 f"The features cannot be written to {path}: {error.strerror}. "
-                "Free some space, or name another place with EMOCATCHER_CACHE"
+                "Free some space, or name another folder with EMOCATCHER_CACHE"
             ) from error
 
     @classmethod
     def read(cls, path: Path) -> FeatureTable | None:
-        """Read what `save` wrote; None where there is no such file, or not every byte of it is as it was written."""
+        """Read a file that `save` wrote; return None if it does not exist or is damaged."""
         found = atomic_files.read_tensors(path)
         return None if found is None else cls(found[0]["rows"], found[1]["ids"], found[0]["lengths"])
 
@@ -121,20 +121,21 @@ def load_features(
     on_progress: Callable[[int, int], None] | None = None,
     folder: Path | None = None,
 ) -> FeatureTable:
-    """Bring a corpus's features, from disk where they are there and still true, else from the recordings.
+    """Load the features of a corpus from the cache, and extract what is missing there on all cores.
 
-    Kept in one file per corpus and front end. Every clip's content is hashed each time, so a changed, added or
-    renamed recording is noticed; only what changed is extracted again. All cores work.
+    The cache is one file for each corpus and front end. Features are found by the hash of a recording's content, which
+    is computed each time, so changed, added and renamed recordings are noticed, and only changed content is extracted
+    again.
 
     Args:
         corpus: the utterances.
-        settings: the front end's and the detector's.
-        on_progress: called with (done, total) as utterances are finished.
-        folder: where the file is kept; the user's cache by default.
+        settings: the settings of the front end and of the voice activity detector.
+        on_progress: called with (done, total) after each utterance.
+        folder: the cache folder; by default, the user's.
 
     Raises:
-        AudioError: if a recording cannot be used; the message names it.
-        FeatureCacheError: if the features cannot be written.
+        AudioError: if a recording cannot be decoded; the message names it.
+        FeatureCacheError: if the cache cannot be written.
     """
     recipe = msgspec.json.encode([_CODE_VERSION, settings.front_end, settings.vad])
     name = f"{corpus.name}-{hashlib.sha256(recipe).hexdigest()[:16]}.safetensors"
@@ -143,7 +144,7 @@ def load_features(
         np.empty((0, settings.front_end.n_channels), np.float32), (), _no_int()
     )
 
-    def one(utterance: Utterance) -> tuple[str, NDArray[np.float32]]:
+    def load_one(utterance: Utterance) -> tuple[str, NDArray[np.float32]]:
         content = _read_bytes(utterance.path)
         stretch = "" if utterance.start_s is None and utterance.end_s is None else _stretch(utterance)
         key = hashlib.sha256(content).hexdigest() + stretch
@@ -158,15 +159,15 @@ def load_features(
         return key, extraction.extract(waveform, settings.front_end, settings.vad).channels
 
     found: list[tuple[str, NDArray[np.float32]]] = []
-    # Threads: decoding, resampling and the transform all let go of the interpreter.
+    # Threads suffice: decoding, resampling and the transform release the interpreter lock.
     with ThreadPoolExecutor(process_setup.usable_cores()) as pool:
-        for pair in pool.map(one, corpus.utterances):
+        for pair in pool.map(load_one, corpus.utterances):
             found.append(pair)
             if on_progress:
                 on_progress(len(found), len(corpus))
     by_key = dict(found)
     if not by_key.keys() <= set(known.ids):
-        # What is there already stays: a part of a corpus may be asked for today, and the whole of it tomorrow.
+        # Other entries stay: a part of a corpus may be loaded now, and the whole corpus later.
         kept = {key: known.clip(key) for key in known.ids} | by_key
         _table(list(kept), list(kept.values())).save(path)
     return _table([utterance.id for utterance in corpus], [clip for _, clip in found])
@@ -175,15 +176,15 @@ def load_features(
 def batches(
     order: NDArray[np.int64], batch_size: int, lengths: NDArray[np.int64] | None = None, n_together: int = 1
 ) -> list[NDArray[np.int64]]:
-    """Cut an order of utterances into batches; a last batch of one joins the one before it.
+    """Cut an order of utterances into batches; a last batch of one utterance is joined to the batch before it.
 
-    Batch normalisation cannot learn from a single utterance.
+    Batch normalisation needs more than one utterance.
 
     Args:
-        order: positions of utterances.
-        batch_size: utterances a batch.
-        lengths: of all utterances, frames; needed where several batches are sorted together.
-        n_together: batches whose utterances are sorted by length among themselves, so that less of them is padding.
+        order: indices of utterances.
+        batch_size: utterances in a batch.
+        lengths: frames of every utterance; needed if `n_together` is above 1.
+        n_together: number of consecutive batches whose utterances are sorted by length, which leaves less padding.
 
     Examples:
         >>> [len(batch) for batch in batches(np.arange(65), 32)]

@@ -1,7 +1,7 @@
-"""Several trained networks as one teacher: what they say on average, a student learns to say alone.
+"""Distillation: a student network is trained on the mean probabilities of several trained networks.
 
-Distillation (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"), at the temperature 1. A teacher must
-not have heard what its student is tested on: it is the same fold's network of another run.
+Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", at temperature 1. A teacher must not have been
+trained on what its student is tested on, so it is the network of the same fold of another run.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from emocatcher.models.networks import registry
 
 
 class Teachers:
-    """Networks that answer together.
+    """Several networks whose probabilities are averaged.
 
     Args:
-        folders: model folders, of the student's own front end and kind of network.
-        settings: the student's.
-        labels: the student's.
+        folders: model folders with the front end and the network settings of the student.
+        settings: the student's settings.
+        labels: the student's labels.
 
     Raises:
-        RunError: if one of them hears or says something else than the student.
-        ModelError: if one of them cannot be read.
+        RunError: if a teacher has another front end, voice activity detector, network or labels than the student.
+        ModelError: if a teacher cannot be read.
     """
 
     def __init__(self, folders: Sequence[Path], settings: Settings, labels: tuple[str, ...]) -> None:
@@ -38,18 +38,26 @@ class Teachers:
             theirs = opened.config.settings
             for section in ("front_end", "vad", "network"):
                 if getattr(theirs, section) != getattr(settings, section):
-                    raise RunError(f"{folder} has another [{section}] than its student. Give runs of the same recipe")
+                    raise RunError(
+                        f"The teacher {folder} has another [{section}] than the student. Give runs of one recipe"
+                    )
             if opened.config.labels != labels:
-                raise RunError(f"{folder} knows other emotions than its student. Give runs on the same corpus")
+                raise RunError(
+                    f"The teacher {folder} has other emotions than the student. Give runs on the same corpus"
+                )
             network = registry.build(theirs, len(labels)).eval()
             network.load_state_dict({name: torch.from_numpy(value) for name, value in opened.weights().items()})
             self._networks.append(network)
 
     @torch.no_grad()
     def __call__(self, prepared: Tensor, lengths: Tensor) -> Tensor:
-        """Their mean probabilities, shape (batch, n_classes), of what the student's `prepare` gave.
+        """Return the mean probabilities, shape (batch, n_classes).
 
-        The bands' statistics in `prepare` are of the training part, which is the same for all of them.
+        The student's `prepare` serves all networks: its statistics are of the training part, which they share.
+
+        Args:
+            prepared: the output of the student's `prepare`.
+            lengths: shape (batch,), valid frames.
         """
-        said = [torch.softmax(network.classify(prepared, lengths)[0], dim=1) for network in self._networks]
-        return torch.stack(said).mean(dim=0)
+        probabilities = [torch.softmax(network.classify(prepared, lengths)[0], dim=1) for network in self._networks]
+        return torch.stack(probabilities).mean(dim=0)

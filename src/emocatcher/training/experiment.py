@@ -1,4 +1,4 @@
-"""All folds of a protocol → a run folder."""
+"""Train and test all folds of a protocol: corpus, protocol and recipe → a run folder."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ from emocatcher.foundation.errors import MissingExtraError, RunError, SettingErr
 from emocatcher.foundation.settings import Settings
 from emocatcher.models.model_folder import Training
 from emocatcher.reports import run_report
-from emocatcher.training import fold, run_writer, training_pool
+from emocatcher.training import fold, run_scores, run_writer, training_pool
 from emocatcher.training.dataset import Part, load_features
 from emocatcher.training.fold import FoldTask
-from emocatcher.training.run_summary import summarise
-from emocatcher.training.training_pool import Workers
+from emocatcher.training.training_pool import TrainingPool
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """What `run` tells while it works."""
+    """One step of the work of `run`."""
 
     stage: str  # "audit", "features", "training" or "report"
     done: int  # utterances, epochs or reports
     total: int
     epoch: Epoch | None = None
-    warning: str = ""  # what the user should know, such as that a saved state is damaged
+    warning: str = ""  # for the user, for example that a saved state is damaged
 
 
 def run(
@@ -59,37 +58,35 @@ def run(
         protocol: the folds; it fits the corpus.
         settings: the recipe.
         out: the run folder to write.
-        seed: see `train_folds`, as for `corpus_argument`, `teachers` and `resume`.
-        corpus_argument: how the corpus was asked for.
-        teachers: finished runs whose networks teach these.
-        resume: go on where a run in `out` was cut.
-        audited: look for leaks before training; otherwise the report states that nobody did.
-        strict: refuse to train where the audit finds a leak.
-        on_audit: called with what the audit found, before training.
-        on_progress: called as the work goes on, from several threads. Without it, warnings go to `warnings.warn`.
+        seed: see `train_folds`, also for `corpus_argument`, `teachers` and `resume`.
+        corpus_argument: the argument that named the corpus.
+        teachers: finished runs to distil from.
+        resume: resume the run in `out`.
+        audited: audit before training; otherwise the report states that there was no audit.
+        strict: refuse to train if the audit finds a leak.
+        on_audit: called with the audit, before training.
+        on_progress: called during the work, from several threads. Without it, warnings go to `warnings.warn`.
 
     Returns:
         the report, `report.html` in the run folder.
 
     Raises:
-        SettingError: if `strict` is asked for without the audit.
+        SettingError: if `strict` is set and `audited` is not.
         MissingExtraError: if a part of the extra 'train' is not installed, also one that only the report needs.
-        LeakError: if `strict` is asked for, and the audit finds a leak.
+        LeakError: if `strict` is set and the audit finds a leak.
         EmoCatcherError: as `train_folds`, `audit.run` and `report.write` do.
     """
     if strict and not audited:
-        raise SettingError(
-            "--strict cannot hold with --no-audit: it refuses what the audit finds. Leave one of them out"
-        )
+        raise SettingError("--strict needs the audit, which --no-audit skips. Leave one of them out")
     require_training(report=True)
-    tell = on_progress or (lambda step: pass_on(step.warning))
+    notify = on_progress or (lambda step: warn(step.warning))
 
-    def look_for_leaks() -> None:
+    def run_audit() -> None:
         found = None
         if audited:
             found = audit.run(
                 corpus, protocol, settings,
-                on_progress=lambda done, total: tell(Progress(stage="audit", done=done, total=total)),
+                on_progress=lambda done, total: notify(Progress(stage="audit", done=done, total=total)),
             )  # fmt: skip
             if on_audit:
                 on_audit(found)
@@ -100,11 +97,11 @@ def run(
     train_folds(
         corpus, protocol, settings, out,
         seed=seed, corpus_argument=corpus_argument, teachers=teachers, resume=resume,
-        before=look_for_leaks, on_progress=tell,
+        before=run_audit, on_progress=notify,
     )  # fmt: skip
-    tell(Progress(stage="report", done=0, total=1))
+    notify(Progress(stage="report", done=0, total=1))
     page = run_report.write(out)
-    tell(Progress(stage="report", done=1, total=1))
+    notify(Progress(stage="report", done=1, total=1))
     return page
 
 
@@ -121,26 +118,26 @@ def train_folds(
     before: Callable[[], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Train and test every fold of a protocol, side by side on all cores, without audit and report.
+    """Train and test every fold of a protocol in parallel on all cores, without audit and report.
 
     Args:
         corpus: the utterances.
         protocol: the folds; it fits the corpus.
         settings: the recipe.
         out: the run folder to write.
-        seed: of everything random. The same seed on the same machine gives the same weights, bit for bit.
-        corpus_argument: how the corpus was asked for, so that the report can say how to ask for it again.
+        seed: seed of all random numbers. The same seed on the same machine gives the same weights, bit for bit.
+        corpus_argument: the argument that named the corpus; the report prints it in its command.
         teachers: finished runs of the same recipe and protocol, whose networks teach these, fold by fold.
-        resume: go on where a run in `out` was cut; it ends in the same weights as one that never was.
-        before: called when the run may begin, and nothing is written yet; what it raises stops the run.
-        on_progress: called as utterances and epochs are done, from another thread. Without it, warnings go to
+        resume: resume the run in `out`; the weights are the same as without the interruption.
+        before: called after all checks and before anything is written; an error that it raises stops the run.
+        on_progress: called after each utterance and epoch, from another thread. Without it, warnings go to
             `warnings.warn`.
 
     Raises:
         MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
-        RunError: if `out` holds a run and `resume` was not asked for, or holds a run of something else; or if a
-            teacher is not a finished run of the same split and recipe.
-        AudioError: if a recording cannot be used.
+        RunError: if `out` contains a run and `resume` is not set, or another run; or if a teacher is not a finished run
+            of the same split and recipe.
+        AudioError: if a recording cannot be decoded.
     """
     require_training()
     plan = Plan(
@@ -153,11 +150,11 @@ def train_folds(
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
     split = run_writer.split_table(corpus, folds)
     run_writer.check(out, plan, settings, split, resume=resume)
-    of_folds = _teachers_of(teachers, split, len(folds))
+    teacher_folders = _teacher_folders(teachers, split, len(folds))
     if before:
         before()
     started = time.perf_counter()
-    tell = on_progress or (lambda step: pass_on(step.warning))
+    notify = on_progress or (lambda step: warn(step.warning))
     n_epochs = settings.training.n_epochs
     done = dict.fromkeys(range(len(folds)), 0)
 
@@ -168,16 +165,16 @@ def train_folds(
                 run_writer.append_epoch(out, epoch)
             done[epoch.fold] = epoch.epoch
         total = len(folds) * n_epochs
-        tell(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch, warning=warning))
+        notify(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch, warning=warning))
 
     n_workers = training_pool.n_processes(len(folds), process_setup.usable_cores())
-    with Workers(n_workers, fold.warm_up, on_report) as pool:
+    with TrainingPool(n_workers, fold.warm_up, on_report) as pool:
         features = load_features(
             corpus,
             settings,
-            on_progress=lambda n, total: tell(Progress(stage="features", done=n, total=total)),
+            on_progress=lambda n, total: notify(Progress(stage="features", done=n, total=total)),
         )
-        run_writer.lay(out, plan, settings, split, features)
+        run_writer.write_start(out, plan, settings, split, features)
         features = pool.share(features)
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)
@@ -192,7 +189,7 @@ def train_folds(
                 parts=parts_of(one, corpus),
                 training=training,
                 resume=resume,
-                teachers=of_folds[number],
+                teachers=teacher_folders[number],
             )
             for number, one in enumerate(folds)
         ]
@@ -202,14 +199,16 @@ def train_folds(
             on_report(outcome.epochs[-1])
     outcomes.sort(key=lambda outcome: outcome.fold)
     seconds = {"features": features_s, "training": time.perf_counter() - started - features_s}
-    if resume:  # a run that was finished already took the time that it took
-        seconds = run_writer.seconds_before(out) or seconds
-    result = summarise(corpus, plan, protocol, settings, tasks, outcomes, seconds, corpus_argument or corpus.name)
+    if resume:  # a run that was finished keeps its times
+        seconds = run_writer.read_seconds(out) or seconds
+    result = run_scores.score_run(
+        corpus, plan, protocol, settings, tasks, outcomes, seconds, corpus_argument or corpus.name
+    )
     run_writer.finish(out, corpus, tasks, outcomes, result)
 
 
-def pass_on(warning: str) -> None:
-    """Give a warning, if it is one, to Python where no progress is asked for: it must not be lost."""
+def warn(warning: str) -> None:
+    """Issue a warning through Python, unless it is empty; for callers without `on_progress`."""
     if warning:
         warnings.warn(warning, stacklevel=2)
 
@@ -228,15 +227,15 @@ def require_training(*, report: bool = False) -> None:
         raise MissingExtraError("Training", "train")
 
 
-def _teachers_of(runs: Sequence[Path], split: str, n_folds: int) -> list[tuple[Path, ...]]:
-    """The model folders that teach each fold: one tuple of folders a fold, empty where there are no runs."""
+def _teacher_folders(runs: Sequence[Path], split: str, n_folds: int) -> list[tuple[Path, ...]]:
+    """Return the teachers' model folders for each fold; empty tuples if there are no teachers."""
     for run in runs:
         path = run / "split.csv"
         if not (run / "result.json").is_file() or not path.is_file():
             raise RunError(f"{run} is not a finished run. Give run folders that `emocatcher train` has finished")
         if path.read_bytes() != split.encode():
             raise RunError(
-                f"{run} was split in another way: its networks may have heard what the student is tested on. "
+                f"{run} has another split: its networks may have been trained on what the student is tested on. "
                 "Give runs of the same corpus and protocol"
             )
     return [tuple(run / f"fold_{number}" / "last" for run in runs) for number in range(n_folds)]
@@ -257,7 +256,7 @@ def _with_validation(
 
 
 def parts_of(one: protocols.Fold, corpus: Corpus) -> dict[str, Part]:
-    """The parts of a fold that are not empty, "train", "valid" and "test", with their utterances' labels."""
+    """Return the parts of a fold that are not empty ("train", "valid", "test"), with their labels."""
     position = {label: i for i, label in enumerate(corpus.labels)}
     return {
         name: Part(ids, np.array([position[utterance.emotion] for utterance in corpus.select(ids)], np.int64))

@@ -1,4 +1,4 @@
-"""A finished run of several folds → one calibrated model, trained on every recording.
+"""Train one calibrated model on every recording of a finished run of several folds.
 
 That model itself cannot be tested, because no recording is left. The scores in its card were measured on the folds of
 the run: the same recipe, each time tested on recordings that it was not trained on.
@@ -26,7 +26,7 @@ from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.reports import run_report
 from emocatcher.training import fold, held_out_decisions, training_pool
 from emocatcher.training.dataset import FeatureTable, Part, load_features
-from emocatcher.training.training_pool import Workers
+from emocatcher.training.training_pool import TrainingPool
 
 
 class _Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +121,7 @@ def finalise(
             settings.front_end.frame_period_s,
         ),
     )
-    with Workers(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
+    with TrainingPool(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
         task = _Task(
             folder=folder, config=config, features=pool.share(features), everything=Part(ids, true),
             teachers=tuple(teachers),

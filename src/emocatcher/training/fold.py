@@ -1,4 +1,4 @@
-"""One fold, whole: train it, and leave its models and its outcome in the run folder. Runs in a worker process."""
+"""Train one fold in a worker process, and write its models and its outcome to the run folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PROBE = tuple(f"probe.{name}" for name in faithfulness.Probe._fields)
 
 
 class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker needs to train one fold."""
+    """Everything that a worker needs to train one fold."""
 
     fold: int
     seed: int
@@ -37,13 +37,13 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     features: FeatureTable
     parts: dict[str, Part]
-    training: model_folder.Training  # what the models' cards say; fold, selection, epoch and scores are filled in here
+    training: model_folder.Training  # for the model cards; fold, selection, epoch and scores are filled in here
     resume: bool
     teachers: tuple[Path, ...] = ()  # model folders
 
 
 class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the selected model said of the test part, and how it got there."""
+    """The selected model's answers for the test part, and its training."""
 
     fold: int
     epochs: list[Epoch]
@@ -52,17 +52,17 @@ class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
     logits: NDArray[np.float32]  # (n_test, n_classes)
     attention: NDArray[np.float32]  # the utterances' weights one after the other
     attention_lengths: NDArray[np.int64]  # (n_test,)
-    # What deleting parts of some of its clips did (see `faithfulness.Probe`); None in a fold of an earlier version.
+    # How deleting parts of some clips changed the answers; None in a fold that an earlier version trained.
     probe: faithfulness.Probe | None = None
 
 
 def warm_up() -> None:
-    """Import what `run` needs, PyTorch above all; the process that calls for folds never does."""
+    """Import what `run` needs, mainly PyTorch; only worker processes import it."""
     from emocatcher.training import fold_trainer  # noqa: F401
 
 
 def run(task: FoldTask) -> FoldOutcome:
-    """Train a fold, or take up where it was left. What is damaged is reported, and made again.
+    """Train a fold, or resume it. Damaged files are reported and written again.
 
     Raises:
         RunError: if the state or the outcome cannot be saved.
@@ -101,7 +101,7 @@ def run(task: FoldTask) -> FoldOutcome:
 
 
 def read_outcome(task: FoldTask) -> FoldOutcome | None:
-    """The outcome of a fold that was finished before, or None. A damaged one is reported."""
+    """Read the outcome of a finished fold; return None if there is none, or if it is damaged, which is reported."""
     path = task.folder / "resume" / _OUTCOME
     found = atomic_files.read_tensors(path)
     if found is None:
@@ -116,7 +116,7 @@ def read_outcome(task: FoldTask) -> FoldOutcome | None:
 
 
 def _damaged_model(task: FoldTask) -> Path | None:
-    """The first of the fold's model folders that is not whole; None if both are."""
+    """Return the first damaged model folder of the fold, or None."""
     for name in ("last", "best"):
         try:
             model_folder.read(task.folder / name)
@@ -128,7 +128,7 @@ def _damaged_model(task: FoldTask) -> Path | None:
 def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
     selection = task.settings.training.selection
     if trainer.best is None:
-        raise RunError(f"Fold {task.fold} has no epoch to select from")
+        raise RunError(f"Fold {task.fold} has no epoch to select from. Set training.n_epochs to at least 1")
     last_epoch, best = len(trainer.epochs), trainer.best
     n_parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
     selected = "last" if selection == "last" else "best"
@@ -166,8 +166,8 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
 
 
 def _probe(task: FoldTask, trainer: FoldTrainer, attention: list[NDArray[np.float32]]) -> faithfulness.Probe:
-    """Hold the network's attention to the test part against chance and against occlusion."""
-    shortened = copy.copy(trainer)  # the same network and batches, over other features
+    """Compare the network's attention on the test part with chance and with occlusion."""
+    shortened = copy.copy(trainer)  # the same network, with other features
 
     def classify(clips: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         ids = tuple(map(str, range(len(clips))))
@@ -211,6 +211,6 @@ def _write_outcome(task: FoldTask, outcome: FoldOutcome) -> None:
         atomic_files.write_tensors(path, tensors, meta)
     except OSError as error:
         raise RunError(
-            f"Fold {task.fold} cannot note its outcome in {path}: {error.strerror}. Mend the cause, and go on with "
+            f"Fold {task.fold} cannot write its outcome to {path}: {error.strerror}. Fix the problem, then rerun with "
             "--resume"
         ) from error

@@ -1,4 +1,4 @@
-"""A model folder on one fold's test part → scores."""
+"""Score a model on the test part of a fold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emocatcher.training.dataset import load_features
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """What `emocatcher evaluate --json` prints; rates are fractions in 0..1."""
+    """The output of `emocatcher evaluate --json`; rates are fractions, 0 to 1."""
 
     n_utterances: int
     n_correct: int
@@ -26,8 +26,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     recall: dict[str, float | None]  # None: no utterance of the fold has this emotion
     protocol: str
     fold: int
-    speakers_shared: bool  # the model was trained on a speaker of this part, or it is unknown whether it was
-    trained_on: str  # what is known of the model's training recordings, in one phrase
+    speakers_shared: bool  # whether the model was trained on a speaker of this part; also if that is unknown
+    trained_on: str  # the known facts about the model's training recordings, in one phrase
     n_test_trained_on: int | None  # recordings of this part that the model was trained on; None: unknown
     warnings: tuple[str, ...] = ()
 
@@ -41,14 +41,14 @@ def evaluate(
         recognizer: the model.
         corpus: the utterances; their emotions must be among the model's labels.
         protocol: the folds.
-        fold: which one, counting from 0.
-        seed: that the protocol was made with, where it was made on the fly.
-        batch_size: utterances at a time; it does not change the answer.
+        fold: the fold's number, from 0.
+        seed: the seed of a protocol that is made on the fly.
+        batch_size: utterances in a batch; it does not change the scores.
 
     Raises:
         ProtocolError: if the protocol has no such fold.
-        ModelError: if the model knows other emotions.
-        AudioError: if a recording cannot be used.
+        ModelError: if an emotion of the corpus is not among the model's labels.
+        AudioError: if a recording cannot be decoded.
     """
     if not 0 <= fold < len(protocol.folds):
         raise ProtocolError(f"Protocol '{protocol.name}' has no fold {fold}. Allowed: 0 to {len(protocol.folds) - 1}")
@@ -57,8 +57,8 @@ def evaluate(
     unknown = sorted({utterance.emotion for utterance in utterances} - set(labels))
     if unknown:
         raise ModelError(
-            f"'{recognizer.config.name}' does not know the emotion '{unknown[0]}' of corpus '{corpus.name}'. "
-            f"It knows: {', '.join(labels)}"
+            f"'{recognizer.config.name}' has no label for the emotion '{unknown[0]}' of corpus '{corpus.name}'. "
+            f"Its labels: {', '.join(labels)}. Name a corpus or a model with the same emotions"
         )
     tested = msgspec.structs.replace(corpus, utterances=utterances)
     features = load_features(tested, recognizer.config.settings)
@@ -71,7 +71,7 @@ def evaluate(
     compared = msgspec.structs.replace(protocol.folds[fold], train=tuple(trained or ()), valid=())
     warnings = []
     if n_trained is None:
-        warnings.append("which recordings of this corpus the model was trained on is unknown: perhaps these very ones")
+        warnings.append("it is unknown which recordings of this corpus the model was trained on: perhaps on these")
     elif n_trained:
         warnings.append(f"the model was trained on {n_trained} of these {len(utterances)} recordings")
     if training.selection == "best-test":
@@ -88,7 +88,7 @@ def evaluate(
 
 
 def _trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int) -> frozenset[str] | None:
-    """The ids of a corpus's recordings that a model was trained or selected on; None where that is not known."""
+    """Return the ids of the corpus's recordings that a model was trained or selected on; None if unknown."""
     if training.corpus != corpus.name:
         return frozenset()
     known = frozenset(utterance.id for utterance in corpus)
@@ -96,7 +96,7 @@ def _trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: in
         return known
     if training.fold is None:
         return None
-    # A protocol made on the fly is another with every seed.
+    # A protocol that is made on the fly differs with the seed.
     same = training.protocol == protocol.name and (protocol.corpus is not None or training.seed == seed)
     if not same and training.seed is None:
         return None
@@ -108,7 +108,7 @@ def _trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: in
 
 
 def _provenance(training: Training, corpus: Corpus, protocol: Protocol, fold: int, trained: bool | None) -> str:
-    """What is known of a model's training, in one phrase."""
+    """Describe a model's training recordings in one phrase."""
     if training.corpus != corpus.name:
         return f"another corpus, '{training.corpus}'"
     if training.protocol == ALL_RECORDINGS:

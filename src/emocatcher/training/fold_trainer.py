@@ -1,4 +1,4 @@
-"""Train one fold: an explicit loop whose whole state can be put down and taken up again, bit for bit."""
+"""Train one fold: an explicit loop whose state is saved and restored, bit for bit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from emocatcher.training.loss import smoothed_cross_entropy
 
 _SAVE_EVERY_S = 5.0
 _STATE = "state.safetensors"
-_MOST_AT_ONCE = 96  # utterances that are evaluated together
+_EVALUATION_BATCH = 96  # utterances
 
 
 class Snapshot(msgspec.Struct):
@@ -45,12 +45,13 @@ class FoldTrainer:
     Args:
         settings: the recipe.
         labels: the classes, in order.
-        features: of every utterance of the fold.
-        parts: "train"; "test", unless nothing is held back; and, where there is one, "valid".
-        fold: the fold's number, and with `seed` what all its random numbers come from.
-        seed: of the run.
-        resume_dir: where the state is kept; None keeps none.
-        teachers: what they say of a batch as `Teachers` does, learnt beside the labels; None for the labels alone.
+        features: the features of every utterance of the fold.
+        parts: "train"; "test", unless nothing is held out; and "valid", if there is a validation part.
+        fold: the fold's number; it and `seed` determine all random numbers.
+        seed: the seed of the run.
+        resume_dir: the folder for the state; None to save none.
+        teachers: returns the teachers' probabilities of a batch (see `Teachers`), which are targets next to the labels;
+            None for the labels alone.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class FoldTrainer:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
         self.fold, self.seed, self._teachers = fold, seed, teachers
         if len(parts["train"].ids) < 2:
-            raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: record more")
+            raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: add recordings")
         reading.check_smoothing(settings, len(labels))
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
@@ -81,25 +82,26 @@ class FoldTrainer:
         self._schedule = schedule.build(settings.schedule, self._optimiser, n_steps)
         decay = recipe.weight_average
         self._average = optimiser.WeightAverage(self._learner, self._flat, decay) if decay else None
-        # What is measured and kept: the moving average of what learns, or that itself.
+        # The network that is evaluated and saved: the moving average, or the trained network itself.
         self.network = self._average.network if self._average else self._learner
         varies = settings.augmentation.varies
         self._augmenter = Augmenter(settings.augmentation, settings.front_end) if varies else None
         self.epochs: list[Epoch] = []
-        # The published figures chose the epoch on the test part; that is followed here too, and called what it is.
+        # The published scores select the epoch on the test part; this is possible here too, and marked as optimistic.
         by_test = settings.training.selection == "best-test" or "valid" not in parts
         self.best_part = "test" if by_test else "valid"
         self.best: Snapshot | None = None
         self._saved_at = time.monotonic()
 
     def run(self, on_epoch: Callable[[Epoch], None] | None = None) -> None:
-        """Train from wherever the state stands; save it as time goes and at the end.
+        """Train the epochs that are left; save the state every few seconds and at the end.
 
         Args:
-            on_epoch: called with every epoch.
+            on_epoch: called after every epoch.
 
         Raises:
-            RunError: if the state cannot be saved; the last one that was is whole.
+            RunError: if the state cannot be saved; the last saved state is intact.
+            DivergedError: if the loss is not finite.
         """
         while len(self.epochs) < self.settings.training.n_epochs:
             epoch = self._run_epoch()
@@ -110,26 +112,26 @@ class FoldTrainer:
         self.save()
 
     def evaluate(self, part: Part) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Logits (n_utterances, n_classes) and attention, one array (n_frames',) each, without dropout."""
+        """Return logits (n_utterances, n_classes) and attention, one array (n_frames',) per utterance; no dropout."""
         self.network.eval()
         clips = self.features.clips(part.ids)
-        # By length, so that little of a batch is padding.
+        # Sorted by length, which leaves little padding.
         order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
         logits = np.empty((len(order), len(self.labels)), np.float32)
         attention: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(order)
         with torch.inference_mode():
-            for start in range(0, len(order), _MOST_AT_ONCE):
-                batch = order[start : start + _MOST_AT_ONCE]
+            for start in range(0, len(order), _EVALUATION_BATCH):
+                batch = order[start : start + _EVALUATION_BATCH]
                 channels, lengths = pad_batch([clips[i] for i in batch])
-                of_batch, weights = self.network(torch.from_numpy(channels), torch.from_numpy(lengths))
-                logits[batch] = of_batch.numpy()
+                batch_logits, weights = self.network(torch.from_numpy(channels), torch.from_numpy(lengths))
+                logits[batch] = batch_logits.numpy()
                 pooled = self.settings.network.n_steps(lengths)
                 for i, row, n in zip(batch, weights.numpy(), pooled, strict=True):
                     attention[i] = row[:n]
         return logits, attention
 
     def save(self) -> None:
-        """Put the whole state down, in one file that is there whole or not at all.
+        """Write the whole state to one file, atomically.
 
         Raises:
             RunError: if it cannot be written.
@@ -157,16 +159,16 @@ class FoldTrainer:
             )
         except OSError as error:
             raise RunError(
-                f"Fold {self.fold} cannot save its state to {self._state_path}: {error.strerror}. The last state that "
-                "was saved is whole: mend the cause, and go on with --resume"
+                f"Fold {self.fold} cannot save its state to {self._state_path}: {error.strerror}. The last saved "
+                "state is intact. Fix the problem, then rerun with --resume"
             ) from error
         self._saved_at = time.monotonic()
 
     def restore(self) -> bool:
-        """Take the state up where it was put down; False where there is none.
+        """Restore the saved state; return False if there is none.
 
         Raises:
-            DamagedStateError: if there is one, but it is damaged; the trainer then stands before its first epoch.
+            DamagedStateError: if it is damaged; the trainer then starts from its first epoch.
         """
         found = atomic_files.read_tensors(self._state_path) if self._state_path else None
         if found is None:
@@ -178,8 +180,8 @@ class FoldTrainer:
         arrays, meta = found
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "learner": {}, "optimiser": {}, "best": {}}
         for name, array in arrays.items():
-            group, _, rest = name.partition(".")
-            groups[group][rest] = torch.from_numpy(array.copy())
+            group, _, tensor_name = name.partition(".")
+            groups[group][tensor_name] = torch.from_numpy(array.copy())
         self.network.load_state_dict(groups["network"])
         if self._average:
             self._learner.load_state_dict(groups["learner"])
@@ -196,7 +198,7 @@ class FoldTrainer:
         start = time.perf_counter()
         number = len(self.epochs) + 1
         learning_rate = self._optimiser.param_groups[0]["lr"]
-        train_loss, train_accuracy = self._learn(number)
+        train_loss, train_accuracy = self._train_epoch(number)
         self._schedule.after_epoch(train_loss)
         valid = self._measure(self.parts["valid"]) if "valid" in self.parts else None
         test = self._measure(self.parts["test"]) if "test" in self.parts else (math.nan, math.nan, math.nan)
@@ -220,8 +222,8 @@ class FoldTrainer:
         self.epochs.append(epoch)
         return epoch
 
-    def _learn(self, number: int) -> tuple[float, float]:
-        """One pass over the training part: running loss and accuracy."""
+    def _train_epoch(self, number: int) -> tuple[float, float]:
+        """Train one epoch; return the mean loss and accuracy of its batches."""
         part = self.parts["train"]
         shuffle, noise, variation = self._seeds(number).spawn(3)
         random = np.random.default_rng(variation)
@@ -232,14 +234,14 @@ class FoldTrainer:
         recipe = self.settings.training
         n_frames = np.array([clip.shape[1] for clip in clips], np.int64)
         together = batches(order, recipe.batch_size, n_frames, recipe.batches_by_length)
-        if recipe.batches_by_length > 1:  # sorted by length they would come from short to long
+        if recipe.batches_by_length > 1:  # otherwise batches would come in the order of their lengths
             together = [together[turn] for turn in random.permutation(len(together))]
         losses, n_correct = 0.0, 0
         self._learner.train()
         self._learner.set_noise(np.random.SFC64(noise))
         for batch in together:
             true = torch.from_numpy(part.true[batch])
-            logits, loss = self._learn_batch([clips[i] for i in batch], true, random)
+            logits, loss = self._train_batch([clips[i] for i in batch], true, random)
             loss_value = loss.item()
             if not math.isfinite(loss_value):
                 raise DivergedError(
@@ -256,21 +258,21 @@ class FoldTrainer:
             n_correct += int((logits.detach().argmax(dim=1) == true).sum())
         return losses / len(order), n_correct / len(order)
 
-    def _learn_batch(
+    def _train_batch(
         self, clips: list[NDArray[np.float32]], true: Tensor, random: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Logits and loss of a batch, whose gradient is left with the flat parameter."""
+        """Return logits and loss of a batch; its gradient is stored in the flat parameter."""
         channels, lengths = pad_batch(clips)
-        logits, loss = self._answer(torch.from_numpy(channels), torch.from_numpy(lengths), true, random)
-        # Written to one tensor at once: gradients that add up in place would first have to be set to zero.
+        logits, loss = self._forward(torch.from_numpy(channels), torch.from_numpy(lengths), true, random)
+        # Gradients are written to one tensor; accumulating them would need a pass that sets them to zero.
         gradients = torch.autograd.grad(loss, list(self._learner.parameters()))
         self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
         return logits, loss
 
-    def _answer(
+    def _forward(
         self, channels: Tensor, lengths: Tensor, true: Tensor, random: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Logits and loss of a batch, of which each clip may be mixed with another (Zhang et al. 2018)."""
+        """Return logits and loss of a batch, with mixup if the recipe has it (Zhang et al. 2018)."""
         prepared = self._learner.prepare(channels, lengths)
         share, other = 1.0, true
         if alpha := self.settings.augmentation.mixup:
@@ -287,7 +289,7 @@ class FoldTrainer:
         return each.mean(dim=0), loss
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
-        """Loss, accuracy and UAR on a part."""
+        """Return loss, accuracy and UAR on a part."""
         logits, _ = self.evaluate(part)
         loss = self._loss(torch.from_numpy(logits), torch.from_numpy(part.true)).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
@@ -297,5 +299,5 @@ class FoldTrainer:
         return smoothed_cross_entropy(logits, true, self.settings.training.label_smoothing)
 
     def _seeds(self, epoch: int) -> np.random.SeedSequence:
-        """Random numbers of one epoch (0: the initial weights), so that where a run was cut leaves no trace."""
+        """Return the seeds of one epoch (0: the initial weights); a resumed epoch gets the same seeds."""
         return np.random.SeedSequence([self.seed, self.fold, epoch])

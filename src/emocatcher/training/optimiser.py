@@ -1,4 +1,4 @@
-"""Optimisers on one flat tensor, for a network of which all parameters are views of it; and their average."""
+"""Optimisers on one flat tensor that all parameters of a network are views of; and the average of its weights."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from emocatcher.foundation.settings import Optimiser
 class AdaBelief(torch.optim.Optimizer):
     """AdaBelief (Zhuang et al. 2020, algorithm 2), with weight decay added to the gradient.
 
-    Step for step and bit for bit what `AdaBelief(weight_decouple=False, rectify=False)` of pytorch-optimizer does.
+    Every step equals that of pytorch-optimizer's `AdaBelief(weight_decouple=False, rectify=False)`, bit for bit.
 
     Args:
-        flat: one parameter; its gradient is there at every step, and is used up.
+        flat: the one parameter; each step needs its gradient and overwrites it.
         lr: the learning rate.
-        betas: decay rates of the gradient's mean and of its surprise.
-        eps: added to the surprise, and again to its root.
+        betas: decay rates of the gradient's mean and of its variance around that mean.
+        eps: added to the variance, and again to its square root.
         weight_decay: share of the parameter that is added to the gradient.
     """
 
@@ -32,7 +32,7 @@ class AdaBelief(torch.optim.Optimizer):
         self.state[flat] = {"exp_avg": torch.zeros_like(flat), "exp_avg_var": torch.zeros_like(flat)}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add the one group. PyTorch's own method imports its compiler first: 50 MB that training never uses."""
+        """Add the one group. PyTorch's own method first imports its compiler: 50 MB that training never uses."""
         self.param_groups.append(self.defaults | param_group)
 
     @torch.no_grad()
@@ -41,21 +41,21 @@ class AdaBelief(torch.optim.Optimizer):
         (group,) = self.param_groups
         (flat,) = group["params"]
         group["step"] += 1
-        beta_mean, beta_surprise = group["betas"]
+        beta_mean, beta_variance = group["betas"]
         epsilon, decay = group["eps"], group["weight_decay"]
         step_size = group["lr"] / (1.0 - beta_mean ** group["step"])
-        correction = math.sqrt(1.0 - beta_surprise ** group["step"])
+        correction = math.sqrt(1.0 - beta_variance ** group["step"])
         gradient, moments = flat.grad, self.state[flat]
-        mean, surprise = moments["exp_avg"], moments["exp_avg_var"]
+        mean, variance = moments["exp_avg"], moments["exp_avg_var"]
         gradient.add_(flat, alpha=decay)
         mean.lerp_(gradient, 1.0 - beta_mean)
         residual = gradient.sub_(mean)
-        surprise.mul_(beta_surprise).addcmul_(residual, residual, value=1.0 - beta_surprise).add_(epsilon)
-        flat.addcdiv_(mean, surprise.sqrt().div_(correction).add_(epsilon), value=-step_size)
+        variance.mul_(beta_variance).addcmul_(residual, residual, value=1.0 - beta_variance).add_(epsilon)
+        flat.addcdiv_(mean, variance.sqrt().div_(correction).add_(epsilon), value=-step_size)
 
 
 def flatten(network: nn.Module) -> nn.Parameter:
-    """Make all parameters views of one, so that an optimiser has one tensor to loop over, not thirty."""
+    """Make all parameters views of one, so that an optimiser loops over one tensor instead of thirty."""
     parameters = list(network.parameters())
     flat = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
     values = torch.split(flat.detach(), [parameter.numel() for parameter in parameters])
@@ -65,7 +65,7 @@ def flatten(network: nn.Module) -> nn.Parameter:
 
 
 def build(settings: Optimiser, flat: nn.Parameter) -> torch.optim.Optimizer:
-    """The optimiser that a recipe asks for."""
+    """Build the optimiser of a recipe for a parameter from `flatten`."""
     rate, betas, epsilon, decay = (
         settings.learning_rate,
         settings.betas,
@@ -81,27 +81,27 @@ class WeightAverage:
     """A copy of a network whose weights follow the network's as an exponential moving average (Polyak averaging).
 
     Args:
-        network: that is trained.
+        network: the network that is trained.
         flat: its parameters, from `flatten`.
-        decay: share of the average that a step keeps.
+        decay: share of the average that each step keeps.
 
     Attributes:
-        network: the copy.
+        network: the copy with the averaged weights.
     """
 
     def __init__(self, network: nn.Module, flat: nn.Parameter, decay: float) -> None:
         self.network = copy.deepcopy(network)
         self._decay = decay
-        self._theirs = [flat.detach(), *_statistics(network)]
-        self._ours = [flatten(self.network).detach(), *_statistics(self.network)]
+        self._trained = [flat.detach(), *_statistics(network)]
+        self._averaged = [flatten(self.network).detach(), *_statistics(self.network)]
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move towards the network as it is now."""
-        for our, their in zip(self._ours, self._theirs, strict=True):
-            our.lerp_(their, 1.0 - self._decay)
+        """Update the average after a step of the optimiser."""
+        for average, current in zip(self._averaged, self._trained, strict=True):
+            average.lerp_(current, 1.0 - self._decay)
 
 
 def _statistics(network: nn.Module) -> list[Tensor]:
-    """Batch normalisation's running means and variances, and whatever else is a number with a fraction."""
+    """The floating-point buffers, such as the running means and variances of batch normalisation."""
     return [buffer for buffer in network.buffers() if buffer.is_floating_point()]

@@ -1,4 +1,4 @@
-"""Lays the run folder and fills it (see DESIGN's list of its files; `emocatcher.evaluation.run_folder` reads it)."""
+"""Write the files of a run folder; `emocatcher.evaluation.run_folder` reads them."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _N_EXAMPLES = 16
 
 
 def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool) -> None:
-    """Refuse a folder that holds a run, unless it is this one and to be resumed. Nothing is written yet.
+    """Refuse a folder that contains a run, unless it is this run and `resume` is set. Nothing is written yet.
 
     Args:
         out: the run folder.
-        plan: what is to be run.
+        plan: the run's corpus, protocol, seed and teachers.
         settings: the recipe.
         split: from `split_table`.
-        resume: whether to go on with a run that is there.
+        resume: whether to resume a run in the folder.
 
     Raises:
-        RunError: if it holds a run and `resume` was not asked for, or holds a run of something else.
+        RunError: if the folder contains a run and `resume` is not set, or contains another run.
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file. Name a folder with --out")
@@ -49,47 +49,47 @@ def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool
     if not any((out / name).exists() for name in (*files, "result.json")):
         return
     if not resume:
-        raise RunError(f"{out} holds a run already. Go on with --resume, or name another folder with --out")
+        raise RunError(f"{out} holds a run already. Resume it with --resume, or name another folder with --out")
     refuse_another(out, files, "run", "settings, corpus, protocol and seed")
 
 
 def refuse_another(out: Path, files: Mapping[str, str], kind: str, same: str) -> None:
-    """Refuse a folder whose start files are not those of what is to be resumed; missing ones are no objection.
+    """Refuse to resume if a start file in the folder differs; missing files are allowed.
 
     Args:
         out: the folder.
-        files: name → text, as they are to be.
-        kind: what the folder holds, for people: "run" or "sweep".
-        same: what must be given again, for people.
+        files: the expected text of each start file, by name.
+        kind: "run" or "sweep", for the message.
+        same: the arguments that must be the same, for the message.
 
     Raises:
-        RunError: if one differs, or cannot be read.
+        RunError: if a file differs or cannot be read.
     """
     for name, text in files.items():
         try:
-            there = (out / name).read_bytes()
+            found = (out / name).read_bytes()
         except FileNotFoundError:
             continue
         except OSError as error:
             raise RunError(f"{out / name} cannot be read: {error.strerror}. Name another folder with --out") from error
-        if there != text.encode():
+        if found != text.encode():
             raise RunError(
-                f"{out} holds another {kind}: its {name} differs from what was asked for. "
+                f"{out} holds another {kind}: its {name} differs. "
                 f"Resume with the same {same}, or name another folder with --out"
             )
 
 
-def lay(out: Path, plan: Plan, settings: Settings, split: str, features: FeatureTable) -> None:
-    """Write what a run starts from, and pin what its recordings sound like.
+def write_start(out: Path, plan: Plan, settings: Settings, split: str, features: FeatureTable) -> None:
+    """Write the files that a run starts from, with a hash of its features.
 
     Raises:
-        RunError: if a run that is resumed was of other recordings, or the folder cannot be written.
+        RunError: if the resumed run had other features, or the folder cannot be written.
     """
     pin = out / "features.sha256"
     try:
         if pin.exists() and pin.read_bytes() != features.digest().encode():
             raise RunError(
-                f"{out} holds a run of other recordings: what '{plan.corpus}' sounds like has changed since. "
+                f"{out} holds a run of other recordings: the features of '{plan.corpus}' have changed since. "
                 "Name another folder with --out"
             )
         for name, text in _start_files(plan, settings, split).items():
@@ -100,14 +100,14 @@ def lay(out: Path, plan: Plan, settings: Settings, split: str, features: Feature
 
 
 def append_epoch(out: Path, epoch: Epoch) -> None:
-    """Add a line to `metrics.jsonl` as it happens; `finish` puts the lines in order."""
-    # What cannot be noted now is noted at the end: training does not stop for it.
+    """Append an epoch to `metrics.jsonl` during training; `finish` writes the file again, in order."""
+    # Training does not stop if this fails, because `finish` writes all epochs.
     with contextlib.suppress(OSError), (out / "metrics.jsonl").open("ab") as file:
         file.write(msgspec.json.encode(epoch) + b"\n")
 
 
 def split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
-    """`split.csv`: who is in which part of which fold."""
+    """Return the text of `split.csv`: the part of every utterance in every fold."""
     rows: list[tuple[Any, ...]] = []
     for number, one in enumerate(folds):
         for part in ("train", "valid", "test"):
@@ -127,7 +127,7 @@ def _start_files(plan: Plan, settings: Settings, split: str) -> dict[str, str]:
 
 
 def finish(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome], result: Result) -> None:
-    """Write what is known once all folds are done; `result.json` comes last, and says that the run is whole.
+    """Write the files of a finished run. `result.json` is the last, so a run that has it is complete.
 
     Raises:
         RunError: if a file cannot be written.
@@ -141,12 +141,12 @@ def finish(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[Fold
         _write_json(out / "result.json", result)
     except OSError as error:
         raise RunError(
-            f"The run folder {out} cannot be written: {error.strerror}. Mend the cause, and go on with --resume"
+            f"The run folder {out} cannot be written: {error.strerror}. Fix the problem, then rerun with --resume"
         ) from error
 
 
-def seconds_before(out: Path) -> dict[str, float] | None:
-    """What the stages of a finished run took; None where the folder holds none."""
+def read_seconds(out: Path) -> dict[str, float] | None:
+    """Read the duration of each stage of a finished run; None if the folder has none."""
     try:
         found = msgspec.json.decode((out / "result.json").read_bytes(), type=Result).seconds
     except (OSError, msgspec.DecodeError):
@@ -197,7 +197,7 @@ def _write_predictions(out: Path, corpus: Corpus, tasks: list[FoldTask], outcome
 
 
 def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
-    """What the figures of attention and of examples are drawn from."""
+    """Write the arrays for the figures of attention and of examples."""
     part, features = task.parts["test"], task.features
     examples = _examples(part, outcome.logits.argmax(axis=1))
     settings = task.settings
@@ -220,14 +220,14 @@ def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
 
 
 def _examples(part: Part, predicted: np.ndarray) -> list[int]:
-    """A fixed choice over all emotions: of each, the first that was right and the first that was not, in turn."""
-    wanted: list[int] = []
+    """Choose examples: the first right answer of every emotion, the first wrong ones, then other utterances."""
+    chosen: list[int] = []
     for right in (True, False):
         for label in np.unique(part.true):
-            of_kind = np.flatnonzero((part.true == label) & ((predicted == part.true) == right))
-            wanted += [int(i) for i in of_kind[:1]]
-    rest = [i for i in range(len(part.ids)) if i not in set(wanted)]
-    return (wanted + rest)[: min(_N_EXAMPLES, len(part.ids))]
+            matching = np.flatnonzero((part.true == label) & ((predicted == part.true) == right))
+            chosen += [int(i) for i in matching[:1]]
+    others = [i for i in range(len(part.ids)) if i not in set(chosen)]
+    return (chosen + others)[: min(_N_EXAMPLES, len(part.ids))]
 
 
 def _csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

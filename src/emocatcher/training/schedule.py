@@ -1,4 +1,4 @@
-"""The learning rate over a training: what is asked before a step, and what is learnt from an epoch."""
+"""Learning rate schedules: they set the rate before a step or after an epoch."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from emocatcher.foundation.settings import OneCycleSchedule, PlateauSchedule
 from emocatcher.foundation.settings import Schedule as Settings
 
-_FIRST, _LAST = 1 / 25, 1e-5  # shares of the learning rate that a cycle begins and ends with
+_FIRST, _LAST = 1 / 25, 1e-5  # shares of the learning rate at the start and at the end of a cycle
 
 
 class Schedule(Protocol):
-    """Sets an optimiser's learning rate; its state can be put down and taken up again."""
+    """Sets the learning rate of an optimiser; its state can be saved and restored."""
 
     def before_step(self) -> None:
-        """Called before every step."""
+        """Call it before every step."""
 
     def after_epoch(self, train_loss: float) -> None:
-        """Called after every epoch, with its running loss."""
+        """Call it after every epoch with the mean loss of its batches."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs, as JSON has it."""
+        """Return the state as JSON types."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the state up."""
+        """Restore a state."""
 
 
 class Plateau:
-    """Lower it where the training loss no longer falls."""
+    """Lower the learning rate when the training loss no longer falls (PyTorch's `ReduceLROnPlateau`)."""
 
     def __init__(self, settings: PlateauSchedule, optimiser: torch.optim.Optimizer) -> None:
         self._schedule = ReduceLROnPlateau(
@@ -44,23 +44,23 @@ class Plateau:
         )
 
     def before_step(self) -> None:
-        """Steps change nothing."""
+        """Do nothing: the rate depends on epochs only."""
 
     def after_epoch(self, train_loss: float) -> None:
-        """Watch the loss."""
+        """Pass the loss to PyTorch's scheduler."""
         self._schedule.step(train_loss)
 
     def state_dict(self) -> dict[str, Any]:
-        """Of PyTorch's scheduler."""
+        """Return the state of PyTorch's scheduler."""
         return self._schedule.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Into PyTorch's scheduler."""
+        """Restore the state of PyTorch's scheduler."""
         self._schedule.load_state_dict(state)
 
 
 class OneCycle:
-    """Up and down once, whatever the loss does."""
+    """Raise and lower the learning rate once over the training, whatever the loss."""
 
     def __init__(self, settings: OneCycleSchedule, optimiser: torch.optim.Optimizer, n_steps: int) -> None:
         self._optimiser, self._n_steps, self._warm_up = optimiser, n_steps, settings.warm_up
@@ -69,7 +69,7 @@ class OneCycle:
         self._set_rate()
 
     def before_step(self) -> None:
-        """Move on by one step."""
+        """Set the rate of this step, and count it."""
         self._set_rate()
         self._step += 1
 
@@ -78,23 +78,23 @@ class OneCycle:
         self._optimiser.param_groups[0]["lr"] = self._highest * share
 
     def after_epoch(self, train_loss: float) -> None:
-        """The loss changes nothing."""
+        """Do nothing: the rate depends on steps only."""
 
     def state_dict(self) -> dict[str, Any]:
-        """How many steps were taken."""
+        """Return the number of steps so far."""
         return {"step": self._step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the number of steps."""
         self._step = state["step"]
 
 
 def one_cycle_share(position: float, warm_up: float) -> float:
-    """The share of the highest learning rate at a position in the training.
+    """Return the share of the highest learning rate at a position in the training.
 
     Args:
-        position: 0 (the first step) … 1 (the last).
-        warm_up: where the highest stands.
+        position: from 0 (the first step) to 1 (the last).
+        warm_up: the position of the highest rate.
 
     Examples:
         >>> [round(one_cycle_share(at, 0.2), 3) for at in (0.0, 0.1, 0.2, 0.6, 1.0)]
@@ -102,17 +102,17 @@ def one_cycle_share(position: float, warm_up: float) -> float:
     """
     rising = position < warm_up
     start, end = (_FIRST, 1.0) if rising else (1.0, _LAST)
-    way = position / warm_up if rising else (position - warm_up) / (1.0 - warm_up)
-    return end + (start - end) * (1.0 + math.cos(math.pi * way)) / 2.0
+    progress = position / warm_up if rising else (position - warm_up) / (1.0 - warm_up)
+    return end + (start - end) * (1.0 + math.cos(math.pi * progress)) / 2.0
 
 
 def build(settings: Settings, optimiser: torch.optim.Optimizer, n_steps: int) -> Schedule:
-    """The schedule that a recipe asks for.
+    """Build the schedule of a recipe.
 
     Args:
-        settings: of the recipe.
-        optimiser: whose learning rate is set; it has one group, at its highest.
-        n_steps: of the whole training.
+        settings: the recipe's schedule.
+        optimiser: the optimiser whose learning rate is set; it has one group, with the highest rate.
+        n_steps: steps of the whole training.
     """
     if isinstance(settings, PlateauSchedule):
         return Plateau(settings, optimiser)

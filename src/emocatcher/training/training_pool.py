@@ -1,9 +1,9 @@
-"""Folds side by side, each in a process of its own with the threads and the memory habits chosen for it.
+"""Worker processes for training, each with one thread and with memory settings for training.
 
-One thread each. On two cores a second thread makes an epoch of this network a fifth shorter where the other core is
-idle, and ten times longer where it is not, for the two then wait for each other at every operation. It would also
-round differently, so that a machine's number of cores would change the weights. Threads are a setting of a whole
-process, so training never runs in the caller's own.
+On two cores, a second thread makes an epoch of this network a fifth shorter if the other core is idle, and ten times
+longer if it is busy, because the two threads then wait for each other at every operation. It would also round
+differently, so the number of cores would change the weights. The number of threads is a setting of a whole process, so
+training never runs in the caller's process.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
 _NO_MORE = "no more reports"
-_LOOK_UP_S = 1.0
+_POLL_S = 1.0
 ENDED = (
-    "A training process ended before its time: killed, perhaps for want of memory, or unable to start. "
-    "What it had saved is whole: go on with --resume"
+    "A training process ended early: it was killed, perhaps because memory ran out, or could not start. "
+    "What it saved is intact. Fix the problem, then rerun with --resume"
 )
 _report: Callable[[Any], None]
 
 
 def n_processes(n_tasks: int, n_cores: int) -> int:
-    """How many processes leave the fewest cores idle at the end of tasks of equal length.
+    """Return the number of processes that finishes tasks of equal length earliest.
 
     With one process per core, the last of five tasks on two cores leaves one core idle. Three processes share the two
     cores evenly, and the last two tasks then have a core each: all five take 2.5 times the length of one instead of 3.
 
     Args:
-        n_tasks: tasks of one thread each.
-        n_cores: cores for them.
+        n_tasks: number of tasks, of one thread each.
+        n_cores: number of cores.
 
     Returns:
-        the fewest such processes, at most two per core.
+        the smallest such number, at most two for each core.
 
     Examples:
         >>> n_processes(5, 2), n_processes(4, 2), n_processes(7, 2), n_processes(1, 2)
@@ -56,35 +56,35 @@ def n_processes(n_tasks: int, n_cores: int) -> int:
     """
 
     def length(n_workers: int) -> int:
-        """The whole, in tasks' lengths, times `n_cores`."""
+        """The time for all tasks, in units of one task, times `n_cores`."""
         n_rounds, n_last = divmod(n_tasks, n_workers)
         return n_rounds * n_workers + (max(n_last, n_cores) if n_last else 0)
 
     return min(range(min(n_tasks, n_cores), min(n_tasks, 2 * n_cores) + 1), key=length)
 
 
-class Workers:
-    """A few processes that train; a context manager.
+class TrainingPool:
+    """A pool of processes that train; a context manager.
 
     Args:
-        n_workers: processes.
-        warm_up: called once in each, so that its imports run while the caller is busy elsewhere.
-        on_report: called here, from another thread, with whatever a task passes to `report`.
+        n_workers: number of processes.
+        warm_up: called once in each process, so that its imports run while the caller loads the features.
+        on_report: called in this process, from another thread, with each message that a task passes to `report`.
     """
 
     def __init__(self, n_workers: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]) -> None:
         self._queue = multiprocessing.get_context("spawn").SimpleQueue()
         self._failure: Exception | None = None
-        self._listener = threading.Thread(target=self._listen, args=(on_report,), daemon=True)
-        self._listener.start()
+        self._receiver = threading.Thread(target=self._receive, args=(on_report,), daemon=True)
+        self._receiver.start()
         self._rows = None if sys.platform == "win32" else RowFile()
         self._pool = EndableExecutor(n_workers, _start, (self._queue, warm_up, self._rows))
         with process_setup.single_threaded():
-            # The processes start with the first tasks, and take the environment of that moment.
+            # The processes start with the first tasks and inherit the environment of that moment.
             for _ in range(n_workers):
-                self._pool.submit(_nothing)
+                self._pool.submit(_no_op)
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> TrainingPool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -94,12 +94,12 @@ class Workers:
             self._pool.end()
         if self._rows is not None:
             self._rows.close()
-        # In a thread that nobody waits for: a process that was ended as it reported has left the queue locked.
+        # In a daemon thread: a process that was terminated while it reported leaves the queue locked.
         threading.Thread(target=self._queue.put, args=(_NO_MORE,), daemon=True).start()
-        self._listener.join(timeout=5)
+        self._receiver.join(timeout=5)
 
     def share(self, table: FeatureTable) -> FeatureTable:
-        """Return a table that the tasks can hold without a copy of its rows in every process.
+        """Return the table for the tasks, with its rows in a file that all processes map.
 
         Raises:
             FeatureCacheError: if no temporary file can hold the rows.
@@ -107,23 +107,24 @@ class Workers:
         return table if self._rows is None else table.share(self._rows)
 
     def run(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Run `function` on every task; outcomes come as they are finished.
+        """Run a function on every task, and yield the outcomes as tasks finish.
 
         Args:
-            function: from a task to its outcome.
-            tasks: taken up in this order.
+            function: task → outcome.
+            tasks: started in this order.
 
         Raises:
             RunError: if a process was killed.
+            Exception: any error of a task or of `on_report`.
         """
         try:
             futures = [self._pool.submit(function, task) for task in tasks]
             while futures:
-                # Not for as long as a task takes: a report that could not be given is seen between two waits alone.
-                wait(futures, timeout=_LOOK_UP_S, return_when=FIRST_COMPLETED)
+                # Poll, because an error of `on_report` is noticed only between two waits.
+                wait(futures, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 if self._failure is not None:
                     raise self._failure
-                # In the order in which they were submitted, so that what ends together is not left to chance.
+                # In the order of submission, so that the order of tasks that finish together is fixed.
                 for future in [future for future in futures if future.done()]:
                     futures.remove(future)
                     yield future.result()
@@ -132,17 +133,17 @@ class Workers:
         except BrokenProcessPool:
             raise RunError(ENDED) from None
 
-    def _listen(self, on_report: Callable[[Any], None]) -> None:
+    def _receive(self, on_report: Callable[[Any], None]) -> None:
         while (message := self._queue.get()) != _NO_MORE:
             if self._failure is None:
                 try:
                     on_report(message)
-                except Exception as error:  # the queue is emptied all the same, or the workers would wait for ever
+                except Exception as error:  # keep emptying the queue, or the workers would block forever
                     self._failure = error
 
 
 def report(message: Any) -> None:
-    """Send something to the caller's `on_report`; only inside a task."""
+    """Pass a message to `on_report` in the caller's process; only inside a task."""
     _report(message)
 
 
@@ -151,11 +152,11 @@ def _start(queue: Any, warm_up: Callable[[], None], rows: RowFile | None) -> Non
     _report = queue.put
     if rows is not None:
         shared_rows.inherit(rows)
-    # Ctrl-C reaches every process of the terminal; the caller alone answers it, and ends the others.
+    # Ctrl-C reaches every process of the terminal; only the caller handles it, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process_setup.exit_with_parent()
-    # oneDNN keeps what it made for every shape it met, up to a thousand; no two batches have as many frames, and that
-    # comes to a hundred megabytes which are never used again.
+    # By default, oneDNN caches its kernels for up to a thousand shapes. Batches rarely have the same number of frames,
+    # so that would be a hundred megabytes that are not used again.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
     import torch
 
@@ -164,5 +165,5 @@ def _start(queue: Any, warm_up: Callable[[], None], rows: RowFile | None) -> Non
     warm_up()
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     pass

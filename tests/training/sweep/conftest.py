@@ -47,7 +47,7 @@ def sweep_here(train_here: Callable[..., Any]) -> Iterator[Callable[..., Swept]]
 
     with pytest.MonkeyPatch.context() as patch:
         # `train_here` put the one in its place that starts no process.
-        patch.setattr(engine, "Workers", experiment.Workers)
+        patch.setattr(engine, "TrainingPool", experiment.TrainingPool)
         yield sweep
 
 

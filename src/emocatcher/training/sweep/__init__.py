@@ -1,4 +1,4 @@
-"""A list of settings → a ranking, by validation inside the training part: test parts are thrown away first of all."""
+"""Rank settings by validation inside the training part; test parts are discarded first."""
 
 from emocatcher.training.sweep.engine import Progress, run
 from emocatcher.training.sweep.folder import read_trials

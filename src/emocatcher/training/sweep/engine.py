@@ -1,4 +1,4 @@
-"""All trials of a sweep, side by side as one queue → a sweep folder and its ranking."""
+"""Run all trials of a sweep in parallel, and write the sweep folder with its ranking."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from emocatcher.training.sweep.inner_folds import InnerFold
 from emocatcher.training.sweep.plan import Plan
 from emocatcher.training.sweep.ranking import Ranking
 from emocatcher.training.sweep.trial import EpochDone, Finished, Trial, TrialTask
-from emocatcher.training.training_pool import Workers
+from emocatcher.training.training_pool import TrainingPool
 
-_Ears = tuple[FrontEnd, VoiceActivity]  # what features depend on
+_FeatureKey = tuple[FrontEnd, VoiceActivity]  # the settings that features depend on
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """What `run` tells while it works."""
+    """One step of the work of `run`."""
 
     stage: str  # "features" or "training"
     done: int  # utterances or epochs
@@ -33,11 +33,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     n_trials_done: int = 0
     n_trials: int = 0
     train_loss: float | None = None
-    warning: str = ""  # what the user should know, such as that a saved state is damaged
+    warning: str = ""  # for the user, for example that a saved state is damaged
 
 
 def warm_up() -> None:
-    """Import what a trial needs, PyTorch above all; the process that calls for trials never does."""
+    """Import what a trial needs, mainly PyTorch; only worker processes import it."""
     from emocatcher.training import fold_trainer  # noqa: F401
 
 
@@ -50,39 +50,39 @@ def run(
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Ranking, dict[str, float]]:
-    """Train every setting on every inner fold with every seed, and rank them by validation.
+    """Train every setting on every inner fold with every seed, and rank the settings by validation.
 
     Args:
         plan: the sweep.
         corpus: the utterances.
-        protocol: it fits the corpus; its test parts are thrown away before anything else is done.
+        protocol: the folds; it fits the corpus. Its test parts are discarded first.
         out: the sweep folder to write.
-        resume: go on where a sweep in `out` was cut; it ends in the same ranking as one that never was.
-        on_progress: called as utterances and epochs are done, from another thread.
+        resume: resume the sweep in `out`; the ranking is the same as without the interruption.
+        on_progress: called after each utterance and epoch, from another thread.
 
     Returns:
-        the ranking, which is `ranking.json` in `out` too, and the seconds that a trial of each setting took.
+        the ranking, which is also `ranking.json` in `out`, and the mean duration of a trial of each setting, seconds.
 
     Raises:
         MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
         SettingError: if a setting is not allowed with this corpus.
-        ProtocolError: if a training part cannot be cut for validation.
-        RunError: if `out` holds a sweep and `resume` was not asked for, or holds something else.
-        AudioError: if a recording cannot be used.
+        ProtocolError: if a training part cannot be cut into inner folds.
+        RunError: if `out` contains a sweep and `resume` is not set, or contains something else.
+        AudioError: if a recording cannot be decoded.
     """
     experiment.require_training()
     for choice in plan.choices:
         reading.check_smoothing(choice.settings, len(corpus.labels))
     inner = inner_folds.cut(corpus, protocol, plan.file.folds, plan.file.inner)
-    corpus = inner_folds.corpus_of(inner, corpus)  # from here on, nobody knows of another utterance
+    corpus = inner_folds.corpus_of(inner, corpus)  # the rest has no access to other utterances
     files = folder.start_files(plan, corpus, inner)
     folder.check(out, files, resume=resume)
     trials = ranking.all_trials(plan.choices, inner, plan.file.seeds)
-    known = folder.read_trials(out) if resume else []
-    finished = _usable(known, trials, inner, corpus)
+    saved = folder.read_trials(out) if resume else []
+    finished = _usable(saved, trials, inner, corpus)
     if len(finished) < len(trials):
-        tell = on_progress or (lambda step: experiment.pass_on(step.warning))
-        _train(plan, corpus, inner, trials, finished, out, files, tell)
+        notify = on_progress or (lambda step: experiment.warn(step.warning))
+        _train(plan, corpus, inner, trials, finished, out, files, notify)
     shutil.rmtree(out / folder.UNDER_WAY, ignore_errors=True)
     folder.write_trials(out, folder.in_order(trials, finished))
     found = ranking.rank(plan, corpus, inner, finished)
@@ -98,9 +98,9 @@ def _train(
     finished: dict[Trial, Finished],
     out: Path,
     files: dict[str, str],
-    tell: Callable[[Progress], None],
+    notify: Callable[[Progress], None],
 ) -> None:
-    """Run the trials that are left, and add them to `finished`."""
+    """Run the remaining trials, and add them to `finished`."""
     settings = {choice.name: choice.settings for choice in plan.choices}
     epochs = [settings[one.setting].training.n_epochs for one in trials]
     done = [n if one in finished else 0 for one, n in zip(trials, epochs, strict=True)]
@@ -113,7 +113,7 @@ def _train(
             show(message.train_loss)
 
     def show(train_loss: float | None = None, warning: str = "") -> None:
-        tell(
+        notify(
             Progress(
                 stage="training",
                 done=sum(done),
@@ -127,10 +127,10 @@ def _train(
 
     left = [number for number, one in enumerate(trials) if one not in finished]
     n_workers = training_pool.n_processes(len(left), process_setup.usable_cores())
-    with Workers(n_workers, warm_up, on_report) as pool:
-        tables = {ears: pool.share(table) for ears, table in _features(plan, corpus, tell).items()}
-        folder.lay(out, files, [table.digest() for table in tables.values()], corpus.name)
-        # A line that a kill has torn must not be appended to.
+    with TrainingPool(n_workers, warm_up, on_report) as pool:
+        tables = {key: pool.share(table) for key, table in _load_features(plan, corpus, notify).items()}
+        folder.write_start(out, files, [table.digest() for table in tables.values()], corpus.name)
+        # Removes a line that a kill cut off; otherwise the next line would be appended to it.
         folder.write_trials(out, folder.in_order(trials, finished))
         tasks = [_task(corpus, inner, trials[n], n, settings, tables, folder.resume_dir(out, n)) for n in left]
         for number, one in pool.run(_run, tasks):
@@ -151,7 +151,7 @@ def _task(
     one: Trial,
     number: int,
     settings: dict[str, Settings],
-    tables: dict[_Ears, FeatureTable],
+    tables: dict[_FeatureKey, FeatureTable],
     resume_dir: Path,
 ) -> TrialTask:
     place = next(i for i, each in enumerate(inner) if (each.fold, each.split) == (one.fold, one.split))
@@ -170,32 +170,32 @@ def _task(
     )
 
 
-def _features(plan: Plan, corpus: Corpus, tell: Callable[[Progress], None]) -> dict[_Ears, FeatureTable]:
-    """One table per front end, however many settings share it."""
+def _load_features(plan: Plan, corpus: Corpus, notify: Callable[[Progress], None]) -> dict[_FeatureKey, FeatureTable]:
+    """Load one table for each front end; settings with the same front end share it."""
     recipes = {(choice.settings.front_end, choice.settings.vad): choice.settings for choice in plan.choices}
-    tables: dict[_Ears, FeatureTable] = {}
-    for ears, recipe in recipes.items():
+    tables: dict[_FeatureKey, FeatureTable] = {}
+    for key, recipe in recipes.items():
         before = len(tables) * len(corpus)
 
         def on_progress(n: int, total: int, before: int = before) -> None:
-            tell(Progress(stage="features", done=before + n, total=total * len(recipes)))
+            notify(Progress(stage="features", done=before + n, total=total * len(recipes)))
 
-        tables[ears] = load_features(corpus, recipe, on_progress=on_progress)
+        tables[key] = load_features(corpus, recipe, on_progress=on_progress)
     return tables
 
 
 def _usable(
-    known: Sequence[Finished], trials: Sequence[Trial], inner: Sequence[InnerFold], corpus: Corpus
+    saved: Sequence[Finished], trials: Sequence[Trial], inner: Sequence[InnerFold], corpus: Corpus
 ) -> dict[Trial, Finished]:
-    """The trials among those that were read which answer what is asked; the others are run again."""
-    asked = {(one.fold, one.split): one.valid for one in inner}
+    """Return the saved trials that fit the sweep and have valid predictions; the others are run again."""
+    expected = {(one.fold, one.split): one.valid for one in inner}
     wanted, labels = set(trials), set(corpus.labels)
     return {
         one.trial: one
-        for one in known
+        for one in saved
         if one.trial in wanted
         and (
             one.diverged
-            or (tuple(one.predictions) == asked[one.fold, one.split] and labels.issuperset(one.predictions.values()))
+            or (tuple(one.predictions) == expected[one.fold, one.split] and labels.issuperset(one.predictions.values()))
         )
     }

@@ -1,4 +1,4 @@
-"""The sweep folder: what was asked for, a line per finished trial, and the ranking."""
+"""Read and write the sweep folder: its start files, a line for each finished trial, and the ranking."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _PIN = "features.sha256"
 
 
 def start_files(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold]) -> dict[str, str]:
-    """What a sweep starts from, by file name; one is taken up only with the same.
+    """Return the text of the start files by name; a sweep is resumed only if they are the same.
 
-    The folds of `split.csv` are numbered through, in the order of the inner folds.
+    The folds of `split.csv` are numbered consecutively, in the order of the inner folds.
     """
     return {
         "sweep.toml": plan.to_toml(),
@@ -34,10 +34,12 @@ def start_files(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold]) -> dict[
 
 
 def check(out: Path, files: Mapping[str, str], *, resume: bool) -> None:
-    """Refuse a folder that holds something else than this sweep, or this one where it is not to be resumed.
+    """Refuse a folder that contains anything but this sweep, or this sweep if `resume` is not set.
+
+    Nothing is written yet.
 
     Raises:
-        RunError: if so. Nothing is written yet.
+        RunError: if the folder is refused.
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out} is a file. Name a folder with --out")
@@ -46,28 +48,28 @@ def check(out: Path, files: Mapping[str, str], *, resume: bool) -> None:
     if not any((out / name).exists() for name in (*files, TRIALS, RANKING)):
         return
     if not resume:
-        raise RunError(f"{out} holds a sweep already. Go on with --resume, or name another folder with --out")
+        raise RunError(f"{out} holds a sweep already. Resume it with --resume, or name another folder with --out")
     run_writer.refuse_another(out, files, "sweep", "sweep file and corpus")
 
 
-def lay(out: Path, files: Mapping[str, str], digests: Iterable[str], corpus: str) -> None:
-    """Write what the sweep starts from, and pin what its recordings sound like.
+def write_start(out: Path, files: Mapping[str, str], digests: Iterable[str], corpus: str) -> None:
+    """Write the files that a sweep starts from, with hashes of its features.
 
     Args:
         out: the sweep folder.
         files: from `start_files`.
-        digests: of the features, one per front end.
+        digests: a hash of the features for each front end.
         corpus: the corpus's name.
 
     Raises:
-        RunError: if a sweep that is resumed was of other recordings, or the folder cannot be written.
+        RunError: if the resumed sweep had other features, or the folder cannot be written.
     """
     pinned = "".join(f"{digest}\n" for digest in digests)
     pin = out / _PIN
     try:
         if pin.exists() and pin.read_bytes() != pinned.encode():
             raise RunError(
-                f"{out} holds a sweep of other recordings: what '{corpus}' sounds like has changed since. "
+                f"{out} holds a sweep of other recordings: the features of '{corpus}' have changed since. "
                 "Name another folder with --out"
             )
         for name, text in files.items():
@@ -78,13 +80,19 @@ def lay(out: Path, files: Mapping[str, str], digests: Iterable[str], corpus: str
 
 
 def read_trials(out: Path) -> list[Finished]:
-    """The trials whose line is whole; a kill may have torn the last."""
+    """Read the finished trials; a last line that a kill cut off is skipped.
+
+    Raises:
+        RunError: if the file cannot be read.
+    """
     try:
         lines = (out / TRIALS).read_bytes().splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RunError(f"{out / TRIALS} cannot be read: {error.strerror}") from error
+        raise RunError(
+            f"{out / TRIALS} cannot be read: {error.strerror}. Fix the problem, then rerun with --resume"
+        ) from error
     found = []
     for line in lines:
         try:
@@ -95,12 +103,16 @@ def read_trials(out: Path) -> list[Finished]:
 
 
 def write_trials(out: Path, trials: Iterable[Finished]) -> None:
-    """Write all lines anew, so that no torn one is left to be appended to."""
+    """Write all finished trials again, which removes a line that was cut off.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
     _write(out / TRIALS, b"".join(_line(one) for one in trials))
 
 
 def append_trial(out: Path, one: Finished) -> None:
-    """Add a line, and have it on the disk before this returns.
+    """Append a finished trial, and wait until it is on the disk.
 
     Raises:
         RunError: if it cannot be written.
@@ -111,11 +123,11 @@ def append_trial(out: Path, one: Finished) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise _full(out / TRIALS, error) from error
+        raise _unwritable(out / TRIALS, error) from error
 
 
 def write_ranking(out: Path, ranking: Ranking) -> None:
-    """Write `ranking.json`; it says that the sweep is whole.
+    """Write `ranking.json`; a sweep that has it is complete.
 
     Raises:
         RunError: if it cannot be written.
@@ -124,12 +136,12 @@ def write_ranking(out: Path, ranking: Ranking) -> None:
 
 
 def resume_dir(out: Path, number: int) -> Path:
-    """Where a trial under way keeps its state."""
+    """Return the folder for the state of an unfinished trial."""
     return out / UNDER_WAY / f"trial_{number}"
 
 
 def in_order(trials: Iterable[Trial], finished: Mapping[Trial, Finished]) -> list[Finished]:
-    """What is finished, in the order of the trials."""
+    """Return the finished trials in the order of `trials`."""
     return [finished[trial] for trial in trials if trial in finished]
 
 
@@ -141,8 +153,8 @@ def _write(path: Path, content: bytes) -> None:
     try:
         atomic_files.write_bytes(path, content)
     except OSError as error:
-        raise _full(path, error) from error
+        raise _unwritable(path, error) from error
 
 
-def _full(path: Path, error: OSError) -> RunError:
-    return RunError(f"{path} cannot be written: {error.strerror}. Mend the cause, and go on with --resume")
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(f"{path} cannot be written: {error.strerror}. Fix the problem, then rerun with --resume")

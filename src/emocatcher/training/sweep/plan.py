@@ -1,4 +1,4 @@
-"""What is to be swept: a TOML file, read strictly, and every setting that it asks for."""
+"""Read a sweep from its TOML file, strictly, and resolve its settings."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ _Numbers = Annotated[tuple[_Number, ...], msgspec.Meta(min_length=1)]
 
 
 class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One `[[setting]]` as it is written."""
+    """One `[[setting]]` of the file."""
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
-    set: tuple[str, ...] = ()  # "section.key=value" each
+    set: tuple[str, ...] = ()  # each "section.key=value"
 
 
 class SweepFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`sweep.toml` as it is written. One that was resolved names every setting, and has no grid."""
+    """The content of `sweep.toml`. A resolved one names every setting and has no grid."""
 
     preset: str = "cabg"
     corpus: str = "ravdess"
     protocol: str
-    folds: _Numbers = (0,)  # whose training parts are used
-    inner: Annotated[int, msgspec.Meta(ge=2)] = 5  # folds for validation that each training part is cut into
-    seeds: _Numbers = (0,)  # each setting is trained with each; the first also deals speakers-K and stratified-K
+    folds: _Numbers = (0,)  # the folds whose training parts are used
+    inner: Annotated[int, msgspec.Meta(ge=2)] = 5  # number of inner folds for each training part
+    seeds: _Numbers = (0,)  # of every setting; the first is also the seed of speakers-K and stratified-K
     rank_by: RankBy = "accuracy"
     set: tuple[str, ...] = ()  # for all settings
     setting: tuple[Named, ...] = ()
-    grid: dict[str, Any] = {}  # "section.key" to a list of values: every combination is a setting
+    grid: dict[str, Any] = {}  # "section.key" → list of values; every combination is a setting
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """One setting of a sweep, resolved."""
+    """One resolved setting of a sweep."""
 
     name: str
-    set: tuple[str, ...]  # beyond what is set for all
+    set: tuple[str, ...]  # in addition to what is set for all settings
     settings: Settings
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep, resolved."""
+    """A resolved sweep."""
 
     file: SweepFile
-    base: Settings  # the preset with what is set for all
+    base: Settings  # the preset with the changes for all settings
     choices: tuple[Choice, ...]  # the first is the baseline
 
     def to_toml(self) -> str:
-        """Write the sweep with its grid spelled out; `read` reads it back as an equal plan."""
+        """Format the sweep as TOML without a grid; `read` returns an equal plan from it."""
         return tomli_w.dumps({key: value for key, value in msgspec.to_builtins(self.file).items() if key != "grid"})
 
 
@@ -66,7 +66,7 @@ def read(path: Path) -> Plan:
     """Read a sweep from its TOML file.
 
     Raises:
-        SettingError: if it cannot be read, or a key, a value or a setting in it is not allowed.
+        SettingError: if the file cannot be read, or a key, a value or a setting in it is not allowed.
     """
     try:
         content = path.read_bytes()
@@ -75,35 +75,35 @@ def read(path: Path) -> Plan:
     try:
         raw = msgspec.toml.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path} is not TOML: {error}") from None
+        raise SettingError(f"{path} is not TOML: {error}. Correct the file") from None
     return resolve(_convert(raw, str(path)), str(path))
 
 
 def resolve(file: SweepFile, source: str) -> Plan:
-    """Spell out a sweep's grid, and resolve each of its settings.
+    """Expand a sweep's grid, and resolve each setting.
 
     Args:
         file: the sweep.
-        source: what to call it in an error.
+        source: the name of the sweep in error messages.
 
     Raises:
-        SettingError: if a list is empty, something stands twice, or a setting is not allowed.
+        SettingError: if a list is empty, a value or name occurs twice, or a setting is not allowed.
     """
     for key in ("folds", "seeds"):
-        _refuse_twice(getattr(file, key), f"{source}: {key} holds")
+        _refuse_duplicates(getattr(file, key), f"{source}: {key} holds")
     named = (*file.setting, *_combinations(file.grid, source))
     if not named:
         raise SettingError(
-            f"{source} names no setting. Add a [[setting]] with a name, and with set = [...] or without; or a [grid]"
+            f"{source} names no setting. Add a [[setting]] with a name and, if wanted, set = [...]; or add a [grid]"
         )
-    _refuse_twice([one.name for one in named], f"{source} names the setting")
+    _refuse_duplicates([one.name for one in named], f"{source} names the setting")
     base = _load(file, (), source)
     choices = tuple(Choice(one.name, one.set, _load(file, one.set, f"{source}, setting '{one.name}'")) for one in named)
     return Plan(file=msgspec.structs.replace(file, setting=named, grid={}), base=base, choices=choices)
 
 
 def differences(settings: Settings, baseline: Settings) -> tuple[str, ...]:
-    """What is set otherwise than in the baseline, "section.key=value" each.
+    """List the settings that differ from the baseline, each as "section.key=value".
 
     Examples:
         >>> differences(config.load_preset("cabg", ["training.n_epochs=3"]), config.load_preset("cabg"))
@@ -118,7 +118,7 @@ def differences(settings: Settings, baseline: Settings) -> tuple[str, ...]:
         for key in getattr(ours, "__struct_fields__", ()):
             value = getattr(ours, key)
             if value != getattr(theirs, key):
-                written = "none" if value is None else _written(msgspec.to_builtins(value))
+                written = "none" if value is None else _format(msgspec.to_builtins(value))
                 found.append(f"{section}.{key}={written}")
     return tuple(found)
 
@@ -130,8 +130,8 @@ def _load(file: SweepFile, overrides: tuple[str, ...], source: str) -> Settings:
         raise SettingError(f"{source}: {error}") from None
     if settings.training.selection != "last":
         raise SettingError(
-            f"{source}: training.selection is '{settings.training.selection}'. A sweep chooses no epoch: it ranks the "
-            "last ones. Put 'training.selection=last' into set"
+            f"{source}: training.selection is '{settings.training.selection}'. A sweep selects no epoch: it ranks "
+            "the last epochs. Put 'training.selection=last' into set"
         )
     return settings
 
@@ -145,13 +145,13 @@ def _combinations(grid: Mapping[str, Any], source: str) -> Iterator[Named]:
             raise SettingError(f"{source}: [grid] gives {key} the value {values!r}. Needed: a list of one or more")
     short = Counter(key.rpartition(".")[2] for key in axes)
     for combination in itertools.product(*axes.values()):
-        pairs = [(key, _written(value)) for key, value in zip(axes, combination, strict=True)]
+        pairs = [(key, _format(value)) for key, value in zip(axes, combination, strict=True)]
         names = [f"{key if short[last := key.rpartition('.')[2]] > 1 else last}={value}" for key, value in pairs]
         yield Named(", ".join(names), tuple(f"{key}={value}" for key, value in pairs))
 
 
 def _axes(grid: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    # A key without quotation marks is, in TOML, a table in a table.
+    # In TOML, a dotted key without quotation marks is a table in a table.
     for key, values in grid.items():
         if isinstance(values, dict):
             yield from ((f"{key}.{inner}", value) for inner, value in values.items())
@@ -159,17 +159,17 @@ def _axes(grid: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, values
 
 
-def _written(value: Any) -> str:
-    """A value as TOML has it; JSON writes numbers and words the same."""
+def _format(value: Any) -> str:
+    """Format a value as TOML; JSON has the same numbers, booleans and strings."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(_format, value))}]"
     return msgspec.json.encode(value).decode()
 
 
-def _refuse_twice(values: Any, what: str) -> None:
+def _refuse_duplicates(values: Any, what: str) -> None:
     twice = [value for value, n in Counter(values).items() if n > 1]
     if twice:
-        raise SettingError(f"{what} {one_line(repr(twice[0]))} twice. Each may stand there once")
+        raise SettingError(f"{what} {one_line(repr(twice[0]))} twice. Name each once")
 
 
 def _convert(raw: Any, source: str) -> SweepFile:

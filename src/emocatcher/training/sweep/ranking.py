@@ -1,4 +1,4 @@
-"""From the finished trials to the ranking; the same trials in any order give the same one."""
+"""Rank settings by their finished trials; the order of the trials does not matter."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from emocatcher.training.sweep.inner_folds import InnerFold
 from emocatcher.training.sweep.plan import Choice, Plan, RankBy, differences
 from emocatcher.training.sweep.trial import Finished, Trial
 
-_COLUMNS: tuple[RankBy, ...] = ("accuracy", "unweighted_average_recall")  # of `metrics.resampled_scores`
+_COLUMNS: tuple[RankBy, ...] = ("accuracy", "unweighted_average_recall")  # columns of `metrics.resampled_scores`
 
 
 class Score(msgspec.Struct, frozen=True):
-    """A score of all validation answers together, and how far it is from the baseline's; fractions."""
+    """A score over all validation answers, and its difference from the baseline; fractions."""
 
     value: float
     interval: tuple[float, float]
-    difference: float | None  # None where the baseline diverged
+    difference: float | None  # None if the baseline diverged
     difference_interval: tuple[float, float] | None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting's place; without scores where a trial diverged."""
+    """The rank of one setting; without scores if a trial diverged."""
 
     rank: int | None
     setting: str
@@ -42,7 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
-    """`ranking.json`. What the clock says is left out of it: a sweep that was cut ends in the same bytes."""
+    """The content of `ranking.json`. It has no durations, so a resumed sweep gives the same bytes."""
 
     note: str
     preset: str
@@ -63,46 +63,48 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def all_trials(choices: Sequence[Choice], inner: Sequence[InnerFold], seeds: Sequence[int]) -> list[Trial]:
-    """Every trial, settings side by side: what is done when a sweep is cut is as much of each."""
+    """List all trials, alternating between settings, so an interrupted sweep has done about as much of each."""
     return [Trial(choice.name, one.fold, one.split, seed) for seed in seeds for one in inner for choice in choices]
 
 
 def rank(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], finished: Mapping[Trial, Finished]) -> Ranking:
-    """Rank the settings by what they said of the validation parts after the last epoch.
+    """Rank the settings by their predictions for the validation parts after the last epoch.
 
     Args:
         plan: the sweep.
-        corpus: where the utterances are.
+        corpus: the utterances.
         inner: the inner folds.
-        finished: every trial of the sweep.
+        finished: all trials of the sweep.
     """
     file = plan.file
     answers = [(seed, one, id_) for seed in file.seeds for one in inner for id_ in one.valid]
-    asked = corpus.select([id_ for *_, id_ in answers])
+    utterances = corpus.select([id_ for *_, id_ in answers])
     position = {label: i for i, label in enumerate(corpus.labels)}
-    true = np.array([position[each.emotion] for each in asked], np.int64)
-    by_speaker = all(each.speaker is not None for each in asked) and len({each.speaker for each in asked}) > 1
-    # Where speakers are unknown, an utterance is drawn with all that was said of it: seeds are no further recordings.
-    of = bootstrap.clusters([each.speaker if by_speaker else each.id for each in asked], len(asked))
+    true = np.array([position[each.emotion] for each in utterances], np.int64)
+    by_speaker = all(each.speaker is not None for each in utterances) and len({each.speaker for each in utterances}) > 1
+    # Without speakers, an utterance is drawn with its predictions under all seeds: seeds are not further recordings.
+    of = bootstrap.clusters([each.speaker if by_speaker else each.id for each in utterances], len(utterances))
 
     def confusions_of(choice: Choice) -> Counts:
-        said = [
+        predicted = [
             position[finished[Trial(choice.name, one.fold, one.split, seed)].predictions[id_]]
             for seed, one, id_ in answers
         ]
-        return metrics.confusions_by_cluster(true, np.array(said, np.int64), of, len(corpus.labels))
+        return metrics.confusions_by_cluster(true, np.array(predicted, np.int64), of, len(corpus.labels))
 
     trials = all_trials(plan.choices, inner, file.seeds)
-    astray = {trial.setting: finished[trial].diverged for trial in reversed(trials) if finished[trial].diverged}
-    sound = [choice for choice in plan.choices if choice.name not in astray]
-    confusions = {choice.name: confusions_of(choice) for choice in sound}
+    diverged = {trial.setting: finished[trial].diverged for trial in reversed(trials) if finished[trial].diverged}
+    converged = [choice for choice in plan.choices if choice.name not in diverged]
+    confusions = {choice.name: confusions_of(choice) for choice in converged}
     each_setting = list(confusions.values())
 
     def all_scores(times_drawn: Rates) -> Rates:
-        """Of every setting on the same draws, shape (n_resamples, n_settings, 2): differences are paired ones."""
+        """Scores of all settings on the same draws, shape (n_resamples, n_settings, 2), so differences are paired."""
         return np.stack([metrics.resampled_scores(times_drawn, each) for each in each_setting], axis=1)
 
-    drawn = dict(zip(confusions, np.moveaxis(bootstrap.resample(of, all_scores), 1, 0), strict=True)) if sound else {}
+    drawn = (
+        dict(zip(confusions, np.moveaxis(bootstrap.resample(of, all_scores), 1, 0), strict=True)) if converged else {}
+    )
     whole = {name: metrics.resampled_scores(np.ones((1, len(each))), each)[0] for name, each in confusions.items()}
     baseline = plan.choices[0]
 
@@ -122,7 +124,7 @@ def rank(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], finished: Mappi
 
     keys = {name: _key(each, file.rank_by) for name, each in whole.items()}
     ranked = sorted(plan.choices, key=lambda choice: keys.get(choice.name, (1.0, 1.0)))
-    # Seen from the utterances, not from what the protocol promises of its test parts.
+    # From the utterances: what the protocol states applies to its test parts only.
     separates = not any(protocols.speakers_shared(Fold(one.train, (), one.valid), corpus) for one in inner)
     rows = tuple(
         Row(
@@ -132,7 +134,7 @@ def rank(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], finished: Mappi
             n_trials=len(inner) * len(file.seeds),
             accuracy=score(choice.name, "accuracy"),
             unweighted_average_recall=score(choice.name, "unweighted_average_recall"),
-            diverged=astray.get(choice.name),
+            diverged=diverged.get(choice.name),
         )
         for choice in ranked
     )
@@ -147,8 +149,8 @@ def rank(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], finished: Mappi
         separates_speakers=separates,
         ranked_by=file.rank_by,
         baseline=baseline.name,
-        n_utterances=len({each.id for each in asked}),
-        n_speakers=len({each.speaker for each in asked} - {None}),
+        n_utterances=len({each.id for each in utterances}),
+        n_speakers=len({each.speaker for each in utterances} - {None}),
         level=bootstrap.LEVEL,
         resampled="speakers" if by_speaker else "utterances",
         n_resamples=bootstrap.N_RESAMPLES,
@@ -157,19 +159,19 @@ def rank(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], finished: Mappi
 
 
 def note(plan: Plan, *, separates_speakers: bool) -> str:
-    """One sentence on what a ranking is worth."""
+    """Describe what a ranking was measured on, in one sentence."""
     folds = plan.file.folds
     which = f"fold {folds[0]}" if len(folds) == 1 else f"folds {', '.join(map(str, folds))}"
-    heard = "of speakers not trained on" if separates_speakers else "of speakers that may have been trained on"
+    clips = "of speakers not trained on" if separates_speakers else "of speakers that may have been trained on"
     part = "the test part" if len(folds) == 1 else "the test parts"
     return (
-        f"Validation inside the training part of {plan.file.protocol}, {which}, on clips {heard}, at the last epoch; "
+        f"Validation inside the training part of {plan.file.protocol}, {which}, on clips {clips}, at the last epoch; "
         f"no clip of {part} was touched."
     )
 
 
 def seconds_a_trial(finished: Mapping[Trial, Finished]) -> dict[str, float]:
-    """What a trial of each setting took on average, on one core."""
+    """Return the mean duration of a trial of each setting, on one core."""
     each: dict[str, list[float]] = {}
     for one in finished.values():
         each.setdefault(one.setting, []).append(one.seconds)
@@ -177,7 +179,7 @@ def seconds_a_trial(finished: Mapping[Trial, Finished]) -> dict[str, float]:
 
 
 def _key(whole: Rates, rank_by: RankBy) -> tuple[float, float]:
-    """The best first; the other score decides where the one is the same."""
+    """The sort key, best first; the other score decides ties."""
     accuracy, unweighted_average_recall = whole.tolist()
     if rank_by == "accuracy":
         return -accuracy, -unweighted_average_recall

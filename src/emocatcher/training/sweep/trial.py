@@ -1,4 +1,4 @@
-"""One trial: a setting trained on an inner fold, and what it then said of the validation part. Runs in a worker."""
+"""Run one trial in a worker process: train a setting on an inner fold, then predict the validation part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """Which one."""
+    """The identity of a trial."""
 
     setting: str
     fold: int
@@ -32,23 +32,23 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     fold: int
     split: int
     seed: int
-    seconds: float  # its epochs'
+    seconds: float  # sum over its epochs
     train_loss: float | None = None  # of the last epoch
-    predictions: dict[str, str] = {}  # validation utterance to emotion, after the last epoch
-    diverged: str | None = None  # why there are none
+    predictions: dict[str, str] = {}  # validation utterance → emotion, after the last epoch
+    diverged: str | None = None  # why there are no predictions
 
     @property
     def trial(self) -> Trial:
-        """Which trial it was."""
+        """The trial of this line."""
         return Trial(self.setting, self.fold, self.split, self.seed)
 
 
 class TrialTask(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker needs for one trial. There is no place for a test part in it."""
+    """Everything that a worker needs for one trial; there is no test part."""
 
     trial: Trial
-    number: int  # of the trial, for its reports
-    inner: int  # of the inner fold; with the seed it is what all random numbers come from
+    number: int  # the number of the trial, for its reports
+    inner: int  # the number of the inner fold; it and the seed determine all random numbers
     settings: Settings
     labels: tuple[str, ...]
     features: FeatureTable
@@ -58,17 +58,17 @@ class TrialTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EpochDone(msgspec.Struct, frozen=True):
-    """What a trial reports."""
+    """The report of a trial after an epoch."""
 
-    number: int  # of the trial
+    number: int  # the number of the trial
     epoch: int
     train_loss: float
 
 
 def run(task: TrialTask) -> Finished:
-    """Train to the last epoch, from wherever the state stands, and only then look at the validation part.
+    """Train to the last epoch, or resume, and only then predict the validation part.
 
-    No epoch is chosen, so the training loop is given the training part alone.
+    No epoch is selected, so the training loop gets the training part only.
 
     Raises:
         RunError: if the state cannot be saved.
@@ -95,16 +95,16 @@ def run(task: TrialTask) -> Finished:
         trainer.run(lambda epoch: training_pool.report(EpochDone(task.number, epoch.epoch, epoch.train_loss)))
     except DivergedError as error:
         one = task.trial
-        # It knows the inner folds by number only.
+        # The trainer names the inner fold by its number; replace that.
         why = f"fold {one.fold}, split {one.split}, seed {one.seed}, {str(error).partition(', ')[2]}"
         return Finished(**which, seconds=_seconds(trainer), diverged=why)
     logits, _ = trainer.evaluate(task.valid)
-    said = [task.labels[best] for best in logits.argmax(axis=1)]
+    predicted = [task.labels[best] for best in logits.argmax(axis=1)]
     return Finished(
         **which,
         seconds=_seconds(trainer),
         train_loss=trainer.epochs[-1].train_loss,
-        predictions=dict(zip(task.valid.ids, said, strict=True)),
+        predictions=dict(zip(task.valid.ids, predicted, strict=True)),
     )
 
 

@@ -1,4 +1,4 @@
-"""From what every fold's model said to the run's `result.json`."""
+"""Score the answers of all folds: the content of `result.json`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.foundation.settings import Settings
 from emocatcher.training.fold import FoldOutcome, FoldTask
 
-_N_LAST = 10  # epochs, as the published figures have it
+_N_LAST = 10  # epochs, as in the published scores
 
 _Statistic = Callable[[Sequence[float]], float]
 
 
-def summarise(
+def score_run(
     corpus: Corpus,
     plan: Plan,
     protocol: Protocol,
@@ -32,17 +32,17 @@ def summarise(
     seconds: dict[str, float],
     corpus_argument: str,
 ) -> run_result.Result:
-    """Score every fold and all of them together.
+    """Score every fold, and all folds together.
 
     Args:
         corpus: the utterances.
-        plan: what was asked for.
-        protocol: whose folds these are.
+        plan: the run's corpus, protocol, seed and teachers.
+        protocol: the folds.
         settings: the recipe.
-        tasks: one per fold.
-        outcomes: one per fold, in the order of `tasks`.
-        seconds: what each stage took.
-        corpus_argument: how the corpus was asked for.
+        tasks: one for each fold.
+        outcomes: one for each fold, in the order of `tasks`.
+        seconds: the duration of each stage.
+        corpus_argument: the argument that named the corpus.
     """
     folds = [_fold(corpus, task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)]
     accuracies = [one.selected.accuracy for one in folds]
@@ -71,10 +71,10 @@ def summarise(
         labels=corpus.labels,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         folds=tuple(folds),
-        mean=_over(folds, lambda values: float(np.mean(values))),
-        std=_over(folds, lambda values: float(np.std(values))),
-        min=_over(folds, min),
-        max=_over(folds, max),
+        mean=_over_folds(folds, lambda values: float(np.mean(values))),
+        std=_over_folds(folds, lambda values: float(np.std(values))),
+        min=_over_folds(folds, min),
+        max=_over_folds(folds, max),
         lowest_fold=folds[int(np.argmin(accuracies))].fold,
         highest_fold=folds[int(np.argmax(accuracies))].fold,
         interval=run_result.Interval(
@@ -103,7 +103,7 @@ def _calibration(
 def _faithfulness(
     corpus: Corpus, tasks: Sequence[FoldTask], outcomes: Sequence[FoldOutcome]
 ) -> run_result.Faithfulness | None:
-    """Over the clips of these folds; None unless all were probed."""
+    """Summarise the deletions in the clips of these folds; None if a fold was not probed."""
     probed = [outcome.probe for outcome in outcomes if outcome.probe]
     if len(probed) < len(outcomes):
         return None
@@ -146,11 +146,11 @@ def _fold(corpus: Corpus, task: FoldTask, outcome: FoldOutcome) -> run_result.Fo
 
 
 def _last_epochs(values: list[float]) -> dict[str, float]:
-    late = values[-_N_LAST:]
-    return {"last": values[-1], "last_10_mean": float(np.mean(late)), "last_10_std": float(np.std(late))}
+    last = values[-_N_LAST:]
+    return {"last": values[-1], "last_10_mean": float(np.mean(last)), "last_10_std": float(np.std(last))}
 
 
-def _over(folds: Sequence[run_result.Fold], statistic: _Statistic) -> run_result.OverFolds:
+def _over_folds(folds: Sequence[run_result.Fold], statistic: _Statistic) -> run_result.OverFolds:
     def all_epochs(name: str) -> run_result.AllEpochs:
         values = [getattr(one, name) for one in folds]
         fields = run_result.AllEpochs.__struct_fields__
