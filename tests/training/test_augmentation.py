@@ -1,4 +1,4 @@
-"""What a variation changes, and what it leaves."""
+"""Augmentation: the change of each property, its limits, and what it keeps."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_without_settings_nothing_changes() -> None:
     assert np.array_equal(vary(), clip())
 
 
-def test_a_gain_moves_all_cells_alike_and_no_further_than_it_may() -> None:
+def test_gain_shifts_all_cells_equally_within_its_limit() -> None:
     gains = [vary(seed, gain_db=6.0) - clip() for seed in range(50)]
     assert max(float(np.ptp(gain)) for gain in gains) < 1e-4
     assert max(abs(float(gain.mean())) for gain in gains) <= 6.0
     assert min(float(gain.mean()) for gain in gains) < -3.0 < 3.0 < max(float(gain.mean()) for gain in gains)
 
 
-def test_a_tempo_stretches_time_and_keeps_what_happens() -> None:
+def test_tempo_stretches_time_within_its_limits() -> None:
     ramp = np.broadcast_to(np.linspace(-60.0, 0.0, 101, dtype=np.float32), (N_MELS, 101))
     lengths = set()
     for seed in range(40):
@@ -49,7 +49,7 @@ def test_a_tempo_stretches_time_and_keeps_what_happens() -> None:
 
 
 @pytest.mark.parametrize("hz", [300.0, 1000.0, 3000.0])
-def test_a_pitch_moves_a_tone_by_its_share(hz: float) -> None:
+def test_pitch_moves_a_tone_within_its_limits(hz: float) -> None:
     time_s = np.arange(FRONT_END.sample_rate) / FRONT_END.sample_rate
     tone = extraction.log_mel_spectrogram(np.sin(2 * np.pi * hz * time_s).astype(np.float32), FRONT_END)
     centres = mel.centres_hz(FRONT_END)
@@ -65,24 +65,24 @@ def test_a_pitch_moves_a_tone_by_its_share(hz: float) -> None:
     assert 1.1 < max(moved) <= 1 / 0.8 + 0.06
 
 
-def test_the_pitch_beside_the_bands_moves_with_them_and_is_not_mixed_over_time() -> None:
-    heights = np.where(np.arange(60) < 30, 7.0, 8.0)
-    channels = np.concatenate([clip(), [heights, np.linspace(0.0, 1.0, 60)]]).astype(np.float32)
+def test_the_pitch_row_moves_with_the_bands_and_is_not_interpolated_over_time() -> None:
+    octaves = np.where(np.arange(60) < 30, 7.0, 8.0)
+    channels = np.concatenate([clip(), [octaves, np.linspace(0.0, 1.0, 60)]]).astype(np.float32)
     moved = [vary(seed, channels, tempo=0.3, pitch=0.2) for seed in range(40)]
     for varied in moved:
-        low, high = np.unique(varied[-2])  # two heights as before, none between them
+        low, high = np.unique(varied[-2])  # two pitches as before, none between them
         assert high - low == pytest.approx(1.0, abs=1e-5)
         assert 1 / 1.2 - 1e-3 <= 2.0 ** (low - 7.0) <= 1 / 0.8 + 1e-3
         assert (np.diff(varied[-1]) >= 0.0).all()
         assert (varied[-1, 0], varied[-1, -1]) == (0.0, 1.0)
     assert min(varied[-2, 0] for varied in moved) < 6.85
     assert max(varied[-2, 0] for varied in moved) > 7.15
-    # Of the nearest frame.
+    # Taken from the nearest frame.
     ramp = np.broadcast_to(np.arange(60, dtype=np.float32), channels.shape)
     for seed in range(10):
         varied = vary(seed, ramp, tempo=0.3)
         assert np.abs(varied[-1] - varied[0]).max() <= 0.501
-    # As far as the spectrum itself: a tone of a band's centre is then heard in the band that far above or below.
+    # By the same factor as the spectrum: the peak of a tone at a band's centre moves with the pitch row.
     centres = mel.centres_hz(FRONT_END)
     tone = np.full((N_MELS + 2, 20), -60.0, np.float32)
     tone[50], tone[-2] = 0.0, np.log2(centres[50])
@@ -92,7 +92,7 @@ def test_the_pitch_beside_the_bands_moves_with_them_and_is_not_mixed_over_time()
         assert 2.0 ** varied[-2, 0] == pytest.approx(centres @ loudest / loudest.sum(), rel=0.03)
 
 
-def test_a_tilt_is_smooth_over_bands_and_steady_over_time() -> None:
+def test_tilt_is_smooth_over_bands_and_constant_over_time() -> None:
     change = vary(3, tilt_db=3.0) - clip()
     assert float(np.ptp(change, axis=1).max()) < 1e-3
     assert 0.5 < float(np.abs(change[:, 0]).max()) < 20.0
@@ -101,7 +101,7 @@ def test_a_tilt_is_smooth_over_bands_and_steady_over_time() -> None:
 
 @given(n_frames=st.integers(1, 40), seed=st.integers(0, 999))
 @settings(max_examples=60, deadline=None)
-def test_every_clip_stays_a_clip(n_frames: int, seed: int) -> None:
+def test_shapes_and_types_are_valid_for_any_clip(n_frames: int, seed: int) -> None:
     log_mel = clip(n_frames, seed)
     varied = vary(seed, log_mel, tempo=0.5, pitch=0.3, gain_db=6.0, tilt_db=2.0)
     assert varied.dtype == np.float32
@@ -110,7 +110,7 @@ def test_every_clip_stays_a_clip(n_frames: int, seed: int) -> None:
     assert np.isfinite(varied).all()
 
 
-def test_the_same_random_numbers_give_the_same_clip_and_the_source_is_left_alone() -> None:
+def test_the_same_seed_gives_the_same_clip_and_the_source_is_unchanged() -> None:
     log_mel = clip()
     kept = log_mel.copy()
     augmenter = Augmenter(RECIPE.augmentation, FRONT_END)

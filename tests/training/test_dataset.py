@@ -45,25 +45,25 @@ def cache(tmp_path):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """What is decoded, by number of bytes; emptied between loads to see what came from the cache."""
-    seen = []
+    """The sources that were decoded; a test clears it between two loads."""
+    sources = []
     load = audio.load
 
     def watch(source, *args, **kwargs):
-        seen.append(source)
+        sources.append(source)
         return load(source, *args, **kwargs)
 
     monkeypatch.setattr(audio, "load", watch)
-    return seen
+    return sources
 
 
 def direct(path, **stretch):
-    """What inference computes of a recording."""
+    """The features that inference computes."""
     waveform, _ = audio.load(path, CABG.front_end.sample_rate, **stretch)
     return extraction.extract(waveform, CABG.front_end, CABG.vad).log_mel
 
 
-def assert_true(table, corpus):
+def assert_equals_inference(table, corpus):
     assert table.ids == tuple(utterance.id for utterance in corpus)
     assert len(table) == len(corpus)
     assert table.rows.shape == (table.lengths.sum(), 64)
@@ -75,14 +75,14 @@ def assert_true(table, corpus):
 def test_training_gets_the_arrays_that_inference_gets_in_the_corpus_order(paths, cache):
     corpus = corpus_of(paths)
     table = load_features(corpus, CABG, folder=cache)
-    assert_true(table, corpus)
+    assert_equals_inference(table, corpus)
     for one, id_ in zip(table.clips(["a", "d", "a"]), "ada", strict=True):
         np.testing.assert_array_equal(one, table.clip(id_))
     with pytest.raises(KeyError):
         table.clip("no such id")
 
 
-def test_the_second_time_nothing_is_decoded(paths, cache, monkeypatch):
+def test_a_second_load_decodes_nothing(paths, cache, monkeypatch):
     corpus = corpus_of(paths)
     first = load_features(corpus, CABG, folder=cache)
     (file,) = cache.iterdir()
@@ -113,21 +113,21 @@ def test_only_what_changed_is_decoded_again(paths, cache, decoded):
     table = load_features(corpus_of([added, *paths]), CABG, folder=cache)
     assert decoded == [added.read_bytes()]
     decoded.clear()
-    assert_true(table, corpus_of([added, *paths]))
+    assert_equals_inference(table, corpus_of([added, *paths]))
 
 
-def test_another_order_other_names_or_fewer_clips_are_read_from_the_cache(paths, cache, decoded):
+def test_reordered_renamed_or_fewer_clips_are_read_from_the_cache(paths, cache, decoded):
     load_features(corpus_of(paths), CABG, folder=cache)
     decoded.clear()
     renamed = [path.rename(path.with_name(f"renamed-{path.name}")) for path in reversed(paths)]
     tables = [load_features(corpus_of(some), CABG, folder=cache) for some in (renamed, renamed[1:3])]
     assert decoded == []
-    assert_true(tables[0], corpus_of(renamed))
-    assert_true(tables[1], corpus_of(renamed[1:3]))
+    assert_equals_inference(tables[0], corpus_of(renamed))
+    assert_equals_inference(tables[1], corpus_of(renamed[1:3]))
 
 
 @pytest.mark.parametrize("override", ["front_end.f_max=5000.0", "vad.margin_frames=1", "front_end.hop_length=1000"])
-def test_another_setting_has_a_file_of_its_own(paths, cache, decoded, override):
+def test_other_feature_settings_have_their_own_file(paths, cache, decoded, override):
     changed = load_preset("cabg", [override])
     first = load_features(corpus_of(paths), CABG, folder=cache)
     other = load_features(corpus_of(paths), changed, folder=cache)
@@ -156,7 +156,7 @@ def test_features_of_older_code_are_not_read(paths, cache, decoded, monkeypatch)
 
 
 @pytest.mark.parametrize("how", ["cut", "garbled", "flipped", "emptied", "text", "gone"])
-def test_a_damaged_file_is_made_anew(paths, cache, decoded, how):
+def test_a_damaged_file_is_written_again(paths, cache, decoded, how):
     first = load_features(corpus_of(paths), CABG, folder=cache)
     (file,) = cache.iterdir()
     whole = file.read_bytes()
@@ -182,7 +182,7 @@ def test_a_damaged_file_is_made_anew(paths, cache, decoded, how):
     assert decoded == []
 
 
-def test_stretches_of_one_recording_are_kept_apart(tmp_path, cache, decoded):
+def test_segments_of_one_recording_are_cached_separately(tmp_path, cache, decoded):
     write_clip(tmp_path / "long.wav", 0, 4.0)
     stretches = {"whole": (None, None), "start": (None, 1.5), "middle": (1.0, 2.5), "end": (2.0, None)}
     corpus = corpus_of([tmp_path / "long.wav"])
@@ -191,20 +191,20 @@ def test_stretches_of_one_recording_are_kept_apart(tmp_path, cache, decoded):
         for id_, (start_s, end_s) in stretches.items()
     ]
     corpus = msgspec.structs.replace(corpus, utterances=tuple(utterances))
-    assert_true(load_features(corpus, CABG, folder=cache), corpus)
+    assert_equals_inference(load_features(corpus, CABG, folder=cache), corpus)
     decoded.clear()
     again = load_features(corpus, CABG, folder=cache)
     assert decoded == []
-    assert_true(again, corpus)
+    assert_equals_inference(again, corpus)
 
 
-def test_one_content_under_two_names(paths, cache):
+def test_two_names_of_one_content_give_the_same_features(paths, cache):
     copy = paths[0].with_name("copy.wav")
     copy.write_bytes(paths[0].read_bytes())
     corpus = corpus_of([*paths, copy])
     for _ in range(2):
         table = load_features(corpus, CABG, folder=cache)
-        assert_true(table, corpus)
+        assert_equals_inference(table, corpus)
         np.testing.assert_array_equal(table.clip("copy"), table.clip(paths[0].stem))
 
 
@@ -212,7 +212,7 @@ def test_one_content_under_two_names(paths, cache):
     ("payload", "kind"),
     [(b"just text", DecodeError), (b"", EmptyAudioError), (None, AudioError), ("nan", NonFiniteError)],
 )
-def test_a_recording_that_cannot_be_used_is_named(paths, cache, payload, kind):
+def test_a_recording_that_cannot_be_decoded_is_named(paths, cache, payload, kind):
     if payload is None:
         paths[3].unlink()
     elif payload == "nan":
@@ -227,12 +227,12 @@ def test_a_recording_that_cannot_be_used_is_named(paths, cache, payload, kind):
     assert not cache.exists()
 
 
-def test_a_stretch_beyond_the_end_is_named(paths, cache):
+def test_a_segment_beyond_the_end_is_named(paths, cache):
     with pytest.raises(EmptyAudioError, match=rf"{paths[0].name}: ends at"):
         load_features(corpus_of(paths, start_s=100.0), CABG, folder=cache)
 
 
-def test_a_cache_that_cannot_be_written(paths, tmp_path):
+def test_a_cache_that_cannot_be_written_is_an_error(paths, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(FeatureCacheError, match="EMOCATCHER_CACHE") as caught:
         load_features(corpus_of(paths), CABG, folder=tmp_path / "file")
@@ -261,16 +261,19 @@ def test_the_users_cache_is_the_default(paths, tmp_path, monkeypatch):
     assert file.name.startswith("named-")
 
 
-def test_progress_is_told_one_by_one(paths, cache):
+def test_progress_is_reported_after_each_utterance(paths, cache):
     for _ in range(2):
-        told = []
+        reported = []
         load_features(
-            corpus_of(paths), CABG, folder=cache, on_progress=lambda done, total, told=told: told.append((done, total))
+            corpus_of(paths),
+            CABG,
+            folder=cache,
+            on_progress=lambda *step, steps=reported: steps.append(step),
         )
-        assert told == [(done, 5) for done in range(1, 6)]
+        assert reported == [(done, 5) for done in range(1, 6)]
 
 
-def test_a_table_survives_its_file(tmp_path):
+def test_a_saved_table_is_read_back_unchanged(tmp_path):
     rows = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     table = FeatureTable(rows, ["b", "ä"], np.array([7, 2]))
     table.save(tmp_path / "a" / "table")
@@ -285,7 +288,7 @@ def test_a_table_survives_its_file(tmp_path):
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 8))
-def test_padding_keeps_every_clip_and_is_zero_beyond(lengths, n_mels):
+def test_padding_keeps_every_clip_and_adds_zeros(lengths, n_mels):
     clips = [np.full((n_mels, n), i + 1, np.float32) for i, n in enumerate(lengths)]
     batch, valid = pad_batch(clips)
     assert (batch.shape, batch.dtype, valid.dtype) == (
@@ -300,13 +303,13 @@ def test_padding_keeps_every_clip_and_is_zero_beyond(lengths, n_mels):
 
 
 @pytest.mark.parametrize("clips", [[], [np.ones((3, 4)), np.ones((2, 4))]])
-def test_what_does_not_fit_into_one_batch(clips):
+def test_clips_of_different_channels_are_refused(clips):
     with pytest.raises(ValueError, match="number of channels"):
         pad_batch(clips)
 
 
 @given(st.integers(0, 300), st.integers(2, 40))
-def test_batches_hold_everything_once_and_never_one_alone(n_utterances, batch_size):
+def test_batches_contain_every_utterance_once_and_never_a_single_one(n_utterances, batch_size):
     order = np.random.default_rng(n_utterances).permutation(n_utterances)
     cut = list(batches(order, batch_size))
     np.testing.assert_array_equal(np.concatenate([*cut, order[:0]]), order)

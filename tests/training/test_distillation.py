@@ -1,4 +1,4 @@
-"""Teachers: their answers, their students, and which runs are refused."""
+"""Distillation: the teachers' mean, its effect on the student, and the runs that are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Train = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def residual_settings(residual_settings: Settings) -> Settings:
-    """One branch, for time."""
+    """One branch, to save time."""
     network = msgspec.structs.replace(residual_settings.network, branches=1)
     return msgspec.structs.replace(residual_settings, network=network)
 
@@ -45,7 +45,7 @@ def teachers(
 
 
 def with_training(settings: Settings, **changes: Any) -> Settings:
-    """Other training, and steps that get somewhere in few epochs."""
+    """Change the training settings, with a learning rate that suits few epochs."""
     return msgspec.structs.replace(
         settings,
         training=msgspec.structs.replace(settings.training, weight_average=0.0, **changes),
@@ -53,7 +53,7 @@ def with_training(settings: Settings, **changes: Any) -> Settings:
     )
 
 
-def test_they_say_what_their_networks_say_on_average(
+def test_teachers_return_the_mean_probabilities_of_their_networks(
     teachers: list[Path], residual_settings: Settings, voices: Corpus
 ) -> None:
     folders = [run / "fold_1" / "last" for run in teachers]
@@ -66,10 +66,8 @@ def test_they_say_what_their_networks_say_on_average(
     torch.testing.assert_close(together(prepared, lengths).sum(1), torch.ones(3))
 
 
-def test_a_student_says_what_its_teachers_say_rather_than_the_labels(
-    voices: Corpus, residual_settings: Settings
-) -> None:
-    """Teachers who always answer with the first emotion."""
+def test_a_student_follows_its_teachers_rather_than_the_labels(voices: Corpus, residual_settings: Settings) -> None:
+    """With teachers that always predict the first emotion."""
     ids = tuple(utterance.id for utterance in voices)
     true = np.array([voices.labels.index(utterance.emotion) for utterance in voices], np.int64)
     features, first = load_features(voices, residual_settings), torch.eye(len(voices.labels))[0]
@@ -87,7 +85,7 @@ def test_a_student_says_what_its_teachers_say_rather_than_the_labels(
     assert (answers(0.0) == 0).mean() < 0.5
 
 
-def test_a_taught_run_names_its_teachers(
+def test_a_distilled_run_names_its_teachers(
     teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, tmp_path: Path
 ) -> None:
     settings = with_training(residual_settings, n_epochs=1)
@@ -115,11 +113,11 @@ def wrong_where(run: Path, to: Path, wrong: Callable[[int], bool]) -> Path:
     return to
 
 
-def test_a_taught_run_is_finalised_by_its_finalised_teachers(
+def test_a_distilled_run_is_finalised_with_its_finalised_teachers(
     teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(finalise, "TrainingPool", experiment.TrainingPool)  # the one of `train_here`, without processes
+    monkeypatch.setattr(finalise, "TrainingPool", experiment.TrainingPool)  # from `train_here`
     settings = with_training(residual_settings, n_epochs=1)
     trained = train_here(tmp_path / "trained", voices, "speakers-2", settings, teachers=teachers).folder
     plain = train_here(tmp_path / "plain", voices, "speakers-2", settings).folder
@@ -168,11 +166,11 @@ def test_a_taught_run_is_finalised_by_its_finalised_teachers(
         final(taught, "student", *(one.path for one in finalised))
 
 
-def test_a_run_of_another_split_or_recipe_is_no_teacher(
+def test_a_run_of_another_split_or_recipe_is_refused_as_teacher(
     teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, small_settings: Settings,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    with pytest.raises(RunError, match="may have heard what the student is tested on"):
+    with pytest.raises(RunError, match="may have been trained on what the student is tested on"):
         train_here(tmp_path / "a", voices, "stratified-2", residual_settings, teachers=teachers)
     with pytest.raises(RunError, match=r"another \[front_end\]"):
         train_here(tmp_path / "b", voices, "speakers-2", small_settings, teachers=teachers)

@@ -1,4 +1,4 @@
-"""All folds → a run folder: the same again from the same seed, whole or taken up."""
+"""Whole runs: reproducible from the seed, resumed, and refused."""
 
 import csv
 import json
@@ -27,8 +27,8 @@ def with_training(settings: Settings, **changes: Any) -> Settings:
     return msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, **changes))
 
 
-def what_matters(folder: Path) -> dict[str, bytes]:
-    """Every file of a run that must come out the same, without what the clock says."""
+def reproducible_files(folder: Path) -> dict[str, bytes]:
+    """Every file of a run that must be reproducible, without durations."""
     kept = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name in {
@@ -49,19 +49,19 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_same_seed_gives_the_same_run_and_another_another(
+def test_a_run_depends_on_its_seed_only(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     first, second, other = (
         train_here(tmp_path / name, voices, "stratified-2", small_settings, seed=seed)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     )
-    assert what_matters(first.folder) == what_matters(second.folder)
+    assert reproducible_files(first.folder) == reproducible_files(second.folder)
     for part in ("fold_0/last/model.safetensors", "fold_1/last/model.safetensors"):
         assert (first.folder / part).read_bytes() != (other.folder / part).read_bytes()
 
 
-def test_a_run_that_was_cut_ends_as_one_that_never_was(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     train_here: Train, small_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emocatcher.training.fold_trainer._SAVE_EVERY_S", 0.0)
@@ -82,7 +82,7 @@ def test_a_run_that_was_cut_ends_as_one_that_never_was(
             )  # fmt: skip
         assert not (tmp_path / "run" / "result.json").exists()
     train_here(tmp_path / "run", small_run.corpus, "stratified-2", small_run.settings, resume=True)
-    assert what_matters(tmp_path / "run") == what_matters(small_run.folder)
+    assert reproducible_files(tmp_path / "run") == reproducible_files(small_run.folder)
 
 
 def test_a_fold_gets_the_same_weights_whether_its_protocol_has_one_fold_or_several(
@@ -96,20 +96,20 @@ def test_a_fold_gets_the_same_weights_whether_its_protocol_has_one_fold_or_sever
         assert (tmp_path / "one" / model).read_bytes() == (several.folder / model).read_bytes()
 
 
-def test_taking_up_a_finished_run_changes_nothing(
+def test_resuming_a_finished_run_changes_nothing(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
-    before = what_matters(run.folder)
+    before = reproducible_files(run.folder)
     train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
-    assert what_matters(run.folder) == before
+    assert reproducible_files(run.folder) == before
 
 
-def test_folds_of_before_attention_was_probed_are_taken_up_as_they_are(
+def test_folds_of_earlier_versions_without_a_probe_are_kept(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
-    before = what_matters(run.folder)
+    before = reproducible_files(run.folder)
     path = run.folder / "fold_1" / "resume" / "outcome.safetensors"
     tensors, meta = atomic_files.read_tensors(path)
     probed = [name for name in tensors if name.startswith("probe.")]
@@ -123,18 +123,18 @@ def test_folds_of_before_attention_was_probed_are_taken_up_as_they_are(
     assert result["calibration"] == once["calibration"]
 
 
-def test_the_run_goes_on_from_the_start_of_a_fold_whose_files_are_damaged_and_names_them(
+def test_a_fold_with_damaged_files_starts_again_and_names_them(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
-    before = what_matters(run.folder)
+    before = reproducible_files(run.folder)
     for path in (run.folder / "fold_0" / "resume").iterdir():
         path.write_bytes(path.read_bytes()[:-3])
     (run.folder / "fold_0" / "last" / "model.safetensors").write_bytes(b"torn")
     (run.folder / "result.json").unlink()
     steps: list[experiment.Progress] = []
     train_here(run.folder, voices, "stratified-2", small_settings, resume=True, on_progress=steps.append)
-    assert what_matters(run.folder) == before
+    assert reproducible_files(run.folder) == before
     resume = run.folder / "fold_0" / "resume"
     assert [step.warning for step in steps if step.warning] == [
         f"{resume / 'outcome.safetensors'} is damaged, so fold 0 is tested again from its last saved state",
@@ -146,15 +146,15 @@ def test_a_damaged_model_of_a_finished_fold_is_named_and_written_again(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
-    before = what_matters(run.folder)
+    before = reproducible_files(run.folder)
     best = run.folder / "fold_1" / "best"
     (best / "model.onnx").write_bytes(b"torn")
     with pytest.warns(UserWarning, match=r"fold_1.best is damaged, so fold 1 writes its models again"):
         train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
-    assert what_matters(run.folder) == before
+    assert reproducible_files(run.folder) == before
 
 
-def test_a_run_from_python_is_audited_and_gets_its_report(
+def test_run_audits_and_writes_a_report(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     protocol = protocols.load("stratified-2", voices, 0)
@@ -172,28 +172,28 @@ def test_a_run_from_python_is_audited_and_gets_its_report(
     assert [leak.kind for leak in audits[0].leaks] == ["same-speaker"]
     assert audits == [audit.read(tmp_path / "run")]
     assert audits[0].stamp in page.read_text(encoding="utf-8")
-    # `result.json` says that the run is whole: it is written once, before the report is drawn.
+    # `result.json` marks a complete run, so it is written once, before the report.
     assert results == [(tmp_path / "run" / "result.json").read_bytes()] * 2
 
 
-def test_a_run_from_python_can_refuse_leaks_or_leave_the_audit_out(
+def test_run_can_refuse_leaks_or_skip_the_audit(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     protocol = protocols.load("stratified-2", voices, 0)
     with pytest.raises(LeakError, match="--strict refuses"):
         experiment.run(voices, protocol, small_settings, tmp_path / "strict", strict=True)
     assert not (tmp_path / "strict").exists()
-    with pytest.raises(SettingError, match="--strict cannot hold with --no-audit"):
+    with pytest.raises(SettingError, match="--strict needs the audit, which --no-audit skips"):
         experiment.run(voices, protocol, small_settings, tmp_path / "both", strict=True, audited=False)
     page = experiment.run(voices, protocol, small_settings, tmp_path / "unaudited", audited=False)
     assert audit.NOT_AUDITED in page.read_text(encoding="utf-8")
 
 
 def test_an_existing_run_is_refused_without_resume(train_here: Train, small_run: Any) -> None:
-    before = what_matters(small_run.folder)
+    before = reproducible_files(small_run.folder)
     with pytest.raises(RunError, match=r"holds a run already.*--resume.*--out"):
         train_here(small_run.folder, small_run.corpus, "stratified-2", small_run.settings)
-    assert what_matters(small_run.folder) == before
+    assert reproducible_files(small_run.folder) == before
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,7 @@ def test_an_existing_run_is_refused_without_resume(train_here: Train, small_run:
         ("split.csv", {"corpus": "with another emotion"}),
     ],
 )
-def test_a_run_of_something_else_is_not_taken_up(
-    train_here: Train, small_run: Any, named: str, change: dict[str, Any]
-) -> None:
+def test_another_run_is_not_resumed(train_here: Train, small_run: Any, named: str, change: dict[str, Any]) -> None:
     corpus, settings = small_run.corpus, small_run.settings
     first, *others = corpus.utterances
     if change.get("corpus") == "without the last":
@@ -218,7 +216,7 @@ def test_a_run_of_something_else_is_not_taken_up(
         corpus = msgspec.structs.replace(corpus, utterances=(relabelled, *others))
     if "settings" in change:
         settings = with_training(settings, **change["settings"])
-    before = what_matters(small_run.folder)
+    before = reproducible_files(small_run.folder)
     with pytest.raises(RunError, match=f"holds another run: its {named} differs"):
         train_here(
             small_run.folder,
@@ -228,10 +226,10 @@ def test_a_run_of_something_else_is_not_taken_up(
             seed=change.get("seed", 0),
             resume=True,
         )
-    assert what_matters(small_run.folder) == before
+    assert reproducible_files(small_run.folder) == before
 
 
-def test_a_run_of_other_recordings_is_not_taken_up(
+def test_a_run_of_other_recordings_is_not_resumed(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     settings = with_training(small_settings, n_epochs=1)
@@ -243,7 +241,7 @@ def test_a_run_of_other_recordings_is_not_taken_up(
         train_here(run.folder, changed, "stratified-2", settings, resume=True)
 
 
-def test_a_place_that_cannot_hold_a_run_is_named(
+def test_a_folder_that_cannot_be_written_is_named(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("x")
@@ -256,7 +254,7 @@ def test_a_place_that_cannot_hold_a_run_is_named(
 @pytest.mark.parametrize(
     "victim", ["state.safetensors", "outcome.safetensors", "model.onnx", "metrics.jsonl", "result.json"]
 )
-def test_a_full_disk_is_said_and_can_be_mended(
+def test_a_run_can_be_resumed_after_a_full_disk(
     train_here: Train,
     voices: Corpus,
     small_settings: Settings,
@@ -283,7 +281,7 @@ def test_a_full_disk_is_said_and_can_be_mended(
     assert (tmp_path / "run" / "result.json").is_file()
 
 
-def test_best_valid_carves_by_speaker_where_the_protocol_separates_them(
+def test_best_valid_carves_by_speaker_if_the_protocol_separates_speakers(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     run = train_here(tmp_path / "run", voices, "speakers-2", with_training(small_settings, selection="best-valid"))
@@ -315,7 +313,7 @@ def test_best_valid_carves_by_speaker_where_the_protocol_separates_them(
         assert training.scores["accuracy"] == entry["selected"]["accuracy"]
 
 
-def test_best_valid_carves_by_utterance_where_speakers_are_shared(
+def test_best_valid_carves_by_utterance_if_speakers_are_shared(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     settings = with_training(small_settings, selection="best-valid", n_epochs=1)
@@ -337,7 +335,7 @@ def test_best_test_is_marked_optimistic(train_here: Train, small_run: Any, tmp_p
         assert "optimistic" in (folder / "README.md").read_text()
         assert model_folder.read(folder).config.training.epoch == entry["selected_epoch"]
         assert model_folder.read(folder.parent / "last").config.training.selection == "last"
-    # The last epoch's weights do not depend on what is selected.
+    # The weights of the last epoch do not depend on the selection.
     last = "fold_0/last/model.safetensors"
     assert (run.folder / last).read_bytes() == (small_run.folder / last).read_bytes()
 
@@ -368,14 +366,14 @@ def test_nothing_in_a_run_is_pickled(small_run: Any) -> None:
         assert evidence["attention_period_s"] == 2 * evidence["frame_period_s"] == 2 * 1364 / 22050
 
 
-def test_the_environment_is_noted(small_run: Any) -> None:
+def test_the_environment_is_recorded(small_run: Any) -> None:
     environment = json.loads((small_run.folder / "environment.json").read_text())
     assert environment.keys() == {
         "emocatcher", "python", "torch", "numpy", "platform", "processor", "n_cores", "threads_per_fold", "created",
     }  # fmt: skip
 
 
-def test_progress_goes_up_to_the_whole(
+def test_progress_reaches_its_total(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     steps: list[experiment.Progress] = []
@@ -389,7 +387,7 @@ def test_progress_goes_up_to_the_whole(
         assert {step.total for step in steps if step.stage == stage} == {total}
 
 
-def test_a_recording_that_cannot_be_used_is_named_before_training(
+def test_a_recording_that_cannot_be_decoded_is_named_before_training(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.wav").write_text("I am text")
@@ -402,10 +400,10 @@ def test_a_recording_that_cannot_be_used_is_named_before_training(
 
 
 @pytest.mark.parametrize("speakers", [False, True])
-def test_anybodys_recordings_go_the_whole_way(
+def test_a_table_of_recordings_is_trained_and_reported(
     train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path, speakers: bool
 ) -> None:
-    """A table with labels of its own, with and without speakers, up to the page."""
+    """The table has its own labels, with and without speakers."""
     names = {"happy": "glad, very", "sad": "[blue]", "angry": "wütend"}
     rows = [
         {"path": str(u.path), "label": names[u.emotion]} | ({"speaker": f"S {u.speaker}"} if speakers else {})

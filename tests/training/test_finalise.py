@@ -1,4 +1,4 @@
-"""A run of several folds → one calibrated model that trained on everything."""
+"""A final model: trained on all recordings, calibrated and scored by the held-out folds of a run."""
 
 import msgspec
 import numpy as np
@@ -16,12 +16,12 @@ from emocatcher.training import experiment, finalise
 def final(small_run, train_here, tmp_path_factory):
     folder = tmp_path_factory.mktemp("final") / "model"
     with pytest.MonkeyPatch.context() as patch:
-        # `train_here` replaced it by one that starts no process.
+        # The replacement by `train_here`, which starts no process.
         patch.setattr(finalise, "TrainingPool", experiment.TrainingPool)
         return finalise.finalise(small_run.folder, small_run.corpus, folder, name="mine", abstain_below=0.3)
 
 
-def test_it_is_a_model_of_the_same_recipe(final, small_run):
+def test_the_final_model_has_the_recipe_of_the_run(final, small_run):
     config = model_folder.read(final.path).config
     assert (config.name, config.settings) == ("mine", small_run.settings)
     assert (config.training.protocol, config.training.fold, config.training.seed) == ("all", None, 0)
@@ -31,13 +31,13 @@ def test_it_is_a_model_of_the_same_recipe(final, small_run):
     assert prediction.model == "mine"
 
 
-def test_it_was_trained_on_the_recordings_that_the_folds_left_out(final, small_run):
+def test_the_final_model_differs_from_the_folds_models(final, small_run):
     folds = [model_folder.read(small_run.folder / f"fold_{number}" / "last").weights() for number in (0, 1)]
     ours = final.weights()
     assert all(not np.array_equal(ours["hidden.weight"], fold["hidden.weight"]) for fold in folds)
 
 
-def test_its_scores_and_temperature_come_from_held_out_answers(final, small_run):
+def test_scores_and_temperature_come_from_held_out_answers(final, small_run):
     run = run_report.read(small_run.folder)
     probabilities, true, folds = run.predictions.probabilities, run.predictions.emotion, run.predictions.fold
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
@@ -51,7 +51,7 @@ def test_its_scores_and_temperature_come_from_held_out_answers(final, small_run)
     assert 0 <= scores["expected_calibration_error"] <= 1
 
 
-def test_its_card_has_calibration_and_faithfulness(final, small_run):
+def test_the_card_has_calibration_and_faithfulness(final, small_run):
     result = run_report.read(small_run.folder).result
     scores, card = final.config.training.scores, (final.path / "README.md").read_text()
     assert scores["fall_without_the_most_attended"] == result.faithfulness.attended.mean

@@ -1,4 +1,4 @@
-"""A model folder's scores: those its run noted, whatever the batches."""
+"""Evaluation of a model folder: its scores equal those of the run, for any batch size."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from emocatcher.training import fold_evaluation
 
 @pytest.mark.parametrize("fold", [0, 1])
 @pytest.mark.parametrize("batch_size", [1, 7, 500])
-def test_it_agrees_with_the_run(small_run: Any, fold: int, batch_size: int) -> None:
+def test_scores_equal_those_of_the_run(small_run: Any, fold: int, batch_size: int) -> None:
     recognizer = load(small_run.folder / f"fold_{fold}" / "last")
     found = fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, fold, batch_size=batch_size)
     selected = json.loads((small_run.folder / "result.json").read_text())["folds"][fold]["selected"]
@@ -29,7 +29,7 @@ def test_it_agrees_with_the_run(small_run: Any, fold: int, batch_size: int) -> N
     assert found.warnings == ()
 
 
-def test_what_is_known_of_the_models_training_is_stated(small_run: Any) -> None:
+def test_the_known_training_recordings_are_stated(small_run: Any) -> None:
     recognizer, corpus = load(small_run.folder / "fold_0" / "last"), small_run.corpus
     trained = set(small_run.protocol.folds[0].train)
 
@@ -46,11 +46,11 @@ def test_what_is_known_of_the_models_training_is_stated(small_run: Any) -> None:
     check(small_run.protocol, 0, "the training part of this fold")
     check(small_run.protocol, 1, "another fold, stratified-2, fold 0")
     check(protocols.load("speakers-2", corpus), 0, "another protocol, stratified-2, fold 0")
-    # The same name with another seed divides the recordings in another way.
+    # Another seed gives another split under the same name.
     check(protocols.load("stratified-2", corpus, 9), 0, "another fold", seed=9)
 
 
-def test_a_model_of_another_corpus_was_trained_on_none_of_the_fold(small_run: Any) -> None:
+def test_a_model_of_another_corpus_was_trained_on_no_recording_of_the_fold(small_run: Any) -> None:
     elsewhere = msgspec.structs.replace(small_run.corpus, name="elsewhere")
     recognizer = load(small_run.folder / "fold_0" / "last")
     found = fold_evaluation.evaluate(recognizer, elsewhere, small_run.protocol, 0)
@@ -68,7 +68,7 @@ def test_a_model_of_another_corpus_was_trained_on_none_of_the_fold(small_run: An
         ({"protocol": "speakers-2", "seed": None}, "unknown recordings of this corpus (speakers-2)", None),
     ],
 )
-def test_unknown_training_is_called_unknown_and_all_is_called_all(
+def test_unknown_training_and_training_on_all_recordings_are_stated(
     small_run: Any, change: dict[str, Any], phrase: str, shares_all: bool | None
 ) -> None:
     recognizer = load(small_run.folder / "fold_0" / "last")
@@ -82,18 +82,18 @@ def test_unknown_training_is_called_unknown_and_all_is_called_all(
 
 
 @pytest.mark.parametrize("fold", [-1, 2])
-def test_a_fold_that_is_not_there_is_refused(small_run: Any, fold: int) -> None:
+def test_an_unknown_fold_is_refused(small_run: Any, fold: int) -> None:
     recognizer = load(small_run.folder / "fold_0" / "last")
     with pytest.raises(ProtocolError, match=r"no fold .*0 to 1"):
         fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, fold)
 
 
-def test_an_emotion_the_model_does_not_know_is_named(small_run: Any) -> None:
+def test_an_emotion_without_a_label_in_the_model_is_named(small_run: Any) -> None:
     corpus = small_run.corpus
     bored = tuple(msgspec.structs.replace(u, emotion="bored") if u.emotion == "sad" else u for u in corpus.utterances)
     corpus = msgspec.structs.replace(corpus, utterances=bored, labels=(*corpus.labels, "bored"))
     recognizer = load(small_run.folder / "fold_0" / "last")
-    with pytest.raises(ModelError, match=r"'bored'.*It knows: neutral, calm"):
+    with pytest.raises(ModelError, match=r"'bored'.*Its labels: neutral, calm"):
         fold_evaluation.evaluate(recognizer, corpus, small_run.protocol, 0)
 
 

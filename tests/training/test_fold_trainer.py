@@ -1,4 +1,4 @@
-"""One fold: its arithmetic against plain PyTorch, and that a cut leaves no trace."""
+"""One fold: its computation, compared with plain PyTorch, and resuming."""
 
 import math
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def make(
 
 
 def state(trainer: FoldTrainer) -> bytes:
-    """All that must not differ by a bit."""
+    """Everything that must be equal bit for bit."""
     weights = {name: tensor.numpy().copy() for name, tensor in trainer.network.state_dict().items()}
     assert trainer.best is not None
     weights |= {f"best {name}": tensor.numpy().copy() for name, tensor in trainer.best.weights.items()}
@@ -54,7 +54,7 @@ def state(trainer: FoldTrainer) -> bytes:
     return save(weights) + msgspec.json.encode([epochs, trainer.best.epoch, trainer.best.accuracy])
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_or_fold_others(make: Make) -> None:
+def test_weights_depend_on_seed_and_fold_only(make: Make) -> None:
     outcomes = []
     for trainer in (make("a"), make("b"), make("c", seed=1), make("d", fold=1)):
         trainer.run()
@@ -64,8 +64,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_or_fold_others(ma
 
 
 @pytest.mark.parametrize("cut", [1, 2, 4])
-def test_a_run_cut_and_taken_up_is_one_that_never_was(make: Make, cut: int) -> None:
-    # A threshold that nothing meets makes the schedule lower the rate again and again: its state matters.
+def test_resuming_equals_never_having_stopped(make: Make, cut: int) -> None:
+    # With a threshold that is never met, the schedule keeps lowering the rate, so its state matters.
     changes: dict[str, Any] = {
         "training": {"n_epochs": 6},
         "schedule": {"threshold": 0.9, "patience": 1, "cooldown": 1},
@@ -82,7 +82,7 @@ def test_a_run_cut_and_taken_up_is_one_that_never_was(make: Make, cut: int) -> N
     def stop(epoch: Any) -> None:
         if epoch.epoch == cut:
             broken.save()
-        if epoch.epoch == cut + 1:  # this epoch's work is lost
+        if epoch.epoch == cut + 1:  # this epoch is lost
             raise CutError
 
     with pytest.raises(CutError):
@@ -104,7 +104,7 @@ def test_a_run_cut_and_taken_up_is_one_that_never_was(make: Make, cut: int) -> N
 
 
 @pytest.mark.parametrize("cut", [1, 3])
-def test_so_it_is_with_an_average_a_cycle_and_variations(
+def test_resuming_restores_weight_average_schedule_and_augmentation(
     tmp_path: Path, voices: Corpus, residual_settings: Settings, parts: dict[str, Part], cut: int
 ) -> None:
     features = load_features(voices, residual_settings)
@@ -131,31 +131,33 @@ def test_so_it_is_with_an_average_a_cycle_and_variations(
     ours, theirs = (atomic_files.read_tensors(tmp_path / name / "state.safetensors") for name in ("broken", "unbroken"))
     assert ours is not None
     assert theirs is not None
-    assert save(ours[0]) == save(theirs[0])  # what learns, its moments, and its average
+    assert save(ours[0]) == save(theirs[0])  # the trained network, the moments and the average
     rates = [epoch.learning_rate for epoch in unbroken.epochs]
     assert rates[0] < max(rates) > rates[-1]
 
 
-def test_the_average_follows_what_learns(voices: Corpus, residual_settings: Settings, parts: dict[str, Part]) -> None:
+def test_the_weight_average_follows_the_trained_network(
+    voices: Corpus, residual_settings: Settings, parts: dict[str, Part]
+) -> None:
     features = load_features(voices, residual_settings)
     trainer = FoldTrainer(residual_settings, voices.labels, features, parts, fold=0, seed=0, resume_dir=None)
-    kept, learns = trainer.network.state_dict(), trainer._learner.state_dict()
-    start = {name: tensor.clone() for name, tensor in kept.items()}
-    assert all(torch.equal(tensor, learns[name]) for name, tensor in kept.items())
+    averaged, trained = trainer.network.state_dict(), trainer._learner.state_dict()
+    start = {name: tensor.clone() for name, tensor in averaged.items()}
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in averaged.items())
     trainer.run()
     for name in ("branches.0.output.weight", "branches.2.hidden_norm.running_var"):
-        walked, followed = (float((state[name] - start[name]).norm()) for state in (learns, kept))
+        walked, followed = (float((state[name] - start[name]).norm()) for state in (trained, averaged))
         assert 0.0 < followed < walked, name
-    assert torch.equal(kept["input.mean"], learns["input.mean"])
-    assert (kept["input.deviation"] - 1.0).abs().min() > 0  # fitted on the training part
+    assert torch.equal(averaged["input.mean"], trained["input.mean"])
+    assert (averaged["input.deviation"] - 1.0).abs().min() > 0  # fitted on the training part
 
 
-def test_there_is_nothing_to_restore_at_first(make: Make) -> None:
+def test_restore_returns_false_without_a_state(make: Make) -> None:
     assert not make().restore()
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
-def test_a_damaged_state_is_refused_by_name_and_training_starts_anew(make: Make, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_state_is_named_and_training_starts_again(make: Make, tmp_path: Path, damage: str) -> None:
     make().run()
     (path,) = (tmp_path / "a").iterdir()
     payload = path.read_bytes()
@@ -170,7 +172,7 @@ def test_a_damaged_state_is_refused_by_name_and_training_starts_anew(make: Make,
     assert state(again) == state(unbroken)
 
 
-def test_a_full_disk_leaves_the_last_good_state(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_last_saved_state(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make(training={"n_epochs": 2})
     first.run()
     with monkeypatch.context() as patch:
@@ -192,7 +194,7 @@ def test_a_full_disk_leaves_the_last_good_state(make: Make, monkeypatch: pytest.
     assert state(resumed) == state(unbroken)
 
 
-def test_the_loss_gives_the_true_class_nine_tenths(make: Make, parts: dict[str, Part]) -> None:
+def test_the_loss_smooths_labels_by_a_tenth(make: Make, parts: dict[str, Part]) -> None:
     trainer = make(training={"n_epochs": 1})
     trainer.run()
     logits, attention = trainer.evaluate(parts["test"])
@@ -209,10 +211,10 @@ def test_the_loss_gives_the_true_class_nine_tenths(make: Make, parts: dict[str, 
     assert [float(weights.sum()) for weights in attention] == pytest.approx([1.0] * len(attention), abs=1e-5)
 
 
-def test_the_steps_are_adabeliefs_and_the_rate_the_plateaus(
+def test_steps_and_rates_equal_a_plain_pytorch_loop(
     make: Make, voices: Corpus, features: FeatureTable, parts: dict[str, Part]
 ) -> None:
-    """A plain loop, one parameter tensor at a time; all in one batch, so that the shuffling does not matter."""
+    """The loop has one tensor per parameter; there is one batch, so shuffling does not matter."""
     still = {"conv_dropout": 0.0, "classifier_dropout": 0.0}
     schedule = {"threshold": 0.02, "patience": 0, "cooldown": 1, "factor": 0.5, "min_learning_rate": 2e-4}
     trainer = make(network=still, training={"batch_size": 1000, "n_epochs": 10}, schedule=schedule)
@@ -244,20 +246,20 @@ def test_the_steps_are_adabeliefs_and_the_rate_the_plateaus(
         rates.append(optimiser.param_groups[0]["lr"])
     assert [epoch.train_loss for epoch in trainer.epochs] == pytest.approx(losses, abs=2e-4)
     assert rates[-1] < 1e-3
-    # Recorded is the rate as the epoch began or as it ended.
+    # The recorded rate may be that at the start or at the end of the epoch.
     assert [epoch.learning_rate for epoch in trainer.epochs] in (
         pytest.approx(rates),
         pytest.approx([1e-3, *rates[:-1]]),
     )
     ours = dict(trainer.network.named_parameters())
-    # Where the gradient is mathematically zero, AdaBelief makes whole steps of its rounding.
+    # If a gradient is mathematically zero, AdaBelief turns its rounding errors into full steps.
     for name in ours.keys() - {"attention.score.bias", "hidden.bias"}:
         moved = (plain.get_parameter(name).detach() - start[name]).norm()
         apart = (ours[name].detach() - plain.get_parameter(name).detach()).norm()
         assert float(apart / moved) < 0.03, name
 
 
-def test_the_best_epoch_is_the_first_of_the_highest_accuracy(make: Make, parts: dict[str, Part]) -> None:
+def test_the_best_epoch_is_the_first_with_the_highest_accuracy(make: Make, parts: dict[str, Part]) -> None:
     trainer = make(training={"n_epochs": 5})
     trainer.run()
     accuracies = [epoch.test_accuracy for epoch in trainer.epochs]
@@ -268,9 +270,9 @@ def test_the_best_epoch_is_the_first_of_the_highest_accuracy(make: Make, parts: 
     assert float((logits.argmax(axis=1) == parts["test"].true).mean()) == max(accuracies)
 
 
-def test_a_validation_part_chooses_the_best_epoch(make: Make, parts: dict[str, Part], voices: Corpus) -> None:
+def test_a_validation_part_selects_the_best_epoch(make: Make, parts: dict[str, Part], voices: Corpus) -> None:
     chosen = voices.utterances[2::4]
-    chosen = chosen[::15]  # four, so that epochs tie: the first of them is the best
+    chosen = chosen[::15]  # four clips, so that epochs tie
     valid = Part(tuple(u.id for u in chosen), np.array([voices.labels.index(u.emotion) for u in chosen], np.int64))
     trainer = make(valid=valid, training={"n_epochs": 10, "selection": "best-valid"})
     trainer.run()
@@ -283,7 +285,7 @@ def test_a_validation_part_chooses_the_best_epoch(make: Make, parts: dict[str, P
     assert trainer.epochs[-1].valid_accuracy == float((logits.argmax(axis=1) == valid.true).mean())
 
 
-def test_best_test_means_the_test_part_even_beside_a_validation_part(make: Make, parts: dict[str, Part]) -> None:
+def test_best_test_selects_on_the_test_part_despite_a_validation_part(make: Make, parts: dict[str, Part]) -> None:
     chosen = Part(parts["train"].ids[:20], parts["train"].true[:20])
     trainer = make(valid=chosen, training={"selection": "best-test", "n_epochs": 6})
     trainer.run()
@@ -292,7 +294,7 @@ def test_best_test_means_the_test_part_even_beside_a_validation_part(make: Make,
     assert trainer.best.accuracy == max(accuracies)
 
 
-def test_it_learns(make: Make, parts: dict[str, Part]) -> None:
+def test_training_lowers_the_loss_and_fits_the_training_part(make: Make, parts: dict[str, Part]) -> None:
     trainer = make(training={"n_epochs": 40, "batch_size": 16}, network={"gru_units": 16, "conv_channels": (16, 16)})
     trainer.run()
     logits, _ = trainer.evaluate(parts["train"])
@@ -300,8 +302,8 @@ def test_it_learns(make: Make, parts: dict[str, Part]) -> None:
     assert trainer.epochs[-1].train_loss < 0.8 * math.log(8)
 
 
-def test_every_step_moves_the_network_itself(make: Make, tmp_path: Path) -> None:
-    """What is saved is what was trained, not a copy that the optimiser walked away from."""
+def test_the_saved_weights_are_the_trained_ones(make: Make, tmp_path: Path) -> None:
+    """They are not a copy that the optimiser no longer updates."""
     trainer = make(training={"n_epochs": 1})
     before = {name: parameter.detach().clone() for name, parameter in trainer.network.named_parameters()}
     trainer.run()

@@ -11,7 +11,7 @@ from emocatcher.training import held_out_decisions
 
 
 @pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
-def test_a_temperature_is_kept_only_where_held_out_folds_gain_by_it(small_run, temperature):
+def test_a_temperature_is_kept_only_if_held_out_folds_gain_by_it(small_run, temperature):
     """Exact probabilities need no temperature; overconfident and underconfident ones do."""
     run = run_report.read(small_run.folder)
     exact = calibration.scale(run.predictions.probabilities, 0.5)
@@ -32,7 +32,7 @@ def test_a_temperature_is_kept_only_where_held_out_folds_gain_by_it(small_run, t
 
 
 def with_answers(run, right_of):
-    """A run with the same probabilities, whose answers are right where `right_of(confidence)` is true."""
+    """Return a run with the same probabilities, whose answers are right if `right_of(confidence)` is true."""
     answers = run.predictions
     wrong = (answers.predicted + 1) % len(run.result.labels)
     emotion = np.where(right_of(answers.probabilities.max(axis=1)), answers.predicted, wrong)

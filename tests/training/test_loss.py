@@ -9,7 +9,7 @@ from emocatcher.training.loss import smoothed_cross_entropy
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
-def test_the_true_class_keeps_all_but_the_share_and_the_others_divide_it(smoothing: float) -> None:
+def test_the_other_classes_share_the_smoothing_evenly(smoothing: float) -> None:
     logits, true = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 3, 0])
     target = torch.full((6, 4), smoothing / 3)
     target[torch.arange(6), true] = 1.0 - smoothing

@@ -1,4 +1,4 @@
-"""The optimiser against pytorch-optimizer's own."""
+"""AdaBelief, compared with pytorch-optimizer."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from emocatcher.training.optimiser import AdaBelief
 
 @pytest.mark.parametrize("n_values", [5, 100_000])
 @pytest.mark.parametrize("weight_decay", [0.0, 1e-7, 0.1])
-def test_every_step_is_pytorch_optimizers_bit_for_bit(n_values: int, weight_decay: float) -> None:
+def test_every_step_equals_pytorch_optimizer_bit_for_bit(n_values: int, weight_decay: float) -> None:
     torch.manual_seed(n_values)
     ours, theirs = (nn.Parameter(torch.linspace(-1.0, 1.0, n_values)) for _ in range(2))
     recipe = {"lr": 1e-2, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": weight_decay}
@@ -28,11 +28,11 @@ def test_every_step_is_pytorch_optimizers_bit_for_bit(n_values: int, weight_deca
         assert torch.equal(ours, theirs), step
         for name, moment in optimiser.state[ours].items():
             assert torch.equal(moment, reference.state[theirs][name])
-        for one in (optimiser, reference):  # a schedule changes it
+        for one in (optimiser, reference):  # as a schedule does
             one.param_groups[0]["lr"] *= 0.9
 
 
-def test_it_moves_towards_the_minimum() -> None:
+def test_adabelief_converges_to_the_minimum() -> None:
     flat = nn.Parameter(torch.tensor([3.0, -2.0]))
     optimiser = AdaBelief(flat, lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""`result.json`, recomputed from the run's other files with scikit-learn."""
+"""`result.json`, compared with scikit-learn on the run's other files."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def predictions(small_run: Any) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_it_says_what_was_run(result: dict[str, Any]) -> None:
+def test_the_result_describes_the_run(result: dict[str, Any]) -> None:
     expected = {
         "protocol": "stratified-2", "separates_speakers": False, "speakers_shared": True, "corpus": "synthetic",
         "synthetic": True, "preset": "cabg", "selection": "last", "optimistic": False, "seed": 0, "n_epochs": 12,
@@ -51,12 +51,12 @@ def test_it_says_what_was_run(result: dict[str, Any]) -> None:
     assert [entry["fold"] for entry in result["folds"]] == [0, 1]
 
 
-def test_epochs_stand_in_order(epochs: list[dict[str, Any]]) -> None:
+def test_epochs_are_in_order(epochs: list[dict[str, Any]]) -> None:
     assert [(epoch["fold"], epoch["epoch"]) for epoch in epochs] == [(f, e) for f in (0, 1) for e in range(1, 13)]
 
 
 @pytest.mark.parametrize("course", COURSES)
-def test_courses_agree_with_the_epochs(result: dict[str, Any], epochs: list[dict[str, Any]], course: str) -> None:
+def test_scores_agree_with_the_epochs(result: dict[str, Any], epochs: list[dict[str, Any]], course: str) -> None:
     for entry in result["folds"]:
         of_fold = [epoch for epoch in epochs if epoch["fold"] == entry["fold"]]
         values = [epoch[COURSES[course]] for epoch in of_fold]
@@ -74,7 +74,7 @@ def test_courses_agree_with_the_epochs(result: dict[str, Any], epochs: list[dict
             )
 
 
-def test_selected_scores_are_scikit_learns(
+def test_selected_scores_equal_scikit_learn(
     result: dict[str, Any], predictions: list[dict[str, str]], small_run: Any
 ) -> None:
     labels = result["labels"]
@@ -90,7 +90,7 @@ def test_selected_scores_are_scikit_learns(
         assert selected["macro_f1"] == pytest.approx(f1_score(true, predicted, labels=labels, average="macro"))
         recall = recall_score(true, predicted, labels=labels, average=None)
         assert selected["recall"] == pytest.approx(dict(zip(labels, recall, strict=True)))
-        # The selected model is the last one, and its table is the last epoch's.
+        # The selected model is the last one, so its scores are those of the last epoch.
         assert entry["selected_epoch"] == 12
         assert entry["accuracy"]["last"] == pytest.approx(selected["accuracy"])
         assert entry["unweighted_average_recall"]["last"] == pytest.approx(selected["unweighted_average_recall"])
@@ -98,7 +98,7 @@ def test_selected_scores_are_scikit_learns(
         assert low <= selected["accuracy"] <= high
 
 
-def test_probabilities_are_probabilities_and_their_loss_the_epochs(
+def test_probabilities_sum_to_one_and_give_the_loss_of_the_epoch(
     result: dict[str, Any], predictions: list[dict[str, str]]
 ) -> None:
     labels = result["labels"]
@@ -115,7 +115,7 @@ def test_probabilities_are_probabilities_and_their_loss_the_epochs(
         assert entry["loss"]["last"] == pytest.approx((0.9 - 0.1 / 7) * on_true + 0.1 / 7 * everywhere, abs=1e-3)
 
 
-def test_calibration_is_that_of_the_predictions(
+def test_calibration_is_computed_from_the_predictions(
     result: dict[str, Any], predictions: list[dict[str, str]], small_run: Any
 ) -> None:
     labels = result["labels"]
@@ -144,7 +144,7 @@ def test_attention_was_probed_in_every_fold(result: dict[str, Any]) -> None:
     assert 0.15 < together["share_deleted"] < 0.25
 
 
-def test_a_result_of_before_still_reads_and_one_of_now_reads_the_same(small_run: Any) -> None:
+def test_results_of_earlier_versions_and_of_this_one_can_be_read(small_run: Any) -> None:
     kept = sorted((Path(__file__).parents[1] / "benchmarks" / "results").glob("cabg-*.json"))
     assert len(kept) >= 6
     for path in kept:
@@ -156,7 +156,7 @@ def test_a_result_of_before_still_reads_and_one_of_now_reads_the_same(small_run:
     plain = msgspec.json.decode((small_run.folder / "result.json").read_bytes(), type=Result)
     assert run.result == plain
     assert plain.calibration is not None
-    # What is None is left out: null stands for a number that could not be computed.
+    # None is left out, because null stands for a number that could not be computed.
     nothing = msgspec.structs.replace(plain, faithfulness=None, calibration=None)
     assert not {"faithfulness", "calibration"} & msgspec.to_builtins(nothing).keys()
 
@@ -179,7 +179,7 @@ def test_statistics_over_folds(result: dict[str, Any]) -> None:
     assert result["highest_fold"] == int(np.argmax(accuracies))
 
 
-def test_the_interval_is_over_speakers_and_holds_the_pooled_score(
+def test_the_interval_is_over_speakers_and_contains_the_pooled_score(
     result: dict[str, Any], predictions: list[dict[str, str]]
 ) -> None:
     interval = result["interval"]

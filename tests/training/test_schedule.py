@@ -1,4 +1,4 @@
-"""The learning rate over a training."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emocatcher.training import schedule
 from emocatcher.training.schedule import Schedule
 
 
-def made(n_steps: int = 100, warm_up: float = 0.2) -> tuple[Schedule, torch.optim.Optimizer]:
+def build(n_steps: int = 100, warm_up: float = 0.2) -> tuple[Schedule, torch.optim.Optimizer]:
     optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
     return schedule.build(OneCycleSchedule(warm_up=warm_up), optimiser, n_steps), optimiser
 
@@ -24,8 +24,8 @@ def rates(one: Schedule, optimiser: torch.optim.Optimizer, n_steps: int) -> list
     return found
 
 
-def test_one_cycle_rises_to_its_height_and_falls_to_nothing() -> None:
-    found = rates(*made(101), 101)
+def test_one_cycle_rises_to_the_highest_rate_and_falls_to_almost_zero() -> None:
+    found = rates(*build(101), 101)
     top = found.index(max(found))
     assert found[top] == pytest.approx(0.5)
     assert top == 20
@@ -35,26 +35,26 @@ def test_one_cycle_rises_to_its_height_and_falls_to_nothing() -> None:
     assert found[-1] < 1e-4
 
 
-def test_the_first_rate_stands_before_the_first_step() -> None:
-    _, optimiser = made()
+def test_the_first_rate_is_set_before_the_first_step() -> None:
+    _, optimiser = build()
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.5 / 25)
 
 
-def test_one_cycle_does_not_heed_the_loss_and_goes_on_where_it_was_put_down() -> None:
-    whole = rates(*made(), 100)
-    one, optimiser = made()
+def test_one_cycle_ignores_the_loss_and_resumes_from_its_state() -> None:
+    whole = rates(*build(), 100)
+    one, optimiser = build()
     first = rates(one, optimiser, 40)
     one.after_epoch(99.0)
-    other, other_optimiser = made()
+    other, other_optimiser = build()
     other.load_state_dict(one.state_dict())
     assert first + rates(other, other_optimiser, 60) == whole
 
 
-def test_one_step_is_a_whole_training() -> None:
-    assert rates(*made(1), 1) == [pytest.approx(0.5 / 25)]
+def test_a_training_may_have_one_step() -> None:
+    assert rates(*build(1), 1) == [pytest.approx(0.5 / 25)]
 
 
-def test_the_plateau_heeds_nothing_but_the_loss() -> None:
+def test_the_plateau_depends_on_the_loss_only() -> None:
     optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
     plateau = schedule.build(load_preset("cabg").schedule, optimiser, 10)
     assert rates(plateau, optimiser, 5) == [1e-3] * 5

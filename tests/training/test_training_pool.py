@@ -1,9 +1,8 @@
-"""Processes side by side: what they are told, what they tell, and how they end."""
+"""The training pool: its processes, their reports, their shared features, and their end."""
 
 import math
 import operator
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -12,15 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emocatcher.foundation.errors import FeatureCacheError, RunError
+from emocatcher.foundation.errors import RunError
 from emocatcher.training import training_pool
-from emocatcher.training.dataset import FeatureTable
-from emocatcher.training.shared_rows import RowFile
 from emocatcher.training.training_pool import TrainingPool
 
 POOL = "__import__('importlib').import_module('emocatcher.training.training_pool')"  # for tasks of `eval`
@@ -30,16 +26,7 @@ def ignore(_message: Any) -> None:
     pass
 
 
-def apply(task: tuple[Callable[[Any], Any], Any]) -> Any:
-    function, argument = task
-    return function(argument)
-
-
-def is_writeable(table: FeatureTable) -> bool:
-    return bool(table.rows.flags.writeable)
-
-
-def gone(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
+def becomes_true(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         if condition():
@@ -53,14 +40,14 @@ def is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{process}/stat")  # where there is one, it tells a zombie, which is dead, from the living
+    stat = Path(f"/proc/{process}/stat")  # on Linux, a zombie process still answers a signal
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @given(n_tasks=st.integers(1, 60), n_cores=st.integers(1, 16))
-def test_no_number_of_processes_keeps_the_cores_busier(n_tasks: int, n_cores: int) -> None:
+def test_n_processes_gives_the_shortest_time_with_the_fewest_processes(n_tasks: int, n_cores: int) -> None:
     def seconds(n_workers: int) -> float:
-        """Of tasks of one second; more tasks at once than cores share them evenly."""
+        """The time for tasks of one second; more tasks at once than cores share the cores evenly."""
         left, total = n_tasks, 0.0
         while left:
             at_once = min(left, n_workers)
@@ -75,10 +62,10 @@ def test_no_number_of_processes_keeps_the_cores_busier(n_tasks: int, n_cores: in
     assert all(seconds(fewer) > seconds(chosen) + 1e-9 for fewer in range(1, chosen))
 
 
-def test_tasks_run_elsewhere_with_threads_of_their_own_and_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_run_in_single_threaded_processes_and_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    told: list[Any] = []
-    with TrainingPool(1, os.getpid, told.append) as pool:
+    reports: list[Any] = []
+    with TrainingPool(1, os.getpid, reports.append) as pool:
         assert sorted(pool.run(math.sqrt, [4.0, 9.0])) == [2.0, 3.0]
         (process,) = pool.run(eval, ["__import__('os').getpid()"])
         assert process != os.getpid()
@@ -88,13 +75,13 @@ def test_tasks_run_elsewhere_with_threads_of_their_own_and_report(monkeypatch: p
         list(pool.run(training_pool.report, [{"epoch": 1}, None, "x"]))
         with pytest.raises(ValueError, match="math domain error"):
             list(pool.run(math.sqrt, [-1.0]))
-    assert told == [{"epoch": 1}, None, "x"]
+    assert reports == [{"epoch": 1}, None, "x"]
     assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert gone(lambda: not is_alive(process))
+    assert becomes_true(lambda: not is_alive(process))
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory a process holds")
-def test_training_does_not_keep_what_onednn_makes_for_every_shape() -> None:
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory of a process from Linux")
+def test_onednn_does_not_cache_kernels_for_every_shape() -> None:
     grow = (
         "sum(gelu(ones(n, 64)).numel() for gelu, ones in"
         " [(__import__('torch').nn.functional.gelu, __import__('torch').ones)] for n in range(1000, 1400))"
@@ -106,30 +93,7 @@ def test_training_does_not_keep_what_onednn_makes_for_every_shape() -> None:
     assert (after - before) * os.sysconf("SC_PAGESIZE") < 30e6
 
 
-def test_workers_map_the_rows_of_shared_tables() -> None:
-    random = np.random.default_rng(0)
-    tables = [
-        FeatureTable(random.normal(size=(sum(lengths), n)).astype(np.float32), "abc", np.array(lengths))
-        for n, lengths in ((64, (300, 200, 100)), (7, (1, 2, 3)))
-    ]
-    with TrainingPool(2, os.getpid, ignore) as pool:
-        shared = [pool.share(table) for table in tables]
-        digests = [(FeatureTable.digest, table) for table in shared for _ in range(2)]
-        found = list(pool.run(apply, digests))
-        (writeable,) = pool.run(apply, [(is_writeable, shared[0])])
-    assert sorted(found) == sorted(table.digest() for table in tables for _ in range(2))
-    assert not writeable
-    assert len(pickle.dumps(shared[0])) < tables[0].rows.nbytes / 10
-    np.testing.assert_array_equal(shared[1].clip("c"), tables[1].clip("c"))
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
-def test_a_full_disk_under_shared_tables_is_named() -> None:
-    with Path("/dev/full").open("r+b", buffering=0) as full, pytest.raises(FeatureCacheError, match="TMPDIR"):
-        FeatureTable(np.ones((9, 4), np.float32), "a", np.array([9])).share(RowFile(full))
-
-
-def test_a_killed_process_is_an_error_with_a_hint() -> None:
+def test_a_killed_process_is_an_error_that_names_resume() -> None:
     with pytest.raises(RunError, match="--resume"), TrainingPool(1, os.getpid, ignore) as pool:
         list(pool.run(signal.raise_signal, [signal.SIGKILL]))
 
@@ -143,17 +107,17 @@ def test_an_error_in_one_task_ends_the_others() -> None:
         list(pool.run(eval, [sleep, wait_and_fail]))
     assert time.monotonic() - begun < 60
     assert len(started) == 1
-    assert gone(lambda: not is_alive(started[0]))
+    assert becomes_true(lambda: not is_alive(started[0]))
 
 
 def test_a_report_that_fails_does_not_hang_the_run() -> None:
-    # More than a pipe holds: if nobody emptied it, the worker would wait for ever.
+    # More than fits into a pipe: if the queue were not emptied, the worker would block forever.
     many = f"[{POOL}.report('x' * 1000) for _ in range(300)]"
     with pytest.raises(TypeError), TrainingPool(1, os.getpid, operator.neg) as pool:
         list(pool.run(eval, [many]))
 
 
-def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
+def test_a_report_that_fails_ends_the_running_tasks() -> None:
     begun = time.monotonic()
     endless = f"{POOL}.report('x'), __import__('time').sleep(600)"
     with pytest.raises(TypeError), TrainingPool(1, os.getpid, operator.neg) as pool:
@@ -161,7 +125,7 @@ def test_a_report_that_fails_ends_a_task_that_goes_on() -> None:
     assert time.monotonic() - begun < 60
 
 
-def test_a_process_that_is_ended_as_it_reports_does_not_hang_the_run() -> None:
+def test_a_process_that_is_terminated_during_a_report_does_not_hang_the_run() -> None:
     begun = time.monotonic()
     holds_the_queue = f"{POOL}._report.__self__._wlock.acquire()"
     tasks = [f"{holds_the_queue}, __import__('time').sleep(600)", "__import__('time').sleep(2), 1 / 0"]
@@ -171,7 +135,7 @@ def test_a_process_that_is_ended_as_it_reports_does_not_hang_the_run() -> None:
 
 
 @pytest.mark.parametrize("busy", [True, False])
-def test_workers_and_the_shared_rows_go_with_the_process_that_started_them(busy: bool, tmp_path: Path) -> None:
+def test_workers_and_shared_rows_end_with_the_process_that_started_them(busy: bool, tmp_path: Path) -> None:
     task = "__import__('time').sleep(600)" if busy else "0"
     program = (
         "import os, time\n"
@@ -197,5 +161,5 @@ def test_workers_and_the_shared_rows_go_with_the_process_that_started_them(busy:
         assert is_alive(worker)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        assert gone(lambda: not is_alive(worker))
+        assert becomes_true(lambda: not is_alive(worker))
     assert list(tmp_path.iterdir()) == []

@@ -71,7 +71,7 @@ def measure_teacher_gain(run: run_report.Run, run_dir: Path, untaught: Path | No
             "its run with --untaught"
         )
     speakers = [speaker or None for *_, speaker in ours]
-    found = paired_difference(list(ours.values()), [theirs[asked] for asked in ours], speakers)
+    found = paired_difference(list(ours.values()), [theirs[answer] for answer in ours], speakers)
     if found.interval[0] <= 0:
         raise RunError(
             f"On held-out folds, the teachers of {run_dir} do not help beyond chance: {format_gain(found)}. Finalise "
@@ -112,5 +112,5 @@ def _recipe(run: run_report.Run) -> tuple[Settings, int]:
 def _answers_right(run: run_report.Run) -> dict[tuple[int, str, int, str], bool]:
     """Whether each held-out answer is right, by fold, utterance, its emotion and its speaker."""
     answers = run.predictions
-    asked = (answers.fold.tolist(), answers.utterance.tolist(), answers.emotion.tolist(), answers.speaker.tolist())
-    return dict(zip(zip(*asked, strict=True), answers.correct.tolist(), strict=True))
+    keys = (answers.fold.tolist(), answers.utterance.tolist(), answers.emotion.tolist(), answers.speaker.tolist())
+    return dict(zip(zip(*keys, strict=True), answers.correct.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""A sweep without processes of its own, and one that is finished."""
+"""A sweep that runs in the test process, and a finished sweep."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def small_file(small_network: tuple[str, ...]) -> SweepFile:
 
 @pytest.fixture(scope="session")
 def sweep_here(train_here: Callable[..., Any]) -> Iterator[Callable[..., Swept]]:
-    """`sweep.run` in this process: (out, corpus, file, …) → what it made. `changes` are of the file."""
+    """`sweep.run` in this process: (out, corpus, file, …) → its results. `changes` change the file."""
     from emocatcher.training import experiment
     from emocatcher.training.sweep import engine
 
@@ -46,7 +46,7 @@ def sweep_here(train_here: Callable[..., Any]) -> Iterator[Callable[..., Swept]]
         return Swept(out, corpus, file, ranking, seconds)
 
     with pytest.MonkeyPatch.context() as patch:
-        # `train_here` put the one in its place that starts no process.
+        # The replacement by `train_here`, which starts no process.
         patch.setattr(engine, "TrainingPool", experiment.TrainingPool)
         yield sweep
 
@@ -55,5 +55,5 @@ def sweep_here(train_here: Callable[..., Any]) -> Iterator[Callable[..., Swept]]
 def small_sweep(
     tmp_path_factory: pytest.TempPathFactory, sweep_here: Callable[..., Swept], voices: Corpus, small_file: SweepFile
 ) -> Swept:
-    """Not to be written to."""
+    """A finished sweep; tests must not write to it."""
     return sweep_here(tmp_path_factory.mktemp("sweeps") / "small", voices, small_file)

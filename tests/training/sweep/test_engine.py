@@ -1,4 +1,4 @@
-"""A whole sweep: no test clip in it, the same again, cut and taken up."""
+"""Whole sweeps: no test clip is used, and they are reproducible and resumed."""
 
 import csv
 import itertools
@@ -21,8 +21,8 @@ from emocatcher.training.sweep.plan import Named, SweepFile
 Sweep = Callable[..., Any]
 
 
-def what_matters(out: Path) -> dict[str, bytes]:
-    """Every file of a sweep, without what the clock says."""
+def reproducible_files(out: Path) -> dict[str, bytes]:
+    """Every file of a sweep, without durations."""
     kept = {path.name: path.read_bytes() for path in out.iterdir() if path.name != folder.TRIALS}
     trials = [msgspec.structs.replace(one, seconds=0.0) for one in folder.read_trials(out)]
     return kept | {folder.TRIALS: msgspec.json.encode(trials)}
@@ -33,13 +33,13 @@ def with_one_epoch(small_file: SweepFile) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "folds"), [("speakers-4", (1,)), ("speakers-4", (0, 2)), ("stratified-3", (2,))])
-def test_no_clip_that_is_tested_ever_reaches_a_trainer(
+def test_no_test_clip_reaches_a_trainer(
     sweep_here: Sweep, voices: Corpus, small_file: SweepFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     name: str, folds: tuple[int, ...],
 ) -> None:  # fmt: skip
     from emocatcher.training import dataset, fold_trainer
 
-    trained, asked, tables, read = set(), Counter(), set(), set()
+    trained, predicted, tables, read = set(), Counter(), set(), set()
     made, evaluate, read_bytes = (
         fold_trainer.FoldTrainer.__init__,
         fold_trainer.FoldTrainer.evaluate,
@@ -55,7 +55,7 @@ def test_no_clip_that_is_tested_ever_reaches_a_trainer(
     def watched_evaluate(self: Any, part: Any) -> Any:
         assert len(self.epochs) == self.settings.training.n_epochs
         assert not set(part.ids) & set(self.parts["train"].ids)
-        asked.update(part.ids)
+        predicted.update(part.ids)
         return evaluate(self, part)
 
     def watched_read(path: Path) -> bytes:
@@ -69,11 +69,11 @@ def test_no_clip_that_is_tested_ever_reaches_a_trainer(
     swept = sweep_here(tmp_path / "sweep", voices, small_file, changes=changes)
     protocol = protocols.load(name, voices)
     tested = {id_ for number in folds for id_ in protocol.folds[number].test}
-    rest = {utterance.id for utterance in voices} - tested
+    others = {utterance.id for utterance in voices} - tested
     assert tested
-    assert trained == set(asked) == tables == rest
-    assert set(asked.values()) == {2 * len(folds)}  # once a setting and training part
-    assert read == {utterance.path for utterance in voices.select(sorted(rest))}
+    assert trained == set(predicted) == tables == others
+    assert set(predicted.values()) == {2 * len(folds)}  # once for each setting and training part
+    assert read == {utterance.path for utterance in voices.select(sorted(others))}
     with (swept.folder / "split.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["part"] for row in rows} == {"train", "valid"}
@@ -82,19 +82,19 @@ def test_no_clip_that_is_tested_ever_reaches_a_trainer(
         assert not tested & one.predictions.keys()
 
 
-def test_the_ranking_can_be_had_again_from_the_folder_alone(small_sweep: Any) -> None:
+def test_the_ranking_can_be_recomputed_from_the_folder(small_sweep: Any) -> None:
     with (small_sweep.folder / "split.csv").open(newline="") as file:
         true = {row["utterance"]: row["emotion"] for row in csv.DictReader(file) if row["part"] == "valid"}
     for row in small_sweep.ranking.settings:
         trials = [one for one in folder.read_trials(small_sweep.folder) if one.setting == row.setting]
-        said = {id_: emotion for one in trials for id_, emotion in one.predictions.items()}
-        assert said.keys() == true.keys()
-        assert row.accuracy.value == sum(said[id_] == true[id_] for id_ in true) / len(true)
+        predicted = {id_: emotion for one in trials for id_, emotion in one.predictions.items()}
+        assert predicted.keys() == true.keys()
+        assert row.accuracy.value == sum(predicted[id_] == true[id_] for id_ in true) / len(true)
 
 
-def test_the_same_again(sweep_here: Sweep, small_sweep: Any, tmp_path: Path) -> None:
+def test_a_sweep_is_reproducible(sweep_here: Sweep, small_sweep: Any, tmp_path: Path) -> None:
     sweep_here(tmp_path / "again", small_sweep.corpus, small_sweep.file)
-    assert what_matters(tmp_path / "again") == what_matters(small_sweep.folder)
+    assert reproducible_files(tmp_path / "again") == reproducible_files(small_sweep.folder)
 
 
 def test_identical_settings_are_a_tie(sweep_here: Sweep, voices: Corpus, small_file: SweepFile, tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_identical_settings_are_a_tie(sweep_here: Sweep, voices: Corpus, small_f
         assert (row.accuracy.difference, row.accuracy.difference_interval) == (0.0, (0.0, 0.0))
 
 
-def test_a_sweep_that_was_cut_ends_as_one_that_never_was(
+def test_a_resumed_sweep_equals_an_uninterrupted_one(
     sweep_here: Sweep, small_sweep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cut at any report: between epochs, between trials, while a line is written."""
+    """Interrupted at reports: between epochs, between trials, while a line is written."""
     from emocatcher.training import fold_trainer
 
     monkeypatch.setattr(fold_trainer, "_SAVE_EVERY_S", 0.0)
@@ -135,14 +135,14 @@ def test_a_sweep_that_was_cut_ends_as_one_that_never_was(
             break
         except KeyboardInterrupt:
             n_cuts += 1
-            assert n_cuts < 12, "it does not get on"
+            assert n_cuts < 12, "the sweep makes no progress"
             assert not (out / folder.RANKING).exists()
-            # As a kill does that comes while a line is written.
+            # As after a kill while a line is written.
             with (out / folder.TRIALS).open("ab") as file:
                 file.write(b'{"setting":"baseline","fold":0,"spl')
     assert n_cuts >= 4
-    assert what_matters(out) == what_matters(small_sweep.folder)
-    # Of a state that was saved, nothing is done twice.
+    assert reproducible_files(out) == reproducible_files(small_sweep.folder)
+    # No saved epoch is trained twice.
     assert set(epochs.values()) == {1}
     assert len(epochs) == 12
 
@@ -150,33 +150,33 @@ def test_a_sweep_that_was_cut_ends_as_one_that_never_was(
 def test_a_finished_sweep_is_not_trained_again(
     sweep_here: Sweep, small_sweep: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = what_matters(small_sweep.folder)
+    before = reproducible_files(small_sweep.folder)
     monkeypatch.setattr(engine, "_train", None)
     again = sweep_here(small_sweep.folder, small_sweep.corpus, small_sweep.file, resume=True)
     assert (again.ranking, again.seconds) == (small_sweep.ranking, small_sweep.seconds)
-    assert what_matters(small_sweep.folder) == before
+    assert reproducible_files(small_sweep.folder) == before
 
 
-@pytest.mark.parametrize("damage", ["an answer is missing", "an answer is no emotion"])
-def test_a_line_that_answers_something_else_is_trained_again(
+@pytest.mark.parametrize("damage", ["a prediction is missing", "a prediction is no emotion"])
+def test_a_trial_with_invalid_predictions_is_run_again(
     sweep_here: Sweep, voices: Corpus, small_file: SweepFile, tmp_path: Path, damage: str
 ) -> None:
     changes = with_one_epoch(small_file)
     out = sweep_here(tmp_path / "sweep", voices, small_file, changes=changes).folder
-    before = what_matters(out)
+    before = reproducible_files(out)
     first, *others = folder.read_trials(out)
     id_ = next(iter(first.predictions))
-    if damage == "an answer is missing":
+    if damage == "a prediction is missing":
         del first.predictions[id_]
     else:
         first.predictions[id_] = "hungry"
     folder.write_trials(out, [first, *others])
     sweep_here(out, voices, small_file, changes=changes, resume=True)
-    assert what_matters(out) == before
+    assert reproducible_files(out) == before
 
 
 def test_another_sweep_in_the_folder_is_refused(sweep_here: Sweep, small_sweep: Any, voices: Corpus) -> None:
-    before = what_matters(small_sweep.folder)
+    before = reproducible_files(small_sweep.folder)
     with pytest.raises(RunError, match=r"holds a sweep already.*--resume"):
         sweep_here(small_sweep.folder, voices, small_sweep.file)
     for named, changes in (
@@ -189,7 +189,7 @@ def test_another_sweep_in_the_folder_is_refused(sweep_here: Sweep, small_sweep: 
     fewer = msgspec.structs.replace(voices, utterances=voices.utterances[:-1])
     with pytest.raises(RunError, match=r"another sweep: its split\.csv differs"):
         sweep_here(small_sweep.folder, fewer, small_sweep.file, resume=True)
-    assert what_matters(small_sweep.folder) == before
+    assert reproducible_files(small_sweep.folder) == before
 
 
 def test_other_recordings_are_refused(
@@ -213,13 +213,13 @@ def test_other_recordings_are_refused(
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"setting": (Named("a"), Named("b", ("training.label_smoothing=0.9",)))}, SettingError, "allowed: up to that"),
+        ({"setting": (Named("a"), Named("b", ("training.label_smoothing=0.9",)))}, SettingError, "give at most 0.875"),
         ({"folds": (2,)}, ProtocolError, "no fold 2"),
-        ({"inner": 3}, ProtocolError, "cannot be cut for validation"),
+        ({"inner": 3}, ProtocolError, "cannot be cut into inner folds"),
         ({"folds": (0, 1)}, ProtocolError, "Name fewer folds"),
     ],
 )
-def test_what_is_not_allowed_is_said_before_anything_is_written(
+def test_invalid_sweeps_are_refused_before_anything_is_written(
     sweep_here: Sweep, voices: Corpus, small_file: SweepFile, tmp_path: Path, changes: Any, error: Any, words: str
 ) -> None:
     with pytest.raises(error, match=words):
@@ -227,24 +227,24 @@ def test_what_is_not_allowed_is_said_before_anything_is_written(
     assert not (tmp_path / "sweep").exists()
 
 
-def test_a_setting_that_diverges_leaves_the_others_alone(
+def test_a_setting_that_diverges_does_not_affect_the_others(
     sweep_here: Sweep, voices: Corpus, small_file: SweepFile, tmp_path: Path
 ) -> None:
-    mad = (Named("sane"), Named("mad", ("optimiser.learning_rate=1e30",)))
-    changes = {"setting": mad, "set": (*small_file.set, "training.n_epochs=2")}
+    setting = (Named("stable"), Named("diverging", ("optimiser.learning_rate=1e30",)))
+    changes = {"setting": setting, "set": (*small_file.set, "training.n_epochs=2")}
     swept = sweep_here(tmp_path / "sweep", voices, small_file, changes=changes)
-    assert [(row.rank, row.setting) for row in swept.ranking.settings] == [(1, "sane"), (None, "mad")]
+    assert [(row.rank, row.setting) for row in swept.ranking.settings] == [(1, "stable"), (None, "diverging")]
     again = sweep_here(tmp_path / "sweep", voices, small_file, changes=changes, resume=True)
     assert again.ranking == swept.ranking
 
 
-def test_features_are_made_once_a_front_end(
+def test_features_are_loaded_once_for_each_front_end(
     sweep_here: Sweep, voices: Corpus, small_file: SweepFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, load = [], engine.load_features
+    loaded, load = [], engine.load_features
 
     def counted(corpus: Any, settings: Any, **options: Any) -> Any:
-        made.append(settings.front_end.n_mels)
+        loaded.append(settings.front_end.n_mels)
         return load(corpus, settings, **options)
 
     monkeypatch.setattr(engine, "load_features", counted)
@@ -252,7 +252,7 @@ def test_features_are_made_once_a_front_end(
     setting = (Named("a"), Named("b", ("training.batch_size=16",)), Named("c", ("front_end.n_mels=32",)))
     changes = {"setting": setting, **with_one_epoch(small_file)}
     sweep_here(tmp_path / "sweep", voices, small_file, changes=changes, on_progress=steps.append)
-    assert made == [64, 32]
+    assert loaded == [64, 32]
     for stage, total in (("features", 240), ("training", 6)):
         done = [step.done for step in steps if step.stage == stage]
         assert done == sorted(done)
@@ -261,7 +261,7 @@ def test_features_are_made_once_a_front_end(
     assert (steps[-1].n_trials_done, steps[-1].n_trials) == (6, 6)
 
 
-def test_a_full_disk_can_be_mended(
+def test_a_sweep_can_be_resumed_after_a_full_disk(
     sweep_here: Sweep, small_sweep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = atomic_files.write_bytes
@@ -276,10 +276,10 @@ def test_a_full_disk_can_be_mended(
         with pytest.raises(RunError, match="No space left on device"):
             sweep_here(tmp_path / "sweep", small_sweep.corpus, small_sweep.file)
     sweep_here(tmp_path / "sweep", small_sweep.corpus, small_sweep.file, resume=True)
-    assert what_matters(tmp_path / "sweep") == what_matters(small_sweep.folder)
+    assert reproducible_files(tmp_path / "sweep") == reproducible_files(small_sweep.folder)
 
 
-def test_a_bad_recording_matters_only_where_it_is_not_tested(
+def test_a_bad_recording_matters_only_outside_the_test_part(
     sweep_here: Sweep, voices: Corpus, small_file: SweepFile, tmp_path: Path
 ) -> None:
     tested = set(protocols.load("speakers-2", voices).folds[0].test)

@@ -1,4 +1,4 @@
-"""What a sweep folder holds, and what it refuses."""
+"""The files of a sweep folder, and the folders that are refused."""
 
 import json
 
@@ -16,7 +16,7 @@ ONE, TWO = (
 )
 
 
-def test_every_whole_line_is_read_and_a_torn_one_is_not(tmp_path):
+def test_complete_lines_are_read_and_a_cut_off_one_is_skipped(tmp_path):
     assert folder.read_trials(tmp_path) == []
     folder.append_trial(tmp_path, ONE)
     folder.append_trial(tmp_path, TWO)
@@ -32,7 +32,7 @@ def test_every_whole_line_is_read_and_a_torn_one_is_not(tmp_path):
         assert folder.read_trials(tmp_path)[-1] == TWO
 
 
-def test_a_full_disk_is_said_with_what_to_do(tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_that_names_resume(tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"cannot be written.*--resume"):
         folder.append_trial(tmp_path / "none", ONE)
 
@@ -44,12 +44,12 @@ def test_a_full_disk_is_said_with_what_to_do(tmp_path, monkeypatch):
         folder.write_trials(tmp_path, [ONE])
 
 
-def test_what_is_there_is_respected(tmp_path):
+def test_folders_with_something_else_are_refused(tmp_path):
     files = {"sweep.toml": "a", "config.toml": "b", "split.csv": "c"}
     folder.check(tmp_path / "none", files, resume=False)
     folder.check(tmp_path, files, resume=False)
-    folder.lay(tmp_path, files, ["f"], "table")
-    folder.lay(tmp_path, files, ["f"], "table")
+    folder.write_start(tmp_path, files, ["f"], "table")
+    folder.write_start(tmp_path, files, ["f"], "table")
     folder.check(tmp_path, files, resume=True)
     with pytest.raises(RunError, match="holds a sweep already"):
         folder.check(tmp_path, files, resume=False)
@@ -57,18 +57,18 @@ def test_what_is_there_is_respected(tmp_path):
         with pytest.raises(RunError, match=f"another sweep: its {name} differs"):
             folder.check(tmp_path, {**files, name: "x"}, resume=True)
     with pytest.raises(RunError, match="other recordings"):
-        folder.lay(tmp_path, files, ["g"], "table")
+        folder.write_start(tmp_path, files, ["g"], "table")
     with pytest.raises(RunError, match="is a file"):
         folder.check(tmp_path / "sweep.toml", files, resume=True)
     with pytest.raises(RunError, match="cannot be written"):
-        folder.lay(tmp_path / "sweep.toml" / "x", files, ["f"], "table")
+        folder.write_start(tmp_path / "sweep.toml" / "x", files, ["f"], "table")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
     with pytest.raises(RunError, match="holds a run, not a sweep"):
         folder.check(tmp_path / "run", files, resume=True)
 
 
-def test_the_folder_of_a_sweep(small_sweep):
+def test_a_finished_sweep_has_its_files(small_sweep):
     names = {path.name for path in small_sweep.folder.iterdir()}
     assert names == {"sweep.toml", "config.toml", "split.csv", "features.sha256", "trials.jsonl", "ranking.json"}
     ranking = json.loads((small_sweep.folder / "ranking.json").read_text())

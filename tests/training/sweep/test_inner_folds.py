@@ -1,4 +1,4 @@
-"""Folds for validation inside the training part; the test part is never in them."""
+"""Inner folds for validation: cut from the training part, without any test utterance."""
 
 from collections import Counter
 from pathlib import Path
@@ -35,7 +35,7 @@ TABLE = Corpus(
     n_inner=st.integers(2, 4),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_what_is_tested_is_nowhere_and_what_is_left_is_validated_once(kind, n_folds, folds, n_inner, seed):
+def test_inner_folds_exclude_test_utterances_and_validate_the_others_once(kind, n_folds, folds, n_inner, seed):
     protocol = protocols.load(f"{kind}-{n_folds}", TABLE, seed)
     chosen = tuple(sorted(number % n_folds for number in folds))
     chosen = tuple(dict.fromkeys(chosen))
@@ -57,7 +57,7 @@ def test_what_is_tested_is_nowhere_and_what_is_left_is_validated_once(kind, n_fo
     assert inner_folds.cut(TABLE, protocol, chosen, n_inner) == inner
 
 
-def test_a_validation_part_of_the_fold_s_own_is_used():
+def test_the_validation_part_of_a_fold_is_used():
     ids = [u.id for u in TABLE]
     one = Fold(train=tuple(ids[:100]), valid=tuple(ids[100:120]), test=tuple(ids[120:]))
     protocol = msgspec.structs.replace(protocols.load("speakers-2", TABLE), folds=(one,))
@@ -65,7 +65,7 @@ def test_a_validation_part_of_the_fold_s_own_is_used():
     assert (inner.train, inner.valid) == (one.train, one.valid)
 
 
-def test_inner_folds_are_of_speakers_where_the_protocol_s_are_and_stratified_elsewhere():
+def test_inner_folds_are_stratified_if_the_protocol_shares_speakers():
     by_clip = inner_folds.cut(TABLE, protocols.load("stratified-3", TABLE), (0,), 4)
     for one in by_clip:
         counts = Counter(u.emotion for u in TABLE.select(one.valid))
@@ -81,6 +81,6 @@ def test_inner_folds_are_of_speakers_where_the_protocol_s_are_and_stratified_els
         ("speakers-3", (0, 1, 2), 2, "Every utterance .* Name fewer folds"),
     ],
 )
-def test_what_cannot_be_cut_is_refused(name, folds, n_inner, words):
+def test_impossible_cuts_are_refused(name, folds, n_inner, words):
     with pytest.raises(ProtocolError, match=words):
         inner_folds.cut(TABLE, protocols.load(name, TABLE), folds, n_inner)

@@ -1,4 +1,4 @@
-"""`sweep.toml`, read strictly."""
+"""Reading `sweep.toml`."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def read(tmp_path):
     return read
 
 
-def test_what_is_not_said_has_a_default(read):
+def test_keys_have_defaults(read):
     found = read(ONE)
     file = found.file
     assert (file.preset, file.corpus, file.folds, file.inner, file.seeds) == ("cabg", "ravdess", (0,), 5, (0,))
@@ -31,7 +31,7 @@ def test_what_is_not_said_has_a_default(read):
     assert choice.settings == found.base == load_preset("cabg")
 
 
-def test_settings_come_upon_what_is_set_for_all(read):
+def test_settings_are_applied_after_those_for_all(read):
     found = read(
         HEAD
         + 'set = ["training.n_epochs=60", "training.batch_size=16"]\n[[setting]]\nname = "a"\n'
@@ -50,7 +50,7 @@ def test_settings_come_upon_what_is_set_for_all(read):
         '[grid]\noptimiser.learning_rate = [5e-4, 1e-3]\ntraining.selection = ["last"]\n',
     ],
 )
-def test_a_grid_is_every_combination_named_by_its_values(read, grid):
+def test_a_grid_expands_to_every_combination(read, grid):
     found = read(HEAD + grid)
     names = ['learning_rate=0.0005, selection="last"', 'learning_rate=0.001, selection="last"']
     assert [choice.name for choice in found.choices] == names
@@ -58,7 +58,7 @@ def test_a_grid_is_every_combination_named_by_its_values(read, grid):
     assert [choice.name for choice in read(ONE + grid).choices] == ["a", *names]
 
 
-def test_a_grid_of_lists_and_of_keys_that_are_called_the_same(read):
+def test_a_grid_may_have_lists_and_keys_of_the_same_name(read):
     found = read(
         HEAD + '[grid]\n"network.conv_channels" = [[8, 8], [16]]\n"vad.floor_db" = [60.0]\n"front_end.floor_db" = [70]'
     )
@@ -66,7 +66,7 @@ def test_a_grid_of_lists_and_of_keys_that_are_called_the_same(read):
     assert [choice.settings.network.conv_channels for choice in found.choices] == [(8, 8), (16,)]
 
 
-def test_what_was_resolved_is_read_back_as_the_same(read):
+def test_a_resolved_sweep_is_read_back_unchanged(read):
     found = read(
         ONE + 'set = ["training.label_smoothing=0.2"]\n[grid]\n"optimiser.learning_rate" = [5e-4, 1e-5]\n'
         '"network.conv_channels" = [[8, 8]]\n'
@@ -107,10 +107,10 @@ def test_what_was_resolved_is_read_back_as_the_same(read):
         (ONE + 'set = ["training.n_epochs=many"]\n', ["setting 'a'", "n_epochs = 'many'"]),
         (ONE + 'set = ["optimizer.learning_rate=1"]\n', ["setting 'a'", "Did you mean 'optimiser'?"]),
         (ONE + 'set = ["training.selection=best-test"]\n', ["setting 'a'", "best-test", "training.selection=last"]),
-        ('set = ["training.selection=best-valid"]\n' + ONE, ["chooses no epoch"]),
+        ('set = ["training.selection=best-valid"]\n' + ONE, ["selects no epoch"]),
     ],
 )
-def test_what_is_not_allowed_is_said_in_one_line(tmp_path, text, words):
+def test_invalid_values_are_refused_in_one_line(tmp_path, text, words):
     path = tmp_path / "sweep.toml"
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(SettingError) as error:
@@ -121,7 +121,7 @@ def test_what_is_not_allowed_is_said_in_one_line(tmp_path, text, words):
         assert word in str(error.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+def test_a_missing_file_is_named(tmp_path: Path):
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(SettingError, match=f"{path.name} cannot be read"):
             plan.read(path)

@@ -1,4 +1,4 @@
-"""From answers to places."""
+"""From predictions to ranks."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def inner_of(table):
 
 
 def ranked(answer, table=None, diverged=(), **file):
-    """`answer` is from (setting, seed, utterance) to an emotion."""
+    """Rank three settings; `answer` maps (setting, seed, utterance) to an emotion."""
     table = table or corpus()
     names = ("base", "worse", "better")
     plan = resolve(SweepFile(protocol="speakers-2", setting=tuple(map(Named, names)), **file), "a sweep")
@@ -44,8 +44,8 @@ def ranked(answer, table=None, diverged=(), **file):
     finished = {}
     for trial in ranking.all_trials(plan.choices, inner, plan.file.seeds):
         valid = table.select(inner[trial.split].valid)
-        said = {u.id: answer(trial.setting, trial.seed, u) for u in valid}
-        finished[trial] = Finished(**msgspec.structs.asdict(trial), seconds=1.0 + trial.split, predictions=said)
+        predicted = {u.id: answer(trial.setting, trial.seed, u) for u in valid}
+        finished[trial] = Finished(**msgspec.structs.asdict(trial), seconds=1.0 + trial.split, predictions=predicted)
         if trial.setting in diverged and trial.split == 1:
             finished[trial] = Finished(**msgspec.structs.asdict(trial), seconds=0.0, diverged="the loss is nan")
     return ranking.rank(plan, table, inner, finished), finished
@@ -57,20 +57,20 @@ def answer(setting, seed, utterance):
     return wrong if int(utterance.id) % 5 < n_wrong else right
 
 
-def test_the_best_comes_first_with_its_distance_from_the_first_of_the_file():
+def test_the_best_setting_comes_first_with_its_difference_from_the_baseline():
     found, _ = ranked(answer)
     assert [(row.rank, row.setting) for row in found.settings] == [(1, "better"), (2, "base"), (3, "worse")]
     assert [row.accuracy.value for row in found.settings] == [0.8, 0.6, 0.4]
     assert [row.accuracy.difference for row in found.settings] == pytest.approx([0.2, 0.0, -0.2])
     for row in found.settings:
-        # Here every speaker errs alike, so that no draw differs from another.
+        # All speakers have the same errors here, so all draws are equal.
         assert row.accuracy.interval == pytest.approx((row.accuracy.value,) * 2)
         assert row.accuracy.difference_interval == pytest.approx((row.accuracy.difference,) * 2)
     assert found.baseline == "base"
     assert (found.n_utterances, found.n_speakers, found.resampled) == (20, 4, "speakers")
 
 
-def test_settings_that_answer_the_same_are_a_tie():
+def test_settings_with_equal_predictions_tie():
     found, _ = ranked(lambda _setting, seed, utterance: answer("base", seed, utterance))
     assert [(row.rank, row.setting) for row in found.settings] == [(1, "base"), (1, "worse"), (1, "better")]
     for row in found.settings:
@@ -78,7 +78,7 @@ def test_settings_that_answer_the_same_are_a_tie():
             assert (score.difference, score.difference_interval) == (0.0, (0.0, 0.0))
 
 
-def test_the_order_in_which_trials_ended_is_nothing():
+def test_the_order_of_trials_does_not_matter():
     table = corpus()
     found, finished = ranked(answer, table)
     plan = resolve(SweepFile(protocol="speakers-2", setting=tuple(map(Named, ("base", "worse", "better")))), "a sweep")
@@ -86,9 +86,9 @@ def test_the_order_in_which_trials_ended_is_nothing():
     assert ranking.rank(plan, table, inner_of(table), turned) == found
 
 
-def test_it_may_be_ranked_by_uar():
+def test_settings_can_be_ranked_by_uar():
     def by_class(setting, _seed, utterance):
-        # "worse" is right on all of the larger class, "base" on all of the smaller and a part of the larger.
+        # "worse" is right for the larger class, "base" for the smaller class and a part of the larger one.
         if setting == "worse":
             return "sad"
         return "happy" if utterance.emotion == "happy" or int(utterance.id) % 5 == 0 else "sad"
@@ -112,11 +112,11 @@ def test_seeds_are_pooled():
 def test_without_speakers_utterances_are_drawn_with_all_their_seeds():
     one, two = (ranked(answer, corpus((None,) * 4), seeds=seeds)[0] for seeds in ((0,), (0, 1)))
     assert (one.resampled, one.n_speakers) == ("utterances", 0)
-    # A second seed that says the same is no further evidence.
+    # A second seed with the same predictions adds no evidence.
     assert [row.accuracy for row in one.settings] == [row.accuracy for row in two.settings]
 
 
-def test_what_diverged_has_no_place():
+def test_a_setting_that_diverged_has_no_rank():
     found, _ = ranked(answer, diverged=("better",))
     last = found.settings[-1]
     assert (last.rank, last.setting, last.accuracy, last.diverged) == (None, "better", None, "the loss is nan")
@@ -125,19 +125,19 @@ def test_what_diverged_has_no_place():
     assert [row.rank for row in none.settings] == [None] * 3
 
 
-def test_a_baseline_that_diverged_is_nothing_to_be_ahead_of():
+def test_there_are_no_differences_from_a_baseline_that_diverged():
     found, _ = ranked(answer, diverged=("base",))
     assert [row.accuracy.difference for row in found.settings[:2]] == [None, None]
 
 
-def test_trials_are_ordered_so_that_settings_keep_pace():
+def test_trials_alternate_between_settings():
     plan = resolve(SweepFile(protocol="x-2", setting=(Named("a"), Named("b")), seeds=(0, 1)), "a sweep")
     trials = ranking.all_trials(plan.choices, inner_of(corpus()), (0, 1))
     assert [trial.setting for trial in trials] == ["a", "b"] * 4
     assert len(set(trials)) == 8
 
 
-def test_whether_speakers_are_heard_before_is_seen_from_the_utterances():
+def test_shared_speakers_are_found_from_the_utterances():
     apart, _ = ranked(answer)
     assert apart.separates_speakers
     assert "of speakers not trained on" in apart.note
@@ -147,19 +147,21 @@ def test_whether_speakers_are_heard_before_is_seen_from_the_utterances():
         assert "of speakers that may have been trained on" in shared.note
 
 
-def test_the_note_says_what_it_is():
+def test_the_note_names_the_validation_part():
     found, finished = ranked(answer)
     assert "Validation inside the training part of speakers-2, fold 0" in found.note
     assert "no clip of the test part was touched" in found.note
     assert ranking.seconds_a_trial(finished) == dict.fromkeys(("base", "worse", "better"), 1.5)
 
 
-def test_intervals_are_those_of_the_reports_and_differences_are_paired():
+def test_intervals_equal_those_of_reports_and_differences_are_paired():
     found, finished = ranked(lambda setting, seed, u: answer("base", seed, u) if setting != "better" else u.emotion)
     table = corpus()
-    said = {id_: label for one in finished.values() if one.setting == "base" for id_, label in one.predictions.items()}
+    answers = {
+        id_: label for one in finished.values() if one.setting == "base" for id_, label in one.predictions.items()
+    }
     true = [LABELS.index(u.emotion) for u in table]
-    predicted = [LABELS.index(said[u.id]) for u in table]
+    predicted = [LABELS.index(answers[u.id]) for u in table]
     known = metrics.bootstrap_intervals(true, predicted, [u.speaker for u in table], len(LABELS))
     base, worse = (next(row for row in found.settings if row.setting == name) for name in ("base", "worse"))
     assert base.accuracy.interval == known.accuracy

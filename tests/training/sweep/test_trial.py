@@ -1,4 +1,4 @@
-"""One trial, whole, in pieces, and astray."""
+"""One trial: its predictions, resumed, damaged and diverged."""
 
 from collections.abc import Iterator
 
@@ -15,10 +15,10 @@ from emocatcher.training.sweep.trial import Trial, TrialTask
 
 
 @pytest.fixture
-def told(monkeypatch) -> Iterator[list]:
-    told = []
-    monkeypatch.setattr("emocatcher.training.training_pool.report", told.append)
-    return told
+def reports(monkeypatch) -> Iterator[list]:
+    reports = []
+    monkeypatch.setattr("emocatcher.training.training_pool.report", reports.append)
+    return reports
 
 
 @pytest.fixture
@@ -33,17 +33,17 @@ def task(voices, small_settings, tmp_path) -> TrialTask:
     )  # fmt: skip
 
 
-def what_was_said(finished):
+def without_duration(finished):
     return msgspec.structs.replace(finished, seconds=0.0)
 
 
-def test_it_answers_the_validation_part_after_the_last_epoch(task, told):
+def test_a_trial_predicts_the_validation_part_after_the_last_epoch(task, reports):
     from emocatcher.training.fold_trainer import FoldTrainer
 
     found = trial.run(task)
-    assert [(one.number, one.epoch) for one in told] == [(7, 1), (7, 2), (7, 3)]
+    assert [(one.number, one.epoch) for one in reports] == [(7, 1), (7, 2), (7, 3)]
     assert found.trial == task.trial
-    assert found.train_loss == told[-1].train_loss
+    assert found.train_loss == reports[-1].train_loss
     trainer = FoldTrainer(
         task.settings, task.labels, task.features, {"train": task.train}, fold=2, seed=1, resume_dir=None
     )
@@ -53,7 +53,7 @@ def test_it_answers_the_validation_part_after_the_last_epoch(task, told):
     assert list(found.predictions.values()) == [task.labels[i] for i in logits.argmax(axis=1)]
 
 
-def test_cut_and_taken_up_it_says_the_same(task, told, tmp_path, monkeypatch):
+def test_a_resumed_trial_has_the_same_predictions(task, reports, tmp_path, monkeypatch):
     whole = trial.run(task)
     broken = msgspec.structs.replace(task, resume_dir=tmp_path / "other")
 
@@ -66,25 +66,25 @@ def test_cut_and_taken_up_it_says_the_same(task, told, tmp_path, monkeypatch):
         patch.setattr("emocatcher.training.training_pool.report", cut)
         with pytest.raises(KeyboardInterrupt):
             trial.run(broken)
-    told.clear()
-    assert what_was_said(trial.run(broken)) == what_was_said(whole)
-    assert [one.epoch for one in told] == [2, 3]
+    reports.clear()
+    assert without_duration(trial.run(broken)) == without_duration(whole)
+    assert [one.epoch for one in reports] == [2, 3]
 
 
-def test_a_damaged_state_is_reported_and_the_trial_starts_again(task, told):
+def test_a_damaged_state_is_reported_and_the_trial_starts_again(task, reports):
     whole = trial.run(task)
     (path,) = task.resume_dir.iterdir()
     path.write_bytes(path.read_bytes()[:-7])
-    told.clear()
-    assert what_was_said(trial.run(task)) == what_was_said(whole)
-    assert told[0].startswith(f"{path} is damaged")
-    assert [one.epoch for one in told[1:]] == [1, 2, 3]
+    reports.clear()
+    assert without_duration(trial.run(task)) == without_duration(whole)
+    assert reports[0].startswith(f"{path} is damaged")
+    assert [one.epoch for one in reports[1:]] == [1, 2, 3]
 
 
-def test_one_that_diverges_says_so_and_is_no_error(task, told, voices, small_network):
-    mad = load_preset("cabg", [*small_network, "training.n_epochs=3", "optimiser.learning_rate=1e30"])
+def test_a_trial_that_diverges_is_marked_without_an_error(task, reports, voices, small_network):
+    diverging = load_preset("cabg", [*small_network, "training.n_epochs=3", "optimiser.learning_rate=1e30"])
     with np.errstate(all="ignore"):
-        found = trial.run(msgspec.structs.replace(task, settings=mad))
+        found = trial.run(msgspec.structs.replace(task, settings=diverging))
     assert found.predictions == {}
     assert found.diverged.startswith("fold 0, split 2, seed 1, epoch ")
     assert "Training diverged: lower optimiser.learning_rate" in found.diverged
