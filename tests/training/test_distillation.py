@@ -159,8 +159,8 @@ def test_a_distilled_run_is_finalised_with_its_finalised_teachers(
     with pytest.raises(RunError, match="the same model"):
         final(taught, "again", finalised[0].path, finalised[0].path)
     again = final(teachers[0], "again")
-    name = next(name for name, value in student.weights().items() if value.ndim > 1)
-    assert not np.array_equal(student.weights()[name], again.weights()[name])
+    others = again.weights()
+    assert any(not np.array_equal(value, others[name]) for name, value in student.weights().items())
     (taught / "run.json").unlink()
     with pytest.raises(RunError, match=r"run\.json, which names the run's teachers, cannot be read"):
         final(taught, "student", *(one.path for one in finalised))

@@ -145,7 +145,7 @@ def test_attention_was_probed_in_every_fold(result: dict[str, Any]) -> None:
 
 
 def test_results_of_earlier_versions_and_of_this_one_can_be_read(small_run: Any) -> None:
-    kept = sorted((Path(__file__).parents[1] / "benchmarks" / "results").glob("cabg-*.json"))
+    kept = sorted((Path(__file__).parents[2] / "benchmarks" / "results").glob("cabg-*.json"))
     assert len(kept) >= 6
     for path in kept:
         before = msgspec.json.decode(path.read_bytes(), type=Result)
