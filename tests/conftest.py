@@ -119,13 +119,13 @@ class InProcess:
 
 @pytest.fixture(scope="session")
 def train_here() -> Iterator[Callable[..., Finished]]:
-    """`train_folds` without processes of its own: (out, corpus, protocol's name, settings, …) → what it made."""
+    """`experiment.run` in this process, without audit and report: (out, corpus, protocol's name, settings, …)."""
     pytest.importorskip("torch", reason="needs the extra 'train'")
     from emocatcher.training import experiment
 
     def train(out: Path, corpus: Corpus, name: str, settings: Settings, **options: Any) -> Finished:
         protocol = protocols.load(name, corpus, options.get("seed", 0))
-        experiment.train_folds(corpus, protocol, settings, out, **options)
+        experiment.run(corpus, protocol, settings, out, audited=False, reported=False, **options)
         return Finished(out, corpus, protocol, settings)
 
     with pytest.MonkeyPatch.context() as patch:

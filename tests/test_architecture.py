@@ -35,8 +35,8 @@ ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 # The same inside the rooms that have rooms of their own; a module that is named nowhere stands in the last row.
 ROWS_INSIDE = {
     "evaluation": (("protocols", "scoring"), ("audit",)),
-    "models": (("networks",), ("model_folder",), ("onnx_graphs",)),
-    "recognition": (("prediction",), ("cautions", "parallel", "timeline"), ("recognizer",)),
+    "models": (("model_folder",),),
+    "recognition": (("parquet", "prediction"), ("cautions", "parallel", "timeline"), ("recognizer",)),
     "reports": (("run_report",), ("comparison",)),
 }
 # Modules that share a name because they are the same thing in two rooms.

@@ -21,29 +21,16 @@ if TYPE_CHECKING:
         RunError,
         ServerError,
         SettingError,
-    )
+    )  # fmt: skip
     from emocatcher.recognition.prediction import Caution, Failure, Prediction
     from emocatcher.recognition.recognizer import Recognizer, load
 
 __version__ = "0.1.0"
 __all__ = [
-    "AudioError",
-    "Caution",
-    "CorpusError",
-    "EmoCatcherError",
-    "Failure",
-    "MissingExtraError",
-    "ModelError",
-    "OutputError",
-    "Prediction",
-    "ProtocolError",
-    "Recognizer",
-    "RunError",
-    "ServerError",
-    "SettingError",
-    "__version__",
-    "load",
-]
+    "AudioError", "Caution", "CorpusError", "EmoCatcherError", "Failure", "MissingExtraError", "ModelError",
+    "OutputError", "Prediction", "ProtocolError", "Recognizer", "RunError", "ServerError", "SettingError",
+    "__version__", "load",
+]  # fmt: skip
 
 _HOMES = dict.fromkeys(["Recognizer", "load"], "recognition.recognizer")
 _HOMES |= dict.fromkeys(["Caution", "Failure", "Prediction"], "recognition.prediction")

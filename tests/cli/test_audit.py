@@ -86,23 +86,13 @@ def test_strict_excludes_no_audit(call: Call, leaking: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("flag", ["--strict", "--no-audit", "none"])
 def test_train_prints_and_stores_the_audit(
-    call: Call, trained: Any, leaking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str
+    call: Call, trained: Any, leaking: Path, tmp_path: Path, small_network: tuple[str, ...], flag: str
 ) -> None:
-    """The training is replaced by a copy of the run folder of the fixture."""
-    import shutil
-
-    from emocatcher.training import experiment
-
     out = tmp_path / "run"
-
-    def train_folds(*arguments: Any, before: Callable[[], None], **_: Any) -> None:
-        shutil.copytree(trained.folder, arguments[3])
-        before()
-
-    monkeypatch.setattr(experiment, "train_folds", train_folds)
     table = trained.table if flag == "--strict" else leaking
     flags = [] if flag == "none" else [flag]
-    outcome = call("train", "--corpus", table, "--protocol", "manifest", "--out", out, *flags)
+    small = [word for setting in small_network for word in ("--set", setting)]
+    outcome = call("train", "--corpus", table, "--protocol", "manifest", "--out", out, "--epochs", 1, *small, *flags)
     assert outcome.code == 0, outcome.err
     stamp = {
         "--strict": "Audit: no leak found",

@@ -82,10 +82,6 @@ class FeatureTable:
         """Return the channels of several utterances, in the order of `ids`."""
         return [self.clip(id_) for id_ in ids]
 
-    def lengths_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """Return the number of frames of several utterances, shape (n_utterances,), in the order of `ids`."""
-        return self.lengths[[self._places[id_] for id_ in ids]]
-
     def digest(self) -> str:
         """Return a hash of all ids and features; tables with the same hash give the same training."""
         digest = hashlib.sha256("\n".join(self.ids).encode())

@@ -48,77 +48,11 @@ def run(
     resume: bool = False,
     audited: bool = True,
     strict: bool = False,
+    reported: bool = True,
     on_audit: Callable[[audit.Audit], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """Audit a protocol for leaks, train and test every fold of it, and write the report.
-
-    Args:
-        corpus: the utterances.
-        protocol: the folds; it fits the corpus.
-        settings: the recipe.
-        out: the run folder to write.
-        seed: see `train_folds`, also for `corpus_argument`, `teachers` and `resume`.
-        corpus_argument: the argument that named the corpus.
-        teachers: finished runs to distil from.
-        resume: resume the run in `out`.
-        audited: audit before training; otherwise the report states that there was no audit.
-        strict: refuse to train if the audit finds a leak.
-        on_audit: called with the audit, before training.
-        on_progress: called during the work, from several threads. Without it, warnings go to `warnings.warn`.
-
-    Returns:
-        the report, `report.html` in the run folder.
-
-    Raises:
-        SettingError: if `strict` is set and `audited` is not.
-        MissingExtraError: if a part of the extra 'train' is not installed, also one that only the report needs.
-        LeakError: if `strict` is set and the audit finds a leak.
-        EmoCatcherError: as `train_folds`, `audit.run` and `report.write` do.
-    """
-    if strict and not audited:
-        raise SettingError("--strict needs the audit, which --no-audit skips. Leave one of them out")
-    require_training(report=True)
-    notify = on_progress or (lambda step: warn(step.warning))
-
-    def run_audit() -> None:
-        found = None
-        if audited:
-            found = audit.run(
-                corpus, protocol, settings,
-                on_progress=lambda done, total: notify(Progress(stage="audit", done=done, total=total)),
-            )  # fmt: skip
-            if on_audit:
-                on_audit(found)
-            if strict:
-                found.refuse_leaks()
-        audit.write(found, out)
-
-    train_folds(
-        corpus, protocol, settings, out,
-        seed=seed, corpus_argument=corpus_argument, teachers=teachers, resume=resume,
-        before=run_audit, on_progress=notify,
-    )  # fmt: skip
-    notify(Progress(stage="report", done=0, total=1))
-    page = run_report.write(out)
-    notify(Progress(stage="report", done=1, total=1))
-    return page
-
-
-def train_folds(
-    corpus: Corpus,
-    protocol: Protocol,
-    settings: Settings,
-    out: Path,
-    *,
-    seed: int = 0,
-    corpus_argument: str = "",
-    teachers: Sequence[Path] = (),
-    resume: bool = False,
-    before: Callable[[], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> None:
-    """Train and test every fold of a protocol in parallel on all cores, without audit and report.
+    """Audit a protocol for leaks, train and test its folds in parallel on all cores, and write the report.
 
     Args:
         corpus: the utterances.
@@ -129,17 +63,27 @@ def train_folds(
         corpus_argument: the argument that named the corpus; the report prints it in its command.
         teachers: finished runs of the same recipe and protocol, whose networks teach these, fold by fold.
         resume: resume the run in `out`; the weights are the same as without the interruption.
-        before: called after all checks and before anything is written; an error that it raises stops the run.
-        on_progress: called after each utterance and epoch, from another thread. Without it, warnings go to
-            `warnings.warn`.
+        audited: audit before training; otherwise the report states that there was no audit.
+        strict: refuse to train if the audit finds a leak.
+        reported: write the report.
+        on_audit: called with the audit, before training.
+        on_progress: called during the work, from several threads. Without it, warnings go to `warnings.warn`.
+
+    Returns:
+        the report, `report.html` in the run folder; without a report, the run folder.
 
     Raises:
-        MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
+        SettingError: if `strict` is set and `audited` is not.
+        MissingExtraError: if a part of the extra 'train' is not installed, also one that only the report needs.
+        LeakError: if `strict` is set and the audit finds a leak.
         RunError: if `out` contains a run and `resume` is not set, or another run; or if a teacher is not a finished run
             of the same split and recipe.
         AudioError: if a recording cannot be decoded.
     """
-    require_training()
+    if strict and not audited:
+        raise SettingError("--strict needs the audit, which --no-audit skips. Leave one of them out")
+    require_training(report=reported)
+    notify = on_progress or (lambda step: warn(step.warning))
     plan = Plan(
         corpus=corpus.name,
         protocol=protocol.name,
@@ -151,10 +95,9 @@ def train_folds(
     split = run_writer.split_table(corpus, folds)
     run_writer.check(out, plan, settings, split, resume=resume)
     teacher_folders = _teacher_folders(teachers, split, len(folds))
-    if before:
-        before()
+    found = _audit(corpus, protocol, settings, strict, on_audit, notify) if audited else None
+    audit.write(found, out)
     started = time.perf_counter()
-    notify = on_progress or (lambda step: warn(step.warning))
     n_epochs = settings.training.n_epochs
     done = dict.fromkeys(range(len(folds)), 0)
 
@@ -205,6 +148,31 @@ def train_folds(
         corpus, plan, protocol, settings, tasks, outcomes, seconds, corpus_argument or corpus.name
     )
     run_writer.finish(out, corpus, tasks, outcomes, result)
+    if not reported:
+        return out
+    notify(Progress(stage="report", done=0, total=1))
+    page = run_report.write(out)
+    notify(Progress(stage="report", done=1, total=1))
+    return page
+
+
+def _audit(
+    corpus: Corpus,
+    protocol: Protocol,
+    settings: Settings,
+    strict: bool,
+    on_audit: Callable[[audit.Audit], None] | None,
+    notify: Callable[[Progress], None],
+) -> audit.Audit:
+    def on_progress(done: int, total: int) -> None:
+        notify(Progress(stage="audit", done=done, total=total))
+
+    found = audit.run(corpus, protocol, settings, on_progress=on_progress)
+    if on_audit:
+        on_audit(found)
+    if strict:
+        found.refuse_leaks()
+    return found
 
 
 def warn(warning: str) -> None:

@@ -16,25 +16,10 @@ from emocatcher.foundation.settings.recipe import (
     Settings,
     Training,
     VoiceActivity,
-)
+)  # fmt: skip
 
 __all__ = [
-    "NORM_EPSILON",
-    "Augmentation",
-    "CABGNetwork",
-    "FrontEnd",
-    "Network",
-    "OneCycleSchedule",
-    "Optimiser",
-    "Pitch",
-    "PlateauSchedule",
-    "ResidualNetwork",
-    "Schedule",
-    "Settings",
-    "Training",
-    "VoiceActivity",
-    "from_toml",
-    "load_preset",
-    "presets",
-    "upgrade",
-]
+    "NORM_EPSILON", "Augmentation", "CABGNetwork", "FrontEnd", "Network", "OneCycleSchedule", "Optimiser", "Pitch",
+    "PlateauSchedule", "ResidualNetwork", "Schedule", "Settings", "Training", "VoiceActivity", "from_toml",
+    "load_preset", "presets", "upgrade",
+]  # fmt: skip

@@ -1,35 +1,36 @@
-"""Every kind of network, by its section of a recipe: the PyTorch module.
+"""Every kind of network in one entry: its settings, its PyTorch module and its ONNX twin.
 
-A new network needs a struct in `foundation/settings/recipe.py`, a file with the module and an entry here, a file with
-the ONNX twin and an entry in `models/onnx_graphs/networks.py`. PyTorch is imported only when a network is built.
+A new network needs a struct in `foundation/settings/recipe.py`, which also has the constants that module and twin
+share, a file with the module, a file with the twin, and an entry here. Module and twin are imported on first use:
+training needs no ONNX, and writing ONNX no PyTorch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+import pkgutil
+from typing import TYPE_CHECKING, NamedTuple
 
-from emocatcher.foundation.settings import CABGNetwork, FrontEnd, Network, ResidualNetwork, Settings
+from emocatcher.foundation.settings import CABGNetwork, Network, ResidualNetwork, Settings
 
 if TYPE_CHECKING:
     from emocatcher.models.networks.emotion_network import EmotionNetwork
-
-Builder = Callable[[Any, FrontEnd, int], "EmotionNetwork"]  # (settings, front end, n_classes) → the network
-
-
-def _cabg(settings: CABGNetwork, front_end: FrontEnd, n_classes: int) -> EmotionNetwork:
-    from emocatcher.models.networks.cabg import CABGModule
-
-    return CABGModule(settings, front_end, n_classes)
+    from emocatcher.models.onnx_graphs.graph import Graph
 
 
-def _residual(settings: ResidualNetwork, front_end: FrontEnd, n_classes: int) -> EmotionNetwork:
-    from emocatcher.models.networks.residual import ResidualModule
+class Entry(NamedTuple):
+    """One kind of network; a place is `module:name`."""
 
-    return ResidualModule(settings, front_end, n_classes)
+    module: str  # of its `EmotionNetwork`: (settings, front end, n_classes) → the network
+    twin: str  # of the function behind `add_to_graph`: (graph, settings, front end, channels, lengths, attention)
 
 
-BUILDERS: Mapping[type[Network], Builder] = {CABGNetwork: _cabg, ResidualNetwork: _residual}
+_MODELS = "emocatcher.models"
+ENTRIES: dict[type[Network], Entry] = {
+    CABGNetwork: Entry(f"{_MODELS}.networks.cabg:CABGModule", f"{_MODELS}.onnx_graphs.cabg:add_cabg"),
+    ResidualNetwork: Entry(
+        f"{_MODELS}.networks.residual:ResidualModule", f"{_MODELS}.onnx_graphs.residual:add_residual"
+    ),
+}
 
 
 def build(settings: Settings, n_classes: int) -> EmotionNetwork:
@@ -39,4 +40,23 @@ def build(settings: Settings, n_classes: int) -> EmotionNetwork:
         settings: the recipe.
         n_classes: number of emotions.
     """
-    return BUILDERS[type(settings.network)](settings.network, settings.front_end, n_classes)
+    module: type[EmotionNetwork] = pkgutil.resolve_name(ENTRIES[type(settings.network)].module)
+    return module(settings.network, settings.front_end, n_classes)
+
+
+def add_to_graph(graph: Graph, settings: Settings, channels: str, lengths: str, attention: str) -> str:
+    """Add the network of a recipe to an ONNX graph.
+
+    Args:
+        graph: the graph to extend; it holds the weights.
+        settings: the recipe.
+        channels: name of the input of shape (batch, n_channels, n_frames), float32.
+        lengths: name of the input of shape (batch,), int64; the longest has n_frames.
+        attention: name to give to the attention, shape (batch, n_frames').
+
+    Returns:
+        the name of the logits, shape (batch, n_classes).
+    """
+    add = pkgutil.resolve_name(ENTRIES[type(settings.network)].twin)
+    logits: str = add(graph, settings.network, settings.front_end, channels, lengths, attention)
+    return logits

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from emocatcher.foundation.errors import ModelError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models.model_folder import Bundle, ModelConfig
+from emocatcher.models.networks.registry import add_to_graph
 from emocatcher.models.onnx_graphs.graph import FLOAT, INT64, Graph, Weights
-from emocatcher.models.onnx_graphs.networks import add_network
 from emocatcher.models.onnx_graphs.waveform import add_recognition
 
 __all__ = ["as_onnx", "checked_onnx", "describe", "parity_error", "to_onnx", "to_waveform_onnx"]
@@ -68,7 +68,7 @@ def to_onnx(
         MissingExtraError: when this package is imported without onnx.
     """
     graph = Graph(weights, int8=int8)
-    logits = add_network(graph, settings, "log_mel", "lengths", attention="attention")
+    logits = add_to_graph(graph, settings, "log_mel", "lengths", attention="attention")
     graph.add("Identity", [logits], outputs=["logits"])
     return graph.serialise(
         {"log_mel": (FLOAT, ["batch", settings.front_end.n_channels, "n_frames"]), "lengths": (INT64, ["batch"])},

@@ -15,7 +15,7 @@ def add_cabg(
     lengths: str,
     attention: str,
 ) -> str:
-    """Add the network, with the weights of `emocatcher.models.networks.cabg.CABGModule`; see `networks.add_network`."""
+    """Add the network, with the weights of `models.networks.cabg`; see `registry.add_to_graph`."""
     # The pooling and the GRU need at least the frames of one pool, however short the clips are.
     padded = graph.add("Pad", [channels, graph.ints([0, 0, 0, 0, 0, network.pool_size - 1])])
     mask = layers.mask(graph, graph.add("Shape", [padded], start=2, end=3), lengths)

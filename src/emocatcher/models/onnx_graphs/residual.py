@@ -14,7 +14,7 @@ from emocatcher.models.onnx_graphs.graph import Graph
 def add_residual(
     graph: Graph, network: ResidualNetwork, front_end: FrontEnd, channels: str, lengths: str, attention: str
 ) -> str:
-    """Add the network, with the weights of `models.networks.residual`; see `networks.add_network`."""
+    """Add the network, with the weights of `models.networks.residual`; see `registry.add_to_graph`."""
     # Frames beyond the longest clip are cut off, as in the PyTorch module.
     longest = graph.add("ReduceMax", [lengths], keepdims=1)
     channels = graph.add("Slice", [channels, graph.ints([0]), longest, graph.ints([2])])

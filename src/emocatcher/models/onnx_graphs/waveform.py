@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from emocatcher.foundation.settings import Settings
+from emocatcher.models.networks.registry import add_to_graph
 from emocatcher.models.onnx_graphs.front_end import add_front_end
 from emocatcher.models.onnx_graphs.graph import FLOAT, Graph
-from emocatcher.models.onnx_graphs.networks import add_network
 from emocatcher.models.onnx_graphs.voiced_span import add_span
 
 
@@ -27,7 +27,7 @@ def add_recognition(graph: Graph, settings: Settings, temperature: float) -> Non
     voiced = graph.add("Transpose", [graph.add("Slice", [channels, *edges, graph.ints([0])])], perm=[1, 0])
     clip = graph.add("Unsqueeze", [voiced, graph.ints([0])])
     length = graph.add("Sub", [edges[1], edges[0]])
-    logits = add_network(graph, settings, clip, length, attention="attention_of_batch")
+    logits = add_to_graph(graph, settings, clip, length, attention="attention_of_batch")
     calibrated = graph.add("Div", [logits, graph.number(temperature, np.float32)])
     rows = {"probabilities": graph.add("Softmax", [calibrated], axis=1), "attention": "attention_of_batch"}
     for name, row in rows.items():

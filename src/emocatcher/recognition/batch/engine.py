@@ -13,8 +13,9 @@ import msgspec
 
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import OutputError, one_line
-from emocatcher.recognition.batch import finished_tables, table_reading, table_writing
+from emocatcher.recognition.batch import finished_tables, table_writing
 from emocatcher.recognition.batch.rows import Outcome
+from emocatcher.recognition.parquet import import_pyarrow
 from emocatcher.recognition.prediction import SCHEMA_VERSION, Failure
 from emocatcher.recognition.recognizer import Recognizer
 
@@ -76,7 +77,7 @@ def run(
             recordings that are not among the inputs, or cannot be written.
     """
     if kind == "parquet":
-        table_reading.pyarrow()  # before anything is written that a later run would have to resume
+        import_pyarrow()  # before anything is written that a later run would have to resume
     done = Done()
     options = _Options(
         kind=kind,

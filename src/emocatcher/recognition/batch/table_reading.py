@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from emocatcher.foundation.errors import MissingExtraError, OutputError
+from emocatcher.foundation.errors import OutputError
+from emocatcher.recognition.parquet import import_pyarrow
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
@@ -80,24 +81,10 @@ def parquet_columns(path: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _open_parquet(path: Path) -> Iterator[Any]:
-    pa, parquet = pyarrow()
+    pa, parquet = import_pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise OutputError(f"{path} is not a table of emocatcher ({reason}). Give --overwrite") from None
-
-
-def pyarrow() -> tuple[Any, Any]:
-    """Import pyarrow and its Parquet module.
-
-    Raises:
-        MissingExtraError: if it is not installed.
-    """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError("Parquet", "batch") from None
-    return pa, parquet

@@ -21,6 +21,7 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import OutputError, SettingError
 from emocatcher.recognition.batch import rows, table_reading
 from emocatcher.recognition.batch.rows import Outcome
+from emocatcher.recognition.parquet import import_pyarrow
 
 FORMATS = ("json", "jsonl", "csv", "parquet")
 ROW_GROUP = 10_000  # rows
@@ -178,7 +179,7 @@ class _Parquet(_Journalled):
     """
 
     def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
-        table_reading.pyarrow()
+        import_pyarrow()
         self._labels = labels
         super().__init__(path)
         self._n_waiting = sum(1 for _ in table_reading.whole_lines(self._journal))
@@ -198,7 +199,7 @@ class _Parquet(_Journalled):
             self._journal.unlink()
 
     def _move_rows(self) -> None:
-        pa, parquet = table_reading.pyarrow()
+        pa, parquet = import_pyarrow()
         kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_(), int: pa.int64()}
         columns = rows.columns(self._labels)
         schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from emocatcher.foundation.errors import MissingExtraError, SettingError, suggest
+from emocatcher.foundation.errors import SettingError, suggest
+from emocatcher.recognition.parquet import import_pyarrow
 from emocatcher.recognition.timeline import subtitles, tiers, window_tables
 from emocatcher.recognition.timeline.recording import Timeline
 
@@ -52,8 +52,8 @@ def check(name: str) -> None:
     Raises:
         MissingExtraError: if the format is Parquet and pyarrow is not installed.
     """
-    if name == "parquet" and find_spec("pyarrow") is None:
-        raise MissingExtraError("Parquet", "batch")
+    if name == "parquet":
+        import_pyarrow()
 
 
 def choose(requested: str | None, out: Path | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from emocatcher.foundation.errors import MissingExtraError
+from emocatcher.recognition.parquet import import_pyarrow
 from emocatcher.recognition.timeline.recording import Timeline
 from emocatcher.recognition.timeline.windows import Window
 
@@ -67,11 +67,7 @@ def to_parquet(timeline: Timeline) -> bytes:
     Raises:
         MissingExtraError: if pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError("Parquet", "batch") from None
+    pa, parquet = import_pyarrow()
     schema = _schema(timeline)
     sink = io.BytesIO()
     with parquet.ParquetWriter(sink, schema) as writer:

@@ -48,7 +48,7 @@ def write(run_dir: Path) -> Path:
         recall,
         speakers,
         style,
-    )
+    )  # fmt: skip
 
     figures_dir = run_dir / "figures"
     try:

@@ -12,7 +12,7 @@ import torch
 from emocatcher.foundation.settings import Network, Pitch, Settings, from_toml, load_preset, presets
 from emocatcher.models.networks import registry
 from emocatcher.models.networks.emotion_network import EmotionNetwork
-from emocatcher.models.onnx_graphs import networks, parity_error, to_onnx
+from emocatcher.models.onnx_graphs import cabg, parity_error, to_onnx
 
 KINDS = get_args(Network)
 LENGTHS = np.array([30, 1, 17, 2, 53])
@@ -33,8 +33,8 @@ def clips(recipe: Settings) -> np.ndarray:
     return np.concatenate([bands, tracks], axis=1)[:, : recipe.front_end.n_channels].astype(np.float32)
 
 
-def test_every_kind_of_network_has_a_module_and_a_twin() -> None:
-    assert registry.BUILDERS.keys() == networks.TWINS.keys() == set(KINDS)
+def test_every_kind_of_network_has_an_entry() -> None:
+    assert registry.ENTRIES.keys() == set(KINDS)
 
 
 @pytest.mark.parametrize("has_pitch", [False, True])
@@ -59,7 +59,7 @@ def test_settings_module_and_twin_of_a_network_agree(make_network: Any, kind: ty
 def test_twins_need_no_pytorch_modules_no_onnx_and_the_registry_neither() -> None:
     build = f"{registry.__name__}.build(load_preset('cabg'), 2)"
     for script, absent in (
-        (f"import {networks.__name__}", {"torch"}),
+        (f"import {cabg.__name__}", {"torch"}),
         (f"import {registry.__name__}", {"torch", "onnx"}),
         (f"import {registry.__name__}; from emocatcher.foundation.settings import load_preset; {build}", {"onnx"}),
     ):
