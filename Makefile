@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 MODULES := web/node_modules/.installed
 
-.PHONY: demo test test-all page test-page lint types format bench paper clean
+.PHONY: demo test test-all page test-page lint types format map bench paper clean
 
 demo: $(INSTALLED)      ## train on RAVDESS (or synthetic voices), write the report, print its path
 	$(BIN)/emocatcher demo
@@ -34,6 +34,9 @@ types: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+map:                    ## write the map of the source into CONTRIBUTING.md
+	$(PYTHON) tools/source_map.py
 
 bench: page             ## measure speed, memory and parity, rewrite benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/reference.py

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import source_map
 from emocatcher.evaluation import protocols
 from emocatcher.foundation.settings import presets
 
@@ -47,7 +48,7 @@ def test_the_documents_show_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "test-all", "page", "test-page", "lint", "types", "format", "bench", "paper"]
+    "target", ["demo", "test", "test-all", "page", "test-page", "lint", "types", "format", "map", "bench", "paper"]
 )
 def test_every_make_target_in_the_documents_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -60,6 +61,10 @@ def test_the_files_the_documents_point_to_exist() -> None:
         for folder in re.findall(r"`([a-z_]+/(?:[a-z_]+(?:/|\.py))*)`", text):
             rooms = [place for place in PLACES if (place / folder.partition("/")[0]).exists()]  # not a user's folder
             assert not rooms or any((place / folder).exists() for place in rooms), f"{path.name} names {folder}"
+
+
+def test_the_map_of_the_source_is_current() -> None:
+    assert TEXTS["CONTRIBUTING.md"] == source_map.with_map(TEXTS["CONTRIBUTING.md"]), "run `make map`"
 
 
 def test_the_readme_is_short() -> None:
