@@ -55,7 +55,6 @@ def timeline(
     kind = formats.choose(format_, out)
     if kind == "parquet" and out is None and sys.stdout.isatty():
         raise SettingError("Parquet is binary and cannot be shown in a terminal. Give --out FILE")
-    formats.check(kind)
     for path in filter(None, (out, plot)):
         _check_free(path, overwrite=overwrite)
     envelope = Envelope() if plot else None

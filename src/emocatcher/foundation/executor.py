@@ -9,13 +9,7 @@ from typing import Any
 
 
 class EndableExecutor(ProcessPoolExecutor):
-    """A pool of spawned processes that need not wait for running tasks, unlike `ProcessPoolExecutor`.
-
-    Args:
-        n_workers: number of processes.
-        initializer: called once in each process.
-        arguments: arguments of `initializer`.
-    """
+    """A pool of spawned processes that need not wait for running tasks, unlike `ProcessPoolExecutor`."""
 
     def __init__(self, n_workers: int, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._spawning = _KeepingContext()

@@ -84,6 +84,10 @@ def run(
         raise SettingError("--strict needs the audit, which --no-audit skips. Leave one of them out")
     require_training(report=reported)
     notify = on_progress or (lambda step: warn(step.warning))
+
+    def notify_of(stage: str) -> Callable[[int, int], None]:
+        return lambda done, total: notify(Progress(stage=stage, done=done, total=total))
+
     plan = Plan(
         corpus=corpus.name,
         protocol=protocol.name,
@@ -95,7 +99,11 @@ def run(
     split = run_writer.split_table(corpus, folds)
     run_writer.check(out, plan, settings, split, resume=resume)
     teacher_folders = _teacher_folders(teachers, split, len(folds))
-    found = _audit(corpus, protocol, settings, strict, on_audit, notify) if audited else None
+    found = audit.run(corpus, protocol, settings, on_progress=notify_of("audit")) if audited else None
+    if found and on_audit:
+        on_audit(found)
+    if found and strict:
+        found.refuse_leaks()
     audit.write(found, out)
     started = time.perf_counter()
     n_epochs = settings.training.n_epochs
@@ -112,11 +120,7 @@ def run(
 
     n_workers = training_pool.n_processes(len(folds), process_setup.usable_cores())
     with TrainingPool(n_workers, fold.warm_up, on_report) as pool:
-        features = load_features(
-            corpus,
-            settings,
-            on_progress=lambda n, total: notify(Progress(stage="features", done=n, total=total)),
-        )
+        features = load_features(corpus, settings, on_progress=notify_of("features"))
         run_writer.write_start(out, plan, settings, split, features)
         features = pool.share(features)
         features_s = time.perf_counter() - started
@@ -150,29 +154,10 @@ def run(
     run_writer.finish(out, corpus, tasks, outcomes, result)
     if not reported:
         return out
-    notify(Progress(stage="report", done=0, total=1))
+    notify_of("report")(0, 1)
     page = run_report.write(out)
-    notify(Progress(stage="report", done=1, total=1))
+    notify_of("report")(1, 1)
     return page
-
-
-def _audit(
-    corpus: Corpus,
-    protocol: Protocol,
-    settings: Settings,
-    strict: bool,
-    on_audit: Callable[[audit.Audit], None] | None,
-    notify: Callable[[Progress], None],
-) -> audit.Audit:
-    def on_progress(done: int, total: int) -> None:
-        notify(Progress(stage="audit", done=done, total=total))
-
-    found = audit.run(corpus, protocol, settings, on_progress=on_progress)
-    if on_audit:
-        on_audit(found)
-    if strict:
-        found.refuse_leaks()
-    return found
 
 
 def warn(warning: str) -> None:
@@ -182,10 +167,7 @@ def warn(warning: str) -> None:
 
 
 def require_training(*, report: bool = False) -> None:
-    """Check that the packages that training needs are installed, before it takes hours.
-
-    Args:
-        report: whether a report will be written, which needs matplotlib and Jinja2 too.
+    """Check that the packages of a training, and of its report, are installed, before hours of work.
 
     Raises:
         MissingExtraError: if one of them is missing.

@@ -46,20 +46,11 @@ def encode(timeline: Timeline, name: str) -> bytes:
     return FORMATS[name].encode(timeline)
 
 
-def check(name: str) -> None:
-    """Check that a format's dependencies are installed, before hours of audio are processed for it.
-
-    Raises:
-        MissingExtraError: if the format is Parquet and pyarrow is not installed.
-    """
-    if name == "parquet":
-        import_pyarrow()
-
-
 def choose(requested: str | None, out: Path | None) -> str:
     """Return the requested format, or else that of the file's suffix, or else "table", which is for reading.
 
     Raises:
+        MissingExtraError: if the format is Parquet and pyarrow is not installed.
         SettingError: if the format is unknown, or the suffix is that of another format; .txt is allowed for all.
 
     Examples:
@@ -72,6 +63,8 @@ def choose(requested: str | None, out: Path | None) -> str:
     ending = out.suffix.lower() if out else ""
     if out and any(ending == known.suffix != ".txt" and name != other for other, known in FORMATS.items()):
         raise SettingError(f"'{out.name}' ends with {ending}, and --format is {name}. Give only one, or another ending")
+    if name == "parquet":
+        import_pyarrow()  # before hours of audio are processed for it
     return name
 
 
