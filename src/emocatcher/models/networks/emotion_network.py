@@ -1,4 +1,4 @@
-"""What training asks of every network in PyTorch: prepare, classify, draw noise."""
+"""The interface of every network in PyTorch that training relies on: prepare, classify, draw noise."""
 
 from __future__ import annotations
 
