@@ -13,7 +13,7 @@ import msgspec
 import tomli_w
 
 from emocatcher.foundation.errors import SettingError, one_line, suggest
-from emocatcher.foundation.settings import Settings, reading
+from emocatcher.foundation.settings import Settings, load_preset
 
 RankBy = Literal["accuracy", "unweighted_average_recall"]
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
@@ -106,10 +106,10 @@ def differences(settings: Settings, baseline: Settings) -> tuple[str, ...]:
     """List the settings that differ from the baseline, each as "section.key=value".
 
     Examples:
-        >>> differences(config.load_preset("cabg", ["training.n_epochs=3"]), config.load_preset("cabg"))
+        >>> differences(load_preset("cabg", ["training.n_epochs=3"]), load_preset("cabg"))
         ('training.n_epochs=3',)
-        >>> emocatcher_2 = config.load_preset("emocatcher-2")
-        >>> differences(config.load_preset("emocatcher-2", ["front_end.pitch=none"]), emocatcher_2)
+        >>> emocatcher_2 = load_preset("emocatcher-2")
+        >>> differences(load_preset("emocatcher-2", ["front_end.pitch=none"]), emocatcher_2)
         ('front_end.pitch=none',)
     """
     found = []
@@ -125,7 +125,7 @@ def differences(settings: Settings, baseline: Settings) -> tuple[str, ...]:
 
 def _load(file: SweepFile, overrides: tuple[str, ...], source: str) -> Settings:
     try:
-        settings = reading.load_preset(file.preset, (*file.set, *overrides))
+        settings = load_preset(file.preset, (*file.set, *overrides))
     except SettingError as error:
         raise SettingError(f"{source}: {error}") from None
     if settings.training.selection != "last":
