@@ -209,3 +209,10 @@ def test_a_missing_extra_for_parquet_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match="train"):
         manifest.read(path)
+
+
+def test_a_csv_cell_is_read_without_the_quote_before_a_formula(folder):
+    for name in ("=1.wav", "+2.wav"):
+        (folder / name).touch()
+    corpus = manifest.read(write_csv(folder, "path,label\n'=1.wav,'@glad\n+2.wav,-low\n"))
+    assert [(u.path.name, u.emotion) for u in corpus.utterances] == [("=1.wav", "@glad"), ("+2.wav", "-low")]

@@ -120,3 +120,8 @@ test("every colour has a contrast of 3:1 on both backgrounds", () => {
   for (const hex of [...Object.values(facts.colours), ...facts.spare_colours])
     for (const paper of ["#ffffff", "#191a1c"]) expect(contrast(visible(hex, paper), paper)).toBeGreaterThanOrEqual(3);
 });
+
+test("a CSV has no cell that a spreadsheet would run", () => {
+  const guess = { clip: "=1+1.wav", truth: "+a", guess: "'-b", model: "@c", modelProbability: 0.5, seconds: 1 };
+  expect(guessesCsv([guess]).split("\n")[1]).toBe("'=1+1.wav,'+a,''-b,false,'@c,0.500000,false,1.000000");
+});

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import ManifestError, MissingExtraError, suggest
 from emocatcher.foundation.labels import EMOTIONS
 
@@ -160,7 +161,8 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
                     "Put cells that contain the separator in double quotes."
                 )
             # Some programs omit empty cells at the end of a row.
-            yield _Row(place, dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True)))
+            whole = [*map(csv_cells.unmarked, cells), *[""] * (len(header) - len(cells))]
+            yield _Row(place, dict(zip(header, whole, strict=True)))
     except csv.Error as error:
         raise ManifestError(f"{path}, row {lines.line_num}: not CSV: {error}. Correct the row.") from None
 

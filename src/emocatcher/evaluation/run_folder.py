@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import zipfile
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from emocatcher.evaluation import audit
 from emocatcher.evaluation.scoring.run_result import Result
+from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import RunError, SettingError
 from emocatcher.foundation.settings import Settings, from_toml
 
@@ -190,7 +190,7 @@ def _read_curves(path: Path, result: Result) -> dict[str, Floats]:
 
 def _columns(path: Path, names: tuple[str, ...]) -> list[list[str]]:
     with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv_cells.read_rows(file)
         header = next(reader, [])
         missing = [name for name in names if name not in header]
         if missing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import platform
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from emocatcher.evaluation import protocols
 from emocatcher.evaluation.scoring.run_result import Epoch, Plan, Result
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.features import mel
-from emocatcher.foundation import atomic_files, process_setup
+from emocatcher.foundation import atomic_files, csv_cells, process_setup
 from emocatcher.foundation.errors import RunError
 from emocatcher.foundation.settings import Settings
 from emocatcher.training.dataset import FeatureTable, Part
@@ -115,7 +114,7 @@ def split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
                 (number, part, utterance.id, utterance.speaker or "", utterance.emotion)
                 for utterance in corpus.select(getattr(one, part))
             ]
-    return _csv(("fold", "part", "utterance", "speaker", "emotion"), rows)
+    return csv_cells.write_rows([("fold", "part", "utterance", "speaker", "emotion"), *rows])
 
 
 def _start_files(plan: Plan, settings: Settings, split: str) -> dict[str, str]:
@@ -193,7 +192,8 @@ def _write_predictions(out: Path, corpus: Corpus, tasks: list[FoldTask], outcome
                 (task.fold, utterance.id, utterance.speaker or "", utterance.gender or "", utterance.emotion,
                  corpus.labels[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row))
             )  # fmt: skip
-    atomic_files.write_text(out / "predictions.csv", _csv((*header, *(f"p_{label}" for label in corpus.labels)), rows))
+    columns = (*header, *(f"p_{label}" for label in corpus.labels))
+    atomic_files.write_text(out / "predictions.csv", csv_cells.write_rows([columns, *rows]))
 
 
 def _write_evidence(task: FoldTask, outcome: FoldOutcome) -> None:
@@ -228,14 +228,6 @@ def _examples(part: Part, predicted: np.ndarray) -> list[int]:
             chosen += [int(i) for i in matching[:1]]
     others = [i for i in range(len(part.ids)) if i not in set(chosen)]
     return (chosen + others)[: min(_N_EXAMPLES, len(part.ids))]
-
-
-def _csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _write_json(path: Path, value: object) -> None:

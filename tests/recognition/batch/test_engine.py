@@ -384,3 +384,16 @@ def test_a_format_that_contradicts_the_files_name_is_refused():
         batch.format_of("jsonl", Path("out.CSV"))
     for requested, name in (("csv", "out.csv"), ("jsonl", "out.txt"), ("json", "out")):
         assert batch.format_of(requested, Path(name)) == requested
+
+
+def test_csv_has_no_formulas_and_can_be_resumed(recognizer, inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["=cmd|'!A0.wav", "+1.wav", "-1.wav", "@sum.wav", "'=quoted.wav", inputs[0]]
+    for name in names[:-1]:
+        Path(name).write_bytes(Path(inputs[0]).read_bytes())
+    out = tmp_path / "out.csv"
+    run(recognizer, names[:3], out)
+    assert [row["path"] for row in table(out)] == ["'=cmd|'!A0.wav", "'+1.wav", "'-1.wav"]
+    done = run(recognizer, names, out, resume=True)
+    assert (done.n_before, done.n) == (3, 6)
+    assert [row["path"] for row in table(out)][3:] == ["'@sum.wav", "''=quoted.wav", inputs[0]]

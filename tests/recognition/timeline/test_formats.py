@@ -164,3 +164,12 @@ def test_formats_are_chosen_by_suffix():
         formats.format_of(Path("interview.doc"))
     with pytest.raises(SettingError, match="Did you mean 'json'"):
         formats.encode(None, "jsn")
+
+
+def test_csv_has_no_formulas():
+    formulas = ("=1+1", "+low", "-glad")
+    found = timeline.recognise(MadeNetwork(formulas), is_loud, (talk(30.0), RATE))
+    rows = list(csv.DictReader(io.StringIO(formats.encode(found, "csv").decode())))
+    emotions = {row["emotion"] for row in rows} - {""}
+    assert emotions
+    assert emotions <= {f"'{label}" for label in formulas}

@@ -75,7 +75,8 @@ function csv(rows: (string | number | boolean | null | undefined)[][]): string {
 function cell(value: string | number | boolean | null | undefined): string {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return value.toFixed(6);
-  const text = String(value);
+  // A spreadsheet would run a text that begins like a formula; emocatcher.foundation.csv_cells has the same rule.
+  const text = String(value).replace(/^(?='*[=+\-@\t\r\n＝＋－＠])/, "'");
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

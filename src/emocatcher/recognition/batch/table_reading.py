@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import OutputError
 from emocatcher.recognition.parquet import import_pyarrow
 
@@ -52,7 +52,7 @@ def array_lines(path: Path) -> Iterator[bytes]:
 
 def csv_rows(lines: Iterator[bytes]) -> Iterator[list[str]]:
     """Yield the values of each row of CSV lines, the header first."""
-    yield from csv.reader(line.decode() + "\n" for line in lines)
+    yield from csv_cells.read_rows(line.decode() + "\n" for line in lines)
 
 
 def parquet_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:

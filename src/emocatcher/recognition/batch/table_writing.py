@@ -13,11 +13,11 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import msgspec
 
-from emocatcher.foundation import atomic_files
+from emocatcher.foundation import atomic_files, csv_cells
 from emocatcher.foundation.errors import OutputError, SettingError
 from emocatcher.recognition.batch import rows, table_reading
 from emocatcher.recognition.batch.rows import Outcome
@@ -118,7 +118,7 @@ class _Lines:
         self._file, self._kind, self._labels = file, kind, labels
         self._columns = list(rows.columns(labels))
         if kind == "csv" and is_new:
-            self._write(_csv_line(self._columns))
+            self._write(csv_cells.write_rows([self._columns]).encode())
 
     def append(self, outcome: Outcome) -> None:
         outcome = rows.printable(outcome)
@@ -126,7 +126,7 @@ class _Lines:
             self._write(msgspec.json.encode(outcome) + b"\n")
         else:
             values = rows.row(outcome, self._labels)
-            self._write(_csv_line([values[name] for name in self._columns]))
+            self._write(csv_cells.write_rows([[values[name] for name in self._columns]]).encode())
 
     def close(self, *, finished: bool) -> None:  # noqa: ARG002 (lines are complete at any moment)
         self._file.flush()
@@ -229,12 +229,6 @@ def _drop_moved_rows(path: Path) -> None:
     written = [row["path"] for row in table_reading.parquet_rows(path, ["path"])]
     if waiting and written[-len(waiting) :] == waiting:
         journal.write_bytes(b"")
-
-
-def _csv_line(values: list[Any]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()
 
 
 def remove(path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from emocatcher.foundation import csv_cells
 from emocatcher.recognition.parquet import import_pyarrow
 from emocatcher.recognition.timeline.recording import Timeline
 from emocatcher.recognition.timeline.windows import Window
@@ -53,12 +54,8 @@ def columns(timeline: Timeline) -> list[str]:
 
 def to_csv(timeline: Timeline) -> bytes:
     """Encode as CSV: a header, and one row per window; times and probabilities to six decimal places."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns(timeline))
-    for window in timeline.windows:
-        writer.writerow([_cell(value) for value in _row(timeline, window)])
-    return text.getvalue().encode()
+    rows = ([_cell(value) for value in _row(timeline, window)] for window in timeline.windows)
+    return csv_cells.write_rows(itertools.chain([columns(timeline)], rows)).encode()
 
 
 def to_parquet(timeline: Timeline) -> bytes:
