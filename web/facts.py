@@ -14,12 +14,11 @@ from emocatcher.recognition.prediction import SCHEMA_VERSION
 
 def facts() -> dict[str, object]:
     """Collect the colours of the emotions, and the limits for the warnings that the page also gives."""
-    unknown = [f"label {i}" for i in range(8)]  # not names of emotions, so each gets a spare colour
     return {
         "schema_version": SCHEMA_VERSION,
         "ravdess_emotions": labels.EMOTIONS,  # in the order of the codes in file names, from 01
         "colours": labels.COLOURS,
-        "spare_colours": list(labels.colours(unknown).values()),
+        "spare_colours": labels.SPARE_COLOURS,  # for other labels, in the order of their first use
         "longest_s": recognizer.LONGEST_S,
         "lowest_rate_hz": vars(audio)["_MIN_RATE"],
         "shortest_voiced_s": vars(cautions)["_SHORTEST_S"],

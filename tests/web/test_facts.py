@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from emocatcher.foundation.labels import COLOURS
+from emocatcher.foundation.labels import COLOURS, SPARE_COLOURS
 from emocatcher.recognition.recognizer import LONGEST_S
 
 ROOT = Path(__file__).parents[2]
@@ -18,5 +18,6 @@ def test_facts_writes_the_constants_of_the_package(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(ROOT / "web" / "facts.py"), str(path)], check=True)
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found["colours"] == COLOURS
+    assert found["spare_colours"] == list(SPARE_COLOURS)
     assert found["longest_s"] == LONGEST_S
     assert all(value for value in found.values())

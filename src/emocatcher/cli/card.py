@@ -20,17 +20,17 @@ def show(prediction: Prediction, target: Console) -> None:
     """Print the emotion, the probabilities and the attention over the recording."""
     from rich.text import Text
 
-    from emocatcher.foundation.labels import colours
+    from emocatcher.cli import screen
 
-    shades = colours(list(prediction.probabilities))
+    shades = screen.shades(list(prediction.probabilities))
     # Text, not markup: a file name or a label may contain brackets.
     target.print(Text(one_line(prediction.path)))
     answer = Text(prediction.emotion, f"bold {shades[prediction.emotion]}") + f" {prediction.probability:.0%}"
     if prediction.nobody_spoke:
         # The emotion alone would suggest that speech was found.
-        answer = Text("no speech found", "bold yellow") + Text("   if it were speech: ", "dim") + answer
+        answer = Text("no speech found", "bold") + Text("   if it were speech: ", "dim") + answer
     elif prediction.abstain:
-        answer += Text("   uncertain: best guess only", "yellow")
+        answer += Text("   uncertain: best guess only")
     target.print(Text("  ") + answer)
     target.print()
     width = max(map(len, prediction.probabilities))
@@ -47,7 +47,7 @@ def show(prediction: Prediction, target: Console) -> None:
         voice = "no voice found"  # the span is then the whole recording, or another sound
     target.print(f"  {voice}, most attended at {time_s:.2f} s ({weight:.0%} of the attention)")
     for caution in prediction.warnings:
-        target.print(Text("  ! ", "bold yellow") + Text(caution.message))
+        target.print(Text("  ! ", "bold") + Text(caution.message))
 
 
 def _attention(prediction: Prediction) -> str:

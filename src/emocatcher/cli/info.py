@@ -96,9 +96,8 @@ def _labels(config: ModelConfig) -> Text:
     from rich.text import Text
 
     from emocatcher.cli import screen
-    from emocatcher.foundation.labels import colours
 
-    shades = colours(config.labels).items()
+    shades = screen.shades(config.labels).items()
     return Text("  ").join(Text.assemble(("■ ", shade), screen.one_line(label)) for label, shade in shades)
 
 

@@ -89,9 +89,9 @@ def _picture(window: Window | None, level_db: float, labels: tuple[str, ...], du
     from rich.console import Group
     from rich.text import Text
 
-    from emocatcher.foundation.labels import colours
+    from emocatcher.cli import screen
 
-    shades, width = colours(labels), max(max(map(len, labels)), len("level"))
+    shades, width = screen.shades(labels), max(max(map(len, labels)), len("level"))
     if window is None:
         answer = Text("listening …", "dim")
     elif window.emotion is None or window.probability is None:

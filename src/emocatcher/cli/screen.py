@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-__all__ = ["Advance", "console", "list_table", "one_line", "progress", "table"]
+__all__ = ["Advance", "console", "list_table", "one_line", "progress", "shades", "table"]
 
 Advance = Callable[[int, int, str], None]
 
@@ -29,6 +29,18 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
     return Console(stderr=stderr, highlight=False, width=width, soft_wrap=width is not None)
+
+
+def shades(labels: Sequence[str]) -> dict[str, str]:
+    """Map every label to a Rich style for its bar on stdout.
+
+    A terminal with 16 colours shows those that its user chose, so a bar could vanish in the background. There, and
+    without colours, bars have the colour of the text.
+    """
+    from emocatcher.foundation.labels import terminal_colours
+
+    has_palette = console().color_system in ("256", "truecolor")
+    return terminal_colours(labels) if has_palette else dict.fromkeys(labels, "")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_words: int = 1) -> None:

@@ -117,9 +117,9 @@ def _table(result: Timeline) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    from emocatcher.foundation.labels import colours
+    from emocatcher.cli import screen
 
-    shades = colours(result.labels)
+    shades = screen.shades(result.labels)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in (("from", "right"), ("to", "right"), ("emotion", "left"), ("probability", "left")):
         drawn.add_column(name, justify="right" if justify == "right" else "left")

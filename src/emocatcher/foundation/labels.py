@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # The order of the codes in RAVDESS's file names (01 neutral … 08 surprised), which the published network's outputs use.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -19,7 +19,30 @@ COLOURS = {
     "disgust": "#117733",
     "surprised": "#88CCEE",
 }
-_SPARE_COLOURS = ("#AA4499", "#999933", "#0077BB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#BBBBBB")
+# For all other labels, in the order of their first use. Each was chosen as the colour that is farthest in OKLab from
+# the emotions' colours, white, black, the grey of silence and the spare colours before it, for normal vision and for
+# the three forms of colour blindness together (simulated as in Machado et al. 2009, severity 1).
+SPARE_COLOURS = (
+    "#8844BB", "#88BB22", "#BB2277", "#6677EE", "#AA8800", "#CC88FF", "#444400", "#FF77BB",
+    "#660066", "#EEAA88", "#22BBCC", "#442244", "#CC66CC", "#7766AA", "#224488", "#FF6666",
+)  # fmt: skip
+
+# The nearest colours that every terminal of 256 colours has and whose contrast with black and with white is at least
+# 3:1, the minimum of WCAG 2.2 (1.4.11) for graphics: the background of a terminal is not known.
+_TERMINAL_COLOURS = {
+    "neutral": "#878787",
+    "calm": "#008787",
+    "happy": "#AF8700",
+    "sad": "#5F5FAF",
+    "angry": "#D75F5F",
+    "fearful": "#AF5F87",
+    "disgust": "#008700",
+    "surprised": "#5F87AF",
+}
+_SPARE_TERMINAL_COLOURS = (
+    "#AF5FD7", "#5F8700", "#D70087", "#5F87FF", "#875F00", "#D75FD7", "#5F5F00", "#D75FAF",
+    "#AF0087", "#AF875F", "#0087AF", "#875F87", "#AF5FAF", "#8787D7", "#005FAF", "#D70000",
+)  # fmt: skip
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
@@ -33,8 +56,28 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
 
     Examples:
         >>> colours(["happy", "bored"])
-        {'happy': '#DDCC77', 'bored': '#AA4499'}
+        {'happy': '#DDCC77', 'bored': '#8844BB'}
     """
-    unknown = [label for label in labels if label not in COLOURS]
-    spare = {label: _SPARE_COLOURS[i % len(_SPARE_COLOURS)] for i, label in enumerate(unknown)}
-    return {label: COLOURS.get(label) or spare[label] for label in labels}
+    return _choose(labels, COLOURS, SPARE_COLOURS)
+
+
+def terminal_colours(labels: Sequence[str]) -> dict[str, str]:
+    """Map every label to a colour that is visible in a terminal, on black and on white alike.
+
+    Args:
+        labels: any label set.
+
+    Returns:
+        label → "#RRGGBB", in the order of `labels`; close to the colours of `colours`.
+
+    Examples:
+        >>> terminal_colours(["happy", "bored"])
+        {'happy': '#AF8700', 'bored': '#AF5FD7'}
+    """
+    return _choose(labels, _TERMINAL_COLOURS, _SPARE_TERMINAL_COLOURS)
+
+
+def _choose(labels: Sequence[str], known: Mapping[str, str], spares: Sequence[str]) -> dict[str, str]:
+    unknown = [label for label in labels if label not in known]
+    spare = {label: spares[i % len(spares)] for i, label in enumerate(unknown)}
+    return {label: known.get(label) or spare[label] for label in labels}
