@@ -6,6 +6,7 @@ may move or change between versions.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,11 @@ __all__ = [
     "OutputError", "Prediction", "ProtocolError", "Recognizer", "RunError", "ServerError", "SettingError",
     "__version__", "load",
 ]  # fmt: skip
+
+# ONNX Runtime and huggingface_hub report their use to their makers unless these are set before they are imported. A value
+# that the user has set stays.
+for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_variable, "1")
 
 _HOMES = dict.fromkeys(["Recognizer", "load"], "recognition.recognizer")
 _HOMES |= dict.fromkeys(["Caution", "Failure", "Prediction"], "recognition.prediction")
