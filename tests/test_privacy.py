@@ -18,9 +18,8 @@ from emocatcher.models import model_folder
 
 pytestmark = pytest.mark.slow
 
-TRACED = (
-    "socket,connect,bind,sendto,sendmsg,sendmmsg,open,openat,openat2,creat,mkdir,mkdirat,symlink,symlinkat,link,linkat"
-)
+SOCKETS = "socket,connect,bind,sendto,sendmsg,sendmmsg"
+FILES = "open,openat,openat2,creat,mkdir,mkdirat,symlink,symlinkat,link,linkat"
 # Seconds after which ONNX Runtime, if it is not told otherwise, looks up the address of its makers' collector.
 PATIENCE_S = 12
 

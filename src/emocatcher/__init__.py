@@ -33,8 +33,8 @@ __all__ = [
     "__version__", "load",
 ]  # fmt: skip
 
-# ONNX Runtime and huggingface_hub report their use to their makers unless these are set before they are imported. A value
-# that the user has set stays.
+# ONNX Runtime and huggingface_hub report their use to their makers unless these are set before they are imported. What
+# the user has set stays.
 for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_variable, "1")
 
