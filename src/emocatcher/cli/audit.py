@@ -30,8 +30,6 @@ def audit(
     settings that fit or select on data outside the training part.
     Exit code: 0 if nothing leaks, 1 if something leaks, 2 if the audit cannot run.
     """
-    import msgspec
-
     from emocatcher import corpora
     from emocatcher.cli import screen
     from emocatcher.evaluation import audit as auditing
@@ -45,7 +43,7 @@ def audit(
         advance = start("audit")
         found = auditing.run(loaded, folds, settings, on_progress=lambda done, total: advance(done, total, ""))
     if as_json:
-        typer.echo(msgspec.json.encode(found).decode())
+        screen.print_json(found)
     else:
         target = screen.console()
         target.print(

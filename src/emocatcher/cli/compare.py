@@ -45,9 +45,7 @@ def compare(
     if page is not None:
         comparison.write(found, page, overwrite=overwrite)
     if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.encode(found).decode())
+        screen.print_json(found)
         return
     _show(found)
     screen.console().print(f"Comparison: {screen.one_line(page)}", markup=False)

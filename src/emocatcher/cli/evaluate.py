@@ -48,7 +48,7 @@ def evaluate(
         screen.console(stderr=True).print(f"Note: {warning}", markup=False)
     if as_json:
         fields = {name: value for name, value in msgspec.to_builtins(found).items() if name != "warnings"}
-        typer.echo(msgspec.json.encode(fields).decode())
+        screen.print_json(fields)
         return
     target = screen.console()
     shared = "no" if not found.speakers_shared else "unknown" if found.n_test_trained_on is None else "yes"

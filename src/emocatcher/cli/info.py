@@ -35,14 +35,13 @@ def info(
 
         typer.echo(prediction_schema_text(), nl=False)
         return
-    import msgspec
-
+    from emocatcher.cli import screen
     from emocatcher.models import model_folder
     from emocatcher.recognition import recognizer
 
     opened = model_folder.read(recognizer.find_folder(model or None))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(opened.config)).decode())
+        screen.print_json(opened.config, indent=True)
     else:
         _print(opened)
 

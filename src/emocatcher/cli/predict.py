@@ -96,7 +96,7 @@ def predict(
                 on_row=show,
             )
         except KeyboardInterrupt:
-            how = f"are kept. Resume with --resume --out {out}" if out else "were printed"
+            how = f"are kept. Resume with --resume --out {screen.one_line(out)}" if out else "were printed"
             typer.echo(f"Stopped. All finished rows {how}", err=True)
             raise typer.Exit(130) from None
     if state.n_failed:

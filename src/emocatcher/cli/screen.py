@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import typer
 
 from emocatcher.foundation.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
+    from rich.text import Text
 
-__all__ = ["Advance", "console", "list_table", "one_line", "progress", "shades", "table"]
+__all__ = ["Advance", "console", "list_table", "one_line", "print_json", "progress", "shades", "table"]
 
 Advance = Callable[[int, int, str], None]
 
@@ -24,11 +29,11 @@ _PIPE_WIDTH = 200  # characters; a pipe has no width
 
 def console(*, stderr: bool = False) -> Console:
     """Create a console. Piped output has no colours and no line breaks."""
-    from rich.console import Console
+    from emocatcher.cli.safe_console import SafeConsole
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(stderr=stderr, highlight=False, width=width, soft_wrap=width is not None)
+    return SafeConsole(stderr=stderr, highlight=False, width=width, soft_wrap=width is not None)
 
 
 def shades(labels: Sequence[str]) -> dict[str, str]:
@@ -58,16 +63,30 @@ def _print_table(
 ) -> None:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
         # With several columns of words, only the words may wrap, not the numbers.
         no_wrap = 1 < n_words <= i
-        drawn.add_column(Text(name), justify="left" if i < n_words else justify, overflow="fold", no_wrap=no_wrap)
+        drawn.add_column(_cell(name), justify="left" if i < n_words else justify, overflow="fold", no_wrap=no_wrap)
     for row in rows:
-        drawn.add_row(*map(Text, row))  # Text, not markup: a label or a path may contain brackets
+        drawn.add_row(*map(_cell, row))
     console().print(drawn, soft_wrap=False)
+
+
+def _cell(text: str) -> Text:
+    """Return text, not markup: a label or a path may contain brackets. It is escaped before widths are measured."""
+    from rich.text import Text
+
+    return Text("\n".join(map(one_line, text.split("\n"))))
+
+
+def print_json(value: object, *, indent: bool = False) -> None:
+    """Print a value as JSON in UTF-8, whatever the terminal's encoding; unprintable characters are escaped."""
+    payload = msgspec.json.encode(value)
+    text = (msgspec.json.format(payload) if indent else payload).decode()
+    printable = (one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+    typer.echo("".join(printable).encode())
 
 
 @contextlib.contextmanager
@@ -125,4 +144,4 @@ class _Plain:
             return
         self._printed = now
         text = f"{self._title}: {done}/{total} {self._unit} {note} {now - self._started:.0f} s"
-        print(" ".join(text.split()), file=sys.stderr)  # noqa: T201
+        print(one_line(" ".join(text.split())), file=sys.stderr)  # noqa: T201

@@ -32,8 +32,6 @@ def sweep(
     as_json: Annotated[bool, typer.Option("--json", help="Print the ranking as one JSON object.")] = False,
 ) -> None:
     """Rank settings by cross-validation inside the training part."""
-    import msgspec
-
     from emocatcher import corpora
     from emocatcher.cli import screen
     from emocatcher.evaluation import protocols
@@ -64,10 +62,11 @@ def sweep(
             ranking, seconds = sweeps.run(plan, corpus, protocol, out, resume=resume, on_progress=show)
         except KeyboardInterrupt:
             kept = f"{len(sweeps.read_trials(out))} of {n_trials}" if n_trials else "None"
-            typer.echo(f"Stopped. Trials finished and kept: {kept}. Resume with --resume --out {out}", err=True)
+            rest = f"Resume with --resume --out {screen.one_line(out)}"
+            typer.echo(f"Stopped. Trials finished and kept: {kept}. {rest}", err=True)
             raise typer.Exit(130) from None
     if as_json:
-        typer.echo(msgspec.json.encode(ranking).decode())
+        screen.print_json(ranking)
         return
     target = screen.console()
     header, rows = _table(ranking, seconds, target.width)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emocatcher.evaluation import audit
 from emocatcher.evaluation.scoring.run_result import Result
 from emocatcher.foundation import csv_cells
-from emocatcher.foundation.errors import RunError, SettingError
+from emocatcher.foundation.errors import RunError, SettingError, one_line
 from emocatcher.foundation.settings import Settings, from_toml
 
 Floats = NDArray[np.float64]
@@ -122,7 +122,7 @@ def read(run_dir: Path) -> Run:
     environment = run_dir / "environment.json"
     predictions = _read_predictions(run_dir / "predictions.csv", result)
     return Run(
-        name=run_dir.resolve().name,
+        name=one_line(run_dir.resolve().name),
         result=result,
         settings=settings,
         settings_text=settings_text,

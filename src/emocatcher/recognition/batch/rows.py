@@ -51,7 +51,9 @@ def row(outcome: Outcome, labels: tuple[str, ...]) -> dict[str, Value]:
 
 
 def printable(outcome: Outcome) -> Outcome:
-    """Return the outcome with its path as text on one line; a file name may contain line breaks or invalid bytes."""
+    """Return the outcome with its texts on one line; a file name may contain line breaks or invalid bytes."""
+    if isinstance(outcome, Failure):
+        outcome = msgspec.structs.replace(outcome, message=one_line(outcome.message))
     return msgspec.structs.replace(outcome, path=one_line(outcome.path))
 
 
