@@ -43,6 +43,7 @@ def timeline(
     out: Annotated[Path | None, typer.Option(help="The file to write; by default printed.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Also draw a figure, .svg or .png.")] = None,
+    plot_width: Annotated[float, typer.Option(help="Width of the figure, inches.", min=3, max=40)] = 10.0,
 ) -> None:
     """Recognise how the emotion changes over a long recording."""
     from emocatcher.foundation.errors import SettingError
@@ -82,7 +83,7 @@ def timeline(
         if advance is not None:
             advance(round(result.duration_s), round(result.duration_s), "")
     if plot is not None and envelope is not None:
-        _write(plot, picture.draw(result, envelope, plot_kind))
+        _write(plot, picture.draw(result, envelope, plot_kind, plot_width))
     _print_or_write(result, kind, out)
 
 
