@@ -196,7 +196,7 @@ def write_made_run(
     (run_dir / "result.json").write_text(json.dumps(result), encoding="utf-8")
     (run_dir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metric_rows), encoding="utf-8")
     header = ["fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability"]
-    _write_csv(run_dir / "predictions.csv", [*header, *(f"p_{label}" for label in labels)], prediction_rows)
+    _write_csv(run_dir / "predictions.csv", [*header, *(f"probability_{label}" for label in labels)], prediction_rows)
     _write_csv(run_dir / "split.csv", ["fold", "part", "utterance", "speaker", "emotion"], split_rows)
     return run_dir
 

@@ -42,12 +42,14 @@ def test_it_prints_the_emotion(call: Call, model: Path, clip: Path) -> None:
     assert ("no voice found" if no_voice else span) in outcome.out
 
 
-def test_no_voice_is_found_in_silence(call: Call, model: Path, tmp_path: Path) -> None:
+def test_the_card_of_silence_shows_no_emotion_and_no_voice(call: Call, model: Path, tmp_path: Path) -> None:
     silence = tmp_path / "silence.wav"
     soundfile.write(silence, np.zeros(22_050, np.float32), 22_050)
     outcome = call("predict", silence, "--model", model)
-    assert "no voice found" in outcome.out
-    assert "voice from" not in outcome.out
+    assert [line.strip() for line in outcome.out.splitlines()[1:]] == [
+        "no speech found in 1.00 s",
+        "! no speech was found, so there is no emotion",
+    ]
 
 
 def test_piped_output_is_plain(process: Callable[..., Any], model: Path, clip: Path) -> None:

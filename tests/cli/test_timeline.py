@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
 
 from emocatcher.cli.timeline import clock
 from emocatcher.recognition import recognizer
+from emocatcher.recognition.prediction import Caution
 
 Call = Callable[..., Any]
 
@@ -53,6 +55,18 @@ def test_answers_below_the_threshold_are_marked(call: Call, model: Path, talk: P
     refused = call("timeline", talk, "--abstain-below", "62")
     assert refused.code == 2
     assert refused.err == "Error: The threshold for abstaining is 62. Give a probability, 0 to 1\n"
+
+
+def test_warnings_are_printed_below_the_table_and_beside_a_file(
+    call: Call, model: Path, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = recognizer.load(model).timeline(talk)
+    warned = msgspec.structs.replace(found, warnings=(Caution("damaged", "2.0 s were lost at 0:03"),))
+    monkeypatch.setattr(recognizer.Recognizer, "timeline", lambda *_, **__: warned)
+    assert call("timeline", talk, "--model", model).out.rstrip().endswith("\n! 2.0 s were lost at 0:03")
+    assert call("timeline", talk, "--model", model, "--out", tmp_path / "a.csv").err == "! 2.0 s were lost at 0:03\n"
+    outcome = call("timeline", talk, "--model", model, "--format", "json")
+    assert json.loads(outcome.out)["warnings"] == [{"code": "damaged", "message": "2.0 s were lost at 0:03"}]
 
 
 def test_it_prints_json(call: Call, model: Path, talk: Path) -> None:

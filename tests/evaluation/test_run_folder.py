@@ -32,6 +32,14 @@ def test_predictions_agree_with_the_result(made_run: Callable[..., Path]) -> Non
         assert correct.mean() == pytest.approx(fold.selected.accuracy)
 
 
+def test_runs_of_earlier_versions_can_be_read(made_run: Callable[..., Path]) -> None:
+    run_dir = made_run(**SMALL)
+    now = read(run_dir).predictions
+    path = run_dir / "predictions.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("probability_", "p_"), encoding="utf-8")
+    np.testing.assert_array_equal(read(run_dir).predictions.probabilities, now.probabilities)
+
+
 def test_recall_of_an_absent_emotion_is_nan(made_run: Callable[..., Path]) -> None:
     run = read(made_run(absent_label=True, **SMALL))
     assert np.isnan(run.result.folds[0].selected.recall["surprised"])

@@ -24,4 +24,4 @@ def test_a_spreadsheet_finds_no_formula(text):
 
 
 def test_other_texts_and_numbers_stay_as_they_are():
-    assert csv_cells.write_rows([("a.wav", "'tis.wav", -0.5, -3, None, True)]) == "a.wav,'tis.wav,-0.5,-3,,True\n"
+    assert csv_cells.write_rows([("a.wav", "'tis.wav", -0.5, -3, None, True)]) == "a.wav,'tis.wav,-0.5,-3,,true\n"

@@ -91,8 +91,9 @@ def recognise(recognizer, source):
         if "\n" in error.reason:
             raise
         return None
-    assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
-    assert 0 <= prediction.voiced_start_s <= prediction.voiced_end_s <= prediction.duration_s
+    if prediction.emotion is not None:
+        assert sum(prediction.probabilities.values()) == pytest.approx(1.0)
+        assert 0 <= prediction.voiced_start_s <= prediction.voiced_end_s <= prediction.duration_s
     assert np.isfinite([weight for _, weight in prediction.attention]).all()
     return prediction
 

@@ -22,6 +22,7 @@ PREDICTION = Prediction(
     abstain=False, voiced_start_s=0.0, voiced_end_s=1.5, duration_s=2.0, attention=((0.0, 0.4), (0.1, 0.6)), model="m",
     model_version="0.1.0", warnings=tuple(Caution(code, "why") for code in CODES),
 )  # fmt: skip
+SILENCE = Prediction(path="c.wav", abstain=True, duration_s=2.0, model="m", model_version="0.1.0")
 FAILURE = Failure(path="b.wav", error="DecodeError", message="is not audio")
 
 
@@ -62,15 +63,15 @@ def test_the_schema_is_valid_and_describes_every_field() -> None:
     assert set(document["$defs"]["Caution"]["properties"]["code"]["enum"]) == set(CODES)
 
 
-@pytest.mark.parametrize("output", [PREDICTION, FAILURE, msgspec.structs.replace(PREDICTION, warnings=())])
+@pytest.mark.parametrize("output", [PREDICTION, FAILURE, msgspec.structs.replace(PREDICTION, warnings=()), SILENCE])
 def test_outputs_conform_to_the_schema(check: Callable[[Any], None], output: Prediction | Failure) -> None:
     check(as_json(output))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"probability": 1.5}, {"probability": None}, {"schema_version": 2}, {"warnings": [{"code": "odd", "message": ""}]},
-     {"attention": [[0.0]]}, {"extra": 1}, {"probabilities": {}}, {"error": "DecodeError"}],
+    [{"probability": 1.5}, {"probability": "0.5"}, {"schema_version": 1}, {"attention": [[0.0]]}, {"extra": 1},
+     {"warnings": [{"code": "odd", "message": ""}]}, {"shares": {"sad": 1.5}}, {"error": "DecodeError"}],
 )  # fmt: skip
 def test_changed_outputs_do_not_conform(check: Callable[[Any], None], change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
@@ -94,7 +95,9 @@ def test_real_predictions_conform_to_the_schema(check: Callable[[Any], None], sm
     for source in [*clips, *odd]:
         prediction_ = as_json(recognizer.predict(source))
         check(prediction_)
-        assert sum(prediction_["probabilities"].values()) == pytest.approx(1.0)
+        assert sum(prediction_["probabilities"].values()) == pytest.approx(
+            0.0 if prediction_["emotion"] is None else 1.0
+        )
     (failure,) = recognizer.predict_many([clips[0].with_name("missing.wav")])
     assert isinstance(failure, Failure)
     check(as_json(failure))

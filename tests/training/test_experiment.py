@@ -426,7 +426,7 @@ def test_a_table_of_recordings_is_trained_and_reported(
     assert not result["synthetic"]
     predictions = table(run.folder / "predictions.csv")
     assert {row["predicted"] for row in predictions} <= set(names.values())
-    assert {f"p_{label}" for label in names.values()} <= predictions[0].keys()
+    assert {f"probability_{label}" for label in names.values()} <= predictions[0].keys()
     if not speakers:
         assert {row["speaker"] for row in predictions} == {""}
         page = run_report.write(run.folder).read_text()

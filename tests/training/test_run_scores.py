@@ -103,12 +103,12 @@ def test_probabilities_sum_to_one_and_give_the_loss_of_the_epoch(
 ) -> None:
     labels = result["labels"]
     for row in predictions:
-        probabilities = [float(row[f"p_{label}"]) for label in labels]
+        probabilities = [float(row[f"probability_{label}"]) for label in labels]
         assert sum(probabilities) == pytest.approx(1.0, abs=1e-5)
-        assert float(row["probability"]) == max(probabilities) == float(row[f"p_{row['predicted']}"])
+        assert float(row["probability"]) == max(probabilities) == float(row[f"probability_{row['predicted']}"])
     for entry in result["folds"]:
         rows = [row for row in predictions if row["fold"] == str(entry["fold"])]
-        p = np.array([[float(row[f"p_{label}"]) for label in labels] for row in rows])
+        p = np.array([[float(row[f"probability_{label}"]) for label in labels] for row in rows])
         true = np.array([labels.index(row["emotion"]) for row in rows])
         on_true = log_loss(true, p / p.sum(axis=1, keepdims=True), labels=range(8))
         everywhere = -np.log(p).sum(axis=1).mean()
@@ -119,7 +119,7 @@ def test_calibration_is_computed_from_the_predictions(
     result: dict[str, Any], predictions: list[dict[str, str]], small_run: Any
 ) -> None:
     labels = result["labels"]
-    p = np.array([[float(row[f"p_{label}"]) for label in labels] for row in predictions])
+    p = np.array([[float(row[f"probability_{label}"]) for label in labels] for row in predictions])
     true = np.array([labels.index(row["emotion"]) for row in predictions])
     folds = np.array([int(row["fold"]) for row in predictions])
     speakers = [row["speaker"] for row in predictions]

@@ -11,6 +11,7 @@ import pytest
 import emocatcher
 import model_files
 from emocatcher.models import model_folder
+from emocatcher.recognition.parity.answers import python_path
 from emocatcher.server.model_description import ModelDescription, describe
 
 pytest.importorskip("onnx", reason="needs the extra 'export'")
@@ -23,11 +24,15 @@ def test_the_command_writes_a_graph_and_its_description(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(str(tmp_path / "model" / "waveform.onnx"))
     waveform = np.random.default_rng(0).normal(0.0, 0.1, 22_050).astype(np.float32)
     (probabilities,) = session.run(["probabilities"], {"waveform": waveform})
-    prediction = emocatcher.load().predict((waveform, 22_050))
-    assert np.allclose(probabilities, list(prediction.probabilities.values()), atol=1e-4)
+    recognizer = emocatcher.load()
+    assert np.allclose(probabilities, python_path(recognizer)(waveform).probabilities, atol=1e-4)
     written = msgspec.json.decode((tmp_path / "model" / "model.json").read_bytes(), type=ModelDescription)
-    assert written.labels == tuple(prediction.probabilities)
-    assert (written.name, written.sample_rate_hz, written.waveform_onnx) == (prediction.model, 22_050, "waveform.onnx")
+    assert written.labels == recognizer.config.labels
+    assert (written.name, written.sample_rate_hz, written.waveform_onnx) == (
+        recognizer.config.name,
+        22_050,
+        "waveform.onnx",
+    )
     assert written.card.startswith("---")
 
 

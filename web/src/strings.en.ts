@@ -90,7 +90,6 @@ export const strings = {
       `not sure: ${first} ${percent(p)}, ${second} ${percent(q)}`,
     notSure: "Not sure",
     nobody: "No speech found",
-    asVoice: (emotion: string, p: number) => `if it were speech: ${emotion} ${percent(p)}`,
     between: (first: string, p: number, second: string, q: number) => `${first} ${percent(p)}, ${second} ${percent(q)}`,
     below: (threshold: number) => `No emotion reaches ${percent(threshold)}, the threshold below which this model gives no answer.`,
     margin: (points: number, second: string) =>
@@ -111,7 +110,7 @@ export const strings = {
   },
 
   cautions: {
-    noSpeech: "no speech was found, so the emotion is not meaningful",
+    noSpeech: "no speech was found, so there is no emotion",
     truncated: (s: number) => `the file breaks off: only the first ${s.toFixed(2)} s were used`,
     tooShort: (s: number, least: number) => `only ${s.toFixed(2)} s of voice: at least ${least} s are needed`,
     tooLong: (s: number, most: number) =>
@@ -171,7 +170,8 @@ export const strings = {
     keys: (n: number) => `Keys 1 to ${n} answer, Space plays.`,
     right: "Right",
     wrong: (truth: string) => `It was acted as ${truth}`,
-    modelAnswer: (emotion: string, p: number) => `The model’s answer: ${emotion}, ${percent(p)}`,
+    modelAnswer: (emotion: string | null, p: number | null) =>
+      emotion === null ? "The model found no speech." : `The model’s answer: ${emotion}, ${percent(p ?? 0)}`,
     next: "Next clip",
     finish: "Finish here",
     results: "How you compare",

@@ -8,14 +8,15 @@ export interface Caution {
 export interface Prediction {
   schema_version: number;
   path: string;
-  emotion: string;
-  probability: number;
-  probabilities: Record<string, number>;
-  margin: number;
-  entropy: number;
+  emotion: string | null; // null without speech, as are the other fields that may be null
+  probability: number | null;
+  probabilities: Record<string, number>; // empty without speech
+  margin: number | null;
+  entropy: number | null;
   abstain: boolean;
-  voiced_start_s: number;
-  voiced_end_s: number;
+  shares: Record<string, number>; // of the speech, by label; empty unless the recording is long
+  voiced_start_s: number | null;
+  voiced_end_s: number | null;
   duration_s: number;
   attention: [number, number][];
   model: string;
@@ -54,6 +55,7 @@ export interface Timeline {
   hop_s: number;
   abstain_below: number;
   duration_s: number;
+  warnings: Caution[];
   segments: Segment[];
   windows: Window[];
 }

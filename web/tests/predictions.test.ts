@@ -1,27 +1,31 @@
 import { expect, test } from "vitest";
 import { cuts } from "../src/engine/cuts";
-import { toSegments, toWindow, windowAt } from "../src/engine/predictions";
+import { toPrediction, toSegments, toWindow, windowAt } from "../src/engine/predictions";
 import { emotionOf } from "../src/ravdess";
 import { guessesCsv, timelineCsv, timelineSrt } from "../src/save/formats";
 import { accuracy, confusion, shuffled, wilson } from "../src/stats";
-import type { Timeline, Window } from "../src/types";
+import type { Model, Recording, Timeline, Window } from "../src/types";
 import { contrast, visible } from "../src/view/shades";
 import { facts } from "../src/facts";
 
 const labels = ["happy", "sad"];
 const model = { labels, abstain_below: 0.75 };
 
+const whole = { ...model, name: "m", version: "1", frames_per_step: 2, frame_period_s: 0.05, longest_voiced_s: 3 } as Model;
+const recording = { name: "a.wav", rate: 22050, truncated: false, clipped: false, peak: 0.5 } as Recording;
+const spoken = {
+  probabilities: [0.8, 0.2],
+  attention: [1],
+  voicedStartS: 0.5,
+  voicedEndS: 2,
+  durationS: 3,
+  rmsDb: -20,
+  silent: false,
+  quiet: false,
+};
+
 function windowAtStart(startS: number, emotion: string | null, p = 0.8): Window {
-  const output = {
-    probabilities: emotion === "sad" ? [1 - p, p] : [p, 1 - p],
-    attention: [1],
-    voicedStartS: 0.5,
-    voicedEndS: 2,
-    durationS: 3,
-    rmsDb: -20,
-    silent: false,
-    quiet: emotion === null,
-  };
+  const output = { ...spoken, probabilities: emotion === "sad" ? [1 - p, p] : [p, 1 - p], quiet: emotion === null };
   return toWindow(output, model, startS, startS + 3, startS);
 }
 
@@ -32,7 +36,7 @@ const windows = [
   windowAtStart(1.5, "sad", 0.9),
 ];
 const timeline: Timeline = {
-  schema_version: 1,
+  schema_version: 2,
   path: "a.wav",
   model: "m",
   model_version: "1",
@@ -41,9 +45,19 @@ const timeline: Timeline = {
   hop_s: 0.5,
   duration_s: 4.5,
   abstain_below: 0.75,
+  warnings: [],
   segments: toSegments(windows, 4.5, 0.75),
   windows,
 };
+
+test("digital silence has no emotion, and no number about one", () => {
+  const output = { ...spoken, silent: true, rmsDb: -200 };
+  const found = toPrediction(output, whole, recording);
+  expect([found.emotion, found.probability, found.margin, found.entropy, found.voiced_start_s]).toEqual([null, null, null, null, null]);
+  expect([found.probabilities, found.shares, found.attention, found.abstain]).toEqual([{}, {}, [], true]);
+  expect(found.warnings.map((one) => one.code)).toEqual(["no-speech"]);
+  expect(toPrediction(spoken, whole, recording)).toMatchObject({ emotion: "happy", shares: {}, abstain: false });
+});
 
 test("windows are cut as on the command line", () => {
   const found = cuts(Math.round(3.7 * 22050), 22050, 1364, 3, 0.5);
@@ -75,8 +89,8 @@ test("subtitles leave out segments without speech", () => {
 
 test("CSV has one row per window, with empty cells without speech", () => {
   const rows = timelineCsv(timeline).split("\n");
-  expect(rows[0]).toBe("start_s,end_s,time_s,speech,emotion,probability,abstain,p_happy,p_sad,voiced_start_s,voiced_end_s");
-  expect(rows[1]).toBe("0.000000,3.000000,1.500000,true,happy,0.600000,true,0.600000,0.400000,0.500000,2.000000");
+  expect(rows[0]).toBe("path,start_s,end_s,time_s,speech,emotion,probability,abstain,probability_happy,probability_sad,voiced_start_s,voiced_end_s");
+  expect(rows[1]).toBe("a.wav,0.000000,3.000000,1.500000,true,happy,0.600000,true,0.600000,0.400000,0.500000,2.000000");
   expect(rows[3]).toContain("false,,,true,,,");
   expect(rows).toHaveLength(6);
 });

@@ -134,8 +134,7 @@ def _line(result: Prediction | Failure) -> str:
         return f"{'failed':<10}      {one_line(result.path)}: {result.message}"
     codes = " ".join(caution.code for caution in result.warnings)
     unsure = "?" if result.abstain else " "
-    answer = f"{result.emotion:<10} {result.probability:4.0%}{unsure}"
-    if result.nobody_spoke:
-        # The emotion alone would suggest that speech was found.
-        answer = f"{'no speech':<10}      "
+    answer = f"{'no speech':<10}      "
+    if result.emotion is not None:
+        answer = f"{result.emotion:<10} {result.probability:4.0%}{unsure}"
     return f"{answer}{one_line(result.path)}" + (f"  ! {codes}" if codes else "")

@@ -94,6 +94,8 @@ def _print_or_write(result: Timeline, kind: str, out: Path | None) -> None:
     from emocatcher.recognition.timeline import formats
 
     if kind != "table":
+        for caution in result.warnings:  # most formats have no place for them
+            typer.echo(f"! {caution.message}", err=True)
         payload = formats.encode(result, kind)
         if out is not None:
             _write(out, payload)
@@ -132,9 +134,10 @@ def _table(result: Timeline) -> Group:
             bar = Text("█" * round(segment.probability * _BAR) or "▏", shades[segment.emotion])
             answer = Text(segment.emotion + "?" * segment.abstain, "dim" if segment.abstain else "")
             drawn.add_row(*times, answer, Text(f"{segment.probability:4.0%} ") + bar)
-    if not any(segment.abstain and segment.emotion is not None for segment in result.segments):
-        return Group(drawn)
-    return Group(drawn, Text(f"?  below {result.abstain_below:.0%}: treat it as no answer", "dim"))
+    notes = [Text("! ", "bold") + Text(caution.message) for caution in result.warnings]
+    if any(segment.abstain and segment.emotion is not None for segment in result.segments):
+        notes.insert(0, Text(f"?  below {result.abstain_below:.0%}: treat it as no answer", "dim"))
+    return Group(drawn, *notes)
 
 
 def clock(time_s: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +192,8 @@ def _read_curves(path: Path, result: Result) -> dict[str, Floats]:
 def _columns(path: Path, names: tuple[str, ...]) -> list[list[str]]:
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv_cells.read_rows(file)
-        header = next(reader, [])
+        # Before schema version 2, `p_LABEL` was the name of `probability_LABEL`.
+        header = [re.sub("^p_", "probability_", name) for name in next(reader, [])]
         missing = [name for name in names if name not in header]
         if missing:
             raise RunError(f"'{path}' lacks the column {missing[0]}. Train again into a new folder")
@@ -222,7 +224,7 @@ def _indices(emotions: list[str], labels: tuple[str, ...], path: Path) -> Intege
 
 def _read_predictions(path: Path, result: Result) -> Predictions:
     names = ("fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability")
-    of_labels = tuple(f"p_{label}" for label in result.labels)
+    of_labels = tuple(f"probability_{label}" for label in result.labels)
     fold, utterance, speaker, gender, emotion, predicted, probability, *each = _columns(path, (*names, *of_labels))
     folds = _numbers(fold, int, path)
     missing = {entry.fold for entry in result.folds} - set(folds.tolist())

@@ -16,7 +16,7 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")  # noqa: RUF001
 def write_rows(rows: Iterable[Sequence[Any]]) -> str:
     r"""Return the lines of CSV; a text that a spreadsheet would take for a formula gets a leading quote.
 
-    Numbers stay as they are. `read_rows` returns the same texts.
+    Numbers stay as they are; true and false are written as in JSON. `read_rows` returns the same texts.
 
     Examples:
         >>> write_rows([("=1+1.wav", -0.5), ("a.wav", None)])
@@ -58,4 +58,6 @@ def unmarked(cell: str) -> str:
 
 
 def _marked(cell: Any) -> Any:
+    if isinstance(cell, bool):
+        return str(cell).lower()
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

@@ -42,12 +42,15 @@ def find(
         the cautions, most serious first.
     """
     found: list[Caution] = []
-    if not speech_gate.has_speech(recording.waveform, recording.sample_rate, log_mel, front_end):
-        found.append(Caution("no-speech", "no speech was found, so the emotion is not meaningful"))
+    has_speech = speech_gate.has_speech(recording.waveform, recording.sample_rate, log_mel, front_end)
+    if not has_speech:
+        found.append(Caution("no-speech", "no speech was found, so there is no emotion"))
     elif not clip.span.found:
         found.append(Caution("no-voiced-span", "no voiced span was found: the whole recording was used"))
     if recording.truncated:
         found.append(Caution("truncated", f"the file breaks off: only the first {clip.duration_s:.2f} s were used"))
+    if not has_speech:
+        return tuple(found)  # the others are about the voice
     voiced_s = clip.voiced_end_s - clip.voiced_start_s
     if voiced_s < _SHORTEST_S:
         found.append(Caution("too-short", f"only {voiced_s:.2f} s of voice: at least {_SHORTEST_S:g} s are needed"))

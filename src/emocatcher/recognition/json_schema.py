@@ -23,12 +23,12 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     "Prediction": {
         "schema_version": {"description": "Version of this schema.", "const": SCHEMA_VERSION},
         "path": {"description": "The recording as given; empty for bytes and arrays."},
-        "emotion": {"description": "The most probable label."},
+        "emotion": {"description": "The most probable label. Every field that may be null is null without speech."},
         "probability": {"description": "Calibrated probability of that emotion.", **_PROBABILITY},
         "probabilities": {
-            "description": "Calibrated probabilities by label, in the model's order; they sum to 1.",
+            "description": "Calibrated probabilities by label, in the model's order; they sum to 1. Empty without "
+            "speech, and the mean over the windows with speech if there are shares.",
             "additionalProperties": {"type": "number", **_PROBABILITY},
-            "minProperties": 1,
         },
         "margin": {"description": "The highest probability minus the second highest.", **_PROBABILITY},
         "entropy": {
@@ -38,10 +38,18 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         "abstain": {
             "description": "The probability is below the threshold, or there is no speech: treat it as no answer."
         },
+        "shares": {
+            "description": "Of a recording of more than 10 s, which is judged window by window: the share of its "
+            "speech by label; they sum to 1. Empty for shorter recordings.",
+            "additionalProperties": {"type": "number", **_PROBABILITY},
+        },
         "voiced_start_s": {"description": "Start of the voiced span, seconds.", **_SECONDS},
         "voiced_end_s": {"description": "End of the voiced span, seconds.", **_SECONDS},
         "duration_s": {"description": "Duration of the recording, seconds.", **_SECONDS},
-        "attention": {"description": "(time in seconds, weight) in order of time; the weights sum to 1."},
+        "attention": {
+            "description": "(time in seconds, weight) in order of time; the weights sum to 1. Empty without speech, "
+            "and if there are shares."
+        },
         "model": {"description": "Name of the model."},
         "model_version": {"description": "Version of emocatcher that wrote the model."},
         "warnings": {"description": "Reasons to trust the prediction less, most serious first."},
@@ -64,7 +72,7 @@ def prediction_schema() -> dict[str, Any]:
 
     Examples:
         >>> prediction_schema()["$id"]
-        'urn:emocatcher:prediction:1'
+        'urn:emocatcher:prediction:2'
     """
     outputs, definitions = msgspec.json.schema_components(_TYPES, ref_template="#/$defs/{name}")
     for name, definition in definitions.items():

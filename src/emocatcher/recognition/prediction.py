@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Code: TypeAlias = Literal[
     "no-speech",
@@ -16,6 +16,9 @@ Code: TypeAlias = Literal[
     "narrow-band",
     "very-quiet",
     "truncated",
+    "damaged",
+    "rescaled",
+    "channels-cancel",
     "no-voiced-span",
     "outside-training-conditions",
 ]
@@ -35,34 +38,33 @@ class Caution(msgspec.Struct, frozen=True):
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """The result of recognising one recording.
 
-    Its JSON (`msgspec.json.encode`) conforms to the schema that `emocatcher.recognition.json_schema` publishes.
+    Its JSON (`msgspec.json.encode`) conforms to the schema that `emocatcher.recognition.json_schema` publishes. Without
+    speech there is no emotion, and no number about one.
     """
 
     schema_version: int = SCHEMA_VERSION
     path: str  # as given; "" for bytes and arrays
-    emotion: str  # the most probable label
-    probability: float  # of that emotion, calibrated
-    probabilities: dict[str, float]  # by label, in the model's order; they sum to 1
-    margin: float  # highest probability minus the second highest
-    entropy: float  # of the probabilities, in nats: 0 (certain) to ln(n_classes)
+    emotion: str | None = None  # the most probable label; None without speech, as are the other optional fields
+    probability: float | None = None  # of that emotion, calibrated
+    probabilities: dict[str, float] = {}  # by label, in the model's order; they sum to 1; empty without speech
+    margin: float | None = None  # highest probability minus the second highest
+    entropy: float | None = None  # of the probabilities, in nats: 0 (certain) to ln(n_classes)
     abstain: bool  # the probability is below the threshold (the model's or the caller's), or there is no speech
-    voiced_start_s: float
-    voiced_end_s: float
+    shares: dict[str, float] = {}  # of the speech of a long recording, by label; they sum to 1
+    voiced_start_s: float | None = None
+    voiced_end_s: float | None = None
     duration_s: float
-    attention: tuple[tuple[float, float], ...]  # (time in s, weight); the weights sum to 1
+    attention: tuple[tuple[float, float], ...] = ()  # (time in s, weight); the weights sum to 1; empty without speech
     model: str
     model_version: str  # of emocatcher, when the model was written
     warnings: tuple[Caution, ...] = ()
 
     @property
-    def voiced(self) -> tuple[float, float]:
-        """The voiced span, seconds: (`voiced_start_s`, `voiced_end_s`)."""
+    def voiced(self) -> tuple[float, float] | None:
+        """The voiced span, seconds: (`voiced_start_s`, `voiced_end_s`); None without speech."""
+        if self.voiced_start_s is None or self.voiced_end_s is None:
+            return None
         return self.voiced_start_s, self.voiced_end_s
-
-    @property
-    def nobody_spoke(self) -> bool:
-        """Whether no speech was found; the emotion is then meaningless, whatever its probability."""
-        return any(caution.code == "no-speech" for caution in self.warnings)
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -227,24 +228,30 @@ class Recognizer:
         return self.config.abstain_below if abstain_below is None else abstain_below
 
     def _prediction(self, path: str, clip: Features, found: tuple[Caution, ...], threshold: float) -> Prediction:
+        without_answer = Prediction(
+            path=path,
+            abstain=True,
+            duration_s=clip.duration_s,
+            model=self.config.name,
+            model_version=self.config.version,
+            warnings=found,
+        )
+        if any(caution.code == "no-speech" for caution in found):
+            return without_answer
         logits, attention = self.run([clip.channels])
         probabilities = self.probabilities(logits)[0]
         second, first = np.sort(probabilities)[-2:] if len(probabilities) > 1 else (0.0, probabilities[0])
-        return Prediction(
-            path=path,
+        return msgspec.structs.replace(
+            without_answer,
             emotion=self.config.labels[int(probabilities.argmax())],
             probability=float(first),
             probabilities=dict(zip(self.config.labels, probabilities.tolist(), strict=True)),
             margin=float(first - second),
             entropy=float(-(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum()),
-            abstain=bool(first < threshold) or any(caution.code == "no-speech" for caution in found),
+            abstain=bool(first < threshold),
             voiced_start_s=clip.voiced_start_s,
             voiced_end_s=clip.voiced_end_s,
-            duration_s=clip.duration_s,
             attention=self._over_time(clip, attention[0]),
-            model=self.config.name,
-            model_version=self.config.version,
-            warnings=found,
         )
 
     def _over_time(self, clip: Features, values: NDArray[np.floating]) -> tuple[tuple[float, float], ...]:

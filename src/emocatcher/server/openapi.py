@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from emocatcher.recognition.prediction import Caution
 from emocatcher.server.security import GUARDED
 
 TITLE = "EmoCatcher"
@@ -55,7 +56,7 @@ _MANY = {
 }
 _JSON_EXAMPLE = {"audio_base64": "UklGRiQAAABXQVZFZm10IBAAAAABAAEAgLsAAAB3AQACABAAZGF0YQAAAAA=", "name": "empty.wav"}
 _PREDICTION_EXAMPLE = {
-    "schema_version": 1,
+    "schema_version": 2,
     "path": "voice.wav",
     "emotion": "angry",
     "probability": 0.85,
@@ -63,6 +64,7 @@ _PREDICTION_EXAMPLE = {
     "margin": 0.75,
     "entropy": 0.52,
     "abstain": False,
+    "shares": {},
     "voiced_start_s": 0.93,
     "voiced_end_s": 1.18,
     "duration_s": 4.1,
@@ -173,7 +175,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(timeline: Any, segment: Any, window: Any) -> list[tuple[str, Any]]:
-    lists = {"segments": list[segment], "windows": list[window]}
+    lists = {"segments": list[segment], "windows": list[window], "warnings": list[Caution]}
     types = {"schema_version": int, "labels": list[str], "path": str, "model": str, "model_version": str}
     return [(name, lists.get(name, types.get(name, float))) for name in timeline.__struct_fields__]
 

@@ -22,6 +22,7 @@ import onnxruntime  # noqa: F401
 import soundfile
 
 from emocatcher import audio
+from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import AudioError, EmoCatcherError, SettingError, TooLongError, one_line
 from emocatcher.models import model_folder
@@ -57,8 +58,11 @@ class Worker:
 
     def warm_up(self) -> None:
         """Recognise noise once, because the first recognition is slower."""
-        noise = np.random.default_rng(0).normal(0.0, 0.1, round(_WARM_UP_S * 48_000))
-        self._recognizer.predict((noise.astype(np.float32), 48_000))
+        noise = np.random.default_rng(0).normal(0.0, 0.1, round(_WARM_UP_S * 48_000)).astype(np.float32)
+        self._recognizer.predict((noise, 48_000))
+        # Noise is not speech, so the network has not run yet.
+        settings = self._recognizer.config.settings
+        self._recognizer.run([extraction.extract(noise, settings.front_end, settings.vad).channels])
 
     def answer(self, task: tasks.Task) -> tasks.Answer:
         """Process a task; errors become answers too."""

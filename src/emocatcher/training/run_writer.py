@@ -192,7 +192,7 @@ def _write_predictions(out: Path, corpus: Corpus, tasks: list[FoldTask], outcome
                 (task.fold, utterance.id, utterance.speaker or "", utterance.gender or "", utterance.emotion,
                  corpus.labels[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row))
             )  # fmt: skip
-    columns = (*header, *(f"p_{label}" for label in corpus.labels))
+    columns = (*header, *(f"probability_{label}" for label in corpus.labels))
     atomic_files.write_text(out / "predictions.csv", csv_cells.write_rows([columns, *rows]))
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
+import numpy as np
 import pytest
+import soundfile
 
 from emocatcher.foundation.errors import OutputError, SettingError
 from emocatcher.recognition import batch
@@ -273,6 +275,54 @@ def test_a_finished_table_of_another_model_or_threshold_is_refused(recognizer, i
             run(other, inputs, out, resume=True, abstain_below=0.0)
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "json"])
+def test_a_finished_table_of_schema_version_1_is_refused_and_unchanged(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs[:4], out)
+    if kind == "csv":
+        with out.open(newline="") as file:
+            rows = [
+                {name: "1" if name == "schema_version" and cell == "2" else cell for name, cell in row.items()}
+                for row in csv.DictReader(file)
+            ]
+        names = [name for name in rows[0] if not name.startswith("share_")]
+        with out.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        out.write_text(out.read_text().replace('"schema_version":2', '"schema_version":1').replace('"shares":{},', ""))
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match=r"schema version 1, and this emocatcher writes version 2\. Give --overwrite"):
+        run(recognizer, inputs, out, resume=True)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recording_without_speech_has_a_row_without_an_emotion(recognizer, inputs, tmp_path, kind):
+    silence, out = tmp_path / "silence.wav", tmp_path / f"out.{kind}"
+    soundfile.write(silence, np.zeros(16_000), 16_000)
+    run(recognizer, [str(silence)], out)
+    (row,) = table(out)
+    empty = "" if kind == "csv" else None
+    names = [*(f"{number}_{label}" for number in ("probability", "share") for label in recognizer.config.labels)]
+    names = [
+        "emotion",
+        "probability",
+        "margin",
+        "entropy",
+        "voiced_start_s",
+        *(names if kind in ("csv", "parquet") else []),
+    ]
+    assert [row[name] for name in names] == [empty] * len(names)
+    assert row["abstain"] == ("true" if kind == "csv" else True)
+    before = out.read_bytes()
+    assert run(recognizer, [str(silence)], out, resume=True).n == 1
+    assert run(recognizer, [str(silence), inputs[0]], out, resume=True).n == 2
+    assert table(out)[0] == row
+    assert out.read_bytes() != before
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,6 +16,7 @@ import webvtt
 
 from emocatcher.foundation.errors import SettingError
 from emocatcher.recognition import timeline
+from emocatcher.recognition.prediction import Caution
 from emocatcher.recognition.timeline import Timeline, formats
 
 from .conftest import RATE, MadeNetwork, is_loud, talk
@@ -30,7 +31,9 @@ def odd() -> Timeline:
     middle = float(np.median([segment.probability for segment in with_emotion(found)]))
     found = timeline.recognise(MadeNetwork(ODD), is_loud, (talk(30.0), RATE), abstain_below=middle)
     assert {segment.abstain for segment in with_emotion(found)} == {True, False}
-    return found
+    return msgspec.structs.replace(
+        found, path="calls/a, b.wav", warnings=(Caution("damaged", "0:03 --> 0:05\n<lost>"),)
+    )
 
 
 def with_emotion(recognised):
@@ -65,11 +68,12 @@ def test_csv_has_one_row_per_window(any_timeline):
     rows = list(csv.DictReader(io.StringIO(formats.encode(any_timeline, "csv").decode(), newline="")))
     assert len(rows) == len(any_timeline.windows)
     for row, window in zip(rows, any_timeline.windows, strict=True):
+        assert row["path"] == any_timeline.path
         assert float(row["time_s"]) == pytest.approx(window.time_s, abs=1e-6)
         assert row["speech"] == ("true" if window.speech else "false")
         assert row["emotion"] == (window.emotion or "")
         for label in any_timeline.labels:
-            cell = row[f"p_{label}"]
+            cell = row[f"probability_{label}"]
             assert float(cell) == pytest.approx(window.probabilities[label], abs=1e-6) if window.speech else cell == ""
 
 
@@ -78,11 +82,14 @@ def test_parquet_has_one_row_per_window(any_timeline, tmp_path):
     (tmp_path / "t.parquet").write_bytes(formats.encode(any_timeline, "parquet"))
     read = parquet.read_table(tmp_path / "t.parquet")
     assert read.schema.metadata[b"model"] == b"made"
+    warnings = msgspec.json.decode(read.schema.metadata[b"warnings"], type=tuple[Caution, ...])
+    assert warnings == any_timeline.warnings
     rows = read.to_pylist()
     assert len(rows) == len(any_timeline.windows)
     for row, window in zip(rows, any_timeline.windows, strict=True):
+        assert row["path"] == any_timeline.path
         assert (row["emotion"], row["probability"], row["end_s"]) == (window.emotion, window.probability, window.end_s)
-        assert [row[f"p_{label}"] for label in any_timeline.labels] == [
+        assert [row[f"probability_{label}"] for label in any_timeline.labels] == [
             window.probabilities.get(label) for label in any_timeline.labels
         ]
 
@@ -106,6 +113,8 @@ def test_vtt_has_one_cue_per_segment_with_speech(any_timeline):
     for cue, segment in zip(cues, with_emotion(any_timeline), strict=True):
         assert cue.start_in_seconds == pytest.approx(segment.start_s, abs=1.0)
         assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", cue.start)
+    notes = [line for line in text.splitlines() if line.startswith("NOTE ")]
+    assert notes == ["NOTE 0:03 --&gt; 0:05 &lt;lost&gt;"] * len(any_timeline.warnings)
     events = pysubs2.SSAFile.from_string(text, format_="vtt").events
     assert [event.start for event in events] == [round(1000 * s.start_s) for s in with_emotion(any_timeline)]
 

@@ -7,31 +7,39 @@ import type { NetworkOutput } from "./messages";
 const SHORTEST_VOICE_S = 0.1; // in a window; shorter sounds are clicks
 
 export function toPrediction(output: NetworkOutput, model: Model, recording: Recording): Prediction {
-  const sorted = [...output.probabilities].sort((a, b) => b - a);
-  const [first, second = 0] = sorted;
-  const step = model.frames_per_step * model.frame_period_s;
-  return {
+  const without: Prediction = {
     schema_version: facts.schema_version,
     path: recording.name,
+    emotion: null,
+    probability: null,
+    probabilities: {},
+    margin: null,
+    entropy: null,
+    abstain: true,
+    shares: {},
+    voiced_start_s: null,
+    voiced_end_s: null,
+    duration_s: output.durationS,
+    attention: [],
+    model: model.name,
+    model_version: model.version,
+    warnings: cautions(output, model, recording),
+  };
+  if (output.silent) return without;
+  const [first, second = 0] = [...output.probabilities].sort((a, b) => b - a);
+  const step = model.frames_per_step * model.frame_period_s;
+  return {
+    ...without,
     emotion: model.labels[output.probabilities.indexOf(first)],
     probability: first,
     probabilities: byLabel(model.labels, output.probabilities),
     margin: first - second,
     entropy: -output.probabilities.reduce((sum, p) => sum + p * Math.log(Math.max(p, 1e-300)), 0),
-    abstain: first < model.abstain_below || output.silent,
+    abstain: first < model.abstain_below,
     voiced_start_s: output.voicedStartS,
     voiced_end_s: output.voicedEndS,
-    duration_s: output.durationS,
     attention: output.attention.map((weight, i) => [round6(output.voicedStartS + i * step), weight]),
-    model: model.name,
-    model_version: model.version,
-    warnings: cautions(output, model, recording),
   };
-}
-
-/** Whether no speech was found: then the emotion is not shown first. */
-export function isWithoutSpeech(prediction: Prediction): boolean {
-  return prediction.warnings.some((one) => one.code === "no-speech");
 }
 
 /** The cautions of `emocatcher.recognition.cautions` that need only the samples, gravest first. */
@@ -42,6 +50,7 @@ function cautions(output: NetworkOutput, model: Model, recording: Recording): Ca
   const words = strings.cautions;
   if (output.silent) add("no-speech", words.noSpeech);
   if (recording.truncated) add("truncated", words.truncated(output.durationS));
+  if (output.silent) return found; // the others are about the voice
   if (voicedS < facts.shortest_voiced_s) add("too-short", words.tooShort(voicedS, facts.shortest_voiced_s));
   if (model.longest_voiced_s !== null && voicedS > model.longest_voiced_s)
     add("too-long", words.tooLong(voicedS, model.longest_voiced_s));
@@ -81,6 +90,7 @@ export function toTimeline(
   durationS: number,
   windowS: number,
   hopS: number,
+  warnings: Caution[],
 ): Timeline {
   return {
     schema_version: facts.schema_version,
@@ -92,6 +102,7 @@ export function toTimeline(
     hop_s: hopS,
     abstain_below: model.abstain_below,
     duration_s: durationS,
+    warnings,
     segments: toSegments(windows, durationS, model.abstain_below),
     windows,
   };

@@ -5,8 +5,8 @@ export interface Guess {
   clip: string;
   truth: string;
   guess: string;
-  model: string;
-  modelProbability: number;
+  model: string | null; // null if the model found no speech
+  modelProbability: number | null;
   seconds: number; // from the end of loading to the guess
 }
 
@@ -22,9 +22,10 @@ export function timelineJson(timeline: Timeline): string {
 
 /** As `emocatcher timeline --format csv`: one row per window. */
 export function timelineCsv(timeline: Timeline): string {
-  const header = ["start_s", "end_s", "time_s", "speech", "emotion", "probability", "abstain"];
-  const names = [...header, ...timeline.labels.map((label) => `p_${label}`), "voiced_start_s", "voiced_end_s"];
+  const header = ["path", "start_s", "end_s", "time_s", "speech", "emotion", "probability", "abstain"];
+  const names = [...header, ...timeline.labels.map((label) => `probability_${label}`), "voiced_start_s", "voiced_end_s"];
   const row = (window: Window): (string | number | boolean | null | undefined)[] => [
+    timeline.path,
     window.start_s,
     window.end_s,
     window.time_s,

@@ -1,6 +1,6 @@
 /** The result for one recording as one self-contained SVG, for a slide or a paper. */
 import { outline } from "../audio/outline";
-import { bounds, isDoubtful, isWithoutSpeech } from "../engine/predictions";
+import { bounds, isDoubtful } from "../engine/predictions";
 import { clock, percent, strings } from "../strings.en";
 import type { Prediction, Recording, Timeline } from "../types";
 import { GLYPHS } from "../view/glyphs";
@@ -49,7 +49,7 @@ export function drawPicture(recording: Recording, prediction: Prediction, timeli
 
 function headline(prediction: Prediction): string {
   const [[first, p], [second, q] = ["", 0]] = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
-  if (isWithoutSpeech(prediction)) return strings.answer.nobody;
+  if (prediction.emotion === null) return strings.answer.nobody;
   return prediction.abstain ? strings.answer.unsure(first, p, second, q) : strings.answer.sure(first, p);
 }
 

@@ -259,7 +259,7 @@ export class GuessView implements View {
       this.guesses.length === 0
         ? h("p", { class: "note" }, words.none)
         : [
-            comparison(of((one) => one.guess), of((one) => one.model), labels),
+            comparison(of((one) => one.guess), of((one) => one.model ?? ""), labels),
             h("p", { class: "note" }, `${words.intervalText} ${words.seen}`),
           ],
       h(

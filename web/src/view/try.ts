@@ -205,7 +205,7 @@ export class TryView implements View {
       job.signal,
     );
     if (job.signal.aborted || !prediction) return;
-    const timeline = toTimeline(windows, model, recording.name, recording.durationS, WINDOW_S, HOP_S);
+    const timeline = toTimeline(windows, model, recording.name, recording.durationS, WINDOW_S, HOP_S, prediction.warnings);
     replace(saving, saveButtons(recording, prediction, timeline));
     this.result.dataset.state = "complete";
   }

@@ -12,8 +12,9 @@ import msgspec
 from emocatcher.foundation.errors import OutputError
 from emocatcher.models.model_folder import ModelConfig
 from emocatcher.recognition.batch import rows, table_reading
+from emocatcher.recognition.prediction import SCHEMA_VERSION
 
-_NEEDED = ["path", "model", "model_version", "probability", "abstain", "warnings"]
+_NEEDED = ["path", "model", "model_version", "probability", "abstain", "warnings", "schema_version"]
 
 
 def paths(out: Path, kind: str, config: ModelConfig, abstain_below: float | None) -> list[str]:
@@ -37,6 +38,8 @@ def paths(out: Path, kind: str, config: ModelConfig, abstain_below: float | None
     try:
         for row in _rows(out, kind, config.labels):
             found.append(row["path"])
+            if int(row["schema_version"]) != SCHEMA_VERSION:
+                raise _of_another_version(out, int(row["schema_version"]))
             if row["model"]:
                 _check(row, out, config, threshold)
     except (msgspec.MsgspecError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError) as error:
@@ -60,7 +63,7 @@ def _rows(out: Path, kind: str, labels: tuple[str, ...]) -> Iterator[dict[str, A
         _check_columns(next(lines, columns), columns, out)
         for values in lines:
             row: dict[str, Any] = dict(zip(columns, values, strict=True))
-            yield row | {"probability": float(row["probability"] or 0), "abstain": row["abstain"] == "True"}
+            yield row | {"probability": float(row["probability"] or 0), "abstain": row["abstain"] == "true"}
     elif kind == "parquet":
         _check_columns(table_reading.parquet_columns(out), columns, out)
         yield from table_reading.parquet_rows(out, _NEEDED)
@@ -72,8 +75,17 @@ def _rows(out: Path, kind: str, labels: tuple[str, ...]) -> Iterator[dict[str, A
             yield rows.row(outcome, labels)
 
 
+def _of_another_version(out: Path, version: int) -> OutputError:
+    return OutputError(
+        f"{out} has rows of schema version {version}, and this emocatcher writes version {SCHEMA_VERSION}. Give "
+        "--overwrite, or another file"
+    )
+
+
 def _check_columns(found: list[str], columns: list[str], out: Path) -> None:
     if found != columns:
+        if found == [name for name in columns if not name.startswith("share_")]:
+            raise _of_another_version(out, 1)
         unknown = next((name for name in found if name not in columns), "another order of columns")
         raise OutputError(
             f"{out} has other columns than this batch writes ({unknown}). Give --overwrite, or another file"

@@ -30,13 +30,14 @@ _AFTER: dict[str, type] = {
 
 
 def columns(labels: tuple[str, ...]) -> dict[str, type]:
-    """Return the name and type of each column; every label has a column for its probability.
+    """Return the name and type of each column; every label has a column for its probability and for its share.
 
     Examples:
         >>> list(columns(("calm", "sad")))[:5]
         ['path', 'emotion', 'probability', 'probability_calm', 'probability_sad']
     """
-    return _BEFORE | {f"probability_{label}": float for label in labels} | _AFTER
+    of_labels = [f"{name}_{label}" for name in ("probability", "share") for label in labels]
+    return _BEFORE | dict.fromkeys(of_labels, float) | _AFTER
 
 
 def row(outcome: Outcome, labels: tuple[str, ...]) -> dict[str, Value]:
@@ -46,7 +47,8 @@ def row(outcome: Outcome, labels: tuple[str, ...]) -> dict[str, Value]:
         return empty | msgspec.structs.asdict(outcome)
     values = msgspec.structs.asdict(outcome)
     values["warnings"] = ";".join(caution.code for caution in outcome.warnings)
-    values |= {f"probability_{label}": outcome.probabilities[label] for label in labels}
+    values |= {f"probability_{label}": outcome.probabilities.get(label) for label in labels}
+    values |= {f"share_{label}": outcome.shares.get(label) for label in labels}
     return empty | {name: value for name, value in values.items() if name in empty}
 
 

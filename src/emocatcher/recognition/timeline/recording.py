@@ -13,7 +13,7 @@ import msgspec
 from emocatcher import audio
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import SettingError
-from emocatcher.recognition.prediction import SCHEMA_VERSION
+from emocatcher.recognition.prediction import SCHEMA_VERSION, Caution
 from emocatcher.recognition.timeline import segments
 from emocatcher.recognition.timeline.engine import Engine, HasSpeech
 from emocatcher.recognition.timeline.segments import Segment
@@ -35,6 +35,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     hop_s: float
     abstain_below: float  # windows and segments with a lower probability are marked `abstain`
     duration_s: float
+    warnings: tuple[Caution, ...] = ()  # reasons to trust it less, most serious first
     segments: tuple[Segment, ...]  # from 0 to the end, without gaps
     windows: Sequence[Window]
 

@@ -17,12 +17,16 @@ def to_srt(timeline: Timeline) -> bytes:
 
 
 def to_vtt(timeline: Timeline) -> bytes:
-    """Encode as WebVTT, which browsers show below a player (W3C, "WebVTT: The Web Video Text Tracks Format")."""
+    """Encode as WebVTT, which browsers show below a player (W3C, "WebVTT: The Web Video Text Tracks Format").
+
+    Each warning is a comment at the top.
+    """
     cues = [
         f"{_clock(start_ms, '.')} --> {_clock(end_ms, '.')}\n{_escaped(text)}\n"
         for start_ms, end_ms, text in _cues(timeline)
     ]
-    return "\n".join(["WEBVTT\n", *cues]).encode()
+    notes = [f"NOTE {_escaped(' '.join(caution.message.split()))}\n" for caution in timeline.warnings]
+    return "\n".join(["WEBVTT\n", *notes, *cues]).encode()
 
 
 def _cues(timeline: Timeline) -> Iterator[tuple[int, int, str]]:

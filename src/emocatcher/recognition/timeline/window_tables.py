@@ -34,11 +34,12 @@ def to_json(timeline: Timeline) -> bytes:
 
 
 def columns(timeline: Timeline) -> list[str]:
-    """Return the column names of CSV and Parquet; `p_LABEL` are the probabilities.
+    """Return the column names of CSV and Parquet.
 
-    A row is a window; emotion, probability and `p_LABEL` are empty without speech.
+    A row is a window; emotion, probability and `probability_LABEL` are empty without speech.
     """
     return [
+        "path",
         "start_s",
         "end_s",
         "time_s",
@@ -46,7 +47,7 @@ def columns(timeline: Timeline) -> list[str]:
         "emotion",
         "probability",
         "abstain",
-        *(f"p_{label}" for label in timeline.labels),
+        *(f"probability_{label}" for label in timeline.labels),
         "voiced_start_s",
         "voiced_end_s",
     ]
@@ -59,7 +60,7 @@ def to_csv(timeline: Timeline) -> bytes:
 
 
 def to_parquet(timeline: Timeline) -> bytes:
-    """Encode as Parquet: one row per window; the schema's metadata has the model, its version, window, hop, threshold.
+    """Encode as Parquet: one row per window; the schema's metadata has the model, window, hop, threshold, warnings.
 
     Raises:
         MissingExtraError: if pyarrow is not installed.
@@ -77,6 +78,7 @@ def to_parquet(timeline: Timeline) -> bytes:
 
 def _row(timeline: Timeline, window: Window) -> list[Any]:
     return [
+        timeline.path,
         window.start_s,
         window.end_s,
         window.time_s,
@@ -91,15 +93,13 @@ def _row(timeline: Timeline, window: Window) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
     return f"{value:.6f}" if isinstance(value, float) else value
 
 
 def _schema(timeline: Timeline) -> pa.Schema:
     import pyarrow as pa
 
-    types = {"speech": pa.bool_(), "emotion": pa.string(), "abstain": pa.bool_()}
+    types = {"path": pa.string(), "speech": pa.bool_(), "emotion": pa.string(), "abstain": pa.bool_()}
     facts = {
         "schema_version": timeline.schema_version,
         "path": timeline.path,
@@ -109,6 +109,7 @@ def _schema(timeline: Timeline) -> pa.Schema:
         "hop_s": timeline.hop_s,
         "abstain_below": timeline.abstain_below,
         "duration_s": timeline.duration_s,
+        "warnings": msgspec.json.encode(timeline.warnings).decode(),
     }
     metadata = {name: str(value) for name, value in facts.items()}
     fields = [pa.field(name, types.get(name, pa.float64())) for name in columns(timeline)]
