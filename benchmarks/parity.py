@@ -79,7 +79,7 @@ def pytorch(model: Bundle, recognizer: Recognizer) -> Pipeline:
     network.load_state_dict({name: torch.from_numpy(value) for name, value in model.weights().items()})
 
     def recognise(waveform: audio.Waveform) -> Answer:
-        clip = extraction.extract(waveform, settings.front_end, settings.vad)
+        clip = extraction.extract(audio.remove_offset(waveform), settings.front_end, settings.vad)
         with torch.inference_mode():
             logits, _ = network(torch.from_numpy(clip.channels[None]), torch.tensor([clip.channels.shape[1]]))
         return Answer(recognizer.probabilities(logits.numpy())[0], clip.voiced_start_s, clip.voiced_end_s)
@@ -90,7 +90,10 @@ def pytorch(model: Bundle, recognizer: Recognizer) -> Pipeline:
 def in_batches(recognizer: Recognizer, waveforms: Iterator[audio.Waveform], single: Answers) -> Answers:
     """Answer all clips in batches; spans are those of `single`, because they do not depend on the network."""
     settings = recognizer.config.settings
-    clips = [extraction.extract(waveform, settings.front_end, settings.vad).channels for waveform in waveforms]
+    clips = [
+        extraction.extract(audio.remove_offset(waveform), settings.front_end, settings.vad).channels
+        for waveform in waveforms
+    ]
     return Answers(recognizer.probabilities(recognizer.run(clips)[0]), single.voiced_s, single.ms_per_clip)
 
 

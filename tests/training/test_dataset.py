@@ -47,19 +47,19 @@ def cache(tmp_path):
 def decoded(monkeypatch):
     """The sources that were decoded; a test clears it between two loads."""
     sources = []
-    load = audio.load
+    read = audio.read
 
     def watch(source, *args, **kwargs):
         sources.append(source)
-        return load(source, *args, **kwargs)
+        return read(source, *args, **kwargs)
 
-    monkeypatch.setattr(audio, "load", watch)
+    monkeypatch.setattr(audio, "read", watch)
     return sources
 
 
 def direct(path, **stretch):
     """The features that inference computes."""
-    waveform, _ = audio.load(path, CABG.front_end.sample_rate, **stretch)
+    waveform = audio.read(path, CABG.front_end.sample_rate, **stretch).waveform
     return extraction.extract(waveform, CABG.front_end, CABG.vad).log_mel
 
 
@@ -91,7 +91,7 @@ def test_a_second_load_decodes_nothing(paths, cache, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(audio, "load", fail)
+    monkeypatch.setattr(audio, "read", fail)
     second = load_features(corpus, CABG, folder=cache)
     np.testing.assert_array_equal(second.rows, first.rows)
     np.testing.assert_array_equal(second.lengths, first.lengths)

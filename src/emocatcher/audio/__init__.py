@@ -9,10 +9,22 @@ from typing import NamedTuple
 import numpy as np
 
 from emocatcher.audio.decoding import Source, Track
+from emocatcher.audio.offset import OffsetRemover, remove_offset
 from emocatcher.audio.resampling import Resampler, Waveform, resample
 from emocatcher.foundation.errors import AudioError, EmptyAudioError, NonFiniteError, TooLongError
 
-__all__ = ["Recording", "Resampler", "Source", "Waveform", "blocks", "load", "read", "resample"]
+__all__ = [
+    "OffsetRemover",
+    "Recording",
+    "Resampler",
+    "Source",
+    "Waveform",
+    "blocks",
+    "load",
+    "read",
+    "remove_offset",
+    "resample",
+]
 
 _MIN_RATE = 1000  # Hz; lower rates cannot carry a voice, and a forged header would resample to gigabytes
 _MAX_MAGNITUDE = 1e10  # full scale is 1, unscaled 32-bit integers reach 2e9; float32 power overflows from 1e16
@@ -27,7 +39,7 @@ _CLIPPED_PAIRS = 4  # pairs of neighbouring samples that are both at the maximum
 class Recording(NamedTuple):
     """A waveform with the properties of the recording that it was read from."""
 
-    waveform: Waveform  # (n_samples,), mono
+    waveform: Waveform  # (n_samples,), mono, without offset
     sample_rate: int  # Hz, of the waveform
     native_rate: int  # Hz, of the recording
     peak: float  # largest magnitude of a sample in any channel; full scale is 1
@@ -42,7 +54,7 @@ def load(
     start_s: float | None = None,
     end_s: float | None = None,
 ) -> tuple[Waveform, int]:
-    """Read a recording as one mono channel.
+    """Read a recording as one mono channel, as it is: recognition uses `read`, which removes the offset.
 
     Args:
         source: a path; an encoded file's bytes; or (samples, sample_rate), where samples have the shape
@@ -67,18 +79,27 @@ def load(
         ((22050,), dtype('float32'), 22050)
     """
     track = Track(source, _BLOCK_S)
-    waveform = _join([mono for mono, _, _ in _checked_blocks(track)])
-    if start_s is not None or end_s is not None:
-        waveform = _cut(track.name, waveform, track.rate, start_s or 0.0, math.inf if end_s is None else end_s)
+    waveform = _cut(track, _join([mono for mono, _, _ in _checked_blocks(track)]), start_s, end_s)
     return _resample_to(waveform, track.rate, sample_rate)
 
 
-def read(source: Source, sample_rate: int | None = None, *, longest_s: float = math.inf) -> Recording:
-    """Read a recording as `load` does, and report its peak, clipping, truncation and native sample rate.
+def read(
+    source: Source,
+    sample_rate: int | None = None,
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    longest_s: float = math.inf,
+) -> Recording:
+    """Read a recording for recognition: as `load`, without offset, and with its peak, clipping, truncation and rate.
+
+    The offset is removed before resampling, which would turn its steps at both ends into clicks.
 
     Args:
         source: as for `load`.
         sample_rate: Hz to resample to; None keeps the recording's own.
+        start_s: as for `load`.
+        end_s: as for `load`.
         longest_s: the longest recording to accept, in seconds; a longer one is refused before all of it is decoded.
 
     Raises:
@@ -101,17 +122,21 @@ def read(source: Source, sample_rate: int | None = None, *, longest_s: float = m
             )
         clipped = clipped or _is_clipped(samples, block_peak)
         peak = max(peak, block_peak)
-    waveform, rate = _resample_to(_join(parts), track.rate, sample_rate)
+    waveform = remove_offset(_cut(track, _join(parts), start_s, end_s))
+    waveform, rate = _resample_to(waveform, track.rate, sample_rate)
     return Recording(waveform, rate, track.rate, peak, clipped, track.truncated)
 
 
-def blocks(source: Source, sample_rate: int | None = None, *, block_s: float = _BLOCK_S) -> Iterator[Waveform]:
+def blocks(
+    source: Source, sample_rate: int | None = None, *, block_s: float = _BLOCK_S, offset_s: float | None = None
+) -> Iterator[Waveform]:
     """Read a recording of any length block by block; the joined blocks equal what `load` returns.
 
     Args:
         source: as for `load`.
         sample_rate: Hz to resample to; None keeps the recording's own.
         block_s: approximate length of a block, in seconds.
+        offset_s: removes the offset, which is the mean of this many seconds (see `OffsetRemover`); None to keep it.
 
     Yields:
         shape (n_samples,), float32, at least one sample.
@@ -121,12 +146,18 @@ def blocks(source: Source, sample_rate: int | None = None, *, block_s: float = _
     """
     track = Track(source, block_s)
     resampler: Resampler | None = None
+    remover: OffsetRemover | None = None
     for mono, _, _ in _checked_blocks(track):
         resampler = resampler or Resampler(track.rate, sample_rate or track.rate)
-        if len(resampled := resampler.push(mono)):
+        if offset_s is not None:
+            remover = remover or OffsetRemover(round(offset_s * track.rate))
+            mono = remover.push(mono)
+        if len(mono) and len(resampled := resampler.push(mono)):
             yield resampled
-    if resampler is not None and len(resampled := resampler.finish()):
-        yield resampled
+    if resampler is not None:
+        held = remover.finish() if remover is not None else np.empty(0, np.float32)
+        ends = [*([resampler.push(held)] if len(held) else []), resampler.finish()]
+        yield from (end for end in ends if len(end))
 
 
 def _checked_blocks(track: Track) -> Iterator[tuple[Waveform, Waveform, float]]:
@@ -170,7 +201,11 @@ def _is_clipped(samples: Waveform, peak: float) -> bool:
     return int(np.count_nonzero(at_peak[1:] & at_peak[:-1])) >= _CLIPPED_PAIRS
 
 
-def _cut(name: str, waveform: Waveform, rate: int, start_s: float, end_s: float) -> Waveform:
+def _cut(track: Track, waveform: Waveform, start_s: float | None, end_s: float | None) -> Waveform:
+    if start_s is None and end_s is None:
+        return waveform
+    name, rate = track.name, track.rate
+    start_s, end_s = start_s or 0.0, math.inf if end_s is None else end_s
     if not 0.0 <= start_s < end_s:
         raise AudioError(name, f"cannot be cut to start_s = {start_s:g}, end_s = {end_s:g}. Give 0 <= start_s < end_s")
     duration_s = len(waveform) / rate

@@ -23,7 +23,7 @@ from emocatcher.foundation.settings import Settings
 from emocatcher.training.shared_rows import RowFile, Span, map_inherited
 
 # Increment it when the code computes other features from the same settings: older caches are then not read.
-_CODE_VERSION = 2
+_CODE_VERSION = 3
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -147,12 +147,12 @@ def load_features(
         if key in known:
             return key, known.clip(key)
         try:
-            waveform, _ = audio.load(
+            recording = audio.read(
                 content, settings.front_end.sample_rate, start_s=utterance.start_s, end_s=utterance.end_s
             )
         except AudioError as error:
             raise type(error)(utterance.path, error.reason) from error
-        return key, extraction.extract(waveform, settings.front_end, settings.vad).channels
+        return key, extraction.extract(recording.waveform, settings.front_end, settings.vad).channels
 
     found: list[tuple[str, NDArray[np.float32]]] = []
     # Threads suffice: decoding, resampling and the transform release the interpreter lock.

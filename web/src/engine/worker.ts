@@ -1,5 +1,6 @@
 /** Runs the network in a web worker, so that the page stays responsive. */
 import * as ort from "onnxruntime-web/wasm";
+import { removeOffset } from "../audio/offset";
 import { resample } from "../audio/resample";
 import type { Model, Window } from "../types";
 import { cuts } from "./cuts";
@@ -93,7 +94,7 @@ async function bytes(
 async function recognise(request: Extract<WorkerRequest, { kind: "recognise" }>): Promise<void> {
   requested = true;
   const start = performance.now();
-  const waveform = resample(request.samples, request.rate, model.sample_rate_hz);
+  const waveform = resample(removeOffset(request.samples), request.rate, model.sample_rate_hz);
   const resampledMs = performance.now() - start;
   const whole = async (): Promise<void> => {
     const before = performance.now();
@@ -122,7 +123,7 @@ async function recognise(request: Extract<WorkerRequest, { kind: "recognise" }>)
 async function recogniseWindow(request: Extract<WorkerRequest, { kind: "window" }>): Promise<void> {
   requested = true;
   const start = performance.now();
-  const output = await run(resample(request.samples, request.rate, model.sample_rate_hz));
+  const output = await run(resample(removeOffset(request.samples), request.rate, model.sample_rate_hz));
   reply({ kind: "recognised", job: request.job, output, tookMs: performance.now() - start });
 }
 

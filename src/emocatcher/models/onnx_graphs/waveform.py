@@ -7,7 +7,7 @@ import numpy as np
 from emocatcher.foundation.settings import Settings
 from emocatcher.models.networks.registry import add_to_graph
 from emocatcher.models.onnx_graphs.front_end import add_front_end
-from emocatcher.models.onnx_graphs.graph import FLOAT, Graph
+from emocatcher.models.onnx_graphs.graph import DOUBLE, FLOAT, Graph
 from emocatcher.models.onnx_graphs.voiced_span import add_span
 
 
@@ -20,7 +20,7 @@ def add_recognition(graph: Graph, settings: Settings, temperature: float) -> Non
         temperature: the divisor of the logits.
     """
     front_end = settings.front_end
-    log_mel, tracks = add_front_end(graph, front_end, "waveform")
+    log_mel, tracks = add_front_end(graph, front_end, _without_offset(graph, "waveform"))
     first, last = add_span(graph, settings.vad, log_mel)
     edges = [graph.add("Unsqueeze", [edge, graph.ints([0])]) for edge in (first, last)]
     channels = graph.add("Concat", [log_mel, tracks], axis=1) if tracks else log_mel
@@ -39,3 +39,9 @@ def add_recognition(graph: Graph, settings: Settings, temperature: float) -> Non
             "Mul", [graph.add("Cast", [edge], to=FLOAT), graph.number(front_end.frame_period_s, np.float32)]
         )
         graph.add("Min", [at_s, duration_s], outputs=[name])
+
+
+def _without_offset(graph: Graph, waveform: str) -> str:
+    """Add the computation of `emocatcher.audio.remove_offset`; the mean is of 64-bit numbers, as there."""
+    mean = graph.add("ReduceMean", [graph.add("Cast", [waveform], to=DOUBLE)], keepdims=0)
+    return graph.add("Sub", [waveform, graph.add("Cast", [mean], to=FLOAT)])

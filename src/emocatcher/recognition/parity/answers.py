@@ -68,7 +68,7 @@ def python_path(network: Network) -> Pipeline:
     settings = network.config.settings
 
     def recognise(waveform: audio.Waveform) -> Answer:
-        clip = extraction.extract(waveform, settings.front_end, settings.vad)
+        clip = extraction.extract(audio.remove_offset(waveform), settings.front_end, settings.vad)
         probabilities = network.probabilities(network.run([clip.channels])[0])[0]
         return Answer(probabilities, clip.voiced_start_s, clip.voiced_end_s)
 
@@ -80,7 +80,7 @@ def log_mel_graph(payload: bytes, network: Network) -> Pipeline:
     run, settings = _opened(payload), network.config.settings
 
     def recognise(waveform: audio.Waveform) -> Answer:
-        clip = extraction.extract(waveform, settings.front_end, settings.vad)
+        clip = extraction.extract(audio.remove_offset(waveform), settings.front_end, settings.vad)
         channels, lengths = pad_batch([clip.channels])
         logits = run({"log_mel": channels, "lengths": lengths})[0]  # the published name of the graph's input
         return Answer(network.probabilities(logits)[0], clip.voiced_start_s, clip.voiced_end_s)

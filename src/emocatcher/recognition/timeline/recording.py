@@ -80,9 +80,10 @@ def recognise(
             # After an error, groups that have not started are not needed.
             stack.callback(executor.shutdown, cancel_futures=True)
         engine = Engine(network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor)
-        for block in audio.blocks(source, network.config.settings.front_end.sample_rate, block_s=_BLOCK_S):
+        rate = network.config.settings.front_end.sample_rate
+        for block in audio.blocks(source, rate, block_s=_BLOCK_S, offset_s=window_s):
             # An array arrives as one block of its full length.
-            step = round(_BLOCK_S * network.config.settings.front_end.sample_rate)
+            step = round(_BLOCK_S * rate)
             for start in range(0, len(block), step):
                 parts.append(engine.push(block[start : start + step]))
                 if on_block is not None:

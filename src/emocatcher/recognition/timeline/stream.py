@@ -45,12 +45,13 @@ class Stream:
             raise SettingError(f"The sample rate is {sample_rate!r}. Give whole Hz, {_LOWEST_RATE} or more")
         self.sample_rate = int(sample_rate)
         self._engine = Engine(network, has_speech, window_s, hop_s, abstain_below)
+        self._offset = audio.OffsetRemover(round(window_s * self.sample_rate))
         self._resampler = audio.Resampler(self.sample_rate, network.config.settings.front_end.sample_rate)
         self._finished = False
 
     @property
     def duration_s(self) -> float:
-        """Duration processed so far, seconds; the resampler still holds the newest samples."""
+        """Duration processed so far, seconds; the first window is held until it is complete, to measure its offset."""
         return self._engine.duration_s
 
     def push(self, chunk: NDArray[np.generic]) -> list[Window]:
@@ -73,7 +74,7 @@ class Stream:
         return [
             window
             for start in range(0, len(waveform), step)
-            for window in self._recognise(self._resampler.push(waveform[start : start + step]))
+            for window in self._recognise(self._offset.push(waveform[start : start + step]))
         ]
 
     def finish(self) -> list[Window]:
@@ -84,10 +85,14 @@ class Stream:
         """
         self._check()
         self._finished = True
-        return [*self._recognise(self._resampler.finish()), *self._engine.finish()]
+        windows = list(self._recognise(self._offset.finish()))
+        if len(rest := self._resampler.finish()):
+            windows += self._engine.push(rest)
+        return [*windows, *self._engine.finish()]
 
     def _recognise(self, waveform: audio.Waveform) -> Windows | tuple[()]:
-        return self._engine.push(waveform) if len(waveform) else ()
+        resampled = self._resampler.push(waveform) if len(waveform) else waveform
+        return self._engine.push(resampled) if len(resampled) else ()
 
     def _check(self) -> None:
         if self._finished:
