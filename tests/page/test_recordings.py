@@ -44,20 +44,6 @@ def test_a_dropped_wav_gets_pythons_prediction(tab: Tab, clip: Path, recognizer:
     assert answer.startswith("not sure: ") == expected.abstain
 
 
-@pytest.mark.parametrize(
-    ("rate", "channels", "subtype"), [(44_100, 2, "PCM_24"), (8_000, 1, "PCM_16"), (47_999, 1, "FLOAT")]
-)
-def test_wav_files_of_any_rate_and_width_get_pythons_prediction(
-    tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer, rate: int, channels: int, subtype: str
-) -> None:
-    waveform, _ = audio.load(clip, rate)
-    path = tmp_path / "voice.wav"
-    soundfile.write(path, np.stack([waveform] * channels, axis=1), rate, subtype=subtype)
-    tab.choose(path)
-    tab.wait_for_answer()
-    assert difference(tab.prediction(), recognizer.predict(path)) < CLOSE
-
-
 def test_a_dropped_m4a_is_decoded_at_its_own_rate(tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer) -> None:
     waveform, _ = audio.load(clip, 44_100)
     path = write_m4a(tmp_path / "voice.m4a", waveform, 44_100)
@@ -65,15 +51,6 @@ def test_a_dropped_m4a_is_decoded_at_its_own_rate(tab: Tab, clip: Path, tmp_path
     tab.wait_for_answer()
     # The two AAC decoders differ: one keeps the silence that the encoder adds before the sound, the other does not.
     assert difference(tab.prediction(), recognizer.predict(path)) < 0.05
-
-
-def test_a_flac_gets_pythons_prediction(tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer) -> None:
-    waveform, rate = audio.load(clip)
-    path = tmp_path / "voice.flac"
-    soundfile.write(path, waveform, rate)
-    tab.choose(path)
-    tab.wait_for_answer()
-    assert difference(tab.prediction(), recognizer.predict(path)) < CLOSE
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import { facts } from "../facts";
 import { strings } from "../strings.en";
 import { PageError, type Recording } from "../types";
 import { nativeRate } from "./native_rate";
+import { removeOpusDelay } from "./opus_delay";
 import { type Pcm, readWav } from "./wav";
 
 export async function decode(file: Blob, name: string): Promise<Recording> {
@@ -28,6 +29,7 @@ export function toRecording(pcm: Pcm, file: Blob, name: string): Recording {
 }
 
 async function decodeInBrowser(buffer: ArrayBuffer, name: string): Promise<Pcm> {
+  removeOpusDelay(buffer);
   const context = new OfflineAudioContext(1, 1, nativeRate(buffer));
   try {
     const decoded = await context.decodeAudioData(buffer);
