@@ -127,12 +127,22 @@ def is_running(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: object, limits: dict[str, object] | None = None) -> Iterator[Server]:
-    """Start a server, wait until it is ready, and stop it afterwards."""
+def serving(
+    folder: Path, *arguments: object, limits: dict[str, object] | None = None, system: str = "true"
+) -> Iterator[Server]:
+    """Start a server, wait until it is ready, and stop it afterwards.
+
+    Args:
+        folder: for its temporary files and its log.
+        arguments: of the command.
+        limits: the server's limits that differ from the default.
+        system: a shell command that runs before it, such as `ulimit -n 256`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.txt"
     chosen = [f"--limit={name}={value}" for name, value in (limits or {}).items()]
-    command = [sys.executable, "-m", "emocatcher", "serve", "--port", "0", *map(str, arguments), *chosen]
+    command = ["sh", "-c", f'{system}; exec "$@"', "sh", sys.executable, "-m", "emocatcher", "serve", "--port", "0"]
+    command += [*map(str, arguments), *chosen]
     environment = {name: value for name, value in os.environ.items() if name != "EMOCATCHER_TOKENS"}
     with log.open("w") as output:
         process = subprocess.Popen(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,9 +25,10 @@ from websockets.sync.client import connect
 
 from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
+from emocatcher.server.worker_pool import Pool
 from emocatcher.server.worker_process import Process, RefusedError
 
-from .conftest import Answer, Server, is_running, voice
+from .conftest import Answer, Server, children_of, is_running, voice
 
 Serve = Callable[..., AbstractContextManager[Server]]
 LONG_S = 500.0  # of sound, which takes a worker several seconds
@@ -63,6 +67,48 @@ def test_a_worker_may_answer_before_the_connection_is_made() -> None:
     with pytest.raises(RefusedError, match="no model"):
         asyncio.run(asyncio.wait_for(start(), 10))
     assert not errors
+
+
+class CannotStart(Process):
+    """A process that the system does not start."""
+
+    def _start(self, connection: socket.socket) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_a_process_that_did_not_start_can_be_stopped() -> None:
+    async def start_and_stop() -> None:
+        process = CannotStart(None, Limits(), "", lambda _: None)
+        with pytest.raises(RefusedError, match="cannot be started: Too many open files"):
+            await process.start()
+        process.kill()
+        await process.stop()
+        with pytest.raises(RefusedError):
+            process.submit(tasks.ExportWaveform(), 1.0)
+
+    asyncio.run(asyncio.wait_for(start_and_stop(), 10))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "no files"), EOFError(), AttributeError("a fault")])
+def test_a_pool_tries_again_whatever_happened(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    left = [error, error]
+
+    class StartsLater(Process):
+        async def start(self) -> bytes:
+            if left:
+                raise left.pop()
+            return b"{}"
+
+    async def start() -> None:
+        pool = Pool(None, Limits(), 1, "")
+        pool.start()
+        while not pool.is_ready:
+            await asyncio.sleep(0.05)
+        assert pool.failure is None
+        await pool.stop()
+
+    monkeypatch.setattr("emocatcher.server.worker_pool.Process", StartsLater)
+    asyncio.run(asyncio.wait_for(start(), 10))
 
 
 def in_background(send: Callable[[], Answer]) -> Callable[[], Answer]:
@@ -152,6 +198,70 @@ def test_sigterm_finishes_current_requests_and_stops_all_processes(serve: Serve,
         assert not spool.exists()
         server.wait_until(lambda: not any(map(is_running, children)))
         assert "Traceback" not in server.log.read_text()
+
+
+def test_idle_connections_leave_files_for_new_workers(serve: Serve) -> None:
+    with serve("--workers", 1, system="ulimit -n 320") as server, contextlib.ExitStack() as stack:
+        for _ in range(400):
+            with contextlib.suppress(OSError):
+                stack.enter_context(server.connect())
+        for worker in server.workers():
+            os.kill(worker, signal.SIGKILL)
+        time.sleep(1.0)
+        server.wait_until(lambda: server.metric("worker_deaths") == 1)
+        server.wait_until(lambda: server.get("/readyz").status == 200)
+        assert server.post("/v1/predict", voice()).status == 200
+
+
+def test_a_server_is_refused_that_may_open_too_few_files(serve: Serve) -> None:
+    with (
+        pytest.raises(AssertionError, match=r"may open 200 files. A server needs 240 or more"),
+        serve("--workers", 1, system="ulimit -n 200"),
+    ):
+        pass
+
+
+def test_the_process_that_forks_the_workers_is_replaced(serve: Serve) -> None:
+    with serve("--workers", 1) as server:
+        before = server.workers()
+        for pid in (*children_of(server.process.pid), *before):
+            os.kill(pid, signal.SIGKILL)
+        server.wait_until(lambda: not any(map(is_running, before)))
+        server.wait_until(lambda: server.metric("workers") == 1 and server.get("/readyz").status == 200)
+        assert server.post("/v1/predict", voice()).status == 200
+
+
+def test_a_server_that_cannot_recover_ends(serve: Serve) -> None:
+    with serve("--workers", 1, limits={"recover_s": 2}) as server:
+        workers, forkers, spool = server.workers(), children_of(server.process.pid), server.spool
+        try:
+            for pid in forkers:
+                os.kill(pid, signal.SIGSTOP)
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+            assert server.process.wait(20) == 1
+        finally:
+            for pid in forkers:
+                os.kill(pid, signal.SIGCONT)
+        assert "Error: No worker process has been ready for 2 s. The server ends" in server.log.read_text()
+        assert not spool.exists()
+        server.wait_until(lambda: not any(map(is_running, forkers)))
+
+
+def test_a_server_whose_event_loop_is_stuck_ends() -> None:
+    run = """
+import asyncio, sys, time
+from emocatcher.server.watchdog import Watchdog
+async def main():
+    Watchdog(lambda: True, 1.0, lambda: print("clean", flush=True)).start(asyncio.get_running_loop())
+    await asyncio.sleep(2.0)
+    print("ran", flush=True)
+    time.sleep(30)
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False, timeout=25)
+    assert (done.returncode, done.stdout) == (1, "ran\nclean\n")
+    assert done.stderr.startswith("Error: The server has not answered for 1 s")
 
 
 def test_workers_and_uploads_are_removed_if_the_server_is_killed(serve: Serve) -> None:

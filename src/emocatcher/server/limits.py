@@ -12,6 +12,9 @@ from emocatcher.foundation.errors import SettingError, suggest
 
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+BACKLOG = 128  # connections that the system accepts ahead of this process, which may all arrive at once
+_OWN_FILES, _FILES_OF_A_WORKER = 64, 8
+_FEWEST_CONNECTIONS = 16
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,11 +24,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     json_bytes: Count = 16 << 20  # of one request in JSON, which takes its size in memory twice
     spool_bytes: Count = 1 << 30  # of all requests that are being received or recognised
     uploads: Count = 256  # requests that are being received or recognised
+    connections: Count = 1000  # open at once; fewer if the system allows too few open files
     recordings: Count = 100  # in one request
     utterance_s: Annotated[float, Meta(gt=0, le=600)] = 600.0  # length of a recording for predict
     recording_s: Seconds = 7200.0  # length of a recording for timeline
     queue: Count = 64  # recordings that wait for a worker
     header_s: Seconds = 10.0  # until a request's head has arrived
+    unread_s: Seconds = 30.0  # without the client reading any of an answer
     upload_idle_s: Seconds = 10.0  # without a byte of its body
     upload_rate: Count = 10_000  # least bytes per second of the body, on average and after upload_idle_s
     predict_s: Seconds = 30.0  # a worker's time for one recording, both wall-clock and processor time
@@ -34,7 +39,28 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     streams: Count = 64  # open at once
     stream_idle_s: Seconds = 30.0  # without a message
     stream_chunk_s: Seconds = 10.0  # of sound in one message
+    start_s: Seconds = 60.0  # until a worker process is ready
+    recover_s: Seconds = 180.0  # without any ready worker, until the server ends
     stop_s: Count = 30  # for requests to finish when the server is stopped
+
+
+def most_connections(limits: Limits, n_workers: int) -> int:
+    """Return how many connections may be open at once, so that files can always be opened and workers started.
+
+    Raises:
+        SettingError: if this process may open too few files for a server.
+    """
+    import resource
+
+    n_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if n_files == resource.RLIM_INFINITY:
+        return limits.connections
+    # A connection may have a file open besides its socket: an upload, or a file of the page.
+    most = (n_files - BACKLOG - _OWN_FILES - _FILES_OF_A_WORKER * n_workers) // 2
+    if most < _FEWEST_CONNECTIONS:
+        least = n_files + 2 * (_FEWEST_CONNECTIONS - most)
+        raise SettingError(f"This process may open {n_files} files. A server needs {least} or more: set `ulimit -n`")
+    return min(limits.connections, most)
 
 
 def parse(changes: Iterable[str]) -> Limits:

@@ -14,8 +14,10 @@ import uvicorn
 
 from emocatcher.foundation.errors import ModelError, SettingError
 from emocatcher.server import app
-from emocatcher.server.connection import Connection
+from emocatcher.server.connection import Connection, Connections, WebSocketConnection
+from emocatcher.server.limits import BACKLOG, most_connections
 from emocatcher.server.service import Options, Service
+from emocatcher.server.watchdog import Watchdog
 
 _WATCH_S = 0.1
 # Longer than clients keep an idle connection; otherwise a request sent while the server closes it would be lost.
@@ -61,11 +63,14 @@ def _exit(number: int, _: FrameType | None) -> None:
 
 
 def _config(service: Service, options: Options) -> uvicorn.Config:
-    Connection.header_s = options.limits.header_s
+    connections = Connections(most_connections(options.limits, options.n_workers + 1))  # one more for streams
+    for kind in (Connection, WebSocketConnection):
+        kind.register, kind.header_s, kind.unread_s = connections, options.limits.header_s, options.limits.unread_s
     return uvicorn.Config(
         app.create(service),
         http=Connection,
-        ws="websockets-sansio",
+        ws=WebSocketConnection,
+        backlog=BACKLOG,
         ws_max_size=_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # PCM does not compress well
         # With backpressure a client's pong waits behind its sound and would be late. `stream_idle_s` closes the streams
@@ -82,15 +87,17 @@ def _config(service: Service, options: Options) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Closes the streams before the connections, and stops if the model cannot be loaded."""
+    """Closes the streams before the connections, and stops if the model cannot be loaded or no worker is left."""
 
     def __init__(self, config: uvicorn.Config, service: Service, on_start: Callable[[], None]) -> None:
         super().__init__(config)
         self._service, self._on_start = service, on_start
         self.failure: ModelError | None = None
+        self._watchdog = Watchdog(lambda: service.is_able, service.limits.recover_s, service.spool.remove)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._watchdog.start(asyncio.get_running_loop())
         if self.started:
             self._on_start()
 
@@ -110,7 +117,7 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         # Python's message contains the address again, so only the system's reason is used.
         number = error.errno if isinstance(error, OSError) else None

@@ -62,6 +62,11 @@ class Service:
         self._graph: asyncio.Future[bytes] | None = None
         self._watch()
 
+    @property
+    def is_able(self) -> bool:
+        """Whether there is a ready process for recordings, and one for streams."""
+        return bool(self.pool.pids) and self.streams.is_ready
+
     def start(self) -> None:
         """Launch the processes, without waiting for them."""
         self.pool.start()

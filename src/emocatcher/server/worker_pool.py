@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from emocatcher.foundation.errors import ModelError
+from emocatcher.foundation.errors import ModelError, one_line
 from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
 from emocatcher.server.worker_process import NotStartedError, Process, RefusedError
@@ -213,18 +213,20 @@ class Pool:
         process = Process(*self._arguments, self._ended)
         try:
             self.description = await process.start()
-        except RefusedError as error:
-            if self.failure is None and error.error != ModelError.__name__:  # a ModelError is raised by the server
-                _log.error("A worker process cannot start: %s", error.detail)
-            self.failure = error
-            await process.stop()
-            if not self._stopping:
-                self._launch(min(max(2 * wait_s, _FIRST_WAIT_S), _LONGEST_WAIT_S))
-            return
         except asyncio.CancelledError:
             process.kill()
             await process.stop()
             raise
+        except Exception as error:  # whatever happened, the pool tries again: nothing else would
+            if not isinstance(error, RefusedError):
+                error = RefusedError(type(error).__name__, f"a worker process cannot be started: {one_line(error)}")
+            if self.failure is None and error.error != ModelError.__name__:  # a ModelError is raised by the server
+                _log.error("A worker process cannot start: %s", error.detail)
+            self.failure = error
+            if not self._stopping:
+                self._launch(min(max(2 * wait_s, _FIRST_WAIT_S), _LONGEST_WAIT_S))
+            await process.stop()
+            return
         self.failure = None
         self._processes[process] = 0
         self._assign_jobs()

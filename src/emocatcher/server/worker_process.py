@@ -17,6 +17,7 @@ from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
 
 _WORKER = "emocatcher.server.worker"
+TIME_LIMIT = "TimeLimitExceeded"
 _STOP_TIMEOUT_S = 5.0  # until a process that does not end is killed
 
 # Starting and joining processes blocks, so a thread does it; a single one, because multiprocessing keeps lists of them.
@@ -79,9 +80,9 @@ class Process(asyncio.Protocol):
         self._buffer = bytearray()
         self._timer: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()
-        self._timed_out = False
-        self._transport: asyncio.Transport
-        self._process: Any = None
+        self._late: _Waiting | None = None  # the task that took too long
+        self._transport: asyncio.Transport | None = None
+        self._process: Any = None  # once it has started
 
     @property
     def pid(self) -> int | None:
@@ -104,26 +105,37 @@ class Process(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         self._loop = loop
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
+        limit_s = self._arguments[1].start_s
         # Before the connection is made, because a process that fails at once may answer before this coroutine resumes.
-        warm = self._expect(float("inf"))
+        warm = self._expect(limit_s)
         try:
-            with theirs:
-                await loop.run_in_executor(_executor, self._start, theirs)
-            await loop.create_connection(lambda: self, sock=ours)
-        except OSError as error:
-            ours.close()
-            raise RefusedError("OSError", f"a worker process cannot be started: {error.strerror}") from error
-        return await warm
+            ours, theirs = socket.socketpair()
+            try:
+                ours.setblocking(False)
+                with theirs:
+                    await loop.run_in_executor(_executor, self._start, theirs)
+                await loop.create_connection(lambda: self, sock=ours)
+            except BaseException:
+                ours.close()  # which ends the process, if there is one
+                raise
+        except (OSError, EOFError) as error:  # EOFError if the process that forks it ends
+            reason = getattr(error, "strerror", None) or "the process that forks it has ended"
+            raise RefusedError(type(error).__name__, f"a worker process cannot be started: {reason}") from error
+        try:
+            return await warm
+        except RefusedError as error:
+            if error.error == TIME_LIMIT:
+                raise RefusedError(TIME_LIMIT, f"a worker process was not ready after {limit_s:g} s") from None
+            raise
 
     def _start(self, connection: socket.socket) -> None:
         from emocatcher.server import worker_start
 
         context = multiprocessing.get_context("forkserver")
-        self._process = context.Process(target=worker_start.worker, args=(connection, *self._arguments), daemon=True)
+        process = context.Process(target=worker_start.worker, args=(connection, *self._arguments), daemon=True)
         with process_setup.single_threaded():
-            self._process.start()
+            process.start()
+        self._process = process
 
     def submit(self, task: tasks.Task, limit_s: float) -> asyncio.Future[bytes]:
         """Send a task to the end of the process's queue.
@@ -138,7 +150,7 @@ class Process(asyncio.Protocol):
         Raises:
             RefusedError: if the process has ended.
         """
-        if self._ended.is_set():
+        if self._transport is None or self._ended.is_set():
             raise worker_died()
         answer = self._expect(limit_s)
         self._transport.write(tasks.frame(task))
@@ -155,7 +167,7 @@ class Process(asyncio.Protocol):
         """Let the process answer its tasks and end; kill it if that takes too long."""
         if self._process is None:
             return
-        if not self._ended.is_set():
+        if self._transport is not None and not self._ended.is_set():
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             try:
@@ -166,7 +178,7 @@ class Process(asyncio.Protocol):
 
     def kill(self) -> None:
         """Kill the process at once."""
-        if self._process is not None and self._process.pid is not None:
+        if self._process is not None:
             self._process.kill()
 
     def _join(self) -> None:
@@ -205,9 +217,9 @@ class Process(asyncio.Protocol):
         """Fail the unanswered tasks, because the process has ended."""
         self._ended.set()
         error = worker_died()
-        if self._timed_out:
-            detail = f"it took longer than {self._waiting[0].limit_s:g} s to recognise. Cut it into shorter recordings"
-            error = RefusedError("TimeLimitExceeded", detail)
+        if self._waiting and self._waiting[0] is self._late:
+            detail = f"it took longer than {self._late.limit_s:g} s to recognise. Cut it into shorter recordings"
+            error = RefusedError(TIME_LIMIT, detail)
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.answer.done():
@@ -224,5 +236,5 @@ class Process(asyncio.Protocol):
             self._timer = self._loop.call_later(self._waiting[0].limit_s, self._on_timeout)
 
     def _on_timeout(self) -> None:
-        self._timed_out = bool(self._waiting)
+        self._late = self._waiting[0]
         self.kill()
