@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emocatcher import audio
 from emocatcher.features import mel, pitch, voiced_span
+from emocatcher.features.matrix_products import SparseMatrix
 from emocatcher.foundation.settings import FrontEnd, VoiceActivity
 
 # Frames transformed at a time, so that the chunk's spectrum stays in a core's own cache.
@@ -236,7 +237,7 @@ def _fill(
     frames are computed with it.
     """
     window, filters = _hann(front_end.win_length), _filters(front_end)
-    buffers, n_bins, n_frames = _buffers(front_end), len(filters), len(frames)
+    buffers, n_frames = _buffers(front_end), len(frames)
     start, full_chunks, row = 0, row is not None, row or 0
     while start < n_frames:
         n = min(_CHUNK_FRAMES - row, n_frames - start)
@@ -245,15 +246,16 @@ def _fill(
         # norm="forward" scales by 1/n_fft, which `_filters` cancels: without it NumPy transforms float32 as float64, in
         # new arrays, and takes three to six times as long.
         np.fft.rfft(buffers.windowed[rows], norm="forward", out=buffers.spectrum[rows])  # type: ignore[arg-type]  # NumPy's stub is outdated
-        used = buffers.spectrum[rows, :n_bins]
+        used = buffers.spectrum[rows, : filters.shape[0]]
         power, imaginary = buffers.power[rows], buffers.imaginary[rows]
         np.square(used.real, out=power)
         power += np.square(used.imag, out=imaginary)
         if full_chunks and n < _CHUNK_FRAMES:
             buffers.power[:row] = buffers.power[row + n :] = 0.0
-            measurements[start : start + n] = (buffers.power @ filters)[rows]
+            filters.multiply(buffers.power, out=buffers.measured)
+            measurements[start : start + n] = buffers.measured[rows]
         else:
-            np.matmul(power, filters, out=measurements[start : start + n])
+            filters.multiply(power, out=measurements[start : start + n])
         start, row = start + n, 0
 
 
@@ -261,11 +263,12 @@ class _Buffers:
     """Buffers of one thread; page faults of new arrays of this size would take longer than the transform itself."""
 
     def __init__(self, front_end: FrontEnd) -> None:
-        n_bins = len(_filters(front_end))
+        n_bins, n_measured = _filters(front_end).shape
         self.windowed = np.zeros((_CHUNK_FRAMES, front_end.n_fft), np.float32)
         self.spectrum = np.empty((_CHUNK_FRAMES, front_end.n_fft // 2 + 1), np.complex64)
         self.power = np.empty((_CHUNK_FRAMES, n_bins), np.float32)
         self.imaginary = np.empty_like(self.power)
+        self.measured = np.empty((_CHUNK_FRAMES, n_measured), np.float32)
 
 
 class _ThreadBuffers(threading.local):
@@ -289,10 +292,10 @@ def _hann(win_length: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=8)
-def _filters(front_end: FrontEnd) -> NDArray[np.float32]:
+def _filters(front_end: FrontEnd) -> SparseMatrix:
     """Return the matrix from power per bin, scaled by 1/n_fft², to measurements, shape (n_bins_used, n_measured)."""
     bands = mel.filters(front_end)
     if front_end.pitch is not None:
         periods = pitch.candidate_filters(front_end, front_end.pitch, np.arange(len(bands)))
         bands = np.concatenate([bands, periods.astype(np.float32)], axis=1)
-    return bands * np.float32(front_end.n_fft**2)
+    return SparseMatrix(bands * np.float32(front_end.n_fft**2))

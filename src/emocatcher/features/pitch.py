@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from emocatcher.features.matrix_products import multiply
 from emocatcher.foundation.settings import FrontEnd, Pitch
 
 _RESTART = 1e-4  # likelihood of a step to any candidate, relative to the most likely step
@@ -108,9 +109,9 @@ def _combine_steps(likely: NDArray[np.float32], change: NDArray[np.float32], rea
     weighed = np.empty_like(likely)
     for number in range(1, reach + 1):
         np.multiply(before, likely, out=weighed)
-        np.matmul(weighed[:-1], change, out=before[1:])
+        multiply(weighed[:-1], change, out=before[1:])
         np.multiply(after, likely, out=weighed)
-        np.matmul(weighed[1:], change, out=after[:-1])
+        multiply(weighed[1:], change, out=after[:-1])
         # Only ratios within a row matter. After a pass, a row's largest value is at most n_candidates / _RESTART times
         # its smallest, and it has fallen by at most that factor: float32 can represent four passes, but not eight.
         if number % _PASSES_PER_SCALING == 0 or number == reach:

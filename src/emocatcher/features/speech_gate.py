@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from emocatcher import audio
 from emocatcher.features import extraction, silero
+from emocatcher.features.matrix_products import multiply
 from emocatcher.foundation.settings import FrontEnd, reading
 
 PRESET = "cabg"  # the gate was fitted to the front end of this preset
@@ -174,7 +175,7 @@ def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArr
         loud frames' cepstrum without the first, the level.
     """
     floored = np.maximum(log_mel, log_mel.max() + np.float32(_QUIETEST_DB))
-    bands = _band_means() @ floored
+    bands = np.ascontiguousarray(multiply(floored.T, _band_means().T).T)
     n_frames = bands.shape[1]
     ordered = np.sort(bands, axis=1)
     quiet, middle, loud = (ordered[:, i] for i in (n_frames // 10, n_frames // 2, n_frames - 1 - n_frames // 10))
@@ -200,7 +201,7 @@ def _movement(bands: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
     # Rounded up, so that no rate is empty.
     edges = [-(-edge * n_fft // _N_MODULATION) for edge in _MODULATIONS]
     shares = np.add.reduceat(power, edges) / (power[edges[0] :].sum() + 1e-6)
-    products = bands @ bands.T
+    products = np.einsum("if,jf->ij", bands, bands)  # BLAS would use more threads
     sizes = np.sqrt(np.diag(products)) + np.float32(1e-3)
     correlations = products / sizes / sizes[:, None]
     return np.log(shares + 1e-3).astype(np.float32), correlations[_PAIRS]
@@ -209,7 +210,7 @@ def _movement(bands: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 def _harmonics(low: NDArray[np.float32]) -> NDArray[np.float32]:
     """The ripple along the lower bands: regularity, depth, and the variation of its period; shape (5,)."""
     to_spectrum, to_products = _ripple_matrices()
-    products = to_products @ np.square(to_spectrum @ low)
+    products = multiply(np.square(multiply(low.T, to_spectrum.T)), to_products.T).T
     energy = products[0] + np.float32(1.0)
     regular = products[1:] / energy
     of_frames = np.stack([regular.max(axis=0), np.sqrt(energy / _N_HARMONIC), regular.argmax(axis=0)])
@@ -275,7 +276,7 @@ def summary(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDAr
         standard deviation and the mean step from frame to frame; of the loudness the mean, the standard deviation and
         the mean step; and the share of active frames.
     """
-    cepstra = _cosines(len(log_mel)) @ log_mel
+    cepstra = multiply(log_mel.T, _cosines(len(log_mel)).T).T
     active = loudness > ACTIVE_DB
     steady = active[1:] & active[:-1]
     steps = np.abs(np.diff(cepstra, axis=1))[:, steady]

@@ -85,4 +85,4 @@ def _first_above(front_end: FrontEnd) -> int:
 def _rms_db(recording: audio.Recording, clip: Features) -> float:
     first = int(clip.voiced_start_s * recording.sample_rate)
     voice = recording.waveform[first : max(int(clip.voiced_end_s * recording.sample_rate), first + 1)]
-    return float(10.0 * np.log10(max(float(np.dot(voice, voice)) / max(len(voice), 1), 1e-20)))
+    return float(10.0 * np.log10(max(float(np.square(voice).sum()) / max(len(voice), 1), 1e-20)))
