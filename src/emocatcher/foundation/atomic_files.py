@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,15 @@ from safetensors.numpy import save
 Tensors = dict[str, NDArray[Any]]
 
 
-def write_bytes(path: Path, payload: bytes) -> None:
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file atomically: after a kill or on a full disk, the file has its old content, or does not exist.
 
     Args:
         path: the file; missing parent folders are created.
-        payload: the new content.
+
+    Yields:
+        the file to write the new content to; it replaces the old one at the end of the `with` block.
 
     Raises:
         OSError: if the file cannot be written; it is then unchanged.
@@ -33,12 +37,18 @@ def write_bytes(path: Path, payload: bytes) -> None:
     try:
         # `open`, not `tempfile`: the finished file then gets permissions by the user's umask.
         with temporary.open("xb") as file:
-            file.write(payload)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, payload: bytes) -> None:
+    """Write a file atomically, like `replacing`."""
+    with replacing(path) as file:
+        file.write(payload)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ import soundfile
 
 from emocatcher.foundation.errors import OutputError, SettingError
 from emocatcher.recognition import batch
-from emocatcher.recognition.batch import table_writing
+from emocatcher.recognition.batch import table_writing, unfinished_tables
 from emocatcher.recognition.prediction import Failure, Prediction
 from emocatcher.recognition.recognizer import load
 
@@ -108,7 +110,7 @@ def test_an_interrupted_and_resumed_table_equals_an_uninterrupted_one(
                 with cut.open("ab") as file:
                     file.write(b'{"path": "unreadable')
             else:
-                with table_writing.journal_of(cut).open("ab") as file:
+                with unfinished_tables.journal_of(cut).open("ab") as file:
                     file.write(b'{"path": "unreadable')
     assert interruptions >= 2
     assert table(cut) == table(whole)
@@ -150,7 +152,7 @@ def test_a_kill_between_the_new_row_group_and_the_emptied_journal_duplicates_not
     def cut(done, _):
         nonlocal journal
         if done.n == 2:
-            journal = table_writing.journal_of(out).read_bytes()
+            journal = unfinished_tables.journal_of(out).read_bytes()
         if done.n == 3:
             raise Interrupted
 
@@ -158,7 +160,7 @@ def test_a_kill_between_the_new_row_group_and_the_emptied_journal_duplicates_not
     with pytest.raises(Interrupted):
         run(recognizer, inputs, out, on_row=cut)
     third = msgspec.json.encode(recognizer.predict(inputs[2]))
-    table_writing.journal_of(out).write_bytes(journal + third + b"\n")
+    unfinished_tables.journal_of(out).write_bytes(journal + third + b"\n")
     run(recognizer, inputs, out, resume=True)
     assert [row["path"] for row in table(out)] == [path.replace("\n", "\\n") for path in inputs]
 
@@ -202,8 +204,7 @@ def test_resuming_a_finished_table_adds_new_inputs(recognizer, inputs, tmp_path,
     before, recognised = table(out), []
     done = run(recognizer, inputs, out, resume=True, on_row=lambda _, outcome: recognised.append(outcome.path))
     assert recognised == new
-    n_failed = sum(path == "nowhere.wav" or "comma" in path for path in new)
-    assert (done.n, done.n_before, done.n_failed) == (len(inputs), len(old), n_failed)
+    assert (done.n, done.n_before, done.n_failed) == (len(inputs), len(old), 2)
     rows = table(out)
     assert rows[: len(old)] == before
     assert [row["path"] for row in rows[len(old) :]] == [path.replace("\n", "\\n") for path in new]
@@ -237,7 +238,7 @@ def test_interrupted_and_resumed_additions_equal_uninterrupted_ones(
             break
         except Interrupted:
             interruptions += 1
-            with (cut if kind in ("jsonl", "csv") else table_writing.journal_of(cut)).open("ab") as file:
+            with (cut if kind in ("jsonl", "csv") else unfinished_tables.journal_of(cut)).open("ab") as file:
                 file.write(b'{"path": "unreadable')
     assert interruptions >= 2
     assert table(cut) == table(whole)
@@ -387,20 +388,185 @@ def test_a_table_that_another_program_changed_is_refused(recognizer, inputs, tmp
         run(recognizer, inputs, out, resume=True)
 
 
-def test_a_batch_can_be_resumed_after_a_full_disk(recognizer, inputs, tmp_path, monkeypatch):
-    out, append = tmp_path / "out.jsonl", table_writing._Lines.append
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from emocatcher.foundation.errors import OutputError
+from emocatcher.recognition import batch
+from emocatcher.recognition.batch import table_writing, unfinished_tables
+from emocatcher.recognition.recognizer import load
 
-    def full(self, outcome):
-        if self._file.tell() > 2_000:
-            raise OSError(28, "No space left on device")
-        append(self, outcome)
+model, out, n_bytes, *inputs = sys.argv[1:]
+out = Path(out)
+recognizer = load(model)
+table_writing.ROW_GROUP = 4
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(n_bytes), int(n_bytes)))
+try:
+    batch.run(recognizer, inputs, kind=out.suffix[1:], out=out, stream=sys.stdout.buffer)
+except OutputError as error:
+    print(error)
+"""
 
-    with monkeypatch.context() as patch:
-        patch.setattr(table_writing._Lines, "append", full)
-        with pytest.raises(OutputError, match=r"No space left on device.*--resume"):
-            run(recognizer, inputs, out)
-    run(recognizer, inputs, out, resume=True)
-    assert len(table(out)) == len(inputs)
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_rows", [1.5, 6.5])
+def test_a_table_on_a_full_disk_keeps_its_whole_rows_and_is_resumed(recognizer, inputs, tmp_path, kind, n_rows):
+    """The limit on the size of a file stands in for the disk: a line is written in part, then nothing more."""
+    whole, out = tmp_path / f"whole.{kind}", tmp_path / f"out.{kind}"
+    run(recognizer, inputs, whole)
+    growing = [] if kind == "csv" else [msgspec.json.encode(o) for o in recognizer.predict_many(inputs)]
+    lines = whole.read_bytes().splitlines(keepends=True) if kind == "csv" else [line + b"\n" for line in growing]
+    if kind == "parquet":
+        n_rows = min(n_rows, 3.5)  # the journal is emptied after four rows
+    n_bytes = sum(map(len, lines[: int(n_rows)])) + len(lines[int(n_rows)]) // 2
+    command = [sys.executable, "-c", FULL_DISK, recognizer.path, out, str(n_bytes), *inputs]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+    assert "cannot be written: File too large" in done.stdout
+    n_done = int(n_rows) - (kind == "csv")  # its first line is the header
+    assert (f"{n_done} rows are done" in done.stdout) == (n_done > 0)
+    kept = out if kind in ("jsonl", "csv") else unfinished_tables.journal_of(out)
+    if n_done:
+        assert kept.read_bytes().count(b"\n") == int(n_rows)
+        assert kept.read_bytes().endswith(b"\n")
+    else:
+        assert [path.name for path in tmp_path.iterdir()] == [whole.name]
+    assert run(recognizer, inputs, out, resume=True).n_before == n_done
+    assert [row["path"] for row in table(out)] == [row["path"] for row in table(whole)]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_table_counts_its_earlier_failures(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, inputs, out)
+    done = run(recognizer, inputs, out, resume=True)
+    assert (done.n, done.n_failed, done.n_before) == (len(inputs), 2, len(inputs))
+    cut = tmp_path / f"cut.{kind}"
+    start(recognizer, inputs, cut, after=8)
+    assert run(recognizer, inputs, cut, resume=True).n_failed == 2
+
+
+@pytest.fixture
+def damaged(inputs, tmp_path):
+    """Ten recordings of which three are not sound yet, and what mends them."""
+    broken = [tmp_path / f"{name}.wav" for name in "abc"]
+    for path in broken:
+        path.write_text("not sound")
+    names = [*inputs[:4], str(broken[0]), str(broken[1]), inputs[4], str(broken[2])]
+
+    def mend(*numbers):
+        for number in numbers:
+            broken[number].write_bytes(Path(inputs[number]).read_bytes())
+
+    return names, mend
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_failed_recordings_are_recognised_again(recognizer, damaged, tmp_path, monkeypatch, kind, is_finished):
+    monkeypatch.setattr(table_writing, "ROW_GROUP", 3)
+    names, mend = damaged
+    out = tmp_path / f"out.{kind}"
+    if is_finished:
+        run(recognizer, names, out)
+    else:
+        start(recognizer, names, out, after=6)
+    mend(0, 2)
+    recognised = []
+    done = run(
+        recognizer,
+        names,
+        out,
+        resume=True,
+        retry_failed=True,
+        on_row=lambda _, outcome: recognised.append(outcome.path),
+    )
+    expected = [names[4], names[5], names[7]] if is_finished else names[4:]
+    assert recognised == expected
+    assert (done.n, done.n_failed, done.n_before) == (8, 1, 8 - len(expected))
+    found = table(out)
+    assert [row["path"] for row in found] == [*(name for name in names if name not in expected), *expected]
+    assert [row["path"] for row in found if row.get("error")] == [names[5]]
+    assert not list(tmp_path.glob(".out*"))
+    before = out.read_bytes()
+    assert run(recognizer, names, out, resume=True).n_failed == 1  # without retry_failed, nothing changes
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_retry_that_is_interrupted_anywhere_loses_no_row(recognizer, damaged, tmp_path, monkeypatch, kind):
+    names, mend = damaged
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, names, out)
+    mend(0, 1, 2)
+
+    def interrupt(*_, **__):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:  # between the note and the changed table
+        patch.setattr("emocatcher.recognition.batch.retrying.remove_failures", interrupt)
+        with pytest.raises(Interrupted):
+            run(recognizer, names, out, resume=True, retry_failed=True)
+    with pytest.raises(Interrupted):  # after the first new row
+        run(recognizer, names, out, resume=True, retry_failed=True, on_row=interrupt)
+    done = run(recognizer, names, out, resume=True, retry_failed=True)
+    assert (done.n, done.n_failed, done.n_before) == (8, 0, 6)
+    assert sorted(row["path"] for row in table(out)) == sorted(names)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_failed_recording_that_is_no_longer_named_keeps_its_row(recognizer, damaged, tmp_path, kind):
+    names, _ = damaged
+    out = tmp_path / f"out.{kind}"
+    run(recognizer, names, out)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="not among the inputs now"):
+        run(recognizer, names[:-1], out, resume=True, retry_failed=True)
+    assert out.read_bytes() == before
+    assert not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 1_000}, {"abstain_below": 2.0}])
+@pytest.mark.parametrize("state", ["absent", "finished", "overwritten"])
+def test_a_batch_that_cannot_start_changes_no_file(recognizer, inputs, tmp_path, kind, options, state):
+    out = tmp_path / f"out.{kind}"
+    if state != "absent":
+        run(recognizer, inputs[:2], out, abstain_below=options.get("abstain_below", 0.0) and 1.0)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    how = {"absent": {}, "finished": {"resume": True}, "overwritten": {"overwrite": True}}[state]
+    with pytest.raises((SettingError, OutputError)):
+        run(recognizer, inputs, out, **options, **how)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_before_the_first_row_leaves_nothing_behind(recognizer, inputs, tmp_path, kind):
+    def names():
+        raise SettingError("The pipe is not a list of names")
+        yield
+
+    out = tmp_path / f"out.{kind}"
+    with pytest.raises(SettingError):
+        run(recognizer, names(), out)
+    assert not list(tmp_path.iterdir())
+    run(recognizer, inputs[:2], out)  # is not blocked
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_foreign_file_beside_the_note_of_a_batch_is_refused_and_unchanged(recognizer, inputs, tmp_path, kind):
+    out = tmp_path / f"out.{kind}"
+    start(recognizer, inputs, out)
+    journal = unfinished_tables.journal_of(out)
+    if kind == "parquet":
+        out.unlink()
+    growing = out if kind in ("jsonl", "csv") else journal
+    for foreign in (b"name,mark\nann,1\nben,2", b'{"name": "ann"}\n{"name": "ben"', b"1\n2"):
+        growing.write_bytes(foreign)
+        with pytest.raises(OutputError, match="not a table of emocatcher"):
+            run(recognizer, inputs, out, resume=True)
+        assert growing.read_bytes() == foreign
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])

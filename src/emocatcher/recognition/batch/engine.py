@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from emocatcher.foundation import atomic_files
-from emocatcher.foundation.errors import OutputError, one_line
-from emocatcher.recognition.batch import finished_tables, table_writing
+from emocatcher.foundation.errors import OutputError
+from emocatcher.recognition.batch import starting, table_writing
 from emocatcher.recognition.batch.rows import Outcome
+from emocatcher.recognition.batch.starting import Options, Start
+from emocatcher.recognition.batch.table_writing import Table
 from emocatcher.recognition.parquet import import_pyarrow
-from emocatcher.recognition.prediction import SCHEMA_VERSION, Failure
+from emocatcher.recognition.prediction import Failure
 from emocatcher.recognition.recognizer import Recognizer
 
 
@@ -24,20 +23,8 @@ class Done(msgspec.Struct):
     """The progress of a batch."""
 
     n: int = 0  # rows, including those of earlier runs
-    n_failed: int = 0  # failures of this run
+    n_failed: int = 0  # failures among them
     n_before: int = 0  # rows of earlier runs
-
-
-class _Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options that a resumed batch must have; stored next to the table while it is unfinished."""
-
-    kind: str
-    model: str
-    onnx_sha256: str
-    abstain_below: float | None
-    ordered: bool
-    schema_version: int = SCHEMA_VERSION
-    n_finished: int = 0  # rows of the finished table to which this batch adds
 
 
 def run(
@@ -50,11 +37,14 @@ def run(
     workers: int = 1,
     ordered: bool = True,
     resume: bool = False,
+    retry_failed: bool = False,
     overwrite: bool = False,
     abstain_below: float | None = None,
     on_row: Callable[[Done, Outcome], None] = lambda *_: None,
 ) -> Done:
     """Recognise every input, and write its row as soon as it is done.
+
+    Nothing on disk changes before the first row is ready, so that a wrong option changes nothing.
 
     Args:
         recognizer: the model.
@@ -68,6 +58,8 @@ def run(
             table is finished, rows are added for inputs that have none, after the existing rows, whatever the order
             of the inputs. In that case all inputs are read first, and nothing is written if the table has a recording
             that is no longer among them.
+        retry_failed: with `resume`, recognise failed recordings again; their rows are removed, and the new ones come
+            after the existing rows. All inputs are read first.
         overwrite: replace the content of `out`.
         abstain_below: as for `Recognizer.predict`.
         on_row: called after each row.
@@ -78,108 +70,79 @@ def run(
     """
     if kind == "parquet":
         import_pyarrow()  # before anything is written that a later run would have to resume
-    done = Done()
-    options = _Options(
+    options = Options(
         kind=kind,
         model=recognizer.config.name,
         onnx_sha256=recognizer.config.sha256.get("model.onnx", ""),
         abstain_below=abstain_below,
         ordered=ordered,
     )
-    path, to_device = out, contextlib.ExitStack()
-    if out is not None and out.exists() and not out.is_file() and not out.is_dir():
-        path = None  # a device or a pipe: nothing to replace or to resume
-    try:
-        if path is not None and resume and path.is_file() and not _note_path(path).exists():
-            inputs = list(inputs)
-            before = finished_tables.paths(path, kind, recognizer.config, abstain_below)
-            if not list(_remaining(inputs, Counter(before), path, ordered=False)):
-                return Done(n=len(before), n_before=len(before))
-            resumed = msgspec.structs.replace(options, n_finished=len(before))
-            atomic_files.write_bytes(_note_path(path), msgspec.json.encode(resumed))
-        if path is not None:
-            of_finished, since = _prepare(path, options, resume=resume, overwrite=overwrite)
-            new = _remaining(inputs, of_finished, path, ordered=False)
-            inputs = _remaining(new, since, path, ordered=ordered)
-            done.n = done.n_before = of_finished.total() + since.total()
-        if path is None and out is not None:
-            stream = to_device.enter_context(out.open("wb", buffering=0))
-        table = table_writing.open_table(path, kind, recognizer.config.labels, stream)
-        is_whole = False
-        try:
-            outcomes = recognizer.predict_many(inputs, workers=workers, ordered=ordered, abstain_below=abstain_below)
-            for outcome in outcomes:
-                table.append(outcome)
-                done.n += 1
-                done.n_failed += isinstance(outcome, Failure)
-                on_row(done, outcome)
-            is_whole = True
-        finally:
-            table.close(finished=is_whole)
-        if path is not None:
-            _note_path(path).unlink()
-    except OSError as error:
-        if out is None:
-            raise
-        raise OutputError(
-            f"{out} cannot be written: {error.strerror}. {done.n} rows are done: fix the problem, then rerun with "
-            "--resume"
-        ) from error
-    finally:
-        to_device.close()
+    is_device = out is not None and out.exists() and not out.is_file() and not out.is_dir()
+    start, done = None, Done()
+    if out is not None and not is_device:  # a device or a pipe has nothing to replace or to resume
+        start = starting.inspect(
+            out, options, recognizer.config, resume=resume, retry_failed=retry_failed, overwrite=overwrite
+        )
+        inputs = start.remaining(inputs)
+        done = Done(start.n, start.n_failed, start.n)
+    output = _Output(out, kind, recognizer.config.labels, stream, start, done)
+    outcomes = recognizer.predict_many(inputs, workers=workers, ordered=ordered, abstain_below=abstain_below)
+    with output:
+        for outcome in outcomes:
+            output.append(outcome)
+            done.n += 1
+            done.n_failed += isinstance(outcome, Failure)
+            on_row(done, outcome)
+        output.is_whole = True
     return done
 
 
-def _prepare(out: Path, options: _Options, *, resume: bool, overwrite: bool) -> tuple[Counter[str], Counter[str]]:
-    """Prepare a new table, or count each path's rows in an existing one: in its finished part, and after it."""
-    note_path = _note_path(out)
-    if out.is_dir():
-        raise OutputError(f"{out} is a folder. Give a file to --out")
-    if overwrite and not resume:
-        table_writing.remove(out)
-        note_path.unlink(missing_ok=True)
-    elif resume and note_path.exists():
-        n_finished = _check_options(out, note_path, options)
-        paths = table_writing.paths(out, options.kind)
-        return Counter(itertools.islice(paths, n_finished)), Counter(paths)
-    elif out.exists() or note_path.exists():
-        state = "is unfinished: give --resume to continue, or" if note_path.exists() else "exists: give"
-        raise OutputError(f"{out} {state} --overwrite to replace it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    atomic_files.write_bytes(note_path, msgspec.json.encode(options))
-    return Counter(), Counter()
+class _Output:
+    """The table of a batch, which is opened with its first row."""
 
+    def __init__(
+        self, out: Path | None, kind: str, labels: tuple[str, ...], stream: BinaryIO, start: Start | None, done: Done
+    ) -> None:
+        self._out, self._kind, self._labels, self._stream = out, kind, labels, stream
+        self._start, self._done = start, done
+        self._table: Table | None = None
+        self._device = contextlib.ExitStack()
+        self.is_whole = False  # all rows are written
 
-def _check_options(out: Path, note_path: Path, options: _Options) -> int:
-    """Refuse to resume with other options; return the number of rows of the finished part."""
-    try:
-        before = msgspec.json.decode(note_path.read_bytes(), type=_Options)
-    except msgspec.DecodeError as error:
-        raise OutputError(f"{note_path} cannot be read ({error}). Give --overwrite to start again") from None
-    for name in (name for name in _Options.__struct_fields__ if name != "n_finished"):
-        was, is_now = getattr(before, name), getattr(options, name)
-        if was != is_now:
-            raise OutputError(
-                f"{out} was started with {name} = {was}, and this is {is_now}. Give the same, or --overwrite"
-            )
-    return before.n_finished
+    def __enter__(self) -> None:
+        pass
 
+    def append(self, outcome: Outcome) -> None:
+        with self._named_errors():
+            self._opened().append(outcome)
 
-def _remaining(inputs: Iterable[str], before: Counter[str], out: Path, *, ordered: bool) -> Iterator[str]:
-    """Yield the inputs that have no row yet."""
-    missing, n_missing = before.copy(), before.total()
-    for path in inputs:
-        if missing[one_line(path)] > 0:
-            missing[one_line(path)] -= 1
-            n_missing -= 1
-        elif ordered and n_missing:
-            raise OutputError(f"{out} has other inputs, or another order of inputs. Give the same, or --overwrite")
-        else:
-            yield path
-    if n_missing:
-        unknown = next(itertools.compress(missing, missing.values()))
-        raise OutputError(f"{out} has {unknown}, which is not among the inputs now. Give the same, or --overwrite")
+    def __exit__(self, kind: object, *_: object) -> None:
+        with self._device, self._named_errors() if kind is None else contextlib.suppress(OSError):
+            if self.is_whole and not (self._start and self._start.is_complete):
+                self._opened()  # also a batch without inputs writes a table
+            if self._table is not None:
+                self._table.close(finished=self.is_whole)
+            if self._start is not None:
+                self._start.end(is_whole=self.is_whole, n_new=self._done.n - self._done.n_before)
 
+    def _opened(self) -> Table:
+        if self._table is None:
+            if self._start is not None:
+                self._start.begin()
+            elif self._out is not None:
+                self._stream = self._device.enter_context(self._out.open("wb", buffering=0))
+            path = self._out if self._start else None
+            self._table = table_writing.open_table(path, self._kind, self._labels, self._stream)
+        return self._table
 
-def _note_path(out: Path) -> Path:
-    return out.with_name(f".{out.name}.begun")
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self._out is None:
+                raise
+            todo = "Fix the problem, then run it again"
+            if self._start is not None and self._done.n:
+                todo = f"{self._done.n} rows are done: fix the problem, then rerun with --resume"
+            raise OutputError(f"{self._out} cannot be written: {error.strerror}. {todo}") from error

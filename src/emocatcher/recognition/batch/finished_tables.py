@@ -12,13 +12,14 @@ import msgspec
 from emocatcher.foundation.errors import OutputError
 from emocatcher.models.model_folder import ModelConfig
 from emocatcher.recognition.batch import rows, table_reading
+from emocatcher.recognition.batch.rows import Written
 from emocatcher.recognition.prediction import SCHEMA_VERSION
 
-_NEEDED = ["path", "model", "model_version", "probability", "abstain", "warnings", "schema_version"]
+_NEEDED = ["path", "error", "model", "model_version", "probability", "abstain", "warnings", "schema_version"]
 
 
-def paths(out: Path, kind: str, config: ModelConfig, abstain_below: float | None) -> list[str]:
-    """Return the paths of a finished table's rows, in order.
+def read(out: Path, kind: str, config: ModelConfig, abstain_below: float | None) -> list[Written]:
+    """Return the path of each row of a finished table, in order, and whether it failed.
 
     The table does not identify its model's file. Rows of the same batch are recognised by the model's name, version and
     emotions, and by which predictions are marked `abstain`.
@@ -37,7 +38,7 @@ def paths(out: Path, kind: str, config: ModelConfig, abstain_below: float | None
     found = []
     try:
         for row in _rows(out, kind, config.labels):
-            found.append(row["path"])
+            found.append(Written(row["path"], bool(row["error"])))
             if int(row["schema_version"]) != SCHEMA_VERSION:
                 raise _of_another_version(out, int(row["schema_version"]))
             if row["model"]:

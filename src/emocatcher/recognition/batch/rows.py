@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,13 @@ _AFTER: dict[str, type] = {
     "model_version": str,
     "schema_version": int,
 }
+
+
+class Written(NamedTuple):
+    """What a row on disk says of its recording."""
+
+    path: str
+    failed: bool
 
 
 def columns(labels: tuple[str, ...]) -> dict[str, type]:

@@ -15,17 +15,13 @@ from emocatcher.recognition.parquet import import_pyarrow
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of an unfinished table, without line breaks; truncate an incomplete last line."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        whole = 0
-        for line in file:
-            if not line.endswith(b"\n"):
-                file.truncate(whole)
-                return
-            whole += len(line)
-            yield line.removesuffix(b"\n")
+    """Yield the lines of an unfinished table, without line breaks and without an incomplete last line.
+
+    The file is never changed; nothing is yielded if it does not exist.
+    """
+    if path.exists():
+        with path.open("rb") as file:
+            yield from (line.removesuffix(b"\n") for line in file if line.endswith(b"\n"))
 
 
 def finished_lines(path: Path) -> Iterator[bytes]:

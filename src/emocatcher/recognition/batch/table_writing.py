@@ -7,20 +7,18 @@ file, which is replaced atomically.
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import msgspec
 
 from emocatcher.foundation import atomic_files, csv_cells
-from emocatcher.foundation.errors import OutputError, SettingError
-from emocatcher.recognition.batch import rows, table_reading
+from emocatcher.foundation.errors import SettingError
+from emocatcher.recognition.batch import rows, table_reading, unfinished_tables
+from emocatcher.recognition.batch.line_file import LineFile
 from emocatcher.recognition.batch.rows import Outcome
+from emocatcher.recognition.batch.unfinished_tables import journal_of
 from emocatcher.recognition.parquet import import_pyarrow
 
 FORMATS = ("json", "jsonl", "csv", "parquet")
@@ -60,7 +58,9 @@ def format_of(requested: str | None, out: Path | None) -> str:
 
 
 def open_table(path: Path | None, kind: str, labels: tuple[str, ...], stream: BinaryIO) -> Table:
-    """Open a table for new rows, after those that `paths` returns.
+    """Open a table for new rows, after those that `unfinished_tables.read` yields.
+
+    A finished JSON table, or one whose journal was removed before a kill, gets its journal again.
 
     Args:
         path: the file; None writes to the stream.
@@ -75,67 +75,44 @@ def open_table(path: Path | None, kind: str, labels: tuple[str, ...], stream: Bi
     if path is None:
         if kind == "parquet":
             raise SettingError("Parquet needs a file: give --out")
-        return _Array(stream) if kind == "json" else _Lines(stream, kind, labels, is_new=True)
+        return _Array(stream) if kind == "json" else _Lines(_Stream(stream), kind, labels, is_new=True)
     if kind in ("jsonl", "csv"):
-        file = path.open("ab")
-        return _Lines(file, kind, labels, is_new=file.tell() == 0)
-    return _Parquet(path, labels) if kind == "parquet" else _Journalled(path)
+        file = LineFile(path)
+        return _Lines(file, kind, labels, is_new=file.is_empty)
+    return _Parquet(path, labels) if kind == "parquet" else _Json(path)
 
 
-def paths(path: Path, kind: str) -> Iterator[str]:
-    """Yield the paths of an unfinished table's rows, in order; an incomplete last line is truncated first.
+class _Stream:
+    """Writes lines to a pipe."""
 
-    For a finished JSON table that will grow, or whose journal was removed before a kill, the journal is recreated.
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
 
-    Raises:
-        OutputError: if the file is not such a table.
-    """
-    try:
-        if kind == "csv":
-            lines = table_reading.csv_rows(table_reading.whole_lines(path))
-            yield from (values[0] for values in itertools.islice(lines, 1, None))
-            return
-        if kind == "json" and path.exists() and not journal_of(path).exists():
-            atomic_files.write_bytes(
-                journal_of(path), b"".join(line + b"\n" for line in table_reading.array_lines(path))
-            )
-        if kind == "parquet":
-            _drop_moved_rows(path)
-            yield from (row["path"] for row in table_reading.parquet_rows(path, ["path"]))
-        for line in table_reading.whole_lines(path if kind == "jsonl" else journal_of(path)):
-            yield rows.decode(line).path
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, csv.Error) as error:
-        raise OutputError(f"{path} is not a table of emocatcher ({error}). Give --overwrite, or another file") from None
+    def append(self, line: bytes) -> None:
+        self._stream.write(line)
+        self._stream.flush()
 
-
-def journal_of(path: Path) -> Path:
-    """Return the path of the journal of a table that cannot grow line by line."""
-    return path.with_name(f".{path.name}.journal")
+    def close(self) -> None:
+        self._stream.flush()
 
 
 class _Lines:
-    def __init__(self, file: BinaryIO, kind: str, labels: tuple[str, ...], *, is_new: bool) -> None:
+    def __init__(self, file: LineFile | _Stream, kind: str, labels: tuple[str, ...], *, is_new: bool) -> None:
         self._file, self._kind, self._labels = file, kind, labels
         self._columns = list(rows.columns(labels))
         if kind == "csv" and is_new:
-            self._write(csv_cells.write_rows([self._columns]).encode())
+            self._file.append(csv_cells.write_rows([self._columns]).encode())
 
     def append(self, outcome: Outcome) -> None:
         outcome = rows.printable(outcome)
         if self._kind == "jsonl":
-            self._write(msgspec.json.encode(outcome) + b"\n")
+            self._file.append(msgspec.json.encode(outcome) + b"\n")
         else:
             values = rows.row(outcome, self._labels)
-            self._write(csv_cells.write_rows([[values[name] for name in self._columns]]).encode())
+            self._file.append(csv_cells.write_rows([[values[name] for name in self._columns]]).encode())
 
     def close(self, *, finished: bool) -> None:  # noqa: ARG002 (lines are complete at any moment)
-        self._file.flush()
-        if isinstance(self._file, io.BufferedWriter) and self._file.name != "<stdout>":
-            self._file.close()
-
-    def _write(self, line: bytes) -> None:
-        self._file.write(line)
-        self._file.flush()
+        self._file.close()
 
 
 class _Array:
@@ -157,18 +134,29 @@ class _Array:
 class _Journalled:
     def __init__(self, path: Path) -> None:
         self._path, self._journal = path, journal_of(path)
-        self._file = self._journal.open("ab")
+        self._file = LineFile(self._journal)
 
     def append(self, outcome: Outcome) -> None:
-        self._file.write(msgspec.json.encode(rows.printable(outcome)) + b"\n")
-        self._file.flush()
+        self._file.append(msgspec.json.encode(rows.printable(outcome)) + b"\n")
 
     def close(self, *, finished: bool) -> None:
         self._file.close()
         if finished:
-            lines = b",\n".join(table_reading.whole_lines(self._journal))
-            atomic_files.write_bytes(self._path, b"[\n" + lines + b"\n]\n" if lines else b"[]\n")
+            with atomic_files.replacing(self._path) as file:
+                before = b"[\n"
+                for line in table_reading.whole_lines(self._journal):
+                    file.write(before + line)
+                    before = b",\n"
+                file.write(b"[]\n" if before == b"[\n" else b"\n]\n")
             self._journal.unlink()
+
+
+class _Json(_Journalled):
+    def __init__(self, path: Path) -> None:
+        if path.exists() and not journal_of(path).exists():
+            with atomic_files.replacing(journal_of(path)) as file:
+                file.writelines(line + b"\n" for line in table_reading.array_lines(path))
+        super().__init__(path)
 
 
 class _Parquet(_Journalled):
@@ -182,7 +170,9 @@ class _Parquet(_Journalled):
         import_pyarrow()
         self._labels = labels
         super().__init__(path)
-        self._n_waiting = sum(1 for _ in table_reading.whole_lines(self._journal))
+        self._n_waiting = len(unfinished_tables.waiting(path))
+        if self._n_waiting == 0:
+            self._file.clear()  # its rows are in the table already
 
     def append(self, outcome: Outcome) -> None:
         super().append(outcome)
@@ -192,43 +182,45 @@ class _Parquet(_Journalled):
 
     def close(self, *, finished: bool) -> None:
         # Also after an interruption, so that the rows so far can be read.
-        if self._n_waiting or not self._path.exists():
-            self._move_rows()
-        self._file.close()
+        try:
+            if self._n_waiting or (finished and not self._path.exists()):
+                self._move_rows()
+        finally:
+            self._file.close()
         if finished:
             self._journal.unlink()
 
     def _move_rows(self) -> None:
-        pa, parquet = import_pyarrow()
-        kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_(), int: pa.int64()}
-        columns = rows.columns(self._labels)
-        schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
         waiting = [rows.row(rows.decode(line), self._labels) for line in table_reading.whole_lines(self._journal)]
-        temporary = self._path.with_name(f".{self._path.name}.new")
-        try:
-            with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                if self._path.exists():
-                    with parquet.ParquetFile(self._path) as before:
-                        for number in range(before.num_row_groups):
-                            writer.write_table(before.read_row_group(number))
-                if waiting:
-                    writer.write_table(pa.Table.from_pylist(waiting, schema=schema))
-            temporary.replace(self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._file.truncate(0)
+        rewrite_parquet(self._path, self._labels, waiting)
+        self._file.clear()
         self._n_waiting = 0
 
 
-def _drop_moved_rows(path: Path) -> None:
-    """Empty the journal if its rows are in the file already, as after a kill between the two steps."""
-    journal = journal_of(path)
-    if not (path.exists() and journal.exists()):
-        return
-    waiting = [rows.decode(line).path for line in table_reading.whole_lines(journal)]
-    written = [row["path"] for row in table_reading.parquet_rows(path, ["path"])]
-    if waiting and written[-len(waiting) :] == waiting:
-        journal.write_bytes(b"")
+def rewrite_parquet(
+    path: Path, labels: tuple[str, ...], new: list[dict[str, rows.Value]], *, without_failures: bool = False
+) -> None:
+    """Write a new Parquet file with the row groups of the old one, if there is one, and a group of new rows.
+
+    Raises:
+        OSError: if the file cannot be written; it is then unchanged.
+    """
+    pa, parquet = import_pyarrow()
+    kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_(), int: pa.int64()}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in rows.columns(labels).items()])
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            if path.exists():
+                with parquet.ParquetFile(path) as before:
+                    for number in range(before.num_row_groups):
+                        group = before.read_row_group(number)
+                        writer.write_table(group.filter(group["error"].is_null()) if without_failures else group)
+            if new:
+                writer.write_table(pa.Table.from_pylist(new, schema=schema))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
