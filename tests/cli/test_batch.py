@@ -38,6 +38,31 @@ def test_a_bad_file_gives_a_row_and_exit_code_1(call, folder, tmp_path):
     assert "1 of 61 recordings failed" in outcome.err
 
 
+def test_resume_reports_failures_of_earlier_runs_and_retries_them_on_request(call, small_run, tmp_path):
+    clip = small_run.corpus.utterances[0].path
+    later, out = tmp_path / "later.wav", tmp_path / "out.csv"
+    arguments = ("predict", clip, later, "--out", out)
+    hint = f"1 of 2 recordings failed: see their rows. After fixing them: --resume --retry-failed --out {out}"
+    for options in ((), ("--resume",), ("--resume", "--retry-failed")):
+        outcome = call(*arguments, *options)
+        assert outcome.code == 1
+        assert hint in outcome.err
+    later.write_bytes(clip.read_bytes())
+    assert call(*arguments, "--resume").code == 1  # kept, as it is not asked for
+    assert call(*arguments, "--resume", "--retry-failed").code == 0
+    assert "no such file" not in out.read_text()
+    assert call(*arguments, "--resume").code == 0
+    assert "Give --resume too" in call(*arguments, "--retry-failed").err
+
+
+def test_a_table_names_the_recordings(call, small_run, tmp_path):
+    clips = [utterance.path for utterance in small_run.corpus.utterances[:2]]
+    (tmp_path / "calls.csv").write_text("path,agent\n" + "".join(f"{clip},7\n" for clip in clips))
+    outcome = call("predict", tmp_path / "calls.csv", "--format", "jsonl")
+    assert outcome.code == 0
+    assert [json.loads(line)["path"] for line in outcome.out.splitlines()] == [str(clip) for clip in clips]
+
+
 def test_several_recordings_without_a_format_give_a_line_each(call, small_run):
     clips = [utterance.path for utterance in small_run.corpus.utterances[:3]]
     outcome = call("predict", *clips)

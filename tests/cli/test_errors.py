@@ -135,5 +135,5 @@ def test_a_missing_extra_is_named(
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert list(tmp_path.iterdir()) == [checkpoint]
-    assert f"emocatcher[{extra}]" in done.stderr
+    assert f"[{extra}]'" in done.stderr
     assert done.stderr.count("\n") == 1

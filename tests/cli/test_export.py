@@ -241,6 +241,6 @@ def test_a_missing_extra_is_named(model: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith("Error: ")
-    assert "emocatcher[export]" in done.stderr
+    assert "[export]'" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -207,7 +207,7 @@ def test_a_folder_without_recordings_is_refused(tmp_path: Path):
 def test_a_missing_extra_for_parquet_is_named(folder, monkeypatch):
     path = as_parquet(folder)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match="train"):
+    with pytest.raises(MissingExtraError, match="batch"):
         manifest.read(path)
 
 

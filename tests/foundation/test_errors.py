@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from emocatcher.foundation import errors
+from emocatcher.foundation import errors, installation
 
 TREE = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)}
 
@@ -43,7 +43,10 @@ def test_an_audio_error_names_the_file():
 
 
 def test_a_missing_extra_names_the_command_to_install_it():
-    assert "pip install 'emocatcher[train]'" in str(errors.MissingExtraError("training", "train"))
+    text = str(errors.MissingExtraError("Parquet", "batch", "CSV needs none"))
+    assert text == (
+        "Parquet needs the extra 'batch' (CSV needs none). Install it with: " + installation.install_command("batch")
+    )
 
 
 def test_suggest_names_the_closest_and_all_allowed():

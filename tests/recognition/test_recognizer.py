@@ -13,6 +13,7 @@ from emocatcher import audio
 from emocatcher.evaluation.scoring import faithfulness
 from emocatcher.features import extraction
 from emocatcher.foundation.errors import AudioError, ModelError
+from emocatcher.recognition.prediction import Failure, Prediction
 from emocatcher.recognition.recognizer import Recognizer, load
 
 
@@ -30,6 +31,30 @@ def clip(small_run: Any) -> Path:
 def test_samples_without_a_sample_rate_are_refused(recognizer: Recognizer) -> None:
     with pytest.raises(TypeError, match=r"ndarray is not a recording.*\(samples, sample_rate\)"):
         recognizer.predict(np.zeros(100))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_value_that_is_no_recording_fails_alone(recognizer: Recognizer, clip: Path, workers: int) -> None:
+    with clip.open("rb") as closed:
+        pass
+    samples = np.zeros(100)
+    unusable: list[Any] = [
+        None, float("nan"), 3, closed, lambda: None, [str(clip)], {}, samples, bytearray(clip.read_bytes()), (),
+        (samples,), (samples, 8_000, 1), (samples, None), (samples, "8000"), (None, 8_000), (closed, 8_000),
+        ([[0.0], [0.0, 0.0]], 8_000), ([closed], 8_000), b"", "", "\0.wav", clip.parent,
+    ]  # fmt: skip
+    outcomes = list(recognizer.predict_many([clip, *unusable, str(clip)], workers=workers))
+    assert isinstance(outcomes[0], Prediction)
+    assert isinstance(outcomes[-1], Prediction)
+    assert len(outcomes) == len(unusable) + 2
+    for source, outcome in zip(unusable, outcomes[1:-1], strict=True):
+        assert isinstance(outcome, Failure), source
+        assert outcome.message
+    assert outcomes[1] == Failure(
+        path="",
+        error="TypeError",
+        message="NoneType is not a recording. Give a path, an encoded file's bytes, or (samples, sample_rate)",
+    )
 
 
 def test_a_prediction_is_consistent(recognizer: Recognizer, clip: Path) -> None:

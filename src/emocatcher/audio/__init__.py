@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emocatcher.audio.decoding import Source, Track
+from emocatcher.audio.decoding import Source, Track, check_source
 from emocatcher.audio.offset import OffsetRemover, remove_offset
 from emocatcher.audio.resampling import Resampler, Waveform, resample
 from emocatcher.foundation.errors import AudioError, EmptyAudioError, NonFiniteError, TooLongError
@@ -20,6 +20,7 @@ __all__ = [
     "Source",
     "Waveform",
     "blocks",
+    "check_source",
     "load",
     "read",
     "remove_offset",

@@ -157,15 +157,23 @@ def _read(file: soundfile.SoundFile, n_frames: int) -> Waveform:
     return np.asarray(file.read(n_frames, dtype="int16", always_2d=True) * np.float32(1.0 / 32_768.0))
 
 
+def check_source(source: object) -> None:
+    """Check that a value can be a recording, without opening it.
+
+    Raises:
+        TypeError: if it is neither a path, nor bytes, nor a pair of samples and their rate.
+    """
+    if isinstance(source, bytes | str | os.PathLike) or (isinstance(source, tuple) and len(source) == 2):
+        return
+    kind = f"tuple of {len(source)}" if isinstance(source, tuple) else type(source).__name__
+    raise TypeError(f"{kind} is not a recording. Give a path, an encoded file's bytes, or (samples, sample_rate)")
+
+
 def _name(source: Source) -> str:
+    check_source(source)
     if isinstance(source, bytes):
         return "audio bytes"
-    if isinstance(source, tuple):
-        return "audio array"
-    if not isinstance(source, str | os.PathLike):
-        kind = type(source).__name__
-        raise TypeError(f"{kind} is not a recording. Give a path, an encoded file's bytes, or (samples, sample_rate)")
-    return str(source)
+    return "audio array" if isinstance(source, tuple) else str(source)
 
 
 def _readable(source: str | Path | bytes, name: str) -> str | bytes:
@@ -191,7 +199,10 @@ def _readable(source: str | Path | bytes, name: str) -> str | bytes:
 
 
 def _from_array(name: str, samples: NDArray[np.generic], sample_rate: int) -> tuple[Waveform, int]:
-    array = np.asarray(samples)
+    try:
+        array = np.asarray(samples)
+    except ValueError:
+        raise AudioError(name, "has rows of different lengths. Give (n_samples,) or (n_samples, n_channels)") from None
     if array.ndim not in (1, 2):
         raise AudioError(name, f"has the shape {array.shape}. Give (n_samples,) or (n_samples, n_channels)")
     if not isinstance(sample_rate, Real) or not math.isfinite(sample_rate) or sample_rate % 1:

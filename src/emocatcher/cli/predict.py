@@ -28,7 +28,10 @@ _UNKNOWN = 1 << 62  # number of recordings named in a pipe
 def predict(
     recordings: Annotated[
         list[str],
-        typer.Argument(metavar="RECORDINGS", help="Files, folders or quoted patterns; - reads file names from a pipe."),
+        typer.Argument(
+            metavar="RECORDINGS",
+            help="Files, folders, quoted patterns, lists (tables with a column path, or .txt); - reads a pipe.",
+        ),
     ],
     model: options.Model = None,
     format_: Annotated[
@@ -40,6 +43,9 @@ def predict(
     unordered: Annotated[bool, typer.Option("--unordered", help="Write rows in the order they finish.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the table in --out, or add new recordings to it.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: recognise again what failed before.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table in --out.")] = False,
     abstain_below: options.AbstainBelow = None,
@@ -62,6 +68,8 @@ def predict(
         raise typer.BadParameter(
             "--overwrite would replace the table to resume. Give only one of them", param_hint="--resume"
         )
+    if retry_failed and not resume:
+        raise typer.BadParameter("needs the table of an earlier run. Give --resume too", param_hint="--retry-failed")
     piped = [name for name in recordings if name == "-"]
     files = batch.expand(name for name in recordings if name != "-")
     names = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())
@@ -91,6 +99,7 @@ def predict(
                 workers=n_workers,
                 ordered=not unordered,
                 resume=resume,
+                retry_failed=retry_failed,
                 overwrite=overwrite,
                 abstain_below=abstain_below,
                 on_row=show,
@@ -100,7 +109,8 @@ def predict(
             typer.echo(f"Stopped. All finished rows {how}", err=True)
             raise typer.Exit(130) from None
     if state.n_failed:
-        typer.echo(f"{state.n_failed} of {state.n} recordings failed: see their rows", err=True)
+        todo = f". After fixing them: --resume --retry-failed --out {screen.one_line(out)}" if out else ""
+        typer.echo(f"{state.n_failed} of {state.n} recordings failed: see their rows{todo}", err=True)
         raise typer.Exit(1)
 
 

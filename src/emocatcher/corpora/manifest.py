@@ -15,8 +15,9 @@ import msgspec
 
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation import csv_cells
-from emocatcher.foundation.errors import ManifestError, MissingExtraError, suggest
+from emocatcher.foundation.errors import ManifestError, suggest
 from emocatcher.foundation.labels import EMOTIONS
+from emocatcher.foundation.parquet import import_pyarrow
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 AUDIO_SUFFIXES = (
@@ -81,6 +82,28 @@ def read(path: Path) -> Corpus:
             )
         first[utterance.id] = row
     return _corpus(path.stem, utterances)
+
+
+def read_paths(path: Path) -> list[str]:
+    """Read only the column `path` of such a table, for recordings without labels; they need not exist.
+
+    Raises:
+        ManifestError: if the table cannot be used, a path is empty, or the table has segments (`start_s`, `end_s`).
+        MissingExtraError: if the table is Parquet and pyarrow is not installed.
+    """
+    paths = []
+    for row in _rows(path):
+        if "path" not in row.cells:
+            raise ManifestError(
+                f"{path} has no column 'path', which names the recordings. Its columns: {', '.join(row.cells)}"
+            )
+        if _text(row, "start_s") or _text(row, "end_s"):
+            raise ManifestError(
+                f"{row.place}: start_s and end_s name a part of a recording, and only whole recordings are recognised "
+                "here. Cut it into files, remove the columns, or use `emocatcher timeline`"
+            )
+        paths.append(_needed_path(row))
+    return paths
 
 
 def read_folder(root: Path) -> Corpus:
@@ -178,13 +201,9 @@ def _jsonl_rows(path: Path) -> Iterator[_Row]:
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:
+    pa, parquet = import_pyarrow()
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingExtraError("reading Parquet", "train") from None
-    try:
-        table = pq.read_table(path)
+        table = parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ManifestError(f"{path} is not a Parquet file: {reason}. Write the table again.") from None
@@ -195,9 +214,7 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
 
 
 def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None]) -> Utterance:
-    path = _text(row, "path")
-    if path is None:
-        raise ManifestError(f"{row.place}: the path is empty. Give the recording's path, from the table's folder.")
+    path = _needed_path(row)
     emotion = _text(row, label)
     if emotion is None:
         raise ManifestError(f"{row.place}: the {label} is empty. Give the {label} of every recording.")
@@ -224,6 +241,13 @@ def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None])
         end_s=end_s,
         split=split,
     )
+
+
+def _needed_path(row: _Row) -> str:
+    path = _text(row, "path")
+    if path is None:
+        raise ManifestError(f"{row.place}: the path is empty. Give the recording's path, from the table's folder.")
+    return path
 
 
 def _text(row: _Row, column: str) -> str | None:

@@ -156,15 +156,20 @@ class MissingExtraError(EmoCatcherError):
     Args:
         need: the feature that needs the extra, e.g. "training".
         extra: the extra that provides it, e.g. "train".
+        instead: what works without it, in a few words; "" if nothing does.
     """
 
-    def __init__(self, need: str, extra: str) -> None:
-        super().__init__(f"{need} needs the extra '{extra}'. Install it with: pip install 'emocatcher[{extra}]'")
+    def __init__(self, need: str, extra: str, instead: str = "") -> None:
+        from emocatcher.foundation.installation import install_command
+
+        aside = instead and f" ({instead})"
+        super().__init__(f"{need} needs the extra '{extra}'{aside}. Install it with: {install_command(extra)}")
         self.need = need
         self.extra = extra
+        self.instead = instead
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.need, self.extra)
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), (self.need, self.extra, self.instead)
 
 
 def suggest(wrong: str, allowed: Iterable[str], what: str) -> str:

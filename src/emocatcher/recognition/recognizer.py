@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,10 +19,10 @@ from emocatcher.features import extraction, speech_gate
 from emocatcher.features.extraction import Features
 from emocatcher.features.padding import pad_batch
 from emocatcher.features.training_conditions import Judge
-from emocatcher.foundation.errors import AudioError, ModelError, SettingError, did_you_mean
+from emocatcher.foundation.errors import ModelError, SettingError, did_you_mean
 from emocatcher.models import hub, model_folder
 from emocatcher.models.model_folder import Bundle
-from emocatcher.recognition import cautions, parallel, timeline
+from emocatcher.recognition import cautions, failures, parallel, timeline
 from emocatcher.recognition.prediction import Caution, Failure, Prediction
 from emocatcher.recognition.timeline import Stream, Timeline
 
@@ -96,7 +95,7 @@ class Recognizer:
         duration_s = len(recording.waveform) / recording.sample_rate
         clip = extraction.cut_voiced_span(channels, duration_s, settings.front_end, settings.vad)
         found = cautions.find(recording, channels[: settings.front_end.n_mels], clip, settings.front_end, self._judge)
-        return self._prediction(_path(source), clip, found, threshold)
+        return self._prediction(failures.path_of(source), clip, found, threshold)
 
     def predict_many(
         self,
@@ -109,7 +108,8 @@ class Recognizer:
         """Recognise many recordings; one that cannot be used gives a `Failure`, and the others continue.
 
         Args:
-            sources: as for `predict`; consumed lazily, so there may be millions.
+            sources: as for `predict`; consumed lazily, so there may be millions. A value that cannot be a recording,
+                such as None or NaN in a column of paths, gives a `Failure` with the error "TypeError".
             workers: number of worker processes; 1 runs in this process.
             ordered: whether results come in the order of the sources, or as soon as they are ready.
             abstain_below: as for `predict`.
@@ -118,8 +118,10 @@ class Recognizer:
             SettingError: if `workers` or `abstain_below` is out of range.
         """
         self._threshold(abstain_below)
-        task = partial(_predict, self, abstain_below)
-        return parallel.ordered_map(task, sources, n_workers=workers, ordered=ordered, on_death=_worker_died)
+        predict = partial(self.predict, abstain_below=abstain_below)
+        sendable = map(partial(failures.sendable, predict), sources)
+        task = partial(failures.attempt, predict)
+        return parallel.ordered_map(task, sendable, n_workers=workers, ordered=ordered, on_death=failures.worker_died)
 
     def timeline(
         self,
@@ -259,24 +261,6 @@ class Recognizer:
         settings = self.config.settings
         step_s = settings.network.frames_per_step * settings.front_end.frame_period_s
         return tuple((round(clip.voiced_start_s + i * step_s, 6), value) for i, value in enumerate(values.tolist()))
-
-
-def _predict(recognizer: Recognizer, abstain_below: float | None, source: audio.Source) -> Prediction | Failure:
-    try:
-        return recognizer.predict(source, abstain_below=abstain_below)
-    except AudioError as error:
-        return Failure(path=_path(source), error=type(error).__name__, message=error.reason)
-    except MemoryError:
-        return Failure(path=_path(source), error="MemoryError", message="there is not enough memory. Cut the recording")
-
-
-def _worker_died(source: audio.Source) -> Failure:
-    message = "the worker process ended unexpectedly: it was killed, or the file crashed it. Check or convert the file"
-    return Failure(path=_path(source), error="WorkerDied", message=message)
-
-
-def _path(source: audio.Source) -> str:
-    return os.fspath(source) if isinstance(source, str | Path) else ""
 
 
 def load(model: str | Path | None = None) -> Recognizer:

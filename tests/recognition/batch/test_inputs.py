@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from emocatcher.foundation.errors import AudioError, SettingError
+from emocatcher.foundation.errors import AudioError, ManifestError, SettingError
 from emocatcher.recognition import batch
 
 
@@ -33,6 +33,51 @@ def test_folders_and_patterns_without_files_are_refused(calls):
         batch.expand(["empty"])
     with pytest.raises(SettingError, match=r"'\*\.mp3' matches no file"):
         batch.expand(["*.mp3"])
+
+
+def test_a_list_names_recordings_from_its_own_folder(calls, monkeypatch):
+    other = calls / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    table = "path;note\nb.wav;first\ndeep/c.mp4;\nmissing.wav;\n/abs/d.wav;\n"
+    (calls / "calls" / "list.CSV").write_text(table, encoding="utf-8-sig")
+    (calls / "calls" / "list.jsonl").write_text('{"path": "b.wav"}\n{"path": "deep/c.mp4", "label": "sad"}\n')
+    (calls / "calls" / "list.txt").write_bytes(b"\xef\xbb\xbfb.wav\r\n\r\n[x].flac\r\n")
+    found = batch.expand(["../calls/list.CSV", "x.wav", "../calls/list.jsonl", "../calls/list.txt"])
+    names = ["b.wav", "deep/c.mp4", "missing.wav", "/abs/d.wav", None, "b.wav", "deep/c.mp4", "b.wav", "[x].flac"]
+    assert found == ["x.wav" if name is None else f"../calls/{name}".replace("../calls//", "/") for name in names]
+
+
+def test_a_parquet_table_is_a_list(calls):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table({"path": ["b.wav", "a.OGG"], "n": [1, 2]}), calls / "calls" / "list.parquet")
+    assert batch.expand(["calls/list.parquet"]) == ["calls/b.wav", "calls/a.OGG"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("l.csv", "file,label\na.wav,sad\n", "no column 'path'.*Its columns: file, label"),
+        ("l.csv", "path,start_s,end_s\na.wav,0,1.5\n", "row 2: start_s and end_s name a part"),
+        ("l.csv", "path,label\na.wav,sad\n,sad\n", "row 3: the path is empty"),
+        ("l.csv", "path\n", "names no recording"),
+        ("l.jsonl", '{"path": "a.wav"}\n{"label": 1}\n', "no column 'path'"),
+        ("l.jsonl", '{"path": "a.wav"', "row 1: not a JSON object"),
+        ("l.txt", "\n\n", "names no recording"),
+        ("l.parquet", "PAR1", "not a Parquet file"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused(calls, name, content, problem):
+    (calls / name).write_text(content)
+    with pytest.raises(ManifestError, match=problem):
+        batch.expand([name])
+
+
+def test_only_a_list_that_is_named_is_read(calls):
+    """A pattern may match notes beside the recordings; each gets a row with the error."""
+    assert "calls/deep/notes.txt" in batch.expand(["calls/deep/*"])
+    assert batch.expand(["missing.csv"]) == ["missing.csv"]
 
 
 def test_a_folder_that_cannot_be_opened_keeps_its_place(calls, monkeypatch):

@@ -99,7 +99,7 @@ def test_without_the_extra_for_protocols_the_clips_are_the_corpus_with_a_note(
     monkeypatch.setattr(protocols, "load", load)
     clips = choose(config, str(voices_dir))
     assert not clips.held_out
-    assert "emocatcher[train]" in clips.note
+    assert "[train]'" in clips.note
 
 
 def test_without_the_models_corpus_the_clips_are_synthetic(

@@ -14,7 +14,6 @@ from emocatcher.recognition.batch import starting, table_writing
 from emocatcher.recognition.batch.rows import Outcome
 from emocatcher.recognition.batch.starting import Options, Start
 from emocatcher.recognition.batch.table_writing import Table
-from emocatcher.recognition.parquet import import_pyarrow
 from emocatcher.recognition.prediction import Failure
 from emocatcher.recognition.recognizer import Recognizer
 
@@ -68,8 +67,6 @@ def run(
         OutputError: if the file exists and neither `resume` nor `overwrite` is set, belongs to another batch, has
             recordings that are not among the inputs, or cannot be written.
     """
-    if kind == "parquet":
-        import_pyarrow()  # before anything is written that a later run would have to resume
     options = Options(
         kind=kind,
         model=recognizer.config.name,

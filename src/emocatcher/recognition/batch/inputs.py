@@ -1,4 +1,4 @@
-"""Find the recordings that a user gives: files, folders, patterns, and names from a pipe."""
+"""Find the recordings that a user gives: files, folders, patterns, lists of recordings, and names from a pipe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from emocatcher.foundation.errors import AudioError, SettingError
+from emocatcher.foundation.errors import AudioError, ManifestError, SettingError
 
 # Suffixes that are searched for in a folder; a file that is given by name may have any.
 SUFFIXES = frozenset(
@@ -19,6 +19,7 @@ SUFFIXES = frozenset(
         *("3gp", "3g2", "ts", "mpg", "mpeg", "ogv"),
     )
 )
+LISTS = (".csv", ".jsonl", ".parquet", ".txt")  # lists of recordings
 _CHUNK_SIZE = 1 << 16  # bytes
 
 
@@ -28,11 +29,14 @@ def expand(names: Iterable[str]) -> list[str]:
     A subfolder that cannot be opened is returned under its own name, so that it gets a row with the error.
 
     Args:
-        names: files; folders, which are searched recursively for audio; patterns such as `calls/*.ogg` or `**/*.wav`.
-            Any other name is returned as it is, so that it gets a row with the error.
+        names: files; folders, which are searched recursively for audio; patterns such as `calls/*.ogg` or `**/*.wav`;
+            lists of recordings: a table (.csv, .jsonl, .parquet) with the column `path`, or text (.txt) with one name
+            per line, where relative names start at the list's folder. Any other name is returned as it is, so that it
+            gets a row with the error.
 
     Raises:
         AudioError: if a folder has no audio files.
+        ManifestError: if a list cannot be read, names no recording, or has segments of recordings.
         SettingError: if a pattern matches nothing.
     """
     found: list[str] = []
@@ -46,7 +50,10 @@ def expand(names: Iterable[str]) -> list[str]:
                     f"The pattern '{name}' matches no file. Patterns start at the current folder, {os.getcwd()}: for "  # noqa: PTH109
                     "recordings in another one, write 'FOLDER/*.ogg'"
                 )
-            found += expand(matches)
+            for match in matches:
+                found += _in_folder(match) if os.path.isdir(match) else [match]  # noqa: PTH112
+        elif Path(name).suffix.lower() in LISTS and os.path.isfile(name):  # noqa: PTH113
+            found += _listed(Path(name))
         else:
             found.append(name)
     return found
@@ -82,6 +89,19 @@ def _trim(name: bytes) -> bytes:
             "line, or with --null each ended by NUL; give a recording by its own name"
         )
     return name.removesuffix(b"\r")
+
+
+def _listed(path: Path) -> list[str]:
+    if path.suffix.lower() == ".txt":
+        with path.open("rb") as file:
+            names = [name.removeprefix("\ufeff") for name in lines(file)]
+    else:
+        from emocatcher.corpora import manifest  # imported here, because few calls need it
+
+        names = manifest.read_paths(path)
+    if not names:
+        raise ManifestError(f"{path} names no recording. Give one per line")
+    return [str(path.parent / Path(name).expanduser()) for name in names]
 
 
 def _in_folder(folder: str) -> list[str]:

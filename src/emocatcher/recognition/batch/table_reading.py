@@ -11,7 +11,7 @@ import msgspec
 
 from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import OutputError
-from emocatcher.recognition.parquet import import_pyarrow
+from emocatcher.foundation.parquet import import_pyarrow
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:

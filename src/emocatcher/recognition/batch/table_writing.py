@@ -15,11 +15,11 @@ import msgspec
 
 from emocatcher.foundation import atomic_files, csv_cells
 from emocatcher.foundation.errors import SettingError
+from emocatcher.foundation.parquet import import_pyarrow
 from emocatcher.recognition.batch import rows, table_reading, unfinished_tables
 from emocatcher.recognition.batch.line_file import LineFile
 from emocatcher.recognition.batch.rows import Outcome
 from emocatcher.recognition.batch.unfinished_tables import journal_of
-from emocatcher.recognition.parquet import import_pyarrow
 
 FORMATS = ("json", "jsonl", "csv", "parquet")
 ROW_GROUP = 10_000  # rows
@@ -39,6 +39,7 @@ def format_of(requested: str | None, out: Path | None) -> str:
     """Return the requested format, or the one of the file's suffix.
 
     Raises:
+        MissingExtraError: if the format is Parquet and pyarrow is not installed.
         SettingError: if the format is unknown or missing, or the suffix is that of another one.
 
     Examples:
@@ -54,6 +55,8 @@ def format_of(requested: str | None, out: Path | None) -> str:
         raise SettingError(
             f"'{out.name}' ends with .{ending}, and --format is {name}. Give only one, or another ending"
         )
+    if name == "parquet":
+        import_pyarrow()  # before hours of sound are processed
     return name
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from emocatcher.foundation.errors import SettingError, suggest
-from emocatcher.recognition.parquet import import_pyarrow
+from emocatcher.foundation.parquet import import_pyarrow
 from emocatcher.recognition.timeline import subtitles, tiers, window_tables
 from emocatcher.recognition.timeline.recording import Timeline
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from emocatcher.foundation import csv_cells
-from emocatcher.recognition.parquet import import_pyarrow
+from emocatcher.foundation.parquet import import_pyarrow
 from emocatcher.recognition.timeline.recording import Timeline
 from emocatcher.recognition.timeline.windows import Window
 

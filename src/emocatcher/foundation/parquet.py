@@ -17,5 +17,5 @@ def import_pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
-        raise MissingExtraError("Parquet", "batch") from None
+        raise MissingExtraError("Parquet", "batch", "CSV and JSONL need none") from None
     return pa, parquet
