@@ -161,14 +161,29 @@ class Tab:
 
 @pytest.fixture
 def open_tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
-    """Open tabs; afterwards check that none logged an error or sent a request after loading."""
+    """Open tabs, and check afterwards that none logged an error or sent a request after loading.
+
+    `prepare` is called before the page is opened; it may itself open the page, with `opened`.
+    """
     tabs, contexts = [], []
 
-    def opener(view: str = "try", *, at: str = "", offline: bool = True, **options: Any) -> Tab:
+    def opener(
+        view: str = "try",
+        *,
+        at: str = "",
+        offline: bool = True,
+        prepare: Callable[[Tab], object] | None = None,
+        opened: bool = False,
+        **options: Any,
+    ) -> Tab:
         if not options:
             options = {"viewport": {"width": 1280, "height": 900}}
         contexts.append(browser.new_context(accept_downloads=True, **options))
-        tab = Tab(contexts[-1].new_page(), at or address).open(view)
+        tab = Tab(contexts[-1].new_page(), at or address)
+        if prepare is not None:
+            prepare(tab)
+        if not opened:
+            tab.open(view)
         if offline:
             tabs.append(tab)
         return tab

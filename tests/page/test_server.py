@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,10 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from emocatcher.foundation.labels import EMOTIONS
-from emocatcher.recognition.recognizer import Recognizer
+from emocatcher.models import model_folder
+from emocatcher.recognition.recognizer import Recognizer, load
 
 from .conftest import ROOT, Tab
 
@@ -25,11 +29,12 @@ pytestmark = pytest.mark.page
 
 
 @contextmanager
-def serving(*flags: str) -> Iterator[str]:
-    """Start a server; yield its address."""
+def serving(*flags: str, before: Path | None = None) -> Iterator[str]:
+    """Start a server, with modules of the folder `before` in place of the installed ones; yield its address."""
     pytest.importorskip("fastapi", reason="needs the extra 'serve'")
     command = [sys.executable, "-m", "emocatcher", "serve", "--port", "0", "--workers", "1", *flags]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    places = [str(place) for place in (before, ROOT / "src") if place is not None]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
         try:
@@ -149,16 +154,124 @@ def test_a_round_with_the_servers_clips_reveals_no_emotion_in_addresses(
     assert tab.console == []
 
 
-def test_the_page_asks_for_the_token_of_a_server(open_tab: Callable[..., Tab], built: Path, clip: Path) -> None:
-    with serving("--token", "open-sesame") as address:
-        tab = open_tab(at=address, offline=False)
-        tab.page.check("#where-server", force=True)
+def test_the_page_of_a_server_with_tokens_asks_for_one_before_it_shows_a_model(
+    open_tab: Callable[..., Tab], built: Path, clip: Path
+) -> None:
+    def enter(tab: Tab) -> None:
+        tab.page.goto(tab.address)
         tab.page.fill("#token", "wrong")
         tab.page.click("text=Use it")
         tab.page.wait_for_selector(".token [role=alert]:has-text('did not accept')")
+        assert not tab.page.is_visible("#try-heading")
         tab.page.fill("#token", "open-sesame")
         tab.page.click("text=Use it")
-        tab.page.wait_for_selector(".foot.is-server")
+        tab.page.wait_for_selector("html[data-network=ready]")
+        tab.console.clear()  # the browser logs the two refusals
+        tab.requests.clear()
+
+    with serving("--token", "open-sesame") as address:
+        tab = open_tab(at=address, offline=False, prepare=enter, opened=True)
+        assert tab.page.is_checked("#where-browser")
+        tab.choose(clip)
+        tab.wait_for_answer()
+        assert "in this browser" in tab.page.inner_text(".answer")
+        assert tab.requests == []
+        switch(tab)
+        tab.choose(clip)
+        tab.page.wait_for_selector(".took:has-text('by the server')")
+        tab.wait_for_answer()
+        assert tab.console == []
+
+
+LABELS = ("calm and slow", "aroused", "Zärtlich", "<b>bored</b>", "e", "wütend", "glad, or so", "happy")
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with the name and the version of the package's, and with other labels, temperature and weights."""
+    pytest.importorskip("onnx", reason="needs the extra 'export'")
+    from emocatcher.models.onnx_graphs import to_onnx
+
+    bundled = model_folder.read(model_folder.bundled())
+    weights = {name: np.asarray(value * 0.97, value.dtype) for name, value in bundled.weights().items()}
+    config = msgspec.structs.replace(bundled.config, labels=LABELS, temperature=3.0, abstain_below=0.3)
+    folder = tmp_path_factory.mktemp("mine") / "model"
+    model_folder.write(folder, config, weights, to_onnx(weights, config.settings, LABELS))
+    return folder
+
+
+def labels(tab: Tab, place: str) -> list[str]:
+    """The labels in a list of the page, each without its symbol."""
+    return [text.splitlines()[-1] for text in tab.page.locator(place).all_inner_texts()]
+
+
+def test_the_page_runs_the_served_model_with_its_labels_and_colours(
+    open_tab: Callable[..., Tab], built: Path, mine: Path, clip: Path, spoken: Path
+) -> None:
+    mean = load(mine)
+    with serving("--model", str(mine)) as address:
+        tab = open_tab(at=address)
+        assert "emocatcher-2 runs in this browser" in tab.page.inner_text(".foot")
+        assert labels(tab, ".known li") == list(LABELS)
+        tab.choose(clip)
+        tab.wait_for_answer()
+        assert tab.prediction()["probabilities"] == pytest.approx(mean.predict(clip).probabilities, abs=1e-3)
+        colours = tab.page.eval_on_selector_all(
+            ".answer .bar-row .bar-fill", "bars => bars.map((bar) => getComputedStyle(bar).backgroundColor)"
+        )
+        assert len(set(colours)) == len(LABELS)
+        tab.choose(spoken)
+        tab.page.wait_for_function("() => document.querySelector('.result').dataset.prediction?.includes('spoken')")
+        tab.wait_for_answer()
+        timeline = json.loads(tab.saved("-timeline.json"))
+        assert timeline["labels"] == list(LABELS)
+        assert {one["emotion"] for one in timeline["windows"]} <= {*LABELS, None}
+        assert 'fill="#' in tab.saved(".svg").decode()
+        tab.go("about")
+        assert labels(tab, "section.about .emotions li") == list(LABELS)
+        assert "3.000" in tab.page.inner_text(".facts")
+        tab.go("guess")
+        tab.go("live")
+        assert labels(tab, "section.live .bar-label") == list(LABELS)
+
+
+def test_without_a_graph_for_browsers_the_page_offers_only_the_server(
+    open_tab: Callable[..., Tab], built: Path, mine: Path, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "onnx.py").write_text("raise ImportError('the extra export is not installed')")
+    with serving("--model", str(mine), before=tmp_path) as address:
+        tab = open_tab(at=address, offline=False)
+        assert not any("waveform.onnx" in url for url in tab.requests)
+        assert not tab.page.locator("#where-browser").count()
+        assert "The model emocatcher-2 runs on this server only" in tab.page.inner_text(".foot")
         tab.choose(clip)
         tab.wait_for_answer()
         assert "by the server" in tab.page.inner_text(".answer")
+        assert tab.prediction()["probabilities"].keys() == set(LABELS)
+        assert tab.console == []
+
+
+def test_a_network_that_fails_in_the_browser_leaves_the_server(
+    open_tab: Callable[..., Tab], server: str, clip: Path
+) -> None:
+    def spoil(tab: Tab) -> None:
+        tab.page.route("**/waveform.onnx", lambda route: route.fulfill(status=200, body=b"no graph"))
+
+    tab = open_tab(at=server, offline=False, prepare=spoil)
+    assert "runs on this server only" in tab.page.inner_text(".foot")
+    tab.choose(clip)
+    tab.wait_for_answer()
+    assert "by the server" in tab.page.inner_text(".answer")
+
+
+def test_a_server_that_does_not_answer_is_named_and_no_other_model_runs(
+    open_tab: Callable[..., Tab], server: str
+) -> None:
+    def refuse(tab: Tab) -> None:
+        tab.page.route("**/v1/model", lambda route: route.abort())
+        tab.page.goto(tab.address)
+        tab.page.wait_for_selector("html[data-network=failed]")
+
+    tab = open_tab(at=server, offline=False, prepare=refuse, opened=True)
+    assert "The server does not answer" in tab.page.inner_text(".notice.is-shown")
+    assert not any("onnx" in url for url in tab.requests)

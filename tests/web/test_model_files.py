@@ -48,6 +48,7 @@ def test_a_description_equals_the_model_folders_settings() -> None:
     described = describe(opened, waveform_onnx=None, token_required=True)
     assert (described.temperature, described.n_parameters) == (opened.config.temperature, opened.config.n_parameters)
     assert described.training.licence == opened.config.training.licence
+    assert described.weights_sha256 == opened.config.sha256[model_folder.WEIGHTS]
     assert described.longest_voiced_s is not None
     assert 3.0 < described.longest_voiced_s < 5.0
     assert (described.waveform_onnx, described.token_required, described.listen_corpus) == (None, True, False)

@@ -3,7 +3,7 @@ import { BrowserEngine } from "./engine/browser";
 import type { Engine } from "./engine/engine";
 import { ServerEngine } from "./engine/server";
 import { strings } from "./strings.en";
-import type { Model } from "./types";
+import { type Model, PageError } from "./types";
 import { AboutView } from "./view/about";
 import { h, replace } from "./view/dom";
 import { GuessView } from "./view/guess";
@@ -12,6 +12,7 @@ import { LiveView } from "./view/live";
 import { announcer, Notice } from "./view/notice";
 import { setLabels } from "./view/shades";
 import type { State, View } from "./view/state";
+import { tokenForm } from "./view/token";
 import { TryView } from "./view/try";
 
 type Name = "try" | "live" | "guess" | "about";
@@ -36,63 +37,69 @@ replace(main, h("div", { class: "opening" }, h("p", { class: "busy", role: "stat
 void start();
 
 async function start(): Promise<void> {
-  const server = new ServerEngine();
-  // `emocatcher serve` marks the pages it serves; a plain web host has no API to request.
+  // `emocatcher serve` marks the pages it serves; a plain web host has no API to request. The model is then the
+  // server's, never the one that the page was built with: the two may have the same name.
   const isServed = document.querySelector("meta[name=emocatcher-server]") !== null;
-  const [model, found] = await Promise.all([
-    ownModel(),
-    isServed ? server.model() : { model: null, tokenRequired: false },
-  ]);
-  if (!model) {
+  const server = isServed ? new ServerEngine() : null;
+  let model: Model;
+  try {
+    model = server ? await servedModel(server) : await ownModel();
+  } catch (error) {
     replace(main, h("h1", { class: "only-read" }, strings.name), fatal.element);
     header.showStatus(strings.loading.failed, "failed");
-    fatal.show(new Error(strings.loading.failed));
+    fatal.show(error);
     return;
   }
   setLabels(model.labels);
-  // If the server has another model than the page was built with, this browser uses the server's network too.
-  const theirs = found.model;
-  const sameModel = !theirs || (theirs.name === model.name && theirs.version === model.version);
-  const here = !sameModel && theirs?.waveform_onnx ? theirs : model;
-  const graph = here === model ? MODEL.graph : (theirs?.waveform_onnx ?? MODEL.graph).replace(/^\//, "");
-  setLabels(here.labels);
-  const state: { -readonly [K in keyof State]: State[K] } = {
-    model: here,
-    engine: null as unknown as Engine,
-    server: theirs || found.tokenRequired ? server : null,
-    serverModel: theirs,
-  };
+  header.showModel(model.name);
   await painted();
-  const browser = new BrowserEngine(here, graph, server.token, (loaded, total) => header.showProgress(loaded, total));
-  state.engine = browser;
+  const graph = model.waveform_onnx === null ? null : server ? model.waveform_onnx.replace(/^\//, "") : MODEL.graph;
+  const browser = graph === null ? null : new BrowserEngine(model, graph, server?.token ?? "", (loaded, total) => header.showProgress(loaded, total));
+  const state: { -readonly [K in keyof State]: State[K] } = { model, engine: (browser ?? server) as Engine, server };
   views.try = new TryView(state);
   views.live = new LiveView(state);
   views.guess = new GuessView(state);
   views.about = new AboutView(state);
   replace(main, ...NAMES.map((name) => views[name].element));
-  const refresh = (): void => Object.values(views).forEach((view) => view.refresh?.());
-  if (state.server)
-    header.offerServer(found.tokenRequired, async (where, token) => {
-      if (where === "server" && token !== undefined) {
-        server.token = token;
-        state.serverModel = (await server.model()).model;
-        if (!state.serverModel) return false;
-      }
+  const onlyServer = (): void => {
+    state.engine = server as Engine;
+    header.offerOnlyServer();
+  };
+  if (!browser) onlyServer();
+  else if (server)
+    header.offerServer((where) => {
       state.engine = where === "server" ? server : browser;
-      refresh();
-      return true;
+      Object.values(views).forEach((view) => view.refresh?.());
     });
   // The waveform's code also loads after the first paint, and before the page shows that it is ready.
   const rest = [import("./view/player"), import("wavesurfer.js/plugins/record")];
-  Promise.all([browser.ready, ...rest]).then(
+  const loaded = browser?.ready.catch((error: Error) => {
+    console.error(error);
+    if (!server) throw error;
+    onlyServer();
+  });
+  Promise.all([loaded, ...rest]).then(
     () => header.showReady(),
-    (error: Error) => {
-      header.showStatus(`${strings.loading.failed} ${strings.loading.failedNext}`, "failed");
-      console.error(error);
-    },
+    () => header.showStatus(`${strings.loading.failed} ${strings.loading.failedNext}`, "failed"),
   );
   window.addEventListener("hashchange", () => go(true));
   go(false);
+}
+
+/** The server's model, after its token if it requires one. */
+async function servedModel(server: ServerEngine): Promise<Model> {
+  for (let wrong = false; ; wrong = true) {
+    const model = await server.model();
+    if (model) return model;
+    await new Promise<void>((resolve) => {
+      const form = tokenForm(wrong, (token) => {
+        server.token = token;
+        resolve();
+      });
+      replace(main, h("h1", { class: "only-read" }, strings.name), form);
+      form.querySelector("input")?.focus();
+    });
+  }
 }
 
 function go(focus: boolean): void {
@@ -114,13 +121,10 @@ function go(focus: boolean): void {
   }
 }
 
-async function ownModel(): Promise<Model | null> {
-  try {
-    const answer = await fetch(MODEL.description);
-    return answer.ok ? ((await answer.json()) as Model) : null;
-  } catch {
-    return null;
-  }
+async function ownModel(): Promise<Model> {
+  const answer = await fetch(MODEL.description).catch(() => null);
+  if (!answer?.ok) throw new PageError(strings.loading.failed, strings.loading.failedNext);
+  return (await answer.json()) as Model;
 }
 
 /** Wait until the browser has painted the page. */

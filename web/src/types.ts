@@ -64,6 +64,7 @@ export interface Timeline {
 export interface Model {
   name: string;
   version: string;
+  weights_sha256: string;
   schema_version: number;
   labels: string[];
   sample_rate_hz: number;

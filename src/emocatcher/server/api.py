@@ -137,13 +137,14 @@ def _add_listening(app: FastAPI, service: Service) -> None:
         if service.listening is None:
             find("")
             raise AssertionError
-        known = service.listening.clips
+        labels = await service.labels()
+        known = [clip for clip in service.listening.clips if clip.emotion in labels]
         if not durations:
             task = tasks.MeasureClips(tuple(str(clip.path) for clip in known))
             measured = msgspec.json.decode(await pool.submit(task, limits.timeline_s, slow=True))
             durations.update(zip((clip.id for clip in known), measured, strict=True))
         usable = [{"id": clip.id, "duration_s": durations[clip.id]} for clip in known if durations[clip.id] is not None]
-        answer = {"clips": usable, "labels": await service.labels()}
+        answer = {"clips": usable, "labels": labels}
         return Response(msgspec.json.encode(answer), media_type=_JSON)
 
     @app.get("/v1/listen/clips/{number}/audio", **openapi.CLIP_AUDIO)

@@ -26,6 +26,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     version: str  # of emocatcher, when the model was written
+    weights_sha256: str  # tells apart models of one name and version
     schema_version: int = SCHEMA_VERSION  # of the answers
     labels: tuple[str, ...]
     sample_rate_hz: int
@@ -59,6 +60,7 @@ def describe(
     return ModelDescription(
         name=config.name,
         version=config.version,
+        weights_sha256=config.sha256.get(model_folder.WEIGHTS, ""),
         labels=config.labels,
         sample_rate_hz=front_end.sample_rate,
         frame_period_s=front_end.frame_period_s,

@@ -17,24 +17,20 @@ export class ServerEngine implements Engine {
   readonly where = "server";
   token = "";
 
-  /** The server's model; null if there is no server, or it requires a token. */
-  async model(): Promise<{ model: Model | null; tokenRequired: boolean }> {
-    let answer: Response;
-    try {
-      answer = await this.fetch("v1/model");
-      // A server that is still starting answers 503; retry for up to 10 s.
-      for (let tries = 1; answer.status === 503 && tries < 10; tries++) {
-        await new Promise((resolve) => setTimeout(resolve, 1000));
-        answer = await this.fetch("v1/model");
-      }
-    } catch {
-      return { model: null, tokenRequired: false };
+  /**
+   * The server's model; null if the server requires another token.
+   * @throws PageError if it does not answer, or with an error
+   */
+  async model(): Promise<Model | null> {
+    let answer = await this.tryFetch("v1/model", {});
+    // A server that is still starting answers 503; retry for up to 10 s.
+    for (let tries = 1; answer.status === 503 && tries < 10; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      answer = await this.tryFetch("v1/model", {});
     }
-    if (answer.status === 401 || answer.status === 403) return { model: null, tokenRequired: true };
-    if (!answer.ok || !answer.headers.get("Content-Type")?.includes("json"))
-      return { model: null, tokenRequired: false };
-    const model = (await answer.json()) as Model;
-    return Array.isArray(model.labels) ? { model, tokenRequired: false } : { model: null, tokenRequired: false };
+    if (answer.status === 401 || answer.status === 403) return null;
+    if (!answer.ok) throw await problem(answer);
+    return (await answer.json()) as Model;
   }
 
   async recognise(recording: Recording, callbacks: Callbacks, signal: AbortSignal): Promise<void> {
@@ -116,15 +112,18 @@ export class ServerEngine implements Engine {
   }
 
   private async requestJson(path: string, options: RequestInit): Promise<unknown> {
-    let answer: Response;
+    const answer = await this.tryFetch(path, options);
+    if (!answer.ok) throw await problem(answer);
+    return answer.json();
+  }
+
+  private async tryFetch(path: string, options: RequestInit): Promise<Response> {
     try {
-      answer = await this.fetch(path, options);
+      return await this.fetch(path, options);
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") throw error;
       throw new PageError(strings.errors.unreachable, strings.errors.unreachableNext);
     }
-    if (!answer.ok) throw await problem(answer);
-    return answer.json();
   }
 
   private fetch(path: string, options: RequestInit = {}): Promise<Response> {

@@ -5,7 +5,7 @@ import { h, replace, s } from "./dom";
 import { glyph } from "./glyphs";
 import { markdown, section } from "./markdown";
 import { cssColour } from "./shades";
-import { answering, type State, type View } from "./state";
+import type { State, View } from "./state";
 
 interface Bin {
   confidence: number;
@@ -28,7 +28,7 @@ export class AboutView implements View {
   }
 
   refresh(): void {
-    const model = answering(this.state);
+    const model = this.state.model;
     const words = strings.about;
     const limits = section(model.card, "Limits");
     replace(

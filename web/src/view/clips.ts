@@ -26,11 +26,11 @@ export async function serverClips(server: ServerEngine): Promise<Clip[]> {
   }));
 }
 
-/** The files with names of RAVDESS speech clips. */
-export function fileClips(files: File[], engine: Engine): Clip[] {
+/** The files with names of RAVDESS speech clips of an emotion that the model knows. */
+export function fileClips(files: File[], labels: string[], engine: Engine): Clip[] {
   return files.flatMap((file) => {
     const emotion = emotionOf(file.name);
-    if (emotion === null) return [];
+    if (emotion === null || !labels.includes(emotion)) return [];
     return [
       {
         name: file.name,

@@ -1,4 +1,5 @@
 /** The view "Guess first": listen to clips, guess their emotions, and compare the scores with the model's. */
+import { facts } from "../facts";
 import { strings, percent } from "../strings.en";
 import { PageError } from "../types";
 import { type Answer, shuffled } from "../stats";
@@ -11,7 +12,7 @@ import { glyph } from "./glyphs";
 import { icon } from "./icons";
 import { announce, Notice } from "./notice";
 import { cssColour } from "./shades";
-import { answering, type State, type View } from "./state";
+import type { State, View } from "./state";
 
 const SIZES = [10, 20, 40];
 
@@ -82,13 +83,17 @@ export class GuessView implements View {
       },
     });
     tell.checked = this.tellMe;
-    const { server, serverModel } = this.state;
+    const { server, model } = this.state;
+    if (!facts.ravdess_emotions.some((emotion) => model.labels.includes(emotion))) {
+      replace(this.place, h("p", { class: "card note" }, words.otherLabels(model.name, model.labels)));
+      return;
+    }
     replace(
       this.place,
       h(
         "div",
         { class: "guess-sources" },
-        server && serverModel?.listen_corpus
+        server && model.listen_corpus
           ? h(
               "section",
               { class: "card source" },
@@ -119,7 +124,7 @@ export class GuessView implements View {
             words.chooseFiles,
           ),
           h("p", { class: "note" }, words.dropFiles),
-          serverModel?.listen_corpus ? null : h("p", { class: "note" }, words.serverHint),
+          model.listen_corpus ? null : h("p", { class: "note" }, words.serverHint),
           input,
         ),
       ),
@@ -135,7 +140,7 @@ export class GuessView implements View {
   private fromFiles(files: File[]): void {
     void this.guarded(async () => {
       if (files.length === 0) return;
-      const clips = fileClips(files, this.state.engine);
+      const clips = fileClips(files, this.state.model.labels, this.state.engine);
       if (clips.length === 0) throw new PageError(strings.guess.noneNamed(files.length), strings.guess.noneNamedNext);
       if (clips.length < files.length) announce(strings.guess.ignored(files.length - clips.length));
       await this.begin(shuffled(clips));
@@ -158,7 +163,7 @@ export class GuessView implements View {
     this.player.src = address;
     this.player.onloadeddata = () => URL.revokeObjectURL(address);
     this.playedAt = performance.now();
-    const { labels } = answering(this.state);
+    const { labels } = this.state.model;
     const play = h("button", { type: "button", class: "button is-first is-large", onclick: () => this.play() }, icon("play", 20), words.play);
     const answers = labels.map((label, i) =>
       h(
@@ -248,7 +253,7 @@ export class GuessView implements View {
     this.player.pause();
     this.keys = null;
     const words = strings.guess;
-    const { labels } = answering(this.state);
+    const { labels } = this.state.model;
     const of = (pick: (guess: Guess) => string): Answer[] =>
       this.guesses.map((one) => ({ truth: one.truth, guess: pick(one) }));
     const again = h("button", { type: "button", class: "button", onclick: () => this.intro() }, icon("again", 18), words.another);

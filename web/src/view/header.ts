@@ -5,7 +5,6 @@ import { icon } from "./icons";
 import { theme } from "./shades";
 
 type Where = "browser" | "server";
-type Choose = (where: Where, token?: string) => Promise<boolean>;
 const THEME = "emocatcher-theme";
 
 export class Header {
@@ -18,6 +17,7 @@ export class Header {
   private readonly promiseText = h("span", {}, strings.where.browserPromise);
   private readonly themeButton: HTMLButtonElement;
   private at: Where = "browser";
+  private model = "";
   private loaded = false;
 
   constructor(names: string[], onTheme: () => void) {
@@ -78,9 +78,14 @@ export class Header {
     this.fill.title = percent(share);
   }
 
+  /** The model that the status names. */
+  showModel(name: string): void {
+    this.model = name;
+  }
+
   showReady(): void {
     this.loaded = true;
-    this.showStatus(this.at === "browser" ? strings.loading.ready : strings.loading.readyServer, "ready");
+    this.showStatus(this.at === "browser" ? strings.loading.ready(this.model) : strings.loading.readyServer(this.model), "ready");
   }
 
   showStatus(text: string, state: string): void {
@@ -90,14 +95,14 @@ export class Header {
   }
 
   /** Show the switch between browser and server. */
-  offerServer(tokenRequired: boolean, choose: Choose): void {
+  offerServer(choose: (where: Where) => void): void {
     const words = strings.where;
     const radio = (value: Where, text: string): HTMLElement => {
       const input = h("input", { type: "radio", name: "where", value, id: `where-${value}` });
       input.checked = value === this.at;
       input.addEventListener("change", () => {
-        if (value === "server" && tokenRequired) this.askToken(choose);
-        else void this.switched(value, choose);
+        choose(value);
+        this.switched(value);
       });
       return h("span", { class: "where-option" }, input, h("label", { for: `where-${value}` }, text));
     };
@@ -107,39 +112,19 @@ export class Header {
     );
   }
 
-  private askToken(choose: Choose): void {
-    const words = strings.where;
-    const input = h("input", { type: "password", id: "token", autocomplete: "off", required: true });
-    const wrong = h("p", { class: "note", role: "alert" });
-    const form = h(
-      "form",
-      {
-        class: "token",
-        onsubmit: async (event: Event) => {
-          event.preventDefault();
-          if (await this.switched("server", choose, input.value)) form.remove();
-          else wrong.textContent = words.tokenWrong;
-        },
-      },
-      h("label", { for: "token" }, words.token),
-      input,
-      h("button", { type: "submit", class: "button is-first" }, words.tokenUse),
-      wrong,
-    );
-    this.where.querySelector("form")?.remove();
-    this.where.append(form);
-    input.focus();
+  /** Show that recordings are processed on the server, because its model cannot run in this browser. */
+  offerOnlyServer(): void {
+    replace(this.where, h("p", { class: "where where-only", title: strings.where.onlyServer(this.model) }, strings.where.server));
+    this.loaded = true;
+    this.switched("server");
+    this.promiseText.textContent = `${strings.where.onlyServer(this.model)} ${strings.where.serverPromise}`;
   }
 
-  private async switched(where: Where, choose: Choose, token?: string): Promise<boolean> {
-    if (!(await choose(where, token))) return false;
-    if (where === "browser") this.where.querySelector("form")?.remove();
+  private switched(where: Where): void {
     this.at = where;
     this.promiseText.textContent = where === "browser" ? strings.where.browserPromise : strings.where.serverPromise;
     this.promise.classList.toggle("is-server", where === "server");
-    if (this.loaded || where === "server")
-      this.showStatus(where === "browser" ? strings.loading.ready : strings.loading.readyServer, "ready");
-    return true;
+    if (this.loaded || where === "server") this.showReady();
   }
 
   private labelTheme(): void {

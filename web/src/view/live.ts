@@ -11,7 +11,7 @@ import { icon } from "./icons";
 import { Level } from "./level";
 import { announce, Notice } from "./notice";
 import { cssColour } from "./shades";
-import { answering, type State, type View } from "./state";
+import type { State, View } from "./state";
 
 const CHART_S = 60;
 const SPOKEN_EACH_MS = 3000;
@@ -163,7 +163,7 @@ export class LiveView implements View {
   private draw(): void {
     const now = this.windows.at(-1)?.end_s ?? 0;
     const drawing = s("svg", { viewBox: `0 0 ${CHART_S * 10} 100`, preserveAspectRatio: "none", "shape-rendering": "crispEdges", "aria-hidden": "true" });
-    const labels = answering(this.state).labels;
+    const labels = this.state.model.labels;
     const signs: HTMLElement[] = [];
     this.windows.forEach((window, i) => {
       const fromS = this.windows[i - 1]?.end_s ?? window.end_s - 0.5;
@@ -197,7 +197,7 @@ export class LiveView implements View {
     this.windows = [];
     this.spoken = "";
     this.element.dataset.windows = "0";
-    this.bars = new Bars(answering(this.state).labels, strings.try.probabilities, true);
+    this.bars = new Bars(this.state.model.labels, strings.try.probabilities, true);
     this.bars.show(null);
     replace(this.barsPlace, this.bars.element);
     this.chart.setAttribute("aria-label", strings.live.chart);

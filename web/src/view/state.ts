@@ -1,13 +1,12 @@
-/** State shared by all views: the models and the engines. */
+/** State shared by all views: the model and the engines. */
 import type { Engine } from "../engine/engine";
 import type { ServerEngine } from "../engine/server";
 import type { Model } from "../types";
 
 export interface State {
-  readonly model: Model; // of the network in this browser
+  readonly model: Model; // of both engines
   readonly engine: Engine; // the selected one
   readonly server: ServerEngine | null;
-  readonly serverModel: Model | null;
 }
 
 /** A view, created once, then shown and hidden. */
@@ -19,9 +18,4 @@ export interface View {
   hide?(): void;
   /** Called when the theme or the engine changed. */
   refresh?(): void;
-}
-
-/** The model of the selected engine. */
-export function answering(state: State): Model {
-  return state.engine.where === "server" && state.serverModel ? state.serverModel : state.model;
 }

@@ -16,7 +16,7 @@ import { announce, Notice } from "./notice";
 import type { Player } from "./player";
 import { saveButtons } from "./saving";
 import { cssColour } from "./shades";
-import { answering, type State, type View } from "./state";
+import type { State, View } from "./state";
 
 const SHORTEST_RECORDING_S = 0.2;
 
@@ -160,7 +160,7 @@ export class TryView implements View {
     this.job?.abort();
     this.player?.destroy();
     const job = (this.job = new AbortController());
-    const model = answering(this.state);
+    const model = this.state.model;
     const { where } = this.state.engine;
     const moment = new Moment(model);
     const { Player } = await import("./player");
