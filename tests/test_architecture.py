@@ -101,8 +101,8 @@ def ours(names) -> set[str]:
 def test_imports_of_finds_every_kind_of_import():
     imports = imports_of("emocatcher.features.extraction")
     assert {"emocatcher.audio", "emocatcher.features.voiced_span", "emocatcher.foundation.settings", "numpy"} <= imports
-    assert "av" in imports_of("emocatcher.audio.decoding") - imports_of(
-        "emocatcher.audio.decoding", at_the_top_only=True
+    assert "av" in imports_of("emocatcher.audio.containers") - imports_of(
+        "emocatcher.audio.containers", at_the_top_only=True
     )
 
 

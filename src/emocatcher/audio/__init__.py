@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emocatcher.audio.decoding import Source, Track, check_source
+from emocatcher.audio.decoding import Track
 from emocatcher.audio.offset import OffsetRemover, remove_offset
 from emocatcher.audio.resampling import Resampler, Waveform, resample
+from emocatcher.audio.sources import Source, check_source
 from emocatcher.foundation.errors import AudioError, EmptyAudioError, NonFiniteError, TooLongError
 
 __all__ = [
@@ -45,7 +46,8 @@ class Recording(NamedTuple):
     native_rate: int  # Hz, of the recording
     peak: float  # largest magnitude of a sample in any channel; full scale is 1
     clipped: bool
-    truncated: bool  # the data ends before the length that the header declares
+    truncated: bool  # the end is missing
+    lost: tuple[tuple[float, float], ...] = ()  # damaged parts, (start_s, end_s) in the recording; they are silent
 
 
 def load(
@@ -125,7 +127,7 @@ def read(
         peak = max(peak, block_peak)
     waveform = remove_offset(_cut(track, _join(parts), start_s, end_s))
     waveform, rate = _resample_to(waveform, track.rate, sample_rate)
-    return Recording(waveform, rate, track.rate, peak, clipped, track.truncated)
+    return Recording(waveform, rate, track.rate, peak, clipped, track.truncated, tuple(track.lost))
 
 
 def blocks(

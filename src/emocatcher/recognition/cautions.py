@@ -14,6 +14,7 @@ from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.settings import FrontEnd
 from emocatcher.recognition.prediction import Caution
 
+_NAMED = 4  # damaged parts
 _SHORTEST_S = 0.4  # voiced span
 _QUIET_DB = -60.0  # rms, relative to full scale
 _BAND_HZ = 4_300.0  # a telephone's sample rate of 8 kHz leaves nothing above 4,000 Hz
@@ -47,8 +48,7 @@ def find(
         found.append(Caution("no-speech", "no speech was found, so there is no emotion"))
     elif not clip.span.found:
         found.append(Caution("no-voiced-span", "no voiced span was found: the whole recording was used"))
-    if recording.truncated:
-        found.append(Caution("truncated", f"the file breaks off: only the first {clip.duration_s:.2f} s were used"))
+    found += of_the_file(recording.truncated, recording.lost, clip.duration_s)
     if not has_speech:
         return tuple(found)  # the others are about the voice
     voiced_s = clip.voiced_end_s - clip.voiced_start_s
@@ -67,6 +67,29 @@ def find(
     if judge is not None and judge.outside(clip.log_mel):
         message = "unlike the recordings the model was trained on: its scores do not apply here"
         found.append(Caution("outside-training-conditions", message))
+    return tuple(found)
+
+
+def of_the_file(truncated: bool, lost: tuple[tuple[float, float], ...], duration_s: float) -> tuple[Caution, ...]:
+    """Find what is missing of a recording, and where.
+
+    Args:
+        truncated: whether its end is missing.
+        lost: damaged parts as (start_s, end_s), in order.
+        duration_s: of what was decoded, with the damaged parts.
+
+    Examples:
+        >>> [str(caution) for caution in of_the_file(True, ((2.0, 2.25),), 9.0)]
+        ['the file breaks off: only the first 9.00 s were used', 'damaged: 0.25 s could not be decoded, at 2.00 s']
+    """
+    found = []
+    if truncated:
+        found.append(Caution("truncated", f"the file breaks off: only the first {duration_s:.2f} s were used"))
+    if lost:
+        total_s = sum(end_s - start_s for start_s, end_s in lost)
+        where = ", ".join(f"{start_s:.2f}" for start_s, _ in lost[:_NAMED])
+        more = f" and {len(lost) - _NAMED} more places" if len(lost) > _NAMED else ""
+        found.append(Caution("damaged", f"damaged: {total_s:.2f} s could not be decoded, at {where} s{more}"))
     return tuple(found)
 
 

@@ -1,0 +1,317 @@
+"""Decode with FFmpeg, through PyAV: the container's times are kept, and damaged parts are replaced by silence."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.audio import file_ends
+from emocatcher.audio.resampling import Waveform
+from emocatcher.audio.sources import opened
+from emocatcher.foundation.errors import DecodeError
+
+# FFmpeg also accepts playlists and would open the files that they name. It gets an open file and no protocol with which
+# to open another.
+_NO_PROTOCOLS = {"protocol_whitelist": "none"}
+_MATROSKA, _MP4 = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
+# The packets of these formats have times of their own. Of the others, FFmpeg only counts the samples.
+_TIMED = {_MATROSKA, _MP4, "mpegts", "mpeg", "ogg", "flv", "asf", "flac", "nut"}
+# In these, time begins at zero. In others, as of a broadcast, it begins with the first packet of any track.
+_FROM_ZERO = {_MATROSKA, _MP4}
+# The header of these declares the length of the track, or of the whole file. FFmpeg estimates that of the others.
+_TRACK_LENGTH = {_MP4, "flac", "caf", "aiff", "tta", "wv", "avi", "wav", "w64"}
+_FILE_LENGTH = {_MATROSKA, "flv", "asf"}
+
+_LONGEST_LEAD_S = 60.0  # a stream that was joined late starts at any time, which is not silence
+_GAP_S = 0.05  # shorter gaps come from rounded times and the delays of encoders
+_LONGEST_GAP_S = 3600.0  # over a longer one, or a second back in time, the clock was set anew
+_LONGEST_OVERLAP_S = 1.0
+_LONGEST_SILENCE_S = 14_400.0  # in all: a few bytes can declare any number of gaps
+_TOLERANCE_S = 0.15  # a declared length may be rounded, or contain an encoder's delay
+_MOST_STRANGE = 10  # packets; so many in a row are no damage
+_LONGEST_SKIP = 1 << 24  # bytes; about an hour of AAC
+_BETWEEN_PACKETS = 256  # bytes; the headers of packets and of their groups are shorter
+
+
+class Decoder:
+    """Decodes a recording while it is iterated: blocks of shape (n_samples, n_channels), float32.
+
+    Args:
+        source: a path or an encoded file's bytes.
+        name: of the recording, for messages.
+        block_s: length of a block in seconds; the last may be shorter.
+
+    Attributes:
+        rate: sample rate in Hz; set with the first block.
+        truncated: whether the end is missing; set after the last block.
+        lost: parts that could not be decoded, as (start_s, end_s), in order; complete after the last block.
+
+    Raises:
+        DecodeError: during iteration, if nothing can be decoded, or the sample rate changes.
+    """
+
+    def __init__(self, source: str | bytes, name: str, block_s: float) -> None:
+        self.rate = 0
+        self.truncated = False
+        self.lost: list[tuple[float, float]] = []
+        self._source, self._name, self._block_s = source, name, block_s
+        self._ready: list[Waveform] = []  # shape (n_channels, n_samples)
+        self._n_ready = self._n_samples = 0
+        self._n_silent = 0
+        self._zero_s = 0.0  # the container's time of the first sample
+        self._failed = False  # packets since the last frame could not be decoded
+        self._skipped_s = 0.0  # length of such packets, and of the bytes between them, in a format without times
+        self._n_uncounted = 0  # bytes that FFmpeg skipped without a note
+        self._n_strange = 0  # packets in a row with another sample rate
+        self._end = 0  # of the last packet, position in bytes
+        self._between = deque([0], maxlen=4)  # bytes between the last packets; a decoder may return a frame late
+        self._n_bytes, self._decoded_s = 0, 0.0  # of all packets that were decoded
+
+    def __iter__(self) -> Iterator[Waveform]:
+        # PyAV takes a quarter of the package's import time, and most recordings do not need it.
+        import av
+
+        reason = "cannot be decoded. Check that it is a complete audio file, or export it again as WAV"
+        try:
+            with opened(self._source) as file, av.open(file, mode="r", options=_NO_PROTOCOLS) as container:
+                # The default track, if the container names one; else the one with the highest bit rate.
+                stream = container.streams.best("audio")
+                if stream is None:
+                    raise DecodeError(self._name, "contains no sound. Give a recording with an audio track")
+                yield from self._decode(container, stream)
+        except (av.FFmpegError, ValueError) as error:
+            if self._n_samples == 0:
+                raise DecodeError(self._name, reason) from error
+            self.truncated = True
+        if self._n_samples == 0:
+            raise DecodeError(self._name, reason)
+        self.lost = _merged(self.lost)
+        yield from self._flush()
+
+    def _decode(self, container: Any, stream: Any) -> Iterator[Waveform]:
+        import av
+
+        self._kind = kind = container.format.name
+        self._timed, self._alone = kind in _TIMED, len(container.streams) == 1
+        if kind == "flac":
+            # Without its checksum, a damaged frame would be decoded to noise.
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        start_s = (container.start_time or 0) / av.time_base
+        self._zero_s = 0.0 if kind in _FROM_ZERO and 0.0 <= start_s <= _LONGEST_LEAD_S else start_s
+        last: Any = None
+        for packet in _packets(container, stream):
+            if packet.size:
+                self._measure_distance(last, packet)
+                last = packet
+            before = self._n_samples
+            for frame in self._frames(packet):
+                yield from self._add(frame)
+            if packet.size and packet.is_corrupt and self._timed:
+                self.lost.append((before / self.rate, self._n_samples / self.rate) if self.rate else (0.0, 0.0))
+        if self._n_samples == 0:
+            return
+        if last.is_corrupt and self._timed:
+            self.lost.pop()
+        declared_s = self._declared_s(container, stream)
+        self.truncated = (
+            (self._failed and not file_ends.is_tag(bytes(last)))
+            or last.is_corrupt
+            # Without times, what is missing of the declared length may be missing where there is damage.
+            or (declared_s > self._n_samples / self.rate + _TOLERANCE_S and (self._timed or not self.lost))
+            or self._breaks_off(kind, last)
+        )
+
+    def _frames(self, packet: Any) -> list[Any]:
+        import av
+
+        try:
+            frames = packet.decode()
+            if self._has_strange_rate(frames):
+                raise ValueError("a damaged header")
+        except (av.FFmpegError, ValueError):
+            if packet.size:
+                self._failed = True
+                duration_s = float((packet.duration or 0) * (packet.time_base or 0))
+                # FFmpeg adds bytes that belong to no packet to the one before.
+                size_s = self._length_s(packet.size)
+                self._skipped_s += size_s if size_s > 2.0 * duration_s else duration_s
+            return []
+        self._n_bytes += packet.size if frames else 0
+        self._decoded_s += sum(frame.samples / frame.sample_rate for frame in frames)
+        return list(frames)
+
+    def _has_strange_rate(self, frames: list[Any]) -> bool:
+        """Whether the sample rate differs from the recording's, as after damage to a frame's header."""
+        strange = next((frame.sample_rate for frame in frames if self.rate not in (0, frame.sample_rate)), 0)
+        self._n_strange = self._n_strange + 1 if strange else 0
+        if self._n_strange > _MOST_STRANGE:
+            reason = f"changes its sample rate from {self.rate} to {strange} Hz midway"
+            raise DecodeError(self._name, f"{reason}. Convert it to one sample rate")
+        return bool(strange)
+
+    def _length_s(self, n_bytes: int) -> float:
+        """Estimate the length of bytes that were not decoded."""
+        return n_bytes * self._decoded_s / self._n_bytes if self._n_bytes else 0.0
+
+    def _measure_distance(self, last: Any, packet: Any) -> None:
+        """Count the bytes between the last packet and this one."""
+        known = last is not None and last.pos is not None and packet.pos is not None
+        is_same_page = self._kind == "ogg" and known and packet.pos == last.pos  # the position is that of the page
+        n_between = packet.pos - self._end if known and not is_same_page else 0
+        self._end = (self._end if is_same_page else packet.pos or 0) + packet.size
+        self._between.append(n_between)
+        if self._alone and not self._timed and n_between > _BETWEEN_PACKETS:
+            self._failed = True
+            self._skipped_s += self._length_s(n_between)
+        if known and self._failed and self._kind == "aac":
+            # FFmpeg does not count the bytes that it skips to find the next packet.
+            with opened(self._source) as file:
+                file.seek(packet.pos + self._n_uncounted)
+                n_skipped = max(file.read(_LONGEST_SKIP).find(bytes(packet)[:64]), 0)
+            self._n_uncounted += n_skipped
+            self._skipped_s += self._length_s(n_skipped)
+
+    def _add(self, frame: Any) -> Iterator[Waveform]:
+        self.rate = frame.sample_rate
+        samples = _to_float(frame)
+        missing = self._missing(frame)
+        while missing > 0:
+            n_silent = min(missing, max(int(self._block_s * self.rate), 1))
+            missing -= n_silent
+            yield from self._push(np.zeros((len(samples), n_silent), np.float32))
+        yield from self._push(samples[:, -missing:])
+
+    def _missing(self, frame: Any) -> int:
+        """Return how many samples are missing before a frame; negative for those that it repeats."""
+        time_s = self._n_samples / self.rate
+        damaged, gap_s = self._failed, self._skipped_s
+        self._failed, self._skipped_s = False, 0.0
+        if self._timed:
+            if frame.pts is None:
+                return 0
+            gap_s = float(frame.pts * frame.time_base) - self._zero_s - time_s
+            damaged = damaged or self._are_lost(max(self._between), gap_s)
+            n_all = round(gap_s * self.rate) + self._n_silent
+            is_new_clock = not -_LONGEST_OVERLAP_S <= gap_s <= _LONGEST_GAP_S
+            if is_new_clock or n_all > _LONGEST_SILENCE_S * self.rate or (time_s == 0.0 and gap_s <= _GAP_S):
+                self._zero_s += gap_s
+                return 0
+            if abs(gap_s) <= _GAP_S and not (damaged and gap_s > 0.0):
+                return 0
+        missing = min(round(gap_s * self.rate), int(_LONGEST_SILENCE_S * self.rate) - self._n_silent)
+        if missing > 0:
+            self._n_silent += missing
+            if damaged:
+                self.lost.append((time_s, time_s + missing / self.rate))
+        return missing
+
+    def _are_lost(self, n_bytes: int, gap_s: float) -> bool:
+        """Whether the bytes of a gap are there, but were not packets: a pause has none."""
+        if gap_s <= _GAP_S or not self._alone or not self._decoded_s:
+            return False
+        return n_bytes > max(_BETWEEN_PACKETS, 0.25 * gap_s * self._n_bytes / self._decoded_s)
+
+    def _push(self, samples: Waveform) -> Iterator[Waveform]:
+        if self._ready and len(self._ready[0]) != len(samples):  # a damaged stream may change its channels
+            yield from self._flush()
+        self._ready.append(samples)
+        self._n_ready += samples.shape[1]
+        self._n_samples += samples.shape[1]
+        if self._n_ready >= self._block_s * self.rate:
+            yield from self._flush()
+
+    def _flush(self) -> Iterator[Waveform]:
+        if self._ready:
+            ready, self._ready, self._n_ready = self._ready, [], 0
+            yield np.concatenate(ready, axis=1).T
+
+    def _declared_s(self, container: Any, stream: Any) -> float:
+        """Return the length that the header declares, seconds; 0 if it declares none."""
+        import av
+
+        kind = container.format.name
+        if kind == "avi":  # FFmpeg replaces its length by an estimate; the number of packets is the header's
+            return float(stream.frames * stream.time_base)
+        if kind in _TRACK_LENGTH or (kind == "mp3" and self._has_mpeg_length()):
+            return float((stream.duration or 0) * stream.time_base)
+        return (container.duration or 0) / av.time_base if kind in _FILE_LENGTH and self._alone else 0.0
+
+    def _has_mpeg_length(self) -> bool:
+        with opened(self._source) as file:
+            head = file.read(10)
+            tag_length = sum((head[6 + i] & 127) << 7 * (3 - i) for i in range(4)) if head[:3] == b"ID3" else -10
+            file.seek(tag_length + 10)
+            head = file.read(256)
+        return any(marker in head for marker in (b"Xing", b"Info", b"VBRI"))
+
+    def _breaks_off(self, kind: str, last: Any) -> bool:
+        if kind == "mp3":
+            return int(last.size) < file_ends.mpeg_frame_length(bytes(last)[:4], self.rate)
+        with opened(self._source) as file:
+            if kind == "ogg":
+                return file_ends.ogg_breaks_off(file)
+            return bool(kind == _MATROSKA and last.pos) and file_ends.matroska_breaks_off(file, last.pos)
+
+
+def has_pauses(source: str | bytes) -> bool:
+    """Whether the times of a recording's packets have gaps, or cannot be read to the end; nothing is decoded."""
+    import av
+
+    try:
+        with opened(source) as file, av.open(file, mode="r", options=_NO_PROTOCOLS) as container:
+            end_s = None
+            for packet in container.demux(container.streams.best("audio")):
+                if packet.pts is None or packet.time_base is None:
+                    continue
+                start_s = float(packet.pts * packet.time_base)
+                if end_s is not None and start_s > end_s + _GAP_S:
+                    return True
+                end_s = start_s + float((packet.duration or 0) * packet.time_base)
+    except (av.FFmpegError, ValueError):
+        return True
+    return False
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield a track's packets, also those after an error of the container."""
+    import av
+
+    has_progressed = True
+    while True:
+        try:
+            for packet in container.demux(stream):
+                has_progressed = True
+                yield packet
+        except av.FFmpegError:
+            if not has_progressed:
+                raise
+            has_progressed = False
+        else:
+            return
+
+
+def _to_float(frame: Any) -> Waveform:
+    """Return a frame's samples, shape (n_channels, n_samples), float32, in -1 … 1."""
+    array: NDArray[Any] = frame.to_ndarray()
+    if not frame.format.is_planar:
+        array = array.reshape(-1, frame.layout.nb_channels).T
+    if array.dtype == np.uint8:
+        return ((array.astype(np.float32) - 128.0) / 128.0).astype(np.float32)
+    if np.issubdtype(array.dtype, np.signedinteger):
+        return (array / (np.iinfo(array.dtype).max + 1.0)).astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite samples are refused later
+        return array.astype(np.float32, copy=False)
+
+
+def _merged(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for start_s, end_s in spans:
+        if merged and start_s <= merged[-1][1] + 2 * _GAP_S:
+            merged[-1] = merged[-1][0], max(end_s, merged[-1][1])
+        else:
+            merged.append((start_s, end_s))
+    return merged

@@ -1,0 +1,93 @@
+"""Open a recording: a path, a pipe, or an encoded file's bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.foundation.errors import DecodeError, EmptyAudioError
+
+Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
+
+_LONGEST_PIPE = 1 << 30  # bytes; a pipe has no end that is known before, and its content is kept in memory
+
+
+def check_source(source: object) -> None:
+    """Check that a value can be a recording, without opening it.
+
+    Raises:
+        TypeError: if it is neither a path, nor bytes, nor a pair of samples and their rate.
+    """
+    if isinstance(source, bytes | str | os.PathLike) or (isinstance(source, tuple) and len(source) == 2):
+        return
+    kind = f"tuple of {len(source)}" if isinstance(source, tuple) else type(source).__name__
+    raise TypeError(f"{kind} is not a recording. Give a path, an encoded file's bytes, or (samples, sample_rate)")
+
+
+def name_of(source: Source) -> str:
+    """Return the name of a recording for messages.
+
+    Raises:
+        TypeError: as `check_source`.
+
+    Examples:
+        >>> name_of("clip.wav"), name_of(b"RIFF")
+        ('clip.wav', 'audio bytes')
+    """
+    check_source(source)
+    if isinstance(source, bytes):
+        return "audio bytes"
+    return "audio array" if isinstance(source, tuple) else str(source)
+
+
+def readable(source: str | Path | bytes) -> str | bytes:
+    """Return a path that the decoders can open, or the bytes of the file. A pipe is read to its end.
+
+    Raises:
+        DecodeError: if there is no such file, it cannot be opened, or a pipe sends more than 1 GiB.
+        EmptyAudioError: if there are no bytes.
+    """
+    name = name_of(source)
+    if isinstance(source, bytes):
+        if not source:
+            raise EmptyAudioError(name, "are empty (0 bytes). Give the bytes of a whole file")
+        return source
+    path = Path(source)
+    try:
+        mode = path.stat().st_mode if path.exists() else 0
+        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            return _from_pipe(path, name)
+        if not stat.S_ISREG(mode):
+            raise DecodeError(name, "is a folder, not a recording" if stat.S_ISDIR(mode) else "no such file")
+        if path.stat().st_size == 0:
+            raise EmptyAudioError(name, "is an empty file (0 bytes). Record it again, or leave it out")
+        with path.open("rb") as file:
+            if any("\ud800" <= character <= "\udfff" for character in name):
+                # The name's bytes are not valid text. The decoders cannot open such a path, so they get the content.
+                return file.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DecodeError(name, f"cannot be opened: {reason}") from None
+    return str(path)
+
+
+def opened(source: str | bytes) -> BinaryIO:
+    """Open what `readable` returned."""
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
+
+
+def _from_pipe(path: Path, name: str) -> bytes:
+    """Read a pipe, such as /dev/stdin or a process substitution, to its end: it can be read only once."""
+    with path.open("rb") as pipe:
+        content = pipe.read(_LONGEST_PIPE + 1)
+    if not content:
+        raise EmptyAudioError(name, "is a pipe that sent nothing. It can be read only once")
+    if len(content) > _LONGEST_PIPE:
+        raise DecodeError(name, f"is a pipe that sends more than {_LONGEST_PIPE >> 30} GiB. Save it to a file first")
+    return content
