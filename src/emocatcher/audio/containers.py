@@ -23,7 +23,8 @@ _TIMED = {_MATROSKA, _MP4, "mpegts", "mpeg", "ogg", "flv", "asf", "flac", "nut"}
 # In these, time begins at zero. In others, as of a broadcast, it begins with the first packet of any track.
 _FROM_ZERO = {_MATROSKA, _MP4}
 # The header of these declares the length of the track, or of the whole file. FFmpeg estimates that of the others.
-_TRACK_LENGTH = {_MP4, "flac", "caf", "aiff", "tta", "wv", "avi", "wav", "w64"}
+_TRACK_LENGTH = {_MP4, "flac", "aiff", "tta", "wv", "wav", "w64"}
+_COUNTED = {"avi", "caf"}
 _FILE_LENGTH = {_MATROSKA, "flv", "asf"}
 
 _LONGEST_LEAD_S = 60.0  # a stream that was joined late starts at any time, which is not silence
@@ -119,7 +120,7 @@ class Decoder:
         declared_s = self._declared_s(container, stream)
         self.truncated = (
             (self._failed and not file_ends.is_tag(bytes(last)))
-            or last.is_corrupt
+            or (last.is_corrupt and self._timed)
             # Without times, what is missing of the declared length may be missing where there is damage.
             or (declared_s > self._n_samples / self.rate + _TOLERANCE_S and (self._timed or not self.lost))
             or self._breaks_off(kind, last)
@@ -234,7 +235,7 @@ class Decoder:
         import av
 
         kind = container.format.name
-        if kind == "avi":  # FFmpeg replaces its length by an estimate; the number of packets is the header's
+        if kind in _COUNTED:  # FFmpeg replaces the length by an estimate, but not the header's count
             return float(stream.frames * stream.time_base)
         if kind in _TRACK_LENGTH or (kind == "mp3" and self._has_mpeg_length()):
             return float((stream.duration or 0) * stream.time_base)
