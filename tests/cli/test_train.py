@@ -128,6 +128,29 @@ def test_check_counts_the_recordings(call: Call, trained: Any, voices_dir: Path,
     assert f"{n} of {n} recordings decode" in outcome.out
 
 
+def test_check_lists_every_recording_that_does_not_exist(call: Call, voices_dir: Path, tmp_path: Path) -> None:
+    clip = next(voices_dir.rglob("*.wav"))
+    names = [f"no{number}.wav" for number in range(8)]
+    (tmp_path / "t.csv").write_text(f"path,label,agent\n{clip},sad,7\n" + "".join(f"{name},sad,7\n" for name in names))
+    outcome = call("check", tmp_path / "t.csv", "--all")
+    assert "1 of 9 recordings decode" in outcome.out
+    assert all(name in outcome.out for name in names)
+    assert "- note: 1 column is not used: agent" in outcome.out
+    refused = call("audit", "--corpus", tmp_path / "t.csv", "--protocol", "manifest")
+    assert "8 of 9 rows have none" in refused.err
+
+
+def test_a_command_prints_what_of_a_folder_is_not_used(call: Call, voices_dir: Path, tmp_path: Path) -> None:
+    for number, clip in enumerate(sorted(voices_dir.rglob("*.wav"))[:4]):
+        target = tmp_path / "mine" / "ab"[number % 2] / f"{number}.wav"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(clip)
+    (tmp_path / "mine" / "a" / "notes.txt").touch()
+    outcome = call("audit", "--corpus", tmp_path / "mine", "--protocol", "stratified-2")
+    assert "Note: " in outcome.err
+    assert "1 file has no suffix of sound, .txt (1), and is left out" in outcome.err
+
+
 def test_check_prints_names_that_look_like_markup(call: Call, voices_dir: Path, tmp_path: Path) -> None:
     clips = sorted((voices_dir / "Actor_01").glob("*.wav"))[:4]
     rows = "".join(f"{clip},[/red]\n" for clip in clips)

@@ -125,7 +125,7 @@ def test_segments_of_one_recording_are_checked_separately(tmp_path):
 def test_a_deleted_recording_is_a_finding(tmp_path):
     corpus = corpus_of(tmp_path, a=tone(), b=tone(frequency=300.0))
     corpus.utterances[1].path.unlink()
-    assert findings(check(corpus)) == {("undecodable", ("b",))}
+    assert findings(check(corpus)) == {("missing", ("b",))}
 
 
 def test_a_corpus_without_usable_recordings_has_zero_durations(tmp_path):

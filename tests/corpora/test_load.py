@@ -92,6 +92,14 @@ def test_a_path_is_read_according_to_its_content(tmp_path):
     (tmp_path / "mine" / "happy" / "03-01-2024.wav").touch()  # a date, not RAVDESS
     assert [u.emotion for u in corpora.load(str(tmp_path / "mine"))] == ["happy"]
 
+    for number in range(3):
+        (tmp_path / "mine" / "sad").mkdir(exist_ok=True)
+        (tmp_path / "mine" / "sad" / f"{number}.wav").touch()
+    (tmp_path / "mine" / "happy" / "03-01-05-01-01-01-02.wav").touch()  # one name of RAVDESS among one's own
+    own = corpora.load(str(tmp_path / "mine"))
+    assert [u.emotion for u in own] == ["happy", "happy", "sad", "sad", "sad"]
+    assert own.notes == ()
+
     (tmp_path / "table.CSV").write_text("path,label\nmine/happy/03-01-2024.wav,sad\n")
     assert corpora.locate(str(tmp_path / "table.CSV")) == tmp_path / "table.CSV"
     assert corpora.load(str(tmp_path / "table.CSV")).labels == ("sad",)
@@ -104,11 +112,35 @@ def test_an_unknown_corpus_is_refused_with_suggestions(tmp_path):
     (tmp_path / "clip.wav").touch()
     with pytest.raises(CorpusNotFoundError, match=r"clip\.wav.*\.parquet"):
         corpora.load(str(tmp_path / "clip.wav"))
-    with pytest.raises(CorpusNotFoundError, match=r"no\.csv"):
-        corpora.load(str(tmp_path / "no.csv"))
+    for name in ("no.csv", "no.jsonl", "folder"):
+        with pytest.raises(CorpusNotFoundError, match=rf"{name}: no such file or folder"):
+            corpora.load(str(tmp_path / name))
+    with pytest.raises(CorpusNotFoundError, match=r"^missing\.csv: no such file"):
+        corpora.load("missing.csv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ManifestError):
         corpora.load(str(tmp_path / "empty"))
+
+
+def test_recordings_that_ravdess_has_beside_its_speech_are_counted(tmp_path):
+    for name in ("Actor_01/03-01-05-01-01-01-01.MP3", "song/03-02-05-01-01-01-01.wav", "film/01-01-05-01-01-01-01.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "Actor_01" / "noise.wav").touch()
+    found = corpora.load(str(tmp_path))
+    assert (found.name, [u.id for u in found]) == ("ravdess", ["03-01-05-01-01-01-01"])
+    (note,) = found.notes
+    assert note.startswith("3 recordings are not RAVDESS's speech (03-01-*), and are left out: ")
+
+
+def test_folders_of_ravdess_clips_by_own_labels_are_noted(tmp_path):
+    for label, emotion in (("good", "03"), ("bad", "05")):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / f"03-01-{emotion}-01-01-01-01.wav").touch()
+    found = corpora.load(str(tmp_path))
+    assert {u.emotion for u in found} == {"happy", "angry"}
+    (note,) = found.notes
+    assert note.startswith("the emotions are those of RAVDESS's file names, not the folders' names (bad, good)")
 
 
 def test_importing_corpora_imports_no_heavy_package():

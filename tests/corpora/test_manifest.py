@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -189,6 +190,72 @@ def test_a_folder_with_one_sub_folder_per_emotion_is_read(tmp_path):
         ("zen/2.opus", "zen"),
     ]
     assert corpus.speakers == ()
+    assert list(corpus.notes) == [
+        f"2 recordings are hidden, and are left out: {tmp_path}/.trash/x/4.wav, {tmp_path}/happy/._1.wav",
+        f"1 file has no suffix of sound, .txt (1), and is left out: {tmp_path}/notes/readme.txt",
+        "1 sub-folder has no recordings: notes",
+        (
+            "1 recording lies in a folder inside the sub-folders. The first folder is the label: happy/ann/1.M4A is "
+            "'happy'"
+        ),
+    ]
+
+
+def test_every_file_of_a_folder_is_read_or_counted(tmp_path):
+    suffixes = ("wav", "WAV", "opus", "amr", "m4a", "mp4", "wma", "Ogg", "3gp", "aiff", "weba", "txt", "xyz", "")
+    for number, suffix in enumerate(suffixes):
+        path = tmp_path / "corpus" / ("glad" if number % 2 else "sad") / "deep" / f"{number}.{suffix}".rstrip(".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "elsewhere" / "more").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "more" / "x.mp3").touch()
+    (tmp_path / "elsewhere" / "round").symlink_to(tmp_path / "elsewhere")  # a circle
+    (tmp_path / "corpus" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "corpus" / "sad" / "one.wav").symlink_to(tmp_path / "corpus" / "sad" / "deep" / "0.wav")
+    (tmp_path / "corpus" / "none").mkdir()
+    corpus = manifest.read_folder(tmp_path / "corpus")
+    assert {u.path.name for u in corpus} == {f"{n}.{s}" for n, s in enumerate(suffixes[:10])} | {"x.mp3", "one.wav"}
+    assert [u.id for u in corpus if u.emotion == "linked"] == ["linked/more/x.mp3"]
+    assert any(note.startswith("4 files have no suffix of sound, ") for note in corpus.notes)
+    assert any("no recordings: none" in note for note in corpus.notes)
+
+
+def test_a_sub_folder_that_cannot_be_opened_is_counted(tmp_path, monkeypatch):
+    """Permissions do not stop root, so the refusal is simulated."""
+    for name in ("sad", "locked"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.wav").touch()
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = manifest.read_folder(tmp_path)
+    assert [u.id for u in found] == ["sad/1.wav"]
+    assert f"1 folder cannot be opened, and is left out: {tmp_path}/locked" in found.notes
+
+
+def test_labels_that_differ_only_in_case_are_noted(folder):
+    (folder / "t.csv").write_text("path,label\na.wav,Sad\nsub/b.wav,sad\n")
+    assert manifest.read(folder / "t.csv").notes == ("labels that differ only in case are kept apart: Sad, sad",)
+
+
+def test_columns_that_are_not_used_are_noted(folder):
+    (folder / "t.csv").write_text("path,label,emotion,start\na.wav,sad,glad,1.5\n")
+    assert manifest.read(folder / "t.csv").notes == ("2 columns are not used: emotion, start",)
+    (folder / "t.csv").write_text("path,label,Label\na.wav,sad,glad\n")
+    with pytest.raises(ManifestError, match="has the column 'label' twice"):
+        manifest.read(folder / "t.csv")
+
+
+def test_missing_recordings_are_counted(folder):
+    (folder / "t.csv").write_text("path,label\na.wav,sad\nno.wav,sad\nnor.wav,glad\n")
+    with pytest.raises(ManifestError, match=r"row 3: no such recording: 'no.wav'. 2 of 3 rows have none; .* check"):
+        manifest.read(folder / "t.csv")
+    assert len(manifest.read(folder / "t.csv", missing_ok=True)) == 3
 
 
 def test_a_recording_outside_the_emotion_folders_is_refused(tmp_path):
@@ -196,6 +263,9 @@ def test_a_recording_outside_the_emotion_folders_is_refused(tmp_path):
     (tmp_path / "happy" / "1.wav").touch()
     (tmp_path / "loose.wav").touch()
     with pytest.raises(ManifestError, match=r"loose\.wav is not in an emotion's folder"):
+        manifest.read_folder(tmp_path)
+    (tmp_path / "looser.wav").touch()
+    with pytest.raises(ManifestError, match=r"loose\.wav and 1 more are not in an emotion's folder"):
         manifest.read_folder(tmp_path)
 
 

@@ -30,14 +30,14 @@ def audit(
     settings that fit or select on data outside the training part.
     Exit code: 0 if nothing leaks, 1 if something leaks, 2 if the audit cannot run.
     """
-    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.cli.loading import load_corpus
     from emocatcher.evaluation import audit as auditing
     from emocatcher.evaluation import protocols
     from emocatcher.foundation.settings import load_preset
 
     settings = load_preset(preset, setting or ())
-    loaded = corpora.load(corpus)
+    loaded = load_corpus(corpus)
     folds = protocols.load(protocol, loaded, seed)
     with screen.progress(unit="recordings") as start:
         advance = start("audit")

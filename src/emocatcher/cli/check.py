@@ -20,7 +20,7 @@ def check(
     from emocatcher.cli import screen
     from emocatcher.corpora import check as checking
 
-    loaded = corpora.load(corpus)
+    loaded = corpora.load(corpus, missing_ok=True)
     with screen.progress(unit="recordings") as start:
         advance = start("decoding")
         found = checking.check(loaded, on_progress=lambda done, total: advance(done, total, ""))
@@ -31,7 +31,9 @@ def check(
         markup=False,
     )
     screen.table(("emotion", "recordings"), [(name, str(n)) for name, n in found.per_emotion.items()])
-    if not found.findings:
+    for note in loaded.notes:
+        target.print(f"- note: {screen.one_line(note)}", markup=False)
+    if not found.findings and not loaded.notes:
         target.print("No problems found.")
     for finding in found.findings:
         shown = finding.utterances if everything else finding.utterances[:_SHOWN]

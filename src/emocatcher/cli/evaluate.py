@@ -32,14 +32,14 @@ def evaluate(
     """Score a model on the test part of one fold."""
     import msgspec
 
-    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.cli.loading import load_corpus
     from emocatcher.evaluation import protocols
     from emocatcher.recognition.recognizer import load
     from emocatcher.training import fold_evaluation
 
     recognizer = load(model)
-    loaded = corpora.load(corpus)
+    loaded = load_corpus(corpus)
     chosen = (recognizer.config.training.seed or 0) if seed is None else seed
     found = fold_evaluation.evaluate(
         recognizer, loaded, protocols.load(protocol, loaded, chosen), fold, seed=chosen, batch_size=batch_size

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from emocatcher.evaluation.scoring.run_result import Epoch
 
 EXAMPLES = (
-    "emocatcher finalise runs/speakers-5 --to models/mine",
+    "emocatcher finalise runs/speakers-5 --to models/mine --licence 'CC BY 4.0'",
     "emocatcher finalise runs/taught --to models/mine --teacher models/a --teacher models/b --untaught runs/alone",
 )
 
@@ -19,7 +19,10 @@ EXAMPLES = (
 def finalise(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of two or more folds.")],
     to: Annotated[Path, typer.Option(help="The model folder to write.")],
-    name: Annotated[str, typer.Option(help="The name of the model; by default the name of its preset.")] = "",
+    name: Annotated[str, typer.Option(help="The name of the model; by default the name of the folder.")] = "",
+    licence: Annotated[
+        str, typer.Option(help="The licence of the model; by default that of the corpus.", show_default=False)
+    ] = "",
     abstain_below: Annotated[
         float | None,
         typer.Option(
@@ -50,8 +53,8 @@ def finalise(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
 ) -> None:
     """Train one model on all recordings of a run's corpus, calibrated on the run's held-out predictions."""
-    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.cli.loading import load_corpus
     from emocatcher.foundation.errors import ModelError
     from emocatcher.models import model_folder
     from emocatcher.reports import run_report
@@ -69,9 +72,10 @@ def finalise(
 
         model = finalise.finalise(
             run,
-            corpora.load(finished.result.corpus_argument),
+            load_corpus(finished.result.corpus_argument),
             to,
-            name=name or finished.settings.preset,
+            name=name or to.resolve().name,
+            licence=licence,
             abstain_below=abstain_below,
             teachers=teacher or (),
             untaught=untaught,

@@ -32,15 +32,13 @@ def sweep(
     as_json: Annotated[bool, typer.Option("--json", help="Print the ranking as one JSON object.")] = False,
 ) -> None:
     """Rank settings by cross-validation inside the training part."""
-    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.cli.loading import load_corpus
     from emocatcher.evaluation import protocols
     from emocatcher.training import sweep as sweeps
 
     plan = sweeps.read(file)
-    if plan.file.corpus == "synthetic" and corpora.locate("synthetic") is None:
-        screen.console(stderr=True).print("Generating the synthetic corpus, once: about 20 s")
-    corpus = corpora.load(plan.file.corpus)
+    corpus = load_corpus(plan.file.corpus)
     protocol = protocols.load(plan.file.protocol, corpus, plan.file.seeds[0])
     with screen.progress(unit="done") as start:
         bars: dict[str, Advance] = {}

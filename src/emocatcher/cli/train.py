@@ -44,16 +44,14 @@ def train(
     no_audit: Annotated[bool, typer.Option("--no-audit", help="Skip the audit; the report notes that.")] = False,
 ) -> None:
     """Audit a protocol for leaks, train and test each fold, and write a report."""
-    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.cli.loading import load_corpus
     from emocatcher.evaluation import protocols
     from emocatcher.foundation.settings import load_preset
 
     overrides = [*(setting or ()), *([f"training.n_epochs={epochs}"] if epochs else ())]
     settings = load_preset(preset, overrides)
-    if corpus == "synthetic" and corpora.locate(corpus) is None:
-        screen.console(stderr=True).print("Generating the synthetic corpus, once: about 20 s")
-    loaded = corpora.load(corpus)
+    loaded = load_corpus(corpus)
     folds = protocols.load(protocol, loaded, seed)
     from emocatcher.reports import run_report
     from emocatcher.training import experiment

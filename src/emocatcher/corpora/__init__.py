@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from emocatcher.audio import folder_search
 from emocatcher.corpora import manifest, ravdess, synthetic
 from emocatcher.corpora.cards import KNOWN, CorpusCard
 from emocatcher.corpora.places import cache_dir, corpus_dir, find_corpus
@@ -44,13 +45,14 @@ def locate(name: str) -> Path | None:
     return path if path.exists() else None
 
 
-def load(name: str) -> Corpus:
-    """Read a corpus.
+def load(name: str, *, missing_ok: bool = False) -> Corpus:
+    """Read a corpus. What a folder or a table has that is not used stands in its `notes`.
 
     Args:
         name: "ravdess"; "synthetic", which is generated on first use (in about 15 s); the path of a table of
-            recordings (see `emocatcher.corpora.manifest`); the path of a folder with RAVDESS's recordings anywhere
-            in it, or with one sub-folder per emotion.
+            recordings (see `emocatcher.corpora.manifest`); the path of a folder with one sub-folder per emotion, or
+            with RAVDESS's recordings anywhere in it, if most of its recordings have names of RAVDESS.
+        missing_ok: accept a table that names recordings which do not exist.
 
     Raises:
         CorpusNotFoundError: if it does not exist, or is none of the above.
@@ -67,17 +69,25 @@ def load(name: str) -> Corpus:
             )
         return _read_ravdess(path)
     if path is not None and path.is_dir():
-        is_ravdess = any(ravdess.is_clip_id(recording.stem) for recording in ravdess.find_recordings(path))
-        return _read_ravdess(path) if is_ravdess else manifest.read_folder(path)
+        return _read_ravdess(path) if _is_ravdess(path) else manifest.read_folder(path)
     if path is not None and path.suffix.lower() in manifest.FORMATS:
-        return manifest.read(path)
-    problem = (
-        f"'{name}' is not a table of recordings" if path else suggest(name, [card.name for card in KNOWN], "corpus")
-    )
+        return manifest.read(path, missing_ok=missing_ok)
+    if path is not None:
+        problem = f"'{name}' is not a table of recordings."
+    elif Path(name).suffix.lower() in manifest.FORMATS or Path(name).name != name:
+        problem = f"{name}: no such file or folder. Check the path."
+    else:
+        problem = suggest(name, [card.name for card in KNOWN], "corpus") + "."
     raise CorpusNotFoundError(
-        f"{problem}. Or give the path of a table ({', '.join(manifest.FORMATS)}) or of a folder with one sub-folder "
+        f"{problem} Give the path of a table ({', '.join(manifest.FORMATS)}) or of a folder with one sub-folder "
         "per emotion."
     )
+
+
+def _is_ravdess(folder: Path) -> bool:
+    """Whether most recordings of a folder have names of RAVDESS; one such name among a user's own means nothing."""
+    stems = [Path(path).stem for path in folder_search.search(folder).recordings]
+    return any(map(ravdess.is_clip_id, stems)) and 2 * sum(map(ravdess.is_of_ravdess, stems)) > len(stems)
 
 
 def _read_ravdess(path: Path) -> Corpus:

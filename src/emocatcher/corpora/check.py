@@ -113,6 +113,8 @@ def _measure_all(files: list[list[Utterance]], n_workers: int) -> Iterator[list[
 def _measure(utterances: list[Utterance]) -> list[_Measurement]:
     """Decode one file once, for all utterances in it."""
     path = utterances[0].path
+    if not path.is_file():
+        return [_Measurement(u.id, "missing", f"{path}: no such file") for u in utterances]
     try:
         waveform, sample_rate = audio.load(path)
         return [_measure_one(u, waveform, sample_rate, _count_channels(path)) for u in utterances]
@@ -154,7 +156,11 @@ def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]
         if ids := tuple(m.id for m in found):
             yield Finding(kind, ids, text)
 
-    for kind, wording in (("undecodable", "cannot be decoded"), ("non-finite", "contain NaN or infinite samples")):
+    for kind, wording in (
+        ("missing", "no such file"),
+        ("undecodable", "cannot be decoded"),
+        ("non-finite", "contain NaN or infinite samples"),
+    ):
         bad = [m for m in measurements if m.problem == kind]
         if bad:
             yield from finding(kind, bad, f"{wording}; the first: {bad[0].reason}")

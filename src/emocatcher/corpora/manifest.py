@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from emocatcher.audio import folder_search
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import ManifestError, suggest
@@ -20,9 +20,6 @@ from emocatcher.foundation.labels import EMOTIONS
 from emocatcher.foundation.parquet import import_pyarrow
 
 FORMATS = (".csv", ".jsonl", ".parquet")
-AUDIO_SUFFIXES = (
-    ".wav .flac .ogg .opus .mp3 .m4a .aac .webm .amr .aiff .aif .mp4".split()  # noqa: SIM905 - a list to read
-)
 SPLITS = ("train", "valid", "test")
 _COLUMNS = ("path", "label", "emotion", "speaker", "start_s", "end_s", "split", "id")
 
@@ -32,7 +29,7 @@ class _Row(NamedTuple):
     cells: dict[str, Any]
 
 
-def read(path: Path) -> Corpus:
+def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     """Read a table with one recording, or one segment of a recording, per row.
 
     The columns are `path` (relative paths start at the table's folder), `label` (or `emotion`) and optionally
@@ -43,6 +40,7 @@ def read(path: Path) -> Corpus:
     Args:
         path: CSV (with a header; commas, semicolons or tabs), JSONL or Parquet. Errors number the rows like an
             editor's lines; Parquet rows start at 1.
+        missing_ok: accept rows whose recording does not exist.
 
     Returns:
         the corpus, in the table's order, named like the file; the labels are the known emotions that occur, in
@@ -65,6 +63,13 @@ def read(path: Path) -> Corpus:
             )
     shared = Counter(_text(row, "path") for row in rows)
     utterances = [_utterance(row, path.parent, label, shared) for row in rows]
+    missing = [row for row, utterance in zip(rows, utterances, strict=True) if not utterance.path.is_file()]
+    if missing and not missing_ok:
+        more = f" {len(missing)} of {len(rows)} rows have none; list them with: emocatcher check {path} --all."
+        raise ManifestError(
+            f"{missing[0].place}: no such recording: '{_text(missing[0], 'path')}'.{more if len(missing) > 1 else ''} "
+            f"Relative paths start at the table's folder, {path.parent}"
+        )
     for column in ("speaker", "split"):
         filled = [getattr(utterance, column) is not None for utterance in utterances]
         if any(filled) and not all(filled):
@@ -81,7 +86,10 @@ def read(path: Path) -> Corpus:
                 "Remove one of the two rows, or give each its own id."
             )
         first[utterance.id] = row
-    return _corpus(path.stem, utterances)
+    unused = [column for column in columns if column not in {"path", label, *_COLUMNS[3:]}]
+    names = ", ".join(unused[:8]) + (" …" if len(unused) > 8 else "")
+    notes = [f"{len(unused)} column{'s are' if len(unused) > 1 else ' is'} not used: {names}"] if unused else []
+    return _corpus(path.stem, utterances, notes)
 
 
 def read_paths(path: Path) -> list[str]:
@@ -110,40 +118,52 @@ def read_folder(root: Path) -> Corpus:
     """Read a folder with one sub-folder per emotion, each with recordings at any depth.
 
     Returns:
-        the corpus, sorted by path, named like the folder, without speakers.
+        the corpus, sorted by path, named like the folder, without speakers. Its notes count the files that are left
+        out, and name sub-folders without recordings.
 
     Raises:
         ManifestError: if there are no such recordings, or some lie outside the sub-folders.
     """
-    utterances = []
-    for path in sorted(_find_recordings(root)):
-        relative = path.relative_to(root)
-        if len(relative.parts) == 1:
-            raise ManifestError(
-                f"{path} is not in an emotion's folder. Put each recording into a sub-folder named after its emotion."
-            )
-        utterances.append(Utterance(id=relative.as_posix(), path=path, emotion=relative.parts[0]))
-    if not utterances:
+    found = folder_search.search(root)
+    paths = [(path, path.relative_to(root)) for path in sorted(map(Path, found.recordings))]
+    loose = [str(path) for path, relative in paths if len(relative.parts) == 1]
+    if loose:
+        more = f" and {len(loose) - 1} more are" if len(loose) > 1 else " is"
         raise ManifestError(
-            f"{root} contains no recordings. Give one sub-folder per emotion, with {', '.join(AUDIO_SUFFIXES)} files."
+            f"{loose[0]}{more} not in an emotion's folder. Put each recording into a sub-folder named after its "
+            "emotion, or give a table with the columns path and label."
         )
-    return _corpus(root.resolve().name, utterances)
+    if not paths:
+        raise ManifestError(
+            f"{root} contains no recordings. Give one sub-folder per emotion, with files such as .wav, .mp3 or .m4a."
+        )
+    utterances = [Utterance(id=relative.as_posix(), path=path, emotion=relative.parts[0]) for path, relative in paths]
+    return _corpus(root.resolve().name, utterances, [*folder_search.notes(found), *_notes_on_folders(root, utterances)])
 
 
-def _find_recordings(root: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in names:
-            # macOS writes "._clip.wav" next to clip.wav on disks of other systems.
-            if not name.startswith(".") and name.lower().endswith(tuple(AUDIO_SUFFIXES)):
-                yield Path(folder, name)
+def _notes_on_folders(root: Path, utterances: Sequence[Utterance]) -> Iterator[str]:
+    used = {utterance.emotion for utterance in utterances}
+    empty = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if empty := [name for name in empty if name not in used]:
+        yield f"{len(empty)} sub-folder{'s have' if len(empty) > 1 else ' has'} no recordings: {', '.join(empty[:5])}"
+    if deeper := [utterance for utterance in utterances if utterance.id.count("/") > 1]:
+        what = "recording lies in a folder" if len(deeper) == 1 else "recordings lie in folders"
+        yield (
+            f"{len(deeper)} {what} inside the sub-folders. The first folder is the label: {deeper[0].id} is "
+            f"'{deeper[0].emotion}'"
+        )
 
 
-def _corpus(name: str, utterances: Iterable[Utterance]) -> Corpus:
-    utterances = tuple(utterances)
+def _corpus(name: str, utterances: Sequence[Utterance], notes: Sequence[str]) -> Corpus:
     present = {utterance.emotion for utterance in utterances}
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(present):
+        spellings[label.casefold().strip()].append(label)
+    alike = [
+        f"labels that differ only in case are kept apart: {', '.join(s)}" for s in spellings.values() if len(s) > 1
+    ]
     labels = (*(e for e in EMOTIONS if e in present), *sorted(present.difference(EMOTIONS)))
-    return Corpus(name=name, utterances=utterances, labels=labels)
+    return Corpus(name=name, utterances=tuple(utterances), labels=labels, notes=(*notes, *alike))
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -174,6 +194,8 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header_line.count), strict=True)
     try:
         header = [column.strip().lower() for column in next(lines, [])]
+        if twice := [column for column, n in Counter(filter(None, header)).items() if n > 1]:
+            raise ManifestError(f"{path} has the column '{twice[0]}' twice. Rename or remove one of them.")
         for cells in lines:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -218,11 +240,6 @@ def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None])
     emotion = _text(row, label)
     if emotion is None:
         raise ManifestError(f"{row.place}: the {label} is empty. Give the {label} of every recording.")
-    audio_path = folder / Path(path).expanduser()
-    if not audio_path.is_file():
-        raise ManifestError(
-            f"{row.place}: no such recording: '{path}'. Relative paths start at the table's folder, {folder}"
-        )
     start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
     if end_s is not None and (start_s or 0.0) >= end_s:
         raise ManifestError(
@@ -234,7 +251,7 @@ def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None])
     segment = f"#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}" if shared[path] > 1 else ""
     return Utterance(
         id=_text(row, "id") or f"{path}{segment}",
-        path=audio_path,
+        path=folder / Path(path).expanduser(),
         emotion=emotion,
         speaker=_text(row, "speaker"),
         start_s=start_s,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from emocatcher.audio import folder_search
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError
 from emocatcher.foundation.labels import EMOTIONS
@@ -19,14 +19,22 @@ _INTENSITIES = ("normal", "strong")
 # modality 03 (audio only), channel 01 (speech), then emotion, intensity, statement, repetition, actor;
 # neutral (01) has no strong intensity (02)
 _NAME = re.compile(r"03-01-(?!01-02)(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
+_ANY_NAME = re.compile(r"0[1-3]-0[12]-0[1-8]-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0-4])")
 
 
 def find_recordings(root: Path) -> Iterator[Path]:
-    """Yield the files named `03-01-*.wav` or `03-01-*.flac` anywhere under a folder, in no particular order."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if name.startswith("03-01-") and name.lower().endswith((".wav", ".flac")):
-                yield Path(folder, name)
+    """Yield the recordings named `03-01-*`, with any suffix of sound, anywhere under a folder, sorted."""
+    yield from map(Path, filter(_is_speech, folder_search.search(root).recordings))
+
+
+def is_of_ravdess(stem: str) -> bool:
+    """Whether a file's stem has the form of all names in RAVDESS, of its songs and films too.
+
+    Examples:
+        >>> is_of_ravdess("01-02-05-02-01-02-16"), is_of_ravdess("2024-03-01")
+        (True, False)
+    """
+    return _ANY_NAME.fullmatch(stem) is not None
 
 
 def is_clip_id(stem: str) -> bool:
@@ -70,22 +78,40 @@ def parse(path: Path) -> Utterance:
 
 
 def read(root: Path) -> Corpus:
-    """Read a folder of RAVDESS's speech recordings, WAV or FLAC, in any sub-folders.
+    """Read a folder of RAVDESS's speech recordings, in any sub-folders.
 
     Returns:
-        the corpus, sorted by actor and then by id; statements and repetitions are "01" or "02".
+        the corpus, sorted by actor and then by id; statements and repetitions are "01" or "02". Its notes count other
+        recordings in the folder, such as RAVDESS's songs.
 
     Raises:
         CorpusError: if the folder contains no such recording, a file name is invalid, or a recording occurs twice.
     """
-    utterances = [parse(path) for path in find_recordings(root)]
+    found = folder_search.search(root)
+    utterances = [parse(Path(path)) for path in found.recordings if _is_speech(path)]
     if not utterances:
         raise CorpusError(
-            f"{root} contains no recording of RAVDESS (03-01-*.wav or .flac). Remove the folder and run: "
+            f"{root} contains no recording of RAVDESS's speech (03-01-*.wav). Remove the folder and run: "
             "emocatcher fetch ravdess"
         )
     utterances.sort(key=lambda utterance: (utterance.speaker or "", utterance.id, utterance.path))
-    return Corpus(name="ravdess", utterances=tuple(utterances), labels=EMOTIONS, licence=LICENCE)
+    others = [path for path in found.recordings if not _is_speech(path)]
+    notes = folder_search.left_out(
+        others, "recording is not RAVDESS's speech (03-01-*)", "recordings are not RAVDESS's speech (03-01-*)"
+    )
+    notes += folder_search.left_out(found.closed, "folder cannot be opened", "folders cannot be opened")
+    folders = sorted({clip.path.relative_to(root).parts[0] for clip in utterances if clip.path.parent != root})
+    if len(folders) > 1 and not any(re.search("actor", name, re.IGNORECASE) for name in folders):
+        named = ", ".join(folders[:3]) + (" …" if len(folders) > 3 else "")
+        notes.append(
+            f"the emotions are those of RAVDESS's file names, not the folders' names ({named}). To train on the "
+            "folders' names, give a table with the columns path and label"
+        )
+    return Corpus(name="ravdess", utterances=tuple(utterances), labels=EMOTIONS, licence=LICENCE, notes=tuple(notes))
+
+
+def _is_speech(path: str) -> bool:
+    return Path(path).name.startswith("03-01-")
 
 
 def clip_ids(n_actors: int = N_ACTORS) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ def finalise(
     folder: Path,
     *,
     name: str,
+    licence: str = "",
     abstain_below: float | None = None,
     teachers: Sequence[Path] = (),
     untaught: Path | None = None,
@@ -60,6 +61,7 @@ def finalise(
         corpus: the corpus of the run.
         folder: the model folder to write.
         name: name of the model.
+        licence: of the model; "" for that of the corpus.
         abstain_below: the calibrated probability below which an answer is marked; see `held_out_decisions.calibrate`.
         teachers: for a run with teachers, as many finalised models: each one's run, finalised on the same corpus.
         untaught: for a run with teachers, a finished run of the same recipe, protocol and seed without them.
@@ -97,7 +99,7 @@ def finalise(
         settings=settings,
         training=model_folder.Training(
             corpus=corpus.name,
-            licence=corpus.licence,
+            licence=licence or corpus.licence,
             protocol=model_folder.ALL_RECORDINGS,
             fold=None,
             speakers_shared=None,

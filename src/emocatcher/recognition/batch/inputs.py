@@ -8,17 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from emocatcher.audio import folder_search
 from emocatcher.foundation.errors import AudioError, ManifestError, SettingError
 
-# Suffixes that are searched for in a folder; a file that is given by name may have any.
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3", "m4a", "m4b", "aac", "webm", "amr", "awb", "aif", "aiff"),
-        *("aifc", "au", "snd", "caf", "w64", "rf64", "wma", "ac3", "mp2", "mka", "mp4", "m4v", "mkv", "mov", "avi"),
-        *("3gp", "3g2", "ts", "mpg", "mpeg", "ogv"),
-    )
-)
 LISTS = (".csv", ".jsonl", ".parquet", ".txt")  # lists of recordings
 _CHUNK_SIZE = 1 << 16  # bytes
 
@@ -105,12 +97,8 @@ def _listed(path: Path) -> list[str]:
 
 
 def _in_folder(folder: str) -> list[str]:
-    found: list[str] = []
-    closed: list[OSError] = []
-    for root, folders, files in os.walk(folder, onerror=closed.append):
-        folders.sort()
-        found += [os.path.join(root, name) for name in files if Path(name).suffix.lower() in SUFFIXES]  # noqa: PTH118
-    found += [str(error.filename) for error in closed if error.filename != folder]
+    inside = folder_search.search(folder)
+    found = [*inside.recordings, *inside.hidden, *(closed for closed in inside.closed if closed != folder)]
     if not found:
         raise AudioError(folder, "is a folder without audio files. Give the files by name if they have other suffixes")
     return sorted(found)

@@ -1,0 +1,85 @@
+"""Find the recordings in a folder, and count what is left out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+# A file that is given by name may have any suffix.
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3", "m4a", "m4b", "aac", "webm", "amr", "awb", "aif", "aiff"),
+        *("aifc", "au", "snd", "caf", "w64", "rf64", "wma", "ac3", "mp2", "mka", "mp4", "m4v", "mkv", "mov", "avi"),
+        *("3gp", "3g2", "ts", "mpg", "mpeg", "ogv"),
+    )
+)
+_SHOWN = 3
+
+
+class Found(msgspec.Struct):
+    """The files of a folder and its sub-folders; all names begin with the folder's, as it was given."""
+
+    recordings: list[str] = []  # sorted
+    hidden: list[str] = []  # recordings whose name, or a folder of theirs, begins with a dot
+    others: list[str] = []  # files that are not hidden and have another suffix
+    closed: list[str] = []  # sub-folders that cannot be opened
+
+
+def search(folder: str | Path) -> Found:
+    """Search a folder and its sub-folders, also those behind symbolic links, each once."""
+    found, start = Found(), os.fspath(folder)
+    seen: set[tuple[int, int]] = set()
+
+    def note_closed(error: OSError) -> None:
+        found.closed.append(str(error.filename))
+
+    for root, folders, names in os.walk(start, followlinks=True, onerror=note_closed):
+        place = os.stat(root)  # noqa: PTH116 (a name that is not text stays as it is)
+        if (place.st_dev, place.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
+        folders.sort()
+        is_hidden = any(part.startswith(".") for part in Path(root).relative_to(start).parts)
+        for name in names:
+            path = os.path.join(root, name)  # noqa: PTH118
+            if Path(name).suffix.lower() not in SUFFIXES:
+                if not is_hidden and not name.startswith("."):
+                    found.others.append(path)
+            elif is_hidden or name.startswith("."):  # such as the "._clip.wav" that macOS writes next to clip.wav
+                found.hidden.append(path)
+            else:
+                found.recordings.append(path)
+    for paths in (found.recordings, found.hidden, found.others, found.closed):
+        paths.sort()
+    return found
+
+
+def left_out(paths: Sequence[str], one: str, many: str) -> list[str]:
+    """Return one line that counts the files and names some; none if there are no files.
+
+    Examples:
+        >>> left_out(["a/1.txt", "a/2.txt"], "file has another suffix", "files have another suffix")
+        ['2 files have another suffix, and are left out: a/1.txt, a/2.txt']
+    """
+    if not paths:
+        return []
+    names = ", ".join(paths[:_SHOWN]) + (" …" if len(paths) > _SHOWN else "")
+    what, verb = (one, "is") if len(paths) == 1 else (many, "are")
+    return [f"{len(paths)} {what}, and {verb} left out: {names}"]
+
+
+def notes(found: Found) -> list[str]:
+    """Return a line for each kind of file that is no recording of the folder."""
+    suffixes = Counter(Path(path).suffix.lower() or "none" for path in found.others)
+    kinds = ", ".join(f"{suffix} ({n})" for suffix, n in suffixes.most_common(_SHOWN))
+    return [
+        *left_out(found.hidden, "recording is hidden", "recordings are hidden"),
+        *left_out(found.others, f"file has no suffix of sound, {kinds}", f"files have no suffix of sound, {kinds}"),
+        *left_out(found.closed, "folder cannot be opened", "folders cannot be opened"),
+    ]
