@@ -193,3 +193,44 @@ def test_the_card_states_what_limits_the_scores(tmp_path: Path) -> None:
     facts = rows((tmp_path / "README.md").read_text())
     assert facts["Speakers shared between training and test"] == "not known"
     assert facts["Seed"] == "not known"
+
+
+@pytest.mark.parametrize(
+    ("change", "needed"),
+    [
+        ({"labels": []}, "labels"),
+        ({"labels": ["sad", "sad"]}, "the same"),
+        ({"labels": ["sad", "\x1b[31mred"]}, "labels"),
+        ({"labels": [f"l{i}" for i in range(1001)]}, "labels"),
+        ({"labels": ["x" * 101, "y"]}, "labels"),
+        ({"name": "two\nlines"}, "name"),
+        ({"temperature": 1e-300}, "temperature"),
+        (
+            {"conditions": {"longest_voiced_s": 1, "mean": [1], "scale": [1], "precision": [[1, 2]], "limit": 1}},
+            "scales",
+        ),
+    ],
+)
+def test_settings_that_no_model_has_are_refused(folder: Path, change: dict[str, Any], needed: str) -> None:
+    raw = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(raw | change))
+    with pytest.raises(ModelError, match=needed):
+        model_folder.read(folder)
+
+
+def test_deep_and_large_settings_are_refused(folder: Path) -> None:
+    (folder / "config.json").write_bytes(b'{"format": 1, "x": ' + b"[" * 100_000)
+    with pytest.raises(ModelError, match="does not describe a model"):
+        model_folder.read(folder)
+    with (folder / "config.json").open("wb") as file:
+        file.truncate(1 << 25)
+    with pytest.raises(ModelError, match="bytes; allowed are"):
+        model_folder.read(folder)
+
+
+def test_weights_of_an_unknown_type_are_refused(folder: Path) -> None:
+    header = b'{"a":{"dtype":"F8_E8M0","shape":[1],"data_offsets":[0,1]}}'
+    for payload in (len(header).to_bytes(8, "little") + header + b"x", (1 << 63).to_bytes(8, "little"), b""):
+        (folder / "model.safetensors").write_bytes(payload)
+        with pytest.raises(ModelError, match="cannot be read"):
+            model_folder.Bundle(folder, config()).weights()

@@ -7,26 +7,36 @@ training clips have from the mean: Mahalanobis' distance (1936), with the covari
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.features import speech_gate
+from emocatcher.foundation.errors import ModelError
 
 _SHRINKAGE = 0.02  # of the correlations; a thousand clips do not determine them more exactly
 _QUANTILE = 0.99  # share of the training clips within the limit before the slack
 _SLACK = 1.15  # factor on the limit, because unseen speakers are somewhat farther from the mean
 
 
+_Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+
+
 class Conditions(msgspec.Struct, frozen=True):
     """Statistics of a model's training recordings; part of its `config.json`."""
 
     longest_voiced_s: float
-    mean: tuple[float, ...]  # (n_numbers,)
-    scale: tuple[float, ...]  # (n_numbers,), standard deviations
-    precision: tuple[tuple[float, ...], ...]  # (n_numbers, n_numbers), of the scaled numbers
+    mean: tuple[_Number, ...]  # (n_numbers,)
+    scale: tuple[Annotated[float, msgspec.Meta(ge=1e-6, le=1e9)], ...]  # (n_numbers,), standard deviations
+    precision: tuple[tuple[_Number, ...], ...]  # (n_numbers, n_numbers), of the scaled numbers
     limit: float  # a distance
+
+    def __post_init__(self) -> None:
+        n_numbers = len(self.mean)
+        if {len(self.scale), len(self.precision), *map(len, self.precision)} != {n_numbers}:
+            raise ValueError(f"conditions need {n_numbers} scales, and a square of precisions of that size")
 
 
 class Judge:
@@ -44,7 +54,13 @@ class Judge:
 
     def distance(self, log_mel: NDArray[np.float32]) -> float:
         """Return how many standard deviations a voiced span, (n_mels, n_frames), dB, is from the training mean."""
-        scaled = (_numbers(log_mel) - self._mean) / self._scale
+        numbers = _numbers(log_mel)
+        if len(numbers) != len(self._mean):
+            raise ModelError(
+                f"The model's training conditions have {len(self._mean)} numbers; {len(numbers)} are needed. "
+                "Copy the model folder again"
+            )
+        scaled = (numbers - self._mean) / self._scale
         return float(np.sqrt(max(scaled @ self._precision @ scaled, 0.0) / len(scaled)))
 
     def outside(self, log_mel: NDArray[np.float32]) -> bool:

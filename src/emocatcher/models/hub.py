@@ -62,7 +62,7 @@ def fetch(name: str, *, revision: str | None = None) -> Path:
     snapshot = _download(repository, wanted, [model_folder.CONFIG])
     try:
         msgspec.json.decode((snapshot / model_folder.CONFIG).read_bytes(), type=_OurConfig)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ModelError(
             f"'{name}' on the Hugging Face hub is not an emocatcher model: it has no {model_folder.CONFIG} written by "
             "`emocatcher train` or `emocatcher convert`. Name another model"

@@ -28,6 +28,10 @@ from emocatcher.foundation.settings import Settings, upgrade
 
 FORMAT = 1
 _NAME = re.compile(r"\w[\w.-]*")
+_LARGEST_CONFIG = 1 << 24  # bytes
+_NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"  # such characters could control a terminal, or end a line
+Name = Annotated[str, msgspec.Meta(pattern=_NO_CONTROL, max_length=300)]
+Label = Annotated[str, msgspec.Meta(pattern=_NO_CONTROL, min_length=1, max_length=100)]
 _ACTED_LIMITS = (
     "The corpus has acted emotions, recorded in a studio in North American English. How well the model works on "
     "spontaneous speech, in other languages or in noise was not measured."
@@ -58,16 +62,20 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The content of `config.json`."""
 
     format: int = FORMAT
-    name: str
-    version: str  # of emocatcher, when the folder was written
-    labels: tuple[str, ...]
+    name: Name
+    version: Name  # of emocatcher, when the folder was written
+    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1000)]
     settings: Settings
     training: Training
     n_parameters: int
-    temperature: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # logits are divided by it before the softmax
+    temperature: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)] = 1.0  # logits are divided by it before the softmax
     abstain_below: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrated probability of the answer
     conditions: Conditions | None = None  # of the training recordings
     sha256: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("two of the labels are the same")
 
 
 class _Format(msgspec.Struct):
@@ -93,7 +101,7 @@ class Bundle(msgspec.Struct, frozen=True):
         """
         try:
             return load_tensors((self.path / WEIGHTS).read_bytes())
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: an unusual data type
             raise ModelError(f"{self.path / WEIGHTS} cannot be read: {error}. Copy the model folder again") from error
 
 
@@ -157,6 +165,8 @@ def read(folder: Path) -> Bundle:
             "`emocatcher train` writes model folders to RUN/fold_K/last; `emocatcher convert` converts .pth files"
         )
     try:
+        if (size := path.stat().st_size) > _LARGEST_CONFIG:
+            raise ModelError(f"{path} has {size:,} bytes; allowed are {_LARGEST_CONFIG:,}. Copy the model folder again")
         payload = path.read_bytes()
         # Decode the format number alone first, because another format may have other fields.
         found = msgspec.json.decode(payload, type=_Format).format
@@ -167,13 +177,18 @@ def read(folder: Path) -> Bundle:
         raw = msgspec.json.decode(payload)
         upgrade(raw.get("settings"))
         config = msgspec.convert(raw, ModelConfig)
-    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise ModelError(f"{path} does not describe a model: {error}. Copy the model folder again") from None
     for name in (WEIGHTS, ONNX):
         part = folder / name
         if not part.is_file():
             raise ModelError(f"{folder} lacks {name}. Copy the model folder again")
-        if hashlib.sha256(part.read_bytes()).hexdigest() != config.sha256.get(name):
+        try:
+            with part.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{part} cannot be read: {error.strerror}. Copy the model folder again") from None
+        if digest != config.sha256.get(name):
             raise ModelError(f"{part} is not the file that {CONFIG} describes. Copy the model folder again")
     return Bundle(folder, config)
 

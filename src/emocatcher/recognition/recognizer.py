@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.errors import ModelError, SettingError, did_you_mean
 from emocatcher.models import hub, model_folder
 from emocatcher.models.model_folder import Bundle
+from emocatcher.models.onnx_session import OnnxSession
 from emocatcher.recognition import cautions, failures, parallel, timeline
 from emocatcher.recognition.prediction import Caution, Failure, Prediction
 from emocatcher.recognition.timeline import Stream, Timeline
@@ -40,28 +40,10 @@ class Recognizer:
     """
 
     def __init__(self, model: Bundle) -> None:
-        # Imported here because it takes a third of a second, which reading a model's card does not need.
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # One clip is too little work for several threads: waiting for each other would take longer than the work.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.path = model.path
         self.config = model.config
         self._judge = Judge(model.config.conditions) if model.config.conditions else None
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(model.onnx_path), options, providers=["CPUExecutionProvider"]
-            )
-            labels = json.loads(self._session.get_modelmeta().custom_metadata_map.get("labels", "[]"))
-        except Exception as error:  # ONNX Runtime's exceptions have no other common base class
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"{model.onnx_path} cannot be run: {reason}. Copy the model folder again") from error
-        if tuple(labels) != self.config.labels:
-            raise ModelError(
-                f"{model.onnx_path} names the emotions {', '.join(labels) or '(none)'}, but {model_folder.CONFIG} "
-                f"{', '.join(self.config.labels)}. Copy the model folder again"
-            )
+        self._session = OnnxSession(model)
 
     def __repr__(self) -> str:
         config = self.config
@@ -209,15 +191,16 @@ class Recognizer:
         Returns:
             logits: shape (n_clips, n_classes), float32.
             attention: one array of shape (n_frames',) per clip, summing to 1.
+
+        Raises:
+            ModelError: if the network fails, or its outputs are not finite.
         """
         logits, attention = [], []
         for start in range(0, len(channels), batch_size):
             batch, lengths = pad_batch(channels[start : start + batch_size])
-            # The published graphs name their input `log_mel`, although it also has the pitch rows.
-            outputs: list[Any] = self._session.run(None, {"log_mel": batch, "lengths": lengths})
-            logits.append(outputs[0])
-            pooled = self.config.settings.network.n_steps(lengths)
-            attention += [weights[:n] for weights, n in zip(outputs[1], pooled, strict=True)]
+            batch_logits, weights = self._session.run(batch, lengths, self.config.settings.network.n_steps(lengths))
+            logits.append(batch_logits)
+            attention += weights
         return np.concatenate(logits), attention
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -232,7 +232,7 @@ def test_files_without_settings_are_refused(tmp_path):
 
 
 def test_extreme_numbers_are_unchanged_by_toml():
-    changed = load_preset("cabg", ["front_end.amin=1e-300", f"optimiser.epsilon={math.pi!r}"])
+    changed = load_preset("cabg", ["optimiser.epsilon=1e-300", f"front_end.floor_db={math.pi!r}"])
     assert from_toml(changed.to_toml(), "x") == changed
 
 
@@ -244,3 +244,50 @@ def test_label_smoothing_above_an_even_spread_is_refused(smoothing, n_classes, a
     else:
         with pytest.raises(SettingError, match=r"is 0\.51. With 2 emotions, give at most 0\.5,"):
             reading.check_smoothing(settings, n_classes)
+
+
+def _with_one_changed(value, number):
+    """Yield each table with one number in it replaced."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(inner, bool | str):
+            continue
+        for other in [number] if isinstance(inner, int | float) else _with_one_changed(inner, number):
+            changed = dict(value) if isinstance(value, dict) else list(value)
+            changed[key] = other
+            yield changed
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_no_size_or_count_is_without_an_upper_bound(preset):
+    whole = msgspec.to_builtins(load_preset(preset))
+    unbounded = {"learning_rate", "epsilon", "weight_decay", "threshold", "min_learning_rate", "largest_gradient"}
+    n_refused = 0
+    for changed in _with_one_changed(whole, 10**9):
+        (section,) = [name for name in whole if whole[name] != changed[name]]
+        names = [name for name in whole[section] if whole[section][name] != changed[section][name]]
+        if unbounded.isdisjoint(names):
+            with pytest.raises(SettingError, match=section):
+                from_toml(tomli_w.dumps(changed), "x")
+            n_refused += 1
+    assert n_refused > 20
+
+
+@pytest.mark.parametrize(
+    ("preset", "override", "needed"),
+    [
+        ("cabg", "front_end.n_fft=1000000000", "<= 32768"),
+        ("cabg", "front_end.hop_length=1", "a longer hop"),
+        ("cabg", "network.conv_channels=[1024, 1024, 1024, 1024, 1024, 1024]", None),
+        ("emocatcher-2", "network.channels=1024", None),
+        ("emocatcher-2", "network.strides=[64, 64, 2, 1]", "Give at most 4,096"),
+    ],
+)
+def test_sizes_that_need_gigabytes_are_refused_with_what_is_allowed(preset, override, needed):
+    more = () if needed else ("network.kernel_size=255",)
+    with pytest.raises(SettingError, match=needed or "Allowed are 134,217,728"):
+        load_preset(preset, [override, *more])
+
+
+def test_deeply_nested_toml_is_refused():
+    with pytest.raises(SettingError, match="not TOML"):
+        from_toml("a = " + "[" * 100_000, "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from typing import Annotated, ClassVar, Literal, TypeAlias
@@ -11,12 +12,25 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+# Every setting has an upper bound: a model's settings may come from a stranger, and a file of 2 kB must not ask for
+# gigabytes. The bounds are far above what is useful.
+Samples = Annotated[int, msgspec.Meta(ge=1, le=32_768)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=1024)]  # channels, units, mel bands
+Few = Annotated[int, msgspec.Meta(ge=1, le=64)]
+Kernel = Annotated[int, msgspec.Meta(ge=1, le=255)]  # frames, odd
+Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+UpTo1000 = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+Level = Annotated[float, msgspec.Meta(ge=-200, le=200)]  # dB
+UpTo100 = Annotated[float, msgspec.Meta(ge=0, le=100)]
 # Finite, because JSON, and so a model's config.json, cannot represent infinity.
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 N_PITCH_CHANNELS = 2  # the pitch and the periodicity of a frame
 NORM_EPSILON = 1e-5  # added to the variance by the layer and batch normalisation of every network
+_MOST_NUMBERS = 1 << 16  # that a front end measures in a second of sound
+_MOST_WEIGHTS = 1 << 27  # of a network's convolutions
+_MOST_STEPS = 1 << 12  # frames per attention weight
 _MAX_WINDOW_SHARE = 0.75  # of the window, for the longest period; a longer one would leave too little to compare
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
@@ -26,13 +40,13 @@ class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     f_min: PositiveFloat = 65.0  # Hz, lowest pitch
     f_max: PositiveFloat = 700.0  # Hz, highest pitch
-    n_candidates: Annotated[int, msgspec.Meta(ge=2)] = 48  # candidate frequencies from f_min to f_max
+    n_candidates: Annotated[int, msgspec.Meta(ge=2, le=256)] = 48  # candidate frequencies from f_min to f_max
     highest_hz: PositiveFloat = 4000.0  # of the spectrum that is used
-    frames_per_step: PositiveInt = 2  # frames that share one pitch
-    reach: Annotated[int, msgspec.Meta(ge=0)] = 8  # steps to either side that influence a step
-    sharpness: PositiveFloat = 20.0  # factor from correlation to log-likelihood
-    change_cost: NonNegativeFloat = 0.56  # correlation per octave of change between steps
-    favour_high: NonNegativeFloat = 0.044  # correlation per octave; needed because twice the period correlates as well
+    frames_per_step: Few = 2  # frames that share one pitch
+    reach: Annotated[int, msgspec.Meta(ge=0, le=64)] = 8  # steps to either side that influence a step
+    sharpness: UpTo1000 = 20.0  # factor from correlation to log-likelihood
+    change_cost: UpTo100 = 0.56  # correlation per octave of change between steps
+    favour_high: UpTo100 = 0.044  # correlation per octave; needed because twice the period correlates as well
 
     def __post_init__(self) -> None:
         if not self.f_min < self.f_max <= self.highest_hz:
@@ -42,15 +56,15 @@ class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How the log-mel spectrogram and, optionally, the pitch of a waveform are computed."""
 
-    sample_rate: PositiveInt  # Hz
-    n_fft: PositiveInt  # samples
-    win_length: PositiveInt  # samples, at most n_fft
-    hop_length: PositiveInt  # samples
-    n_mels: PositiveInt
+    sample_rate: Annotated[int, msgspec.Meta(ge=1, le=768_000)]  # Hz
+    n_fft: Samples  # samples
+    win_length: Samples  # samples, at most n_fft
+    hop_length: Samples  # samples
+    n_mels: Size
     f_min: NonNegativeFloat  # Hz
     f_max: PositiveFloat  # Hz, at most half the sample rate
-    amin: PositiveFloat  # power
-    floor_db: PositiveFloat  # dB below the clip's maximum
+    amin: Annotated[float, msgspec.Meta(ge=1e-30, le=1)]  # power
+    floor_db: UpTo1000  # dB below the clip's maximum
     pitch: Pitch | None = None
 
     def __post_init__(self) -> None:
@@ -58,6 +72,12 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
             raise ValueError(f"win_length {self.win_length} exceeds n_fft {self.n_fft}")
         if not self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(f"f_min {self.f_min} < f_max {self.f_max} <= sample_rate / 2 does not hold")
+        per_second = (self.n_mels + (self.pitch.n_candidates if self.pitch else 0)) * self.sample_rate / self.hop_length
+        if per_second > _MOST_NUMBERS:
+            raise ValueError(
+                f"hop_length {self.hop_length} gives {per_second:,.0f} numbers for a second of sound. Give at most "
+                f"{_MOST_NUMBERS:,}: a longer hop, or fewer mel bands or pitch candidates"
+            )
         if self.pitch:
             longest = min(self.win_length * _MAX_WINDOW_SHARE, self.n_fft / 2)  # samples
             if self.pitch.f_min < (lowest := self.sample_rate / longest):
@@ -81,24 +101,25 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 class VoiceActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the voiced span is found (see `emocatcher.features.voiced_span`)."""
 
-    smoothing_sigma: PositiveFloat  # frames
-    margin_frames: Annotated[int, msgspec.Meta(ge=0)]
-    floor_db: PositiveFloat  # dB
+    smoothing_sigma: Annotated[float, msgspec.Meta(gt=0, le=10_000)]  # frames
+    margin_frames: CountOrZero
+    floor_db: UpTo1000
 
 
 class CABGNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="cabg"):
     """The sizes of the published network (see `emocatcher.models.networks.cabg`)."""
 
-    conv_channels: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]
-    kernel_size: PositiveInt  # frames, odd
+    conv_channels: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1, max_length=32)]
+    kernel_size: Kernel
     conv_dropout: Fraction
-    pool_size: PositiveInt  # frames
-    gru_units: PositiveInt  # per direction
-    classifier_units: PositiveInt
+    pool_size: Size  # frames
+    gru_units: Size  # per direction
+    classifier_units: Size
     classifier_dropout: Fraction
 
     def __post_init__(self) -> None:
         _check_odd(self.kernel_size)
+        _check_weights(sum(map(math.prod, itertools.pairwise(self.conv_channels))) * self.kernel_size)
 
     @property
     def frames_per_step(self) -> int:
@@ -123,25 +144,28 @@ class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
     LEAST_VOICE: ClassVar[float] = 0.01  # frames, added to the voiced ones: a whisper must not divide by 0
     PITCH_STEP: ClassVar[int] = 2  # frames before and after, between which the change of pitch is measured
 
-    branches: PositiveInt  # parallel networks whose outputs are combined, each of the sizes below
+    branches: Few  # parallel networks whose outputs are combined, each of the sizes below
     level: Literal["absolute", "relative"]  # whether power is taken relative to the clip's mean
-    noise_floor_db: Annotated[float, msgspec.Meta(ge=-200, le=200)]  # added to the power of every band
-    noise_db: tuple[float, float]  # range of the noise added in training, drawn for each clip
+    noise_floor_db: Level  # added to the power of every band
+    noise_db: tuple[Level, Level]  # range of the noise added in training, drawn for each clip
     contrast: bool  # whether a band's mean over the clip is subtracted and becomes an input of its own, once per clip
-    channels: Annotated[int, msgspec.Meta(ge=4)]
-    kernel_size: PositiveInt  # frames, odd
-    dilations: Annotated[tuple[PositiveInt, ...], msgspec.Meta(min_length=1)]  # one per block
-    strides: tuple[PositiveInt, ...]  # one per block
+    channels: Annotated[int, msgspec.Meta(ge=4, le=1024)]
+    kernel_size: Kernel
+    dilations: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1, max_length=32)]  # one per block
+    strides: tuple[Few, ...]  # one per block
     conv_dropout: Fraction
-    gru_units: PositiveInt  # per direction
-    attention_units: PositiveInt
-    classifier_units: PositiveInt
+    gru_units: Size  # per direction
+    attention_units: Size
+    classifier_units: Size
     classifier_dropout: Fraction
 
     def __post_init__(self) -> None:
         _check_odd(self.kernel_size)
         if len(self.strides) != len(self.dilations):
             raise ValueError(f"{len(self.dilations)} dilations, but {len(self.strides)} strides. Give one per block")
+        _check_weights(self.branches * len(self.dilations) * self.channels**2 * self.kernel_size)
+        if self.frames_per_step > _MOST_STEPS:
+            raise ValueError(f"The product of the strides is {self.frames_per_step:,}. Give at most {_MOST_STEPS:,}")
         if self.noise_db[0] > self.noise_db[1]:
             raise ValueError(
                 f"noise_db goes from {self.noise_db[0]:g} to {self.noise_db[1]:g}. Give the smaller one first"
@@ -179,8 +203,8 @@ class PlateauSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
     """ReduceLROnPlateau on the training loss."""
 
     factor: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    patience: Annotated[int, msgspec.Meta(ge=0)]  # epochs
-    cooldown: Annotated[int, msgspec.Meta(ge=0)]  # epochs
+    patience: CountOrZero  # epochs
+    cooldown: CountOrZero  # epochs
     threshold: NonNegativeFloat  # relative
     min_learning_rate: NonNegativeFloat
 
@@ -197,11 +221,11 @@ Schedule: TypeAlias = PlateauSchedule | OneCycleSchedule
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the training part is augmented (see `emocatcher.training.augmentation`); 0 turns an augmentation off."""
 
-    gain_db: NonNegativeFloat = 0.0  # largest gain, up or down
+    gain_db: UpTo100 = 0.0  # largest gain, up or down
     tempo: Fraction = 0.0  # largest change of tempo, as a share
     pitch: Fraction = 0.0  # largest change of all frequencies, as a share
-    tilt_db: NonNegativeFloat = 0.0  # standard deviation of a smooth change over the bands
-    mixup: NonNegativeFloat = 0.0  # alpha of the beta distribution of the mixing weight (Zhang et al. 2018)
+    tilt_db: UpTo100 = 0.0  # standard deviation of a smooth change over the bands
+    mixup: UpTo100 = 0.0  # alpha of the beta distribution of the mixing weight (Zhang et al. 2018)
 
     @property
     def varies(self) -> bool:
@@ -212,12 +236,12 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The training loop."""
 
-    n_epochs: PositiveInt
-    batch_size: Annotated[int, msgspec.Meta(ge=2)]  # utterances; batch normalisation needs two
+    n_epochs: Count
+    batch_size: Annotated[int, msgspec.Meta(ge=2, le=100_000)]  # utterances; batch normalisation needs two
     label_smoothing: Fraction
     selection: Literal["last", "best-valid", "best-test"]
     valid_fraction: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
-    batches_by_length: PositiveInt = 1  # number of batches whose utterances are sorted by length together
+    batches_by_length: Count = 1  # number of batches whose utterances are sorted by length together
     teacher_share: Fraction = 0.7  # the teachers' share of the loss, if there are teachers
     largest_gradient: NonNegativeFloat = 0.0  # norm to which gradients are clipped; 0 clips none
     weight_average: Fraction = 0.0  # decay per step of the moving average of the weights that is kept; 0 keeps the last
@@ -243,3 +267,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _check_odd(kernel_size: int) -> None:
     if kernel_size % 2 == 0:
         raise ValueError(f"kernel_size {kernel_size} is even; 'same' padding needs an odd one")
+
+
+def _check_weights(n_weights: int) -> None:
+    if n_weights > _MOST_WEIGHTS:
+        raise ValueError(f"The convolutions would have {n_weights:,} weights. Allowed are {_MOST_WEIGHTS:,}")

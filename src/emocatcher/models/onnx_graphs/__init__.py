@@ -31,12 +31,18 @@ def as_onnx(model: Bundle, *, waveform: bool = False, int8: bool = False) -> byt
         int8: as for `to_onnx`.
 
     Raises:
-        ModelError: if the weights cannot be read.
+        ModelError: if the weights cannot be read, or are not those of the network.
     """
-    config = model.config
-    if waveform:
-        return to_waveform_onnx(model.weights(), config, int8=int8)
-    return to_onnx(model.weights(), config.settings, config.labels, int8=int8, metadata=describe(config))
+    config, weights = model.config, model.weights()
+    try:
+        if waveform:
+            return to_waveform_onnx(weights, config, int8=int8)
+        return to_onnx(weights, config.settings, config.labels, int8=int8, metadata=describe(config))
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise ModelError(
+            f"{model.path} has weights that do not fit the network of its settings ({type(error).__name__}: {error}). "
+            "Copy the model folder again"
+        ) from error
 
 
 def to_onnx(

@@ -112,6 +112,9 @@ class Graph:
         model = helper.make_model(drawn, opset_imports=opset, ir_version=_IR_VERSION, producer_name="emocatcher")
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
         helper.set_model_props(model, texts)
-        onnx.checker.check_model(model)
+        try:
+            onnx.checker.check_model(model)
+        except onnx.checker.ValidationError as error:  # the weights have other shapes than the settings
+            raise ValueError(str(error).partition("\n")[0]) from error
         payload: bytes = model.SerializeToString(deterministic=True)
         return payload

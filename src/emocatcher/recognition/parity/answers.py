@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emocatcher import audio
 from emocatcher.features import extraction
 from emocatcher.features.padding import pad_batch
+from emocatcher.foundation.errors import ModelError, one_line
 from emocatcher.recognition.timeline import Network
 
 PARITY_ERROR = 1e-3  # of a probability: the largest difference allowed for an exported float graph
@@ -147,10 +148,21 @@ def _opened(payload: bytes) -> Callable[[dict[str, NDArray[np.generic]]], list[N
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # as in the recogniser
-    session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+
+    def refused(error: Exception) -> ModelError:
+        reason = one_line(str(error).partition("\n")[0][:300])
+        return ModelError(f"The weights do not fit the network of the model's settings: {reason}. Copy the model again")
+
+    try:
+        session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no other common base class
+        raise refused(error) from error
 
     def run(inputs: dict[str, NDArray[np.generic]]) -> list[NDArray[np.float32]]:
-        outputs: list[NDArray[np.float32]] = session.run(None, inputs)
+        try:
+            outputs: list[NDArray[np.float32]] = session.run(None, inputs)
+        except Exception as error:  # as above
+            raise refused(error) from error
         return outputs
 
     return run

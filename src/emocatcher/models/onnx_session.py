@@ -1,0 +1,100 @@
+"""Run a model folder's network with ONNX Runtime, on files that may come from strangers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.foundation.errors import ModelError, one_line
+from emocatcher.models import model_folder, onnx_check
+from emocatcher.models.model_folder import Bundle
+
+_INPUTS, _OUTPUTS = ["log_mel", "lengths"], ["logits", "attention"]
+
+
+class OnnxSession:
+    """A network that is ready to run.
+
+    Args:
+        model: an opened model folder.
+
+    Raises:
+        ModelError: if the graph is refused (see `onnx_check`) or cannot be opened, or its labels, inputs or outputs
+            differ from those of the model.
+    """
+
+    def __init__(self, model: Bundle) -> None:
+        # Imported here because it takes a third of a second, which reading a model's card does not need.
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        # One clip is too little work for several threads: waiting for each other would take longer than the work.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # its warnings quote names of the graph, which could control a terminal
+        self._path, self._n_classes = model.onnx_path, len(model.config.labels)
+        try:
+            # The checked bytes, not the path: the file could be replaced in between.
+            payload = self._path.read_bytes()
+            onnx_check.check(payload, str(self._path))
+            self._session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+            labels = json.loads(self._session.get_modelmeta().custom_metadata_map.get("labels", "[]"))
+            named = ", ".join(map(str, labels)) or "(none)"
+        except ModelError:
+            raise
+        except Exception as error:  # ONNX Runtime's exceptions have no other common base class
+            raise self._problem(error) from error
+        if labels != list(model.config.labels):
+            raise ModelError(
+                f"{self._path} names the emotions {named}, but {model_folder.CONFIG} "
+                f"{', '.join(model.config.labels)}. Copy the model folder again"
+            )
+        ports = [[port.name for port in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())]
+        if ports != [_INPUTS, _OUTPUTS]:
+            raise ModelError(
+                f"{self._path} has the inputs {ports[0]} and the outputs {ports[1]}; {_INPUTS} and {_OUTPUTS} are "
+                "needed. Copy the model folder again"
+            )
+
+    def run(
+        self, batch: NDArray[np.float32], lengths: NDArray[np.int64], n_steps: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Run one batch.
+
+        Args:
+            batch: shape (n_clips, n_channels, n_frames).
+            lengths: shape (n_clips,), frames of each clip.
+            n_steps: shape (n_clips,), attention weights of each clip.
+
+        Returns:
+            logits: shape (n_clips, n_classes).
+            attention: one array of shape (n_steps,) per clip.
+
+        Raises:
+            ModelError: if the network fails, or its outputs have another shape, or are not finite.
+            MemoryError: if there is not enough memory.
+        """
+        try:
+            # The published graphs name their input `log_mel`, although it also has the pitch rows.
+            outputs: list[Any] = self._session.run(_OUTPUTS, dict(zip(_INPUTS, (batch, lengths), strict=True)))
+        except Exception as error:  # as above
+            if "alloc" in str(error).lower():
+                raise MemoryError(str(error)) from error
+            raise self._problem(error) from error
+        logits, attention = outputs
+        n_clips, longest = len(batch), n_steps.max(initial=0)
+        fits = attention.ndim == 2 and attention.shape[0] == n_clips and attention.shape[1] >= longest
+        if logits.shape != (n_clips, self._n_classes) or not fits:
+            raise ModelError(
+                f"{self._path} returns logits of shape {logits.shape} and attention of shape {attention.shape} for "
+                f"{n_clips} clips, which do not fit {model_folder.CONFIG}. Copy the model folder again"
+            )
+        if not (np.isfinite(logits).all() and np.isfinite(attention).all()):
+            raise ModelError(f"{self._path} returns NaN or infinity. The model is damaged: use another one")
+        return logits, [weights[:n] for weights, n in zip(attention, n_steps, strict=True)]
+
+    def _problem(self, error: Exception) -> ModelError:
+        reason = one_line(str(error).partition("\n")[0][:300] or type(error).__name__)
+        return ModelError(f"{self._path} cannot be run: {reason}. Copy the model folder again")
