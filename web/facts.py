@@ -6,8 +6,12 @@ import json
 import sys
 from pathlib import Path
 
+from msgspec import to_builtins
+
 from emocatcher import audio
+from emocatcher.features import speech_gate
 from emocatcher.foundation import labels
+from emocatcher.foundation.settings import load_preset
 from emocatcher.recognition import cautions, recognizer
 from emocatcher.recognition.prediction import SCHEMA_VERSION
 
@@ -24,10 +28,34 @@ def facts() -> dict[str, object]:
         "shortest_voiced_s": vars(cautions)["_SHORTEST_S"],
         "quiet_db": vars(cautions)["_QUIET_DB"],
         "band_hz": vars(cautions)["_BAND_HZ"],
+        "band_db": vars(cautions)["_BAND_DB"],
         "clipped_peak": vars(audio)["_CLIPPED_PEAK"],
         "clipped_spread": vars(audio)["_CLIPPED_SPREAD"],
         "clipped_pairs": vars(audio)["_CLIPPED_PAIRS"],
         "block_s": vars(audio)["_BLOCK_S"],
+        "gate": _gate(),
+    }
+
+
+def _gate() -> dict[str, object]:
+    """Collect the numbers of the speech gate, and of the summary that the training conditions use too."""
+    constants = vars(speech_gate)
+    return {
+        "front_end": to_builtins(speech_gate.front_end()),
+        "fitted_front_end": to_builtins(load_preset(speech_gate.PRESET).front_end),
+        "n_cepstra": speech_gate.N_CEPSTRA,
+        "active_db": speech_gate.ACTIVE_DB,
+        "loud_db": constants["_LOUD_DB"],
+        "quietest_db": constants["_QUIETEST_DB"],
+        "silence_db": constants["_SILENCE_DB"],
+        "n_bands": constants["_N_BANDS"],
+        "n_harmonic": constants["_N_HARMONIC"],
+        "harmonic_lags": list(constants["_HARMONIC_LAGS"]),
+        "ripple_bands": constants["_RIPPLE_BANDS"],
+        "n_modulation": constants["_N_MODULATION"],
+        "modulations": constants["_MODULATIONS"],
+        "bias": constants["_BIAS"],
+        "weights": constants["_WEIGHTS"].tolist(),
     }
 
 

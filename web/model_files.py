@@ -39,7 +39,7 @@ def write(folder: Path, model: str | None = None) -> None:
     opened = model_folder.read(recognizer.find_folder(model))
     description = msgspec.json.encode(describe(opened, waveform_onnx=GRAPH))
     atomic_files.write_bytes(folder / FOLDER / GRAPH, as_onnx(opened, waveform=True))
-    atomic_files.write_bytes(folder / FOLDER / DESCRIPTION, msgspec.json.format(description) + b"\n")
+    atomic_files.write_bytes(folder / FOLDER / DESCRIPTION, description)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

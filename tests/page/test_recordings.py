@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from emocatcher import audio
+from emocatcher.features import extraction, speech_gate
 from emocatcher.recognition.json_schema import prediction_schema
 from emocatcher.recognition.recognizer import Recognizer
 
@@ -74,48 +75,62 @@ def test_a_file_that_is_not_a_recording_is_refused_and_the_page_still_works(
     assert not notice.is_visible()
 
 
-def test_warnings_computed_from_samples_equal_pythons(
-    tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer
-) -> None:
-    """Codes and messages for clipping, low level, digital silence, a telephone's sample rate and truncation."""
-    waveform, rate = audio.load(clip)
-    peak = np.abs(waveform).max()
-    recordings = {
-        "clipped": (np.clip(waveform * 3 / peak, -1, 1), rate),
-        "quiet": (waveform * 1e-3 / peak, rate),
+def test_warnings_equal_pythons(tab: Tab, voices_dir: Path, tmp_path: Path, recognizer: Recognizer) -> None:
+    """Codes, messages and their order: of damage, of sounds without speech, and of voices unlike the training."""
+    waveform, rate = audio.load(sorted(voices_dir.rglob("*.wav"))[0])
+    waveform = waveform / np.abs(waveform).max()
+    noise = np.random.default_rng(0).normal(size=2 * rate)
+    time = np.arange(2 * rate) / rate
+    narrow = audio.resample(audio.resample(waveform, rate, 8_000), 8_000, rate)
+    sounds = {
+        "clipped": (np.clip(waveform * 3, -1, 1), rate),
+        "quiet": (waveform * 1e-3, rate),
         "silent": (np.zeros(rate, np.float32), rate),
         "short": (waveform[rate // 2 : rate // 2 + rate // 5], rate),
-        "telephone": (audio.resample(waveform, rate, 8_000), 8_000),
+        "telephone": (audio.resample(waveform, rate, 8_000) * 0.5, 8_000),
+        "hidden-band": (narrow * 0.5, rate),
+        "noise": (0.1 * noise, rate),
+        "tone": (0.3 * np.sin(2 * np.pi * 440 * time), rate),
+        "chord": (0.1 * sum(np.sin(2 * np.pi * hz * time) for hz in (262, 330, 392)), rate),
+        "noisy": (0.5 * waveform + 0.05 * np.resize(noise, len(waveform)), rate),
     }
-    here = {"clipped", "very-quiet", "too-short", "too-long", "truncated"}
-    for name, (samples, at) in recordings.items():
+    for i, clip in enumerate(sorted(voices_dir.rglob("*.wav"))[5::60][:4]):
+        sounds[f"voice-{i}"] = audio.load(clip)
+    seen = set()
+    for name, (samples, at) in sounds.items():
         path = tmp_path / f"{name}.wav"
         soundfile.write(path, samples, at, subtype="FLOAT" if name == "quiet" else "PCM_16")
-        tab.choose(path)
-        tab.page.wait_for_function(
-            "name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=path.name
-        )
-        tab.wait_for_answer()
-        found = {one["code"]: one["message"] for one in tab.prediction()["warnings"]}
-        expected = {one.code: one.message for one in recognizer.predict(path).warnings}
-        assert {code: found[code] for code in found.keys() & here} == {
-            code: expected[code] for code in expected.keys() & here
-        }, name
-        assert found.keys() <= expected.keys(), name
-        if name == "silent":
-            assert found["no-speech"] == expected["no-speech"]
-            assert tab.prediction()["abstain"]
+        if is_doubtful(path):
+            continue
+        compare_warnings(tab, path, recognizer)
+        seen |= {one.code for one in recognizer.predict(path).warnings}
+        if "no-speech" in {one.code for one in recognizer.predict(path).warnings}:
             assert tab.prediction()["emotion"] is None
-            jsonschema.validate(tab.prediction(), prediction_schema())
             assert tab.page.locator(".verdict-word").inner_text() == "No speech found"
-            assert tab.page.locator(".card.answer .bars").count() == 0
-        if name == "telephone":
-            assert "narrow-band" in found
+            assert all(one["emotion"] is None for one in json.loads(tab.saved("-timeline.json"))["windows"])
+            assert tab.page.locator(".segment:not(.is-silent), .river .band, .answer .bar-row").count() == 0, name
     cut = tmp_path / "cut.wav"
     cut.write_bytes((tmp_path / "clipped.wav").read_bytes()[:-20_000])
-    tab.choose(cut)
-    tab.page.wait_for_function("() => document.querySelector('.result').dataset.prediction?.includes('cut.wav')")
-    assert "truncated" in {one["code"] for one in tab.prediction()["warnings"]}
+    compare_warnings(tab, cut, recognizer)
+    assert {"no-speech", "clipped", "narrow-band", "very-quiet", "outside-training-conditions"} <= seen
+
+
+def is_doubtful(path: Path) -> bool:
+    """Whether Python asks a second network if this is speech, which the page cannot."""
+    gate = speech_gate.front_end()
+    log_mel = extraction.log_mel_spectrogram(audio.load(path, gate.sample_rate)[0], gate)
+    return speech_gate.in_doubt(speech_gate.log_odds(log_mel, speech_gate.loudness_db(log_mel)))
+
+
+def compare_warnings(tab: Tab, path: Path, recognizer: Recognizer) -> None:
+    tab.choose(path)
+    tab.page.wait_for_function(
+        "name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=path.name
+    )
+    tab.wait_for_answer()
+    found = [(one["code"], one["message"]) for one in tab.prediction()["warnings"]]
+    expected = [(one.code, one.message) for one in recognizer.predict(path).warnings if one.code != "no-voiced-span"]
+    assert found == expected, path.name
 
 
 def test_the_timeline_has_pythons_windows_and_segments_without_gaps(

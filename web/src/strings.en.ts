@@ -105,9 +105,9 @@ export const strings = {
     noWarnings: "The checks found no reason to doubt this answer.",
     checked: "What is checked",
     checkedHere:
-      "In this browser: whether the recording is silent, too short, longer than in training, clipped, at a telephone’s sample rate, very quiet, or cut off.",
+      "Whether there is speech, whether the voice is shorter or longer than in training, whether the recording is clipped, of a narrow band, very quiet or cut off, and whether it is unlike the training recordings.",
     checkedServer:
-      "Only on a server or the command line: whether it is speech at all, whether a wide-band file contains only a narrow band, and whether it differs from the training recordings. Here, music gets an emotion too.",
+      "A server and the command line ask a second network where it is doubtful whether a sound is speech; here, a simpler check decides alone.",
     checkedThere: "The server ran all checks.",
   },
 
@@ -118,7 +118,9 @@ export const strings = {
     tooLong: (s: number, most: number) =>
       `${s.toFixed(2)} s of voice, but the model was trained on at most ${most.toFixed(2)} s: use the timeline`,
     clipped: (peak: number) => `clipped: samples stay at the peak, ${peak.toFixed(3)} of full scale`,
-    narrowBand: (rate: number) => `narrow band: recorded at ${(rate / 1000).toFixed(1)} kHz, as over a telephone`,
+    narrowBand: (highDb: number, bandHz: number) =>
+      `narrow band: nothing within ${Math.round(-highDb)} dB of the loudest lies above ${(bandHz / 1000).toFixed(1)} kHz, as over a telephone`,
+    outside: "unlike the recordings the model was trained on: its scores do not apply here",
     veryQuiet: (db: number) => `very quiet: ${Math.round(-db)} dB rms below full scale`,
   },
 

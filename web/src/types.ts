@@ -60,6 +60,28 @@ export interface Timeline {
   windows: Window[];
 }
 
+/** How a log-mel spectrogram is computed: `emocatcher.foundation.settings.FrontEnd`. */
+export interface FrontEnd {
+  sample_rate: number; // Hz
+  n_fft: number; // samples
+  win_length: number;
+  hop_length: number;
+  n_mels: number;
+  f_min: number; // Hz
+  f_max: number;
+  amin: number;
+  floor_db: number;
+}
+
+/** Statistics of the training recordings: `emocatcher.features.training_conditions.Conditions`. */
+export interface Conditions {
+  longest_voiced_s: number;
+  mean: number[];
+  scale: number[];
+  precision: number[][];
+  limit: number;
+}
+
 /** `model/model.json`, and the answer of `GET v1/model`. */
 export interface Model {
   name: string;
@@ -74,6 +96,8 @@ export interface Model {
   abstain_below: number;
   n_parameters: number;
   longest_voiced_s: number | null;
+  front_end: FrontEnd;
+  conditions: Conditions | null;
   training: Record<string, unknown> & { scores?: Record<string, number> };
   card: string;
   waveform_onnx: string | null;

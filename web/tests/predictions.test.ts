@@ -20,12 +20,13 @@ const spoken = {
   voicedEndS: 2,
   durationS: 3,
   rmsDb: -20,
-  silent: false,
-  quiet: false,
+  speech: true,
+  highDb: -30,
+  distance: 1,
 };
 
 function windowAtStart(startS: number, emotion: string | null, p = 0.8): Window {
-  const output = { ...spoken, probabilities: emotion === "sad" ? [1 - p, p] : [p, 1 - p], quiet: emotion === null };
+  const output = { ...spoken, probabilities: emotion === "sad" ? [1 - p, p] : [p, 1 - p], speech: emotion !== null };
   return toWindow(output, model, startS, startS + 3, startS);
 }
 
@@ -50,8 +51,8 @@ const timeline: Timeline = {
   windows,
 };
 
-test("digital silence has no emotion, and no number about one", () => {
-  const output = { ...spoken, silent: true, rmsDb: -200 };
+test("a sound without speech has no emotion, and no number about one", () => {
+  const output = { ...spoken, speech: false, rmsDb: -200 };
   const found = toPrediction(output, whole, recording);
   expect([found.emotion, found.probability, found.margin, found.entropy, found.voiced_start_s]).toEqual([null, null, null, null, null]);
   expect([found.probabilities, found.shares, found.attention, found.abstain]).toEqual([{}, {}, [], true]);

@@ -15,8 +15,9 @@ export interface NetworkOutput {
   voicedEndS: number;
   durationS: number;
   rmsDb: number; // of the voiced span, below full scale
-  silent: boolean; // digital silence
-  quiet: boolean; // too quiet for a voice near a microphone
+  speech: boolean;
+  highDb: number; // the loudest cell above the telephone band, relative to the loudest of all
+  distance: number | null; // from the training recordings; null where it is not needed or not known
 }
 
 export type WorkerReply =

@@ -25,7 +25,7 @@ export function toPrediction(output: NetworkOutput, model: Model, recording: Rec
     model_version: model.version,
     warnings: cautions(output, model, recording),
   };
-  if (output.silent) return without;
+  if (!output.speech) return without;
   const [first, second = 0] = [...output.probabilities].sort((a, b) => b - a);
   const step = model.frames_per_step * model.frame_period_s;
   return {
@@ -42,21 +42,24 @@ export function toPrediction(output: NetworkOutput, model: Model, recording: Rec
   };
 }
 
-/** The cautions of `emocatcher.recognition.cautions` that need only the samples, gravest first. */
+/** The cautions of `emocatcher.recognition.cautions`, gravest first. */
 function cautions(output: NetworkOutput, model: Model, recording: Recording): Caution[] {
   const found: Caution[] = [];
   const add = (code: string, message: string): void => void found.push({ code, message });
   const voicedS = output.voicedEndS - output.voicedStartS;
   const words = strings.cautions;
-  if (output.silent) add("no-speech", words.noSpeech);
+  if (!output.speech) add("no-speech", words.noSpeech);
   if (recording.truncated) add("truncated", words.truncated(output.durationS));
-  if (output.silent) return found; // the others are about the voice
+  if (!output.speech) return found; // the others are about the voice
   if (voicedS < facts.shortest_voiced_s) add("too-short", words.tooShort(voicedS, facts.shortest_voiced_s));
   if (model.longest_voiced_s !== null && voicedS > model.longest_voiced_s)
     add("too-long", words.tooLong(voicedS, model.longest_voiced_s));
   if (recording.clipped) add("clipped", words.clipped(recording.peak));
-  if (recording.rate <= 2 * facts.band_hz) add("narrow-band", words.narrowBand(recording.rate));
+  if (output.highDb < facts.band_db || recording.rate <= 2 * facts.band_hz)
+    add("narrow-band", words.narrowBand(output.highDb, facts.band_hz));
   if (output.rmsDb < facts.quiet_db) add("very-quiet", words.veryQuiet(output.rmsDb));
+  if (output.distance !== null && model.conditions && output.distance > model.conditions.limit)
+    add("outside-training-conditions", words.outside);
   return found;
 }
 
@@ -67,7 +70,7 @@ export type WindowModel = Pick<Model, "labels" | "abstain_below">;
 export function toWindow(output: NetworkOutput, model: WindowModel, startS: number, endS: number, offsetS: number): Window {
   const clip = (time: number): number => Math.min(Math.max(offsetS + time, startS), endS);
   const [voicedStartS, voicedEndS] = [clip(output.voicedStartS), clip(output.voicedEndS)];
-  const speech = !output.quiet && voicedEndS - voicedStartS >= SHORTEST_VOICE_S;
+  const speech = output.speech && voicedEndS - voicedStartS >= SHORTEST_VOICE_S;
   const probability = Math.max(...output.probabilities);
   return {
     start_s: startS,

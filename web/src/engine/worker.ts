@@ -2,13 +2,15 @@
 import * as ort from "onnxruntime-web/wasm";
 import { removeOffset } from "../audio/offset";
 import { resample } from "../audio/resample";
+import { facts } from "../facts";
+import { centresHz, cutFrames, logMel, type Spectrogram } from "../features/log_mel";
+import { cutGate, gateSpectrogram, speechOdds } from "../features/speech_gate";
+import { distance, largest } from "../features/training_conditions";
 import type { Model, Window } from "../types";
 import { cuts } from "./cuts";
 import type { WorkerRequest, NetworkOutput, WorkerReply } from "./messages";
 import { toWindow } from "./predictions";
 
-const QUIET_DB = -55; // of the loudest 50 ms; a voice near a microphone is above -40 dB
-const LOUDEST_S = 0.05;
 const WARM_RUNS = 8; // after these, the browser has optimised the network's inner loops, which are then four times as fast
 const WARM_S = 3;
 const LONG_S = 10; // longer recordings show their windows first, because the whole takes a while
@@ -51,19 +53,23 @@ async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<
   // More threads need headers that not every web host sends, and one clip is too little work to divide.
   ort.env.wasm.numThreads = 1;
   session = await ort.InferenceSession.create(network, { executionProviders: ["wasm"] });
-  await run(new Float32Array(model.sample_rate_hz)); // the first run allocates memory; no user should wait for it
+  await recogniseNoise(1); // the first run allocates memory; no user should wait for it
   reply({ kind: "ready", loadMs: performance.now() - start });
   await warm();
 }
 
 /** Run the network on noise until the first job arrives, so that the browser optimises it. */
 async function warm(): Promise<void> {
-  const noise = Float32Array.from({ length: WARM_S * model.sample_rate_hz }, () => 0.2 * (Math.random() - 0.5));
   for (let i = 0; i < WARM_RUNS; i++) {
     await yieldToMessages();
     if (requested) return;
-    await run(noise);
+    await recogniseNoise(WARM_S);
   }
+}
+
+async function recogniseNoise(lengthS: number): Promise<void> {
+  const noise = Float32Array.from({ length: lengthS * model.sample_rate_hz }, () => 0.2 * (Math.random() - 0.5));
+  await run(noise, gateSpectrogram(noise, model.front_end), true);
 }
 
 async function bytes(
@@ -95,10 +101,11 @@ async function recognise(request: Extract<WorkerRequest, { kind: "recognise" }>)
   requested = true;
   const start = performance.now();
   const waveform = resample(removeOffset(request.samples), request.rate, model.sample_rate_hz);
+  const forGate = gateSpectrogram(waveform, model.front_end);
   const resampledMs = performance.now() - start;
   const whole = async (): Promise<void> => {
     const before = performance.now();
-    const output = await run(waveform);
+    const output = await run(waveform, forGate, true);
     reply({ kind: "recognised", job: request.job, output, tookMs: resampledMs + performance.now() - before });
   };
   const isLong = waveform.length > LONG_S * model.sample_rate_hz;
@@ -108,7 +115,8 @@ async function recognise(request: Extract<WorkerRequest, { kind: "recognise" }>)
   for (const [i, cut] of all.entries()) {
     await yieldToMessages();
     if (cancelled.delete(request.job)) return;
-    const output = await run(waveform.subarray(cut.first, Math.max(cut.last, cut.first + 1)));
+    const part = waveform.subarray(cut.first, Math.max(cut.last, cut.first + 1));
+    const output = await run(part, cutGate(forGate, cut.startS, cut.endS - cut.startS));
     const window: Window = toWindow(output, model, cut.startS, cut.endS, cut.first / model.sample_rate_hz);
     reply({ kind: "window", job: request.job, window, done: i + 1, of: all.length });
   }
@@ -123,11 +131,13 @@ async function recognise(request: Extract<WorkerRequest, { kind: "recognise" }>)
 async function recogniseWindow(request: Extract<WorkerRequest, { kind: "window" }>): Promise<void> {
   requested = true;
   const start = performance.now();
-  const output = await run(resample(removeOffset(request.samples), request.rate, model.sample_rate_hz));
+  const waveform = resample(removeOffset(request.samples), request.rate, model.sample_rate_hz);
+  const output = await run(waveform, gateSpectrogram(waveform, model.front_end));
   reply({ kind: "recognised", job: request.job, output, tookMs: performance.now() - start });
 }
 
-async function run(waveform: Float32Array): Promise<NetworkOutput> {
+/** @param forGate what the speech gate reads of this waveform */
+async function run(waveform: Float32Array, forGate: Spectrogram, isWhole = false): Promise<NetworkOutput> {
   if (!session) throw new Error("the network is not loaded yet");
   const rate = model.sample_rate_hz;
   const given = new ort.Tensor("float32", waveform, [waveform.length]);
@@ -137,7 +147,7 @@ async function run(waveform: Float32Array): Promise<NetworkOutput> {
   const list = (name: string): number[] => Array.from(outputs[name].data as Float32Array);
   const [voicedStartS] = list("voiced_start_s");
   const [voicedEndS] = list("voiced_end_s");
-  const loudest = loudestDb(waveform, Math.round(LOUDEST_S * rate));
+  const speech = speechOdds(forGate) > 0;
   return {
     probabilities: list("probabilities"),
     attention: list("attention"),
@@ -145,8 +155,24 @@ async function run(waveform: Float32Array): Promise<NetworkOutput> {
     voicedEndS,
     durationS: waveform.length / rate,
     rmsDb: rmsDb(waveform, Math.floor(voicedStartS * rate), Math.floor(voicedEndS * rate)),
-    silent: loudest === -Infinity,
-    quiet: loudest < QUIET_DB,
+    speech,
+    ...(isWhole && speech ? compareWithTraining(waveform, voicedStartS, voicedEndS) : { highDb: 0, distance: null }),
+  };
+}
+
+/** Measure the voiced span: its level above the telephone band, and how far it is from the training recordings. */
+function compareWithTraining(waveform: Float32Array, startS: number, endS: number): Pick<NetworkOutput, "highDb" | "distance"> {
+  const frontEnd = model.front_end;
+  const whole = logMel(waveform, frontEnd);
+  const frame = (timeS: number): number => Math.round((timeS * frontEnd.sample_rate) / frontEnd.hop_length);
+  // The span's end is cut at the end of the recording, which lies within the last frame.
+  const last = endS >= waveform.length / frontEnd.sample_rate - 1e-4 ? whole.nFrames : frame(endS);
+  const span = cutFrames(whole, Math.min(frame(startS), last - 1), last);
+  const firstHigh = centresHz(frontEnd).filter((hz) => hz < facts.band_hz).length;
+  const high = firstHigh === span.nMels ? null : largest(span.cells.filter((_, i) => i % span.nMels >= firstHigh));
+  return {
+    highDb: high === null ? 0 : high - largest(span.cells),
+    distance: model.conditions && distance(span, model.conditions),
   };
 }
 
@@ -155,17 +181,6 @@ function rmsDb(waveform: Float32Array, first: number, last: number): number {
   let sum = 0;
   for (let i = first; i < end; i++) sum += waveform[i] * waveform[i];
   return 10 * Math.log10(Math.max(sum / Math.max(end - first, 1), 1e-20));
-}
-
-function loudestDb(waveform: Float32Array, n: number): number {
-  let highest = 0;
-  for (let start = 0; start < waveform.length; start += n) {
-    let sum = 0;
-    const end = Math.min(start + n, waveform.length);
-    for (let i = start; i < end; i++) sum += waveform[i] * waveform[i];
-    highest = Math.max(highest, sum / (end - start));
-  }
-  return 10 * Math.log10(highest);
 }
 
 /** Let the worker receive messages, such as a cancellation. */
