@@ -1,7 +1,9 @@
 """The recogniser gives one consistent prediction per recording, without PyTorch."""
 
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,21 @@ def test_a_value_that_is_no_recording_fails_alone(recognizer: Recognizer, clip: 
         error="TypeError",
         message="NoneType is not a recording. Give a path, an encoded file's bytes, or (samples, sample_rate)",
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_pipes_are_recognised_among_files(recognizer: Recognizer, clip: Path, tmp_path: Path, workers: int) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(clip.read_bytes()), daemon=True)
+    writer.start()
+    first, second = recognizer.predict_many([clip, pipe], workers=workers)
+    writer.join(timeout=10)
+    assert isinstance(first, Prediction)
+    assert isinstance(second, Prediction)
+    assert second.path == str(pipe)
+    assert second.probabilities == pytest.approx(first.probabilities)
 
 
 def test_a_prediction_is_consistent(recognizer: Recognizer, clip: Path) -> None:

@@ -258,6 +258,17 @@ class Decoder:
             return bool(kind == _MATROSKA and last.pos) and file_ends.matroska_breaks_off(file, last.pos)
 
 
+def estimated_duration_s(source: str | bytes) -> float | None:
+    """Return the duration that a container declares, or that FFmpeg estimates from the bit rate; None if unknown."""
+    import av
+
+    try:
+        with opened(source) as file, av.open(file, mode="r", options=_NO_PROTOCOLS) as container:
+            return container.duration / av.time_base if container.duration else None
+    except (av.FFmpegError, ValueError, OSError):
+        return None
+
+
 def has_pauses(source: str | bytes) -> bool:
     """Whether the times of a recording's packets have gaps, or cannot be read to the end; nothing is decoded."""
     import av

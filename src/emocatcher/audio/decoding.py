@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 from collections.abc import Generator, Iterator
 from numbers import Real
@@ -17,9 +18,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from emocatcher.audio import file_ends
-from emocatcher.audio.containers import Decoder, has_pauses
+from emocatcher.audio.containers import Decoder, estimated_duration_s, has_pauses
 from emocatcher.audio.resampling import Waveform
-from emocatcher.audio.sources import Source, name_of, opened, readable
+from emocatcher.audio.sources import Source, is_pipe, name_of, opened, readable
 from emocatcher.foundation.errors import AudioError, EmptyAudioError
 
 _MAX_CHANNELS = 64
@@ -100,6 +101,22 @@ class Track:
                 return file.frames > 0 or _NOT_UNDERSTOOD not in file.extra_info
         except (soundfile.LibsndfileError, RuntimeError, TypeError):
             return False
+
+
+def declared_duration_s(path: str | os.PathLike[str]) -> float | None:
+    """Return the duration that a file's header declares, or FFmpeg estimates, without decoding; None if unknown.
+
+    Examples:
+        >>> declared_duration_s("no such file")
+    """
+    if is_pipe(path):
+        return None
+    try:
+        if not _is_mpeg(os.fspath(path)):
+            return float(soundfile.info(os.fspath(path)).duration)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError):
+        pass
+    return estimated_duration_s(os.fspath(path))
 
 
 class _Bytes(io.BytesIO):

@@ -60,11 +60,10 @@ def readable(source: str | Path | bytes) -> str | bytes:
         return source
     path = Path(source)
     try:
-        mode = path.stat().st_mode if path.exists() else 0
-        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        if is_pipe(path):
             return _from_pipe(path, name)
-        if not stat.S_ISREG(mode):
-            raise DecodeError(name, "is a folder, not a recording" if stat.S_ISDIR(mode) else "no such file")
+        if not path.is_file():
+            raise DecodeError(name, "is a folder, not a recording" if path.is_dir() else "no such file")
         if path.stat().st_size == 0:
             raise EmptyAudioError(name, "is an empty file (0 bytes). Record it again, or leave it out")
         with path.open("rb") as file:
@@ -77,6 +76,15 @@ def readable(source: str | Path | bytes) -> str | bytes:
     return str(path)
 
 
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a pipe or a device, such as /dev/stdin: it can be read only once, and only by one process."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 (a name that is not text stays as it is)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
 def opened(source: str | bytes) -> BinaryIO:
     """Open what `readable` returned."""
     return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
@@ -84,10 +92,13 @@ def opened(source: str | bytes) -> BinaryIO:
 
 def _from_pipe(path: Path, name: str) -> bytes:
     """Read a pipe, such as /dev/stdin or a process substitution, to its end: it can be read only once."""
-    with path.open("rb") as pipe:
-        content = pipe.read(_LONGEST_PIPE + 1)
+    content = bytearray()
+    with path.open("rb", buffering=0) as pipe:
+        while part := pipe.read(1 << 20):
+            content += part
+            if len(content) > _LONGEST_PIPE:
+                gib = _LONGEST_PIPE >> 30
+                raise DecodeError(name, f"is a pipe that sends more than {gib} GiB. Save it to a file first")
     if not content:
         raise EmptyAudioError(name, "is a pipe that sent nothing. It can be read only once")
-    if len(content) > _LONGEST_PIPE:
-        raise DecodeError(name, f"is a pipe that sends more than {_LONGEST_PIPE >> 30} GiB. Save it to a file first")
-    return content
+    return bytes(content)

@@ -64,10 +64,11 @@ def timeline(
         picture.check()
     recognizer = load(model)
     rate = recognizer.config.settings.front_end.sample_rate
+    from emocatcher.audio.decoding import declared_duration_s
     from emocatcher.cli import screen
 
     with screen.progress(unit="s") as start:
-        expected_s = _duration_s(recording)
+        expected_s = declared_duration_s(recording)  # only for the progress bar
         advance = start("timeline") if expected_s is None or expected_s >= _LONG_S else None
         n_samples = 0
 
@@ -169,13 +170,3 @@ def _write(path: Path, payload: bytes) -> None:
         atomic_files.write_bytes(path, payload)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _duration_s(recording: Path) -> float | None:
-    """Read the duration from the header, if libsndfile can; only for the progress bar."""
-    import soundfile
-
-    try:
-        return float(soundfile.info(str(recording)).duration)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError):
-        return None

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from emocatcher import audio
+from emocatcher.audio.sources import is_pipe
 from emocatcher.foundation.errors import AudioError
 from emocatcher.recognition.prediction import Failure, Prediction
 
@@ -18,11 +19,13 @@ Predict: TypeAlias = Callable[[audio.Source], Prediction]
 
 
 def sendable(predict: Predict, source: audio.Source) -> audio.Source | Outcome:
-    """Return a source that can be sent to another process, or the outcome: an open file cannot be sent."""
+    """Return a source that can be sent to another process, or the outcome: an open file or a pipe cannot be sent."""
     try:
         audio.check_source(source)
     except TypeError as error:
         return Failure(path=path_of(source), error="TypeError", message=str(error))
+    if isinstance(source, str | os.PathLike) and is_pipe(source):
+        return attempt(predict, source)
     if isinstance(source, tuple) and not (_are_numbers(source[0]) and isinstance(source[1], Real)):
         return attempt(predict, source)
     return source

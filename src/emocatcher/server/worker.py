@@ -22,6 +22,7 @@ import onnxruntime  # noqa: F401
 import soundfile
 
 from emocatcher import audio
+from emocatcher.audio.decoding import declared_duration_s
 from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import AudioError, EmoCatcherError, SettingError, TooLongError, one_line
@@ -87,7 +88,7 @@ class Worker:
                 _limit_processor_time(self._limits.timeline_s)
                 return self._timeline(task)
             case tasks.MeasureClips():
-                return msgspec.json.encode([_duration_s(path) for path in task.paths])
+                return msgspec.json.encode([declared_duration_s(path) for path in task.paths])
             case tasks.ReadClip():
                 return _wav(task.path)
             case tasks.ExportWaveform():
@@ -196,13 +197,6 @@ def _limit_processor_time(seconds: float) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime + seconds + _SPARE_S) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-
-
-def _duration_s(path: str) -> float | None:
-    try:
-        return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, RuntimeError):
-        return None
 
 
 def _wav(path: str) -> bytes:
