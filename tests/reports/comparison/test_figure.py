@@ -51,8 +51,10 @@ def test_rows_keep_their_order_and_shared_speakers_have_another_marker(several: 
     assert names == [style.shorten(row.name, 24) for row in rows]
     looks = {row.speakers_shared: figure._LOOKS[row.speakers_shared] for row in rows}
     assert len(set(looks.values())) == 3
-    assert emotions.get_images()[0].get_array().shape == (len(rows), 9)
+    assert emotions.collections[0].get_array().shape == (len(rows), 9)
     assert all(row.name in drawing.alt for row in rows)
+    dotted = [line.get_xdata()[0] for line in accuracy.get_lines() if line.get_linestyle() == ":"]
+    assert dotted == [row.chance for row in rows]
 
 
 def test_bars_of_the_reliability_diagram_show_the_accuracy_of_the_bins(several: Several) -> None:

@@ -91,6 +91,20 @@ def test_score_table_does_not_repeat_the_table_of_settings(page: Page) -> None:
     assert not set(scores) & set(settings)
 
 
+def test_every_table_scrolls_inside_the_column_of_the_page(page: Page) -> None:
+    assert len(re.findall(r'<div class="scroll[^"]*"[^>]*>\s*<table>', page.source)) == page.source.count("<table>")
+    style = page.source.split("<style>")[1].split("</style>")[0]
+    widths = [rule for rule in re.findall(r"[^{}]*\.compared *\{[^}]*\}", style) if "width" in rule or "margin" in rule]
+    assert not widths  # the column is as wide as the table, so the table need not leave it
+    assert "main, header, footer, nav ul { max-width: 80rem; }" in style
+
+
+def test_figures_follow_the_theme_of_the_page(page: Page) -> None:
+    for svg in re.findall(r"<svg.*?</svg>", page.source, flags=re.DOTALL):
+        assert not re.search("#ffffff|#222222|<image", svg)  # an image of the recall would stay light
+        assert "var(--ink)" in svg
+
+
 def test_the_same_runs_give_the_same_bytes(written: Path, several: dict[str, Path], tmp_path: Path) -> None:
     again = comparison.write(comparison.compare(list(several.values())), tmp_path / "all.html")
     for name in FILES:

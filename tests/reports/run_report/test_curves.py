@@ -18,7 +18,9 @@ def test_curves_of_one_fold_show_its_values(made_run: Callable[..., Path]) -> No
     run = read(made_run(n_utterances=120, n_epochs=30))
     for axes, quantity in zip(_draw(run).figure.axes, ("accuracy", "loss"), strict=True):
         lines = {line.get_label().split(":")[0]: line for line in axes.get_lines()}
-        assert set(lines) == {"train", "test", "best on test (optimistic)"}
+        assert set(lines) == {"train", "test", "best on test (optimistic)"} | (
+            {"_chance"} if quantity == "accuracy" else set()
+        )
         for part in ("train", "test"):
             np.testing.assert_array_equal(lines[part].get_ydata(), run.curves[f"{part}_{quantity}"][0])
             assert list(lines[part].get_xdata()) == list(range(1, 31))
@@ -28,7 +30,7 @@ def test_curves_of_one_fold_show_its_values(made_run: Callable[..., Path]) -> No
 def test_best_epoch_is_marked_and_labelled_optimistic(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=30))
     accuracy = run.curves["test_accuracy"][0]
-    mark = _draw(run).figure.axes[0].get_lines()[-1]
+    mark = next(line for line in _draw(run).figure.axes[0].get_lines() if line.get_marker() == "*")
     assert mark.get_xdata()[0] == accuracy.argmax() + 1
     assert mark.get_ydata()[0] == accuracy.max()
     assert mark.get_label() == f"best on test (optimistic): {accuracy.max():.2%}, epoch {accuracy.argmax() + 1}"
@@ -69,3 +71,13 @@ def test_a_diverged_epoch_leaves_a_gap(made_run: Callable[..., Path]) -> None:
     path.write_text("\n".join(lines))
     mean = next(x for x in _draw(read(run_dir)).figure.axes[1].get_lines() if x.get_label() == "test, mean")
     assert list(np.isnan(mean.get_ydata())) == [False, True, False]
+
+
+def test_the_accuracy_panel_shows_the_chance_level(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(n_utterances=120, n_epochs=5, labels=("aroused", "bored", "content")))
+    drawing = _draw(run)
+    (line,) = (line for line in drawing.figure.axes[0].get_lines() if line.get_label() == "_chance")
+    most_frequent = np.bincount(run.predictions.emotion).max() / run.predictions.emotion.size
+    assert set(line.get_ydata()) == {most_frequent}
+    assert f"chance {most_frequent:.1%}" in [text.get_text() for text in drawing.figure.axes[0].texts]
+    assert "Dotted: chance" in drawing.caption

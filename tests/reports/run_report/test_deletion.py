@@ -37,7 +37,7 @@ def with_faithfulness(run: Run, *of_folds: Faithfulness) -> Run:
     [
         (make_faithfulness(0.20, 0.10, 0.30), "Attention is faithful: deleting the most attended 20% of a clip"),
         (make_faithfulness(0.11, 0.10, 0.30), "Attention is not faithful: deleting the most attended 20%"),
-        (make_faithfulness(0.05, 0.10, 0.30), "Use occlusion instead: deleting the 20% that rank highest by occlusion"),
+        (make_faithfulness(0.05, 0.10, 0.30), "Use occlusion instead: deleting the 20% that matter most by occlusion"),
         (make_faithfulness(0.11, 0.10, 0.11), "Occlusion is not faithful either"),
     ],
 )  # fmt: skip

@@ -1,16 +1,19 @@
 import dataclasses
 import re
+import shlex
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 
 from emocatcher.evaluation import audit
 from emocatcher.evaluation.scoring import run_result
 from emocatcher.reports import run_report
-from emocatcher.reports.run_report import html
+from emocatcher.reports.run_report import html, next_steps
 from emocatcher.reports.run_report.style import OPTIMISTIC
 
 FOLDERS = ["holdout_dir", "folds_dir", "odd_dir"]
@@ -125,6 +128,96 @@ def test_head_of_the_page_shows_the_audit_and_marks_leaks(folds_dir: Path) -> No
         source = html.render(dataclasses.replace(run, audit=found), [])
         assert stamp in source
         assert (f'<span class="mark">{stamp}' in source) == bool(leaks)
+
+
+def test_audit_section_lists_every_finding(folds_dir: Path) -> None:
+    run = run_report.read(folds_dir)
+    section = Page(folds_dir / "report.html").text.split("Nothing is known about speakers or recordings")[1]
+    assert "emocatcher audit --corpus ravdess --protocol speakers-3 --seed 0" in section
+    pairs = tuple(
+        audit.Pair(utterances=(f"<a{i}>", f"b{i}"), labels=("sad", "sad"), how="content", folds=(1,)) for i in range(7)
+    )
+    found = audit.Audit(
+        corpus="x", protocol="y", n_folds=2, n_utterances=1234, n_fingerprints=1200,
+        leaks=(audit.Leak(kind="same-audio", text="7 pairs are on both sides", folds=(1,), pairs=pairs),),
+        notes=(audit.Note(text="34 recordings have too little sound"),),
+    )  # fmt: skip
+    source = html.render(dataclasses.replace(run, audit=found), [])
+    section = source.split('id="audit"')[1].split("<section")[0]
+    for words in ("same-audio", "7 pairs are on both sides", "&lt;a0&gt; and b0", "34 recordings", "1,234", "1,200"):
+        assert words in section
+    assert "2 more, in audit.json" in section
+    assert "&lt;a5&gt;" not in section
+
+
+def test_chance_level_stands_beside_the_scores(page: Page) -> None:
+    head = page.text.split("Results")[0]
+    assert head.count("chance ") == 2
+    assert "always answering the most frequent emotion" in head
+
+
+def test_page_ends_with_commands_that_exist(page: Page) -> None:
+    """Every command is one of the program's, with options that it has."""
+    from typer.main import get_command
+
+    from emocatcher.cli.app import app
+
+    group = get_command(app)
+    commands = [
+        item.split("</pre>")[0] for item in page.source.split('id="next"')[1].split('<pre class="command">')[1:]
+    ]
+    found = [shlex.split(unescape(command)) for command in commands]
+    assert {"predict", "compare", "finalise", "train"} <= {words[1] for words in found}
+    context = click.Context(group)
+    for words in found:
+        command = group.get_command(context, words[1])
+        assert command is not None
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_the_model_and_the_final_training_fit_the_run(holdout_dir: Path, folds_dir: Path) -> None:
+    """`finalise` needs two folds or more, and a run of the best epochs has its models in `best`."""
+    one, several = (
+        [step.command for step in next_steps.steps(run_report.read(run))] for run in (holdout_dir, folds_dir)
+    )
+    assert "emocatcher predict recording.wav --model holdout/fold_0/last" in one
+    assert "emocatcher predict recording.wav --model folds/fold_0/best" in several
+    assert "emocatcher finalise folds --to models/folds" in several
+    assert "emocatcher finalise holdout-folds --to models/holdout" in one
+    assert any("--protocol speakers-5" in command and "--out holdout-folds" in command for command in one)
+
+
+def test_all_trainings_after_an_optimistic_run_select_the_last_epoch(odd_dir: Path) -> None:
+    commands = [shlex.split(step.command) for step in next_steps.steps(run_report.read(odd_dir))]
+    trainings = [words for words in commands if words[1] == "train"]
+    assert len(trainings) >= 2
+    for words in trainings:
+        assert 'training.selection="last"' in words
+        assert 'training.selection="best-test"' not in words
+
+
+def test_every_table_and_figure_is_in_a_scroll_container(page: Page) -> None:
+    """So that a page of 390 px shows all of it: nothing else on the page is wider than a phone."""
+    for tag, container in (("table", "scroll"), ("svg", "paper")):
+        found = re.findall(rf'<div class="([^"]*)"[^>]*>\s*<{tag}\b', page.source)
+        assert len(found) == len(page.all(tag))
+        assert all(container in names.split() for names in found)
+    style = page.source.split("<style>")[1].split("</style>")[0]
+    assert re.search(r"\.scroll \{[^}]*overflow-x: auto", style)
+    assert re.search(r"\.paper \{[^}]*overflow-x: auto", style)
+
+
+def test_figures_follow_the_theme_of_the_page(page: Page) -> None:
+    """A figure has no white background of its own, and its text and lines have the colours of the page."""
+    style = page.source.split("<style>")[1].split("</style>")[0]
+    for svg in re.findall(r"<svg.*?</svg>", page.source, flags=re.DOTALL):
+        assert "#ffffff" not in svg
+        assert "#222222" not in svg
+        variables = set(re.findall(r"var\(--([a-z]+)\)", svg))
+        assert {"ink"} <= variables
+        for name in variables:  # for light pages, dark pages and print
+            assert style.count(f"--{name}:") == 3, name
 
 
 def test_calibration_and_faithfulness_have_their_own_sections(folds_dir: Path, holdout_dir: Path) -> None:

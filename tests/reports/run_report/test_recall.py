@@ -5,8 +5,9 @@ import numpy as np
 
 from emocatcher.evaluation.run_folder import read
 from emocatcher.foundation.labels import colours
-from emocatcher.reports.run_report import recall
+from emocatcher.reports.run_report import recall, tables
 from emocatcher.reports.run_report.style import paper
+from emocatcher.reports.run_report.tables import recall_bounds
 
 
 def test_bars_show_the_mean_in_the_colour_of_the_emotion_and_dots_the_folds(made_run: Callable[..., Path]) -> None:
@@ -34,3 +35,23 @@ def test_an_absent_emotion_has_a_dash_and_one_fold_has_no_dots(made_run: Callabl
     assert not [line for line in panel.get_lines() if line.get_marker() == "o"]
     assert not np.isnan([bar.get_width() for bar in panel.patches]).any()
     assert "surprised" not in drawing.alt
+
+
+def test_bars_have_intervals_numbers_of_utterances_and_the_chance_level(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(n_folds=2, n_utterances=240, n_epochs=2, absent_label=True))
+    with paper():
+        panel = recall.draw(run).figure.axes[0]
+    bounds = recall_bounds(run)
+    assert np.isnan(bounds[-1]).all()  # the absent emotion
+    for lines in panel.collections:  # a white line, and a dark one on it
+        drawn = [segment[:, 0] for segment in lines.get_segments()]
+        np.testing.assert_array_equal(drawn, bounds[:-1])
+    assert len(panel.collections) == 2
+    texts = [text.get_text() for text in panel.texts]
+    counts = np.bincount(run.predictions.emotion, minlength=8)
+    assert [text for text in texts if text.isdigit()] == [str(n) for n in counts]
+    (line,) = (line for line in panel.get_lines() if line.get_label() == "_chance")
+    assert set(line.get_xdata()) == {1 / 7}  # of the emotions that occur
+    table = tables.recall(run)
+    assert "95% interval" in table.header
+    assert [row[1] for row in table.rows] == [str(n) for n in counts]

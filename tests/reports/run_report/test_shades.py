@@ -22,4 +22,4 @@ def test_text_contrasts_with_every_colour_of_the_map() -> None:
         text = text_colour(colour)
         rgb = np.array([int(text[at : at + 2], 16) for at in (1, 3, 5)]) / 255
         low, high = sorted([float(_luminance(rgb)), float(_luminance(colour[:3]))])
-        assert (high + 0.05) / (low + 0.05) >= 3.9
+        assert (high + 0.05) / (low + 0.05) >= 4.5

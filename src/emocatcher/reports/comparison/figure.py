@@ -64,7 +64,8 @@ def draw(rows: Sequence[Row]) -> style.Drawing:
         caption=(
             "Left: accuracy with its 95% interval, by bootstrap over speakers; hollow dots are single seeds. Blue "
             "circles: tested on unseen speakers; orange squares: tested on speakers of the training part; do not "
-            "compare the two. Middle: worst to best speaker, and accuracy by gender. Right: recall per emotion."
+            "compare the two. Dotted: chance. Middle: worst to best speaker, and accuracy by gender. Right: recall per "
+            "emotion."
         ),
         alt=f"One row per run. {summary}.",
         figure=figure,
@@ -96,10 +97,11 @@ def _draw_accuracy(panel: Axes, rows: Sequence[Row]) -> None:
         mean = row.accuracy.mean or 0.0
         panel.plot(row.accuracy_interval, (at, at), color=colour, linewidth=1.4, solid_capstyle="butt")
         panel.plot(mean, at, marker, color=colour, markersize=3.8)
+        panel.plot([row.chance] * 2, (at - 0.4, at + 0.4), color=style.FAINT, linewidth=0.9, linestyle=":")
         if len(row.runs) > 1:
             panel.plot(
                 [one.accuracy for one in row.runs], [at + 0.26] * len(row.runs), "o", markersize=2.6,
-                markerfacecolor="white", markeredgecolor=colour, markeredgewidth=0.6,
+                markerfacecolor=style.PAPER, markeredgecolor=colour, markeredgewidth=0.6,
             )  # fmt: skip
         low, high = row.accuracy_interval
         right = high < _MAX_LEFT  # else the number is to the left of the interval
@@ -156,8 +158,11 @@ def _draw_emotions(panel: Axes, rows: Sequence[Row], labels: Sequence[str]) -> N
     means = [[row.recall[label].mean if label in row.recall else None for label in all_labels(rows)] for row in rows]
     recalls = np.array(means, dtype=np.float64)
     colours = sequential()
-    panel.imshow(recalls, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="none")
-    panel.set_facecolor("#F2F2F2")
+    edges = [np.arange(n + 1) - 0.5 for n in (len(labels), len(rows))]
+    panel.pcolormesh(
+        *edges, np.ma.masked_invalid(recalls), cmap=colours, vmin=0, vmax=1, edgecolors=style.PAPER, lw=0.6
+    )
+    panel.set_facecolor(style.BAND)
     if len(labels) <= _MAX_NUMBERS:
         words = [
             Word(x, y, "–" if np.isnan(value) else f"{value * 100:.0f}",  # noqa: RUF001

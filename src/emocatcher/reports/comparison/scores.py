@@ -12,7 +12,7 @@ from emocatcher.evaluation.run_folder import Floats, Predictions
 from emocatcher.evaluation.scoring import calibration, metrics
 from emocatcher.foundation.errors import RunError
 from emocatcher.reports.comparison import groups
-from emocatcher.reports.run_report import Run
+from emocatcher.reports.run_report import Run, chance
 from emocatcher.reports.run_report.reliability import N_BINS
 
 
@@ -73,6 +73,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     n_speakers: int
     accuracy: Spread
     accuracy_interval: tuple[float, float]
+    chance: float  # the accuracy of always answering the most frequent emotion of the test part
     unweighted_average_recall: Spread
     unweighted_average_recall_interval: tuple[float, float]
     level: float
@@ -140,6 +141,7 @@ def row(members: Sequence[Run], name: str) -> Row:
         n_speakers=len(np.unique(speaker[speaker != ""])),
         accuracy=spread(one.accuracy for one in selected),
         accuracy_interval=intervals.accuracy,
+        chance=chance.level(members[0]).accuracy,
         unweighted_average_recall=spread(one.unweighted_average_recall for one in selected),
         unweighted_average_recall_interval=intervals.unweighted_average_recall,
         level=intervals.level,

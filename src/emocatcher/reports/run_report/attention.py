@@ -115,7 +115,7 @@ def _draw_panel(panel: Axes, attention: Floats, top: float, curve_top: float, co
         lift(np.quantile(attention, 0.75, axis=0)),
     )
     panel.fill_between(time, low, np.minimum(high, 1.0), color=colour, alpha=0.3, linewidth=0)
-    panel.plot(time, middle, color="#333333", linewidth=2.0, solid_capstyle="butt")
+    panel.plot(time, middle, color=style.EDGE, linewidth=2.0, solid_capstyle="butt")
     panel.plot(time, middle, color=colour, linewidth=1.3, solid_capstyle="butt")
     panel.axhline(float(lift(1.0)), color=style.FAINT, linewidth=0.5, linestyle=(0, (3, 2)), zorder=1)
     ticks = [0, 1, 2] if curve_top < 4 else [0, int(curve_top)]

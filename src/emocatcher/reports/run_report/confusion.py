@@ -117,7 +117,7 @@ def _pair(run: Run) -> tuple[Figure, list[Axes]]:
 def _draw_matrix(panel: Axes, values: Floats, labels: tuple[str, ...], top: float, percent: bool = False) -> None:
     shown = np.nan_to_num(values)
     colours = sequential()
-    panel.pcolormesh(shown, cmap=colours, vmin=0, vmax=top, edgecolors="white", linewidth=0.6)
+    panel.pcolormesh(shown, cmap=colours, vmin=0, vmax=top, edgecolors=style.PAPER, linewidth=0.6)
     panel.set_ylim(len(labels), 0)
     panel.set_axis_off()  # labels are drawn as words, because laying out ticks would take half the time
     backgrounds = colours(shown / top)

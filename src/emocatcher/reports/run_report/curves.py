@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emocatcher.evaluation.run_folder import Floats, Run
-from emocatcher.reports.run_report import style
+from emocatcher.reports.run_report import chance, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PARTS = {"train": (style.TRAIN, (0, (3.2, 1.4))), "valid": (style.VALID, (0, (1, 1.2))), "test": (style.TEST, "-")}
 _N_LATE = 10  # the tables average over the last ten epochs
+_HIGH = 0.6  # curves that end higher leave room for the legend below them, others above
 _MIN_SHADED = 2 * _N_LATE  # with fewer epochs, shading would cover most of the panel
 
 
@@ -27,7 +28,12 @@ def draw(run: Run) -> style.Drawing:
         panel.set_title(title)
     style.percent_axis(axes[0, 0])
     axes[0, 0].set_ylim(0, 1)
-    axes[0, 0].legend(loc="lower right")
+    guessed = chance.level(run).accuracy
+    chance.mark(axes[0, 0], guessed, across=True)
+    if run.curves["test_accuracy"][:, -1].mean() > _HIGH:
+        axes[0, 0].legend(loc="lower right", bbox_to_anchor=(1, min(guessed, 0.3)), borderaxespad=0.2)
+    else:
+        axes[0, 0].legend(loc="upper left")
     folds = "one fold" if n_folds == 1 else f"{n_folds} folds"
     last_test, last_train = (_mean(run.curves[f"{part}_accuracy"])[-1] for part in ("test", "train"))
     shaded = f" Shaded: the last {_N_LATE} epochs." if result.n_epochs > _MIN_SHADED else ""
@@ -38,7 +44,8 @@ def draw(run: Run) -> style.Drawing:
         caption=(
             f"Accuracy and loss per epoch, {folds}.{thin} Training values are running means over the "
             "epoch, with dropout active. Stars mark each fold's best epoch on the test part, an optimistic value "
-            f"because it was chosen on the test part.{shaded}"
+            f"because it was chosen on the test part.{shaded} Dotted: chance, the accuracy of always answering the "
+            "most frequent emotion of the test part."
         ),
         alt=(
             f"Two line charts over {result.n_epochs} epochs, {folds}. Accuracy ends at {last_train:.1%} on the "
@@ -54,7 +61,7 @@ def _draw_panel(panel: Axes, run: Run, quantity: str) -> None:
     n_folds, n_epochs = run.curves["test_accuracy"].shape
     epochs = np.arange(1, n_epochs + 1)
     if n_epochs > _MIN_SHADED:
-        panel.axvspan(n_epochs - _N_LATE + 0.5, n_epochs + 0.5, color="#F0F0F0", linewidth=0, zorder=0)
+        panel.axvspan(n_epochs - _N_LATE + 0.5, n_epochs + 0.5, color=style.BAND, linewidth=0, zorder=0)
     for part, (colour, line) in _PARTS.items():
         values = run.curves[f"{part}_{quantity}"]
         if np.isnan(values).all():
@@ -82,7 +89,7 @@ def _mark_best(panel: Axes, run: Run, quantity: str) -> None:
     if best.size == 1:
         label += f": {accuracy.max():.2%}, epoch {best[0] + 1}"
     panel.plot(
-        best + 1, values, linestyle="", marker="*", markersize=6.5, markerfacecolor="white",
+        best + 1, values, linestyle="", marker="*", markersize=6.5, markerfacecolor=style.PAPER,
         markeredgecolor=style.MARK, markeredgewidth=0.8, label=label, zorder=5, clip_on=False,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from emocatcher.evaluation.scoring.run_result import Estimate, Faithfulness
 from emocatcher.reports.run_report import style
 from emocatcher.reports.run_report.tables import Table
 
-_NAMES = dict(zip(CHOICES, ("most attended", "random", "least attended", "top by occlusion"), strict=True))
+_NAMES = dict(zip(CHOICES, ("most attended", "random", "least attended", "most important by occlusion"), strict=True))
 _COLOURS = dict(zip(CHOICES, (style.TEST, style.FAINT, style.TRAIN, style.VALID), strict=True))
 _ROW_HEIGHT = 0.27  # inches
 
@@ -26,7 +26,7 @@ def verdict(run: Run) -> str:
         f"{_points(found.attended.mean)} points, deleting a random {share} by {_points(found.random.mean)} "
         f"({found.level:.0%} interval of the difference {_bounds(found.attended_minus_random)})"
     )
-    by_occlusion = f"deleting the {share} that rank highest by occlusion lowers it by {_points(found.occlusion.mean)}"
+    by_occlusion = f"deleting the {share} that matter most by occlusion lowers it by {_points(found.occlusion.mean)}"
     if found.attended_minus_random.interval[0] > 0:
         return f"Attention is faithful{_in_folds(run)}: {measured}; {by_occlusion}."
     if found.occlusion_minus_random.interval[0] > 0:
@@ -87,7 +87,7 @@ def draw(run: Run) -> style.Drawing | None:
         panel.plot(estimate.interval, (at, at), color=_COLOURS[choice], linewidth=1.6, solid_capstyle="butt")
         panel.plot(estimate.mean, at, "o", color=_COLOURS[choice], markersize=4.4)
         panel.plot(
-            folds, [at + 0.3] * len(folds), "o", markersize=2.4, markerfacecolor="white",
+            folds, [at + 0.3] * len(folds), "o", markersize=2.4, markerfacecolor=style.PAPER,
             markeredgecolor=_COLOURS[choice], markeredgewidth=0.6,
         )  # fmt: skip
         panel.text(1.02, at, _points(estimate.mean), transform=panel.get_yaxis_transform(), va="center", fontsize=6.5)

@@ -76,11 +76,11 @@ def _draw_attention(panel: Axes, weights: Floats, period_s: float, n_mels: int) 
     time = (np.arange(weights.size) + 0.5) * period_s
     level = 0.02 * n_mels + 0.4 * n_mels * weights / weights.max()
     panel.plot(time, level, color="black", linewidth=1.8, alpha=0.5)
-    panel.plot(time, level, color="white", linewidth=0.9)
+    panel.plot(time, level, color=style.ON_IMAGE, linewidth=0.9)
 
 
 def _label_axes(panel: Axes, mel_centres_hz: Floats, leftmost: bool, lowest: bool) -> None:
-    panel.set_facecolor("#F2F2F2")  # seen after the end of the utterance
+    panel.set_facecolor(style.BAND)  # seen after the end of the utterance
     panel.tick_params(length=2, pad=1.5)
     if leftmost:
         ticks_hz = [hz for hz in _TICKS_HZ if mel_centres_hz[0] <= hz <= mel_centres_hz[-1]]

@@ -8,7 +8,18 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from emocatcher.evaluation.run_folder import Run
-from emocatcher.reports.run_report import confidence, deletion, published, style, tables, text
+from emocatcher.reports.run_report import (
+    chance,
+    confidence,
+    deletion,
+    next_steps,
+    page_colours,
+    published,
+    speakers,
+    style,
+    tables,
+    text,
+)
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -48,7 +59,7 @@ def picture(drawing: style.Drawing, svg: str, file: str = "") -> Picture:
         name=drawing.name,
         title=drawing.title,
         caption=drawing.caption,
-        svg=Markup(body.replace("<svg ", label, 1)),  # noqa: S704 - matplotlib escaped it, and so did `escape`
+        svg=Markup(page_colours.follow_theme(body).replace("<svg ", label, 1)),  # noqa: S704 - matplotlib escaped it, and so did `escape`
         wide=width > _WIDE_INCHES,
         file=file or f"figures/{drawing.name}",
     )
@@ -98,6 +109,9 @@ def render(run: Run, pictures: list[Picture]) -> str:
         selection=text.selection(run),
         speakers=text.speakers(run),
         audit_line=text.audit_line(run),
+        audit_command=next_steps.audit(run),
+        chance=(chance.sentence(run), chance.level(run)),
+        steps=next_steps.steps(run),
         resampling=text.resampling(run),
         command=text.command(run),
         results=[
@@ -107,6 +121,7 @@ def render(run: Run, pictures: list[Picture]) -> str:
             tables.training(run),
         ],
         recall=tables.recall(run),
+        of_speakers=speakers.table(run),
         calibration=(confidence.sentence(run), confidence.table(run), sections.get("calibration")),
         faithfulness=(deletion.verdict(run), deletion.table(run), sections.get("faithfulness")),
         published_table=tables.compare_published(run),

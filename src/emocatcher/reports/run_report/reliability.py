@@ -57,7 +57,7 @@ def draw_panel(
         )  # fmt: skip
     panel.bar(at, -0.2 * counts / counts.max(), width=width * 0.92, color="#A0A0A0", linewidth=0)
     panel.plot((0, 1), (0, 1), color=style.INK, linewidth=0.7, linestyle=(0, (3, 2)))
-    panel.axhline(0, color="#555555", linewidth=0.6)
+    panel.axhline(0, color=style.AXIS, linewidth=0.6)
     panel.set_xlim(0, 1)
     panel.set_ylim(-0.24, 1)
     panel.set_yticks((0, 0.5, 1))

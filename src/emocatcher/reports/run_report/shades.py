@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emocatcher.evaluation.run_folder import Floats
-from emocatcher.reports.run_report.style import INK
+from emocatcher.reports.run_report.style import ON_DARK, ON_LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 
 @cache
-def sequential() -> Colormap:
-    """Return a perceptually uniform colour map from near white to dark blue.
+def sequential(*, dark: bool = False) -> Colormap:
+    """Return a perceptually uniform colour map from near white to dark blue, or for dark paper to light blue.
 
     It is a straight line in OKLab (Ottosson 2020, "A perceptual color space for image
     processing"), so equal steps in value look equal, and zero is just distinguishable from white paper.
     """
     from matplotlib.colors import ListedColormap
 
-    lightness = np.linspace(0.975, 0.30, 256)
+    # Both cross the middle, where black and white text contrast alike, at the same value.
+    lightness = np.linspace(0.25, 0.77, 256) if dark else np.linspace(0.975, 0.30, 256)
     # Chroma follows an arc that is small at both ends, so that the middle of the scale is blue rather than grey.
     chroma = 0.13 * np.sin(np.linspace(0.04, np.pi * 0.8, 256))
     hue = np.deg2rad(255)
@@ -44,17 +45,16 @@ def sequential() -> Colormap:
 
 
 def text_colour(background: Floats) -> str:
-    """Return ink or white, whichever contrasts more with a background colour (WCAG 2).
+    """Return a dark or a light text colour, whichever contrasts more with a background colour (WCAG 2).
 
     Args:
         background: shape (3,) or (4,), sRGB in 0..1.
 
     Examples:
         >>> text_colour(np.array([1.0, 1.0, 1.0])), text_colour(np.array([0.0, 0.0, 0.3]))
-        ('#222222', '#FFFFFF')
+        ('#010101', '#FEFEFE')
     """
     rgb = np.asarray(background, dtype=np.float64)[:3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ np.array([0.2126, 0.7152, 0.0722]))
-    ink_luminance = 0.016  # of #222222
-    return INK if (luminance + 0.05) / (ink_luminance + 0.05) >= 1.05 / (luminance + 0.05) else "#FFFFFF"
+    return ON_LIGHT if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else ON_DARK

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SINGLE, DOUBLE = 3.5, 7.2  # inches: one and two columns of a paper
-INK, FAINT, GRID = "#222222", "#767676", "#DDDDDD"
+# On a page, these and the next ones follow its theme: `page_colours` maps exactly these values. Colours that must stay
+# what they are on an image, or change over with the cell of a matrix below them, have other values (ON_…).
+PAPER, INK, FAINT, GRID = "#FFFFFF", "#222222", "#767676", "#DDDDDD"
+AXIS, EDGE, BAND = "#555555", "#444444", "#F0F0F0"
+ON_LIGHT, ON_DARK, ON_IMAGE = "#010101", "#FEFEFE", "#FDFDFD"
 # The line styles differ too (train dashed, test solid), so that the curves are distinct in greyscale.
 TRAIN, TEST, VALID, MARK = "#E07B24", "#1F4E8C", "#44AA99", "#AA2233"
 OPTIMISTIC = "optimistic: epoch chosen on the test part"
@@ -37,7 +41,7 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 6.5,
     "legend.frameon": False,
     "axes.linewidth": 0.6,
-    "axes.edgecolor": "#555555",
+    "axes.edgecolor": AXIS,
     "axes.labelcolor": INK,
     "text.color": INK,
     "xtick.color": INK,
@@ -53,8 +57,9 @@ _STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.5,
     "axes.axisbelow": True,
     "lines.linewidth": 1.2,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "axes.facecolor": "none",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
     "text.parse_math": False,  # a label may contain a dollar sign
     "text.usetex": False,
     "text.hinting": "no_hinting",  # at 200 dpi hinting is invisible, and it takes a fifth of the drawing time

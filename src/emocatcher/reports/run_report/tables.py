@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from emocatcher.evaluation.run_folder import Floats, Run
+from emocatcher.evaluation.run_folder import Floats, Run, Strings
+from emocatcher.evaluation.scoring.intervals import recall_intervals
 from emocatcher.evaluation.scoring.run_result import AllEpochs, LastEpochs, Scores
 from emocatcher.reports.run_report import published
 
@@ -45,7 +47,7 @@ def plus_minus(mean: float, std: float) -> str:
     return percent(mean) if math.isnan(std) else f"{percent(mean)} ± {percent(std)}"
 
 
-def interval(bounds: tuple[float, float]) -> str:
+def interval(bounds: Sequence[float]) -> str:
     """Format an interval of fractions, in percent.
 
     Examples:
@@ -169,21 +171,35 @@ def recall_of(scores: Scores, labels: tuple[str, ...]) -> Floats:
     return np.array([scores.recall.get(label) for label in labels], dtype=np.float64)
 
 
+def speakers_known(run: Run) -> Strings | None:
+    """Return the speaker of every test utterance, as drawn for the run's intervals; None if utterances were drawn."""
+    return run.predictions.speaker if run.result.interval.resampled == "speakers" else None
+
+
+def recall_bounds(run: Run) -> Floats:
+    """Return the 95% intervals of recall over all folds together, shape (n_labels, 2); NaN for an absent emotion."""
+    rows = run.predictions
+    return recall_intervals(rows.emotion, rows.predicted, speakers_known(run), len(run.result.labels))
+
+
 def recall(run: Run) -> Table:
-    """Tabulate recall per emotion of the selected models."""
+    """Tabulate recall per emotion of the selected models, with intervals."""
     result = run.result
     counts = np.bincount(run.predictions.emotion, minlength=len(result.labels))
     many = len(result.folds) > 1
     overs = (result.mean, result.std, result.min, result.max)
     recalls = np.stack([recall_of(over.selected, result.labels) for over in overs], axis=1)
     rows = []
-    for index, label in enumerate(result.labels):
+    for index, (label, bounds) in enumerate(zip(result.labels, recall_bounds(run).tolist(), strict=True)):
         mean, std, low, high = recalls[index].tolist()
         value = plus_minus(mean, std) if many else percent(mean)
-        rows.append((label, f"{counts[index]}", value, *((percent(low), percent(high)) if many else ())))
+        ends = NONE if math.isnan(bounds[0]) else interval(bounds)
+        rows.append((label, f"{counts[index]}", value, ends, *((percent(low), percent(high)) if many else ())))
+    over = " over folds; the interval is of all folds together" if many else ""
+    value_names = ("mean ± std", "95% interval", "minimum", "maximum") if many else ("recall", "95% interval")
     return Table(
-        caption=f"Recall per emotion{' over folds' if many else ''}, in percent.",
-        header=("emotion", "test utterances", *(("mean ± std", "minimum", "maximum") if many else ("recall",))),
+        caption=f"Recall per emotion{over}, in percent. Intervals by bootstrap over {result.interval.resampled}.",
+        header=("emotion", "test utterances", *value_names),
         rows=tuple(rows),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 
 import msgspec
 
@@ -106,28 +107,39 @@ def summary_rows(run: Run) -> tuple[list[str], list[list[str]]]:
     return ["", chosen, "UAR %", "macro F1 %", "accuracy %, last 10 epochs", f"accuracy %, {tables.BEST}"], rows
 
 
-def command(run: Run) -> str:
-    """Return the command that repeats the training."""
+def command(
+    run: Run, *, out: str = "", seed: int | None = None, protocol: str = "", changes: Mapping[str, str] | None = None
+) -> str:
+    """Return the command that repeats the training, or repeats it with a difference.
+
+    Args:
+        run: a finished run.
+        out: the run folder to write; by default the run's name and "-again".
+        seed: another seed.
+        protocol: another protocol.
+        changes: settings that differ, as TOML by `section.key`.
+    """
     result = run.result
     words = ["emocatcher", "train"]
+    settings: dict[str, str] = {}
     if result.preset in presets():
         words += ["--preset", result.preset]
-        changes = _changes(msgspec.to_builtins(run.settings), msgspec.to_builtins(load_preset(result.preset)))
+        settings = _changes(msgspec.to_builtins(run.settings), msgspec.to_builtins(load_preset(result.preset)))
     else:
         words += ["--preset", f"{run.name}/config.toml"]
-        changes = []
-    words += ["--corpus", result.corpus_argument, "--protocol", result.protocol, "--seed", f"{result.seed}"]
-    for change in changes:
-        words += ["--set", change]
-    return shlex.join([*words, "--out", f"{run.name}-again"])
+    words += ["--corpus", result.corpus_argument, "--protocol", protocol or result.protocol]
+    words += ["--seed", f"{result.seed if seed is None else seed}"]
+    for key, value in {**settings, **(changes or {})}.items():
+        words += ["--set", f"{key}={value}"]
+    return shlex.join([*words, "--out", out or f"{run.name}-again"])
 
 
-def _changes(ours: dict[str, dict[str, object]], theirs: dict[str, dict[str, object]]) -> list[str]:
+def _changes(ours: dict[str, dict[str, object]], theirs: dict[str, dict[str, object]]) -> dict[str, str]:
     # Numbers, strings and lists in JSON are valid TOML.
-    return [
-        f"{section}.{key}={json.dumps(value)}"
+    return {
+        f"{section}.{key}": json.dumps(value)
         for section, fields in ours.items()
         if isinstance(fields, dict)
         for key, value in fields.items()
         if value != theirs[section][key]
-    ]
+    }
