@@ -36,7 +36,7 @@ ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 ROWS_INSIDE = {
     "evaluation": (("protocols", "scoring"), ("audit",)),
     "models": (("model_folder",),),
-    "recognition": (("prediction",), ("cautions", "failures", "parallel", "timeline"), ("recognizer",)),
+    "recognition": (("prediction",), ("cautions", "failures", "parallel"), ("timeline",), ("recognizer",)),
     "reports": (("run_report",), ("comparison",)),
 }
 # Modules that share a name because they are the same thing in two rooms.

@@ -12,8 +12,9 @@ from emocatcher import audio
 from emocatcher.features import speech_gate
 from emocatcher.foundation import labels
 from emocatcher.foundation.settings import load_preset
-from emocatcher.recognition import cautions, recognizer
+from emocatcher.recognition import cautions
 from emocatcher.recognition.prediction import SCHEMA_VERSION
+from emocatcher.recognition.timeline import summary
 
 
 def facts() -> dict[str, object]:
@@ -23,7 +24,8 @@ def facts() -> dict[str, object]:
         "ravdess_emotions": labels.EMOTIONS,  # in the order of the codes in file names, from 01
         "colours": labels.COLOURS,
         "spare_colours": labels.SPARE_COLOURS,  # for other labels, in the order of their first use
-        "longest_s": recognizer.LONGEST_S,
+        "longest_s": 600.0,  # the page holds a whole recording in memory
+        "long_s": summary.LONG_S,
         "lowest_rate_hz": vars(audio)["_MIN_RATE"],
         "shortest_voiced_s": vars(cautions)["_SHORTEST_S"],
         "quiet_db": vars(cautions)["_QUIET_DB"],

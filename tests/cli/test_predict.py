@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from emocatcher.recognition import recognizer
+from emocatcher.recognition.timeline import speech_s
 
 Call = Callable[..., Any]
 
@@ -98,3 +99,27 @@ def test_convert_writes_a_model_folder(call: Call, tmp_path: Path) -> None:
     assert outcome.code == 0
     assert "166,729 parameters" in outcome.out
     assert recognizer.load(tmp_path / "model").config.n_parameters == 166_729
+
+
+def test_a_long_recording_is_shown_by_the_shares_of_its_speech(
+    call: Call, model: Path, clip: Path, small_run: Any, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.wav"
+    rate = soundfile.info(clip).samplerate
+    voices = [soundfile.read(utterance.path)[0] for utterance in small_run.corpus.utterances[::41][:6]]
+    soundfile.write(long, np.concatenate(voices), rate)
+    timelines: list[Any] = []
+    found = recognizer.load(model).predict(long, on_timeline=timelines.append)
+    lines = call("predict", long, "--model", model).out.splitlines()
+    ranked = sorted(((share, label) for label, share in found.shares.items() if share > 0), reverse=True)
+    first = f"{ranked[0][1]} {ranked[0][0]:.0%}"
+    assert lines[1].startswith(f"  {first}")
+    assert lines[1].endswith(f" of {sum(speech_s(timelines[0]).values()):.1f} s of speech")
+    rows = [line.split()[:2] for line in lines[3 : 3 + len(ranked)]]
+    assert rows == [[label, f"{share:.1%}"] for share, label in ranked]
+    # Every column with speech has the mark of one emotion.
+    marks = np.array([[mark == "█" for mark in line[-60:]] for line in lines[3 : 3 + len(ranked)]])
+    assert marks.sum(axis=0).max() == 1
+    assert marks.mean(axis=1) == pytest.approx([share * marks.any(axis=0).mean() for share, _ in ranked], abs=0.05)
+    several = call("predict", long, clip, "--model", model).out.splitlines()
+    assert several[0].startswith(f"{ranked[0][1]:<10} {ranked[0][0]:4.0%} {long}: {first}")

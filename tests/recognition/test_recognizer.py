@@ -149,9 +149,8 @@ def test_occlusion_has_a_value_for_each_attention_step(recognizer: Recognizer, c
     assert falls.any()
     # The public function gives the same, and the first step's value is the mean fall of its spans.
     settings = recognizer.config.settings
-    channels = extraction.extract(
-        audio.load(clip, settings.front_end.sample_rate)[0], settings.front_end, settings.vad
-    ).channels
+    waveform = audio.read(clip, settings.front_end.sample_rate).waveform
+    channels = extraction.extract(waveform, settings.front_end, settings.vad).channels
     again = faithfulness.occlusion(lambda clips: recognizer.run(clips)[0], channels, settings)
     np.testing.assert_allclose(falls, again, atol=1e-6)
     shortened = [channels[:, 2:], channels[:, 4:]]  # spans of two steps, two frames each

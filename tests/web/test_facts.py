@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from emocatcher.foundation.labels import COLOURS, SPARE_COLOURS
-from emocatcher.recognition.recognizer import LONGEST_S
+from emocatcher.recognition.timeline import LONG_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,5 +19,5 @@ def test_facts_writes_the_constants_of_the_package(tmp_path: Path) -> None:
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found["colours"] == COLOURS
     assert found["spare_colours"] == list(SPARE_COLOURS)
-    assert found["longest_s"] == LONGEST_S
+    assert found["long_s"] == LONG_S
     assert all(value for value in found.values())

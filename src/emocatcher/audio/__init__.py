@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from emocatcher.audio.sources import Source, check_source
 from emocatcher.foundation.errors import AudioError, EmptyAudioError, NonFiniteError, TooLongError
 
 __all__ = [
+    "Facts",
     "OffsetRemover",
     "Recording",
     "Resampler",
@@ -48,6 +50,17 @@ class Recording(NamedTuple):
     clipped: bool
     truncated: bool  # the end is missing
     lost: tuple[tuple[float, float], ...] = ()  # damaged parts, (start_s, end_s) in the recording; they are silent
+
+
+@dataclass
+class Facts:
+    """The properties of a recording that is read block by block; complete when its last block has been read."""
+
+    native_rate: int = 0  # Hz
+    peak: float = 0.0  # largest magnitude of a sample in any channel; full scale is 1
+    clipped: bool = False
+    truncated: bool = False  # the end is missing
+    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`
 
 
 def load(
@@ -131,7 +144,12 @@ def read(
 
 
 def blocks(
-    source: Source, sample_rate: int | None = None, *, block_s: float = _BLOCK_S, offset_s: float | None = None
+    source: Source,
+    sample_rate: int | None = None,
+    *,
+    block_s: float = _BLOCK_S,
+    offset_s: float | None = None,
+    facts: Facts | None = None,
 ) -> Iterator[Waveform]:
     """Read a recording of any length block by block; the joined blocks equal what `load` returns.
 
@@ -140,6 +158,7 @@ def blocks(
         sample_rate: Hz to resample to; None keeps the recording's own.
         block_s: approximate length of a block, in seconds.
         offset_s: removes the offset, which is the mean of this many seconds (see `OffsetRemover`); None to keep it.
+        facts: is filled while the blocks are read.
 
     Yields:
         shape (n_samples,), float32, at least one sample.
@@ -150,13 +169,17 @@ def blocks(
     track = Track(source, block_s)
     resampler: Resampler | None = None
     remover: OffsetRemover | None = None
-    for mono, _, _ in _checked_blocks(track):
+    facts = Facts() if facts is None else facts
+    for mono, samples, peak in _checked_blocks(track):
+        facts.native_rate, facts.peak = track.rate, max(facts.peak, peak)
+        facts.clipped = facts.clipped or _is_clipped(samples, peak)
         resampler = resampler or Resampler(track.rate, sample_rate or track.rate)
         if offset_s is not None:
             remover = remover or OffsetRemover(round(offset_s * track.rate))
             mono = remover.push(mono)
         if len(mono) and len(resampled := resampler.push(mono)):
             yield resampled
+    facts.truncated, facts.lost = track.truncated, tuple(track.lost)
     if resampler is not None:
         held = remover.finish() if remover is not None else np.empty(0, np.float32)
         ends = [*([resampler.push(held)] if len(held) else []), resampler.finish()]

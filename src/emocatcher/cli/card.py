@@ -4,30 +4,84 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from emocatcher.cli.timeline import clock
 from emocatcher.foundation.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from emocatcher.recognition.prediction import Prediction
+    from emocatcher.recognition.timeline import Timeline
 
 _BAR = 30  # characters
 _LINE = 60
+_N_SHARES = 3  # in words; more are hard to read
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
-def show(prediction: Prediction, target: Console) -> None:
-    """Print the emotion, the probabilities and the attention over the recording, and all warnings."""
+def show(prediction: Prediction, target: Console, timeline: Timeline | None = None) -> None:
+    """Print the answer for one recording, and all warnings.
+
+    Args:
+        prediction: the answer: the emotion, its probabilities and the attention, or the shares of a long recording.
+        target: the console.
+        timeline: of a long recording.
+    """
     from rich.text import Text
 
     # Text, not markup: a file name or a label may contain brackets.
     target.print(Text(one_line(prediction.path)))
     if prediction.emotion is None:
         target.print(Text("  no speech found", "bold") + Text(f" in {prediction.duration_s:.2f} s", "dim"))
+    elif timeline is not None:
+        _show_shares(prediction, timeline, target)
     else:
         _show_answer(prediction, target)
     for caution in prediction.warnings:
         target.print(Text("  ! ", "bold") + Text(caution.message))
+
+
+def shares_in_words(shares: dict[str, float]) -> str:
+    """Return the largest shares in words.
+
+    Examples:
+        >>> shares_in_words({"sad": 0.3, "calm": 0.0, "angry": 0.48, "happy": 0.04, "neutral": 0.18})
+        'angry 48%, sad 30%, neutral 18%, others 4%'
+        >>> shares_in_words({"sad": 1.0, "calm": 0.0})
+        'sad 100%'
+    """
+    ranked = sorted(shares.items(), key=lambda pair: -pair[1])
+    words = [f"{label} {share:.0%}" for label, share in ranked[:_N_SHARES] if share > 0]
+    others = sum(share for _, share in ranked[_N_SHARES:])
+    return ", ".join([*words, *([f"others {others:.0%}"] if others > 0 else [])])
+
+
+def _show_shares(prediction: Prediction, timeline: Timeline, target: Console) -> None:
+    """Print the shares of a long recording in words, and for each emotion when it is the most probable one."""
+    from rich.text import Text
+
+    from emocatcher.cli import screen
+    from emocatcher.recognition.timeline import Windows, speech_s
+
+    shades = screen.shades(timeline.labels)
+    first = max(prediction.shares, key=lambda label: prediction.shares[label])
+    target.print(
+        Text(f"  {shares_in_words(prediction.shares)}", f"bold {shades[first]}")
+        + Text(f" of {sum(speech_s(timeline).values()):.1f} s of speech", "")
+    )
+    target.print()
+    windows = Windows.of(timeline.labels, timeline.windows)
+    times_s = (np.arange(_LINE) + 0.5) / _LINE * timeline.duration_s
+    of_place = windows.best()[np.searchsorted(windows.bounds_s(timeline.duration_s)[1:-1], times_s, side="right")]
+    width = max(map(len, timeline.labels))
+    for label, share in sorted(prediction.shares.items(), key=lambda pair: -pair[1]):
+        if share > 0:
+            line = "".join("█" if place == timeline.labels.index(label) else " " for place in of_place)
+            target.print(Text(f"  {label:<{width}} {share:6.1%} ") + Text(line, shades[label]))
+    end = clock(timeline.duration_s)
+    target.print(Text(f"  {'':<{width + 8}}0{end:>{_LINE - 1}}", "dim"))
 
 
 def _show_answer(prediction: Prediction, target: Console) -> None:

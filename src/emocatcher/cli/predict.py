@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emocatcher.recognition.batch import Done
     from emocatcher.recognition.prediction import Failure, Prediction
     from emocatcher.recognition.recognizer import Recognizer
+    from emocatcher.recognition.timeline import Timeline
 
 EXAMPLES = (
     "emocatcher predict voice.m4a",
@@ -124,7 +125,9 @@ def _print(
     target = screen.console()
     if single:
         (name,) = names
-        card.show(recognizer.predict(name, abstain_below=abstain_below), target)
+        timelines: list[Timeline] = []
+        found = recognizer.predict(name, abstain_below=abstain_below, on_timeline=timelines.append)
+        card.show(found, target, *timelines)
         return
     n_failed = 0
     for result in recognizer.predict_many(names, workers=n_workers, abstain_below=abstain_below):
@@ -137,14 +140,20 @@ def _print(
 
 
 def _line(result: Prediction | Failure) -> str:
+    from emocatcher.cli import card
     from emocatcher.foundation.errors import one_line
     from emocatcher.recognition.prediction import Failure
 
     if isinstance(result, Failure):
         return f"{'failed':<10}      {one_line(result.path)}: {result.message}"
     codes = " ".join(caution.code for caution in result.warnings)
-    unsure = "?" if result.abstain else " "
-    answer = f"{'no speech':<10}      "
-    if result.emotion is not None:
-        answer = f"{result.emotion:<10} {result.probability:4.0%}{unsure}"
-    return f"{answer}{one_line(result.path)}" + (f"  ! {codes}" if codes else "")
+    name = one_line(result.path)
+    if result.emotion is None:
+        answer = f"{'no speech':<10}      "
+    elif result.shares:
+        emotion, share = max(result.shares.items(), key=lambda pair: pair[1])
+        answer = f"{emotion:<10} {share:4.0%} "
+        name += f": {card.shares_in_words(result.shares)} of the speech"
+    else:
+        answer = f"{result.emotion:<10} {result.probability:4.0%}{'?' if result.abstain else ' '}"
+    return f"{answer}{name}" + (f"  ! {codes}" if codes else "")

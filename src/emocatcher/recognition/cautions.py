@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -45,7 +46,7 @@ def find(
     found: list[Caution] = []
     has_speech = speech_gate.has_speech(recording.waveform, recording.sample_rate, log_mel, front_end)
     if not has_speech:
-        found.append(Caution("no-speech", "no speech was found, so there is no emotion"))
+        found.append(_no_speech())
     elif not clip.span.found:
         found.append(Caution("no-voiced-span", "no voiced span was found: the whole recording was used"))
     found += of_the_file(recording.truncated, recording.lost, clip.duration_s)
@@ -57,16 +58,9 @@ def find(
     if judge is not None and voiced_s > judge.longest_voiced_s:
         longest = f"the model was trained on at most {judge.longest_voiced_s:.2f} s"
         found.append(Caution("too-long", f"{voiced_s:.2f} s of voice, but {longest}: use the timeline"))
-    if recording.clipped:
-        found.append(Caution("clipped", f"clipped: samples stay at the peak, {recording.peak:.3f} of full scale"))
-    if (high_db := _above_the_band(clip.log_mel, front_end)) < _BAND_DB or recording.native_rate <= 2 * _BAND_HZ:
-        level = f"nothing within {-high_db:.0f} dB of the loudest lies above {_BAND_HZ / 1000:.1f} kHz"
-        found.append(Caution("narrow-band", f"narrow band: {level}, as over a telephone"))
-    if (rms_db := _rms_db(recording, clip)) < _QUIET_DB:
-        found.append(Caution("very-quiet", f"very quiet: {-rms_db:.0f} dB rms below full scale"))
+    found += _of_the_voice(recording, _above_the_band(clip.log_mel, front_end), _power(recording, clip))
     if judge is not None and judge.outside(clip.log_mel):
-        message = "unlike the recordings the model was trained on: its scores do not apply here"
-        found.append(Caution("outside-training-conditions", message))
+        found.append(_unlike_the_training())
     return tuple(found)
 
 
@@ -93,10 +87,76 @@ def of_the_file(truncated: bool, lost: tuple[tuple[float, float], ...], duration
     return tuple(found)
 
 
+class SpeechOverTime:
+    """Collects what the cautions of a timeline need from its windows with speech.
+
+    Args:
+        front_end: computed the windows.
+        judge: compares with the model's training conditions; None if they are not known.
+    """
+
+    def __init__(self, front_end: FrontEnd, judge: Judge | None) -> None:
+        self._front_end, self._judge = front_end, judge
+        self._n_windows = self._n_outside = self._n_samples = 0
+        self._energy = 0.0
+        self._loudest_db = self._loudest_above_db = -math.inf
+
+    def add(self, channels: NDArray[np.float32], voice: audio.Waveform) -> None:
+        """Add a window's voiced span: shape (n_channels, n_frames), and (n_samples,)."""
+        log_mel = channels[: self._front_end.n_mels]
+        self._n_windows += 1
+        self._n_outside += self._judge is not None and self._judge.outside(log_mel)
+        self._n_samples += len(voice)
+        self._energy += float(np.square(voice).sum())
+        self._loudest_db = max(self._loudest_db, float(log_mel.max()))
+        above = log_mel[_first_above(self._front_end) :]
+        self._loudest_above_db = max(self._loudest_above_db, float(above.max()) if len(above) else math.inf)
+
+    def cautions(self, facts: audio.Facts, duration_s: float) -> tuple[Caution, ...]:
+        """Find all reasons to trust the timeline less.
+
+        Args:
+            facts: of the recording, all of which was read.
+            duration_s: of the recording.
+
+        Returns:
+            the cautions, most serious first.
+        """
+        found = [*([] if self._n_windows else [_no_speech()]), *of_the_file(facts.truncated, facts.lost, duration_s)]
+        if self._n_windows:
+            above_db = min(self._loudest_above_db - self._loudest_db, 0.0)
+            found += _of_the_voice(facts, above_db, self._energy / max(self._n_samples, 1))
+            if 2 * self._n_outside > self._n_windows:
+                found.append(_unlike_the_training())
+        return tuple(found)
+
+
 def _above_the_band(log_mel: NDArray[np.float32], front_end: FrontEnd) -> float:
     """Return the loudest cell above the telephone band, dB relative to the loudest of all; 0 if no band is above it."""
     first = _first_above(front_end)
     return 0.0 if first == len(log_mel) else float(log_mel[first:].max() - log_mel.max())
+
+
+def _no_speech() -> Caution:
+    return Caution("no-speech", "no speech was found, so there is no emotion")
+
+
+def _unlike_the_training() -> Caution:
+    message = "unlike the recordings the model was trained on: its scores do not apply here"
+    return Caution("outside-training-conditions", message)
+
+
+def _of_the_voice(facts: audio.Facts | audio.Recording, above_db: float, power: float) -> list[Caution]:
+    """Find the cautions for clipping, a narrow band and a low level; `power` is the mean square of the samples."""
+    found = []
+    if facts.clipped:
+        found.append(Caution("clipped", f"clipped: samples stay at the peak, {facts.peak:.3f} of full scale"))
+    if above_db < _BAND_DB or facts.native_rate <= 2 * _BAND_HZ:
+        level = f"nothing within {-above_db:.0f} dB of the loudest lies above {_BAND_HZ / 1000:.1f} kHz"
+        found.append(Caution("narrow-band", f"narrow band: {level}, as over a telephone"))
+    if (rms_db := 10.0 * math.log10(max(power, 1e-20))) < _QUIET_DB:
+        found.append(Caution("very-quiet", f"very quiet: {-rms_db:.0f} dB rms below full scale"))
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -105,7 +165,7 @@ def _first_above(front_end: FrontEnd) -> int:
     return int(np.searchsorted(mel.centres_hz(front_end), _BAND_HZ))
 
 
-def _rms_db(recording: audio.Recording, clip: Features) -> float:
+def _power(recording: audio.Recording, clip: Features) -> float:
     first = int(clip.voiced_start_s * recording.sample_rate)
     voice = recording.waveform[first : max(int(clip.voiced_end_s * recording.sample_rate), first + 1)]
-    return float(10.0 * np.log10(max(float(np.square(voice).sum()) / max(len(voice), 1), 1e-20)))
+    return float(np.square(voice).sum()) / max(len(voice), 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+import math
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -58,6 +59,26 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     model_version: str  # of emocatcher, when the model was written
     warnings: tuple[Caution, ...] = ()
+
+    def answered(self, probabilities: dict[str, float], abstain_below: float, **where: Any) -> Prediction:
+        """Return this prediction with the emotion that follows from the probabilities.
+
+        Args:
+            probabilities: by label, in the model's order.
+            abstain_below: the prediction is marked `abstain` if the highest probability is lower.
+            where: the remaining fields, such as the voiced span.
+        """
+        first, second = sorted([*probabilities.values(), 0.0], reverse=True)[:2]
+        return msgspec.structs.replace(
+            self,
+            emotion=max(probabilities, key=probabilities.__getitem__),
+            probability=first,
+            probabilities=probabilities,
+            margin=first - second,
+            entropy=-sum(p * math.log(max(p, 1e-300)) for p in probabilities.values()),
+            abstain=first < abstain_below,
+            **where,
+        )
 
     @property
     def voiced(self) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,21 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher import audio
+from emocatcher.audio.sources import is_pipe, readable
 from emocatcher.evaluation.scoring import faithfulness
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.features import extraction, speech_gate
 from emocatcher.features.extraction import Features
 from emocatcher.features.padding import pad_batch
 from emocatcher.features.training_conditions import Judge
-from emocatcher.foundation.errors import ModelError, SettingError, did_you_mean
+from emocatcher.foundation.errors import ModelError, SettingError, TooLongError, did_you_mean
 from emocatcher.models import hub, model_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_session import OnnxSession
 from emocatcher.recognition import cautions, failures, parallel, timeline
 from emocatcher.recognition.prediction import Caution, Failure, Prediction
-from emocatcher.recognition.timeline import Stream, Timeline
-
-LONGEST_S = 600.0  # of a recording that is recognised as one utterance, because memory grows with its length
+from emocatcher.recognition.timeline import LONG_S, Stream, Timeline, summarise
 
 
 class Recognizer:
@@ -57,27 +57,45 @@ class Recognizer:
         return load, (self.path.absolute(),)
 
     def predict(
-        self, source: audio.Source, *, abstain_below: float | None = None, longest_s: float = LONGEST_S
+        self,
+        source: audio.Source,
+        *,
+        abstain_below: float | None = None,
+        longest_s: float = math.inf,
+        on_timeline: Callable[[Timeline], object] | None = None,
+        threads: int | None = None,
     ) -> Prediction:
-        """Recognise one recording as one utterance.
+        """Recognise one recording: as one utterance, or by the `shares` of its timeline if it is longer than 10 s.
 
         Args:
             source: a path, an encoded file's bytes, or (samples, sample_rate).
             abstain_below: a prediction with a lower probability is marked `abstain`; None for the model's threshold.
             longest_s: longer recordings are refused, seconds.
+            on_timeline: called with the timeline of a recording that is longer than 10 s.
+            threads: as for `timeline`, for such a recording.
 
         Raises:
             AudioError: if the recording cannot be used, or is longer than `longest_s`.
             SettingError: if `abstain_below` is not within 0 … 1.
         """
         threshold = self._threshold(abstain_below)
-        settings = self.config.settings
-        recording = audio.read(source, settings.front_end.sample_rate, longest_s=longest_s)
+        settings, path = self.config.settings, failures.path_of(source)
+        if path and is_pipe(path):
+            source = readable(path)  # a pipe can be read only once, and a long recording is opened twice
+        try:
+            recording = audio.read(source, settings.front_end.sample_rate, longest_s=min(longest_s, LONG_S))
+        except TooLongError:
+            if longest_s <= LONG_S:
+                raise
+            long = self.timeline(source, abstain_below=abstain_below, longest_s=longest_s, threads=threads)
+            if on_timeline is not None:
+                on_timeline(long)
+            return msgspec.structs.replace(summarise(long), path=path)
         channels = extraction.compute_channels(recording.waveform, settings.front_end)
         duration_s = len(recording.waveform) / recording.sample_rate
         clip = extraction.cut_voiced_span(channels, duration_s, settings.front_end, settings.vad)
         found = cautions.find(recording, channels[: settings.front_end.n_mels], clip, settings.front_end, self._judge)
-        return self._prediction(failures.path_of(source), clip, found, threshold)
+        return self._prediction(path, clip, found, threshold)
 
     def predict_many(
         self,
@@ -100,7 +118,7 @@ class Recognizer:
             SettingError: if `workers` or `abstain_below` is out of range.
         """
         self._threshold(abstain_below)
-        predict = partial(self.predict, abstain_below=abstain_below)
+        predict = partial(self.predict, abstain_below=abstain_below, threads=None if workers == 1 else 1)
         sendable = map(partial(failures.sendable, predict), sources)
         task = partial(failures.attempt, predict)
         return parallel.ordered_map(task, sendable, n_workers=workers, ordered=ordered, on_death=failures.worker_died)
@@ -112,6 +130,7 @@ class Recognizer:
         hop_s: float = 0.5,
         *,
         abstain_below: float | None = None,
+        longest_s: float = math.inf,
         on_block: Callable[[audio.Waveform], object] | None = None,
         threads: int | None = None,
     ) -> Timeline:
@@ -122,17 +141,27 @@ class Recognizer:
             window_s: length of a window, seconds.
             hop_s: from the start of one window to the start of the next, seconds.
             abstain_below: as for `predict`, for windows and segments.
+            longest_s: as for `predict`.
             on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
             threads: 2 to run the network in a second thread, 1 to run everything in one; the result is the same. None
                 for 2 if this process may use two cores, else 1.
 
         Raises:
-            AudioError: if the recording cannot be used.
+            AudioError: if the recording cannot be used, or is longer than `longest_s`.
             SettingError: if the window, the hop, `abstain_below` or `threads` is out of range.
         """
         threshold = self._threshold(abstain_below)
         return timeline.recognise(
-            self, speech_gate.has_speech_at_once, source, window_s, hop_s, threshold, on_block, threads
+            self,
+            speech_gate.has_speech_at_once,
+            source,
+            window_s,
+            hop_s,
+            threshold,
+            on_block,
+            threads,
+            longest_s=longest_s,
+            judge=self._judge,
         )
 
     def stream(
@@ -160,7 +189,7 @@ class Recognizer:
         the time grows with the square of the recording's length: a tenth of a second for a sentence.
 
         Args:
-            source: as for `predict`.
+            source: as for `predict`, but at most 10 s long, because a longer recording has no attention either.
 
         Returns:
             (time_s, fall) for each weight of `Prediction.attention`: seconds from the start of the recording, and how
@@ -168,10 +197,10 @@ class Recognizer:
             voiced span is too short to remove anything.
 
         Raises:
-            AudioError: if the recording cannot be used, or is longer than `LONGEST_S`.
+            AudioError: if the recording cannot be used, or is longer than 10 s.
         """
         settings = self.config.settings
-        recording = audio.read(source, settings.front_end.sample_rate, longest_s=LONGEST_S)
+        recording = audio.read(source, settings.front_end.sample_rate, longest_s=LONG_S)
         clip = extraction.extract(recording.waveform, settings.front_end, settings.vad)
 
         def classify(channels: list[NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -213,7 +242,7 @@ class Recognizer:
         return self.config.abstain_below if abstain_below is None else abstain_below
 
     def _prediction(self, path: str, clip: Features, found: tuple[Caution, ...], threshold: float) -> Prediction:
-        without_answer = Prediction(
+        prediction = Prediction(
             path=path,
             abstain=True,
             duration_s=clip.duration_s,
@@ -222,18 +251,11 @@ class Recognizer:
             warnings=found,
         )
         if any(caution.code == "no-speech" for caution in found):
-            return without_answer
+            return prediction
         logits, attention = self.run([clip.channels])
-        probabilities = self.probabilities(logits)[0]
-        second, first = np.sort(probabilities)[-2:] if len(probabilities) > 1 else (0.0, probabilities[0])
-        return msgspec.structs.replace(
-            without_answer,
-            emotion=self.config.labels[int(probabilities.argmax())],
-            probability=float(first),
-            probabilities=dict(zip(self.config.labels, probabilities.tolist(), strict=True)),
-            margin=float(first - second),
-            entropy=float(-(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum()),
-            abstain=bool(first < threshold),
+        return prediction.answered(
+            dict(zip(self.config.labels, self.probabilities(logits)[0].tolist(), strict=True)),
+            threshold,
             voiced_start_s=clip.voiced_start_s,
             voiced_end_s=clip.voiced_end_s,
             attention=self._over_time(clip, attention[0]),

@@ -81,7 +81,7 @@ class Worker:
             case tasks.Predict():
                 _limit_processor_time(self._limits.predict_s)
                 prediction = self._recognizer.predict(
-                    task.path, abstain_below=task.abstain_below, longest_s=self._limits.utterance_s
+                    task.path, abstain_below=task.abstain_below, longest_s=self._limits.utterance_s, threads=1
                 )
                 return msgspec.json.encode(msgspec.structs.replace(prediction, path=task.name))
             case tasks.MakeTimeline():
@@ -111,17 +111,13 @@ class Worker:
                 return b""
 
     def _timeline(self, task: tasks.MakeTimeline) -> bytes:
-        n_left = self._limits.recording_s * self._recognizer.config.settings.front_end.sample_rate
-
-        def count(block: audio.Waveform) -> None:
-            nonlocal n_left
-            n_left -= len(block)
-            if n_left < 0:
-                raise TooLongError(task.name, f"is longer than {self._limits.recording_s:g} s. Cut it into parts")
-
-        # One thread, because there is a worker for each core.
         timeline = self._recognizer.timeline(
-            task.path, task.window_s, task.hop_s, abstain_below=task.abstain_below, on_block=count, threads=1
+            task.path,
+            task.window_s,
+            task.hop_s,
+            abstain_below=task.abstain_below,
+            longest_s=self._limits.recording_s,
+            threads=1,  # because there is a worker for each core
         )
         return formats.encode(msgspec.structs.replace(timeline, path=task.name), "json")
 

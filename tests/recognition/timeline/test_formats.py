@@ -150,7 +150,7 @@ def test_audacity_has_one_label_per_segment_with_speech(any_timeline):
 def test_a_recording_without_speech_can_be_encoded():
     silent = timeline.recognise(MadeNetwork(), is_loud, (np.zeros(5 * RATE, np.float32), RATE))
     assert formats.encode(silent, "srt") == b""
-    assert formats.encode(silent, "vtt") == b"WEBVTT\n"
+    assert formats.encode(silent, "vtt") == b"WEBVTT\n\nNOTE no speech was found, so there is no emotion\n"
     assert formats.encode(silent, "audacity") == b""
     assert formats.encode(silent, "csv").count(b"\n") == 1 + len(silent.windows)
     assert list(webvtt.from_buffer(io.StringIO(formats.encode(silent, "vtt").decode()))) == []

@@ -3,7 +3,19 @@
 from emocatcher.recognition.timeline.recording import Timeline, recognise
 from emocatcher.recognition.timeline.segments import Segment
 from emocatcher.recognition.timeline.stream import Stream
+from emocatcher.recognition.timeline.summary import LONG_S, speech_s, summarise
 from emocatcher.recognition.timeline.window_batches import Network
 from emocatcher.recognition.timeline.windows import Window, Windows
 
-__all__ = ["Network", "Segment", "Stream", "Timeline", "Window", "Windows", "recognise"]
+__all__ = [
+    "LONG_S",
+    "Network",
+    "Segment",
+    "Stream",
+    "Timeline",
+    "Window",
+    "Windows",
+    "recognise",
+    "speech_s",
+    "summarise",
+]

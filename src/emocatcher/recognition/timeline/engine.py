@@ -53,6 +53,7 @@ class Engine:
         at_once: whether to return windows as soon as they are complete, or later, when the network has processed a
             group of them.
         executor: a pool of one thread in which the network runs; None to run it in the caller's thread.
+        on_speech: called for each window with speech, with the channels and the waveform of its voiced span.
 
     Raises:
         SettingError: if the window or the hop is out of range.
@@ -68,8 +69,9 @@ class Engine:
         *,
         at_once: bool = True,
         executor: Executor | None = None,
+        on_speech: Callable[[NDArray[np.float32], audio.Waveform], object] | None = None,
     ) -> None:
-        self._has_speech = has_speech
+        self._has_speech, self._on_speech = has_speech, on_speech
         self._batches, self._at_once = WindowBatches(network, abstain_below, executor), at_once
         self._settings = settings = network.config.settings
         self._front_end = front_end = settings.front_end
@@ -167,7 +169,14 @@ class Engine:
             clip = None
             if self._is_speech(cut, log_mel, to_s - from_s):
                 clip = np.ascontiguousarray(channels[:, span.first : span.last])
+                if self._on_speech is not None:
+                    self._on_speech(clip, self._between(from_s, to_s))
             self._batches.add(PreparedWindow(cut.start_s, cut.end_s, from_s, to_s, clip))
+
+    def _between(self, from_s: float, to_s: float) -> audio.Waveform:
+        """Return the samples of a part of the waveform that is still kept."""
+        rate, first = self._front_end.sample_rate, self._frames.first * self._front_end.hop_length
+        return self._waveform[round(from_s * rate) - first : round(to_s * rate) - first]
 
     def _is_speech(self, cut: _Cut, log_mel: NDArray[np.float32], voiced_s: float) -> bool:
         if voiced_s < _SHORTEST_VOICE_S or log_mel.min() == log_mel.max():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -11,8 +12,10 @@ from pathlib import Path
 import msgspec
 
 from emocatcher import audio
+from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation import process_setup
-from emocatcher.foundation.errors import SettingError
+from emocatcher.foundation.errors import SettingError, TooLongError
+from emocatcher.recognition import cautions
 from emocatcher.recognition.prediction import SCHEMA_VERSION, Caution
 from emocatcher.recognition.timeline import segments
 from emocatcher.recognition.timeline.engine import Engine, HasSpeech
@@ -49,6 +52,9 @@ def recognise(
     abstain_below: float = 0.0,
     on_block: Callable[[audio.Waveform], object] | None = None,
     threads: int | None = None,
+    *,
+    longest_s: float = math.inf,
+    judge: Judge | None = None,
 ) -> Timeline:
     """Recognise a recording window by window. Apart from the timeline itself, memory does not grow with its length.
 
@@ -62,14 +68,17 @@ def recognise(
         on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
         threads: with 2, the network runs in its own thread while the next windows are prepared; the result is the same
             with 1. None for 2 if this process may use two cores, else 1.
+        longest_s: longer recordings are refused, seconds.
+        judge: compares windows with the model's training conditions, for the warnings; None if they are not known.
 
     Raises:
-        AudioError: if the recording cannot be used.
+        AudioError: if the recording cannot be used, or is longer than `longest_s`.
         SettingError: if the window or the hop is out of range, or `threads` is neither 1 nor 2.
     """
     if threads not in (None, 1, 2):
         raise SettingError(f"{threads} threads. Give 1 or 2: one prepares the windows, the other runs the network")
     parts: list[Windows] = []
+    facts, speech = audio.Facts(), cautions.SpeechOverTime(network.config.settings.front_end, judge)
     with contextlib.ExitStack() as stack:
         executor = None
         # Python starts no thread pool once the main thread has ended.
@@ -79,9 +88,14 @@ def recognise(
             executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
             # After an error, groups that have not started are not needed.
             stack.callback(executor.shutdown, cancel_futures=True)
-        engine = Engine(network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor)
+        engine = Engine(
+            network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor, on_speech=speech.add
+        )
         rate = network.config.settings.front_end.sample_rate
-        for block in audio.blocks(source, rate, block_s=_BLOCK_S, offset_s=window_s):
+        for block in audio.blocks(source, rate, block_s=_BLOCK_S, offset_s=window_s, facts=facts):
+            if engine.duration_s + len(block) / rate > longest_s:
+                name = os.fspath(source) if isinstance(source, str | Path) else "the recording"
+                raise TooLongError(name, f"is longer than {longest_s:g} s. Cut it into parts")
             # An array arrives as one block of its full length.
             step = round(_BLOCK_S * rate)
             for start in range(0, len(block), step):
@@ -100,6 +114,7 @@ def recognise(
         hop_s=float(hop_s),
         abstain_below=float(abstain_below),
         duration_s=engine.duration_s,
+        warnings=speech.cautions(facts, engine.duration_s),
         segments=segments.merge(windows, engine.duration_s, abstain_below),
         windows=windows,
     )
