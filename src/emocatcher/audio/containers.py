@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.audio import file_ends
+from emocatcher.audio.placement import GAP_S, Placement
 from emocatcher.audio.resampling import Waveform
 from emocatcher.audio.sources import opened
 from emocatcher.foundation.errors import DecodeError
@@ -27,15 +27,9 @@ _TRACK_LENGTH = {_MP4, "flac", "aiff", "tta", "wv", "wav", "w64"}
 _COUNTED = {"avi", "caf"}
 _FILE_LENGTH = {_MATROSKA, "flv", "asf"}
 
-_LONGEST_LEAD_S = 60.0  # a stream that was joined late starts at any time, which is not silence
-_GAP_S = 0.05  # shorter gaps come from rounded times and the delays of encoders
-_LONGEST_GAP_S = 3600.0  # over a longer one, or a second back in time, the clock was set anew
-_LONGEST_OVERLAP_S = 1.0
-_LONGEST_SILENCE_S = 14_400.0  # in all: a few bytes can declare any number of gaps
 _TOLERANCE_S = 0.15  # a declared length may be rounded, or contain an encoder's delay
 _MOST_STRANGE = 10  # packets; so many in a row are no damage
 _LONGEST_SKIP = 1 << 24  # bytes; about an hour of AAC
-_BETWEEN_PACKETS = 256  # bytes; the headers of packets and of their groups are shorter
 
 
 class Decoder:
@@ -62,15 +56,9 @@ class Decoder:
         self._source, self._name, self._block_s = source, name, block_s
         self._ready: list[Waveform] = []  # shape (n_channels, n_samples)
         self._n_ready = self._n_samples = 0
-        self._n_silent = 0
-        self._zero_s = 0.0  # the container's time of the first sample
-        self._failed = False  # packets since the last frame could not be decoded
-        self._skipped_s = 0.0  # length of such packets, and of the bytes between them, in a format without times
         self._n_uncounted = 0  # bytes that FFmpeg skipped without a note
         self._n_strange = 0  # packets in a row with another sample rate
         self._end = 0  # of the last packet, position in bytes
-        self._between = deque([0], maxlen=4)  # bytes between the last packets; a decoder may return a frame late
-        self._n_bytes, self._decoded_s = 0, 0.0  # of all packets that were decoded
 
     def __iter__(self) -> Iterator[Waveform]:
         # PyAV takes a quarter of the package's import time, and most recordings do not need it.
@@ -90,19 +78,22 @@ class Decoder:
             self.truncated = True
         if self._n_samples == 0:
             raise DecodeError(self._name, reason)
-        self.lost = _merged(self.lost)
         yield from self._flush()
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Waveform]:
         import av
 
         self._kind = kind = container.format.name
-        self._timed, self._alone = kind in _TIMED, len(container.streams) == 1
+        self._alone = len(container.streams) == 1
+        self._placement = placement = Placement(
+            has_times=kind in _TIMED,
+            is_alone=self._alone,
+            from_zero=kind in _FROM_ZERO,
+            start_s=(container.start_time or 0) / av.time_base,
+        )
         if kind == "flac":
             # Without its checksum, a damaged frame would be decoded to noise.
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
-        start_s = (container.start_time or 0) / av.time_base
-        self._zero_s = 0.0 if kind in _FROM_ZERO and 0.0 <= start_s <= _LONGEST_LEAD_S else start_s
         last: Any = None
         for packet in _packets(container, stream):
             if packet.size:
@@ -111,18 +102,20 @@ class Decoder:
             before = self._n_samples
             for frame in self._frames(packet):
                 yield from self._add(frame)
-            if packet.size and packet.is_corrupt and self._timed:
-                self.lost.append((before / self.rate, self._n_samples / self.rate) if self.rate else (0.0, 0.0))
+            if packet.size and packet.is_corrupt and placement.has_times and self.rate:
+                placement.lost.append((before / self.rate, self._n_samples / self.rate))
         if self._n_samples == 0:
             return
-        if last.is_corrupt and self._timed:
-            self.lost.pop()
+        is_part = last.is_corrupt and placement.has_times
+        if is_part:
+            placement.lost.pop()
+        self.lost = placement.merged()
         declared_s = self._declared_s(container, stream)
         self.truncated = (
-            (self._failed and not file_ends.is_tag(bytes(last)))
-            or (last.is_corrupt and self._timed)
+            (placement.failed and not file_ends.is_tag(bytes(last)))
+            or is_part
             # Without times, what is missing of the declared length may be missing where there is damage.
-            or (declared_s > self._n_samples / self.rate + _TOLERANCE_S and (self._timed or not self.lost))
+            or (declared_s > self._n_samples / self.rate + _TOLERANCE_S and (placement.has_times or not self.lost))
             or self._breaks_off(kind, last)
         )
 
@@ -135,14 +128,10 @@ class Decoder:
                 raise ValueError("a damaged header")
         except (av.FFmpegError, ValueError):
             if packet.size:
-                self._failed = True
-                duration_s = float((packet.duration or 0) * (packet.time_base or 0))
-                # FFmpeg adds bytes that belong to no packet to the one before.
-                size_s = self._length_s(packet.size)
-                self._skipped_s += size_s if size_s > 2.0 * duration_s else duration_s
+                self._placement.lose(packet.size, float((packet.duration or 0) * (packet.time_base or 0)))
             return []
-        self._n_bytes += packet.size if frames else 0
-        self._decoded_s += sum(frame.samples / frame.sample_rate for frame in frames)
+        if frames:
+            self._placement.decoded(packet.size, sum(frame.samples / frame.sample_rate for frame in frames))
         return list(frames)
 
     def _has_strange_rate(self, frames: list[Any]) -> bool:
@@ -154,67 +143,31 @@ class Decoder:
             raise DecodeError(self._name, f"{reason}. Convert it to one sample rate")
         return bool(strange)
 
-    def _length_s(self, n_bytes: int) -> float:
-        """Estimate the length of bytes that were not decoded."""
-        return n_bytes * self._decoded_s / self._n_bytes if self._n_bytes else 0.0
-
     def _measure_distance(self, last: Any, packet: Any) -> None:
         """Count the bytes between the last packet and this one."""
         known = last is not None and last.pos is not None and packet.pos is not None
         is_same_page = self._kind == "ogg" and known and packet.pos == last.pos  # the position is that of the page
         n_between = packet.pos - self._end if known and not is_same_page else 0
         self._end = (self._end if is_same_page else packet.pos or 0) + packet.size
-        self._between.append(n_between)
-        if self._alone and not self._timed and n_between > _BETWEEN_PACKETS:
-            self._failed = True
-            self._skipped_s += self._length_s(n_between)
-        if known and self._failed and self._kind == "aac":
+        self._placement.between(n_between)
+        if known and self._placement.failed and self._kind == "aac":
             # FFmpeg does not count the bytes that it skips to find the next packet.
             with opened(self._source) as file:
                 file.seek(packet.pos + self._n_uncounted)
                 n_skipped = max(file.read(_LONGEST_SKIP).find(bytes(packet)[:64]), 0)
             self._n_uncounted += n_skipped
-            self._skipped_s += self._length_s(n_skipped)
+            self._placement.lose(n_skipped)
 
     def _add(self, frame: Any) -> Iterator[Waveform]:
         self.rate = frame.sample_rate
         samples = _to_float(frame)
-        missing = self._missing(frame)
+        frame_s = None if frame.pts is None else float(frame.pts * frame.time_base)
+        missing = self._placement.missing(frame_s, self._n_samples, self.rate)
         while missing > 0:
             n_silent = min(missing, max(int(self._block_s * self.rate), 1))
             missing -= n_silent
             yield from self._push(np.zeros((len(samples), n_silent), np.float32))
         yield from self._push(samples[:, -missing:])
-
-    def _missing(self, frame: Any) -> int:
-        """Return how many samples are missing before a frame; negative for those that it repeats."""
-        time_s = self._n_samples / self.rate
-        damaged, gap_s = self._failed, self._skipped_s
-        self._failed, self._skipped_s = False, 0.0
-        if self._timed:
-            if frame.pts is None:
-                return 0
-            gap_s = float(frame.pts * frame.time_base) - self._zero_s - time_s
-            damaged = damaged or self._are_lost(max(self._between), gap_s)
-            n_all = round(gap_s * self.rate) + self._n_silent
-            is_new_clock = not -_LONGEST_OVERLAP_S <= gap_s <= _LONGEST_GAP_S
-            if is_new_clock or n_all > _LONGEST_SILENCE_S * self.rate or (time_s == 0.0 and gap_s <= _GAP_S):
-                self._zero_s += gap_s
-                return 0
-            if abs(gap_s) <= _GAP_S and not (damaged and gap_s > 0.0):
-                return 0
-        missing = min(round(gap_s * self.rate), int(_LONGEST_SILENCE_S * self.rate) - self._n_silent)
-        if missing > 0:
-            self._n_silent += missing
-            if damaged:
-                self.lost.append((time_s, time_s + missing / self.rate))
-        return missing
-
-    def _are_lost(self, n_bytes: int, gap_s: float) -> bool:
-        """Whether the bytes of a gap are there, but were not packets: a pause has none."""
-        if gap_s <= _GAP_S or not self._alone or not self._decoded_s:
-            return False
-        return n_bytes > max(_BETWEEN_PACKETS, 0.25 * gap_s * self._n_bytes / self._decoded_s)
 
     def _push(self, samples: Waveform) -> Iterator[Waveform]:
         if self._ready and len(self._ready[0]) != len(samples):  # a damaged stream may change its channels
@@ -237,17 +190,11 @@ class Decoder:
         kind = container.format.name
         if kind in _COUNTED:  # FFmpeg replaces the length by an estimate, but not the header's count
             return float(stream.frames * stream.time_base)
-        if kind in _TRACK_LENGTH or (kind == "mp3" and self._has_mpeg_length()):
+        with opened(self._source) as file:
+            has_length = kind in _TRACK_LENGTH or (kind == "mp3" and file_ends.mpeg_declares_length(file))
+        if has_length:
             return float((stream.duration or 0) * stream.time_base)
         return (container.duration or 0) / av.time_base if kind in _FILE_LENGTH and self._alone else 0.0
-
-    def _has_mpeg_length(self) -> bool:
-        with opened(self._source) as file:
-            head = file.read(10)
-            tag_length = sum((head[6 + i] & 127) << 7 * (3 - i) for i in range(4)) if head[:3] == b"ID3" else -10
-            file.seek(tag_length + 10)
-            head = file.read(256)
-        return any(marker in head for marker in (b"Xing", b"Info", b"VBRI"))
 
     def _breaks_off(self, kind: str, last: Any) -> bool:
         if kind == "mp3":
@@ -280,7 +227,7 @@ def has_pauses(source: str | bytes) -> bool:
                 if packet.pts is None or packet.time_base is None:
                     continue
                 start_s = float(packet.pts * packet.time_base)
-                if end_s is not None and start_s > end_s + _GAP_S:
+                if end_s is not None and start_s > end_s + GAP_S:
                     return True
                 end_s = start_s + float((packet.duration or 0) * packet.time_base)
     except (av.FFmpegError, ValueError):
@@ -317,13 +264,3 @@ def _to_float(frame: Any) -> Waveform:
         return (array / (np.iinfo(array.dtype).max + 1.0)).astype(np.float32)
     with np.errstate(over="ignore"):  # infinite samples are refused later
         return array.astype(np.float32, copy=False)
-
-
-def _merged(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for start_s, end_s in spans:
-        if merged and start_s <= merged[-1][1] + 2 * _GAP_S:
-            merged[-1] = merged[-1][0], max(end_s, merged[-1][1])
-        else:
-            merged.append((start_s, end_s))
-    return merged

@@ -44,6 +44,24 @@ def mpeg_frame_length(frame: bytes, sample_rate: int) -> int:
     return samples_per_bit * kbit * 1000 // sample_rate + (frame[2] >> 1 & 1) if kbit else 0
 
 
+def mpeg_declares_length(file: BinaryIO) -> bool:
+    """Whether the first frame of an MP3 file is the one that declares the number of all frames.
+
+    Args:
+        file: open at its beginning; the position changes.
+
+    Examples:
+        >>> import io
+        >>> mpeg_declares_length(io.BytesIO(bytes(36) + b"Xing")), mpeg_declares_length(io.BytesIO(bytes(99)))
+        (True, False)
+    """
+    head = file.read(10)
+    tag_length = 10 + sum((head[6 + i] & 127) << 7 * (3 - i) for i in range(4)) if head[:3] == b"ID3" else 0
+    file.seek(tag_length)
+    frame = file.read(256)
+    return any(marker in frame for marker in (b"Xing", b"Info", b"VBRI"))
+
+
 def ogg_breaks_off(file: BinaryIO) -> bool:
     """Whether the last page of an Ogg file is incomplete.
 
