@@ -54,11 +54,11 @@ def test_scores_and_temperature_come_from_held_out_answers(final, small_run):
 def test_the_card_has_calibration_and_faithfulness(final, small_run):
     result = run_report.read(small_run.folder).result
     scores, card = final.config.training.scores, (final.path / "README.md").read_text()
-    assert scores["fall_without_the_most_attended"] == result.faithfulness.attended.mean
-    assert scores["fall_without_as_many_at_random"] == result.faithfulness.random.mean
+    assert scores["drop_without_most_attended"] == result.faithfulness.attended.mean
+    assert scores["drop_without_random"] == result.faithfulness.random.mean
     for words in (
         "expected calibration error before", "share not abstained", "accuracy where not abstained", "Abstains below",
-        "fall without the first by occlusion", "log loss of other folds",
+        "drop without most important by occlusion", "log loss of other folds",
         run_report.verdict(run_report.read(small_run.folder)),
     ):  # fmt: skip
         assert words in card

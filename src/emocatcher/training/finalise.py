@@ -165,10 +165,10 @@ def _faithfulness_scores(found: Faithfulness | None) -> dict[str, float]:
     if found is None:
         return {}
     return {
-        "fall_without_the_most_attended": found.attended.mean,
-        "fall_without_as_many_at_random": found.random.mean,
-        "fall_without_the_least_attended": found.least.mean,
-        "fall_without_the_first_by_occlusion": found.occlusion.mean,
+        "drop_without_most_attended": found.attended.mean,
+        "drop_without_random": found.random.mean,
+        "drop_without_least_attended": found.least.mean,
+        "drop_without_most_important_by_occlusion": found.occlusion.mean,
     }
 
 

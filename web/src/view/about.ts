@@ -77,13 +77,13 @@ function emotions(model: Model): HTMLElement {
 
 function scores(model: Model): HTMLElement {
   const known = Object.entries(model.training.scores ?? {});
-  const falls = known.filter(([name]) => name.startsWith("fall_"));
-  const others = known.filter(([name]) => !name.startsWith("expected_calibration") && !name.startsWith("fall_"));
+  const drops = known.filter(([name]) => name.startsWith("drop_"));
+  const others = known.filter(([name]) => !name.startsWith("expected_calibration") && !name.startsWith("drop_"));
   const note = typeof model.training.note === "string" ? model.training.note : "";
   return card(
     strings.about.scores,
     list(others),
-    ...(falls.length ? [h("h3", { class: "card-name" }, strings.about.falls), list(falls)] : []),
+    ...(drops.length ? [h("h3", { class: "card-name" }, strings.about.falls), list(drops)] : []),
     h("p", { class: "note" }, note),
   );
 }

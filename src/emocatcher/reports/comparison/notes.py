@@ -43,9 +43,10 @@ def notes(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
         )
     if len({frozenset(row.labels) for row in rows}) > 1:
         counts = ", ".join(f"{row.name} {len(row.labels)}" for row in rows)
+        easier = " Fewer emotions are easier." if len({len(row.labels) for row in rows}) > 1 else ""
         sentences.append(
-            f"The runs have different emotions ({counts}). Fewer emotions are easier, so do not compare accuracies; "
-            "compare at most the recall of an emotion that both have."
+            f"The runs have different emotions ({counts}).{easier} Do not compare accuracies; compare at most the "
+            "recall of an emotion that both have."
         )
     if len({row.corpus for row in rows}) > 1:
         sentences.append("The runs are of different corpora, so their scores are not for the same task.")
