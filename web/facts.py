@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from emocatcher import audio
+from emocatcher.audio import sections
 from emocatcher.features import speech_gate
 from emocatcher.foundation import labels
 from emocatcher.foundation.settings import load_preset
@@ -26,7 +27,7 @@ def facts() -> dict[str, object]:
         "spare_colours": labels.SPARE_COLOURS,  # for other labels, in the order of their first use
         "longest_s": 600.0,  # the page holds a whole recording in memory
         "long_s": summary.LONG_S,
-        "lowest_rate_hz": vars(audio)["_MIN_RATE"],
+        "lowest_rate_hz": sections.LOWEST_RATE,
         "shortest_voiced_s": vars(cautions)["_SHORTEST_S"],
         "quiet_db": vars(cautions)["_QUIET_DB"],
         "band_hz": vars(cautions)["_BAND_HZ"],
@@ -34,7 +35,7 @@ def facts() -> dict[str, object]:
         "clipped_peak": vars(audio)["_CLIPPED_PEAK"],
         "clipped_spread": vars(audio)["_CLIPPED_SPREAD"],
         "clipped_pairs": vars(audio)["_CLIPPED_PAIRS"],
-        "block_s": vars(audio)["_BLOCK_S"],
+        "block_s": sections.SECTION_S,
         "gate": _gate(),
     }
 

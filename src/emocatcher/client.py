@@ -23,8 +23,10 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from emocatcher.audio import arrays
+from emocatcher.audio.channels import LiveMixer
 from emocatcher.foundation.errors import DecodeError, MissingExtraError, ServerError, SettingError
 from emocatcher.recognition.prediction import Prediction
 from emocatcher.recognition.timeline import Timeline, Window
@@ -112,8 +114,7 @@ class Client:
         """Recognise sound while it is being recorded.
 
         Args:
-            chunks: mono samples, each of shape (n_samples,), int16 or floats in [-1, 1], all of one type; a thread
-                reads and sends them as fast as the server processes them.
+            chunks: as for `Stream.push`; a thread reads and sends them as fast as the server processes them.
             sample_rate: of the chunks, in Hz.
             window_s: length of a window, in seconds.
             hop_s: from the start of one window to the next, in seconds.
@@ -136,7 +137,7 @@ class Client:
         address = f"{'wss' if self._secure else 'ws'}://{shown}{port}{self._base}/v1/stream"
         iterator = iter(chunks)
         first = next(iterator, np.empty(0, np.float32))
-        encoder = _Encoder(first, sample_rate)
+        encoder = _Encoder(first, sample_rate, window_s)
         hello = {"type": "hello", "sample_rate": sample_rate, "encoding": encoder.encoding}
         hello |= {"window_s": window_s, "hop_s": hop_s, "token": self._token, **_threshold(abstain_below)}
         sender: _Sender | None = None
@@ -195,23 +196,38 @@ def _threshold(abstain_below: float | None) -> dict[str, float]:
 
 
 class _Encoder:
-    """Encodes samples for the stream: int16 unchanged, all other types as float32."""
+    """Encodes samples for the stream: mono int16 unchanged, all other types mixed to one channel of float32."""
 
-    def __init__(self, samples: NDArray[np.generic], sample_rate: int) -> None:
-        is_int16 = np.asarray(samples).dtype == np.int16
-        self.encoding = "pcm16" if is_int16 else "float32"
-        self._dtype = np.dtype("<i2" if is_int16 else "<f4")
+    def __init__(self, first: ArrayLike, sample_rate: int, window_s: float) -> None:
+        self._is_int16 = _is_mono_int16(first)
+        self.encoding = "pcm16" if self._is_int16 else "float32"
         self._n_at_once = max(round(_MESSAGE_S * sample_rate), 1)
+        self._mixer = LiveMixer(sample_rate, round(window_s * sample_rate))
 
-    def encode(self, samples: NDArray[np.generic]) -> Iterator[bytes]:
-        array = np.asarray(samples)
-        if (array.dtype == np.int16) != (self.encoding == "pcm16") or array.ndim != 1:
+    def encode(self, chunk: ArrayLike) -> Iterator[bytes]:
+        if np.size(chunk) == 0:
+            return
+        if not self._is_int16:
+            yield from self._messages(self._mixer.push(arrays.from_chunk(chunk)), "<f4")
+        elif _is_mono_int16(chunk):
+            yield from self._messages(np.asarray(chunk), "<i2")
+        else:
+            kind = np.asarray(chunk).dtype
             raise SettingError(
-                f"A chunk has the type {array.dtype} and the shape {array.shape}. Give (n_samples,), all int16 or all "
-                "floats"
+                f"A chunk has the type {kind}, but the first was mono int16. Give all chunks the same type"
             )
-        for start in range(0, len(array), self._n_at_once):
-            yield array[start : start + self._n_at_once].astype(self._dtype).tobytes()
+
+    def finish(self) -> Iterator[bytes]:
+        yield from self._messages(self._mixer.finish(), "<f4")
+
+    def _messages(self, samples: NDArray[np.generic], dtype: str) -> Iterator[bytes]:
+        for start in range(0, len(samples), self._n_at_once):
+            yield samples[start : start + self._n_at_once].astype(dtype).tobytes()
+
+
+def _is_mono_int16(chunk: ArrayLike) -> bool:
+    array = np.asarray(chunk)
+    return bool(array.dtype.kind == "i" and array.dtype.itemsize == 2 and array.ndim == 1)
 
 
 class _Sender:
@@ -233,6 +249,8 @@ class _Sender:
                 for piece in self._encoder.encode(samples):
                     self._socket.send(piece)
                 samples = next(self._rest, None)
+            for piece in self._encoder.finish():
+                self._socket.send(piece)
             self._socket.send('{"type":"finish"}')
         except ConnectionClosed:
             pass  # the receiving thread gets the reason
@@ -278,8 +296,12 @@ def _open_body(source: Source) -> Iterator[tuple[BinaryIO, int]]:
         import soundfile
 
         target = io.BytesIO()
-        samples = np.asarray(source[0])
-        subtype = "PCM_16" if samples.dtype == np.int16 else "FLOAT"
+        samples, divisor = arrays.from_array(source[0])
+        if divisor > 1.0 and float(np.abs(samples).max()) * divisor > arrays.LARGEST_FLOAT:
+            samples = samples * np.float32(divisor)  # the server divides it again, and tells the caller
+        subtype = "FLOAT"
+        if _is_mono_int16(source[0]):  # half as large
+            samples, subtype = np.asarray(source[0]).astype(np.int16), "PCM_16"
         soundfile.write(target, samples, source[1], format="WAV", subtype=subtype)
         yield io.BytesIO(target.getvalue()), target.tell()
         return

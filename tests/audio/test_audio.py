@@ -179,7 +179,7 @@ def test_reads_the_sound_of_a_film_and_refuses_a_film_without_sound():
 
 @pytest.mark.parametrize("how", ["array", "wav", "flac", "m4a"])
 def test_channels_are_averaged(how):
-    pair = np.stack([SPEECH, -0.5 * SPEECH], axis=1)
+    pair = np.stack([SPEECH, 0.5 * SPEECH], axis=1)
     sources = {
         "array": lambda: (pair, RATE),
         "wav": lambda: encoded(pair, subtype="FLOAT"),
@@ -187,37 +187,16 @@ def test_channels_are_averaged(how):
         "m4a": lambda: encoded_by_ffmpeg("ipod", "alac", pair, layout="stereo"),
     }
     waveform, _ = audio.load(sources[how]())
-    np.testing.assert_allclose(waveform[:RATE], SPEECH / 4, atol=1e-4)
+    np.testing.assert_allclose(waveform[:RATE], SPEECH * 3 / 4, atol=1e-4)
 
 
 def test_the_average_of_equal_channels_equals_the_channel():
     np.testing.assert_array_equal(audio.load((np.stack([SPEECH] * 2, axis=1), RATE))[0], SPEECH)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
-def test_signed_integers_are_scaled_by_their_full_scale(dtype):
-    limits = np.iinfo(dtype)
-    waveform, _ = audio.load((np.array([limits.min, 0, limits.max // 2 + 1], dtype), RATE))
-    assert waveform.tolist() == [-1.0, 0.0, 0.5]
-    assert waveform.dtype == np.float32
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
-def test_unsigned_integers_are_zero_at_their_midpoint(dtype):
-    middle = np.iinfo(dtype).max // 2 + 1
-    assert audio.load((np.array([0, middle, middle + middle // 2], dtype), RATE))[0].tolist() == [-1.0, 0.0, 0.5]
-
-
 def test_an_integer_array_equals_a_file_with_the_same_samples():
     samples = np.random.default_rng(0).integers(-(2**15), 2**15, 1000).astype(np.int16)
     np.testing.assert_array_equal(audio.load((samples, RATE))[0], audio.load(encoded(samples))[0])
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floats_keep_their_scale_beyond_one(dtype):
-    waveform, _ = audio.load((np.array([0.5, -3.0, 32768.0 if dtype != np.float16 else 8.0], dtype), RATE))
-    assert waveform.dtype == np.float32
-    assert waveform[:2].tolist() == [0.5, -3.0]
 
 
 def test_loading_does_not_change_the_callers_array():
@@ -377,7 +356,8 @@ def test_a_file_that_the_system_does_not_open_raises_a_typed_error(tmp_path, mon
         (SPEECH, None, "sample rate of None"),
         (np.zeros((2, 2, 2)), RATE, "shape"),
         (np.float32(1), RATE, "shape"),
-        (np.zeros((2, RATE)), RATE, "16000 channels.*transpose"),
+        (np.zeros((65, 65)), RATE, "65 channels"),
+        ([[0.0, 0.1], [0.2]], RATE, "rows of different lengths"),
         (SPEECH > 0, RATE, "bool"),
         (SPEECH + 0j, RATE, "complex"),
         (np.array(["a"]), RATE, "type <U1"),

@@ -77,3 +77,20 @@ def ask(
 @pytest.mark.parametrize("offset", [1e-3, -1e-2, 0.2])
 def test_an_offset_changes_nothing(ask: Ask, voice: Samples, offset: float) -> None:
     np.testing.assert_allclose(ask(voice + np.float32(offset)), ask(voice), atol=1e-3)
+
+
+@pytest.mark.parametrize("other", [-1.0, -0.8, 0.0], ids=["opposite phase", "partly cancelling", "silent"])
+def test_a_second_channel_that_cancels_or_is_silent_changes_nothing(
+    request: pytest.FixtureRequest, ask: Ask, voice: Samples, other: float
+) -> None:
+    if "graph" in request.node.callspec.id:
+        pytest.skip("a graph takes one channel")
+    pair = np.stack([voice, np.float32(0.99 * other) * voice], axis=1)
+    np.testing.assert_allclose(ask(pair), ask(voice), atol=1e-3)
+
+
+def test_predictions_and_timelines_report_the_change(recognizer: Recognizer, voice: Samples) -> None:
+    pair = np.stack([voice, -voice], axis=1) * np.float32(30_000)
+    for recognise in (recognizer.predict, recognizer.timeline):
+        codes = [caution.code for caution in recognise((pair, RATE)).warnings]
+        assert [code for code in codes if code in ("rescaled", "channels-cancel")] == ["rescaled", "channels-cancel"]

@@ -12,7 +12,7 @@ import pytest
 
 import emocatcher
 from emocatcher.client import Client
-from emocatcher.foundation.errors import DecodeError, ServerError, SettingError
+from emocatcher.foundation.errors import AudioError, DecodeError, ServerError, SettingError
 
 from .conftest import RATE, Server, same_window, sound, voice
 
@@ -58,6 +58,48 @@ def test_stream_gives_the_windows_of_a_local_timeline(client: Client, is_int16: 
         assert {window.abstain for window in windows if window.speech} == {abstains}
 
 
+KINDS: dict[str, Callable[[np.ndarray], object]] = {
+    "int8": lambda pcm: (pcm // 256).astype(np.int8),
+    "int16": lambda pcm: pcm,
+    "big-endian int16": lambda pcm: pcm.astype(">i2"),
+    "int32": lambda pcm: pcm.astype(np.int32) * 65_536,
+    "int32 of 16 bits": lambda pcm: pcm.astype(np.int32),
+    "int64 of 16 bits": lambda pcm: pcm.astype(np.int64),
+    "int64 of 24 bits": lambda pcm: pcm.astype(np.int64) * 256,
+    "list of integers": lambda pcm: pcm.tolist(),
+    "uint8": lambda pcm: (pcm // 256 + 128).astype(np.uint8),
+    "float16": lambda pcm: (pcm / 32_768).astype(np.float16),
+    "float64": lambda pcm: pcm / 32_768,
+    "list of floats": lambda pcm: (pcm / 32_768).tolist(),
+    "floats at the scale of 16 bits": lambda pcm: pcm.astype(np.float32),
+    "two channels": lambda pcm: np.stack([pcm, pcm // 2], axis=1),
+    "opposite phase": lambda pcm: np.stack([pcm, -(pcm // 2)], axis=1),
+    "transposed channels": lambda pcm: np.stack([pcm, pcm]) / 32_768,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_array_gets_the_answers_of_a_local_recognizer(client: Client, kind: str) -> None:
+    recognizer, array = emocatcher.load(), KINDS[kind](sound(3.2))
+    source = (array, RATE)
+    ours, theirs = recognizer.predict(source), client.predict(source)  # type: ignore[arg-type]
+    assert theirs.probabilities == pytest.approx(ours.probabilities, abs=1e-5)
+    assert theirs.emotion == ours.emotion
+    assert theirs.warnings == ours.warnings
+    timelines = [one.timeline(source, 1.0, 0.5) for one in (recognizer, client)]  # type: ignore[attr-defined]
+    assert all(map(same_window, timelines[0].windows, timelines[1].windows))
+    assert timelines[0].warnings == timelines[1].warnings
+    stream = recognizer.stream(RATE, 1.0, 0.5)
+    if kind in {"int64 of 24 bits", "floats at the scale of 16 bits"}:
+        for recognise in (stream.push, lambda chunk: list(client.stream([chunk], RATE, 1.0, 0.5))):
+            with pytest.raises(AudioError, match=r"-1 … 1"):
+                recognise(array)
+    elif kind != "int32 of 16 bits":  # which a stream takes as 32 bits
+        windows = [*stream.push(array), *stream.finish()]  # type: ignore[arg-type]
+        assert any(window.speech for window in windows)
+        assert all(map(same_window, client.stream([array], RATE, 1.0, 0.5), windows))  # type: ignore[list-item]
+
+
 def test_stream_yields_windows_before_all_chunks_are_read(client: Client) -> None:
     def chunks() -> Iterator[np.ndarray]:
         while True:
@@ -79,7 +121,7 @@ def test_errors_of_the_callers_chunks_are_raised(client: Client) -> None:
 
     with pytest.raises(KeyError, match="mine"):
         list(client.stream(chunks(), RATE))
-    with pytest.raises(SettingError, match="all int16 or all floats"):
+    with pytest.raises(SettingError, match="the same type"):
         list(client.stream(iter([sound(0.5), sound(0.5) / 32_768]), RATE))
 
 

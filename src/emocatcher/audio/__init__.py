@@ -10,13 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from emocatcher.audio.decoding import Track
+from emocatcher.audio.live import LiveSound
 from emocatcher.audio.offset import OffsetRemover, remove_offset
 from emocatcher.audio.resampling import Resampler, Waveform, resample
+from emocatcher.audio.sections import SECTION_S, Sections
 from emocatcher.audio.sources import Source, check_source
-from emocatcher.foundation.errors import AudioError, EmptyAudioError, NonFiniteError, TooLongError
+from emocatcher.foundation.errors import AudioError, EmptyAudioError, TooLongError
 
 __all__ = [
     "Facts",
+    "LiveSound",
     "OffsetRemover",
     "Recording",
     "Resampler",
@@ -29,10 +32,6 @@ __all__ = [
     "remove_offset",
     "resample",
 ]
-
-_MIN_RATE = 1000  # Hz; lower rates cannot carry a voice, and a forged header would resample to gigabytes
-_MAX_MAGNITUDE = 1e10  # full scale is 1, unscaled 32-bit integers reach 2e9; float32 power overflows from 1e16
-_BLOCK_S = 30.0
 
 # A clipped wave has flat tops: consecutive samples that are all at the recording's maximum.
 _CLIPPED_PEAK = 0.25  # at lower peaks, 16-bit quantisation alone makes tops as flat
@@ -50,6 +49,8 @@ class Recording(NamedTuple):
     clipped: bool
     truncated: bool  # the end is missing
     lost: tuple[tuple[float, float], ...] = ()  # damaged parts, (start_s, end_s) in the recording; they are silent
+    divisor: float = 1.0  # what the samples were divided by because of their values (see `arrays`)
+    channels_cancel: bool = False  # the average of the channels would cancel the voice, so one was used alone
 
 
 @dataclass
@@ -60,7 +61,9 @@ class Facts:
     peak: float = 0.0  # largest magnitude of a sample in any channel; full scale is 1
     clipped: bool = False
     truncated: bool = False  # the end is missing
-    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`
+    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`, and so are the next two
+    divisor: float = 1.0
+    channels_cancel: bool = False
 
 
 def load(
@@ -73,14 +76,15 @@ def load(
     """Read a recording as one mono channel, as it is: recognition uses `read`, which removes the offset.
 
     Args:
-        source: a path; an encoded file's bytes; or (samples, sample_rate), where samples have the shape
-            (n_samples,) or (n_samples, n_channels), integers at full scale or floats in [-1, 1].
+        source: a path; an encoded file's bytes; or (samples, sample_rate), where samples are an array or a list of the
+            shape (n_samples,) or (n_samples, n_channels), integers or floats (`emocatcher.audio.arrays` has the rule
+            for their scale).
         sample_rate: Hz to resample to; None keeps the recording's own.
         start_s: start of the segment to return, in seconds from the beginning.
         end_s: end of the segment, in seconds from the beginning; None for the recording's end.
 
     Returns:
-        waveform: shape (n_samples,), float32, the average of the channels.
+        waveform: shape (n_samples,), float32, the average of the channels, or one of them (see `audio.channels`).
         sample_rate: Hz.
 
     Raises:
@@ -94,8 +98,8 @@ def load(
         >>> waveform.shape, waveform.dtype, sample_rate
         ((22050,), dtype('float32'), 22050)
     """
-    track = Track(source, _BLOCK_S)
-    waveform = _cut(track, _join([mono for mono, _, _ in _checked_blocks(track)]), start_s, end_s)
+    track = Track(source, SECTION_S)
+    waveform = _cut(track, _join([section.mono for section in Sections(track)]), start_s, end_s)
     return _resample_to(waveform, track.rate, sample_rate)
 
 
@@ -126,32 +130,46 @@ def read(
         >>> read((np.array([0.5, -0.5, 0.0]), 8_000)).peak
         0.5
     """
-    track = Track(source, min(_BLOCK_S, longest_s + 1.0))
+    section_s = min(SECTION_S, longest_s + 1.0)  # so that little more than `longest_s` is decoded
+    track = Track(source, section_s)
     parts: list[Waveform] = []
     peak, n_samples, clipped = 0.0, 0, False
-    for mono, samples, block_peak in _checked_blocks(track):
+    sections = Sections(track, section_s)
+    for mono, samples, section_peak in sections:
         parts.append(mono)
         n_samples += len(mono)
         if n_samples > longest_s * track.rate:
             raise TooLongError(
                 track.name, f"is longer than {longest_s:g} s. Use `emocatcher timeline`, or cut it into utterances"
             )
-        clipped = clipped or _is_clipped(samples, block_peak)
-        peak = max(peak, block_peak)
+        clipped = clipped or _is_clipped(samples, section_peak)
+        peak = max(peak, section_peak)
     waveform = remove_offset(_cut(track, _join(parts), start_s, end_s))
     waveform, rate = _resample_to(waveform, track.rate, sample_rate)
-    return Recording(waveform, rate, track.rate, peak, clipped, track.truncated, tuple(track.lost))
+    return Recording(
+        waveform,
+        rate,
+        track.rate,
+        peak,
+        clipped,
+        track.truncated,
+        tuple(track.lost),
+        sections.divisor,
+        sections.channels_cancel,
+    )
 
 
 def blocks(
     source: Source,
     sample_rate: int | None = None,
     *,
-    block_s: float = _BLOCK_S,
+    block_s: float = SECTION_S,
     offset_s: float | None = None,
     facts: Facts | None = None,
 ) -> Iterator[Waveform]:
     """Read a recording of any length block by block; the joined blocks equal what `load` returns.
+
+    Samples are decoded, brought to full scale and mixed in sections of 30 s, whatever the length of a block.
 
     Args:
         source: as for `load`.
@@ -164,49 +182,31 @@ def blocks(
         shape (n_samples,), float32, at least one sample.
 
     Raises:
-        AudioError: as `load`, when the block with the problem is reached.
+        AudioError: as `load`, when the section with the problem is reached.
     """
     track = Track(source, block_s)
+    sections = Sections(track)
     resampler: Resampler | None = None
     remover: OffsetRemover | None = None
     facts = Facts() if facts is None else facts
-    for mono, samples, peak in _checked_blocks(track):
+    for mono, samples, peak in sections:
         facts.native_rate, facts.peak = track.rate, max(facts.peak, peak)
         facts.clipped = facts.clipped or _is_clipped(samples, peak)
         resampler = resampler or Resampler(track.rate, sample_rate or track.rate)
         if offset_s is not None:
             remover = remover or OffsetRemover(round(offset_s * track.rate))
-            mono = remover.push(mono)
-        if len(mono) and len(resampled := resampler.push(mono)):
-            yield resampled
+        step = max(math.ceil(block_s * track.rate), 1)
+        for start in range(0, len(mono), step):
+            block = mono[start : start + step]
+            block = remover.push(block) if remover is not None else block
+            if len(block) and len(resampled := resampler.push(block)):
+                yield resampled
     facts.truncated, facts.lost = track.truncated, tuple(track.lost)
+    facts.divisor, facts.channels_cancel = sections.divisor, sections.channels_cancel
     if resampler is not None:
         held = remover.finish() if remover is not None else np.empty(0, np.float32)
         ends = [*([resampler.push(held)] if len(held) else []), resampler.finish()]
         yield from (end for end in ends if len(end))
-
-
-def _checked_blocks(track: Track) -> Iterator[tuple[Waveform, Waveform, float]]:
-    """Yield blocks as (mono, all channels, peak), and refuse samples that no front end can process."""
-    n_samples = 0
-    for samples in track:
-        if track.rate < _MIN_RATE:
-            reason = f"has a sample rate of {track.rate} Hz. Give a recording of {_MIN_RATE} Hz or more"
-            raise AudioError(track.name, reason)
-        if samples.size == 0:
-            continue
-        n_samples += len(samples)
-        lowest, highest = float(samples.min()), float(samples.max())  # NaN if any sample is NaN
-        if not math.isfinite(lowest) or not math.isfinite(highest):
-            reason = "contains NaN or infinite samples. Export it again from the program that made it"
-            raise NonFiniteError(track.name, reason)
-        peak = max(-lowest, highest)
-        if peak > _MAX_MAGNITUDE:
-            raise AudioError(track.name, f"has samples from {lowest:g} to {highest:g}. Scale them to -1 … 1")
-        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-        yield mono, samples, peak
-    if n_samples == 0:
-        raise EmptyAudioError(track.name, "contains no samples. Record it again, or leave it out")
 
 
 def _join(parts: list[Waveform]) -> Waveform:

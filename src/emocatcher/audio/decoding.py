@@ -15,15 +15,14 @@ from numbers import Real
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from emocatcher.audio import file_ends
+from emocatcher.audio import arrays, file_ends
 from emocatcher.audio.containers import Decoder, estimated_duration_s, has_pauses
 from emocatcher.audio.resampling import Waveform
 from emocatcher.audio.sources import Source, is_pipe, name_of, opened, readable
-from emocatcher.foundation.errors import AudioError, EmptyAudioError
+from emocatcher.foundation.errors import AudioError
 
-_MAX_CHANNELS = 64
 # What libsndfile notes when it passes over damaged parts of FLAC and Ogg, and when it does not understand a header.
 _DAMAGE = re.compile(r"hole|Skipped \d+ bytes|ERROR : FLAC")
 # A size of a header that is not the file's, as libsndfile notes it.
@@ -49,12 +48,13 @@ class Track:
         self.rate = 0  # Hz; set with the first block
         self.truncated = False  # set with the last block: the end is missing
         self.lost: list[tuple[float, float]] = []  # set with the last block: damaged parts, (start_s, end_s), silent
+        self.divisor = 1.0  # set with the first block: what the values of an array were divided by, if not by its type
         self._source = source
         self._block_s = block_s
 
     def __iter__(self) -> Iterator[Waveform]:
         if isinstance(self._source, tuple):
-            samples, self.rate = _from_array(self.name, *self._source)
+            (samples, self.divisor), self.rate = _from_array(self.name, *self._source)
             yield samples
             return
         source = readable(self._source)
@@ -169,26 +169,8 @@ def _read(file: soundfile.SoundFile, n_frames: int) -> Waveform:
     return np.asarray(file.read(n_frames, dtype="int16", always_2d=True) * np.float32(1.0 / 32_768.0))
 
 
-def _from_array(name: str, samples: NDArray[np.generic], sample_rate: int) -> tuple[Waveform, int]:
-    try:
-        array = np.asarray(samples)
-    except ValueError:
-        raise AudioError(name, "has rows of different lengths. Give (n_samples,) or (n_samples, n_channels)") from None
-    if array.ndim not in (1, 2):
-        raise AudioError(name, f"has the shape {array.shape}. Give (n_samples,) or (n_samples, n_channels)")
+def _from_array(name: str, array: ArrayLike, sample_rate: int) -> tuple[arrays.ArraySamples, int]:
+    found = arrays.from_array(array)
     if not isinstance(sample_rate, Real) or not math.isfinite(sample_rate) or sample_rate % 1:
         raise AudioError(name, f"has a sample rate of {sample_rate!r}. Give a whole number of Hz")
-    columns = array[:, None] if array.ndim == 1 else array
-    if columns.shape[1] == 0:
-        raise EmptyAudioError(name, "has no channel. Give (n_samples,) or (n_samples, n_channels)")
-    if columns.shape[1] > _MAX_CHANNELS:
-        raise AudioError(name, f"has {columns.shape[1]} channels. Give (n_samples, n_channels): transpose it")
-    if np.issubdtype(array.dtype, np.unsignedinteger):
-        half = (np.iinfo(array.dtype).max + 1) / 2
-        return ((columns.astype(np.float64) - half) / half).astype(np.float32), int(sample_rate)
-    if np.issubdtype(array.dtype, np.signedinteger):
-        return (columns / (np.iinfo(array.dtype).max + 1.0)).astype(np.float32), int(sample_rate)
-    if np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):  # infinite samples are refused later
-            return columns.astype(np.float32, copy=False), int(sample_rate)
-    raise AudioError(name, f"has the type {array.dtype}. Give integers or real floating-point numbers")
+    return found, int(sample_rate)

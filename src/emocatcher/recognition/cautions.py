@@ -49,7 +49,7 @@ def find(
         found.append(_no_speech())
     elif not clip.span.found:
         found.append(Caution("no-voiced-span", "no voiced span was found: the whole recording was used"))
-    found += of_the_file(recording.truncated, recording.lost, clip.duration_s)
+    found += of_reading(recording, clip.duration_s)
     if not has_speech:
         return tuple(found)  # the others are about the voice
     voiced_s = clip.voiced_end_s - clip.voiced_start_s
@@ -61,6 +61,18 @@ def find(
     found += _of_the_voice(recording, _above_the_band(clip.log_mel, front_end), _power(recording, clip))
     if judge is not None and judge.outside(clip.log_mel):
         found.append(_unlike_the_training())
+    return tuple(found)
+
+
+def of_reading(recording: audio.Recording | audio.Facts, duration_s: float) -> tuple[Caution, ...]:
+    """Find what was missing or had to be changed when a recording was read, for a prediction or a timeline."""
+    found = list(of_the_file(recording.truncated, recording.lost, duration_s))
+    if recording.divisor > 1.0:
+        divided = f"the samples were divided by {recording.divisor:,.0f}"
+        found.append(Caution("rescaled", f"rescaled: {divided}, because their values are beyond full scale"))
+    if recording.channels_cancel:
+        message = "channels cancel each other, or one is late: only the loudest was used"
+        found.append(Caution("channels-cancel", message))
     return tuple(found)
 
 
@@ -122,7 +134,7 @@ class SpeechOverTime:
         Returns:
             the cautions, most serious first.
         """
-        found = [*([] if self._n_windows else [_no_speech()]), *of_the_file(facts.truncated, facts.lost, duration_s)]
+        found = [*([] if self._n_windows else [_no_speech()]), *of_reading(facts, duration_s)]
         if self._n_windows:
             above_db = min(self._loudest_above_db - self._loudest_db, 0.0)
             found += _of_the_voice(facts, above_db, self._energy / max(self._n_samples, 1))

@@ -9,7 +9,7 @@ from emocatcher import audio
 from emocatcher.foundation.errors import SettingError
 from emocatcher.recognition.timeline.engine import Engine, HasSpeech
 from emocatcher.recognition.timeline.window_batches import Network
-from emocatcher.recognition.timeline.windows import Window, Windows
+from emocatcher.recognition.timeline.windows import Window
 
 _LOWEST_RATE = 1000  # Hz, as for any recording
 _AT_ONCE_S = 30.0  # longer chunks are processed in parts of this length, which bounds the memory
@@ -45,8 +45,8 @@ class Stream:
             raise SettingError(f"The sample rate is {sample_rate!r}. Give whole Hz, {_LOWEST_RATE} or more")
         self.sample_rate = int(sample_rate)
         self._engine = Engine(network, has_speech, window_s, hop_s, abstain_below)
-        self._offset = audio.OffsetRemover(round(window_s * self.sample_rate))
-        self._resampler = audio.Resampler(self.sample_rate, network.config.settings.front_end.sample_rate)
+        self._rate = network.config.settings.front_end.sample_rate
+        self._sound = audio.LiveSound(self.sample_rate, self._rate, window_s)
         self._finished = False
 
     @property
@@ -58,8 +58,9 @@ class Stream:
         """Add the next samples; return the windows that they complete.
 
         Args:
-            chunk: shape (n_samples,) or (n_samples, n_channels), integers at full scale or floats in [-1, 1]; it may
-                be empty.
+            chunk: an array or list of the shape (n_samples,) or (n_samples, n_channels); it may be empty.
+                `emocatcher.audio.arrays` has the rule for its scale. Of channels that cancel, one is used; in a stream,
+                this is known from the window before.
 
         Raises:
             AudioError: if a sample is NaN or infinite, or the chunk's shape, type or scale is not supported; the chunk
@@ -69,13 +70,7 @@ class Stream:
         self._check()
         if np.size(chunk) == 0:
             return []
-        waveform, _ = audio.load((chunk, self.sample_rate))
-        step = round(_AT_ONCE_S * self.sample_rate)
-        return [
-            window
-            for start in range(0, len(waveform), step)
-            for window in self._recognise(self._offset.push(waveform[start : start + step]))
-        ]
+        return self._recognise(self._sound.push(chunk))
 
     def finish(self) -> list[Window]:
         """End the stream; return the windows that are still pending, the last of which ends with the audio.
@@ -85,14 +80,15 @@ class Stream:
         """
         self._check()
         self._finished = True
-        windows = list(self._recognise(self._offset.finish()))
-        if len(rest := self._resampler.finish()):
-            windows += self._engine.push(rest)
-        return [*windows, *self._engine.finish()]
+        return [*self._recognise(self._sound.finish()), *self._engine.finish()]
 
-    def _recognise(self, waveform: audio.Waveform) -> Windows | tuple[()]:
-        resampled = self._resampler.push(waveform) if len(waveform) else waveform
-        return self._engine.push(resampled) if len(resampled) else ()
+    def _recognise(self, waveform: audio.Waveform) -> list[Window]:
+        step = round(_AT_ONCE_S * self._rate)
+        return [
+            window
+            for start in range(0, len(waveform), step)
+            for window in self._engine.push(waveform[start : start + step])
+        ]
 
     def _check(self) -> None:
         if self._finished:

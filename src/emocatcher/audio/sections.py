@@ -1,0 +1,98 @@
+"""Check the samples of a recording, bring them to full scale 1 and mix its channels, section by section."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from emocatcher.audio import channels
+from emocatcher.audio.arrays import divisor_of
+from emocatcher.audio.decoding import Track
+from emocatcher.audio.resampling import Waveform
+from emocatcher.foundation.errors import AudioError, EmptyAudioError, NonFiniteError
+
+SECTION_S = 30.0
+LOWEST_RATE = 1000  # Hz; lower rates cannot carry a voice, and a forged header would resample to gigabytes
+_SHORTEST_S = 1.0  # a shorter last section is mixed as the one before
+
+
+class Section(NamedTuple):
+    """A section of a recording."""
+
+    mono: Waveform  # (n_samples,)
+    samples: Waveform  # (n_samples, n_channels)
+    peak: float  # largest magnitude of a sample in any channel
+
+
+class Sections:
+    """The sections of a recording, each of `SECTION_S` seconds but the last, whatever the decoder's blocks.
+
+    Args:
+        track: decodes the recording.
+        section_s: another length, for recordings that are not used if they are longer, seconds.
+
+    Raises:
+        AudioError: during iteration, if no front end can process the samples.
+    """
+
+    def __init__(self, track: Track, section_s: float = SECTION_S) -> None:
+        self._track, self._section_s = track, section_s
+        self._divisor = 1.0  # of the decoder's samples
+        self.channels_cancel = False  # whether one channel was used alone somewhere, because their average would cancel
+
+    @property
+    def divisor(self) -> float:
+        """What the samples were divided by because of their values, not because of their type; 1.0 for nothing."""
+        return max(self._divisor, self._track.divisor)
+
+    def __iter__(self) -> Iterator[Section]:
+        n_samples = 0
+        used: tuple[int, ...] = ()
+        for samples in self._joined():
+            samples, peak = self._at_full_scale(samples, is_first=n_samples == 0)
+            if n_samples == 0 or max(used) >= samples.shape[1] or len(samples) >= _SHORTEST_S * self._track.rate:
+                used, cancel = channels.choose(samples, self._track.rate)
+                self.channels_cancel |= cancel
+            n_samples += len(samples)
+            yield Section(channels.mix(samples, used), samples, peak)
+        if n_samples == 0:
+            raise EmptyAudioError(self._track.name, "contains no samples. Record it again, or leave it out")
+
+    def _joined(self) -> Iterator[Waveform]:
+        """Yield the decoder's blocks, joined and cut to sections."""
+        held: list[Waveform] = []
+        n_held = 0
+        for block in self._track:
+            if self._track.rate < LOWEST_RATE:
+                reason = f"has a sample rate of {self._track.rate} Hz. Give a recording of {LOWEST_RATE} Hz or more"
+                raise AudioError(self._track.name, reason)
+            n = max(math.ceil(self._section_s * self._track.rate), 1)
+            if held:
+                block = channels.with_channels(block, held[0].shape[1])
+            while len(block):
+                part, block = block[: n - n_held], block[n - n_held :]
+                held.append(part)
+                n_held += len(part)
+                if n_held == n:
+                    yield held[0] if len(held) == 1 else np.concatenate(held)
+                    held, n_held = [], 0
+        if held:
+            yield held[0] if len(held) == 1 else np.concatenate(held)
+
+    def _at_full_scale(self, samples: Waveform, *, is_first: bool) -> tuple[Waveform, float]:
+        name = self._track.name
+        lowest, highest = float(samples.min()), float(samples.max())  # NaN if any sample is NaN
+        if not math.isfinite(lowest) or not math.isfinite(highest):
+            reason = "contains NaN or infinite samples. Export it again from the program that made it"
+            raise NonFiniteError(name, reason)
+        peak = max(-lowest, highest)
+        if is_first:
+            self._divisor = divisor_of(peak)
+        if not 0.0 < divisor_of(peak) <= self._divisor:
+            raise AudioError(name, f"has samples from {lowest:g} to {highest:g}. Scale them to -1 … 1")
+        if self._divisor == 1.0:
+            return samples, peak
+        return samples / np.float32(self._divisor), peak / self._divisor
