@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +162,28 @@ def test_ravdess_has_its_known_anomalies(ravdess_dir):
     }
     assert found["full-scale"] == ("03-01-03-02-02-01-10",)
     assert {id_[-2:] for id_ in found["quiet"]} == {"09", "20"}
+
+
+def encoded(kind, seconds=4.0) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, tone(seconds), RATE, format=kind)
+    return buffer.getvalue()
+
+
+def test_truncated_and_damaged_recordings_are_findings(tmp_path):
+    wav, flac = encoded("WAV"), bytearray(encoded("FLAC"))
+    flac[len(flac) // 2 : len(flac) // 2 + 300] = bytes(300)
+    report = check(corpus_of(tmp_path, whole=wav, half=wav[: len(wav) // 2], damaged=bytes(flac)))
+    assert {("truncated", ("half",)), ("damaged", ("damaged",))} <= findings(report)
+    assert (report.n_decoded, report.n_partial) == (3, 2)
+    (damaged,) = (finding for finding in report.findings if finding.kind == "damaged")
+    assert "the first: damaged at" in damaged.text
+
+
+def test_damage_outside_an_utterance_is_no_finding_for_it(tmp_path):
+    flac = bytearray(encoded("FLAC"))
+    flac[len(flac) // 2 : len(flac) // 2 + 300] = bytes(300)
+    (tmp_path / "long.flac").write_bytes(flac)
+    report = check(corpus_of(tmp_path, early=("long.flac", 0.0, 1.0), middle=("long.flac", 1.5, 2.5)))
+    assert ("damaged", ("middle",)) in findings(report)
+    assert report.n_partial == 1

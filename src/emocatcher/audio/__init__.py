@@ -58,6 +58,7 @@ class Facts:
     """The properties of a recording that is read block by block; complete when its last block has been read."""
 
     native_rate: int = 0  # Hz
+    n_channels: int = 0
     peak: float = 0.0  # largest magnitude of a sample in any channel; full scale is 1
     clipped: bool = False
     truncated: bool = False  # the end is missing
@@ -190,6 +191,7 @@ def blocks(
     remover: OffsetRemover | None = None
     facts = Facts() if facts is None else facts
     for mono, samples, peak in sections:
+        facts.n_channels = max(facts.n_channels, samples.shape[1])
         facts.native_rate, facts.peak = track.rate, max(facts.peak, peak)
         facts.clipped = facts.clipped or _is_clipped(samples, peak)
         resampler = resampler or Resampler(track.rate, sample_rate or track.rate)

@@ -25,8 +25,9 @@ def check(
         advance = start("decoding")
         found = checking.check(loaded, on_progress=lambda done, total: advance(done, total, ""))
     target = screen.console()
+    in_part = f" ({found.n_partial} only in part)" if found.n_partial else ""
     target.print(
-        f"{found.corpus}: {found.n_decoded} of {found.n_utterances} recordings decode, {found.hours:.2f} h, "
+        f"{found.corpus}: {found.n_decoded} of {found.n_utterances} recordings decode{in_part}, {found.hours:.2f} h, "
         f"{found.shortest_s:.2f} to {found.longest_s:.2f} s, {len(found.per_speaker)} speakers",
         markup=False,
     )

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import soundfile
 
 from emocatcher import audio
 from emocatcher.corpora import ravdess
@@ -29,7 +28,9 @@ _FILES_PER_PROCESS = 64  # starting a process takes about as long as decoding th
 class Finding(msgspec.Struct, frozen=True):
     """An anomaly of a corpus, to be considered before using it."""
 
-    kind: str  # undecodable, non-finite, missing, duplicate, stereo, full-scale, quiet, short, cut-off or sample-rate
+    # undecodable, non-finite, missing, truncated, damaged, duplicate, stereo, full-scale, quiet, short, cut-off or
+    # sample-rate
+    kind: str
     utterances: tuple[str, ...]  # ids
     text: str  # one sentence: the anomaly and its consequence
 
@@ -40,6 +41,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     corpus: str
     n_utterances: int
     n_decoded: int  # utterances with usable samples
+    n_partial: int  # of these, how many are truncated or damaged
     hours: float
     shortest_s: float
     longest_s: float
@@ -55,6 +57,8 @@ class _Measurement(NamedTuple):
     sample_rate: int = 0  # Hz
     n_channels: int = 1
     duration_s: float = 0.0
+    truncated: bool = False  # the end of the file is missing
+    lost: tuple[tuple[float, float], ...] = ()  # damaged parts of the file within the utterance, (start_s, end_s)
     missing_s: float = 0.0  # how far the utterance's segment extends beyond the recording's end
     peak: float = 0.0
     rms: float = 0.0
@@ -87,11 +91,13 @@ def check(
         measurements += measured
         if on_progress is not None:
             on_progress(len(measurements), len(corpus))
-    durations = [measurement.duration_s for measurement in measurements if not measurement.problem]
+    usable = [measurement for measurement in measurements if not measurement.problem]
+    durations = [measurement.duration_s for measurement in usable]
     return CheckReport(
         corpus=corpus.name,
         n_utterances=len(corpus),
-        n_decoded=len(durations),
+        n_decoded=len(usable),
+        n_partial=sum(measurement.truncated or bool(measurement.lost) for measurement in usable),
         hours=sum(durations) / 3600,
         shortest_s=min(durations, default=0.0),
         longest_s=max(durations, default=0.0),
@@ -116,14 +122,16 @@ def _measure(utterances: list[Utterance]) -> list[_Measurement]:
     if not path.is_file():
         return [_Measurement(u.id, "missing", f"{path}: no such file") for u in utterances]
     try:
-        waveform, sample_rate = audio.load(path)
-        return [_measure_one(u, waveform, sample_rate, _count_channels(path)) for u in utterances]
+        facts = audio.Facts()
+        waveform = np.concatenate(list(audio.blocks(path, facts=facts)))
+        return [_measure_one(u, waveform, facts) for u in utterances]
     except AudioError as error:
         kind = "non-finite" if isinstance(error, NonFiniteError) else "undecodable"
         return [_Measurement(u.id, kind, str(error)) for u in utterances]
 
 
-def _measure_one(utterance: Utterance, waveform: audio.Waveform, sample_rate: int, n_channels: int) -> _Measurement:
+def _measure_one(utterance: Utterance, waveform: audio.Waveform, facts: audio.Facts) -> _Measurement:
+    sample_rate = facts.native_rate
     first = round((utterance.start_s or 0.0) * sample_rate)
     last = len(waveform) if utterance.end_s is None else round(utterance.end_s * sample_rate)
     samples = waveform[first:last]
@@ -133,20 +141,15 @@ def _measure_one(utterance: Utterance, waveform: audio.Waveform, sample_rate: in
     return _Measurement(
         id=utterance.id,
         sample_rate=sample_rate,
-        n_channels=n_channels,
+        n_channels=facts.n_channels,
         duration_s=samples.size / sample_rate,
+        truncated=facts.truncated and last >= len(waveform),
+        lost=tuple(span for span in facts.lost if span[1] * sample_rate > first and span[0] * sample_rate < last),
         missing_s=max(0, last - len(waveform)) / sample_rate,
         peak=float(np.abs(samples).max()),
         rms=float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))),
         digest=hashlib.blake2b(samples.tobytes(), digest_size=16, salt=sample_rate.to_bytes(8, "little")).digest(),
     )
-
-
-def _count_channels(path: Path) -> int:
-    try:
-        return int(soundfile.info(str(path)).channels)
-    except (soundfile.LibsndfileError, RuntimeError):
-        return 1  # libsndfile cannot read it: the decoder has averaged its channels, and they are not counted
 
 
 def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]:
@@ -169,6 +172,11 @@ def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]
         if missing := tuple(id_ for id_ in ravdess.clip_ids() if id_ not in present):
             text = f"missing, of {len(ravdess.clip_ids()):,} published clips (60 per actor; none is strong neutral)"
             yield Finding("missing", missing, text)
+    yield from finding("truncated", (m for m in usable if m.truncated), "the file breaks off: its end is missing")
+    if damaged := [m for m in usable if m.lost]:
+        total_s = sum(end_s - start_s for m in damaged for start_s, end_s in m.lost)
+        first = f"{damaged[0].id} at {damaged[0].lost[0][0]:.2f} s"
+        yield from finding("damaged", damaged, f"{total_s:.2f} s cannot be decoded and are silent; the first: {first}")
     copies: dict[bytes, list[_Measurement]] = defaultdict(list)
     for measurement in usable:
         copies[measurement.digest].append(measurement)

@@ -1,11 +1,14 @@
 """Windows and their results, compared with the simple way: cut out every window and recognise it alone."""
 
+import io
 import math
+import re
 import tracemalloc
 
 import msgspec
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,3 +268,20 @@ def test_windows_behave_as_a_sequence():
     assert windows != list(windows)[1:]
     with pytest.raises(IndexError):
         windows[len(windows)]
+
+
+def test_a_timeline_warns_of_a_missing_end_and_of_damage():
+    payload = io.BytesIO()
+    soundfile.write(payload, talk(20.0), RATE, format="FLAC")
+    whole = payload.getvalue()
+    half = timeline.recognise(NETWORK, is_loud, whole[: len(whole) // 2])
+    assert ("truncated", f"the file breaks off: only the first {half.duration_s:.2f} s were used") in {
+        (caution.code, caution.message) for caution in half.warnings
+    }
+    first = len(whole) // 2
+    damaged = timeline.recognise(NETWORK, is_loud, whole[:first] + bytes(500) + whole[first + 500 :])
+    assert damaged.duration_s == 20.0
+    (caution,) = (caution for caution in damaged.warnings if caution.code == "damaged")
+    assert re.fullmatch(r"damaged: 0\.\d\d s could not be decoded, at \d+\.\d\d s", caution.message)
+    codes = {caution.code for caution in timeline.recognise(NETWORK, is_loud, whole).warnings}
+    assert codes.isdisjoint({"truncated", "damaged"})
