@@ -17,6 +17,7 @@ test-all: $(INSTALLED)  ## the tests, including the slow ones
 
 page: $(INSTALLED) $(MODULES)  ## build the page into dist/page, for any web host; needs Node.js
 	$(BIN)/python web/facts.py web/src/generated/facts.json
+	$(BIN)/python web/example.py web/src/generated/example.json
 	cd web && npm run --silent build
 	$(BIN)/python web/model_files.py dist/page
 

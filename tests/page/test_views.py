@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -129,6 +130,40 @@ def test_predictions_timelines_and_figures_can_be_saved(tab: Tab, spoken: Path, 
     png = tab.saved(".png")
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     assert len(png) > 20_000
+
+
+def test_the_example_is_a_synthetic_voice_and_the_page_states_it(tab: Tab) -> None:
+    tab.page.click("text=Try an example")
+    tab.wait_for_answer()
+    assert "synthetic voice, made by a program" in tab.page.inner_text(".example-note")
+    found = tab.prediction()
+    assert found["duration_s"] < 10
+    assert "outside-training-conditions" in {one["code"] for one in found["warnings"]}
+    assert "no-speech" not in {one["code"] for one in found["warnings"]}
+    assert tab.page.locator(".segment:not(.is-silent)").count() > 1
+
+
+def test_the_cursor_does_not_cross_the_names_of_the_tracks(tab: Tab) -> None:
+    tab.page.click("text=Try an example")
+    tab.wait_for_answer()
+    tab.page.focus("[role=slider]")
+    tab.page.keyboard.press("Home")
+    boxes = [name.bounding_box() for name in tab.page.locator(".track-name").all()]
+
+    def pictures() -> list[bytes]:
+        tab.page.wait_for_timeout(200)
+        return [
+            tab.page.screenshot(clip={
+                "x": math.ceil(box["x"]), "y": math.ceil(box["y"]),
+                "width": math.floor(box["width"]) - 1, "height": math.floor(box["height"]) - 1,
+            })
+            for box in boxes
+        ]  # fmt: skip
+
+    at_start = pictures()
+    tab.page.keyboard.press("End")
+    assert pictures() == at_start
+    assert len(boxes) == 4
 
 
 def test_about_shows_the_model_card(open_tab: Callable[..., Tab]) -> None:

@@ -71,8 +71,8 @@ async function start(): Promise<void> {
       state.engine = where === "server" ? server : browser;
       Object.values(views).forEach((view) => view.refresh?.());
     });
-  // The waveform's code also loads after the first paint, and before the page shows that it is ready.
-  const rest = [import("./view/player"), import("wavesurfer.js/plugins/record")];
+  // The waveform's code and the example also load after the first paint, and before the page shows that it is ready.
+  const rest = [import("./view/player"), import("wavesurfer.js/plugins/record"), import("./audio/example")];
   const loaded = browser?.ready.catch((error: Error) => {
     console.error(error);
     if (!server) throw error;

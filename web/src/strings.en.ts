@@ -52,6 +52,10 @@ export const strings = {
     dropFormats: "WAV, FLAC, MP3, M4A, Ogg, Opus, WebM; up to ten minutes",
     choose: "Choose a file",
     record: "Record",
+    example: "Try an example",
+    exampleName: "synthetic-voice.mp3",
+    exampleText:
+      "This example is a synthetic voice, made by a program that changes pitch, tempo, loudness and timbre from sentence to sentence. The model was trained on people, so its answers here show how the page works, and no more.",
     stop: "Stop and recognise",
     recording: (timeS: number) => `Recording ${clock(timeS)}`,
     recordingName: "recording.wav",
@@ -92,6 +96,10 @@ export const strings = {
       `not sure: ${first} ${percent(p)}, ${second} ${percent(q)}`,
     notSure: "Not sure",
     nobody: "No speech found",
+    others: (share: number) => `others ${percent(share)}`,
+    ofSpeech: (s: number) => `of ${seconds(s)} of speech`,
+    shares: "Share of the speech, by emotion",
+    sharesText: "A long recording has several sentences, so its answer is how much of the speech each emotion has.",
     between: (first: string, p: number, second: string, q: number) => `${first} ${percent(p)}, ${second} ${percent(q)}`,
     below: (threshold: number) => `No emotion reaches ${percent(threshold)}, the threshold below which this model gives no answer.`,
     margin: (points: number, second: string) =>

@@ -140,6 +140,12 @@ export function toSegments(windows: Window[], durationS: number, abstainBelow: n
   return found;
 }
 
+/** How long there is speech, seconds: each window counts for the times nearest to its centre. */
+export function speechS(windows: Window[], durationS: number): number {
+  const edges = bounds(windows, durationS);
+  return windows.reduce((sum, { speech }, i) => sum + (speech ? edges[i + 1] - edges[i] : 0), 0);
+}
+
 /** Whether there is speech, but the model abstains. */
 export function isDoubtful({ emotion, abstain }: Segment | Window): boolean {
   return emotion !== null && abstain;

@@ -1,8 +1,9 @@
 /** The result for one recording as one self-contained SVG, for a slide or a paper. */
 import { outline } from "../audio/outline";
 import { bounds, isDoubtful } from "../engine/predictions";
-import { clock, percent, strings } from "../strings.en";
+import { clock, percent } from "../strings.en";
 import type { Prediction, Recording, Timeline } from "../types";
+import { headline } from "../view/card";
 import { GLYPHS } from "../view/glyphs";
 import { colour, type Theme } from "../view/shades";
 import { named } from "../view/tracks";
@@ -45,12 +46,6 @@ export function drawPicture(recording: Recording, prediction: Prediction, timeli
   for (let time = 0; time <= durationS; time += step) parts.push(small(x(time), 600, clock(time)));
   parts.push(...bars(prediction, theme, text));
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="${FONT}" role="img"><title>${escape(headline(prediction))}</title>${parts.join("\n")}</svg>\n`;
-}
-
-function headline(prediction: Prediction): string {
-  const [[first, p], [second, q] = ["", 0]] = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
-  if (prediction.emotion === null) return strings.answer.nobody;
-  return prediction.abstain ? strings.answer.unsure(first, p, second, q) : strings.answer.sure(first, p);
 }
 
 function waveform(recording: Recording, timeline: Timeline, theme: Theme): string {
@@ -102,7 +97,8 @@ function bars(
   theme: Theme,
   text: (x: number, y: number, words: string, more?: string) => string,
 ): string[] {
-  const ranked = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
+  const shown = Object.keys(prediction.shares).length > 0 ? prediction.shares : prediction.probabilities;
+  const ranked = Object.entries(shown).sort((a, b) => b[1] - a[1]);
   return ranked.map(([label, value], i) => {
     const y = 130 + i * 56;
     return [

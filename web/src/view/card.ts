@@ -7,70 +7,91 @@ import { glyph } from "./glyphs";
 import { icon } from "./icons";
 import { cssColour } from "./shades";
 
-export function predictionCard(prediction: Prediction, model: Model, where: "browser" | "server", tookMs: number): HTMLElement {
-  const words = strings.answer;
-  if (prediction.emotion === null) return noSpeechCard(prediction, where, tookMs);
-  const ranked = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]);
-  const [[first, p], [second, q] = ["", 0]] = ranked;
-  const bars = new Bars(Object.keys(prediction.probabilities), strings.try.probabilities);
-  bars.show(prediction.probabilities);
-  const most = prediction.attention.reduce((best, one) => (one[1] > best[1] ? one : best), [0, 0]);
-  const hasVoice = prediction.warnings.every((caution) => caution.code !== "no-voiced-span");
+const N_SHARES = 3; // in words; more are hard to read
+
+/** @param spokenS of the recording, by its windows; for a long recording */
+export function predictionCard(
+  prediction: Prediction,
+  model: Model,
+  where: "browser" | "server",
+  tookMs: number,
+  spokenS: number,
+): HTMLElement {
   return h(
     "section",
     { class: "card answer", "aria-label": strings.try.whole },
     h("h2", { class: "card-name" }, strings.try.whole),
-    prediction.abstain
-      ? h(
-          "div",
-          { class: "verdict is-unsure", "data-answer": words.unsure(first, p, second, q) },
-          h("div", { class: "verdict-mark", "--c": "var(--silence)" }, glyph(null, 34)),
-          h(
-            "div",
-            {},
-            h("p", { class: "verdict-word" }, words.notSure),
-            h("p", { class: "verdict-more" }, words.between(first, p, second, q)),
-          ),
-        )
-      : h(
-          "div",
-          { class: "verdict", "data-answer": words.sure(first, p) },
-          h("div", { class: "verdict-mark", "--c": cssColour(first) }, glyph(first, 34)),
-          h(
-            "div",
-            {},
-            h("p", { class: "verdict-word" }, first, " ", h("span", { class: "verdict-p" }, percent(p))),
-            second ? h("p", { class: "verdict-more" }, words.margin(p - q, second)) : null,
-          ),
-        ),
-    prediction.abstain ? h("p", { class: "note" }, words.below(model.abstain_below)) : null,
-    bars.element,
-    h(
-      "p",
-      { class: "note" },
-      `${hasVoice ? words.voice(prediction.voiced_start_s ?? 0, prediction.voiced_end_s ?? prediction.duration_s) : words.noVoice}, ${words.most(most[0])}.`,
-    ),
+    ...answer(prediction, model, spokenS),
     cautions(prediction),
     checks(where),
-    h("p", { class: "note took" }, `${words.took(tookMs, where)}.`),
+    h("p", { class: "note took" }, `${strings.answer.took(tookMs, where)}.`),
   );
 }
 
-function noSpeechCard(prediction: Prediction, where: "browser" | "server", tookMs: number): HTMLElement {
+function answer(prediction: Prediction, model: Model, spokenS: number): (Node | null)[] {
   const words = strings.answer;
+  const { emotion } = prediction;
+  if (emotion === null) return [verdict(headline(prediction), null, words.nobody)];
+  const isLong = Object.keys(prediction.shares).length > 0;
+  const shown = isLong ? prediction.shares : prediction.probabilities;
+  const [[first, p], [second, q] = ["", 0]] = ranked(shown);
+  const bars = new Bars(Object.keys(shown), isLong ? words.shares : strings.try.probabilities);
+  bars.show(shown);
+  const voice = prediction.warnings.some((caution) => caution.code === "no-voiced-span")
+    ? words.noVoice
+    : words.voice(prediction.voiced_start_s ?? 0, prediction.voiced_end_s ?? prediction.duration_s);
+  if (isLong)
+    return [
+      verdict(headline(prediction), first, first, p, `${sharesInWords(prediction.shares, 1)} ${words.ofSpeech(spokenS)}`.trim()),
+      h("p", { class: "note shares-note" }, words.sharesText),
+      bars.element,
+      h("p", { class: "note" }, `${voice}.`),
+    ];
+  const most = prediction.attention.reduce((best, one) => (one[1] > best[1] ? one : best), [0, 0]);
+  return [
+    prediction.abstain
+      ? verdict(headline(prediction), null, words.notSure, undefined, words.between(first, p, second, q))
+      : verdict(headline(prediction), first, first, p, second ? words.margin(p - q, second) : ""),
+    prediction.abstain ? h("p", { class: "note" }, words.below(model.abstain_below)) : null,
+    bars.element,
+    h("p", { class: "note" }, `${voice}, ${words.most(most[0])}.`),
+  ];
+}
+
+/** The answer in one line; for a long recording, the shares of its speech. */
+export function headline(prediction: Prediction): string {
+  const words = strings.answer;
+  const { emotion, probabilities, shares } = prediction;
+  if (emotion === null) return words.nobody;
+  if (Object.keys(shares).length > 0) return sharesInWords(shares);
+  const [[first, p], [second, q] = ["", 0]] = ranked(probabilities);
+  return prediction.abstain ? words.unsure(first, p, second, q) : words.sure(first, p);
+}
+
+/** The largest shares from `from` on, as on the command line: "angry 48%, sad 30%, neutral 18%, others 4%". */
+export function sharesInWords(shares: Record<string, number>, from = 0): string {
+  const all = ranked(shares);
+  const named = all.slice(from, N_SHARES).flatMap(([label, share]) => (share > 0 ? [strings.answer.sure(label, share)] : []));
+  const others = all.slice(N_SHARES).reduce((sum, [, share]) => sum + share, 0);
+  return [...named, ...(others > 0 ? [strings.answer.others(others)] : [])].join(", ");
+}
+
+function ranked(values: Record<string, number>): [string, number][] {
+  return Object.entries(values).sort((a, b) => b[1] - a[1]);
+}
+
+/** @param label of the emotion; null if there is none, or no sure one */
+function verdict(text: string, label: string | null, word: string, share?: number, ...more: (Node | string)[]): HTMLElement {
   return h(
-    "section",
-    { class: "card answer", "aria-label": strings.try.whole },
-    h("h2", { class: "card-name" }, strings.try.whole),
+    "div",
+    { class: `verdict${label === null ? " is-unsure" : ""}`, "data-answer": text },
+    h("div", { class: "verdict-mark", "--c": cssColour(label) }, glyph(label, 34)),
     h(
       "div",
-      { class: "verdict is-unsure", "data-answer": words.nobody },
-      h("div", { class: "verdict-mark", "--c": "var(--silence)" }, glyph(null, 34)),
-      h("p", { class: "verdict-word" }, words.nobody),
+      {},
+      h("p", { class: "verdict-word" }, word, share === undefined ? null : [" ", h("span", { class: "verdict-p" }, percent(share))]),
+      more.length ? h("p", { class: "verdict-more" }, ...more) : null,
     ),
-    cautions(prediction),
-    checks(where),
-    h("p", { class: "note took" }, `${words.took(tookMs, where)}.`),
   );
 }
 

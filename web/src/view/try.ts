@@ -3,7 +3,7 @@ import { decode, toRecording } from "../audio/decode";
 import { type Microphone, openMicrophone } from "../audio/microphone";
 import { writeWav } from "../audio/wav";
 import { HOP_S, WINDOW_S } from "../engine/engine";
-import { toTimeline } from "../engine/predictions";
+import { speechS, toTimeline } from "../engine/predictions";
 import { clock, strings } from "../strings.en";
 import { type Model, PageError, type Prediction, type Recording, type Window } from "../types";
 import { Bars } from "./bars";
@@ -65,6 +65,7 @@ export class TryView implements View {
         { class: "entry-buttons" },
         h("button", { type: "button", class: "button is-first", onclick: () => this.input.click() }, icon("file", 18), words.choose),
         this.recordButton,
+        h("button", { type: "button", class: "button", "data-example": "", onclick: () => void this.openExample() }, icon("play", 18), words.example),
       ),
       this.input,
     );
@@ -106,13 +107,20 @@ export class TryView implements View {
     this.player?.repaint();
   }
 
-  private async open(file: Blob, name: string): Promise<void> {
+  /** @param note what to know about the recording */
+  private async open(file: Blob, name: string, note = ""): Promise<void> {
     await this.guarded(async () => {
       this.result.dataset.state = "reading";
       delete this.result.dataset.prediction;
       this.busy.textContent = strings.try.reading(name);
-      await this.recognise(await decode(file, name));
+      await this.recognise(await decode(file, name), note);
     });
+  }
+
+  private async openExample(): Promise<void> {
+    const { exampleFile } = await import("../audio/example");
+    const file = exampleFile();
+    await this.open(file, file.name, strings.try.exampleText);
   }
 
   private async record(): Promise<void> {
@@ -156,7 +164,7 @@ export class TryView implements View {
     await microphone?.stop();
   }
 
-  private async recognise(recording: Recording): Promise<void> {
+  private async recognise(recording: Recording, note = ""): Promise<void> {
     this.job?.abort();
     this.player?.destroy();
     const job = (this.job = new AbortController());
@@ -171,7 +179,14 @@ export class TryView implements View {
     const saving = h("div", { class: "saving-place" });
     replace(
       this.result,
-      h("div", { class: "result-main" }, h("div", { class: "card" }, player.element, progress), moment.element, saving),
+      h(
+        "div",
+        { class: "result-main" },
+        note && h("p", { class: "card example-note" }, note),
+        h("div", { class: "card" }, player.element, progress),
+        moment.element,
+        saving,
+      ),
       h("div", { class: "result-side" }, answer),
     );
     this.result.hidden = false;
@@ -186,7 +201,7 @@ export class TryView implements View {
       {
         onPrediction: (found, tookMs) => {
           prediction = found;
-          const card = predictionCard(found, model, where, tookMs);
+          const card = predictionCard(found, model, where, tookMs, speechS(windows, recording.durationS));
           replace(answer, card);
           announce(card.querySelector<HTMLElement>("[data-answer]")?.dataset.answer ?? "");
           player.showPrediction(found, model.frames_per_step * model.frame_period_s);
