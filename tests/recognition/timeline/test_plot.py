@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from emocatcher.foundation.errors import SettingError
 from emocatcher.foundation.labels import colours
 from emocatcher.recognition import timeline
+from emocatcher.recognition.prediction import Caution
 from emocatcher.recognition.timeline import plot
 from emocatcher.recognition.timeline.envelope import Envelope
 from emocatcher.recognition.timeline.segments import merge
@@ -153,6 +155,14 @@ def test_the_legend_of_many_labels_has_more_lines_and_stays_inside_the_figure():
 
 def test_names_in_other_scripts_are_kept():
     assert ">기쁨<" in _draw(_long(60.0, ("기쁨", "슬픔", "بهجة")))
+
+
+def test_warnings_are_named_in_the_head():
+    warned = msgspec.structs.replace(_long(60.0), warnings=(Caution("truncated", "It breaks off."),))
+    assert "Warnings: truncated." in _draw(warned)
+    assert "Warnings" not in _draw(_long(60.0))
+    few, many = (_size(_draw(msgspec.structs.replace(_long(60.0), warnings=warned.warnings * n), 5.0)) for n in (1, 9))
+    assert many[1] > few[1]  # in several lines
 
 
 @pytest.mark.parametrize("duration_s", [30.0, 1200.0])

@@ -206,6 +206,7 @@ def test_every_table_and_figure_is_in_a_scroll_container(page: Page) -> None:
     style = page.source.split("<style>")[1].split("</style>")[0]
     assert re.search(r"\.scroll \{[^}]*overflow-x: auto", style)
     assert re.search(r"\.paper \{[^}]*overflow-x: auto", style)
+    assert re.search(r"\.scroll, \.paper \{[^}]*var\(--shadow\)", style)  # shows that there is more to the side
 
 
 def test_figures_follow_the_theme_of_the_page(page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ _LONG_ROWS_S = (600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0
 # Distances in inches: heights of the three panels of a row, gaps between them, margins.
 _ONE_ROW, _MANY_ROWS = (0.95, 2.0, 0.34), (0.5, 0.8, 0.22)
 _GAP, _BELOW_ROW = 0.05, 0.36
-_LEFT, _RIGHT, _TOP, _LEGEND_LINE = 0.62, 0.3, 0.62, 0.2
+_LEFT, _RIGHT, _TOP, _WORDS_LINE, _LEGEND_LINE = 0.62, 0.3, 0.47, 0.14, 0.2
 _MAX_LABEL = 24  # letters of a label in the legend
 
 _STYLE: dict[Any, Any] = {
@@ -102,24 +103,23 @@ def draw(timeline: Timeline, envelope: Envelope, kind: Kind, width: float = 10.0
     smoothing_s = max((rows[0][1] - rows[0][0]) / 50, timeline.hop_s)
     heights = _ONE_ROW if len(rows) == 1 else _MANY_ROWS
     row_height = sum(heights) + 2 * _GAP + _BELOW_ROW
+    spans = [smoothing.spans(timeline, row, smoothing_s, len(rows)) for row in rows]
+    words = _words(timeline, width, smoothing_s, has_doubts=any(span.abstain for each in spans for span in each))
     legend = _legend(timeline, width)
-    top = _TOP + _LEGEND_LINE * (1 + legend[-1].line)
+    top = _TOP + _WORDS_LINE * len(words) + _LEGEND_LINE * (1 + legend[-1].line)
     with mpl.rc_context(), warnings.catch_warnings():
         # A name whose script the layout font lacks is still shown in the SVG, in a font of the reader's machine.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         mpl.rcParams.update(defaults)  # override the user's own settings
         mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=(width, top + len(rows) * row_height), dpi=150)
-        has_doubts = False
+        _head(figure, timeline, words, legend)
         for i, row in enumerate(rows):
             panels, ceiling = [], top + i * row_height
             for height in heights:
                 panels.append(_panel(figure, ceiling, height))
                 ceiling += height + _GAP
-            spans = smoothing.spans(timeline, row, smoothing_s, len(rows))
-            has_doubts |= any(span.abstain for span in spans)
-            plot_row.draw(panels, timeline, envelope, row, smoothing_s, spans)
-        _head(figure, timeline, legend, smoothing_s, has_doubts=has_doubts)
+            plot_row.draw(panels, timeline, envelope, row, smoothing_s, spans[i])
         sink = io.BytesIO()
         figure.savefig(sink, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return sink.getvalue()
@@ -175,9 +175,17 @@ def _legend(timeline: Timeline, width: float) -> list[_Entry]:
     return found
 
 
-def _head(
-    figure: Figure, timeline: Timeline, legend: Sequence[_Entry], smoothing_s: float, *, has_doubts: bool
-) -> None:
+def _words(timeline: Timeline, width: float, smoothing_s: float, *, has_doubts: bool) -> list[str]:
+    """Return the lines below the title: what was smoothed, what is uncertain, and the warnings."""
+    words = f"Means over {smoothing_s:.2g} s."
+    if has_doubts:
+        words += f" Pale, with “?”: below {timeline.abstain_below:.0%}, treat it as no answer."
+    if timeline.warnings:
+        words += f" Warnings: {', '.join(caution.code for caution in timeline.warnings)}."
+    return textwrap.wrap(words, int((width - _LEFT - _RIGHT) / 0.058))
+
+
+def _head(figure: Figure, timeline: Timeline, words: Sequence[str], legend: Sequence[_Entry]) -> None:
     from matplotlib.patches import Rectangle
 
     width, height = figure.get_size_inches()
@@ -187,13 +195,14 @@ def _head(
     n_letters = int((width - _LEFT - _RIGHT) / 0.095)
     if len(title) > n_letters:
         title = title[: n_letters // 2 - 1] + "…" + title[len(title) - n_letters // 2 :]
-    words = f"Means over {smoothing_s:.2g} s."
-    if has_doubts:
-        words += f" Pale, with “?”: below {timeline.abstain_below:.0%}, treat it as no answer."
     figure.text(_LEFT / width, 1 - 0.12 / height, title, ha="left", va="top", fontweight="bold", fontsize=9)
-    figure.text(_LEFT / width, 1 - 0.34 / height, words, ha="left", va="top", color=FAINT, fontsize=7)
+    for i, line in enumerate(words):
+        figure.text(
+            _LEFT / width, 1 - (0.34 + _WORDS_LINE * i) / height, line, ha="left", va="top", color=FAINT, fontsize=7
+        )
+    first = height - 0.41 - _WORDS_LINE * len(words)
     for entry in legend:
-        left, bottom = _LEFT + entry.left, height - 0.56 - _LEGEND_LINE * (entry.line + 0.5)
+        left, bottom = _LEFT + entry.left, first - _LEGEND_LINE * (entry.line + 0.5)
         square = Rectangle((left / width, bottom / height), 0.11 / width, 0.11 / height, color=entry.shade, linewidth=0)
         square.set_transform(figure.transFigure)
         figure.add_artist(square)
