@@ -41,6 +41,13 @@ def test_the_result_has_all_documented_fields(trained: Any) -> None:
     assert result["folds"][0]["fold"] == 0
 
 
+def test_the_columns_name_how_many_epochs_are_averaged(trained: Any) -> None:
+    assert "all 3 epochs" in trained.outcome.out
+    page = (trained.folder / "report.html").read_text(encoding="utf-8")
+    assert "last 10 epochs" not in trained.outcome.out + page
+    assert "all 3 epochs" in page
+
+
 def test_piped_output_is_plain(trained: Any) -> None:
     for text in (trained.outcome.out, trained.outcome.err):
         assert "\x1b" not in text

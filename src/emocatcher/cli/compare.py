@@ -18,7 +18,6 @@ EXAMPLES = (
 )
 
 _MOST_TESTS = 10  # printed in the terminal
-_GAP, _EDGES = 3, 2  # characters: between the columns of a table, and around it
 
 
 def compare(
@@ -62,17 +61,17 @@ def _show(found: Comparison) -> None:
         marked = [screen.one_line(row.name), *tables.marks(row)]
         recalls = {label: tables.spread(row.recall[label]) for label in row.labels}
         columns.append((" · ".join(marked), tables.measures(row), recalls))
-    _side_by_side([(name, shown) for name, shown, _ in columns], target.width)
+    _print_columns([(name, shown) for name, shown, _ in columns])
     labels = tables.all_labels(found.rows)
     emotions = [(name, {label: recalls.get(label, NONE) for label in labels}) for name, _, recalls in columns]
-    _side_by_side(emotions, target.width, "recall")
+    _print_columns(emotions, "recall")
     seeds = [
         (screen.one_line(one.name), tables.seed_measures(one))
         for row in found.rows
         if len(row.runs) > 1
         for one in row.runs
     ]
-    _side_by_side(seeds, target.width, "per seed")
+    _print_columns(seeds, "per seed")
     target.print(
         "Rates in percent, with 95% intervals; ± is the standard deviation over seeds. "
         "ECE: expected calibration error, lower is better."
@@ -87,27 +86,13 @@ def _show(found: Comparison) -> None:
         target.print(screen.one_line(line), markup=False)
 
 
-def _side_by_side(columns: Sequence[tuple[str, Mapping[str, str]]], width: int, corner: str = "") -> None:
-    """Print the columns side by side, in as many tables as the width requires."""
+def _print_columns(columns: Sequence[tuple[str, Mapping[str, str]]], corner: str = "") -> None:
     from emocatcher.cli import screen
 
-    if not columns:
-        return
-    names = list(columns[0][1])
-    rest = list(columns)
-    stub = max(map(len, [*names, corner]))
-    while rest:
-        taken, used = 0, stub + _EDGES
-        for title, cells in rest:
-            # A title of several words may wrap, so its longest word and the cells set the width.
-            used += _GAP + max(map(len, [*title.split(), *cells.values()]))
-            if taken and used > width:
-                break
-            taken += 1
-        now, rest = rest[:taken], rest[taken:]
-        screen.table(
-            [corner, *(title for title, _ in now)], [[name, *(cells[name] for _, cells in now)] for name in names]
-        )
+    if columns:
+        names = list(columns[0][1])
+        rows = [[name, *(cells[name] for _, cells in columns)] for name in names]
+        screen.table([corner, *(title for title, _ in columns)], rows)
 
 
 def _not_tested(unpaired: Sequence[Unpaired]) -> list[str]:

@@ -23,8 +23,6 @@ EXAMPLES = (
     "find . -name '*.wav' | emocatcher predict - --format jsonl",
 )
 
-_UNKNOWN = 1 << 62  # number of recordings named in a pipe
-
 
 def predict(
     recordings: Annotated[
@@ -55,6 +53,7 @@ def predict(
     ] = False,
 ) -> None:
     """Recognise the emotion in recordings."""
+    import contextlib
     import itertools
     import sys
 
@@ -83,12 +82,15 @@ def predict(
         return
     from emocatcher.cli import screen
 
-    with screen.progress(unit="files") as start:
-        advance = start("predict")
+    # Bars would stand between the rows of a table that is printed in the same terminal.
+    shown = contextlib.nullcontext() if out is None and sys.stdout.isatty() else screen.progress(unit="files")
+    with shown as start:
+        advance = start("predict") if start else None
 
         def show(done: Done, _: Prediction | Failure) -> None:
-            note = f"{done.n_failed} failed" if done.n_failed else ""
-            advance(done.n, len(files) if not piped else _UNKNOWN, note)
+            if advance is not None:
+                note = f"{done.n_failed} failed" if done.n_failed else ""
+                advance(done.n, None if piped else len(files), note)
 
         try:
             state = batch.run(
@@ -129,31 +131,28 @@ def _print(
         found = recognizer.predict(name, abstain_below=abstain_below, on_timeline=timelines.append)
         card.show(found, target, *timelines)
         return
-    n_failed = 0
+    n_failed, width = 0, max(len("no speech"), *(len(screen.one_line(label)) for label in recognizer.config.labels))
     for result in recognizer.predict_many(names, workers=n_workers, abstain_below=abstain_below):
         if isinstance(result, Failure):
             n_failed += 1
-        target.print(_line(result), markup=False)
+        target.print(_line(result, width), markup=False, soft_wrap=True)
     if n_failed:
         typer.echo(f"{n_failed} {'recording' if n_failed == 1 else 'recordings'} failed", err=True)
         raise typer.Exit(1)
 
 
-def _line(result: Prediction | Failure) -> str:
+def _line(result: Prediction | Failure, width: int) -> str:
+    """Return one line in columns; `width` is that of the widest emotion, in characters."""
     from emocatcher.cli import card
     from emocatcher.foundation.errors import one_line
     from emocatcher.recognition.prediction import Failure
 
     if isinstance(result, Failure):
-        return f"{'failed':<10}      {one_line(result.path)}: {result.message}"
+        return f"{'failed':<{width}}        {one_line(result.path)}: {result.message}"
     codes = " ".join(caution.code for caution in result.warnings)
-    name = one_line(result.path)
-    if result.emotion is None:
-        answer = f"{'no speech':<10}      "
-    elif result.shares:
+    name, emotion, share, unsure = one_line(result.path), result.emotion, result.probability, result.abstain
+    if result.shares:
         emotion, share = max(result.shares.items(), key=lambda pair: pair[1])
-        answer = f"{emotion:<10} {share:4.0%} "
-        name += f": {card.shares_in_words(result.shares)} of the speech"
-    else:
-        answer = f"{result.emotion:<10} {result.probability:4.0%}{'?' if result.abstain else ' '}"
-    return f"{answer}{name}" + (f"  ! {codes}" if codes else "")
+        name, unsure = f"{name}: {card.shares_in_words(result.shares)} of the speech", False
+    answer = f"{'no speech':<{width}}" if emotion is None else f"{one_line(emotion):<{width}}  {share:4.0%}"
+    return f"{answer + '?' * (unsure and emotion is not None):<{width + 7}} {name}" + (f"  ! {codes}" if codes else "")

@@ -21,16 +21,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Advance", "console", "list_table", "one_line", "print_json", "progress", "shades", "table"]
 
-Advance = Callable[[int, int, str], None]
+Advance = Callable[[int, int | None, str], None]  # done, in total (None if unknown), a note
 
 _PLAIN_EVERY_S = 10.0
+_BESIDE_BAR = 62  # characters: the name, the count, a note and the times
+_SHORTEST_BAR = 8
+_GAP = 2  # characters between the columns of a table
 _PIPE_WIDTH = 200  # characters; a pipe has no width
+_with_bars: list[Console] = []
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Create a console. Piped output has no colours and no line breaks."""
+    """Create a console. Piped output has no colours and no line breaks.
+
+    While progress is shown, this is the console of the bars on stderr: a line from another one would be glued to a bar.
+    """
     from emocatcher.cli.safe_console import SafeConsole
 
+    if stderr and _with_bars:
+        return _with_bars[-1]
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
     return SafeConsole(stderr=stderr, highlight=False, width=width, soft_wrap=width is not None)
@@ -48,30 +57,60 @@ def shades(labels: Sequence[str]) -> dict[str, str]:
     return terminal_colours(labels) if has_palette else dict.fromkeys(labels, "")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_words: int = 1) -> None:
-    """Print a table of numbers: the first `n_words` columns are left-aligned, the others right-aligned."""
-    _print_table(header, rows, "right", n_words)
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of numbers: the first column is left-aligned, the others right-aligned.
+
+    Numbers are never broken: columns that do not fit beside the others follow in a table of their own.
+    """
+    if not header:
+        return
+    rest, width = list(range(1, len(header))), console().width
+    stub = _narrowest(header[0], [row[0] for row in rows], words=True)
+    while True:
+        taken, used = [0], stub
+        for i in rest:
+            used += _GAP + _narrowest(header[i], [row[i] for row in rows])
+            if len(taken) > 1 and used > width:
+                break
+            taken.append(i)
+        rest = rest[len(taken) - 1 :]
+        cells = [[row[i] for i in taken] for row in rows]
+        _print_table([header[i] for i in taken], cells, justify="right", n_words=1)
+        if not rest:
+            return
 
 
-def list_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of words: all columns are left-aligned, and long cells wrap."""
-    _print_table(header, rows, "left", 1)
+def list_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_words: int | None = None) -> None:
+    """Print a table of words, which wrap; with `n_words`, the columns after those are numbers, which do not."""
+    _print_table(header, rows, justify="right" if n_words else "left", n_words=n_words or len(header))
 
 
 def _print_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], justify: Literal["left", "right"], n_words: int
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, justify: Literal["left", "right"], n_words: int
 ) -> None:
     from rich import box
     from rich.table import Table
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    target = console()
+    natural = [_narrowest("", [name, *(row[i] for row in rows)]) for i, name in enumerate(header)]
+    fits = sum(natural) + _GAP * (len(header) - 1) <= target.width
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for i, name in enumerate(header):
-        # With several columns of words, only the words may wrap, not the numbers.
-        no_wrap = 1 < n_words <= i
-        drawn.add_column(_cell(name), justify="left" if i < n_words else justify, overflow="fold", no_wrap=no_wrap)
+        is_number = i >= n_words
+        # The head of a column of numbers may wrap between words, and the numbers stay whole.
+        narrow = None if fits or not is_number else _narrowest(name, [row[i] for row in rows])
+        drawn.add_column(_cell(name), justify=justify if is_number else "left", overflow="fold", width=narrow)
     for row in rows:
         drawn.add_row(*map(_cell, row))
-    console().print(drawn, soft_wrap=False)
+    target.print()
+    target.print(drawn, soft_wrap=False)
+    target.print()
+
+
+def _narrowest(name: str, cells: Sequence[str], *, words: bool = False) -> int:
+    """Return the least width of a column whose name may wrap between words; `words`: the cells may, too."""
+    parts = [part for cell in cells for part in (cell.split() if words else cell.split("\n"))]
+    return max(map(len, [*name.split(), *parts, ""]))
 
 
 def _cell(text: str) -> Text:
@@ -102,33 +141,54 @@ def progress(*, unit: str = "it") -> Iterator[Callable[[str], Advance]]:
         return
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
 
+    class Left(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("left ").append(remaining.render(task)) if task.total and not task.finished else Text("")
+
+    remaining = TimeRemainingColumn()
+    # In a narrow terminal, the numbers stay and the bar goes.
+    bar_width = min(24, target.width - _BESIDE_BAR)
     columns: list[Any] = [
         TextColumn("{task.description:<9}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        *([BarColumn(bar_width=bar_width)] if bar_width >= _SHORTEST_BAR else []),
+        TextColumn("{task.fields[count]}", style="progress.download", markup=False),
+        TextColumn("{task.fields[note]}", markup=False),
+        *([TimeElapsedColumn()] if bar_width >= _SHORTEST_BAR else []),
+        Left(),
     ]
-    with Progress(*columns, console=target) as bars:
+    with Progress(*columns, console=target) as bars, _while_shown(target):
 
         def start(title: str) -> Advance:
-            task: TaskID = bars.add_task(title, total=None, note="")
+            task: TaskID = bars.add_task(title, total=None, note="", count="")
 
-            def advance(done: int, total: int, note: str = "") -> None:
-                bars.update(task, completed=done, total=total, note=note)
+            def advance(done: int, total: int | None, note: str = "") -> None:
+                bars.update(task, completed=done, total=total, note=note, count=_count(done, total, unit))
 
             return advance
 
         yield start
+
+
+@contextlib.contextmanager
+def _while_shown(target: Console) -> Iterator[None]:
+    _with_bars.append(target)
+    try:
+        yield
+    finally:
+        _with_bars.remove(target)
+
+
+def _count(done: int, total: int | None, unit: str) -> str:
+    return f"{done} {unit}" if total is None else f"{done}/{total}"
 
 
 class _Plain:
@@ -138,10 +198,11 @@ class _Plain:
         self._title, self._unit = title, unit
         self._started = self._printed = time.monotonic()
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
+    def __call__(self, done: int, total: int | None, note: str = "") -> None:
         now = time.monotonic()
-        if done < total and now - self._printed < _PLAIN_EVERY_S:
+        if (total is None or done < total) and now - self._printed < _PLAIN_EVERY_S:
             return
         self._printed = now
-        text = f"{self._title}: {done}/{total} {self._unit} {note} {now - self._started:.0f} s"
+        count = _count(done, total, self._unit) + f" {self._unit}" * (total is not None)
+        text = f"{self._title}: {count} {note} {now - self._started:.0f} s"
         print(one_line(" ".join(text.split())), file=sys.stderr)  # noqa: T201

@@ -68,7 +68,7 @@ def sweep(
         return
     target = screen.console()
     header, rows = _table(ranking, seconds, target.width)
-    screen.table(header, rows, n_words=len(header) - 4)
+    screen.list_table(header, rows, n_words=len(header) - 4)
     target.print(_summary(ranking), markup=False)
     for row in ranking.settings:
         if row.diverged:

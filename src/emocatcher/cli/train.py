@@ -64,7 +64,7 @@ def train(
             if step.stage not in bars:
                 bars[step.stage] = start(step.stage)
             epoch = step.epoch
-            note = f"loss {epoch.train_loss:.3f}, test accuracy {epoch.test_accuracy:.1%}" if epoch else ""
+            note = f"loss {epoch.train_loss:.3f}, test {epoch.test_accuracy:.1%}" if epoch else ""
             bars[step.stage](step.done, step.total, note)
             if step.warning:
                 log.print(f"Warning: {step.warning}", markup=False)

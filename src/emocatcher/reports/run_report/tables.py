@@ -14,6 +14,7 @@ from emocatcher.evaluation.scoring.run_result import AllEpochs, LastEpochs, Scor
 from emocatcher.reports.run_report import published
 
 BEST = "best on test (optimistic)"
+N_LATE = 10  # epochs, at most, over which the last ones are averaged
 NONE = "\N{EN DASH}"  # for a missing number, and between the ends of an interval
 
 
@@ -113,8 +114,20 @@ def selected(run: Run) -> Table:
     )
 
 
+def late_epochs(n_epochs: int) -> str:
+    """Name the epochs that are averaged: the last ten, or fewer in a shorter run.
+
+    Examples:
+        >>> late_epochs(200), late_epochs(10), late_epochs(2), late_epochs(1)
+        ('last 10 epochs', 'all 10 epochs', 'both epochs', 'the only epoch')
+    """
+    if n_epochs > N_LATE:
+        return f"last {N_LATE} epochs"
+    return {1: "the only epoch", 2: "both epochs"}.get(n_epochs, f"all {n_epochs} epochs")
+
+
 def epochs(run: Run, quantity: str) -> Table:
-    """Tabulate accuracy or UAR at the last epoch, over the last ten, and at the best epoch on the test part.
+    """Tabulate accuracy or UAR at the last epoch, over the last ten, and at the best on the test part.
 
     Args:
         run: the run.
@@ -142,7 +155,7 @@ def epochs(run: Run, quantity: str) -> Table:
     name = "Accuracy (WAR)" if quantity == "accuracy" else "UAR"
     return Table(
         caption=f"{name} on the test part, in percent, by epoch; ± is over epochs within a fold.",
-        header=("", "last epoch", "last 10 epochs", BEST),
+        header=("", "last epoch", late_epochs(result.n_epochs), BEST),
         rows=tuple(rows),
         n_summary=n_summary,
     )
@@ -150,6 +163,7 @@ def epochs(run: Run, quantity: str) -> Table:
 
 def training(run: Run) -> Table:
     """Tabulate the losses, and the accuracy on the training part."""
+    late = late_epochs(run.result.n_epochs)
     rows = tuple(
         (
             fold_name(run, fold.fold), _loss(fold.loss.last), _late_loss(fold.loss), percent(fold.train_accuracy.last),
@@ -160,8 +174,8 @@ def training(run: Run) -> Table:
     )  # fmt: skip
     return Table(
         caption="Test loss, and running means of accuracy and loss over each training epoch, with dropout active.",
-        header=("", "test loss, last epoch", "last 10 epochs", "train accuracy, last epoch (%)", "last 10 epochs (%)",
-                "train loss, last epoch", "last 10 epochs"),
+        header=("", "test loss, last epoch", late, "train accuracy, last epoch (%)", f"{late} (%)",
+                "train loss, last epoch", late),
         rows=rows,
     )  # fmt: skip
 
@@ -242,14 +256,15 @@ def _fold_rows(run: Run, theirs: published.Published) -> tuple[tuple[str, ...], 
 
 
 def _holdout_rows(run: Run, theirs: published.Published) -> tuple[tuple[str, ...], ...]:
-    ours = run.result.folds[0]
+    ours, n_epochs = run.result.folds[0], run.result.n_epochs
+    late = late_epochs(published.N_EPOCHS) + (f" ({n_epochs} in this run)" if n_epochs < N_LATE else "")
     return (
         (f"test accuracy, {BEST}, %", percent(theirs.accuracy.best_test), percent(ours.accuracy.best_test)),
         ("test accuracy, last epoch, %", percent(theirs.accuracy.last), percent(ours.accuracy.last)),
-        ("test accuracy, last 10 epochs, %", _late(theirs.accuracy), _late(ours.accuracy)),
-        ("train accuracy, last 10 epochs, %", _late(theirs.train_accuracy), _late(ours.train_accuracy)),
-        ("train loss, last 10 epochs", _late_loss(theirs.train_loss), _late_loss(ours.train_loss)),
-        ("test loss, last 10 epochs", _late_loss(theirs.loss), _late_loss(ours.loss)),
+        (f"test accuracy, {late}, %", _late(theirs.accuracy), _late(ours.accuracy)),
+        (f"train accuracy, {late}, %", _late(theirs.train_accuracy), _late(ours.train_accuracy)),
+        (f"train loss, {late}", _late_loss(theirs.train_loss), _late_loss(ours.train_loss)),
+        (f"test loss, {late}", _late_loss(theirs.loss), _late_loss(ours.loss)),
     )
 
 

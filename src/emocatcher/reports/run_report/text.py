@@ -104,7 +104,8 @@ def summary_rows(run: Run) -> tuple[list[str], list[list[str]]]:
          tables.interval(interval.unweighted_average_recall), "", "", ""]
     )  # fmt: skip
     chosen = f"accuracy %, {result.selection}" + (" (optimistic)" if result.optimistic else "")
-    return ["", chosen, "UAR %", "macro F1 %", "accuracy %, last 10 epochs", f"accuracy %, {tables.BEST}"], rows
+    late = f"accuracy %, {tables.late_epochs(result.n_epochs)}"
+    return ["", chosen, "UAR %", "macro F1 %", late, f"accuracy %, {tables.BEST}"], rows
 
 
 def command(
