@@ -157,15 +157,14 @@ def steps(recognizer: Recognizer, path: Path) -> dict[str, Callable[[], object]]
     recording = audio.read(content, front_end.sample_rate)
     channels = extraction.compute_channels(recording.waveform, front_end)
     log_mel = channels[: front_end.n_mels]
-    duration_s = len(recording.waveform) / recording.sample_rate
-    clip = extraction.cut_voiced_span(channels, duration_s, front_end, vad)
+    clip = extraction.cut_voiced_span(channels, recording.waveform, front_end, vad)
     return {
         "whole": lambda: recognizer.predict(content),
         "bare": lambda: bare(path, front_end.sample_rate),
         "decode": lambda: audio.read(content),
         "resample": lambda: audio.resample(native.waveform, native.sample_rate, front_end.sample_rate),
         "front end": lambda: extraction.compute_channels(recording.waveform, front_end),
-        "voiced span": lambda: extraction.cut_voiced_span(channels, duration_s, front_end, vad),
+        "voiced span": lambda: extraction.cut_voiced_span(channels, recording.waveform, front_end, vad),
         "warnings": lambda: cautions.find(recording, log_mel, clip, front_end, judge),
         "network": lambda: recognizer.run([clip.channels]),
     }

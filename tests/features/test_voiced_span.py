@@ -174,3 +174,81 @@ def test_the_span_covers_the_voice_of_synthetic_clips(tmp_path):
         assert clip.span.found
     assert np.mean(np.array(covered) >= 0.8) >= 0.9, np.percentile(covered, [0, 5, 10, 50])
     assert np.mean(np.array(silence_kept) < 0.5) >= 0.9, np.percentile(silence_kept, [50, 90, 95, 100])
+
+
+# Clicks
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory):
+    """Synthetic clips with half a second of quiet noise before and after."""
+    folder = tmp_path_factory.mktemp("clicks") / "made"
+    synthetic.generate(folder, n_voices=1)
+    random, found = np.random.default_rng(0), []
+    for path in sorted(folder.rglob("*.wav"))[::12]:
+        waveform, _ = audio.load(path, CABG.front_end.sample_rate)
+        padded = random.normal(0, 1e-4, len(waveform) + 22_050).astype(np.float32)
+        padded[11_025:-11_025] += waveform
+        found.append(audio.remove_offset(padded))
+    return found
+
+
+def burst(kind, n, level):
+    return (
+        level
+        * {"noise": np.random.default_rng(0).uniform(-1, 1, n), "pulse": np.ones(n), "thump": np.hanning(n + 2)[1:-1]}[
+            kind
+        ]
+    )
+
+
+@pytest.mark.parametrize("preset", ["cabg", "emocatcher-2"])
+@pytest.mark.parametrize("length_ms", [1, 5, 20])
+@pytest.mark.parametrize("kind", ["noise", "pulse", "thump"])
+@pytest.mark.parametrize("where", ["at the start", "0.1 s before", "0.3 s before", "0.1 s after", "at the end"])
+def test_a_click_outside_the_speech_does_not_move_the_span(voices, preset, length_ms, kind, where):
+    chosen = load_preset(preset)
+    front_end, n = chosen.front_end, round(length_ms * 22.05)
+    moved_s = []
+    for waveform in voices:
+        clean = extraction.extract(waveform, front_end, chosen.vad)
+        margin = chosen.vad.margin_frames * front_end.hop_length
+        first, last = clean.span.first * front_end.hop_length + margin, clean.span.last * front_end.hop_length - margin
+        start = {
+            "at the start": 0,
+            "0.1 s before": first - 2205 - n,
+            "0.3 s before": first - 6615 - n,
+            "0.1 s after": last + 2205,
+            "at the end": len(waveform) - n,
+        }[where]
+        for level in (0.1, 0.8):
+            clicked = waveform.copy()
+            clicked[start : start + n] += burst(kind, n, level).astype(np.float32)
+            span = extraction.extract(clicked, front_end, chosen.vad).span
+            frames = max(abs(span.first - clean.span.first), abs(span.last - clean.span.last))
+            moved_s.append(frames * front_end.frame_period_s)
+    assert np.mean(np.array(moved_s) < 0.07) >= 0.9, moved_s
+
+
+def test_without_clicks_every_frame_counts():
+    speech = np.random.default_rng(0).normal(0, 0.1, 22_050).astype(np.float32)
+    assert not voiced_span.clicks(speech, 17, CABG.front_end).any()
+    log_mel = single(slice(20, 30), 60)
+    clicked = np.zeros(60, bool)
+    assert voiced_span.detect(log_mel, CABG.vad, clicked) == voiced_span.detect(log_mel, CABG.vad)
+    assert voiced_span.detect(log_mel, CABG.vad, ~clicked) == voiced_span.detect(log_mel, CABG.vad)
+    clicked[3], log_mel[:, 3] = True, 0.0
+    assert voiced_span.detect(log_mel, CABG.vad, clicked)[:2] == (17, 32)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("preset", ["cabg", "emocatcher-2"])
+def test_clean_recordings_keep_their_spans(ravdess_dir, preset):
+    chosen, changed = load_preset(preset), []
+    for path in sorted(ravdess_dir.rglob("03-01-*"))[::24]:
+        waveform = audio.read(path, 22_050).waveform
+        log_mel = extraction.log_mel_spectrogram(waveform, chosen.front_end)
+        span = extraction.extract(waveform, chosen.front_end, chosen.vad).span
+        changed.append(span != voiced_span.detect(log_mel, chosen.vad))
+    assert len(changed) >= 60
+    assert sum(changed) <= 2

@@ -94,3 +94,16 @@ def test_predictions_and_timelines_report_the_change(recognizer: Recognizer, voi
     for recognise in (recognizer.predict, recognizer.timeline):
         codes = [caution.code for caution in recognise((pair, RATE)).warnings]
         assert [code for code in codes if code in ("rescaled", "channels-cancel")] == ["rescaled", "channels-cancel"]
+
+
+@pytest.mark.parametrize("start_s", [0.05, -0.1], ids=["at the start", "at the end"])
+def test_a_pop_in_the_silence_changes_no_answer(recognizer: Recognizer, voice: Samples, start_s: float) -> None:
+    silence = np.random.default_rng(0).normal(0, 1e-4, RATE // 2).astype(np.float32)
+    quiet = np.concatenate([silence, voice, silence])
+    popped = quiet.copy()
+    start = round(start_s * RATE) % len(popped)
+    popped[start : start + RATE // 200] += np.float32(0.1)
+    expected, found = recognizer.predict((quiet, RATE)), recognizer.predict((popped, RATE))
+    assert found.voiced_start_s == pytest.approx(expected.voiced_start_s, abs=0.03)
+    assert found.voiced_end_s == pytest.approx(expected.voiced_end_s, abs=0.03)
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=0.02)

@@ -54,7 +54,7 @@ def choose(samples: Waveform, sample_rate: int) -> Choice:
     n_frames = len(samples) // n
     centred = (samples[: n_frames * n] - samples.mean(axis=0, dtype=np.float64).astype(np.float32)).T
     frames = centred.reshape(n_channels, n_frames, n)
-    power = np.einsum("cfn,cfn->cf", frames, frames, dtype=np.float64)
+    power = np.square(frames).sum(axis=2).astype(np.float64)
     used = _with_voice(power)
     loudest = max(used, key=lambda channel: float(power[channel].sum()))
     active = np.flatnonzero(power[loudest] >= _ACTIVE * power[loudest].max())

@@ -52,21 +52,23 @@ def extract(waveform: audio.Waveform, front_end: FrontEnd, voice_activity: Voice
         ((64, 17), False)
     """
     channels = compute_channels(waveform, front_end)
-    return cut_voiced_span(channels, len(waveform) / front_end.sample_rate, front_end, voice_activity)
+    return cut_voiced_span(channels, waveform, front_end, voice_activity)
 
 
 def cut_voiced_span(
-    channels: NDArray[np.float32], duration_s: float, front_end: FrontEnd, voice_activity: VoiceActivity
+    channels: NDArray[np.float32], waveform: audio.Waveform, front_end: FrontEnd, voice_activity: VoiceActivity
 ) -> Features:
     """Cut the voiced span out of a clip.
 
     Args:
         channels: shape (n_channels, n_frames), of the whole clip, from `compute_channels`.
-        duration_s: of the clip.
+        waveform: shape (n_samples,), float32, from which they were computed.
         front_end: settings that `channels` were computed with.
         voice_activity: settings of the detector.
     """
-    span = voiced_span.detect(channels[: front_end.n_mels], voice_activity)
+    duration_s = len(waveform) / front_end.sample_rate
+    clicked = voiced_span.clicks(waveform, channels.shape[1], front_end)
+    span = voiced_span.detect(channels[: front_end.n_mels], voice_activity, clicked)
     # A copy, so that the frames outside the span can be freed.
     kept = np.ascontiguousarray(channels[:, span.first : span.last])
     return Features(

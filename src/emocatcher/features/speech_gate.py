@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher import audio
-from emocatcher.features import extraction, silero
+from emocatcher.features import extraction, silero, voiced_span
 from emocatcher.features.matrix_products import multiply
 from emocatcher.foundation.settings import FrontEnd, reading
 
@@ -74,13 +74,13 @@ def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
         >>> has_speech(np.zeros(22_050, np.float32), 22_050, np.full((64, 17), -100.0, np.float32), front_end())
         False
     """
-    log_mel = _as_fitted(waveform, sample_rate, log_mel, made_by)
+    log_mel, places, n_frames = _as_fitted(waveform, sample_rate, log_mel, made_by)
     loudness = loudness_db(log_mel)
     odds = log_odds(log_mel, loudness)
     if not in_doubt(odds):
         return odds > 0
     # Only around the loudest frame: Silero would take as long for a breath before the first word as for the word.
-    centre = int((int(loudness.argmax()) + 0.5) / len(loudness) * len(waveform))
+    centre = int((int(places[loudness.argmax()]) + 0.5) / n_frames * len(waveform))
     first = max(centre - round(_SILERO_BEFORE_S * sample_rate), 0)
     return silero.holds_speech(waveform[first : first + round(_SILERO_LONGEST_S * sample_rate)], sample_rate)
 
@@ -98,7 +98,7 @@ def has_speech_at_once(
         log_mel: shape (n_mels, n_frames), dB, of the whole window.
         made_by: the front end that computed `log_mel`, as for `has_speech`.
     """
-    log_mel = _as_fitted(waveform, sample_rate, log_mel, made_by)
+    log_mel, _, _ = _as_fitted(waveform, sample_rate, log_mel, made_by)
     return log_odds(log_mel, loudness_db(log_mel)) > 0
 
 
@@ -116,11 +116,22 @@ def log_odds(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> flo
 
 def _as_fitted(
     waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32], made_by: FrontEnd
-) -> NDArray[np.float32]:
-    """The clip's log-mel spectrogram as the gate was fitted to it."""
-    if was_fitted_to(made_by):
-        return log_mel
-    return extraction.log_mel_spectrogram(audio.resample(waveform, sample_rate, front_end().sample_rate), front_end())
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Return the log-mel spectrogram as the gate was fitted to it, without frames that contain a click.
+
+    Returns:
+        log_mel: shape (N_MELS, n_kept).
+        places: shape (n_kept,), the kept frames.
+        n_frames: how many there were.
+    """
+    if not was_fitted_to(made_by):
+        waveform, made_by = audio.resample(waveform, sample_rate, front_end().sample_rate), front_end()
+        log_mel = extraction.log_mel_spectrogram(waveform, made_by)
+    n_frames = log_mel.shape[1]
+    kept = np.flatnonzero(~voiced_span.clicks(waveform, n_frames, made_by))
+    if 0 < len(kept) < n_frames:
+        return log_mel[:, kept], kept, n_frames
+    return log_mel, np.arange(n_frames), n_frames
 
 
 @lru_cache(maxsize=1)

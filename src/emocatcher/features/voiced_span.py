@@ -4,6 +4,11 @@ This is the gradient detector of the published EmoCatcher (Kim Seonju 2023, `gva
 steepest point of the sorted curve separates silence from speech.
 
 It does not detect whether the sound is speech: a barking dog has a voiced span too.
+
+A pop or click would widen the span, or raise the threshold above the speech. Frames that contain one do not count. A
+click is found in the waveform, because a window of the spectrogram is longer than it: as a burst of at most some 20 ms
+that is much louder than everything from 25 to 60 ms before and after it. Syllables are longer, the burst of a plosive
+is close to its vowel, and the pulses of a creaky voice are close to each other.
 """
 
 from __future__ import annotations
@@ -14,9 +19,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.foundation.settings import VoiceActivity
+from emocatcher import audio
+from emocatcher.foundation.settings import FrontEnd, VoiceActivity
 
 _AMIN = 1e-5  # smallest amplitude before the logarithm, librosa's default
+
+CLICK_BLOCK_S = 0.005  # in which the power of the waveform is compared
+CLICK_NEAR, CLICK_FAR = 4, 12  # blocks: a click may reach up to the first, and is compared with those up to the second
+CLICK_DB = 12.0  # by which it exceeds them; with this, RAVDESS keeps its spans
+CLICK_FLOOR = 1e-10  # power
 
 
 class VoicedSpan(NamedTuple):
@@ -32,7 +43,50 @@ class VoicedSpan(NamedTuple):
         return self.last - self.first
 
 
-def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
+def clicks(waveform: audio.Waveform, n_frames: int, front_end: FrontEnd) -> NDArray[np.bool_]:
+    """Find the frames whose window contains a click.
+
+    Args:
+        waveform: shape (n_samples,), float32, without offset; frame t is centred at sample t · hop_length.
+        n_frames: number of frames.
+        front_end: settings of the frames.
+
+    Returns:
+        shape (n_frames,).
+
+    Examples:
+        >>> from emocatcher.foundation.settings.reading import load_preset
+        >>> pop = np.zeros(22_050, np.float32)
+        >>> pop[11_000:11_100] = 0.1
+        >>> np.flatnonzero(clicks(pop, 17, load_preset("cabg").front_end)).tolist()
+        [8]
+    """
+    size = click_block(front_end)
+    n_blocks = -(-len(waveform) // size)
+    padded = np.zeros(n_blocks * size, np.float32)
+    padded[: len(waveform)] = waveform
+    blocks = padded.reshape(n_blocks, size)
+    level = 10.0 * np.log10(np.maximum(np.square(blocks).mean(axis=1), np.float32(CLICK_FLOOR)))
+    quiet = np.full(CLICK_FAR, 10.0 * np.log10(CLICK_FLOOR), np.float32)
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.concatenate([quiet, level, quiet]), CLICK_FAR - CLICK_NEAR
+    ).max(axis=1)
+    before, after = around[:n_blocks], around[CLICK_FAR + CLICK_NEAR + 1 :][:n_blocks]
+    n_clicked = np.concatenate([[0], np.cumsum(level - np.maximum(before, after) > CLICK_DB)])
+    centres, half = np.arange(n_frames) * front_end.hop_length, front_end.win_length // 2
+    first = np.minimum(np.maximum(centres - half, 0) // size, n_blocks)
+    last = np.minimum((centres + half + size - 1) // size, n_blocks)
+    return np.asarray(n_clicked[last] > n_clicked[first])
+
+
+def click_block(front_end: FrontEnd) -> int:
+    """Return the number of samples in which the power of the waveform is compared."""
+    return max(round(CLICK_BLOCK_S * front_end.sample_rate), 1)
+
+
+def detect(
+    log_mel: NDArray[np.float32], settings: VoiceActivity, clicked: NDArray[np.bool_] | None = None
+) -> VoicedSpan:
     """Find the voiced span of one clip.
 
     The span is defined for every input. If no frame exceeds the threshold (digital silence, a constant tone, a single
@@ -46,6 +100,7 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
     Args:
         log_mel: shape (n_mels, n_frames), dB.
         settings: smoothing, margin and floor.
+        clicked: shape (n_frames,), from `clicks`: frames that do not count, unless all of them are clicked.
 
     Returns:
         the span, always 0 <= first < last <= n_frames.
@@ -64,13 +119,22 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
     """
     if log_mel.ndim != 2 or log_mel.size == 0:
         raise ValueError(f"log_mel has the shape {log_mel.shape}; (n_mels, n_frames) with at least one cell is needed")
-    n_frames = log_mel.shape[1]
+    if clicked is not None and clicked.any() and not clicked.all():
+        counted = np.flatnonzero(~clicked)
+        return _detect(log_mel[:, counted], settings, counted, log_mel.shape[1])
+    return _detect(log_mel, settings, np.arange(log_mel.shape[1]), log_mel.shape[1])
+
+
+def _detect(
+    log_mel: NDArray[np.float32], settings: VoiceActivity, places: NDArray[np.int64], n_frames: int
+) -> VoicedSpan:
+    """Apply the published rule to the frames that count; `places` are their indices among all `n_frames`."""
     whole = VoicedSpan(0, n_frames, found=False)
     # 20·log10(10^(dB/10)) = 2·dB, so the conversion to power and back is one multiplication.
     doubled = np.maximum(2.0 * log_mel, 20.0 * np.float32(np.log10(_AMIN)))
     lowest, highest = float(doubled.min()), float(doubled.max())
     lowest = max(lowest, highest - settings.floor_db)
-    if n_frames < 2 or not lowest < highest:
+    if len(places) < 2 or not lowest < highest:
         return whole
     np.maximum(doubled, lowest, out=doubled)
     loudness = (doubled.sum(axis=0, dtype=np.float64) - lowest * len(doubled)) / (highest - lowest)
@@ -81,8 +145,8 @@ def detect(log_mel: NDArray[np.float32], settings: VoiceActivity) -> VoicedSpan:
     above = np.flatnonzero(loudness > threshold)
     if len(above) == 0:
         return whole
-    first = max(int(above[0]) - settings.margin_frames, 0)
-    last = min(int(above[-1]) + settings.margin_frames, n_frames)
+    first = max(int(places[above[0]]) - settings.margin_frames, 0)
+    last = min(int(places[above[-1]]) + settings.margin_frames, n_frames)
     return VoicedSpan(first, last, found=True) if first < last else whole
 
 

@@ -92,8 +92,7 @@ class Recognizer:
                 on_timeline(long)
             return msgspec.structs.replace(summarise(long), path=path)
         channels = extraction.compute_channels(recording.waveform, settings.front_end)
-        duration_s = len(recording.waveform) / recording.sample_rate
-        clip = extraction.cut_voiced_span(channels, duration_s, settings.front_end, settings.vad)
+        clip = extraction.cut_voiced_span(channels, recording.waveform, settings.front_end, settings.vad)
         found = cautions.find(recording, channels[: settings.front_end.n_mels], clip, settings.front_end, self._judge)
         return self._prediction(path, clip, found, threshold)
 

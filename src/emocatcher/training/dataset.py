@@ -23,7 +23,7 @@ from emocatcher.foundation.settings import Settings
 from emocatcher.training.shared_rows import RowFile, Span, map_inherited
 
 # Increment it when the code computes other features from the same settings: older caches are then not read.
-_CODE_VERSION = 3
+_CODE_VERSION = 4
 
 
 class Part(msgspec.Struct, frozen=True):

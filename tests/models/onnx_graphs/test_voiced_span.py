@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from emocatcher.features import extraction, voiced_span
 from emocatcher.foundation.settings import VoiceActivity, load_preset
-from emocatcher.models.onnx_graphs.graph import FLOAT, INT64, Graph
-from emocatcher.models.onnx_graphs.voiced_span import add_span
+from emocatcher.models.onnx_graphs.graph import BOOL, FLOAT, INT64, Graph
+from emocatcher.models.onnx_graphs.voiced_span import add_clicks, add_span
 
 CABG = load_preset("cabg")
 SpanOf = Callable[[np.ndarray, VoiceActivity], tuple[int, int]]
@@ -36,6 +36,30 @@ def span_of(opened: Any) -> SpanOf:
         return int(first), int(last)
 
     return span_of
+
+
+ClicksOf = Callable[[np.ndarray, np.ndarray, str], tuple[np.ndarray, tuple[int, int]]]
+
+
+@pytest.fixture(scope="module")
+def clicks_of(opened: Any) -> ClicksOf:
+    @cache
+    def graph_of(preset: str) -> Any:
+        graph, chosen = Graph({}), load_preset(preset)
+        clicked = add_clicks(graph, chosen.front_end, "waveform", "log_mel")
+        names = ("clicked", "first", "last")
+        for name, value in zip(names, (clicked, *add_span(graph, chosen.vad, "log_mel", clicked)), strict=True):
+            graph.add("Identity", [value], outputs=[name])
+        inputs = {"waveform": (FLOAT, ["n_samples"]), "log_mel": (FLOAT, ["n_frames", "n_mels"])}
+        return opened(
+            graph.serialise(inputs, {"clicked": (BOOL, ["n_frames"]), "first": (INT64, []), "last": (INT64, [])}, {})
+        )
+
+    def clicks_of(waveform: np.ndarray, log_mel: np.ndarray, preset: str) -> tuple[np.ndarray, tuple[int, int]]:
+        clicked, first, last = graph_of(preset)(waveform=waveform, log_mel=np.ascontiguousarray(log_mel.T))
+        return clicked, (int(first), int(last))
+
+    return clicks_of
 
 
 def settings_of(sigma: float = 10.0, margin: int = 3, floor_db: float = 80.0) -> VoiceActivity:
@@ -144,3 +168,27 @@ def test_on_what_stands_for_recordings(span_of: SpanOf, made_clips: list[np.ndar
         assert span_of(log_mel, CABG.vad) == span[:2]
         spans.add(span.n_frames < log_mel.shape[1])
     assert True in spans, "no clip has a span of its own: nothing was tested"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_samples=st.integers(1, 30_000),
+    n_pops=st.integers(0, 6),
+    preset=st.sampled_from(["cabg", "emocatcher-2"]),
+)
+def test_it_leaves_out_the_frames_with_a_click_as_the_package_does(
+    clicks_of: ClicksOf, seed: int, n_samples: int, n_pops: int, preset: str
+) -> None:
+    random, chosen = np.random.default_rng(seed), load_preset(preset)
+    waveform = random.normal(0, 1e-3, n_samples).astype(np.float32)
+    for start in random.integers(0, n_samples, n_pops):
+        waveform[start : start + random.integers(1, 700)] += np.float32(random.uniform(0.01, 0.5))
+    log_mel = extraction.log_mel_spectrogram(waveform, chosen.front_end)
+    clicked = voiced_span.clicks(waveform, log_mel.shape[1], chosen.front_end)
+    expected = voiced_span.detect(log_mel, chosen.vad, clicked)
+    found, span = clicks_of(waveform, log_mel, preset)
+    np.testing.assert_array_equal(found, clicked)
+    counted = log_mel if clicked.all() else log_mel[:, ~clicked]
+    if decision_gap(counted, chosen.vad) > 1e-9:
+        assert span == expected[:2]

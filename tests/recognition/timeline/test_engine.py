@@ -52,7 +52,7 @@ def test_a_window_gives_the_result_of_its_own_clip():
         if window.end_s == 20.0:
             first = len(mel) - 49
         channels = extraction.combine_frames(extraction.convert_frames(mel[first : first + 49], FRONT_END), FRONT_END)
-        clip = extraction.cut_voiced_span(channels, 3.0, FRONT_END, VAD)
+        clip = extraction.cut_voiced_span(channels, waveform[first * 1364 :][: 3 * RATE], FRONT_END, VAD)
         if window.speech:
             expected = NETWORK.probabilities(NETWORK.run([clip.log_mel])[0])[0]
             assert list(window.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-6)
@@ -238,7 +238,7 @@ def test_a_recording_without_samples_is_refused():
 def test_on_block_receives_every_block():
     seen = []
     found = timeline.recognise(NETWORK, is_loud, (talk(150.0), RATE), hop_s=3.0, on_block=seen.append)
-    assert [len(block) / RATE for block in seen] == [60.0, 60.0, 30.0]
+    assert [len(block) / RATE for block in seen] == [30.0] * 5
     assert found.duration_s == 150.0
 
 

@@ -8,7 +8,7 @@ from emocatcher.foundation.settings import Settings
 from emocatcher.models.networks.registry import add_to_graph
 from emocatcher.models.onnx_graphs.front_end import add_front_end
 from emocatcher.models.onnx_graphs.graph import DOUBLE, FLOAT, Graph
-from emocatcher.models.onnx_graphs.voiced_span import add_span
+from emocatcher.models.onnx_graphs.voiced_span import add_clicks, add_span
 
 
 def add_recognition(graph: Graph, settings: Settings, temperature: float) -> None:
@@ -20,8 +20,9 @@ def add_recognition(graph: Graph, settings: Settings, temperature: float) -> Non
         temperature: the divisor of the logits.
     """
     front_end = settings.front_end
-    log_mel, tracks = add_front_end(graph, front_end, _without_offset(graph, "waveform"))
-    first, last = add_span(graph, settings.vad, log_mel)
+    waveform = _without_offset(graph, "waveform")
+    log_mel, tracks = add_front_end(graph, front_end, waveform)
+    first, last = add_span(graph, settings.vad, log_mel, add_clicks(graph, front_end, waveform, log_mel))
     edges = [graph.add("Unsqueeze", [edge, graph.ints([0])]) for edge in (first, last)]
     channels = graph.add("Concat", [log_mel, tracks], axis=1) if tracks else log_mel
     voiced = graph.add("Transpose", [graph.add("Slice", [channels, *edges, graph.ints([0])])], perm=[1, 0])

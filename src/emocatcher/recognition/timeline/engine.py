@@ -161,13 +161,15 @@ class Engine:
         for cut in cuts:
             channels = self._frames.clip(cut.first, cut.last)
             log_mel = channels[: front_end.n_mels]
-            span = voiced_span.detect(log_mel, self._settings.vad)
+            sound = self._sound_of(cut)
+            clicked = voiced_span.clicks(sound, log_mel.shape[1], front_end)
+            span = voiced_span.detect(log_mel, self._settings.vad, clicked)
             from_s, to_s = (
                 min(max((cut.first + frame) * front_end.frame_period_s, cut.start_s), cut.end_s)
                 for frame in (span.first, span.last)
             )
             clip = None
-            if self._is_speech(cut, log_mel, to_s - from_s):
+            if self._is_speech(cut, sound, log_mel, to_s - from_s):
                 clip = np.ascontiguousarray(channels[:, span.first : span.last])
                 if self._on_speech is not None:
                     self._on_speech(clip, self._between(from_s, to_s))
@@ -178,15 +180,18 @@ class Engine:
         rate, first = self._front_end.sample_rate, self._frames.first * self._front_end.hop_length
         return self._waveform[round(from_s * rate) - first : round(to_s * rate) - first]
 
-    def _is_speech(self, cut: _Cut, log_mel: NDArray[np.float32], voiced_s: float) -> bool:
+    def _sound_of(self, cut: _Cut) -> audio.Waveform:
+        """Return a window's samples, from the centre of its first frame."""
+        start = (cut.first - self._frames.first) * self._front_end.hop_length
+        return self._waveform[start : start + round((cut.end_s - cut.start_s) * self._front_end.sample_rate)]
+
+    def _is_speech(self, cut: _Cut, sound: audio.Waveform, log_mel: NDArray[np.float32], voiced_s: float) -> bool:
         if voiced_s < _SHORTEST_VOICE_S or log_mel.min() == log_mel.max():
             return False
-        hop_length, rate = self._front_end.hop_length, self._front_end.sample_rate
-        start = (cut.first - self._frames.first) * hop_length
-        waveform = self._waveform[start : start + round((cut.end_s - cut.start_s) * rate)]
+        rate = self._front_end.sample_rate
         if self._gate_frames:
             first, n = self._gate_frames_at(cut.start_s)
             # Do not wait for samples after the window; the last frame would need some of them.
             last = self._gate_frames.last if cut.is_end else first + n
-            return self._has_speech(waveform, rate, self._gate_frames.clip(first, last), speech_gate.front_end())
-        return self._has_speech(waveform, rate, log_mel, self._front_end)
+            return self._has_speech(sound, rate, self._gate_frames.clip(first, last), speech_gate.front_end())
+        return self._has_speech(sound, rate, log_mel, self._front_end)

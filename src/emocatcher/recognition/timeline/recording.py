@@ -23,7 +23,7 @@ from emocatcher.recognition.timeline.segments import Segment
 from emocatcher.recognition.timeline.window_batches import Network
 from emocatcher.recognition.timeline.windows import Window, Windows
 
-_BLOCK_S = 60.0  # length of a decoded block
+_BLOCK_S = 30.0  # length of a decoded block
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
