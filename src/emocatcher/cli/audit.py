@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from emocatcher.cli import options
+from emocatcher.cli import completion, options
 
 EXAMPLES = (
     "emocatcher audit --corpus ravdess --protocol emobox-6",
@@ -15,7 +15,12 @@ EXAMPLES = (
 
 
 def audit(
-    protocol: Annotated[str, typer.Option(help="The protocol to audit: emobox-6, speakers-K, manifest, …")],
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="The protocol to audit: emobox-6, speakers-K, manifest, …", autocompletion=completion.protocols
+        ),
+    ],
     corpus: options.CorpusName = "ravdess",
     preset: options.Preset = "cabg",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed of speakers-K and stratified-K.")] = 0,

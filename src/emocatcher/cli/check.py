@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 EXAMPLES = ("emocatcher check ravdess", "emocatcher check my.csv")
 
 _SHOWN = 5
 
 
 def check(
-    corpus: Annotated[str, typer.Argument(help="A corpus name, a table of recordings, or a folder.")],
+    corpus: options.CorpusArgument,
     everything: Annotated[bool, typer.Option("--all", help="List every recording of every finding.")] = False,
 ) -> None:
     """Decode and count every recording; list missing, duplicated and unusual ones."""

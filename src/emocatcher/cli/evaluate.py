@@ -7,14 +7,20 @@ from typing import Annotated
 
 import typer
 
-from emocatcher.cli import options
+from emocatcher.cli import completion, options
 
 EXAMPLES = ("emocatcher evaluate runs/holdout/fold_0/last --protocol reference-holdout --fold 0 --json",)
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A model folder.")],
-    protocol: Annotated[str, typer.Option(help="The protocol whose test part to use.")],
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="The protocol whose test part to use.",
+            autocompletion=completion.protocols,
+        ),
+    ],
     fold: Annotated[int, typer.Option(min=0, help="The fold, counting from 0.")] = 0,
     corpus: options.CorpusName = "ravdess",
     batch_size: Annotated[int, typer.Option(min=1, help="Utterances per batch; does not affect the scores.")] = 64,

@@ -4,10 +4,14 @@ from typing import Annotated
 
 import typer
 
+from emocatcher.cli import completion
+
 _MODEL = "A model folder, or owner/name on the Hugging Face hub; by default the bundled model."
 
-Model = Annotated[str | None, typer.Option(help=_MODEL)]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, show_default=False)]
+Model = Annotated[str | None, typer.Option(help=_MODEL, autocompletion=completion.models)]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help=_MODEL, show_default=False, autocompletion=completion.models)
+]
 Window = Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.")]
 Hop = Annotated[float, typer.Option(metavar="SECONDS", help="Time from one window to the next.")]
 AbstainBelow = Annotated[
@@ -16,9 +20,20 @@ AbstainBelow = Annotated[
         metavar="P", help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold."
     ),
 ]
-CorpusName = Annotated[str, typer.Option(help="A corpus name, a table of recordings, or a folder.")]
-Preset = Annotated[str, typer.Option(help="The training settings: a preset name or a TOML file.")]
+_CORPUS = "A corpus name, a table of recordings, or a folder."
+CorpusName = Annotated[str, typer.Option(help=_CORPUS, autocompletion=completion.corpora)]
+CorpusArgument = Annotated[str, typer.Argument(help=_CORPUS, autocompletion=completion.corpora)]
+Preset = Annotated[
+    str,
+    typer.Option(help="The training settings: a preset name or a TOML file.", autocompletion=completion.presets),
+]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Change one setting; may be repeated.",
+        autocompletion=completion.settings,
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emocatcher.cli import options
+from emocatcher.cli import completion, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,12 @@ def predict(
     model: options.Model = None,
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="json, jsonl, csv or parquet; by default the suffix of --out.", metavar="KIND"),
+        typer.Option(
+            "--format",
+            help="json, jsonl, csv or parquet; by default the suffix of --out.",
+            metavar="KIND",
+            autocompletion=completion.table_formats,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The table to write; by default printed.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one per core.")] = 1,

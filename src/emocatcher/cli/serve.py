@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from emocatcher.cli import options
+from emocatcher.cli import completion, options
 
 EXAMPLES = (
     "emocatcher serve --open",
@@ -40,7 +40,12 @@ def serve(
         list[str] | None, typer.Option(metavar="ORIGIN", help="A site whose pages may use the API; may be repeated.")
     ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Change a limit; may be repeated. See --limits.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Change a limit; may be repeated. See --limits.",
+            autocompletion=completion.limits,
+        ),
     ] = None,
     limits: Annotated[bool, typer.Option("--limits", help="Print the limits with their values and exit.")] = False,
 ) -> None:

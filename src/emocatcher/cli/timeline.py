@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emocatcher.cli import options
+from emocatcher.cli import completion, options
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -36,6 +36,7 @@ def timeline(
         str | None,
         typer.Option(
             "--format",
+            autocompletion=completion.timeline_formats,
             metavar="KIND",
             help="table, json, csv, parquet, srt, vtt, textgrid or audacity; by default the suffix of --out.",
         ),

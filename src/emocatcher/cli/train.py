@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emocatcher.cli import options
+from emocatcher.cli import completion, options
 
 if TYPE_CHECKING:
     from emocatcher.cli.screen import Advance
@@ -26,7 +26,8 @@ def train(
         str,
         typer.Option(
             help="How to split the corpus. RAVDESS: emobox-6, luna-5, loso-24, reference-holdout, reference-cv5, "
-            "kfold-10. Any corpus: speakers-K, stratified-K (K folds), manifest (the table's split)."
+            "kfold-10. Any corpus: speakers-K, stratified-K (K folds), manifest (the table's split).",
+            autocompletion=completion.protocols,
         ),
     ],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],

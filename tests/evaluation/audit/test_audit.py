@@ -48,6 +48,7 @@ def test_unnamed_speakers_are_reported_as_possibly_shared(rows, table, inspect):
     found = inspect(table([[path, label, split] for path, label, _, split in rows], "path,label,split"))
     assert kinds(found) == ["same-speaker"]
     assert "not named" in found.leaks[0].text
+    assert found.stamp == "Audit: speakers not named, so possibly shared"
     assert found.leaks[0].speakers == ()
 
 

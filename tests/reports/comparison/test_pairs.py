@@ -71,6 +71,11 @@ def test_verdict_does_not_depend_on_the_order_of_the_pair() -> None:
     assert text == swapped
     assert text.startswith("good is ahead of bad by 75.0 points, 95% interval ")
     assert ": significant (better on 6 utterances, worse on 0, McNemar p = 0.031)" in text
+    few = paired_difference([1, 1, 1, 0], [0, 0, 0, 0], ["a", "b", "c", "a"])  # the interval excludes 0, p = 0.25
+    assert few.told_apart
+    assert ": not clear, the interval excludes 0, but McNemar's p is not below 0.05 (" in pairs.verdict("x", "y", few)
+    crowd = paired_difference([1] * 8 + [0], [0] * 8 + [1], ["a"] * 8 + ["b"])  # one speaker decides
+    assert ": not clear, the interval includes 0, though McNemar's p is below 0.05 (" in pairs.verdict("x", "y", crowd)
     close = paired_difference([1, 0, 1, 0], [0, 1, 0, 0], ["a", "b", "c", "d"])
     words = pairs.verdict("x", "y", close)
     assert "not significant" in words

@@ -155,6 +155,8 @@ def fold_words(folds: Sequence[int], n_folds: int, preposition: str) -> str:
 
 def _stamp(leak: Leak, n_folds: int) -> str:
     words = {f"{word}_folds": fold_words(leak.folds, n_folds, word) if leak.folds else "" for word in ("in", "of")}
+    if leak.kind == "same-speaker" and not leak.speakers:
+        return f"speakers not named, so possibly shared{words['in_folds']}"
     return _STAMPS[leak.kind].format(**words)
 
 

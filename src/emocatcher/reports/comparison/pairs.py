@@ -67,7 +67,11 @@ def verdict(first: str, second: str, found: PairedDifference, n_seeds: tuple[int
         else f"{first} and {second} have the same accuracy"
     )
     p_value = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
+    by_test = found.p_value < 1.0 - found.level
     significance = "significant" if found.told_apart else "not significant"
+    if found.told_apart != by_test:  # the interval draws speakers; McNemar's test takes utterances as independent
+        what = "the interval excludes 0, but" if found.told_apart else "the interval includes 0, though"
+        significance = f"not clear, {what} McNemar's p is {'below' if by_test else 'not below'} {1 - found.level:.2g}"
     seeds = "" if n_seeds == (1, 1) else "; answers averaged over seeds"
     return (
         f"{head}, {found.level:.0%} interval {_signed(low)} to {_signed(high)}: {significance} "
