@@ -37,12 +37,22 @@ def test_the_result_depends_neither_on_the_blocks_nor_on_the_offset(n_samples, n
         np.testing.assert_allclose(expected, audio.remove_offset(samples), atol=1e-7)
 
 
-def test_each_sample_loses_the_mean_of_the_samples_up_to_it():
-    samples, n = NOISE[:500], 60
-    found = in_blocks(samples, n, [7, 130])
-    for place in (0, 30, 59, 60, 200, 499):
-        first = max(place - n + 1, 0)
-        assert found[place] == pytest.approx(samples[place] - samples[first : first + n].mean(), abs=1e-6)
+def test_each_sample_loses_the_exponential_mean_of_the_samples_up_to_it():
+    samples, n = NOISE[:3000], 60
+    found, offset = in_blocks(samples, n, [7, 130, 2000]), samples[:n].mean(dtype=np.float64)
+    np.testing.assert_allclose(found[:n], samples[:n] - offset, atol=1e-7)
+    for place in range(n, len(samples)):
+        offset += (samples[place] - offset) * 2 / n
+        assert found[place] == pytest.approx(samples[place] - offset, abs=1e-6)
+
+
+def test_digital_silence_after_a_sound_keeps_no_echo_of_it():
+    silent = np.concatenate([NOISE, np.zeros(2 * RATE, np.float32)])
+    rest = in_blocks(silent, RATE, [1000])[len(NOISE) :]
+    assert np.abs(rest).max() < 1e-3
+    # What is left only decays: every step is smaller than the one before.
+    steps = np.abs(np.diff(rest[::1000].astype(np.float64)))
+    assert (np.diff(steps) < 1e-8).all()
 
 
 def test_a_drift_is_removed():

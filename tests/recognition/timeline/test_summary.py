@@ -122,6 +122,21 @@ def test_the_memory_for_a_file_does_not_grow_with_its_duration(recognizer, talk,
 
 
 @pytest.mark.corpus
+def test_digital_silence_between_sentences_has_no_emotion(ravdess_dir):
+    clips = sorted(ravdess_dir.rglob("03-01-*.flac"))[::400]
+    pieces = [np.concatenate([audio.load(clip, RATE)[0], np.zeros(8 * RATE, np.float32)]) for clip in clips]
+    found = emocatcher.load().timeline((np.concatenate(pieces), RATE))
+    ends_s = np.cumsum([len(piece) for piece in pieces]) / RATE
+    inside = [
+        window
+        for window in found.windows
+        if any(end_s - 8.0 <= window.start_s and window.end_s <= end_s for end_s in ends_s)
+    ]
+    assert len(inside) > 20
+    assert not any(window.speech for window in inside)
+
+
+@pytest.mark.corpus
 def test_six_different_clips_in_a_row_all_have_a_share(ravdess_dir):
     recognizer = emocatcher.load()
     clips = {}
