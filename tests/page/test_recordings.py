@@ -150,6 +150,45 @@ def test_the_timeline_has_pythons_windows_and_segments_without_gaps(
     assert all(a[1] == b[0] for a, b in itertools.pairwise(bounds))
 
 
+def test_a_long_recording_is_judged_by_the_shares_of_its_windows(
+    tab: Tab, spoken: Path, recognizer: Recognizer
+) -> None:
+    tab.choose(spoken)
+    tab.page.wait_for_function(
+        "name => document.querySelector('.result').dataset.prediction?.includes(name)", arg=spoken.name
+    )
+    tab.wait_for_answer()
+    found, expected = tab.prediction(), recognizer.predict(spoken)
+    jsonschema.validate(found, prediction_schema())
+    assert found["shares"].keys() == expected.shares.keys()
+    assert sum(found["shares"].values()) == pytest.approx(1.0)
+    assert found["attention"] == []
+    assert not {one["code"] for one in found["warnings"]} & {"too-short", "too-long"}
+    windows = [one for one in json.loads(tab.saved("-timeline.json"))["windows"] if one["speech"]]
+    for label, probability in found["probabilities"].items():
+        assert probability == pytest.approx(np.mean([one["probabilities"][label] for one in windows]), abs=1e-6)
+
+
+@pytest.mark.corpus
+def test_six_clips_of_ravdess_in_a_row_get_pythons_shares(
+    tab: Tab, ravdess_dir: Path, tmp_path: Path, recognizer: Recognizer
+) -> None:
+    clips = sorted(ravdess_dir.rglob("03-01-*.flac"))[::241][:6]
+    pieces = [np.concatenate([audio.load(clip, 22_050)[0], np.zeros(3 * 22_050, np.float32)]) for clip in clips]
+    path = tmp_path / "six.wav"
+    soundfile.write(path, np.concatenate(pieces), 22_050)
+    tab.choose(path)
+    tab.page.wait_for_function("() => document.querySelector('.result').dataset.prediction?.includes('six.wav')")
+    found, expected = tab.prediction(), recognizer.predict(path)
+    # The page processes each window separately, so a window at the limit between two emotions may get the other one.
+    n_windows = 2 * expected.duration_s
+    for label, share in expected.shares.items():
+        assert found["shares"][label] == pytest.approx(share, abs=3 / n_windows)
+        assert found["probabilities"][label] == pytest.approx(expected.probabilities[label], abs=0.01)
+    assert {one["code"] for one in found["warnings"]} == {one.code for one in expected.warnings}
+    assert (found["voiced_start_s"], found["voiced_end_s"]) == pytest.approx(expected.voiced, abs=0.05)
+
+
 def test_playback_moves_the_cursor_and_updates_the_current_probabilities(tab: Tab, spoken: Path) -> None:
     tab.choose(spoken)
     tab.wait_for_answer()

@@ -21,6 +21,7 @@ const spoken = {
   durationS: 3,
   rmsDb: -20,
   speech: true,
+  loudestDb: -5,
   highDb: -30,
   distance: 1,
 };

@@ -4,8 +4,9 @@ import { Ring } from "../audio/microphone";
 import { strings } from "../strings.en";
 import { type Model, PageError, type Recording, type Window } from "../types";
 import { type Engine, HOP_S, type Callbacks, type Live, WINDOW_S } from "./engine";
-import type { WorkerRequest, WorkerReply } from "./messages";
-import { toPrediction, toWindow } from "./predictions";
+import type { NetworkOutput, WorkerRequest, WorkerReply } from "./messages";
+import { toPrediction, toTimeline, toWindow } from "./predictions";
+import { cautionsOverTime, isLong, summarise } from "./summary";
 
 const LEAST_LIVE_S = 1; // of sound, before the first answer
 
@@ -46,7 +47,9 @@ export class BrowserEngine implements Engine {
     await this.ready;
     if (signal.aborted) return;
     const job = this.nextJob++;
+    const start = performance.now();
     const waiting: Window[] = [];
+    const spoken: NetworkOutput[] = []; // for the windows with speech
     await new Promise<void>((resolve, reject) => {
       const end = (finish: () => void): void => {
         this.jobs.delete(job);
@@ -61,8 +64,16 @@ export class BrowserEngine implements Engine {
           callbacks.onPrediction(toPrediction(message.output, this.model, recording), message.tookMs);
         else if (message.kind === "window") {
           waiting.push(message.window);
+          if (message.window.speech) spoken.push(message.output);
           callbacks.onWindows([...waiting], message.done / message.of);
-        } else if (message.kind === "finished") end(resolve);
+        } else if (message.kind === "finished") {
+          if (isLong(recording.durationS)) {
+            const warnings = cautionsOverTime(spoken, this.model, recording);
+            const timeline = toTimeline(waiting, this.model, recording.name, recording.durationS, WINDOW_S, HOP_S, warnings);
+            callbacks.onPrediction(summarise(timeline), performance.now() - start);
+          }
+          end(resolve);
+        }
         else if (message.kind === "fault")
           end(() => reject(new PageError(strings.errors.network(message.message), strings.errors.networkNext)));
       });

@@ -16,7 +16,8 @@ export interface NetworkOutput {
   durationS: number;
   rmsDb: number; // of the voiced span, below full scale
   speech: boolean;
-  highDb: number; // the loudest cell above the telephone band, relative to the loudest of all
+  loudestDb: number; // the loudest cell of the voiced span
+  highDb: number; // of its loudest cell above the telephone band, relative to `loudestDb`
   distance: number | null; // from the training recordings; null where it is not needed or not known
 }
 
@@ -25,5 +26,5 @@ export type WorkerReply =
   | { kind: "ready"; loadMs: number }
   | { kind: "fault"; message: string; job?: number }
   | { kind: "recognised"; job: number; output: NetworkOutput; tookMs: number }
-  | { kind: "window"; job: number; window: Window; done: number; of: number }
+  | { kind: "window"; job: number; window: Window; output: NetworkOutput; done: number; of: number }
   | { kind: "finished"; job: number };

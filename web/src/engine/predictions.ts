@@ -7,9 +7,30 @@ import type { NetworkOutput } from "./messages";
 const SHORTEST_VOICE_S = 0.1; // in a window; shorter sounds are clicks
 
 export function toPrediction(output: NetworkOutput, model: Model, recording: Recording): Prediction {
-  const without: Prediction = {
+  const measured = {
+    ...output,
+    voicedS: output.voicedEndS - output.voicedStartS,
+    isOutside: (output.distance ?? 0) > (model.conditions?.limit ?? Infinity),
+  };
+  const known = { path: recording.name, duration_s: output.durationS, model: model.name, model_version: model.version };
+  const without = unanswered(known, cautions(measured, model, recording));
+  if (!output.speech) return without;
+  const step = model.frames_per_step * model.frame_period_s;
+  return {
+    ...answered(without, model.labels, output.probabilities, model.abstain_below),
+    voiced_start_s: output.voicedStartS,
+    voiced_end_s: output.voicedEndS,
+    attention: output.attention.map((weight, i) => [round6(output.voicedStartS + i * step), weight]),
+  };
+}
+
+type Known = Pick<Prediction, "path" | "duration_s" | "model" | "model_version">;
+
+/** The prediction for a recording without speech. */
+export function unanswered({ path, duration_s, model, model_version }: Known, warnings: Caution[]): Prediction {
+  return {
     schema_version: facts.schema_version,
-    path: recording.name,
+    path,
     emotion: null,
     probability: null,
     probabilities: {},
@@ -19,47 +40,51 @@ export function toPrediction(output: NetworkOutput, model: Model, recording: Rec
     shares: {},
     voiced_start_s: null,
     voiced_end_s: null,
-    duration_s: output.durationS,
+    duration_s,
     attention: [],
-    model: model.name,
-    model_version: model.version,
-    warnings: cautions(output, model, recording),
-  };
-  if (!output.speech) return without;
-  const [first, second = 0] = [...output.probabilities].sort((a, b) => b - a);
-  const step = model.frames_per_step * model.frame_period_s;
-  return {
-    ...without,
-    emotion: model.labels[output.probabilities.indexOf(first)],
-    probability: first,
-    probabilities: byLabel(model.labels, output.probabilities),
-    margin: first - second,
-    entropy: -output.probabilities.reduce((sum, p) => sum + p * Math.log(Math.max(p, 1e-300)), 0),
-    abstain: first < model.abstain_below,
-    voiced_start_s: output.voicedStartS,
-    voiced_end_s: output.voicedEndS,
-    attention: output.attention.map((weight, i) => [round6(output.voicedStartS + i * step), weight]),
+    model,
+    model_version,
+    warnings,
   };
 }
 
+/** A prediction with the emotion that follows from the probabilities. */
+export function answered(without: Prediction, labels: string[], probabilities: number[], abstainBelow: number): Prediction {
+  const [first, second = 0] = [...probabilities].sort((a, b) => b - a);
+  return {
+    ...without,
+    emotion: labels[probabilities.indexOf(first)],
+    probability: first,
+    probabilities: byLabel(labels, probabilities),
+    margin: first - second,
+    entropy: -probabilities.reduce((sum, p) => sum + p * Math.log(Math.max(p, 1e-300)), 0),
+    abstain: first < abstainBelow,
+  };
+}
+
+/** What the cautions read. */
+export interface Measured extends Pick<NetworkOutput, "speech" | "durationS" | "highDb" | "rmsDb"> {
+  voicedS: number | null; // null for a long recording
+  isOutside: boolean; // unlike the training recordings
+}
+
 /** The cautions of `emocatcher.recognition.cautions`, gravest first. */
-function cautions(output: NetworkOutput, model: Model, recording: Recording): Caution[] {
+export function cautions(output: Measured, model: Model, recording: Recording): Caution[] {
   const found: Caution[] = [];
   const add = (code: string, message: string): void => void found.push({ code, message });
-  const voicedS = output.voicedEndS - output.voicedStartS;
+  const { voicedS } = output;
   const words = strings.cautions;
   if (!output.speech) add("no-speech", words.noSpeech);
   if (recording.truncated) add("truncated", words.truncated(output.durationS));
   if (!output.speech) return found; // the others are about the voice
-  if (voicedS < facts.shortest_voiced_s) add("too-short", words.tooShort(voicedS, facts.shortest_voiced_s));
-  if (model.longest_voiced_s !== null && voicedS > model.longest_voiced_s)
+  if (voicedS !== null && voicedS < facts.shortest_voiced_s) add("too-short", words.tooShort(voicedS, facts.shortest_voiced_s));
+  if (model.longest_voiced_s !== null && voicedS !== null && voicedS > model.longest_voiced_s)
     add("too-long", words.tooLong(voicedS, model.longest_voiced_s));
   if (recording.clipped) add("clipped", words.clipped(recording.peak));
   if (output.highDb < facts.band_db || recording.rate <= 2 * facts.band_hz)
     add("narrow-band", words.narrowBand(output.highDb, facts.band_hz));
   if (output.rmsDb < facts.quiet_db) add("very-quiet", words.veryQuiet(output.rmsDb));
-  if (output.distance !== null && model.conditions && output.distance > model.conditions.limit)
-    add("outside-training-conditions", words.outside);
+  if (output.isOutside) add("outside-training-conditions", words.outside);
   return found;
 }
 

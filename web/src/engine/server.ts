@@ -1,6 +1,7 @@
 /** The engine on a server: a client of the API of `emocatcher serve`. */
 import { strings } from "../strings.en";
 import { type Model, PageError, type Prediction, type Recording, type Timeline, type Window } from "../types";
+import { summarise, isLong } from "./summary";
 import { type Engine, HOP_S, type Callbacks, type Live, WINDOW_S } from "./engine";
 
 interface Problem {
@@ -43,11 +44,16 @@ export class ServerEngine implements Engine {
     const post = async <T>(path: string): Promise<T> =>
       (await this.requestJson(path, { method: "POST", body: form(), signal })) as T;
     try {
-      const prediction = await post<Prediction>("v1/predict");
-      if (signal.aborted) return;
-      callbacks.onPrediction(prediction, performance.now() - start);
+      const long = isLong(recording.durationS);
+      if (!long) {
+        const prediction = await post<Prediction>("v1/predict");
+        if (signal.aborted) return;
+        callbacks.onPrediction(prediction, performance.now() - start);
+      }
       const timeline = await post<Timeline>(`v1/timeline?window_s=${WINDOW_S}&hop_s=${HOP_S}`);
-      if (!signal.aborted) callbacks.onWindows(timeline.windows, 1);
+      if (signal.aborted) return;
+      callbacks.onWindows(timeline.windows, 1);
+      if (long) callbacks.onPrediction(summarise(timeline), performance.now() - start); // as v1/predict does
     } catch (error) {
       if (!signal.aborted) throw error;
     }

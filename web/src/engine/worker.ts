@@ -3,17 +3,17 @@ import * as ort from "onnxruntime-web/wasm";
 import { removeOffset } from "../audio/offset";
 import { resample } from "../audio/resample";
 import { facts } from "../facts";
-import { centresHz, cutFrames, logMel, type Spectrogram } from "../features/log_mel";
+import { centresHz, cutFrames, floored, levels, logMel, type Spectrogram } from "../features/log_mel";
 import { cutGate, gateSpectrogram, speechOdds } from "../features/speech_gate";
 import { distance, largest } from "../features/training_conditions";
 import type { Model, Window } from "../types";
 import { cuts } from "./cuts";
 import type { WorkerRequest, NetworkOutput, WorkerReply } from "./messages";
 import { toWindow } from "./predictions";
+import { isLong } from "./summary";
 
 const WARM_RUNS = 8; // after these, the browser has optimised the network's inner loops, which are then four times as fast
 const WARM_S = 3;
-const LONG_S = 10; // longer recordings show their windows first, because the whole takes a while
 
 let session: ort.InferenceSession | undefined;
 let model: Model;
@@ -69,7 +69,7 @@ async function warm(): Promise<void> {
 
 async function recogniseNoise(lengthS: number): Promise<void> {
   const noise = Float32Array.from({ length: lengthS * model.sample_rate_hz }, () => 0.2 * (Math.random() - 0.5));
-  await run(noise, gateSpectrogram(noise, model.front_end), true);
+  await run(noise, gateSpectrogram(noise, model.front_end), () => logMel(noise, model.front_end));
 }
 
 async function bytes(
@@ -103,27 +103,27 @@ async function recognise(request: Extract<WorkerRequest, { kind: "recognise" }>)
   const waveform = resample(removeOffset(request.samples), request.rate, model.sample_rate_hz);
   const forGate = gateSpectrogram(waveform, model.front_end);
   const resampledMs = performance.now() - start;
-  const whole = async (): Promise<void> => {
+  const long = isLong(request.samples.length / request.rate);
+  if (!long) {
     const before = performance.now();
-    const output = await run(waveform, forGate, true);
+    const output = await run(waveform, forGate, () => logMel(waveform, model.front_end));
     reply({ kind: "recognised", job: request.job, output, tookMs: resampledMs + performance.now() - before });
-  };
-  const isLong = waveform.length > LONG_S * model.sample_rate_hz;
-  if (!isLong) await whole();
+  }
+  // The answer for a long recording is that of its windows, and so are the warnings.
+  const ofLong = long ? levels(waveform, model.front_end) : null;
   const hopLength = Math.round(model.frame_period_s * model.sample_rate_hz);
   const all = cuts(waveform.length, model.sample_rate_hz, hopLength, request.windowS, request.hopS);
   for (const [i, cut] of all.entries()) {
     await yieldToMessages();
     if (cancelled.delete(request.job)) return;
     const part = waveform.subarray(cut.first, Math.max(cut.last, cut.first + 1));
-    const output = await run(part, cutGate(forGate, cut.startS, cut.endS - cut.startS));
+    const ofPart = (): Spectrogram => {
+      const firstFrame = cut.first / hopLength;
+      return floored(cutFrames(ofLong!, firstFrame, firstFrame + 1 + Math.floor(part.length / hopLength)), model.front_end);
+    };
+    const output = await run(part, cutGate(forGate, cut.startS, cut.endS - cut.startS), ofLong ? ofPart : undefined);
     const window: Window = toWindow(output, model, cut.startS, cut.endS, cut.first / model.sample_rate_hz);
-    reply({ kind: "window", job: request.job, window, done: i + 1, of: all.length });
-  }
-  if (isLong) {
-    await yieldToMessages();
-    if (cancelled.delete(request.job)) return;
-    await whole();
+    reply({ kind: "window", job: request.job, window, output, done: i + 1, of: all.length });
   }
   reply({ kind: "finished", job: request.job });
 }
@@ -136,8 +136,11 @@ async function recogniseWindow(request: Extract<WorkerRequest, { kind: "window" 
   reply({ kind: "recognised", job: request.job, output, tookMs: performance.now() - start });
 }
 
-/** @param forGate what the speech gate reads of this waveform */
-async function run(waveform: Float32Array, forGate: Spectrogram, isWhole = false): Promise<NetworkOutput> {
+/**
+ * @param forGate what the speech gate reads of this waveform
+ * @param forTraining makes its log-mel spectrogram, if the voiced span is to be compared with the training recordings
+ */
+async function run(waveform: Float32Array, forGate: Spectrogram, forTraining?: () => Spectrogram): Promise<NetworkOutput> {
   if (!session) throw new Error("the network is not loaded yet");
   const rate = model.sample_rate_hz;
   const given = new ort.Tensor("float32", waveform, [waveform.length]);
@@ -156,22 +159,30 @@ async function run(waveform: Float32Array, forGate: Spectrogram, isWhole = false
     durationS: waveform.length / rate,
     rmsDb: rmsDb(waveform, Math.floor(voicedStartS * rate), Math.floor(voicedEndS * rate)),
     speech,
-    ...(isWhole && speech ? compareWithTraining(waveform, voicedStartS, voicedEndS) : { highDb: 0, distance: null }),
+    ...(forTraining && speech
+      ? compareWithTraining(forTraining(), waveform.length / rate, voicedStartS, voicedEndS)
+      : { loudestDb: 0, highDb: 0, distance: null }),
   };
 }
 
 /** Measure the voiced span: its level above the telephone band, and how far it is from the training recordings. */
-function compareWithTraining(waveform: Float32Array, startS: number, endS: number): Pick<NetworkOutput, "highDb" | "distance"> {
+function compareWithTraining(
+  whole: Spectrogram,
+  durationS: number,
+  startS: number,
+  endS: number,
+): Pick<NetworkOutput, "loudestDb" | "highDb" | "distance"> {
   const frontEnd = model.front_end;
-  const whole = logMel(waveform, frontEnd);
   const frame = (timeS: number): number => Math.round((timeS * frontEnd.sample_rate) / frontEnd.hop_length);
   // The span's end is cut at the end of the recording, which lies within the last frame.
-  const last = endS >= waveform.length / frontEnd.sample_rate - 1e-4 ? whole.nFrames : frame(endS);
+  const last = endS >= durationS - 1e-4 ? whole.nFrames : frame(endS);
   const span = cutFrames(whole, Math.min(frame(startS), last - 1), last);
   const firstHigh = centresHz(frontEnd).filter((hz) => hz < facts.band_hz).length;
   const high = firstHigh === span.nMels ? null : largest(span.cells.filter((_, i) => i % span.nMels >= firstHigh));
+  const loudestDb = largest(span.cells);
   return {
-    highDb: high === null ? 0 : high - largest(span.cells),
+    loudestDb,
+    highDb: high === null ? 0 : high - loudestDb,
     distance: model.conditions && distance(span, model.conditions),
   };
 }

@@ -10,6 +10,17 @@ export interface Spectrogram {
 
 /** @param waveform mono, at the front end's sample rate */
 export function logMel(waveform: Float32Array, frontEnd: FrontEnd): Spectrogram {
+  return floored(levels(waveform, frontEnd), frontEnd);
+}
+
+/** With a floor below the loudest cell, which is that of the clip. */
+export function floored({ nFrames, nMels, cells }: Spectrogram, frontEnd: FrontEnd): Spectrogram {
+  const floor = cells.reduce((high, cell) => Math.max(high, cell), -Infinity) - frontEnd.floor_db;
+  return { nFrames, nMels, cells: cells.map((cell) => Math.max(cell, floor)) };
+}
+
+/** Without a floor. */
+export function levels(waveform: Float32Array, frontEnd: FrontEnd): Spectrogram {
   const { n_fft: size, win_length: length, hop_length: hop, n_mels: nMels } = frontEnd;
   const { window, filters, transform } = prepared(frontEnd);
   const nFrames = 1 + Math.floor(waveform.length / hop);
@@ -24,7 +35,6 @@ export function logMel(waveform: Float32Array, frontEnd: FrontEnd): Spectrogram 
     const end = frame < nFrames ? Math.min(length, waveform.length - start) : 0;
     for (let i = Math.max(-start, 0); i < end; i++) into[i] = waveform[start + i] * window[i];
   };
-  let highest = -Infinity;
   for (let frame = 0; frame < nFrames; frame += 2) {
     // Two frames as one complex signal: their spectra are its even and odd part.
     fill(frame, real);
@@ -44,13 +54,9 @@ export function logMel(waveform: Float32Array, frontEnd: FrontEnd): Spectrogram 
         const { first, weights } = filters[band];
         let sum = 0;
         for (let k = 0; k < weights.length; k++) sum += weights[k] * power[part][first + k];
-        const level = 10 * Math.log10(Math.max(sum, frontEnd.amin));
-        cells[(frame + part) * nMels + band] = level;
-        if (level > highest) highest = level;
+        cells[(frame + part) * nMels + band] = 10 * Math.log10(Math.max(sum, frontEnd.amin));
       }
   }
-  const floor = highest - frontEnd.floor_db;
-  for (let i = 0; i < cells.length; i++) if (cells[i] < floor) cells[i] = floor;
   return { nFrames, nMels, cells };
 }
 

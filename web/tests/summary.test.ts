@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import { facts } from "../src/facts";
+import type { NetworkOutput } from "../src/engine/messages";
+import { toTimeline, toWindow } from "../src/engine/predictions";
+import { cautionsOverTime, isLong, summarise } from "../src/engine/summary";
+import type { Model, Recording } from "../src/types";
+
+const model = { name: "m", version: "1", labels: ["happy", "sad"], abstain_below: 0.75, conditions: { limit: 1.5 } } as Model;
+const recording = { name: "a.wav", rate: 22050, truncated: false, clipped: false, peak: 0.5, durationS: 12 } as Recording;
+
+function output(happy: number, change: Partial<NetworkOutput> = {}): NetworkOutput {
+  return {
+    probabilities: [happy, 1 - happy],
+    attention: [1],
+    voicedStartS: 0.5,
+    voicedEndS: 2,
+    durationS: 3,
+    rmsDb: -20,
+    speech: true,
+    loudestDb: -5,
+    highDb: -30,
+    distance: 1,
+    ...change,
+  };
+}
+
+function timelineOf(outputs: NetworkOutput[], durationS: number) {
+  const windows = outputs.map((one, i) => toWindow(one, model, 3 * i, 3 * i + 3, 3 * i));
+  return toTimeline(windows, model, "a.wav", durationS, 3, 3, []);
+}
+
+test("the shares are the parts of the speech with each emotion, and the rest follows from the mean probabilities", () => {
+  const found = summarise(timelineOf([output(0.9), output(0.2), output(0.5, { speech: false }), output(0.8)], 12));
+  expect(found.shares.happy).toBeCloseTo(2 / 3);
+  expect(found.shares.sad).toBeCloseTo(1 / 3);
+  expect(found.probabilities.happy).toBeCloseTo(1.9 / 3);
+  expect(found.probability).toBeCloseTo(1.9 / 3);
+  expect(found.margin).toBeCloseTo(0.8 / 3);
+  expect(found).toMatchObject({ emotion: "happy", abstain: true, attention: [], voiced_start_s: 0.5, voiced_end_s: 11 });
+});
+
+test("windows without speech have no summary", () => {
+  const found = summarise(timelineOf([output(0.9, { speech: false })], 12));
+  expect(found).toMatchObject({ emotion: null, probability: null, shares: {}, probabilities: {}, abstain: true });
+});
+
+test("only recordings longer than the package's limit are long", () => {
+  expect([isLong(facts.long_s), isLong(facts.long_s + 0.001)]).toEqual([false, true]);
+});
+
+test("the warnings of a long recording are about all its windows with speech, and never about one voiced span", () => {
+  const codes = (outputs: NetworkOutput[]): string[] => cautionsOverTime(outputs, model, recording).map((one) => one.code);
+  expect(codes([output(0.9), output(0.9, { voicedEndS: 0.6 })])).toEqual([]);
+  expect(codes([])).toEqual(["no-speech"]);
+  // One window with sound above the telephone band is enough, if it is not far below the loudest.
+  expect(codes([output(0.9, { highDb: -70 }), output(0.9, { highDb: -70 })])).toEqual(["narrow-band"]);
+  expect(codes([output(0.9, { highDb: -70 }), output(0.9)])).toEqual([]);
+  expect(codes([output(0.9, { highDb: -70 }), output(0.9, { loudestDb: -50 })])).toEqual(["narrow-band"]);
+  expect(codes([output(0.9, { rmsDb: -70 })])).toEqual(["very-quiet"]);
+  expect(codes([output(0.9, { distance: 2 }), output(0.9)])).toEqual([]);
+  expect(codes([output(0.9, { distance: 2 }), output(0.9, { distance: 2 }), output(0.9)])).toEqual(["outside-training-conditions"]);
+});
