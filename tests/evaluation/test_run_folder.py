@@ -125,3 +125,35 @@ def _change_evidence(run_dir: Path, name: str, value: object) -> None:
         arrays = dict(stored)
     arrays[name] = np.full(arrays[name].shape, value, dtype=object if isinstance(value, dict) else None)
     np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 200_000, b"text\n", bytes(100)],
+    ids=["empty", "not UTF-8", "deep", "deep objects", "huge number", "text", "zeros"],
+)
+def test_a_damaged_part_is_an_error_that_names_it(made_run: Callable[..., Path], part: str, payload: bytes) -> None:
+    run_dir = made_run(**SMALL)
+    (run_dir / part).write_bytes(payload)
+    with pytest.raises(RunError, match=part):
+        read(run_dir)
+
+
+@pytest.mark.parametrize("value", ["", "x", [[0]], {}, "\x1b[31m"])
+def test_a_curve_that_is_no_number_is_an_error(made_run: Callable[..., Path], value: object) -> None:
+    run_dir = made_run(**SMALL)
+    first, *rest = (run_dir / "metrics.jsonl").read_text().splitlines()
+    changed = json.dumps(json.loads(first) | {"train_loss": value})
+    (run_dir / "metrics.jsonl").write_text("\n".join([changed, *rest]))
+    with pytest.raises(RunError, match=r"metrics\.jsonl"):
+        read(run_dir)
+
+
+@pytest.mark.parametrize("n_epochs", [-1, 0, 1 << 40, 1 << 70, 99_999])
+def test_a_number_of_epochs_that_the_curves_lack_is_an_error(made_run: Callable[..., Path], n_epochs: int) -> None:
+    run_dir = made_run(**SMALL)
+    result = json.loads((run_dir / "result.json").read_text())
+    (run_dir / "result.json").write_text(json.dumps(result | {"n_epochs": n_epochs}))
+    with pytest.raises(RunError):
+        read(run_dir)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import re
@@ -115,7 +117,7 @@ def read(run_dir: Path) -> Run:
     result = _convert(_json(run_dir / "result.json"), Result, run_dir / "result.json")
     if not result.folds:
         raise RunError(f"'{run_dir / 'result.json'}' has no folds. Rerun the training with `--resume` to finish it")
-    settings_text = (run_dir / "config.toml").read_text(encoding="utf-8")
+    settings_text = _text(run_dir / "config.toml")
     try:
         settings = from_toml(settings_text, str(run_dir / "config.toml"))
     except SettingError as error:
@@ -137,14 +139,21 @@ def read(run_dir: Path) -> Run:
 
 
 def _json(path: Path) -> Any:
-    return _parse(path.read_text(encoding="utf-8"), path)
+    return _parse(_text(path), path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"'{path}' cannot be read: {error}. Train again into a new folder") from None
 
 
 def _parse(text: str, path: Path) -> Any:
     try:
         return _null_to_nan(json.loads(text))
-    except ValueError as error:
-        raise RunError(f"'{path}' is not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"'{path}' is not JSON: {error}. Train again into a new folder") from None
 
 
 def _null_to_nan(value: Any) -> Any:
@@ -166,8 +175,13 @@ def _convert(raw: Any, kind: type[T], path: Path) -> T:
 
 
 def _read_curves(path: Path, result: Result) -> dict[str, Floats]:
-    rows = [_parse(line, path) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [_parse(line, path) for line in _text(path).splitlines() if line.strip()]
     shape = len(result.folds), result.n_epochs
+    if len(rows) < shape[0] * shape[1]:  # before memory is asked for
+        raise RunError(
+            f"'{path}' holds {len(rows):,} of {shape[0] * shape[1]:,} epochs. Rerun the training with `--resume` to "
+            "finish it"
+        )
     position = {fold.fold: index for index, fold in enumerate(result.folds)}
     curves = {name: np.full(shape, np.nan) for name in _CURVES}
     seen = np.zeros(shape, dtype=bool)
@@ -177,7 +191,7 @@ def _read_curves(path: Path, result: Result) -> dict[str, Floats]:
             seen[at] = True
             for name in _CURVES:
                 curves[name][at] = row[name]
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise RunError(
             f"'{path}' does not have the format that `emocatcher train` writes ({error!r}). "
             "Train again into a new folder"
@@ -190,15 +204,16 @@ def _read_curves(path: Path, result: Result) -> dict[str, Floats]:
 
 
 def _columns(path: Path, names: tuple[str, ...]) -> list[list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv_cells.read_rows(file)
-        # Before schema version 2, `p_LABEL` was the name of `probability_LABEL`.
-        header = [re.sub("^p_", "probability_", name) for name in next(reader, [])]
-        missing = [name for name in names if name not in header]
-        if missing:
-            raise RunError(f"'{path}' lacks the column {missing[0]}. Train again into a new folder")
-        picks = [header.index(name) for name in names]
-        rows = [row for row in reader if row]
+    try:
+        header, *rows = [row for row in csv_cells.read_rows(io.StringIO(_text(path), newline="")) if row] or [[]]
+    except csv.Error as error:
+        raise RunError(f"'{path}' is not CSV: {error}. Train again into a new folder") from None
+    # Before schema version 2, `p_LABEL` was the name of `probability_LABEL`.
+    header = [re.sub("^p_", "probability_", name) for name in header]
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise RunError(f"'{path}' lacks the column {missing[0]}. Train again into a new folder")
+    picks = [header.index(name) for name in names]
     if any(len(row) != len(header) for row in rows):
         raise RunError(f"'{path}' has a row whose length differs from its header's. Train again into a new folder")
     return [[row[pick] for row in rows] for pick in picks]
@@ -207,7 +222,7 @@ def _columns(path: Path, names: tuple[str, ...]) -> list[list[str]]:
 def _numbers(values: list[str], kind: type[float] | type[int], path: Path) -> NDArray[Any]:
     try:
         return np.array([kind(value) for value in values], dtype=np.int64 if kind is int else np.float64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise RunError(f"'{path}': {error}. Train again into a new folder") from None
 
 

@@ -10,6 +10,8 @@ from emocatcher.training.sweep import plan
 
 HEAD = 'protocol = "emobox-6"\n'
 ONE = HEAD + '[[setting]]\nname = "a"\n'
+NAMES = ("n_epochs", "batch_size", "batches_by_length")
+HUGE_GRID = HEAD + "[grid]\n" + "".join(f'"training.{name}" = {list(range(2, 302))}\n' for name in NAMES)
 
 
 @pytest.fixture
@@ -95,6 +97,7 @@ def test_a_resolved_sweep_is_read_back_unchanged(read):
         (ONE + "[grid]\nepochs = [3]\n", ["section.key=value"]),
         (ONE + '[grid]\n"training.n_epochs" = [3, 3]\n', ["'n_epochs=3' twice"]),
         (ONE + '[[setting]]\nname = "a"\n', ["'a' twice"]),
+        (HUGE_GRID, ["27,000,000 settings (300 * 300 * 300)", "Allowed are 10,000"]),
         ("folds = []\n" + ONE, ["length >= 1", "folds"]),
         ("seeds = []\n" + ONE, ["length >= 1", "seeds"]),
         ("folds = [0, 0]\n" + ONE, ["folds holds 0 twice"]),

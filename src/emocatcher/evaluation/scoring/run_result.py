@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -161,7 +163,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     optimistic: bool
     seed: int
     n_parameters: int
-    n_epochs: int
+    n_epochs: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
     n_utterances: int
     n_speakers: int
     labels: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import tomli_w
 from emocatcher.foundation.errors import SettingError, one_line, suggest
 from emocatcher.foundation.settings import Settings, load_preset
 
+_MOST_SETTINGS = 10_000  # of a grid; each is trained on every fold, with every seed
 RankBy = Literal["accuracy", "unweighted_average_recall"]
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 _Numbers = Annotated[tuple[_Number, ...], msgspec.Meta(min_length=1)]
@@ -143,6 +145,12 @@ def _combinations(grid: Mapping[str, Any], source: str) -> Iterator[Named]:
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
             raise SettingError(f"{source}: [grid] gives {key} the value {values!r}. Needed: a list of one or more")
+    counts = [len(values) for values in axes.values()]
+    if (n_settings := math.prod(counts)) > _MOST_SETTINGS:
+        raise SettingError(
+            f"{source}: [grid] has {n_settings:,} settings ({' * '.join(map(str, counts))}). "
+            f"Allowed are {_MOST_SETTINGS:,}: give fewer values, or name settings with [[setting]]"
+        )
     short = Counter(key.rpartition(".")[2] for key in axes)
     for combination in itertools.product(*axes.values()):
         pairs = [(key, _format(value)) for key, value in zip(axes, combination, strict=True)]
