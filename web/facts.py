@@ -9,8 +9,8 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from emocatcher import audio
-from emocatcher.audio import sections
-from emocatcher.features import speech_gate
+from emocatcher.audio import arrays, channels, sections
+from emocatcher.features import speech_gate, voiced_span
 from emocatcher.foundation import labels
 from emocatcher.foundation.settings import load_preset
 from emocatcher.recognition import cautions
@@ -37,7 +37,27 @@ def facts() -> dict[str, object]:
         "clipped_pairs": vars(audio)["_CLIPPED_PAIRS"],
         "block_s": sections.SECTION_S,
         "gate": _gate(),
+        "largest_float": arrays.LARGEST_FLOAT,
+        "divisors": vars(arrays)["_DIVISORS"],
+        "slack": vars(arrays)["_SLACK"],
+        "channels": _channels(),
+        "clicks": {
+            "block_s": voiced_span.CLICK_BLOCK_S,
+            "near": voiced_span.CLICK_NEAR,
+            "far": voiced_span.CLICK_FAR,
+            "db": voiced_span.CLICK_DB,
+            "floor": voiced_span.CLICK_FLOOR,
+        },
     }
+
+
+def _channels() -> dict[str, object]:
+    """Collect the limits by which channels are mixed."""
+    names = (
+        *("silent", "frame_s", "n_frames", "n_parts", "active", "latest_s", "band_hz", "same_voice", "quiet_copy"),
+        *("clearly", "steady_db", "lively_db", "least_frames"),
+    )
+    return {name: vars(channels)[f"_{name.upper()}"] for name in names}
 
 
 def _gate() -> dict[str, object]:

@@ -45,6 +45,33 @@ def test_a_dropped_wav_gets_pythons_prediction(tab: Tab, clip: Path, recognizer:
     assert answer.startswith("not sure: ") == expected.abstain
 
 
+CHANGES = {
+    "offset": lambda w: w + np.float32(0.01),
+    "opposite phase": lambda w: np.stack([w, -0.9 * w], axis=1),
+    "one channel late": lambda w: np.stack([0.9 * np.roll(w, 44), w], axis=1),
+    "one silent channel": lambda w: np.stack([0 * w, w], axis=1),
+    "scale of 16 bits": lambda w: w * np.float32(32_768),
+    "a pop before": lambda w: w + 0.3 * (np.abs(np.arange(len(w)) - 2_300) < 100).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_unusual_waveforms_get_pythons_prediction(
+    tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer, change: str
+) -> None:
+    waveform, _ = audio.load(clip, 44_100)
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, CHANGES[change](waveform), 44_100, subtype="FLOAT")
+    tab.choose(path)
+    tab.wait_for_answer()
+    found, expected = tab.prediction(), recognizer.predict(path)
+    assert difference(found, expected) < CLOSE
+    here = {"rescaled", "channels-cancel"}
+    assert [one for one in found["warnings"] if one["code"] in here] == [
+        {"code": one.code, "message": one.message} for one in expected.warnings if one.code in here
+    ]
+
+
 def test_a_dropped_m4a_is_decoded_at_its_own_rate(tab: Tab, clip: Path, tmp_path: Path, recognizer: Recognizer) -> None:
     waveform, _ = audio.load(clip, 44_100)
     path = write_m4a(tmp_path / "voice.m4a", waveform, 44_100)

@@ -122,6 +122,9 @@ export const strings = {
   cautions: {
     noSpeech: "no speech was found, so there is no emotion",
     truncated: (s: number) => `the file breaks off: only the first ${s.toFixed(2)} s were used`,
+    rescaled: (divisor: number) =>
+      `rescaled: the samples were divided by ${divisor.toLocaleString("en-US")}, because their values are beyond full scale`,
+    channelsCancel: "channels cancel each other, or one is late: only the loudest was used",
     tooShort: (s: number, least: number) => `only ${s.toFixed(2)} s of voice: at least ${least} s are needed`,
     tooLong: (s: number, most: number) =>
       `${s.toFixed(2)} s of voice, but the model was trained on at most ${most.toFixed(2)} s: use the timeline`,
@@ -261,6 +264,8 @@ export const strings = {
     tooLong: (name: string, s: number) => `${name} is ${Math.floor(s / 60)} min ${Math.round(s % 60)} s long.`,
     tooLongNext: (most: number) =>
       `This page takes up to ${most / 60} minutes. For more, use the command line: emocatcher timeline FILE.`,
+    scale: (name: string, peak: number) => `${name} has samples up to ${peak.toPrecision(3)}.`,
+    scaleNext: "Scale them to -1 … 1.",
     notFinite: (name: string) => `${name} contains NaN or infinite samples.`,
     notFiniteNext: "Export it again from the program that made it.",
     undecodable: (name: string) => `${name} is not a recording that this browser can decode.`,

@@ -114,6 +114,8 @@ export interface Recording {
   peak: number;
   clipped: boolean;
   truncated: boolean;
+  divisor: number; // what the samples were divided by, because of their values
+  channelsCancel: boolean; // one channel was used, because the average would cancel the voice
   durationS: number;
 }
 

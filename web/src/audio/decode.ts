@@ -2,6 +2,7 @@
 import { facts } from "../facts";
 import { strings } from "../strings.en";
 import { PageError, type Recording } from "../types";
+import { mixChannels } from "./channels";
 import { nativeRate } from "./native_rate";
 import { removeOpusDelay } from "./opus_delay";
 import { type Pcm, readWav } from "./wav";
@@ -13,7 +14,7 @@ export async function decode(file: Blob, name: string): Promise<Recording> {
   return toRecording(pcm, file, name);
 }
 
-/** Check the samples and average the channels, as the Python package does. */
+/** Check the samples, bring them to full scale and mix the channels, as the Python package does. */
 export function toRecording(pcm: Pcm, file: Blob, name: string): Recording {
   const { channels, rate } = pcm;
   const nSamples = channels[0]?.length ?? 0;
@@ -23,9 +24,29 @@ export function toRecording(pcm: Pcm, file: Blob, name: string): Recording {
   const durationS = nSamples / rate;
   if (durationS > facts.longest_s)
     throw new PageError(strings.errors.tooLong(name, durationS), strings.errors.tooLongNext(facts.longest_s));
+  const divisor = atFullScale(channels, rate, name);
   const { peak, clipped } = peaks(channels, rate);
   if (!Number.isFinite(peak)) throw new PageError(strings.errors.notFinite(name), strings.errors.notFiniteNext);
-  return { name, file, mono: average(channels), rate, peak, clipped, truncated: pcm.truncated, durationS };
+  const { mono, cancel } = mixChannels(channels, rate);
+  const { truncated } = pcm;
+  return { name, file, mono, rate, peak, clipped, truncated, divisor, channelsCancel: cancel, durationS };
+}
+
+/** Divide floats at the scale of integers, in place, as `emocatcher.audio.arrays` does; the result is the divisor. */
+function atFullScale(channels: Float32Array[], rate: number, name: string): number {
+  const n = Math.ceil(facts.block_s * rate);
+  const largest = (from: number, to: number): number =>
+    channels.reduce((most, channel) => channel.subarray(from, to).reduce((a, b) => Math.max(a, Math.abs(b)), most), 0);
+  const divisorOf = (peak: number): number =>
+    peak > facts.largest_float ? (facts.divisors.find((one) => peak <= facts.slack * one) ?? Infinity) : 1;
+  const divisor = divisorOf(largest(0, n));
+  if (divisor === Infinity || divisorOf(largest(n, channels[0].length)) > divisor) {
+    const all = largest(0, channels[0].length);
+    if (!Number.isFinite(all)) return 1; // refused with its own message
+    throw new PageError(strings.errors.scale(name, all), strings.errors.scaleNext);
+  }
+  if (divisor > 1) for (const channel of channels) for (let i = 0; i < channel.length; i++) channel[i] /= divisor;
+  return divisor;
 }
 
 async function decodeInBrowser(buffer: ArrayBuffer, name: string): Promise<Pcm> {
@@ -38,17 +59,6 @@ async function decodeInBrowser(buffer: ArrayBuffer, name: string): Promise<Pcm> 
   } catch {
     throw new PageError(strings.errors.undecodable(name), strings.errors.undecodableNext);
   }
-}
-
-function average(channels: Float32Array[]): Float32Array {
-  if (channels.length === 1) return channels[0];
-  const mono = new Float32Array(channels[0].length);
-  for (let i = 0; i < mono.length; i++) {
-    let sum = 0;
-    for (const channel of channels) sum += channel[i];
-    mono[i] = sum / channels.length;
-  }
-  return mono;
 }
 
 /** The largest magnitude, and whether consecutive samples stay at it; block by block, as in `emocatcher.audio`. */

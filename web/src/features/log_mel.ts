@@ -6,6 +6,7 @@ export interface Spectrogram {
   nFrames: number;
   nMels: number;
   cells: Float32Array;
+  clicked?: boolean[]; // the frames that the speech gate leaves out
 }
 
 /** @param waveform mono, at the front end's sample rate */
@@ -61,8 +62,9 @@ export function levels(waveform: Float32Array, frontEnd: FrontEnd): Spectrogram 
 }
 
 /** The frames from `first` to `last`, exclusive. */
-export function cutFrames({ nMels, cells }: Spectrogram, first: number, last: number): Spectrogram {
-  return { nFrames: last - first, nMels, cells: cells.subarray(first * nMels, last * nMels) };
+export function cutFrames({ nMels, cells, clicked }: Spectrogram, first: number, last: number): Spectrogram {
+  const cut = { nFrames: last - first, nMels, cells: cells.subarray(first * nMels, last * nMels) };
+  return clicked ? { ...cut, clicked: clicked.slice(first, last) } : cut;
 }
 
 /** The centre frequencies of the mel bands, Hz, on Slaney's scale: linear below 1000 Hz, logarithmic above. */
@@ -126,7 +128,7 @@ function edgesHz({ f_min, f_max, n_mels }: FrontEnd): number[] {
  * The Fourier transform of `size` numbers, in place: by halves (Cooley and Tukey 1965) as long as the size is even,
  * and by the sum itself for what is left.
  */
-function fourier(size: number): (real: Float64Array, imaginary: Float64Array) => void {
+export function fourier(size: number): (real: Float64Array, imaginary: Float64Array) => void {
   const cosines = Float64Array.from({ length: size }, (_, i) => Math.cos((2 * Math.PI * i) / size));
   const sines = Float64Array.from({ length: size }, (_, i) => Math.sin((2 * Math.PI * i) / size));
   let odd = size;

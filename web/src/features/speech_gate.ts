@@ -2,6 +2,7 @@
 import { resample } from "../audio/resample";
 import { facts } from "../facts";
 import type { FrontEnd } from "../types";
+import { clicks, withoutClicks } from "./clicks";
 import { cutFrames, logMel, type Spectrogram } from "./log_mel";
 import { cosines, deviation, largest, loudnessDb, mean } from "./training_conditions";
 
@@ -16,7 +17,9 @@ const BAND = gate.fitted_front_end.n_mels / gate.n_bands;
  */
 export function gateSpectrogram(waveform: Float32Array, model: FrontEnd): Spectrogram {
   const frontEnd = isFitted(model) ? FITTED : OWN;
-  return logMel(resample(waveform, model.sample_rate, frontEnd.sample_rate), frontEnd);
+  const sound = resample(waveform, model.sample_rate, frontEnd.sample_rate);
+  const spectrogram = logMel(sound, frontEnd);
+  return { ...spectrogram, clicked: clicks(sound, spectrogram.nFrames, frontEnd) };
 }
 
 /** The part of `gateSpectrogram` from `startS`, `lengthS` long. */
@@ -28,7 +31,8 @@ export function cutGate(spectrogram: Spectrogram, startS: number, lengthS: numbe
 }
 
 /** The log odds of speech: above 0 it is more likely than not. */
-export function speechOdds(spectrogram: Spectrogram): number {
+export function speechOdds(marked: Spectrogram): number {
+  const spectrogram = withoutClicks(marked);
   if (largest(spectrogram.cells) < gate.silence_db) return -Infinity;
   return traits(spectrogram).reduce((sum, value, i) => sum + gate.weights[i] * value, gate.bias);
 }
