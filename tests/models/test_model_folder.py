@@ -234,3 +234,13 @@ def test_weights_of_an_unknown_type_are_refused(folder: Path) -> None:
         (folder / "model.safetensors").write_bytes(payload)
         with pytest.raises(ModelError, match="cannot be read"):
             model_folder.Bundle(folder, config()).weights()
+
+
+def test_the_card_shows_texts_of_others_as_they_are(tmp_path: Path) -> None:
+    hostile = "a|b <script>alert(1)</script> [x](http://example.org)"
+    named = msgspec.structs.replace(config(corpus=hostile, licence=f"{hostile}\n# Forged"), name=hostile)
+    model_folder.write(tmp_path / "model", named, WEIGHTS, b"a graph")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "<script>" not in card.replace("\\<", "")
+    assert "\n# Forged" not in card
+    assert card.count("a\\|b \\<script\\>alert(1)\\</script\\> \\[x\\](http") == 3

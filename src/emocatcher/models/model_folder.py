@@ -23,7 +23,7 @@ from safetensors.numpy import save as save_tensors
 
 from emocatcher.features.training_conditions import Conditions
 from emocatcher.foundation import atomic_files
-from emocatcher.foundation.errors import ModelError
+from emocatcher.foundation.errors import ModelError, one_line
 from emocatcher.foundation.settings import Settings, upgrade
 
 FORMAT = 1
@@ -209,8 +209,8 @@ def _card(config: ModelConfig) -> str:
         "Temperature": f"{config.temperature:g}" + (" (not calibrated)" if config.temperature == 1.0 else ""),
         "Abstains below": f"{config.abstain_below:g}" if config.abstain_below else "never",
     }
-    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    scores = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in training.scores.items())
+    rows = "\n".join(f"| {name} | {_plain(value)} |" for name, value in facts.items())
+    scores = "\n".join(f"| {_plain(name.replace('_', ' '))} | {value:.4f} |" for name, value in training.scores.items())
     scores_table = f"\n## Scores\n\n| score | held out |\n|---|---|\n{scores}\n" if scores else ""
     note = f"\n{training.note}\n" if training.note else ""
     return f"""---
@@ -219,7 +219,7 @@ license: other
 tags: [speech-emotion-recognition, audio-classification]
 ---
 
-# {config.name}
+# {_plain(config.name)}
 
 A speech emotion recognition model of emocatcher {config.version}.
 {note}
@@ -229,7 +229,7 @@ A speech emotion recognition model of emocatcher {config.version}.
 {scores_table}
 ## Licence
 
-The weights are derived from the corpus, whose licence is: {training.licence}.
+The weights are derived from the corpus, whose licence is: {_plain(training.licence)}.
 
 ## Limits
 
@@ -238,3 +238,8 @@ The model recognises what a voice sounds like, not what a person feels. Do not u
 truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
 held-out recordings of that corpus, and may be wrong on other recordings.
 """
+
+
+def _plain(text: str) -> str:
+    """Escape what Markdown would take for a cell, a tag or a link: names and labels come from others."""
+    return re.sub(r"([\\`|<>\[\]])", r"\\\1", one_line(text))
