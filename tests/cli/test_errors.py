@@ -107,6 +107,7 @@ def test_an_error_is_one_line_in_a_subprocess(process: Callable[..., Any], tmp_p
         ("matplotlib", "train", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
         ("jinja2", "train", ["train", "--corpus", "{voices}", "--protocol", "stratified-2", "--out", "{tmp}/run"]),
         ("torch", "train", ["convert", "{tmp}/x.pth", "--to", "{tmp}/model"]),
+        ("onnx", "train", ["convert", "{tmp}/x.pth", "--to", "{tmp}/model"]),
         ("matplotlib", "train", ["report", "{run}"]),
         ("jinja2", "train", ["report", "{run}"]),
         ("matplotlib", "train", ["compare", "{run}", "--out", "{tmp}/a.html"]),

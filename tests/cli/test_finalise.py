@@ -1,5 +1,6 @@
 """`finalise`: the errors before it trains."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,3 +27,16 @@ def test_an_existing_model_is_kept(call: Callable[..., Any], small_run: Any) -> 
     assert outcome.code == 2
     assert "Give --overwrite, or another folder" in outcome.err
     assert (model / "config.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_model_is_named_like_its_folder_and_has_the_licence_of_the_corpus(
+    process: Callable[..., Any], trained: Any, tmp_path: Path
+) -> None:
+    arguments = ["train", "--corpus", str(trained.table), "--protocol", "speakers-2", "--out", "two", "--epochs", "1"]
+    assert process(arguments, cwd=tmp_path).code == 0
+    outcome = process(["finalise", "two", "--to", "models/mine"], cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("mine: speakers-2 gave these settings")
+    config = json.loads((tmp_path / "models" / "mine" / "config.json").read_text())
+    assert (config["name"], config["training"]["licence"]) == ("mine", "unknown")

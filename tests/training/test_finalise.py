@@ -18,7 +18,9 @@ def final(small_run, train_here, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # The replacement by `train_here`, which starts no process.
         patch.setattr(finalise, "TrainingPool", experiment.TrainingPool)
-        return finalise.finalise(small_run.folder, small_run.corpus, folder, name="mine", abstain_below=0.3)
+        return finalise.finalise(
+            small_run.folder, small_run.corpus, folder, name="mine", licence="CC0", abstain_below=0.3
+        )
 
 
 def test_the_final_model_has_the_recipe_of_the_run(final, small_run):
@@ -29,6 +31,11 @@ def test_the_final_model_has_the_recipe_of_the_run(final, small_run):
     assert "stratified-2" in (final.path / "README.md").read_text()
     prediction = recognizer.load(final.path).predict(small_run.corpus.utterances[0].path)
     assert prediction.model == "mine"
+
+
+def test_the_licence_is_the_given_one(final):
+    assert final.config.training.licence == "CC0"
+    assert "CC0" in (final.path / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_final_model_differs_from_the_folds_models(final, small_run):

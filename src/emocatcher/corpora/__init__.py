@@ -77,7 +77,7 @@ def load(name: str, *, missing_ok: bool = False) -> Corpus:
     elif Path(name).suffix.lower() in manifest.FORMATS or Path(name).name != name:
         problem = f"{name}: no such file or folder. Check the path."
     else:
-        problem = suggest(name, [card.name for card in KNOWN], "corpus") + "."
+        problem = suggest(name, [card.name for card in KNOWN], "corpus") + ". There is no such file or folder either."
     raise CorpusNotFoundError(
         f"{problem} Give the path of a table ({', '.join(manifest.FORMATS)}) or of a folder with one sub-folder "
         "per emotion."

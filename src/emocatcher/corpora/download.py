@@ -73,7 +73,7 @@ def fetch_ravdess(
         import pooch
         import requests  # noqa: F401 - a dependency of pooch, imported here to report that it is missing
     except ImportError:
-        raise MissingExtraError("downloading a corpus", "train") from None
+        raise MissingExtraError("Downloading a corpus", "train") from None
     folder = to or find_corpus("ravdess") or corpus_dir("ravdess")
     part = folder.with_name(f"{folder.name}.zip.part")
     try:

@@ -58,7 +58,7 @@ def convert(checkpoint: Path, folder: Path) -> Bundle:
         from emocatcher.models.onnx_graphs import checked_onnx
 
         network = registry.build(settings, len(EMOTIONS))  # imports PyTorch
-    except ModuleNotFoundError:
+    except (ModuleNotFoundError, MissingExtraError):  # of PyTorch or ONNX; the extra has both
         raise MissingExtraError("Converting a checkpoint", "train") from None
 
     if (folder / model_folder.CONFIG).exists():
