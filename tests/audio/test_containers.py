@@ -192,9 +192,26 @@ def test_a_header_of_another_rate_amid_an_mp3_is_damage():
     assert recording.lost
 
 
-def test_two_joined_mp3_files_are_read_to_the_end():
-    payload = made("mp3")
-    assert len(audio.load(payload + payload)[0]) / RATE == pytest.approx(2 * SECONDS, abs=0.2)
+@pytest.mark.parametrize("name", ["mp3", "mp3 without length", "aac", "vorbis", "opus", "live webm"])
+def test_two_joined_files_are_read_to_the_end(name):
+    payload = made(name)
+    recording = audio.read(payload + payload)
+    assert len(recording.waveform) / recording.sample_rate == pytest.approx(2 * SECONDS, abs=0.2)
+    assert recording.lost == ()
+
+
+@pytest.mark.parametrize("name", ["mp3", "mp3 without length", "aac", "flac", "vorbis", "opus", "live webm"])
+def test_a_recording_whose_second_half_is_zeros_is_truncated(name):
+    payload = made(name)
+    half = audio.read(payload[: len(payload) // 2] + bytes(len(payload) // 2))
+    assert half.truncated
+    assert len(half.waveform) / half.sample_rate == pytest.approx(SECONDS / 2, abs=1.2)
+
+
+@pytest.mark.parametrize("name", ["flac", "vorbis", "opus"])
+def test_zeros_after_a_recording_of_known_length_are_not_missed(name):
+    recording = audio.read(made(name) + bytes(100_000))
+    assert (recording.truncated, recording.lost) == (False, ())
 
 
 def test_the_notes_of_mp3_decoders_do_not_reach_stderr(capfd):

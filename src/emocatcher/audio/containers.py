@@ -57,6 +57,7 @@ class Decoder:
         self._ready: list[Waveform] = []  # shape (n_channels, n_samples)
         self._n_ready = self._n_samples = 0
         self._n_uncounted = 0  # bytes that FFmpeg skipped without a note
+        self._n_junk = 0  # bytes after the last frame
         self._n_strange = 0  # packets in a row with another sample rate
         self._end = 0  # of the last packet, position in bytes
 
@@ -100,8 +101,11 @@ class Decoder:
                 self._measure_distance(last, packet)
                 last = packet
             before = self._n_samples
-            for frame in self._frames(packet):
+            for frame in self._frames(packet, stream.codec_context):
                 yield from self._add(frame)
+            if self._n_junk:
+                placement.lose(self._n_junk)
+                self._n_junk = 0
             if packet.size and packet.is_corrupt and placement.has_times and self.rate:
                 placement.lost.append((before / self.rate, self._n_samples / self.rate))
         if self._n_samples == 0:
@@ -111,15 +115,16 @@ class Decoder:
             placement.lost.pop()
         self.lost = placement.merged()
         declared_s = self._declared_s(container, stream)
+        is_all = 0.0 < declared_s <= self._n_samples / self.rate + _TOLERANCE_S
         self.truncated = (
-            (placement.failed and not file_ends.is_tag(bytes(last)))
+            (placement.failed and not is_all and not file_ends.is_tag(bytes(last)))
             or is_part
             # Without times, what is missing of the declared length may be missing where there is damage.
             or (declared_s > self._n_samples / self.rate + _TOLERANCE_S and (placement.has_times or not self.lost))
             or self._breaks_off(kind, last)
         )
 
-    def _frames(self, packet: Any) -> list[Any]:
+    def _frames(self, packet: Any, decoder: Any) -> list[Any]:
         import av
 
         try:
@@ -127,11 +132,26 @@ class Decoder:
             if self._has_strange_rate(frames):
                 raise ValueError("a damaged header")
         except (av.FFmpegError, ValueError):
-            if packet.size:
+            frames = self._without_junk(packet, decoder)
+            if packet.size and not frames:
                 self._placement.lose(packet.size, float((packet.duration or 0) * (packet.time_base or 0)))
-            return []
         if frames:
             self._placement.decoded(packet.size, sum(frame.samples / frame.sample_rate for frame in frames))
+        return list(frames)
+
+    def _without_junk(self, packet: Any, decoder: Any) -> list[Any]:
+        """Decode an MP3 frame without the bytes behind it, which FFmpeg adds to the packet if they are no frame."""
+        import av
+
+        length = file_ends.mpeg_frame_length(bytes(packet)[:4], self.rate) if self._kind == "mp3" and self.rate else 0
+        if not 0 < length < packet.size:
+            return []
+        try:
+            frames = decoder.decode(av.Packet(bytes(packet)[:length]))
+        except (av.FFmpegError, ValueError):
+            return []
+        if not file_ends.is_tag(bytes(packet)[length:]):
+            self._n_junk = packet.size - length
         return list(frames)
 
     def _has_strange_rate(self, frames: list[Any]) -> bool:

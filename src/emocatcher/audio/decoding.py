@@ -85,7 +85,7 @@ class Track:
                 self.rate = int(file.samplerate)
                 self.truncated = _declares_more(file.extra_info)
                 n_left, n_block = file.frames, max(math.ceil(self._block_s * self.rate), 1)
-                if file.format == "OGG" and n_left > n_block and has_pauses(source):
+                if file.format == "OGG" and not _is_one_stretch(source, is_long=n_left > n_block):
                     return False
                 while n_left > 0 and len(block := _read(file, min(n_block, n_left))):
                     if file.format in ("OGG", "FLAC") and _DAMAGE.search(file.extra_info):
@@ -137,6 +137,15 @@ def _skip(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
         if len(block) > n_samples:
             yield block[n_samples:]
         n_samples = max(n_samples - len(block), 0)
+
+
+def _is_one_stretch(source: str | bytes, *, is_long: bool) -> bool:
+    """Whether libsndfile reads all of an Ogg: it stops after the first of several recordings, and skips pauses."""
+    with opened(source) as file:
+        if file_ends.ogg_is_chained(file):
+            return False
+    # Of a short recording, no block has been used when libsndfile returns too few samples.
+    return not (is_long and has_pauses(source))
 
 
 def _is_mpeg(source: str | bytes) -> bool:

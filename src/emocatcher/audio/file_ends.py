@@ -63,7 +63,9 @@ def mpeg_declares_length(file: BinaryIO) -> bool:
 
 
 def ogg_breaks_off(file: BinaryIO) -> bool:
-    """Whether the last page of an Ogg file is incomplete.
+    """Whether the last page of an Ogg file is incomplete, or what follows it is no page (RFC 3533).
+
+    A file that ends with a complete page is taken as complete: many programs do not mark the last one.
 
     Args:
         file: open at any position, which changes.
@@ -71,20 +73,47 @@ def ogg_breaks_off(file: BinaryIO) -> bool:
     Examples:
         >>> import io
         >>> page = b"OggS" + bytes(22) + bytes([1, 5]) + b"sound"
-        >>> ogg_breaks_off(io.BytesIO(page + page)), ogg_breaks_off(io.BytesIO(page + page[:-1]))
-        (False, True)
+        >>> last = page[:5] + bytes([4]) + page[6:]  # it has the mark of the last page
+        >>> [ogg_breaks_off(io.BytesIO(page + end)) for end in (page, page[:-1], bytes(9), last + bytes(9))]
+        [False, True, True, False]
     """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - 2 * _LARGEST_PAGE, 0))
-    tail = file.read()
-    page = tail.rfind(b"OggS")
-    while page >= 0:
-        segments = tail[page + 27 : page + 27 + tail[page + 26]] if len(tail) > page + 26 else b""
-        after = page + 27 + len(segments) + sum(segments)
-        if len(segments) < (tail[page + 26] if len(tail) > page + 26 else 1) or after > len(tail):
+    size = start = file.seek(0, os.SEEK_END)
+    while start > 0:
+        end, start = start, max(start - _LARGEST_PAGE, 0)
+        file.seek(start)
+        found = file.read(end - start + 3).rfind(b"OggS")
+        if found >= 0:
+            file.seek(start + found)
+            page = file.read(27 + 255)
+            if len(page) < 27 or len(page) < 27 + page[26]:
+                return True
+            length = 27 + page[26] + sum(page[27 : 27 + page[26]])
+            return start + found + length > size or (start + found + length < size and not page[5] & 4)
+    return False
+
+
+def ogg_is_chained(file: BinaryIO) -> bool:
+    """Whether an Ogg file contains several recordings, one after the other: a first page follows one that is not first.
+
+    Args:
+        file: open at any position, which changes.
+
+    Examples:
+        >>> import io
+        >>> first, other = b"OggS" + bytes([0, 2]), b"OggS" + bytes([0, 0])
+        >>> [ogg_is_chained(io.BytesIO(content)) for content in (first + first + other, first + other + first)]
+        [False, True]
+    """
+    file.seek(0)
+    content, is_behind = b"", False
+    while part := file.read(1 << 20):
+        content = content[-5:] + part
+        start = 0
+        if not is_behind:
+            start = min((k for k in (content.find(b"OggS\0\0"), content.find(b"OggS\0\1")) if k >= 0), default=-1)
+            is_behind = start >= 0
+        if is_behind and content.find(b"OggS\0\2", start) >= 0:
             return True
-        # What follows a complete page is a part of the next one, down to its first letters, or nothing.
-        return len(tail) > after and b"OggS".startswith(tail[after : after + 4])
     return False
 
 
@@ -116,7 +145,7 @@ def matroska_breaks_off(file: BinaryIO, position: int) -> bool:
         head = file.read(12)
         n_id = 9 - head[0].bit_length()
         if n_id > 4:
-            return False  # not an element
+            return True  # not an element
         n_bytes = 9 - head[n_id].bit_length() if len(head) > n_id else 9
         if n_bytes > 8 or len(head) < n_id + n_bytes:
             return len(head) < 12
