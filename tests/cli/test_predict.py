@@ -122,4 +122,5 @@ def test_a_long_recording_is_shown_by_the_shares_of_its_speech(
     assert marks.sum(axis=0).max() == 1
     assert marks.mean(axis=1) == pytest.approx([share * marks.any(axis=0).mean() for share, _ in ranked], abs=0.05)
     several = call("predict", long, clip, "--model", model).out.splitlines()
-    assert several[0].startswith(f"{ranked[0][1]:<10} {ranked[0][0]:4.0%} {long}: {first}")
+    assert several[0].split()[:2] == [ranked[0][1], f"{ranked[0][0]:.0%}"]
+    assert f" {long}: {first}" in several[0]

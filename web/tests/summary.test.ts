@@ -29,13 +29,13 @@ function timelineOf(outputs: NetworkOutput[], durationS: number) {
   return toTimeline(windows, model, "a.wav", durationS, 3, 3, []);
 }
 
-test("the shares are the parts of the speech with each emotion, and the rest follows from the mean probabilities", () => {
+test("the shares are the parts of the speech with each emotion, and the largest decides", () => {
   const found = summarise(timelineOf([output(0.9), output(0.2), output(0.5, { speech: false }), output(0.8)], 12));
   expect(found.shares.happy).toBeCloseTo(2 / 3);
   expect(found.shares.sad).toBeCloseTo(1 / 3);
   expect(found.probabilities.happy).toBeCloseTo(1.9 / 3);
   expect(found.probability).toBeCloseTo(1.9 / 3);
-  expect(found.margin).toBeCloseTo(0.8 / 3);
+  expect(found.margin).toBeCloseTo(1 / 3);
   expect(found).toMatchObject({ emotion: "happy", abstain: true, attention: [], voiced_start_s: 0.5, voiced_end_s: 11 });
 });
 
@@ -59,4 +59,10 @@ test("the warnings of a long recording are about all its windows with speech, an
   expect(codes([output(0.9, { rmsDb: -70 })])).toEqual(["very-quiet"]);
   expect(codes([output(0.9, { distance: 2 }), output(0.9)])).toEqual([]);
   expect(codes([output(0.9, { distance: 2 }), output(0.9, { distance: 2 }), output(0.9)])).toEqual(["outside-training-conditions"]);
+});
+
+test("the largest share decides even if another emotion has the highest mean probability", () => {
+  const found = summarise(timelineOf([output(0.55), output(0.55), output(0.05)], 9));
+  expect(found.emotion).toBe("happy");
+  expect(found.probability).toBeCloseTo(1.15 / 3);
 });

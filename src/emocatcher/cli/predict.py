@@ -156,8 +156,8 @@ def _line(result: Prediction | Failure, width: int) -> str:
         return f"{'failed':<{width}}        {one_line(result.path)}: {result.message}"
     codes = " ".join(caution.code for caution in result.warnings)
     name, emotion, share, unsure = one_line(result.path), result.emotion, result.probability, result.abstain
-    if result.shares:
-        emotion, share = max(result.shares.items(), key=lambda pair: pair[1])
+    if result.shares and emotion is not None:
+        share = result.shares[emotion]
         name, unsure = f"{name}: {card.shares_in_words(result.shares)} of the speech", False
     answer = f"{'no speech':<{width}}" if emotion is None else f"{one_line(emotion):<{width}}  {share:4.0%}"
     return f"{answer + '?' * (unsure and emotion is not None):<{width + 7}} {name}" + (f"  ! {codes}" if codes else "")

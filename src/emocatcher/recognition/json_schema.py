@@ -23,14 +23,20 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     "Prediction": {
         "schema_version": {"description": "Version of this schema.", "const": SCHEMA_VERSION},
         "path": {"description": "The recording as given; empty for bytes and arrays."},
-        "emotion": {"description": "The most probable label. Every field that may be null is null without speech."},
+        "emotion": {
+            "description": "The most probable label, or that of the largest share. Every field that may be null is "
+            "null without speech."
+        },
         "probability": {"description": "Calibrated probability of that emotion.", **_PROBABILITY},
         "probabilities": {
             "description": "Calibrated probabilities by label, in the model's order; they sum to 1. Empty without "
             "speech, and the mean over the windows with speech if there are shares.",
             "additionalProperties": {"type": "number", **_PROBABILITY},
         },
-        "margin": {"description": "The highest probability minus the second highest.", **_PROBABILITY},
+        "margin": {
+            "description": "The highest probability, or share if there are any, minus the second highest.",
+            **_PROBABILITY,
+        },
         "entropy": {
             "description": "Entropy of the probabilities in nats, from 0 (certain) to ln(number of labels).",
             "minimum": 0,

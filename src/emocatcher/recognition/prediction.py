@@ -60,23 +60,33 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str  # of emocatcher, when the model was written
     warnings: tuple[Caution, ...] = ()
 
-    def answered(self, probabilities: dict[str, float], abstain_below: float, **where: Any) -> Prediction:
-        """Return this prediction with the emotion that follows from the probabilities.
+    def answered(
+        self,
+        probabilities: dict[str, float],
+        abstain_below: float,
+        shares: dict[str, float] | None = None,
+        **where: Any,
+    ) -> Prediction:
+        """Return this prediction with its emotion: the most probable one, or that of the largest share.
 
         Args:
             probabilities: by label, in the model's order.
-            abstain_below: the prediction is marked `abstain` if the highest probability is lower.
+            abstain_below: the prediction is marked `abstain` if the emotion's probability is lower.
+            shares: of a long recording, by label; `margin` is then between the two largest shares.
             where: the remaining fields, such as the voiced span.
         """
-        first, second = sorted([*probabilities.values(), 0.0], reverse=True)[:2]
+        ranked = shares or probabilities
+        emotion = max(ranked, key=ranked.__getitem__)
+        first, second = sorted([*ranked.values(), 0.0], reverse=True)[:2]
         return msgspec.structs.replace(
             self,
-            emotion=max(probabilities, key=probabilities.__getitem__),
-            probability=first,
+            emotion=emotion,
+            probability=probabilities[emotion],
             probabilities=probabilities,
             margin=first - second,
             entropy=-sum(p * math.log(max(p, 1e-300)) for p in probabilities.values()),
-            abstain=first < abstain_below,
+            abstain=probabilities[emotion] < abstain_below,
+            shares=shares or {},
             **where,
         )
 

@@ -11,7 +11,7 @@ import emocatcher
 from emocatcher import audio, corpora
 from emocatcher.foundation.errors import TooLongError
 from emocatcher.recognition.recognizer import load
-from emocatcher.recognition.timeline import LONG_S, Windows, speech_s, summarise
+from emocatcher.recognition.timeline import LONG_S, Timeline, Windows, speech_s, summarise
 
 RATE = 22_050
 
@@ -41,19 +41,34 @@ def test_shares_are_the_parts_of_the_timeline_with_each_label(made_timeline):
         assert share == pytest.approx(of_label / total_s)
 
 
-def test_probabilities_are_the_mean_of_the_windows_with_speech_and_the_rest_follows(made_timeline):
+def test_probabilities_are_the_mean_of_the_windows_with_speech_and_the_emotion_has_the_largest_share(made_timeline):
     found = summarise(made_timeline)
     spoken = [window for window in made_timeline.windows if window.speech]
     assert 0 < len(spoken) < len(made_timeline.windows)
     for label, probability in found.probabilities.items():
         assert probability == pytest.approx(np.mean([window.probabilities[label] for window in spoken]))
-    second, first = sorted(found.probabilities.values())[-2:]
-    assert (found.probability, found.margin) == (first, first - second)
-    assert found.emotion == max(found.probabilities, key=found.probabilities.__getitem__)
+    second, first = sorted(found.shares.values())[-2:]
+    assert found.shares[found.emotion] == first
+    assert (found.probability, found.margin) == (found.probabilities[found.emotion], first - second)
     assert found.voiced == (spoken[0].voiced_start_s, spoken[-1].voiced_end_s)
     assert found.attention == ()
     assert not found.abstain
     assert summarise(msgspec.structs.replace(made_timeline, abstain_below=1.0)).abstain
+
+
+def test_the_largest_share_decides_even_if_another_emotion_has_the_highest_mean_probability():
+    rows = np.array([[0.55, 0.45], [0.55, 0.45], [0.05, 0.95]])
+    starts_s = np.array([0.0, 5.0, 10.0])
+    ends_s, spoken, kept = starts_s + 5.0, np.ones(3, bool), np.zeros(3, bool)
+    windows = Windows(("calm", "sad"), starts_s, ends_s, starts_s, ends_s, spoken, rows, kept)
+    made = Timeline(
+        path="", model="m", model_version="0", labels=("calm", "sad"), window_s=5.0, hop_s=5.0, abstain_below=0.0,
+        duration_s=15.0, segments=(), windows=windows,
+    )  # fmt: skip
+    found = summarise(made)
+    assert found.emotion == "calm"
+    assert found.probability == pytest.approx(1.15 / 3) == found.probabilities["calm"]
+    assert found.margin == pytest.approx(1 / 3)
 
 
 def test_a_timeline_that_was_read_back_has_the_same_summary(made_timeline):

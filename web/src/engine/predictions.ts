@@ -48,17 +48,26 @@ export function unanswered({ path, duration_s, model, model_version }: Known, wa
   };
 }
 
-/** A prediction with the emotion that follows from the probabilities. */
-export function answered(without: Prediction, labels: string[], probabilities: number[], abstainBelow: number): Prediction {
-  const [first, second = 0] = [...probabilities].sort((a, b) => b - a);
+/** A prediction with its emotion: the most probable one, or that of the largest share if there are any. */
+export function answered(
+  without: Prediction,
+  labels: string[],
+  probabilities: number[],
+  abstainBelow: number,
+  shares: number[] = [],
+): Prediction {
+  const ranked = shares.length > 0 ? shares : probabilities;
+  const [first, second = 0] = [...ranked].sort((a, b) => b - a);
+  const best = ranked.indexOf(first);
   return {
     ...without,
-    emotion: labels[probabilities.indexOf(first)],
-    probability: first,
+    emotion: labels[best],
+    probability: probabilities[best],
     probabilities: byLabel(labels, probabilities),
     margin: first - second,
     entropy: -probabilities.reduce((sum, p) => sum + p * Math.log(Math.max(p, 1e-300)), 0),
-    abstain: first < abstainBelow,
+    abstain: probabilities[best] < abstainBelow,
+    shares: shares.length > 0 ? byLabel(labels, shares) : {},
   };
 }
 

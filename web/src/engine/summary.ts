@@ -22,8 +22,7 @@ export function summarise(timeline: Timeline): Prediction {
   const total = Object.values(seconds).reduce((sum, one) => sum + one, 0);
   const mean = labels.map((label) => spoken.reduce((sum, window) => sum + window.probabilities[label], 0) / spoken.length);
   return {
-    ...answered(without, labels, mean, timeline.abstain_below),
-    shares: byLabel(labels, labels.map((label) => seconds[label] / total)),
+    ...answered(without, labels, mean, timeline.abstain_below, labels.map((label) => seconds[label] / total)),
     voiced_start_s: Math.min(...spoken.map((window) => window.voiced_start_s)),
     voiced_end_s: Math.max(...spoken.map((window) => window.voiced_end_s)),
   };

@@ -26,8 +26,8 @@ def speech_s(timeline: Timeline) -> dict[str, float]:
 def summarise(timeline: Timeline) -> Prediction:
     """Return the prediction for the whole recording of a timeline.
 
-    Its `shares` are those of `speech_s`, and its `probabilities` the mean of the windows with speech; emotion,
-    probability, margin, entropy and `abstain` follow from the probabilities. There is no attention over the whole.
+    Its `shares` are those of `speech_s`, its emotion has the largest share, and its `probabilities` are the mean of the
+    windows with speech. There is no attention over the whole.
     """
     prediction = Prediction(
         path=timeline.path,
