@@ -55,7 +55,8 @@ class Server:
 
     def __init__(self, *arguments: str) -> None:
         self._log = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 (closed with the server)
-        command = [sys.executable, "-m", "emocatcher", "serve", "--port", "0", "--workers", str(N_WORKERS), *arguments]
+        command = [sys.executable, "-m", "emocatcher", "serve", "--port", "0", "--workers", str(N_WORKERS)]
+        command += [f"--limit=streams_per_client={N_STREAMS}", *arguments]
         began = time.perf_counter()
         with Path(self._log.name).open("w") as log:
             self.process = subprocess.Popen(command, stderr=log)
@@ -132,7 +133,10 @@ def request(*wavs: bytes) -> bytes:
     """Return an HTTP request that posts these files as a form."""
     part = b'\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     body = b"".join(b"--" + _BOUNDARY + part + wav + b"\r\n" for wav in wavs) + b"--" + _BOUNDARY + b"--\r\n"
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\n" % _BOUNDARY
+    head = (
+        b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=%s\r\n"
+        % _BOUNDARY
+    )
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 

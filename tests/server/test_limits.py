@@ -55,7 +55,9 @@ def test_a_body_that_is_too_large_is_refused(tight: Server) -> None:
 
 
 def test_a_body_that_is_too_large_without_content_length_is_refused(tight: Server) -> None:
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     with tight.connect() as connection:
         connection.sendall(head + chunked(*[b"\0" * 50_000] * 9))
         assert connection.recv(20).startswith(b"HTTP/1.1 413")
@@ -63,7 +65,7 @@ def test_a_body_that_is_too_large_without_content_length_is_refused(tight: Serve
 
 
 def test_a_client_that_expects_100_continue_is_refused_before_it_sends_the_body(tight: Server) -> None:
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nExpect: 100-continue\r\n"
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nExpect: 100-continue\r\n"
     with tight.connect() as connection:
         connection.sendall(head + b"Content-Length: 400001\r\n\r\n")
         assert connection.recv(20).startswith(b"HTTP/1.1 413")
@@ -108,7 +110,7 @@ def test_a_full_queue_is_answered_with_retry_after(tight: Server) -> None:
 
 
 def test_slow_clients_are_disconnected_while_others_are_served(tight: Server) -> None:
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 50000\r\n\r\n"
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nContent-Length: 50000\r\n\r\n"
     began = time.monotonic()
     with tight.connect() as in_body, tight.connect() as in_head, tight.connect() as silent:
         in_body.sendall(head + b"RIFF")
@@ -133,7 +135,7 @@ def test_slow_clients_are_disconnected_while_others_are_served(tight: Server) ->
 def test_a_slow_upload_above_the_least_rate_is_accepted(tight: Server) -> None:
     body = form(("a.wav", voice(0.5)))
     head = (
-        "POST /v1/predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         f"Content-Type: multipart/form-data; boundary=a-line-between\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with tight.connect() as connection:
@@ -145,7 +147,7 @@ def test_a_slow_upload_above_the_least_rate_is_accepted(tight: Server) -> None:
 
 
 def test_nothing_is_left_of_a_client_that_disconnects(tight: Server) -> None:
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 90000\r\n\r\n"
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nContent-Length: 90000\r\n\r\n"
     for _ in range(20):
         with tight.connect() as connection:
             connection.sendall(head + voice()[:20_000])

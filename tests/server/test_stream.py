@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from socket import SHUT_RDWR
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ HELLO: dict[str, Any] = {"type": "hello", "sample_rate": RATE, "encoding": "pcm1
 
 
 def opened(server: Server, **options: Any) -> AbstractContextManager[ClientConnection]:
-    return connect(f"ws://127.0.0.1:{server.port}/v1/stream", compression=None, **options)
+    address = f"ws://127.0.0.1:{server.port}/v1/stream"
+    return connect(address, compression=None, ping_interval=None, **options)
 
 
 def send(socket: ClientConnection, message: dict[str, Any]) -> None:
@@ -123,6 +125,9 @@ def test_the_ready_message_contains_labels_window_and_hop(server: Server) -> Non
         (json.dumps(HELLO | {"window_s": 0}), "SettingError", 1008),
         (json.dumps(HELLO | {"hop_s": 9}), "SettingError", 1008),
         (json.dumps(HELLO | {"hop_s": 1e-9}), "SettingError", 1008),
+        (json.dumps(HELLO | {"window_s": 600, "hop_s": 0.012}), "SettingError", 1008),
+        (json.dumps(HELLO | {"window_s": 600}), "SettingError", 1008),
+        (json.dumps(HELLO | {"token": "?"}).replace("?", r"\ud800"), "BadMessage", 1008),
     ],
 )
 def test_an_invalid_hello_message_is_refused(server: Server, message: str | bytes, error: str, code: int) -> None:
@@ -196,6 +201,53 @@ def test_many_streams_are_processed_concurrently(server: Server) -> None:
     assert sorted(ends) == [3.0] * 12 + [4.0] * 12
 
 
+def test_streams_with_costly_windows_do_not_delay_others(server: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        costly = [stack.enter_context(greeted(server, window_s=30.0, hop_s=0.1)) for _ in range(6)]
+        payload = (sound(8.3)[: 8 * RATE]).tobytes()
+        senders = [Thread(target=_send_often, args=(socket, payload, 6), daemon=True) for socket in costly]
+        for sender in senders:
+            sender.start()
+        time.sleep(1.0)
+        with greeted(server) as socket:
+            began = time.monotonic()
+            socket.send(sound(8.3)[: round(4.2 * RATE)].tobytes())
+            ends = [receive(socket)["end_s"] for _ in range(3)]
+            assert ends == [3.0, 3.5, 4.0]
+            assert time.monotonic() - began < 10.0
+        for socket in costly:
+            socket.socket.shutdown(SHUT_RDWR)
+    server.wait_until(lambda: server.metric("streams") == 0, 30)
+    assert server.metric("worker_deaths") == 0
+
+
+def _send_often(socket: ClientConnection, payload: bytes, count: int) -> None:
+    with contextlib.suppress(ConnectionClosed, OSError):
+        for _ in range(count):
+            socket.send(payload)
+
+
+def test_silent_sockets_take_no_slots(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+    with (
+        serve("--workers", 1, "--token", "secret", limits={"streams": 8, "streams_per_client": 4}) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        silent = [stack.enter_context(opened(server)) for _ in range(30)]
+        assert server.metric("streams") == 0
+        assert refused(silent[0])[::2] == ("Idle", 1001)  # it made room for the others
+        wrong = stack.enter_context(opened(server))
+        send(wrong, HELLO | {"token": "wrong"})
+        assert refused(wrong)[::2] == ("Unauthorized", 1008)
+        for _ in range(4):
+            stack.enter_context(greeted(server, token="secret"))
+        one_more = stack.enter_context(opened(server))
+        send(one_more, HELLO | {"token": "secret"})
+        error, detail, code = refused(one_more)
+        assert (error, code) == ("Busy", 1013)
+        assert "4 streams are open" in detail
+        assert "one client" in detail
+
+
 def test_streams_are_limited_idle_ones_are_closed_and_a_token_is_required(
     serve: Callable[..., AbstractContextManager[Server]],
 ) -> None:
@@ -206,6 +258,7 @@ def test_streams_are_limited_idle_ones_are_closed_and_a_token_is_required(
             assert refused(socket)[::2] == ("Unauthorized", 1008)
         with greeted(server, token="secret") as one, greeted(server, token="secret") as two:
             with opened(server) as third:
+                send(third, HELLO | {"token": "secret"})
                 error, detail, code = refused(third)
                 assert (error, code) == ("Busy", 1013)
                 assert "2 streams" in detail

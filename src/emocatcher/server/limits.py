@@ -37,6 +37,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     timeline_s: Seconds = 300.0  # a worker's time for one timeline
     worker_bytes: Count = 2 << 30  # memory that a worker may allocate beyond its initial size
     streams: Count = 64  # open at once
+    streams_per_client: Count = 32  # open at once; raise it if a proxy connects for all clients
+    stream_window_s: Seconds = 30.0  # longest window
+    stream_hop_s: Seconds = 0.1  # shortest hop
     stream_idle_s: Seconds = 30.0  # without a message
     stream_chunk_s: Seconds = 10.0  # of sound in one message
     start_s: Seconds = 60.0  # until a worker process is ready

@@ -22,7 +22,7 @@ from emocatcher.server.watchdog import Watchdog
 _WATCH_S = 0.1
 # Longer than clients keep an idle connection; otherwise a request sent while the server closes it would be lost.
 _KEEP_ALIVE_S = 75
-_MESSAGE_BYTES = 1 << 22  # of a WebSocket message; a larger one closes the socket with 1009
+_MESSAGE_BYTES = 1 << 21  # of a WebSocket message; a larger one closes the socket with 1009
 
 
 def serve(options: Options, on_start: Callable[[str], None]) -> None:

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
+from emocatcher.server.shares import Shares, Turns, client_of
 from emocatcher.server.worker_pool import Pool
 from emocatcher.server.worker_process import RefusedError
 
@@ -22,7 +23,9 @@ Labels: TypeAlias = Callable[[], Awaitable[list[str]]]
 Count: TypeAlias = Callable[[int], None]
 
 BAD, TOO_BIG, TOO_MANY, GOING_AWAY, FAULT = 1008, 1009, 1013, 1001, 1011
-_MESSAGE_LIMIT_S = 20.0  # to process a message, which contains at most `stream_chunk_s` of sound
+_TASK_LIMIT_S = 20.0  # to process a part of a message
+_PART_S = 0.5  # longest part, of sound
+_SAMPLE_BYTES: dict[tasks.Encoding, int] = {"pcm16": 2, "float32": 4}
 _CODES = {"TooLongError": TOO_BIG, "WorkerDied": FAULT, "Busy": TOO_MANY}
 
 
@@ -100,14 +103,17 @@ class Streams:
     def __init__(self, folder: str | None, limits: Limits, spool: str) -> None:
         self._limits = limits
         self._pool = Pool(folder, limits, 1, spool)
-        self._open: set[WebSocket] = set()
+        self._slots = Shares(limits.streams, limits.streams_per_client)
+        self._turns = Turns()
+        self._sockets: set[WebSocket] = set()
+        self._greeting: dict[WebSocket, tuple[str, asyncio.Timeout]] = {}  # sockets without a slot, the oldest first
         self._numbers = itertools.count()
         self._stopping = False
 
     @property
     def n_open(self) -> int:
         """The number of open streams."""
-        return len(self._open)
+        return self._slots.n_taken
 
     @property
     def is_ready(self) -> bool:
@@ -125,8 +131,7 @@ class Streams:
     async def close_all(self) -> None:
         """Report to every client that the server is stopping, and close the streams."""
         self._stopping = True
-        error = StreamError(GOING_AWAY, "ServerStopping", "The server is being stopped. Connect again later")
-        await asyncio.gather(*(_refuse(socket, error) for socket in tuple(self._open)))
+        await asyncio.gather(*(_refuse(socket, _stopping()) for socket in tuple(self._sockets)))
 
     async def serve(self, socket: WebSocket, accepts: Accepts, labels: Labels, count: Count) -> None:
         """Handle one stream, from its first message to its close.
@@ -137,13 +142,19 @@ class Streams:
             labels: returns the model's labels, in order.
             count: called with the number of windows that were sent.
         """
-        if self._stopping or len(self._open) >= self._limits.streams:
-            detail = f"{len(self._open)} streams are open, which is the limit. Connect again in a moment"
-            await _refuse(socket, StreamError(TOO_MANY, "Busy", detail))
-            return
-        self._open.add(socket)
+        self._sockets.add(socket)
         try:
-            await self._process_messages(socket, accepts, labels, count)
+            if self._stopping:
+                raise _stopping()
+            client = client_of(socket.scope)
+            hello = await self._receive_hello(socket, client, accepts)
+            if not self._slots.take(client):
+                detail = f"{self.n_open} streams are open, which is the limit for all or for one client"
+                raise StreamError(TOO_MANY, "Busy", f"{detail}. Connect again in a moment")
+            try:
+                await self._process_messages(socket, hello, labels, count)
+            finally:
+                self._slots.give_back(client)
         except StreamError as error:
             await _refuse(socket, error)
         except RefusedError as error:
@@ -152,49 +163,87 @@ class Streams:
         except WebSocketDisconnect:
             pass
         finally:
-            self._open.discard(socket)
+            self._sockets.discard(socket)
 
-    async def _process_messages(self, socket: WebSocket, accepts: Accepts, labels: Labels, count: Count) -> None:
-        hello = await self._receive_hello(socket, accepts)
+    async def _process_messages(self, socket: WebSocket, hello: Hello, labels: Labels, count: Count) -> None:
         process = await self._pool.least_busy()
         stream = next(self._numbers)
+
+        async def take_turn(task: tasks.Task) -> bytes:
+            async with self._turns.take(stream):
+                return await process.submit(task, _TASK_LIMIT_S)
+
         start = tasks.OpenStream(stream, hello.sample_rate, hello.window_s, hello.hop_s, hello.abstain_below)
-        await process.submit(start, _MESSAGE_LIMIT_S)
         try:
+            await take_turn(start)
             await _send(socket, Ready(await labels(), hello.window_s, hello.hop_s))
-            while True:
+            is_last = False
+            while not is_last:
                 # The next message is received after this one is processed, so TCP slows down a client that is too fast.
                 message = await self._receive(socket)
-                if isinstance(message, str):
+                if is_last := isinstance(message, str):
                     _decode(_finish, message, '{"type":"finish"}, or sound in binary messages')
-                    task: tasks.Task = tasks.FinishStream(stream)
+                    parts: list[tasks.Task] = [tasks.FinishStream(stream)]
                 else:
-                    task = tasks.PushStream(stream, hello.encoding, message)
-                result = tasks.windows_decoder.decode(await process.submit(task, _MESSAGE_LIMIT_S))
-                for window in result.windows:
-                    await socket.send_text(window.decode())
-                count(len(result.windows))
-                if isinstance(message, str):
-                    await _send(socket, Finished(result.duration_s))
-                    await socket.close()
-                    return
+                    parts = [tasks.PushStream(stream, hello.encoding, part) for part in self._cut(hello, message)]
+                for part in parts:
+                    result = tasks.windows_decoder.decode(await take_turn(part))
+                    for window in result.windows:
+                        await socket.send_text(window.decode())
+                    count(len(result.windows))
+            await _send(socket, Finished(result.duration_s))
+            await socket.close()
         finally:
+            self._turns.remove(stream)
             with contextlib.suppress(RefusedError):
-                dropped = process.submit(tasks.DropStream(stream), _MESSAGE_LIMIT_S)
+                dropped = process.submit(tasks.DropStream(stream), _TASK_LIMIT_S)
                 dropped.add_done_callback(lambda answer: answer.exception())
 
-    async def _receive_hello(self, socket: WebSocket, accepts: Accepts) -> Hello:
-        message = await self._receive(socket)
+    def _cut(self, hello: Hello, message: bytes) -> list[bytes]:
+        """Cut a message into parts that complete about one window each, so that other streams need not wait long."""
+        size = _SAMPLE_BYTES[hello.encoding]
+        if len(message) % size:
+            detail = f"A message has {len(message)} bytes. Send a multiple of {size} for {hello.encoding}"
+            raise StreamError(BAD, "SettingError", detail)
+        duration_s, longest_s = len(message) / size / hello.sample_rate, self._limits.stream_chunk_s
+        if duration_s > longest_s:
+            detail = f"The message contains {duration_s:.1f} s of sound. Send at most {longest_s:g} s"
+            raise StreamError(TOO_BIG, "TooLongError", detail)
+        step = size * max(int(min(hello.hop_s, _PART_S) * hello.sample_rate), 1)
+        return [message[start : start + step] for start in range(0, len(message), step)]
+
+    async def _receive_hello(self, socket: WebSocket, client: str, accepts: Accepts) -> Hello:
+        self._make_room(client)
+        try:
+            async with asyncio.timeout(self._limits.header_s) as clock:
+                self._greeting[socket] = client, clock
+                message = await self._receive(socket)
+        except TimeoutError:
+            detail = "The first message did not arrive in time. Send it as soon as the connection is open"
+            raise StreamError(GOING_AWAY, "Idle", detail) from None
+        finally:
+            self._greeting.pop(socket, None)
         if not isinstance(message, str):
             detail = 'The first message is sound. Send {"type":"hello", "sample_rate":…} first'
             raise StreamError(BAD, "BadMessage", detail)
         hello: Hello = _decode(_hello, message, '{"type":"hello", "sample_rate":48000, "encoding":"pcm16"}')
         if not accepts(hello.token):
             raise StreamError(BAD, "Unauthorized", "This server needs a token. Put 'token' into the hello message")
-        if not (math.isfinite(hello.window_s) and math.isfinite(hello.hop_s)):
-            detail = f"The window is {hello.window_s} s, the hop {hello.hop_s} s. Give finite numbers of seconds"
-            raise StreamError(BAD, "SettingError", detail)
+        longest_s, shortest_s = self._limits.stream_window_s, self._limits.stream_hop_s
+        if not (0 < hello.window_s <= longest_s and shortest_s <= hello.hop_s < math.inf):
+            given = f"The window is {hello.window_s:g} s, the hop {hello.hop_s:g} s"
+            allowed = f"Give a window of up to {longest_s:g} s, and a hop of {shortest_s:g} s or more"
+            raise StreamError(BAD, "SettingError", f"{given}. {allowed}")
         return hello
+
+    def _make_room(self, client: str) -> None:
+        """End the oldest silent sockets, of this client or of all, if there are too many."""
+        of_client = [socket for socket, (name, _) in self._greeting.items() if name == client]
+        for sockets, most in ((of_client, self._limits.streams_per_client), ([*self._greeting], self._limits.streams)):
+            if len(sockets) >= most and sockets[0] in self._greeting:
+                _, clock = self._greeting.pop(sockets[0])
+                if not clock.expired():
+                    clock.reschedule(0.0)
 
     async def _receive(self, socket: WebSocket) -> str | bytes:
         try:
@@ -208,6 +257,10 @@ class Streams:
         text: str | None = message.get("text")
         data: bytes | None = message.get("bytes")
         return text if text is not None else data or b""
+
+
+def _stopping() -> StreamError:
+    return StreamError(GOING_AWAY, "ServerStopping", "The server is being stopped. Connect again later")
 
 
 def _decode(decoder: Any, message: str, expected: str) -> Any:

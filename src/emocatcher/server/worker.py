@@ -25,7 +25,7 @@ from emocatcher import audio
 from emocatcher.audio.decoding import declared_duration_s
 from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
-from emocatcher.foundation.errors import AudioError, EmoCatcherError, SettingError, TooLongError, one_line
+from emocatcher.foundation.errors import AudioError, EmoCatcherError, TooLongError, one_line
 from emocatcher.models import model_folder
 from emocatcher.recognition import recognizer
 from emocatcher.recognition.recognizer import Recognizer
@@ -123,17 +123,7 @@ class Worker:
 
     def _push(self, task: tasks.PushStream) -> bytes:
         stream, dtype = self._streams[task.stream], np.dtype(_DTYPES[task.encoding])
-        if len(task.samples) % dtype.itemsize:
-            raise SettingError(
-                f"A message has {len(task.samples)} bytes. Send a multiple of {dtype.itemsize} for {task.encoding}"
-            )
-        samples = np.frombuffer(task.samples, dtype)
-        if len(samples) > self._limits.stream_chunk_s * stream.sample_rate:
-            longest = f"{self._limits.stream_chunk_s:g} s"
-            raise TooLongError(
-                "the message", f"contains {len(samples) / stream.sample_rate:.1f} s of sound. Send at most {longest}"
-            )
-        return _windows(stream, stream.push(samples))
+        return _windows(stream, stream.push(np.frombuffer(task.samples, dtype)))
 
 
 def run(connection: socket.socket, folder: str | None, limits: Limits, spool: str) -> None:
