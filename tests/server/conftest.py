@@ -100,8 +100,10 @@ class Server:
 
     @property
     def spool(self) -> Path:
+        """The folder of the uploads."""
         (folder,) = (path for path in Path(self.log.parent).glob("emocatcher-*") if path.is_dir())
-        return folder
+        (folder / "uploads").mkdir(mode=0o700, exist_ok=True)
+        return folder / "uploads"
 
 
 def children_of(pid: int) -> list[int]:

@@ -39,6 +39,13 @@ def serve(
     cors: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="A site whose pages may use the API; may be repeated.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name of this server besides localhost and its address; may be repeated."),
+    ] = None,
+    access_log: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write a line of JSON for each request; - for stdout.")
+    ] = None,
     limit: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,10 +68,13 @@ def serve(
         return
     if any(find_spec(name) is None for name in _NEEDED):
         raise MissingExtraError("The server", "serve")
+    from emocatcher.server.temporary_folder import TemporaryFolder
+
+    folder = TemporaryFolder()
     from emocatcher.server import worker_process
 
     # Do this first: the worker process imports its modules while this one imports its own.
-    worker_process.prepare()
+    worker_process.prepare(folder)
     from emocatcher.server import run
     from emocatcher.server.service import Options
 
@@ -77,6 +87,8 @@ def serve(
         tokens=tuple(filter(None, [*(token or ()), *os.environ.get(_TOKENS, "").split(",")])),
         origins=tuple(cors or ()),
         listen_corpus=listen_corpus,
+        hosts=tuple(allow_host or ()),
+        access_log=access_log,
     )
     if run.reachable_without_token(options):
         typer.echo(f"Warning: anyone who can reach {host} can use this server. Set {_TOKENS} or --token", err=True)
@@ -86,7 +98,7 @@ def serve(
         if open_:
             typer.launch(address)
 
-    run.serve(options, announce)
+    run.serve(options, folder, announce)
 
 
 def _folder(model: str | None) -> str | None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
-from pydantic import BaseModel, ConfigDict
 
 from emocatcher.foundation.errors import suggest
 from emocatcher.recognition.prediction import Failure
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from emocatcher.server.guess_clips import Clip
 
 _JSON = "application/json"
+_GUESS_BYTES = 4096
 Probability = Annotated[float | None, Query(ge=0, le=1, description=openapi.ABSTAIN)]
 Seconds = Annotated[float, Query(gt=0, le=600, allow_inf_nan=False)]
 Name = Annotated[str, Query(max_length=1024, description=openapi.NAME)]
@@ -42,10 +42,9 @@ def refuse_unknown(request: Request) -> None:
 _STRICT = [Depends(refuse_unknown)]
 
 
-class Guess(BaseModel):
+class Guess(msgspec.Struct, forbid_unknown_fields=True):
     """The emotion that a listener chose."""
 
-    model_config = ConfigDict(extra="forbid")
     emotion: str
 
 
@@ -154,9 +153,14 @@ def _add_listening(app: FastAPI, service: Service) -> None:
         return Response(await pool.submit(task, limits.predict_s), media_type="audio/wav")
 
     @app.post("/v1/listen/clips/{number}/guess", **openapi.GUESS)
-    async def guess(number: str, guess: Guess) -> Response:
+    async def guess(number: str, request: Request) -> Response:
         """Send a listener's guess; the answer is the acted emotion and the model's prediction."""
         clip, labels = find(number), await service.labels()
+        try:
+            guess = msgspec.json.decode(await service.spool.read(request, _GUESS_BYTES), type=Guess)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            detail = f'The guess is not valid: {error}. Send {{"emotion": …}} with one of the model\'s labels'
+            raise ProblemError(422, detail, "SettingError") from None
         if guess.emotion not in labels:
             detail = f"'{guess.emotion[:40]}' is not an emotion of this model. Allowed: {', '.join(labels)}"
             raise ProblemError(422, detail, "SettingError")

@@ -52,8 +52,7 @@ def create(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(Exception, problems.on_fault)
-    if service.tokens.required:
-        app.add_middleware(Guard, tokens=service.tokens)
+    app.add_middleware(Guard, tokens=service.tokens, hosts=service.hosts)
     if service.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -63,7 +62,7 @@ def create(service: Service) -> FastAPI:
             expose_headers=["Retry-After"],
         )
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics, log=service.log)
     _add_page(app)
     return app
 

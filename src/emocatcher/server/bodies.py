@@ -27,6 +27,9 @@ class Sink(Protocol):
     def add(self, piece: memoryview) -> None:
         """Append to the current recording; the piece is kept without a copy, which would cost as much as writing."""
 
+    def take_back(self) -> bytes:
+        """Delete the current recording, and return its content."""
+
 
 class Reader(Protocol):
     """Parses a request body piece by piece."""
@@ -171,23 +174,26 @@ class JsonBody:
         self.several = False
         self.max_bytes = limits.json_bytes
         self._max_recordings, self._sink = limits.recordings, sink
-        self._body = bytearray()
+        self._begun = False
 
     def feed(self, chunk: bytes) -> None:
-        """See `Reader`."""
-        self._body += chunk
+        """Store the JSON like a recording until it is complete, because many clients may be sending theirs."""
+        if chunk and not self._begun:
+            self._begun = True
+            self._sink.begin()
+        if chunk:
+            self._sink.add(memoryview(chunk))
 
     def finish(self) -> list[str]:
         """See `Reader`."""
+        body = self._sink.take_back() if self._begun else b""
         try:
-            decoded = msgspec.json.decode(self._body, type=_Recordings)
+            decoded = msgspec.json.decode(body, type=_Recordings)
         except msgspec.ValidationError as error:
             detail = f"The JSON is not valid here: {error}. Send 'audio_base64' with 'name', or 'recordings'"
             raise ProblemError(422, detail, "SettingError") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _malformed(str(error)) from None
-        finally:
-            self._body.clear()
         if isinstance(decoded.audio_base64, bytes) == isinstance(decoded.recordings, list):
             detail = "The JSON has both or neither of 'audio_base64' and 'recordings'. Send exactly one of them"
             raise ProblemError(422, detail, "SettingError")

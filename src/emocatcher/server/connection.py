@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -10,6 +11,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from emocatcher.server import problems
+from emocatcher.server.access_log import Entry
 
 _LINGER_S = 5.0  # to receive the rest of a refused body, so that the client can read the answer
 _HEAD_BYTES = 1 << 16  # of a request's line and headers
@@ -84,9 +86,10 @@ class Connections:
 class _Limited(asyncio.Protocol):
     """Closes a connection whose client does not read its answers."""
 
-    register = Connections(1000)  # this and the next two are set when the server starts
+    register = Connections(1000)  # this and the next three are set when the server starts
     header_s = 10.0
     unread_s = 30.0
+    log: Callable[[Entry], None] = staticmethod(lambda _: None)
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     _unread: asyncio.TimerHandle | None = None
@@ -229,6 +232,7 @@ class Connection(_Limited, HttpToolsProtocol):
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
             self.transport.write(_encode(refusal))
         self.transport.close()
+        self.log(Entry((self.client or ("",))[0], "other", "other", refusal.status, 0.0))
 
     def _set_deadline(self, seconds: float | None) -> None:
         if self._deadline is not None:

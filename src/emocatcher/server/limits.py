@@ -21,8 +21,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The server's limits; `emocatcher serve --limit NAME=VALUE` sets them."""
 
     upload_bytes: Count = 128 << 20  # of one request
-    json_bytes: Count = 16 << 20  # of one request in JSON, which takes its size in memory twice
+    json_bytes: Count = 16 << 20  # of one request in JSON, which is decoded in memory
     spool_bytes: Count = 1 << 30  # of all requests that are being received or recognised
+    spool_bytes_per_client: Count = 1 << 29  # raise this and the next if a proxy connects for all clients
+    uploads_per_client: Count = 128
     uploads: Count = 256  # requests that are being received or recognised
     connections: Count = 1000  # open at once; fewer if the system allows too few open files
     recordings: Count = 100  # in one request

@@ -37,7 +37,7 @@ _PROBLEMS = {
     422: "The recording or a parameter cannot be used.",
     429: "The server is busy; `Retry-After` gives the time until the next attempt.",
     500: "The recording crashed its worker process, or emocatcher has a fault.",
-    503: "The server is starting or stopping.",
+    503: "The server is starting or stopping, or cannot store uploads.",
 }
 _RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 _SOUND = {"schema": {"type": "string", "format": "binary"}}
@@ -54,6 +54,13 @@ _MANY = {
     "additionalProperties": False,
     "properties": {"recordings": {"type": "array", "minItems": 1, "items": _ONE}},
 }
+_GUESS = {
+    "type": "object",
+    "required": ["emotion"],
+    "additionalProperties": False,
+    "properties": {"emotion": {"type": "string"}},
+}
+_GUESS_EXAMPLE = {"emotion": "happy"}
 _JSON_EXAMPLE = {"audio_base64": "UklGRiQAAABXQVZFZm10IBAAAAABAAEAgLsAAAB3AQACABAAZGF0YQAAAAA=", "name": "empty.wav"}
 _PREDICTION_EXAMPLE = {
     "schema_version": 2,
@@ -137,8 +144,9 @@ CLIPS = _route("Guess first", _json("The clips.", {"type": "object"}) | _problem
 CLIP_AUDIO = _route("Guess first", _file("16 bits, one channel.", "audio/wav") | _problems(404, 422, 429))
 GUESS = _route(
     "Guess first",
-    _json("The acted emotion, and the model's prediction.", {"type": "object"}) | _problems(400, 404, 422, 429),
-    {"requestBody": {"content": {"application/json": {"example": {"emotion": "happy"}}}}},
+    _json("The acted emotion, and the model's prediction.", {"type": "object"})
+    | _problems(400, 404, 408, 413, 422, 429),
+    {"requestBody": {"required": True, "content": {"application/json": {"schema": _GUESS, "example": _GUESS_EXAMPLE}}}},
 )
 NOT_READY: dict[int | str, dict[str, Any]] = {503: _problems()[503]}
 

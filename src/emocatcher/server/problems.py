@@ -23,6 +23,7 @@ _TITLES = {
     "MemoryError": "Not enough memory",
     "NonFiniteError": "The recording contains samples that are not finite",
     "SettingError": "A parameter has a value that is not allowed",
+    "StorageFull": "The server cannot store uploads",
     "TimeLimitExceeded": "The recording took too long",
     "TooLongError": "The recording is too long",
     "WorkerDied": "The worker process ended unexpectedly",
@@ -86,9 +87,9 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     detail = error.detail
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"{request.url.path} does not exist. GET /docs lists all routes"
+        detail = f"{request.scope['path']} does not exist. GET /docs lists all routes"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.method} is not allowed at {request.url.path}. GET /docs lists the allowed methods"
+        detail = f"{request.method} is not allowed at {request.scope['path']}. GET /docs lists the allowed methods"
     kind = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
     return response(ProblemError(error.status_code, detail, kind, dict(error.headers or {})))
 

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emocatcher.server.access_log import Entry
+
 _BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_WEBSOCKET = "WEBSOCKET"
+_NORMAL, _ABNORMAL = 1000, 1006  # close codes (RFC 6455, 7.4.1)
+_LEFT = 499  # the status of a request whose client disconnected before the answer
 _METHODS = {"GET", "POST", "HEAD", "OPTIONS"}  # others are counted together, because a client can invent any number
 
 
@@ -43,39 +48,57 @@ class Metrics:
 
 
 class MetricsMiddleware:
-    """Counts and times the requests of an app.
+    """Counts and times the requests of an app, and writes the access log.
 
     Args:
         app: the wrapped app.
         metrics: the metrics to update.
+        log: called with an entry for each request and each stream.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: Callable[[Entry], None]) -> None:
+        self._app, self._metrics, self._log = app, metrics, log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
+        """Handle one request or stream."""
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        began, status, n_received, n_sent = time.perf_counter(), 0, 0, 0
 
         async def receive_and_count() -> Message:
+            nonlocal status, n_received
             message = await receive()
-            self._metrics.uploaded.inc(len(message.get("body", b"")))
+            n_received += _size(message)
+            if message["type"] == "websocket.disconnect":
+                status = status or message.get("code", _ABNORMAL)
+            elif scope["type"] == "http":
+                self._metrics.uploaded.inc(_size(message))
             return message
 
         async def send_and_note_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
+            nonlocal status, n_sent
+            if message["type"].endswith("response.start"):
                 status = message["status"]
+            elif message["type"] == "websocket.close":
+                status = status or message.get("code", _NORMAL)
+            n_sent += _size(message)
             await send(message)
 
         try:
             await self._app(scope, receive_and_count, send_and_note_status)
         finally:
-            # The route's template instead of the address, which would give an unlimited number of labels.
+            # The route's template instead of the address, which would give an unlimited number of labels, and names.
             route = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.requests.labels(route, method, str(status or 499)).inc()
-            self._metrics.seconds.labels(route).observe(time.perf_counter() - began)
+            method = _WEBSOCKET if scope["type"] == "websocket" else scope["method"]
+            duration_s = time.perf_counter() - began
+            if scope["type"] == "http":
+                known = method if method in _METHODS else "other"
+                self._metrics.requests.labels(route, known, str(status or _LEFT)).inc()
+                self._metrics.seconds.labels(route).observe(duration_s)
+            client = (scope.get("client") or ("",))[0]
+            self._log(Entry(client, method, route, status or _LEFT, duration_s, n_received, n_sent))
+
+
+def _size(message: Message) -> int:
+    return len(message.get("body") or message.get("bytes") or message.get("text") or "")

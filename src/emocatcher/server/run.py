@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -17,6 +18,7 @@ from emocatcher.server import app
 from emocatcher.server.connection import Connection, Connections, WebSocketConnection
 from emocatcher.server.limits import BACKLOG, most_connections
 from emocatcher.server.service import Options, Service
+from emocatcher.server.temporary_folder import TemporaryFolder, remove_all
 from emocatcher.server.watchdog import Watchdog
 
 _WATCH_S = 0.1
@@ -25,11 +27,12 @@ _KEEP_ALIVE_S = 75
 _MESSAGE_BYTES = 1 << 21  # of a WebSocket message; a larger one closes the socket with 1009
 
 
-def serve(options: Options, on_start: Callable[[str], None]) -> None:
+def serve(options: Options, folder: TemporaryFolder, on_start: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         options: the server's options.
+        folder: for temporary files.
         on_start: called with the server's address when it listens.
 
     Raises:
@@ -41,14 +44,11 @@ def serve(options: Options, on_start: Callable[[str], None]) -> None:
         raise SettingError("emocatcher serve needs Linux or macOS. On Windows, run it in WSL")
     listener = _listen(options.host, options.port)
     _on_signals(_exit)
-    service = Service(options)
-    try:
-        server = _Server(_config(service, options), service, lambda: on_start(_address(options.host, listener)))
-        # uvicorn raises the signal that stopped it again, which by default would end this process too early.
-        _on_signals(lambda *_: None)
-        server.run(sockets=[listener])
-    finally:
-        service.spool.remove()
+    service = Service(options, folder)
+    server = _Server(_config(service, options), service, lambda: on_start(_address(options.host, listener)))
+    # uvicorn raises the signal that stopped it again, which by default would end this process too early.
+    _on_signals(lambda *_: None)
+    server.run(sockets=[listener])
     if server.failure is not None:
         raise server.failure
 
@@ -66,6 +66,7 @@ def _config(service: Service, options: Options) -> uvicorn.Config:
     connections = Connections(most_connections(options.limits, options.n_workers + 1))  # one more for streams
     for kind in (Connection, WebSocketConnection):
         kind.register, kind.header_s, kind.unread_s = connections, options.limits.header_s, options.limits.unread_s
+        kind.log = staticmethod(service.log)
     return uvicorn.Config(
         app.create(service),
         http=Connection,
@@ -93,7 +94,8 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service, self._on_start = service, on_start
         self.failure: ModelError | None = None
-        self._watchdog = Watchdog(lambda: service.is_able, service.limits.recover_s, service.spool.remove)
+        clean_up = partial(remove_all, service.folder.path)
+        self._watchdog = Watchdog(lambda: service.is_able, service.limits.recover_s, clean_up)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from emocatcher.server import tasks, web_page
+from emocatcher.server.access_log import AccessLog, Entry
 from emocatcher.server.limits import Limits
 from emocatcher.server.problems import ProblemError
 from emocatcher.server.prometheus import Metrics
-from emocatcher.server.security import Tokens
+from emocatcher.server.security import Hosts, Tokens
 from emocatcher.server.streams import Streams
+from emocatcher.server.temporary_folder import TemporaryFolder
 from emocatcher.server.uploads import Spool
 from emocatcher.server.worker_pool import Pool
 
@@ -37,6 +39,8 @@ class Options(NamedTuple):
     tokens: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()  # allowed by CORS
     listen_corpus: Path | None = None
+    hosts: tuple[str, ...] = ()  # names of this server besides localhost and its address
+    access_log: str | None = None  # a file, or "-"
 
 
 class Service:
@@ -44,20 +48,26 @@ class Service:
 
     Args:
         options: the server's options.
+        folder: for temporary files.
 
     Raises:
+        SettingError: if a host is not a name.
+        OutputError: if the access log cannot be written.
         CorpusError: if the corpus for guessing contains no recording named like RAVDESS's.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, folder: TemporaryFolder) -> None:
         limits = options.limits
         self.limits = limits
         self.origins = options.origins
         self.tokens = Tokens(options.tokens)
+        self.hosts = Hosts(options.host, options.hosts)
+        self._access_log = AccessLog(options.access_log) if options.access_log is not None else None
         self.listening = _listening(options.listen_corpus)
-        self.spool = Spool(limits)
-        self.pool = Pool(options.model, limits, options.n_workers, self.spool.folder)
-        self.streams = Streams(options.model, limits, self.spool.folder)
+        self.folder = folder
+        self.spool = Spool(limits, folder)
+        self.pool = Pool(options.model, limits, options.n_workers, folder.path)
+        self.streams = Streams(options.model, limits, folder.path)
         self.metrics = Metrics()
         self._graph: asyncio.Future[bytes] | None = None
         self._watch()
@@ -76,6 +86,11 @@ class Service:
         """Stop the processes, and delete the uploads."""
         await asyncio.gather(self.pool.stop(), self.streams.stop())
         self.spool.remove()
+
+    def log(self, entry: Entry) -> None:
+        """Write a line to the access log, if there is one."""
+        if self._access_log is not None:
+            self._access_log.write(entry)
 
     async def describe(self) -> dict[str, Any]:
         """Return the description of the model for `GET /v1/model`.

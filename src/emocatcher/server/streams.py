@@ -97,7 +97,7 @@ class Streams:
     Args:
         folder: the model folder; None for the default model of the package.
         limits: the server's limits.
-        spool: the folder of the uploads.
+        spool: the folder of temporary files.
     """
 
     def __init__(self, folder: str | None, limits: Limits, spool: str) -> None:

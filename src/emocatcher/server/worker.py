@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -30,7 +29,7 @@ from emocatcher.models import model_folder
 from emocatcher.recognition import recognizer
 from emocatcher.recognition.recognizer import Recognizer
 from emocatcher.recognition.timeline import Stream, Window, formats
-from emocatcher.server import tasks
+from emocatcher.server import tasks, temporary_folder
 from emocatcher.server.limits import Limits
 from emocatcher.server.model_description import describe
 
@@ -133,7 +132,7 @@ def run(connection: socket.socket, folder: str | None, limits: Limits, spool: st
         connection: the socket to the server.
         folder: as for `Worker`.
         limits: the server's limits.
-        spool: the folder of the uploads, which is deleted if the server is killed.
+        spool: the folder of temporary files, which is deleted if the server is killed.
     """
     # Only the server handles signals to the process group; it lets its workers finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -161,7 +160,7 @@ def _exit_with_the_server(spool: str) -> None:
     server = multiprocessing.parent_process()
     if server is not None:
         server.join()
-        shutil.rmtree(spool, ignore_errors=True)
+        temporary_folder.remove_all(spool)
         os._exit(1)
 
 

@@ -51,7 +51,7 @@ class Pool:
         folder: the model folder; None for the default model of the package.
         limits: the server's limits.
         n_workers: number of processes.
-        spool: the folder of the uploads.
+        spool: the folder of temporary files.
     """
 
     def __init__(self, folder: str | None, limits: Limits, n_workers: int, spool: str) -> None:

@@ -8,13 +8,14 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from typing import Any, NamedTuple, cast
 
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import EmoCatcherError
 from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
+from emocatcher.server.temporary_folder import TemporaryFolder
 
 _WORKER = "emocatcher.server.worker"
 TIME_LIMIT = "TimeLimitExceeded"
@@ -51,11 +52,16 @@ def worker_died() -> RefusedError:
     return RefusedError("WorkerDied", detail)
 
 
-def prepare() -> None:
-    """Start loading the workers' imports in the process that they fork from; return at once."""
+def prepare(folder: TemporaryFolder) -> None:
+    """Start loading the workers' imports in the process that they fork from; return at once.
+
+    Args:
+        folder: the server's temporary folder.
+    """
     multiprocessing.set_forkserver_preload([_WORKER])
     with process_setup.single_threaded():
         forkserver.ensure_running()
+    folder.link(util.get_temp_dir())
 
 
 class _Waiting(NamedTuple):
@@ -69,7 +75,7 @@ class Process(asyncio.Protocol):
     Args:
         folder: the model folder; None for the default model of the package.
         limits: the server's limits.
-        spool: the folder of the uploads.
+        spool: the folder of temporary files.
         on_end: called when the process has ended, for any reason.
     """
 

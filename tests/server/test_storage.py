@@ -1,0 +1,203 @@
+"""Uploads on a full disk, bodies that are never completed, and the folders that killed servers leave behind."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from .conftest import BOUNDARY, Server, form, serving, voice
+
+Serve = Callable[..., AbstractContextManager[Server]]
+
+
+def memory_bytes(server: Server) -> int:
+    """The memory of the server's process."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
+
+
+def test_a_full_disk_is_answered_with_retry_after(serve: Serve) -> None:
+    # No file may be larger than half a megabyte (or one, as some shells count), which fails like a full disk.
+    with serve("--workers", 1, system="ulimit -f 1000") as server:
+        encoded = json.dumps({"audio_base64": base64.b64encode(voice(30.0)).decode()}).encode()
+        for body, kind in (
+            (voice(30.0), "audio/wav"),
+            (form(("a.wav", voice(30.0))), f"multipart/form-data; boundary={BOUNDARY}"),
+            (encoded, "application/json"),
+        ):
+            answer = server.post("/v1/predict", body, kind)
+            assert "cannot store uploads" in answer.problem(503, "StorageFull")
+            assert int(answer.headers["retry-after"]) >= 1
+        assert server.post("/v1/predict", voice(0.5)).status == 200
+        assert list(server.spool.iterdir()) == []
+        assert server.metric("spool_bytes") == 0
+        log = server.log.read_text()
+        assert log.count("Uploads cannot be stored: [Errno 27] File too large") == 1
+        assert "Traceback" not in log
+
+
+def test_a_folder_that_another_program_removed_is_made_again(serve: Serve) -> None:
+    with serve("--workers", 1) as server:
+        assert server.post("/v1/predict", voice(0.5)).status == 200
+        shutil.rmtree(server.spool.parent)
+        assert server.post("/v1/predict", voice(0.5)).status == 200
+        folder = server.spool
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert folder.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_half_sent_json_counts_as_an_upload_and_takes_no_memory(serve: Serve) -> None:
+    limits: dict[str, object] = {"spool_bytes": 100_000_000, "spool_bytes_per_client": 50_000_000}
+    with serve("--workers", 1, limits=limits) as server, contextlib.ExitStack() as stack:
+        head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        piece = b'{"audio_base64": "' + b"A" * 8_000_000
+        before = memory_bytes(server)
+        answers = []
+        for _ in range(10):
+            connection = stack.enter_context(server.connect())
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(head + b"Content-Length: 8100000\r\n\r\n" + piece)
+            connection.settimeout(0.3)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                answers.append(connection.recv(1000)[:12])
+        assert set(answers) == {b"HTTP/1.1 429"}
+        assert len(answers) == 4
+        assert 40_000_000 < server.metric("spool_bytes") <= 50_000_000
+        assert memory_bytes(server) - before < 40_000_000
+
+
+def test_json_is_answered_and_its_bytes_are_given_back(serve: Serve) -> None:
+    body = json.dumps({"audio_base64": base64.b64encode(voice(20.0)).decode(), "name": "a.wav"}).encode()
+    with serve("--workers", 1, limits={"spool_bytes": 3_000_000}) as server:
+        for _ in range(5):
+            answer = server.post("/v1/predict", body, "application/json")
+            assert (answer.status, answer.json["path"]) == (200, "a.wav")
+        server.wait_until(lambda: server.metric("spool_bytes") == 0)
+        assert list(server.spool.iterdir()) == []
+
+
+def test_a_guess_has_a_few_bytes_only(server: Server) -> None:
+    number = server.get("/v1/listen/clips").json["clips"][0]["id"]
+    path = f"/v1/listen/clips/{number}/guess"
+    server.post(path, b'{"emotion": "' + b"a" * 5000 + b'"}', "application/json").problem(413, "UploadTooLarge")
+    with server.connect() as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"2710\r\n" + b"[" * 10_000 + b"\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+def folders(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir() if path.is_dir())
+
+
+def test_nothing_is_left_of_a_server_that_was_stopped_or_killed(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", 1) as server:
+        assert server.post("/v1/predict", voice(0.5)).status == 200
+        assert [name[:5] for name in folders(tmp_path)] == ["emoca", "pymp-"]
+    assert folders(tmp_path) == []
+    with serving(tmp_path, "--workers", 1) as server:
+        server.process.kill()
+        server.process.wait()
+        server.wait_until(lambda: folders(tmp_path) == [])
+
+
+def test_a_server_removes_what_one_left_that_was_killed_with_its_workers(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", 1) as server:
+        (server.spool / "0").write_bytes(b"a voice")
+        children = server.children()
+        for pid in children:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in (server.process.pid, *children):
+            os.kill(pid, signal.SIGKILL)
+        server.process.wait()
+        left = folders(tmp_path)
+        assert [name[:5] for name in left] == ["emoca", "pymp-"]
+        other = tmp_path / "emocatcher-serve-of-another-program"
+        other.mkdir()
+    with serving(tmp_path, "--workers", 1) as running:
+        assert not {*left} & {*folders(tmp_path)}
+        (spool,) = (tmp_path / name for name in folders(tmp_path) if name[:5] == "emoca" and name != other.name)
+        second = tmp_path / "second"
+        with serving(second, "--workers", 1, system=f"export TMPDIR='{tmp_path}'"):
+            assert spool.exists()  # its server runs
+        assert running.post("/v1/predict", voice(0.5)).status == 200
+    assert folders(tmp_path) == [other.name, second.name]
+
+
+def test_an_access_log_has_a_line_for_each_request_and_no_names(serve: Serve, tmp_path: Path) -> None:
+    log = tmp_path / "access.jsonl"
+    began = time.time()
+    with serve("--workers", 1, "--access-log", log) as server:
+        assert log.stat().st_mode & 0o777 == 0o600
+        server.post("/v1/predict?name=private.wav", voice(0.5))
+        server.post_files("/v1/predict", ("private.wav", b"no sound"))
+        server.get("/private/voice.wav")
+        server.get("/v1/listen/clips/private/audio")
+        log.rename(tmp_path / "rotated.jsonl")
+        server.get("/healthz", Host="private.example")
+        with server.connect() as connection:
+            connection.sendall(b"private\r\n\r\n")
+            connection.recv(100)
+    text = (tmp_path / "rotated.jsonl").read_text() + log.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    found = [(line["method"], line["route"], line["status"]) for line in lines if line["route"] != "/readyz"]
+    assert found == [
+        ("POST", "/v1/predict", 200),
+        ("POST", "/v1/predict", 422),
+        ("GET", "other", 404),
+        ("GET", "/v1/listen/clips/{number}/audio", 404),
+        ("GET", "other", 421),
+        ("other", "other", 400),
+    ]
+    assert lines[0].keys() == lines[-1].keys()
+    first = next(line for line in lines if line["method"] == "POST")
+    assert first["received_bytes"] == len(voice(0.5))
+    assert 0 < first["duration_s"] < 60
+    assert first["client"] == "127.0.0.1"
+    assert time.strftime("%Y-%m-%dT%H:", time.gmtime(began))[:10] <= first["time"][:10]
+    assert "private" not in text
+
+
+def test_streams_are_logged_with_their_close_code(serve: Serve) -> None:
+    from websockets.sync.client import connect
+
+    with serve("--workers", 1, "--access-log", "-") as server:
+        with connect(f"ws://127.0.0.1:{server.port}/v1/stream") as stream:
+            stream.send('{"type": "hello", "sample_rate": 8000}')
+            stream.recv(20)
+            stream.send(bytes(1000))
+            stream.send('{"type": "finish"}')
+            while json.loads(stream.recv(20))["type"] != "done":
+                pass
+        with connect(f"ws://127.0.0.1:{server.port}/v1/stream") as stream:
+            stream.send("{")
+            stream.recv(20)
+        server.wait_until(lambda: server.log.read_text().count('"WEBSOCKET"') == 2)
+    logged = [json.loads(line) for line in server.log.read_text().splitlines() if '"WEBSOCKET"' in line]
+    assert [(line["route"], line["status"]) for line in logged] == [("/v1/stream", 1000), ("/v1/stream", 1008)]
+    assert logged[0]["received_bytes"] > 1000
+
+
+def test_there_is_no_access_log_by_default(serve: Serve) -> None:
+    with serve("--workers", 1) as server:
+        server.get("/healthz")
+    assert "healthz" not in server.log.read_text()
+
+
+def test_one_client_cannot_take_all_uploads(serve: Serve) -> None:
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nContent-Length: 99999\r\n\r\n"
+    with serve("--workers", 1, limits={"uploads_per_client": 1}) as server, server.connect() as first:
+        first.sendall(head)
+        server.wait_until(lambda: server.metric("uploads") == 1)
+        assert "of this client" in server.post("/v1/predict", voice(0.5)).problem(429, "Busy")
