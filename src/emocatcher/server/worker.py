@@ -24,7 +24,7 @@ from emocatcher import audio
 from emocatcher.audio.decoding import declared_duration_s
 from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
-from emocatcher.foundation.errors import AudioError, EmoCatcherError, TooLongError, one_line
+from emocatcher.foundation.errors import AudioError, EmoCatcherError, one_line
 from emocatcher.models import model_folder
 from emocatcher.recognition import recognizer
 from emocatcher.recognition.recognizer import Recognizer
