@@ -61,6 +61,17 @@ def test_idle_connections_make_room_for_new_ones(small: Server) -> None:
         assert silent[-1].recv(100).startswith(b"HTTP/1.1 200")
 
 
+def test_silent_websockets_make_room_for_new_connections(small: Server) -> None:
+    with connected(small, 60) as silent:
+        for number, connection in enumerate(silent):
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(UPGRADE + b"\r\n" + (frame(1, b"{") if number % 2 else b""))
+        time.sleep(0.3)
+        for _ in range(5):
+            assert small.get("/healthz").status == 200
+        assert small.post("/v1/predict", voice(0.5)).status == 200
+
+
 def test_a_connection_with_a_request_is_not_closed_for_a_new_one(small: Server) -> None:
     head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nContent-Length: 99999\r\n\r\n"
     with connected(small, 20) as busy:

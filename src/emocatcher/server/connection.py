@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
 from emocatcher.server import problems
 from emocatcher.server.access_log import Entry
@@ -17,10 +15,6 @@ _LINGER_S = 5.0  # to receive the rest of a refused body, so that the client can
 _HEAD_BYTES = 1 << 16  # of a request's line and headers
 _FIELD_BYTES = 32  # of memory for each header, counted with its bytes as HTTP/2 does (RFC 9113, 6.5.2)
 _PIPELINED = 16  # requests that wait for the answers of earlier ones on their connection
-_FRAMES_BYTES = 1 << 13  # of a WebSocket that are parsed at a time
-_FRAMES = 1000  # pings, pongs and parts of a message between two messages
-_WAITING = 4096  # messages of a WebSocket that wait to be processed
-_IGNORED = 20_000  # messages after the close, which a client may have sent before it knew
 
 
 class Refusal(NamedTuple):
@@ -38,7 +32,6 @@ _TOO_MANY = Refusal(503, "All connections of this server are in use. Try again i
 _PIPELINE = Refusal(
     400, f"More than {_PIPELINED} requests wait for their answers. Read the answers first", "BadRequest"
 )
-_NOT_WEBSOCKET = Refusal(400, "The request does not open a WebSocket (RFC 6455). Correct its headers", "BadRequest")
 
 
 class Connections:
@@ -83,7 +76,7 @@ class Connections:
         self._idle.pop(transport, None)
 
 
-class _Limited(asyncio.Protocol):
+class Limited(asyncio.Protocol):
     """Closes a connection whose client does not read its answers."""
 
     register = Connections(1000)  # this and the next three are set when the server starts
@@ -128,7 +121,7 @@ class _Limited(asyncio.Protocol):
             self._unread = None
 
 
-class Connection(_Limited, HttpToolsProtocol):
+class Connection(Limited, HttpToolsProtocol):
     """One HTTP connection.
 
     A request's head must arrive within `header_s` of its first byte, and of the connection's start. The rest of a body
@@ -230,7 +223,7 @@ class Connection(_Limited, HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         # Inside another answer, the client would take it for a part of that one.
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
-            self.transport.write(_encode(refusal))
+            self.transport.write(encode(refusal))
         self.transport.close()
         self.log(Entry((self.client or ("",))[0], "other", "other", refusal.status, 0.0))
 
@@ -242,53 +235,8 @@ class Connection(_Limited, HttpToolsProtocol):
             self._deadline = self.loop.call_later(seconds, self.transport.close)
 
 
-class WebSocketConnection(_Limited, WebSocketsSansIOProtocol):
-    """One WebSocket connection.
-
-    It ends if its client sends many frames without a message, or many messages at once: parsing them takes so much time
-    that other clients would wait.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._n_frames = 0  # since the last message
-        self._n_ignored = 0  # messages after the close
-
-    def data_received(self, data: bytes) -> None:
-        """Parse received bytes in parts, so that a flood of small frames is noticed before all of them are parsed."""
-        for start in range(0, len(data), _FRAMES_BYTES):
-            if self.transport.is_closing():
-                return
-            super().data_received(data[start : start + _FRAMES_BYTES])
-            if self._n_frames > _FRAMES or self._n_ignored > _IGNORED or self.queue.qsize() > _WAITING:
-                self.transport.abort()
-        if not self.handshake_initiated:  # the request is complete, but has a header that is not allowed
-            self.transport.write(_encode(_NOT_WEBSOCKET))
-            self.transport.close()
-
-    def handle_ping(self) -> None:
-        """Answer a ping, and count it."""
-        self._n_frames += 1
-        super().handle_ping()
-
-    def handle_pong(self, event: Frame) -> None:
-        """Count a pong, which nobody asked for."""
-        self._n_frames += 1
-        super().handle_pong(event)
-
-    def handle_cont(self, event: Frame) -> None:
-        """Add a part of a message, and count it."""
-        self._n_frames += 1
-        super().handle_cont(event)
-
-    def send_receive_event_to_app(self) -> None:
-        """Pass a message on, or count it if the connection is being closed."""
-        self._n_frames = 0
-        self._n_ignored += self.close_sent
-        super().send_receive_event_to_app()
-
-
-def _encode(refusal: Refusal) -> bytes:
+def encode(refusal: Refusal) -> bytes:
+    """Encode a refusal as an HTTP response that ends its connection."""
     content = problems.body(*refusal)
     head = [
         STATUS_LINE[refusal.status],

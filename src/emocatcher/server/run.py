@@ -15,11 +15,12 @@ import uvicorn
 
 from emocatcher.foundation.errors import ModelError, SettingError
 from emocatcher.server import app
-from emocatcher.server.connection import Connection, Connections, WebSocketConnection
+from emocatcher.server.connection import Connection, Connections
 from emocatcher.server.limits import BACKLOG, most_connections
 from emocatcher.server.service import Options, Service
 from emocatcher.server.temporary_folder import TemporaryFolder, remove_all
 from emocatcher.server.watchdog import Watchdog
+from emocatcher.server.websocket_connection import WebSocketConnection
 
 _WATCH_S = 0.1
 # Longer than clients keep an idle connection; otherwise a request sent while the server closes it would be lost.
