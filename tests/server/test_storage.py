@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from .conftest import BOUNDARY, Server, form, serving, voice
+from .conftest import BOUNDARY, Server, form, is_running, serving, voice
 
 Serve = Callable[..., AbstractContextManager[Server]]
 
@@ -116,10 +116,11 @@ def test_a_server_removes_what_one_left_that_was_killed_with_its_workers(tmp_pat
     with serving(tmp_path, "--workers", 1) as server:
         (server.spool / "0").write_bytes(b"a voice")
         children = server.children()
+        server.process.send_signal(signal.SIGSTOP)  # so that it replaces none of them
         for pid in children:
-            os.kill(pid, signal.SIGSTOP)
-        for pid in (server.process.pid, *children):
             os.kill(pid, signal.SIGKILL)
+        server.wait_until(lambda: not any(map(is_running, children)))
+        server.process.kill()
         server.process.wait()
         left = folders(tmp_path)
         assert [name[:5] for name in left] == ["emoca", "pymp-"]
