@@ -409,16 +409,18 @@ except OutputError as error:
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_rows", [1.5, 6.5])
+@pytest.mark.parametrize(
+    ("kind", "n_rows"), [("jsonl", 0.5), ("csv", 1.5), ("jsonl", 6.5), ("csv", 6.5), ("json", 6.5), ("parquet", 3.5)]
+)
 def test_a_table_on_a_full_disk_keeps_its_whole_rows_and_is_resumed(recognizer, inputs, tmp_path, kind, n_rows):
-    """The limit on the size of a file stands in for the disk: a line is written in part, then nothing more."""
+    """The limit on the size of a file stands in for the disk: a line is written in part, then nothing more.
+
+    The first line of CSV is its header; the journal of Parquet is emptied after four rows.
+    """
     whole, out = tmp_path / f"whole.{kind}", tmp_path / f"out.{kind}"
     run(recognizer, inputs, whole)
     growing = [] if kind == "csv" else [msgspec.json.encode(o) for o in recognizer.predict_many(inputs)]
     lines = whole.read_bytes().splitlines(keepends=True) if kind == "csv" else [line + b"\n" for line in growing]
-    if kind == "parquet":
-        n_rows = min(n_rows, 3.5)  # the journal is emptied after four rows
     n_bytes = sum(map(len, lines[: int(n_rows)])) + len(lines[int(n_rows)]) // 2
     command = [sys.executable, "-c", FULL_DISK, recognizer.path, out, str(n_bytes), *inputs]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
