@@ -181,8 +181,7 @@ class Decoder:
     def _add(self, frame: Any) -> Iterator[Waveform]:
         self.rate = frame.sample_rate
         samples = _to_float(frame)
-        frame_s = None if frame.pts is None else float(frame.pts * frame.time_base)
-        missing = self._placement.missing(frame_s, self._n_samples, self.rate)
+        missing = self._placement.missing(frame.time, self._n_samples, self.rate)
         while missing > 0:
             n_silent = min(missing, max(int(self._block_s * self.rate), 1))
             missing -= n_silent
@@ -275,6 +274,8 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
 
 def _to_float(frame: Any) -> Waveform:
     """Return a frame's samples, shape (n_channels, n_samples), float32, in -1 … 1."""
+    if frame.format.name == "fltp" and len(frame.planes) == 1:  # most frames, and PyAV's conversion takes longer
+        return np.frombuffer(frame.planes[0], np.float32, frame.samples)[None]
     array: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, frame.layout.nb_channels).T
