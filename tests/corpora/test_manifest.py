@@ -286,3 +286,10 @@ def test_a_csv_cell_is_read_without_the_quote_before_a_formula(folder):
         (folder / name).touch()
     corpus = manifest.read(write_csv(folder, "path,label\n'=1.wav,'@glad\n+2.wav,-low\n"))
     assert [(u.path.name, u.emotion) for u in corpus.utterances] == [("=1.wav", "@glad"), ("+2.wav", "-low")]
+
+
+def test_a_small_parquet_file_with_millions_of_rows_is_refused_at_once(folder):
+    column = pa.DictionaryArray.from_arrays(pa.nulls(5_000_001, pa.int8()), pa.array(["a.wav"]))
+    pq.write_table(pa.table({"path": column, "label": column}), folder / "many.parquet")
+    with pytest.raises(ManifestError, match="5,000,001 rows; allowed are 5,000,000"):
+        manifest.read(folder / "many.parquet")

@@ -20,6 +20,7 @@ from emocatcher.foundation.labels import EMOTIONS
 from emocatcher.foundation.parquet import import_pyarrow
 
 FORMATS = (".csv", ".jsonl", ".parquet")
+_MOST_ROWS = 5_000_000  # of a Parquet table
 SPLITS = ("train", "valid", "test")
 _COLUMNS = ("path", "label", "emotion", "speaker", "start_s", "end_s", "split", "id")
 
@@ -225,6 +226,8 @@ def _jsonl_rows(path: Path) -> Iterator[_Row]:
 def _parquet_rows(path: Path) -> Iterator[_Row]:
     pa, parquet = import_pyarrow()
     try:
+        if (n_rows := parquet.read_metadata(path).num_rows) > _MOST_ROWS:  # a small file can declare billions
+            raise ManifestError(f"{path} has {n_rows:,} rows; allowed are {_MOST_ROWS:,}. Split the table")
         table = parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
