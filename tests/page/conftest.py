@@ -20,6 +20,7 @@ import pytest
 import soundfile
 
 from emocatcher import audio
+from emocatcher.features import extraction, speech_gate
 from emocatcher.recognition.recognizer import Recognizer, load
 
 ROOT = Path(__file__).parents[2]
@@ -237,3 +238,10 @@ def write_m4a(path: Path, waveform: audio.Waveform, rate: int) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def is_doubtful(path: Path) -> bool:
+    """Whether Python asks a second network if this is speech, which the page cannot."""
+    gate = speech_gate.front_end()
+    log_mel = extraction.log_mel_spectrogram(audio.load(path, gate.sample_rate)[0], gate)
+    return speech_gate.in_doubt(speech_gate.log_odds(log_mel, speech_gate.loudness_db(log_mel)))

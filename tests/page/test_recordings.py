@@ -13,11 +13,10 @@ import pytest
 import soundfile
 
 from emocatcher import audio
-from emocatcher.features import extraction, speech_gate
 from emocatcher.recognition.json_schema import prediction_schema
 from emocatcher.recognition.recognizer import Recognizer
 
-from .conftest import Tab, write_m4a
+from .conftest import Tab, is_doubtful, write_m4a
 
 pytestmark = pytest.mark.page
 CLOSE = 1e-3
@@ -140,13 +139,6 @@ def test_warnings_equal_pythons(tab: Tab, voices_dir: Path, tmp_path: Path, reco
     cut.write_bytes((tmp_path / "clipped.wav").read_bytes()[:-20_000])
     compare_warnings(tab, cut, recognizer)
     assert {"no-speech", "clipped", "narrow-band", "very-quiet", "outside-training-conditions"} <= seen
-
-
-def is_doubtful(path: Path) -> bool:
-    """Whether Python asks a second network if this is speech, which the page cannot."""
-    gate = speech_gate.front_end()
-    log_mel = extraction.log_mel_spectrogram(audio.load(path, gate.sample_rate)[0], gate)
-    return speech_gate.in_doubt(speech_gate.log_odds(log_mel, speech_gate.loudness_db(log_mel)))
 
 
 def compare_warnings(tab: Tab, path: Path, recognizer: Recognizer) -> None:
