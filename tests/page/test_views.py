@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import srt
 
+from emocatcher.cli.card import shares_in_words
 from emocatcher.foundation.labels import EMOTIONS, colours
 from emocatcher.models import model_folder
 from emocatcher.recognition.recognizer import Recognizer
@@ -164,6 +165,24 @@ def test_the_cursor_does_not_cross_the_names_of_the_tracks(tab: Tab) -> None:
     tab.page.keyboard.press("End")
     assert pictures() == at_start
     assert len(boxes) == 4
+
+
+def test_the_answer_for_a_long_recording_is_the_shares_of_its_speech(tab: Tab, spoken: Path) -> None:
+    tab.choose(spoken)
+    tab.page.wait_for_function("() => document.querySelector('.result').dataset.prediction?.includes('spoken.wav')")
+    tab.wait_for_answer()
+    shares = tab.prediction()["shares"]
+    assert sum(shares.values()) == pytest.approx(1.0)
+    words = shares_in_words(shares)
+    assert tab.page.get_attribute(".answer .verdict", "data-answer") == words
+    shown = tab.page.inner_text(".answer .verdict")
+    assert shown.split()[:2] == words.split(",")[0].split()
+    segments = json.loads(tab.saved("-timeline.json"))["segments"]
+    spoken_s = sum(one["end_s"] - one["start_s"] for one in segments if one["emotion"] is not None)
+    assert f"of {spoken_s:.1f} s of speech" in shown
+    assert not tab.page.is_visible(".attention")
+    assert "ahead of" not in tab.page.inner_text(".answer")
+    assert words in tab.saved(".svg").decode()
 
 
 def test_about_shows_the_model_card(open_tab: Callable[..., Tab]) -> None:

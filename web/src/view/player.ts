@@ -95,6 +95,7 @@ export class Player {
 
   /** Show the attention of the prediction for the whole recording. */
   showPrediction(prediction: Prediction, stepS: number): void {
+    this.attention.parentElement?.toggleAttribute("hidden", prediction.attention.length === 0); // of a long recording
     drawAttention(this.attention, prediction, stepS);
   }
 
