@@ -39,8 +39,8 @@ def rows_of(text: str) -> dict[str, list[str]]:
     rows = {}
     for line in text.splitlines():
         for name in (INT8, FLOAT, OURS):
-            if line.startswith(f" {name} "):
-                rows[name] = re.split(r"\s{2,}", line.removeprefix(f" {name}").strip())
+            if line.strip().startswith(f"{name} "):
+                rows[name] = re.split(r"\s{2,}", line.strip().removeprefix(name).strip())
                 break
     return rows
 

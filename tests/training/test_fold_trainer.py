@@ -271,7 +271,7 @@ def test_the_best_epoch_is_the_first_with_the_highest_accuracy(make: Make, parts
 
 
 def test_a_validation_part_selects_the_best_epoch(make: Make, parts: dict[str, Part], voices: Corpus) -> None:
-    chosen = voices.utterances[2::4]
+    chosen = voices.utterances[3::4]
     chosen = chosen[::15]  # four clips, so that epochs tie
     valid = Part(tuple(u.id for u in chosen), np.array([voices.labels.index(u.emotion) for u in chosen], np.int64))
     trainer = make(valid=valid, training={"n_epochs": 10, "selection": "best-valid"})
