@@ -214,7 +214,7 @@ def test_an_altered_file_is_refused(server: Hub) -> None:
 
 def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingExtraError, match="owner/cabg.*needs the extra 'hub'"):
+    with pytest.raises(MissingExtraError, match=r"owner/cabg.*needs the extra 'hub'"):
         hub.fetch(NAME)
 
 
