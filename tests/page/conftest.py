@@ -148,7 +148,9 @@ class Tab:
         return Path(download.value.path()).read_bytes()
 
     def prediction(self) -> dict[str, Any]:
-        (prediction,) = json.loads(self.page.evaluate("document.querySelector('.result').dataset.prediction"))
+        """Wait for the prediction, and return it."""
+        shown = self.page.wait_for_function("document.querySelector('.result').dataset.prediction")
+        (prediction,) = json.loads(shown.json_value())
         return prediction
 
     def _on_console(self, message: Any) -> None:
