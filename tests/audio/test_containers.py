@@ -1,6 +1,7 @@
 """Damaged and cut recordings, the times of containers, and the choice of a track."""
 
 import io
+import struct
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -324,3 +325,12 @@ def test_the_default_track_is_read(container, default):
     payload = packed(container, "aac", n_tracks=2, default=default)
     expected = np.std(chirp()) / (default + 1)
     assert np.std(audio.load(payload)[0]) == pytest.approx(expected, rel=0.1)
+
+
+def test_a_size_beyond_the_largest_offset_ends_at_the_end_of_the_file(tmp_path, capfd):
+    description = b"desc" + struct.pack(">qd4s5I", 32, 16_000.0, b"lpcm", 0, 2, 1, 1, 16)
+    whole = b"caff\0\1\0\0" + description + b"data" + struct.pack(">QI", 1 << 62, 0) + bytes(3200)
+    (tmp_path / "forged.caf").write_bytes(whole)
+    for source in (tmp_path / "forged.caf", whole):
+        assert len(audio.load(source)[0]) == 1600
+    assert capfd.readouterr().err == ""

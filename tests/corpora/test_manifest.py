@@ -157,6 +157,7 @@ def test_a_table_that_is_not_utf_8_is_refused(folder):
         ('{"path": "c.wav"', "not a JSON object"),
         ('["c.wav", "happy"]', "not a JSON object"),
         ('{"path": "c.wav", "label": ["happy"]}', "label is"),
+        ('{"path":' * 100_000, "not a JSON object"),
     ],
 )
 def test_an_invalid_json_line_error_names_the_row(folder, line, words):

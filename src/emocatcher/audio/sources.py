@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -87,7 +88,22 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
 
 def opened(source: str | bytes) -> BinaryIO:
     """Open what `readable` returned."""
-    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
+    return io.BytesIO(source) if isinstance(source, bytes) else _File(io.FileIO(source))
+
+
+class _File(io.BufferedReader):
+    """A file whose `seek` goes to its end where the offset is larger than the file system allows.
+
+    A forged header can declare 2^62 bytes, and FFmpeg goes to the end of what is declared.
+    """
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL or offset < 0:
+                raise
+            return super().seek(0, os.SEEK_END)
 
 
 def _from_pipe(path: Path, name: str) -> bytes:

@@ -219,7 +219,7 @@ def _jsonl_rows(path: Path) -> Iterator[_Row]:
             place = f"{path}, row {number}"
             try:
                 yield _Row(place, msgspec.json.decode(line, type=dict[str, Any]))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise ManifestError(f"{place}: not a JSON object: {error}. Give one object per line.") from None
 
 

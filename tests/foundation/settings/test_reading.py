@@ -288,6 +288,11 @@ def test_sizes_that_need_gigabytes_are_refused_with_what_is_allowed(preset, over
         load_preset(preset, [override, *more])
 
 
-def test_deeply_nested_toml_is_refused():
-    with pytest.raises(SettingError, match="not TOML"):
-        from_toml("a = " + "[" * 100_000, "x")
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 10_000], ids=["deep", "long number"])
+def test_toml_that_python_cannot_parse_is_refused(value, tmp_path):
+    (tmp_path / "x.toml").write_text(f"a = {value}")
+    for read in (lambda: from_toml(f"a = {value}", "x"), lambda: load_preset(str(tmp_path / "x.toml"))):
+        with pytest.raises(SettingError, match="not TOML"):
+            read()
+    with pytest.raises(SettingError, match="batch_size"):
+        load_preset("cabg", [f"training.batch_size={value}"])

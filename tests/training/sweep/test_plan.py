@@ -82,6 +82,8 @@ def test_a_resolved_sweep_is_read_back_unchanged(read):
     [
         ("protocol = ", ["is not TOML"]),
         ("\udcff", ["is not TOML"]),
+        ("a = " + "[" * 100_000, ["is not TOML"]),
+        ("a = " + "9" * 10_000, ["is not TOML"]),
         ('[[setting]]\nname = "a"\n', ["missing required field `protocol`"]),
         (ONE.replace("protocol", "protocl"), ["Unknown key 'protocl'", "Did you mean 'protocol'?"]),
         (ONE + 'sets = ["a.b=1"]\n', ["Unknown key 'sets'", "Did you mean 'set'?"]),

@@ -33,7 +33,7 @@ def from_toml(text: str, source: str) -> Settings:
     """
     try:
         raw = msgspec.toml.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise SettingError(f"{source} is not TOML: {error}") from None
     return _convert(raw, source)
 
@@ -122,7 +122,7 @@ def _read(name: str) -> dict[str, Any]:
         raise SettingError(suggest(name, presets(), "preset"))
     try:
         raw: dict[str, Any] = msgspec.toml.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise SettingError(f"{name} is not TOML: {error}") from None
     return {"preset": label, **raw}
 
@@ -145,7 +145,7 @@ def _replace(raw: dict[str, Any], override: str) -> None:
         return
     try:
         fields[key] = msgspec.toml.decode(f"value = {value}")["value"]
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         fields[key] = value.strip()  # a bare word: selection=last
 
 

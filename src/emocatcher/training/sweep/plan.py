@@ -76,7 +76,7 @@ def read(path: Path) -> Plan:
         raise SettingError(f"{path} cannot be read: {error.strerror}. Name the TOML file of a sweep") from error
     try:
         raw = msgspec.toml.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise SettingError(f"{path} is not TOML: {error}. Correct the file") from None
     return resolve(_convert(raw, str(path)), str(path))
 
