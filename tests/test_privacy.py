@@ -49,7 +49,7 @@ from emocatcher.client import Client
 command = [*sys.argv[2:], sys.executable, "-m", "emocatcher", "serve", "--port", "0", "--workers", "2"]
 server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 try:
-    url = next(word for word in server.stderr.readline().split() if word.startswith("http"))
+    url = next(word for line in server.stderr for word in line.split() if word.startswith("http"))
     client = Client(url)
     client.predict(sys.argv[1])
     client.timeline(sys.argv[1])

@@ -187,7 +187,7 @@ def test_sigterm_finishes_current_requests_and_stops_all_processes(serve: Serve,
         _find_busy(server)
         server.process.send_signal(signal.SIGTERM)
         answer = busy()
-        assert answer.status == 200
+        assert answer.status == 200, answer.body
         assert answer.json["duration_s"] == LONG_S
         assert json.loads(stream.recv(20))["error"] == "ServerStopping"
         with pytest.raises(ConnectionClosed) as closed:
