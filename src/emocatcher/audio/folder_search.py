@@ -15,7 +15,7 @@ SUFFIXES = frozenset(
     for name in (
         *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3", "m4a", "m4b", "aac", "webm", "amr", "awb", "aif", "aiff"),
         *("aifc", "au", "snd", "caf", "w64", "rf64", "wma", "ac3", "mp2", "mka", "mp4", "m4v", "mkv", "mov", "avi"),
-        *("3gp", "3g2", "ts", "mpg", "mpeg", "ogv"),
+        *("3gp", "3g2", "ts", "mpg", "mpeg", "ogv", "flv", "wv", "tta", "dts", "spx", "ape", "gsm"),
     )
 )
 _SHOWN = 3

@@ -63,6 +63,7 @@ def predict(
     import sys
 
     from emocatcher.foundation import process_setup
+    from emocatcher.foundation.errors import one_line
     from emocatcher.recognition import batch
     from emocatcher.recognition.recognizer import load
 
@@ -76,7 +77,10 @@ def predict(
     if retry_failed and not resume:
         raise typer.BadParameter("needs the table of an earlier run. Give --resume too", param_hint="--retry-failed")
     piped = [name for name in recordings if name == "-"]
-    files = batch.expand(name for name in recordings if name != "-")
+    files = batch.expand(
+        (name for name in recordings if name != "-"),
+        on_note=lambda note: typer.echo(f"Note: {one_line(note)}", err=True),
+    )
     names = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())
     recognizer = load(model)
     n_workers = workers or process_setup.usable_cores()

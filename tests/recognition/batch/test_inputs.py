@@ -23,6 +23,15 @@ def test_a_folder_is_searched_recursively(calls):
     assert batch.expand(["calls"]) == ["calls/[x].flac", "calls/a.OGG", "calls/b.wav", "calls/deep/c.mp4"]
 
 
+def test_files_of_a_folder_that_are_no_recordings_are_counted(calls):
+    notes = []
+    (calls / "calls" / "scan.pdf").touch()
+    assert "calls/scan.pdf" not in batch.expand(["calls"], notes.append)
+    (note,) = notes
+    assert note.startswith("calls: ")
+    assert ".pdf (1)" in note
+
+
 def test_patterns_files_and_repeats_keep_their_order(calls):
     found = batch.expand(["calls/b.wav", "calls/**/*.mp4", "calls/b.wav", "missing.wav", "calls/[x].flac"])
     assert found == ["calls/b.wav", "calls/deep/c.mp4", "calls/b.wav", "missing.wav", "calls/[x].flac"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +15,7 @@ LISTS = (".csv", ".jsonl", ".parquet", ".txt")  # lists of recordings
 _CHUNK_SIZE = 1 << 16  # bytes
 
 
-def expand(names: Iterable[str]) -> list[str]:
+def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None) -> list[str]:
     """Return the recordings of these names, in their order; a recording that is named twice is returned twice.
 
     A subfolder that cannot be opened is returned under its own name, so that it gets a row with the error.
@@ -25,6 +25,7 @@ def expand(names: Iterable[str]) -> list[str]:
             lists of recordings: a table (.csv, .jsonl, .parquet) with the column `path`, or text (.txt) with one name
             per line, where relative names start at the list's folder. Any other name is returned as it is, so that it
             gets a row with the error.
+        on_note: called with a line for each folder that has files which are no recordings by their suffix.
 
     Raises:
         AudioError: if a folder has no audio files.
@@ -34,7 +35,7 @@ def expand(names: Iterable[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         if os.path.isdir(name):  # noqa: PTH112 (a name that is not text stays as it is)
-            found += _in_folder(name)
+            found += _in_folder(name, on_note)
         elif glob.has_magic(name) and not os.path.lexists(name):
             matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207
             if not matches:
@@ -43,7 +44,7 @@ def expand(names: Iterable[str]) -> list[str]:
                     "recordings in another one, write 'FOLDER/*.ogg'"
                 )
             for match in matches:
-                found += _in_folder(match) if os.path.isdir(match) else [match]  # noqa: PTH112
+                found += _in_folder(match, on_note) if os.path.isdir(match) else [match]  # noqa: PTH112
         elif Path(name).suffix.lower() in LISTS and os.path.isfile(name):  # noqa: PTH113
             found += _listed(Path(name))
         else:
@@ -96,9 +97,12 @@ def _listed(path: Path) -> list[str]:
     return [str(path.parent / Path(name).expanduser()) for name in names]
 
 
-def _in_folder(folder: str) -> list[str]:
+def _in_folder(folder: str, on_note: Callable[[str], object] | None) -> list[str]:
     inside = folder_search.search(folder)
     found = [*inside.recordings, *inside.hidden, *(closed for closed in inside.closed if closed != folder)]
     if not found:
         raise AudioError(folder, "is a folder without audio files. Give the files by name if they have other suffixes")
+    if on_note is not None:
+        for note in folder_search.notes(folder_search.Found(others=inside.others)):
+            on_note(f"{folder}: {note}")
     return sorted(found)
