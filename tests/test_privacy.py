@@ -7,7 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,14 @@ class Traced:
 
 
 @pytest.fixture
-def traced(tmp_path: Path) -> Callable[..., Traced]:
+def traced(tmp_path: Path) -> Iterator[Callable[..., Traced]]:
     if not (shutil.which("strace") and shutil.which("unshare")):
         pytest.skip("needs strace and unshare: install the packages strace and util-linux")
-    home, temporary, out = (tmp_path / name for name in ("home", "temporary", "out"))
-    for folder in (home, temporary, out):
-        folder.mkdir()
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    out.mkdir()
+    # A short path: the sockets of the server's processes are in it, and their paths have at most 107 bytes.
+    temporary = Path(tempfile.mkdtemp(prefix="emo"))
     strace = ["strace", "-f", "-qq", "-y", "--seccomp-bpf", "-s", "300", "-e", f"trace={SOCKETS},{FILES}"]
     strace += ["-o", str(tmp_path / "trace")]
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "EMOCATCHER_", "ORT_"))}
@@ -104,7 +107,8 @@ def traced(tmp_path: Path) -> Callable[..., Traced]:
         assert not [path for path in left if not known & set(path.parents)]
         return Traced((tmp_path / "trace").read_text(errors="replace"), (home, temporary, out))
 
-    return run
+    yield run
+    shutil.rmtree(temporary)
 
 
 @pytest.fixture
