@@ -149,7 +149,7 @@ class Tab:
 
     def prediction(self) -> dict[str, Any]:
         """Wait for the prediction, and return it."""
-        shown = self.page.wait_for_function("document.querySelector('.result').dataset.prediction")
+        shown = self.page.wait_for_function("() => document.querySelector('.result').dataset.prediction")
         (prediction,) = json.loads(shown.json_value())
         return prediction
 
