@@ -8,10 +8,14 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+
+import pytest
 
 from .conftest import BOUNDARY, Server, form, is_running, serving, voice
 
@@ -134,6 +138,38 @@ def test_a_server_removes_what_one_left_that_was_killed_with_its_workers(tmp_pat
             assert spool.exists()  # its server runs
         assert running.post("/v1/predict", voice(0.5)).status == 200
     assert folders(tmp_path) == [other.name, second.name]
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o755, None], ids=["writable by all", "readable by all", "a link"])
+def test_a_server_removes_no_folder_that_another_user_could_have_prepared(tmp_path: Path, mode: int | None) -> None:
+    precious, prepared = tmp_path / "precious", tmp_path / "emocatcher-serve-prepared"
+    precious.mkdir()
+    if mode is None:
+        real = tmp_path / "elsewhere"
+        real.mkdir(mode=0o700)
+        prepared.symlink_to(real)
+    else:
+        prepared.mkdir()
+        prepared.chmod(mode)
+    (prepared / "lock").touch()
+    (prepared / "sockets").symlink_to(precious)
+    with serving(tmp_path, "--workers", 1):
+        pass
+    assert precious.is_dir()
+    assert (prepared / "lock").exists()
+
+
+def test_a_temporary_folder_with_a_path_too_long_for_sockets_is_named(tmp_path: Path) -> None:
+    place = tmp_path / ("x" * 100)
+    place.mkdir()
+    command = [sys.executable, "-m", "emocatcher", "serve", "--port", "0"]
+    done = subprocess.run(
+        command, capture_output=True, check=False, text=True, timeout=60, env={**os.environ, "TMPDIR": str(place)}
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: The temporary folder's path has {len(str(place))} bytes, which is too long")
+    assert "Set TMPDIR" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_an_access_log_has_a_line_for_each_request_and_no_names(serve: Serve, tmp_path: Path) -> None:

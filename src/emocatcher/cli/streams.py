@@ -38,6 +38,8 @@ def discard_rest() -> None:
 def problem(error: OSError) -> str:
     """Return the message for an error of the system that no command expected."""
     reason = error.strerror or type(error).__name__
+    if error.errno is None:  # raised by Python, with a message of its own
+        return f"The system refused: {error}. Check files, folders and free space"
     if error.filename is None:
         return f"The standard input or output cannot be used: {reason}. Open it, or redirect it to another place"
     return f"'{os.fsdecode(error.filename)}' cannot be used: {reason}. Fix that, or give another path"

@@ -46,7 +46,6 @@ class SparseMatrix:
 
     def __init__(self, matrix: NDArray[np.float32], n_left: int = 16) -> None:
         self.shape = matrix.shape
-        self._n_left = n_left
         self._blocks = [
             (rows, columns, np.ascontiguousarray(matrix[rows, columns]))
             for rows, columns in _split(matrix, slice(0, matrix.shape[1]), LARGEST // n_left)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import threading
@@ -35,6 +36,7 @@ from emocatcher.server.model_description import describe
 
 _DTYPES: dict[tasks.Encoding, str] = {"pcm16": "<i2", "float32": "<f4"}
 _WARM_UP_S = 3.7
+_NOTICE_S = 2.0  # until a process has noticed that its server was killed, and has cleaned up
 _SPARE_S = 1.0  # processor time beyond the wall-clock limit, so that the latter applies first, with its clearer error
 
 
@@ -137,7 +139,9 @@ def run(connection: socket.socket, folder: str | None, limits: Limits, spool: st
     # Only the server handles signals to the process group; it lets its workers finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_the_server, args=(spool,), daemon=True).start()
+    watcher = threading.Thread(target=_exit_with_the_server, args=(spool,), daemon=True)
+    watcher.start()
+    is_server_gone = True
     process_setup.keep_memory()
     # The server may close the connection at any time, and then no answer is needed.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError), connection, connection.makefile("rb") as incoming:
@@ -152,6 +156,16 @@ def run(connection: socket.socket, folder: str | None, limits: Limits, spool: st
         while len(head := incoming.read(tasks.LENGTH.size)) == tasks.LENGTH.size:
             task = tasks.task_decoder.decode(incoming.read(tasks.LENGTH.unpack(head)[0]))
             connection.sendall(tasks.frame(worker.answer(task)))
+        is_server_gone = _is_closed(connection)
+    if is_server_gone:
+        watcher.join(_NOTICE_S)  # else this process could end before the watcher has deleted the temporary files
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Return whether the other end is closed; a server that stops its workers only closes one direction."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 def _exit_with_the_server(spool: str) -> None:
