@@ -55,7 +55,7 @@ def _channels() -> dict[str, object]:
     """Collect the limits by which channels are mixed."""
     names = (
         *("silent", "frame_s", "n_frames", "n_parts", "active", "latest_s", "band_hz", "same_voice", "quiet_copy"),
-        *("clearly", "steady_db", "lively_db", "least_frames"),
+        *("clearly", "steady_db", "lively_db", "least_frames", "own", "own_frames"),
     )
     return {name: vars(channels)[f"_{name.upper()}"] for name in names}
 

@@ -98,6 +98,40 @@ def test_other_channels_are_averaged(voices, other):
     np.testing.assert_allclose(recording.waveform, audio.remove_offset(np.mean(channels, axis=0)), atol=1e-6)
 
 
+def call(voices, echo, delay_s):
+    """Two persons on their own sides, who speak in turn; each side has an echo of the other."""
+    one, second = (voice[: 3 * RATE] for voice in voices)
+    silence = np.zeros(RATE, np.float32)
+    left = np.concatenate([one, silence, 0 * second, silence, one, silence, 0 * second])
+    right = np.concatenate([0 * one, silence, second, silence, 0 * one, silence, second])
+    channels = [left + echo * late(right, delay_s), right + echo * late(left, delay_s)]
+    return [channel + noise(channel, 1e-4 * one.std()) for channel in channels]
+
+
+@pytest.mark.parametrize("echo_db", [-60, -40, -20])
+@pytest.mark.parametrize("delay_s", [0.001, 0.015, 0.2])
+@pytest.mark.parametrize("louder", [0, 1], ids=["first louder", "second louder"])
+def test_an_echo_of_the_other_side_of_a_call_does_not_drop_a_side(voices, echo_db, delay_s, louder):
+    channels = call(voices, np.float32(10 ** (echo_db / 20)), delay_s)
+    channels[louder] = channels[louder] * np.float32(2.0)
+    recording = mixed(*channels)
+    assert not recording.channels_cancel
+    np.testing.assert_allclose(recording.waveform, audio.remove_offset(np.mean(channels, axis=0)), atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-3, 0.03], ids=["silence", "quiet noise", "noise"])
+@pytest.mark.parametrize("seconds", [0.4, 1.0, 2.0])
+def test_one_short_word_in_half_a_minute_keeps_its_channel(voices, seconds, level):
+    long = np.tile(voices[0], 1 + 30 * RATE // len(voices[0]))[: 30 * RATE]
+    word = voices[1][np.abs(voices[1]).argmax() - round(seconds * RATE / 2) :][: round(seconds * RATE)]
+    long[20 * RATE : 24 * RATE] = 0.0
+    other = noise(long, level * voices[1].std())
+    other[21 * RATE : 21 * RATE + len(word)] += word
+    recording = mixed(long, other)
+    assert not recording.channels_cancel
+    np.testing.assert_allclose(recording.waveform, audio.remove_offset((long + other) / 2), atol=1e-6)
+
+
 @pytest.mark.parametrize("block_s", [0.05, 7.0, 100.0])
 @pytest.mark.parametrize("kind", ["array", "WAV", "FLAC"])
 def test_the_mix_does_not_depend_on_the_blocks(voices, kind, block_s):

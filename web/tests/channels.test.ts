@@ -34,6 +34,26 @@ test("channels without a voice are left out, others averaged", () => {
   expect(mixChannels([voice, voice], RATE)).toEqual({ mono: voice, cancel: false });
 });
 
+test.each([0.001, 0.1, 0.5])("an echo of the other side of a call does not drop a side: %s", (echo) => {
+  const turns = (first: boolean): Float32Array =>
+    Float32Array.from({ length: 6 * voice.length }, (_, i) => {
+      const speaks = Math.floor(i / voice.length) % 4 === (first ? 0 : 2);
+      return (speaks ? voice[i % voice.length] : 0) + 1e-5 * random();
+    });
+  const [one, two] = [turns(true), turns(false)];
+  const delay = Math.round(0.015 * RATE);
+  const heard = (own: Float32Array, other: Float32Array): Float32Array =>
+    own.map((value, i) => value + echo * 0.5 * (other[i - delay] ?? 0));
+  expect(chooseChannels([heard(one, two), heard(two, one)], RATE)).toEqual({ used: [0, 1], cancel: false });
+});
+
+test("one short word keeps its channel", () => {
+  const long = Float32Array.from({ length: 30 * RATE }, (_, i) => (i > 20 * RATE ? 0 : voice[i % voice.length]));
+  const other = noise(1e-4, long.length);
+  other.set(voice.subarray(0, RATE), 22 * RATE);
+  expect(chooseChannels([long, other], RATE)).toEqual({ used: [0, 1], cancel: false });
+});
+
 test("only the frames around a click contain it", () => {
   const sound = noise(1e-4, RATE);
   sound.fill(0.1, 11_000, 11_100);

@@ -2,7 +2,9 @@
 
 A voice in opposite phase averages to silence, and one that arrives a millisecond late loses every second kilohertz.
 Both show in the correlation of the channels over time: its peak is negative, or not at zero. Then the loudest channel
-is used alone. Channels that are silent, or have steady noise only, are left out of the average.
+is used alone, unless another one has sound where the loudest has none: in a call with a person on each side, an echo
+of the one in the channel of the other correlates too. Channels that are silent, or have steady noise only, are left out
+of the average.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ _QUIET_COPY = 0.04  # power relative to the loudest channel: a quieter copy chan
 _CLEARLY = 0.1  # by how much a late copy correlates more than a simultaneous one
 _STEADY_DB, _LIVELY_DB = 4.0, 12.0  # from the quiet to the loud frames: noise has less, and a voice has more
 _LEAST_FRAMES = 8  # to know whether a channel is steady
+_OWN = 10.0  # factor on the power of the loudest channel, and of its own quiet frames, in a channel's own sound
+_OWN_FRAMES = 3  # with own sound, at least: a short word
 
 
 class Choice(NamedTuple):
@@ -60,11 +64,15 @@ def choose(samples: Waveform, sample_rate: int) -> Choice:
     active = np.flatnonzero(power[loudest] >= _ACTIVE * power[loudest].max())
     active = active[np.linspace(0, len(active) - 1, min(len(active), _N_FRAMES)).astype(np.int64)]
     for other in used:
-        if other == loudest or power[other].sum() < _QUIET_COPY * power[loudest].sum():
+        if other == loudest:
             continue
         # The phase may change midway, so parts are compared.
         for part in np.array_split(active, _N_PARTS if len(active) == _N_FRAMES else 1):
+            if power[other, part].sum() < _QUIET_COPY * power[loudest, part].sum():
+                continue
             if _cancel(frames[loudest, part], frames[other, part], sample_rate):
+                if any(_has_own_sound(power[channel], power[loudest]) for channel in used if channel != loudest):
+                    return Choice(used, cancel=False)
                 return Choice((loudest,), cancel=True)
     return Choice(used, cancel=False)
 
@@ -94,9 +102,16 @@ def _with_voice(power: NDArray[np.float64]) -> tuple[int, ...]:
     if power.shape[1] < _LEAST_FRAMES:
         return tuple(heard.tolist())
     level = 10.0 * np.log10(np.maximum(power[heard], 1e-30))
-    quiet, loud = np.quantile(level, (0.1, 0.95), axis=1)
+    # The third loudest frame: a click is shorter, and one short word in half a minute is as long.
+    quiet, loud = np.quantile(level, 0.1, axis=1), np.sort(level, axis=1)[:, -_OWN_FRAMES]
     lively = heard[loud - quiet >= _STEADY_DB] if (loud - quiet).max() >= _LIVELY_DB else heard
     return tuple(lively.tolist())
+
+
+def _has_own_sound(other: NDArray[np.float64], loudest: NDArray[np.float64]) -> bool:
+    """Whether a channel has sound where the loudest has none, given the power of the frames of both."""
+    least = np.maximum(_OWN * np.quantile(other, 0.1), _ACTIVE * loudest.max())
+    return bool(((other >= _OWN * loudest) & (other >= least)).sum() >= _OWN_FRAMES)
 
 
 def _cancel(one: Waveform, other: Waveform, sample_rate: int) -> bool:

@@ -60,11 +60,16 @@ export function chooseChannels(channels: Float32Array[], rate: number): Choice {
   const frameOf = (c: number, frame: number): number[] =>
     Array.from({ length: n }, (_, i) => channels[c][frame * n + i] - means[c]);
   for (const other of used) {
-    if (other === loudest || totals[other] < limits.quiet_copy * totals[loudest]) continue;
+    if (other === loudest) continue;
     const size = Math.ceil(active.length / nParts);
     for (let start = 0; start < active.length; start += size) {
-      const pairs = active.slice(start, start + size).map((frame) => [frameOf(loudest, frame), frameOf(other, frame)]);
-      if (doCancel(pairs, n, rate)) return { used: [loudest], cancel: true };
+      const part = active.slice(start, start + size);
+      const powerOf = (c: number): number => part.reduce((sum, frame) => sum + power[c][frame], 0);
+      if (powerOf(other) < limits.quiet_copy * powerOf(loudest)) continue;
+      const pairs = part.map((frame) => [frameOf(loudest, frame), frameOf(other, frame)]);
+      if (!doCancel(pairs, n, rate)) continue;
+      if (used.some((c) => c !== loudest && hasOwnSound(power[c], power[loudest]))) return { used, cancel: false };
+      return { used: [loudest], cancel: true };
     }
   }
   return { used, cancel: false };
@@ -81,7 +86,7 @@ function withVoice(power: number[][], totals: number[]): number[] {
   if (power[0].length < limits.least_frames) return heard;
   const ranges = heard.map((c) => {
     const level = power[c].map((one) => 10 * Math.log10(Math.max(one, 1e-30))).sort((a, b) => a - b);
-    return quantile(level, 0.95) - quantile(level, 0.1);
+    return level[level.length - limits.own_frames] - quantile(level, 0.1);
   });
   if (Math.max(...ranges) < limits.lively_db) return heard;
   return heard.filter((_, i) => ranges[i] >= limits.steady_db);
@@ -91,6 +96,15 @@ function quantile(sorted: number[], share: number): number {
   const at = share * (sorted.length - 1);
   const below = Math.floor(at);
   return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+}
+
+/** Whether a channel has sound where the loudest has none, given the power of the frames of both. */
+function hasOwnSound(other: number[], loudest: number[]): boolean {
+  const limits = facts.channels;
+  const quiet = quantile([...other].sort((a, b) => a - b), 0.1);
+  const least = Math.max(limits.own * quiet, limits.active * Math.max(...loudest));
+  const own = other.filter((one, frame) => one >= least && one >= limits.own * loudest[frame]);
+  return own.length >= limits.own_frames;
 }
 
 /** Whether pairs of frames have the same voice in opposite phase, or one late. */
