@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -294,3 +295,39 @@ def test_a_small_parquet_file_with_millions_of_rows_is_refused_at_once(folder):
     pq.write_table(pa.table({"path": column, "label": column}), folder / "many.parquet")
     with pytest.raises(ManifestError, match="5,000,001 rows; allowed are 5,000,000"):
         manifest.read(folder / "many.parquet")
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "length", "once", "message"),
+    [(300, 10_000_000, True, "10,000,000 bytes; allowed are 65,536"), (600, 1_000_000, False, "are 536,870,912")],
+    ids=["stored once", "compressed"],
+)
+@pytest.mark.parametrize("read", [manifest.read, manifest.read_paths])
+def test_a_small_parquet_file_of_huge_texts_is_refused_before_they_are_copied(
+    folder, read, n_rows, length, once, message
+):
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * n_rows, pa.int32()), pa.array(["x" * length]))
+    schema = pa.schema({"path": texts.type if once else pa.string()})
+    with pq.ParquetWriter(folder / "huge.parquet", schema, use_dictionary=once, compression="zstd") as file:
+        for part in [texts] if once else [texts[:100].dictionary_decode()] * 6:
+            file.write_table(pa.table({"path": part}))
+    assert (folder / "huge.parquet").stat().st_size < 50_000_000
+    del texts
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ManifestError, match=message):
+        read(folder / "huge.parquet")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 200_000  # KiB
+
+
+@pytest.mark.parametrize("path", [["a.wav"], {"a": "a.wav"}])
+def test_a_parquet_column_of_lists_is_refused(folder, path):
+    pq.write_table(pa.table({"path": [path], "label": ["sad"], "path.old": ["x"]}), folder / "lists.parquet")
+    with pytest.raises(ManifestError, match="path holds lists"):
+        manifest.read(folder / "lists.parquet")
+
+
+def test_two_parquet_columns_of_one_name_are_refused(folder):
+    table = pa.Table.from_arrays([pa.array(["a.wav"])] * 2, names=["path", "path"])
+    pq.write_table(table, folder / "twice.parquet")
+    with pytest.raises(ManifestError, match="path"):
+        manifest.read_paths(folder / "twice.parquet")

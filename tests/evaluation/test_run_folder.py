@@ -1,4 +1,6 @@
+import contextlib
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +110,69 @@ def test_evidence_that_contradicts_the_predictions_is_refused(
 ) -> None:
     run_dir = made_run(**SMALL)
     _change_evidence(run_dir, name, value)
+    with pytest.raises(RunError, match=r"evidence\.npz"):
+        read(run_dir)
+
+
+@pytest.mark.parametrize("n_bytes", [1 << 28, 1 << 31])
+def test_compressed_evidence_that_expands_to_gigabytes_is_refused_before_it_is_read(
+    made_run: Callable[..., Path], n_bytes: int
+) -> None:
+    run_dir = made_run(**SMALL)
+    path = run_dir / "fold_0" / "evidence.npz"
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        file.open("more.npy", "w") as member,
+    ):
+        for _ in range(16):
+            member.write(bytes(1 << 24))
+    if n_bytes > 1 << 28:  # declared, but not there
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace((1 << 28).to_bytes(4, "little"), n_bytes.to_bytes(4, "little")))
+    with pytest.raises(RunError, match=r"evidence\.npz' expands to [\d,]+ bytes; allowed are [\d,]+ for its size"):
+        read(run_dir)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_bytes_in_evidence_are_an_error_or_without_effect(made_run: Callable[..., Path], seed: int) -> None:
+    run_dir, random = made_run(**SMALL), np.random.default_rng(seed)
+    path = run_dir / "fold_0" / "evidence.npz"
+    with np.load(path) as stored:  # as `train` writes it
+        np.savez_compressed(path, **stored)
+    damaged = bytearray(path.read_bytes())
+    for place in random.integers(len(damaged), size=1 << random.integers(5)):
+        damaged[place] ^= 1 << random.integers(8)
+    path.write_bytes(damaged)
+    with contextlib.suppress(RunError):
+        read(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("attention_lengths", np.array([])),
+        ("attention_lengths", "text"),
+        ("attention", np.nan),
+        ("attention", "text"),
+        ("attention", 1j),
+        ("mel_centres_hz", 1j),
+        ("frame_period_s", 1j),
+        ("example_log_mel", np.inf),
+        ("example_log_mel", np.zeros(3)),
+        ("example_lengths", np.zeros(16, int)),
+        ("mel_centres_hz", np.zeros(3)),
+        ("frame_period_s", 0.0),
+        ("attention_period_s", np.zeros(2)),
+        ("utterances", np.zeros((2, 2))),
+    ],
+)
+def test_evidence_of_another_shape_is_refused(made_run: Callable[..., Path], name: str, value: object) -> None:
+    run_dir = made_run(**SMALL)
+    path = run_dir / "fold_0" / "evidence.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays[name] = value if isinstance(value, np.ndarray) else np.full(arrays[name].shape, value)
+    np.savez(path, **arrays)
     with pytest.raises(RunError, match=r"evidence\.npz"):
         read(run_dir)
 

@@ -1,5 +1,8 @@
 import os
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +81,39 @@ def test_a_path_that_cannot_be_written_raises_os_error(tmp_path):
         with pytest.raises(OSError, match=r"file|folder"):
             atomic_files.write_bytes(path, b"new")
     assert names_in(tmp_path) == ["file", "folder"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks exist on POSIX only")
+def test_what_a_killed_process_left_is_removed_but_not_what_another_is_writing(tmp_path):
+    write = (
+        "import os, signal, sys, pathlib\n"
+        "from emocatcher.foundation import atomic_files\n"
+        "with atomic_files.replacing(pathlib.Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half'); file.flush(); print(flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    path, other = tmp_path / "[a]*.bin", tmp_path / ".[a]*.bin.notes"
+    other.write_bytes(b"of the user")
+    start = [sys.executable, "-c", write, str(path)]
+    with (
+        subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as killed,
+        subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as slow,
+    ):
+        killed.stdout.readline(), slow.stdout.readline()
+        killed.kill()
+        killed.wait()
+        assert len(names_in(tmp_path)) == 3
+        for left in tmp_path.glob(".*"):  # as if some time had passed
+            deadline = time.monotonic() + 10
+            while time.time() - left.stat().st_ctime < 1.1 and time.monotonic() < deadline:
+                time.sleep(0.05)
+        atomic_files.write_bytes(path, b"new")
+        assert path.read_bytes() == b"new"
+        assert len(names_in(tmp_path)) == 3  # the new file, the other one, and that of the process that is writing
+        slow.communicate(b"\n")
+        assert slow.returncode == 0
+    assert path.read_bytes() == b"half"
+    assert names_in(tmp_path) == sorted([path.name, other.name])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions exist on POSIX only")

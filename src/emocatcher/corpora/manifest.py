@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from emocatcher.audio import folder_search
+from emocatcher.corpora import parquet_table
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import ManifestError, suggest
 from emocatcher.foundation.labels import EMOTIONS
-from emocatcher.foundation.parquet import import_pyarrow
 
 FORMATS = (".csv", ".jsonl", ".parquet")
-_MOST_ROWS = 5_000_000  # of a Parquet table
 SPLITS = ("train", "valid", "test")
 _COLUMNS = ("path", "label", "emotion", "speaker", "start_s", "end_s", "split", "id")
 
@@ -224,18 +223,8 @@ def _jsonl_rows(path: Path) -> Iterator[_Row]:
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:
-    pa, parquet = import_pyarrow()
-    try:
-        if (n_rows := parquet.read_metadata(path).num_rows) > _MOST_ROWS:  # a small file can declare billions
-            raise ManifestError(f"{path} has {n_rows:,} rows; allowed are {_MOST_ROWS:,}. Split the table")
-        table = parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ManifestError(f"{path} is not a Parquet file: {reason}. Write the table again.") from None
-    known = [column for column in table.column_names if column in _COLUMNS]
-    others = dict.fromkeys(column for column in table.column_names if column not in _COLUMNS)
-    for number, cells in enumerate(table.select(known).to_pylist(), start=1):
-        yield _Row(f"{path}, row {number}", {**cells, **others})
+    for number, cells in enumerate(parquet_table.rows(path, _COLUMNS), start=1):
+        yield _Row(f"{path}, row {number}", cells)
 
 
 def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None]) -> Utterance:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.evaluation import audit
+from emocatcher.evaluation import audit, evidence
+from emocatcher.evaluation.evidence import Evidence
 from emocatcher.evaluation.scoring.run_result import Result
 from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import RunError, SettingError, one_line
@@ -60,20 +60,6 @@ class Split:
     part: Strings  # (n,), "train", "valid" or "test"
     speaker: Strings  # (n,), "" where unknown
     emotion: Integers  # (n,), indices into the labels
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Attention over one fold's test utterances, and log-mel spectrograms of some of them."""
-
-    fold: int
-    utterances: Strings  # (n,)
-    attention: tuple[Floats, ...]  # n arrays, each sums to 1
-    attention_period_s: float
-    example_utterances: Strings  # (m,)
-    example_log_mel: tuple[Floats, ...]  # m arrays of shape (n_mels, n_frames), dB
-    frame_period_s: float
-    mel_centres_hz: Floats  # (n_mels,)
 
 
 @dataclass(frozen=True)
@@ -277,24 +263,4 @@ def _read_evidence(run_dir: Path, result: Result, predictions: Predictions) -> E
             f"'{run_dir}' is not a finished run folder: fold_{fold}/evidence.npz is missing. "
             "To finish it, rerun the same `emocatcher train` command with `--resume`"
         )
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            known = set(predictions.utterance[predictions.fold == fold])
-            if not known.issuperset(stored["utterances"]) or not known.issuperset(stored["example_utterances"]):
-                raise ValueError("it names utterances that predictions.csv does not list for this fold")
-            if stored["attention_lengths"].sum() != stored["attention"].size:
-                raise ValueError("the size of its attention differs from the sum of attention_lengths")
-            attention = np.split(stored["attention"].astype(np.float64), np.cumsum(stored["attention_lengths"])[:-1])
-            log_mel = stored["example_log_mel"].astype(np.float64)
-            return Evidence(
-                fold=fold,
-                utterances=stored["utterances"],
-                attention=tuple(attention),
-                attention_period_s=float(stored["attention_period_s"]),
-                example_utterances=stored["example_utterances"],
-                example_log_mel=tuple(np.split(log_mel, np.cumsum(stored["example_lengths"])[:-1], axis=1)),
-                frame_period_s=float(stored["frame_period_s"]),
-                mel_centres_hz=stored["mel_centres_hz"].astype(np.float64),
-            )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"'{path}' cannot be read ({error}). Train again into a new folder") from None
+    return evidence.read(path, fold, set(predictions.utterance[predictions.fold == fold].tolist()))

@@ -244,6 +244,10 @@ def _fill(
     while start < n_frames:
         n = min(_CHUNK_FRAMES - row, n_frames - start)
         rows = slice(row, row + n)
+        if not frames[start : start + n].any():  # digital silence, which is cheap to find
+            measurements[start : start + n] = 0.0
+            start, row = start + n, 0
+            continue
         np.multiply(frames[start : start + n], window, out=buffers.windowed[rows, : front_end.win_length])
         # norm="forward" scales by 1/n_fft, which `_filters` cancels: without it NumPy transforms float32 as float64, in
         # new arrays, and takes three to six times as long.

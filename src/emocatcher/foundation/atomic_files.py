@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import secrets
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,11 +20,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 Tensors = dict[str, NDArray[Any]]
+_LOCKED_AFTER_S = 1.0  # a process locks its temporary file at once
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file atomically: after a kill or on a full disk, the file has its old content, or does not exist.
+
+    The temporary file that a killed process left is removed when the same file is written again.
 
     Args:
         path: the file; missing parent folders are created.
@@ -33,16 +39,40 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         OSError: if the file cannot be written; it is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    lock = None
     try:
         # `open`, not `tempfile`: the finished file then gets permissions by the user's umask.
         with temporary.open("xb") as file:
+            if sys.platform != "win32":  # which does not rename open files
+                lock = os.dup(file.fileno())  # keeps the lock until the file is renamed
+                with contextlib.suppress(OSError):  # some file systems have no locks
+                    _lock(lock)
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the temporary files of killed processes; those of running ones are locked."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}"):
+        with contextlib.suppress(OSError), left.open("rb") as file:
+            if time.time() - os.fstat(file.fileno()).st_ctime > _LOCKED_AFTER_S:
+                _lock(file.fileno())
+                left.unlink()
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform != "win32":  # which does not remove open files
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def write_bytes(path: Path, payload: bytes) -> None:

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -6,6 +7,7 @@ import tomli_w
 
 from emocatcher.foundation.errors import SettingError
 from emocatcher.foundation.settings import from_toml, load_preset, presets, reading
+from emocatcher.training.sweep import plan
 
 CABG = load_preset("cabg")
 
@@ -286,6 +288,36 @@ def test_sizes_that_need_gigabytes_are_refused_with_what_is_allowed(preset, over
     more = () if needed else ("network.kernel_size=255",)
     with pytest.raises(SettingError, match=needed or "Allowed are 134,217,728"):
         load_preset(preset, [override, *more])
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("[" + "a." * 500_000 + "a]", "300"),
+        ("a." * 20_000 + "a = 1", "300"),
+        ("a = " + "[" * 2_000_000, "1,048,576"),
+        ("\n" * 2_000_000, "1,048,576"),
+    ],
+    ids=["table", "key", "deep", "long"],
+)
+def test_toml_of_a_size_that_settings_do_not_have_is_refused_at_once(text, allowed, tmp_path):
+    (tmp_path / "x.toml").write_text(text)
+    read = (
+        lambda: from_toml(text, "x.toml"),
+        lambda: load_preset(str(tmp_path / "x.toml")),
+        lambda: plan.read(tmp_path / "x.toml"),
+        lambda: load_preset("cabg", [f"training.n_epochs={{{text}}}"]),
+    )
+    for one in read[:3]:
+        with pytest.raises(SettingError, match=rf"x\.toml .* {allowed}[\w ,]*\. "):
+            one()
+    with pytest.raises(SettingError):
+        read[3]()
+
+
+def test_a_file_of_settings_without_an_end_is_refused():
+    with pytest.raises(SettingError, match="1,048,576"):
+        plan.read(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, "9" * 10_000], ids=["deep", "long number"])

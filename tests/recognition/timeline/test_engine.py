@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import time
 import tracemalloc
 
 import msgspec
@@ -128,6 +129,21 @@ def test_digital_silence_is_not_passed_to_the_speech_gate(n_samples):
     found = timeline.recognise(NETWORK, fail, (np.zeros(n_samples, np.float32), RATE))
     assert not any(window.speech for window in found.windows)
     assert [segment.emotion for segment in found.segments] == [None]
+
+
+def test_digital_silence_takes_a_fraction_of_the_time_of_sound():
+    network = MadeNetwork(preset="emocatcher-2")  # with pitch
+
+    def seconds(waveform):
+        engine = Engine(network, lambda *_: False, 3.0, 0.5)
+        started = time.process_time()
+        for _ in range(4):
+            engine.push(waveform)
+        return time.process_time() - started
+
+    silence, sound = np.zeros(20 * RATE, np.float32), talk(20.0)
+    seconds(sound)
+    assert min(seconds(silence) for _ in range(2)) < 0.3 * seconds(sound)
 
 
 def test_the_speech_gate_runs_once_per_window():

@@ -10,11 +10,12 @@ from typing import Any, get_args
 
 import msgspec
 
-from emocatcher.foundation.errors import SettingError, suggest
+from emocatcher.foundation.errors import SettingError, one_line, suggest
 from emocatcher.foundation.settings.recipe import (
     Settings,
 )
 
+_LARGEST, _MOST_DOTS = 1 << 20, 300  # bytes of a TOML file, and dots of a line: long keys take quadratic time
 # What a section without a kind is of: there was one of each when the first models and runs were written.
 _FIRST_KINDS = {"network": "cabg", "schedule": "plateau"}
 # Removed settings that saved models and runs may have: (section, name) → the value that had no effect.
@@ -31,11 +32,42 @@ def from_toml(text: str, source: str) -> Settings:
     Raises:
         SettingError: if the text is not TOML, or a key or a value is not allowed.
     """
+    return _convert(decode_toml(text.encode(errors="surrogateescape"), source), source)
+
+
+def decode_toml(content: bytes, source: str) -> dict[str, Any]:
+    """Decode TOML of bounded size.
+
+    Args:
+        content: the content of a file.
+        source: its name in errors.
+
+    Raises:
+        SettingError: if it is not TOML, or larger than settings are.
+    """
+    n_dots = max((line.count(b".") for line in content.splitlines()), default=0)
+    if len(content) > _LARGEST:
+        raise SettingError(f"{source} has more than {_LARGEST:,} bytes, which are allowed. Name a file of settings")
+    if n_dots > _MOST_DOTS:
+        raise SettingError(f"{source} has a line with {n_dots:,} dots; allowed are {_MOST_DOTS}. Write several lines")
     try:
-        raw = msgspec.toml.decode(text)
+        decoded: dict[str, Any] = msgspec.toml.decode(content)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise SettingError(f"{source} is not TOML: {error}") from None
-    return _convert(raw, source)
+        raise SettingError(f"{source} is not TOML: {one_line(error)}. Correct the file") from None
+    return decoded
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file, as `decode_toml` does.
+
+    Raises:
+        SettingError: if it cannot be read, is not TOML, or is larger than settings are.
+    """
+    try:
+        with path.open("rb") as file:
+            return decode_toml(file.read(_LARGEST + 1), str(path))
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}. Name a TOML file") from error
 
 
 def presets() -> tuple[str, ...]:
@@ -112,19 +144,11 @@ def _read(name: str) -> dict[str, Any]:
         path = Path(name)
         if not path.is_file():
             raise SettingError(f"No settings file '{name}'. Give a TOML file, or a preset: {', '.join(presets())}")
-        content, label = path.read_bytes(), path.stem
-    elif name in presets():
-        content, label = (
-            (resources.files("emocatcher.foundation.settings") / "presets" / f"{name}.toml").read_bytes(),
-            name,
-        )
-    else:
-        raise SettingError(suggest(name, presets(), "preset"))
-    try:
-        raw: dict[str, Any] = msgspec.toml.decode(content)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise SettingError(f"{name} is not TOML: {error}") from None
-    return {"preset": label, **raw}
+        return {"preset": path.stem, **read_toml(path)}
+    if name in presets():
+        content = (resources.files("emocatcher.foundation.settings") / "presets" / f"{name}.toml").read_bytes()
+        return {"preset": name, **decode_toml(content, name)}
+    raise SettingError(suggest(name, presets(), "preset"))
 
 
 def _replace(raw: dict[str, Any], override: str) -> None:
@@ -144,8 +168,8 @@ def _replace(raw: dict[str, Any], override: str) -> None:
         fields.pop(key, None)  # TOML has no null
         return
     try:
-        fields[key] = msgspec.toml.decode(f"value = {value}")["value"]
-    except (msgspec.DecodeError, ValueError, RecursionError):
+        fields[key] = decode_toml(f"value = {value}".encode(errors="surrogateescape"), override)["value"]
+    except SettingError:
         fields[key] = value.strip()  # a bare word: selection=last
 
 

@@ -159,6 +159,11 @@ class Engine:
     def _prepare(self, cuts: Sequence[_Cut]) -> None:
         front_end = self._front_end
         for cut in cuts:
+            if self._frames.is_flat(cut.first, cut.last):  # no speech, and pitch would cost most of the time
+                from_s = max(cut.first * front_end.frame_period_s, cut.start_s)
+                to_s = min(cut.last * front_end.frame_period_s, cut.end_s)
+                self._batches.add(PreparedWindow(cut.start_s, cut.end_s, from_s, to_s, None))
+                continue
             channels = self._frames.clip(cut.first, cut.last)
             log_mel = channels[: front_end.n_mels]
             sound = self._sound_of(cut)
@@ -186,7 +191,7 @@ class Engine:
         return self._waveform[start : start + round((cut.end_s - cut.start_s) * self._front_end.sample_rate)]
 
     def _is_speech(self, cut: _Cut, sound: audio.Waveform, log_mel: NDArray[np.float32], voiced_s: float) -> bool:
-        if voiced_s < _SHORTEST_VOICE_S or log_mel.min() == log_mel.max():
+        if voiced_s < _SHORTEST_VOICE_S:
             return False
         rate = self._front_end.sample_rate
         if self._gate_frames:

@@ -50,6 +50,11 @@ class Frames:
         """Return the channels of frames `first` to `last` (exclusive), as for a clip: (n_channels, n_frames)."""
         return extraction.combine_frames(self._kept[first - self.first : last - self.first], self._front_end)
 
+    def is_flat(self, first: int, last: int) -> bool:
+        """Whether all mel bands of these frames have the same power, as in digital silence."""
+        bands = self._kept[first - self.first : last - self.first, : self._front_end.n_mels]
+        return bool(bands.min() == bands.max())
+
     def discard_before(self, first: int) -> None:
         """Discard the frames before `first`."""
         if first > self.first:

@@ -15,6 +15,7 @@ import tomli_w
 
 from emocatcher.foundation.errors import SettingError, one_line, suggest
 from emocatcher.foundation.settings import Settings, load_preset
+from emocatcher.foundation.settings.reading import read_toml
 
 _MOST_SETTINGS = 10_000  # of a grid; each is trained on every fold, with every seed
 RankBy = Literal["accuracy", "unweighted_average_recall"]
@@ -70,15 +71,7 @@ def read(path: Path) -> Plan:
     Raises:
         SettingError: if the file cannot be read, or a key, a value or a setting in it is not allowed.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SettingError(f"{path} cannot be read: {error.strerror}. Name the TOML file of a sweep") from error
-    try:
-        raw = msgspec.toml.decode(content)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise SettingError(f"{path} is not TOML: {error}. Correct the file") from None
-    return resolve(_convert(raw, str(path)), str(path))
+    return resolve(_convert(read_toml(path), str(path)), str(path))
 
 
 def resolve(file: SweepFile, source: str) -> Plan:
