@@ -119,6 +119,27 @@ def test_an_echo_of_the_other_side_of_a_call_does_not_drop_a_side(voices, echo_d
     np.testing.assert_allclose(recording.waveform, audio.remove_offset(np.mean(channels, axis=0)), atol=1e-6)
 
 
+def test_of_three_microphones_only_the_copy_is_left_out(voices):
+    one, second = (voice[: 2 * RATE] for voice in voices)
+    nobody = np.zeros(2 * RATE, np.float32)
+    first, copy = np.concatenate([one, nobody]), late(np.concatenate([0.7 * one, nobody]), 0.01)
+    other = np.concatenate([nobody, 0.3 * second])
+    recording = mixed(first, copy, other)
+    assert recording.channels_cancel
+    np.testing.assert_allclose(recording.waveform, audio.remove_offset((first + other) / 2), atol=1e-6)
+
+
+def test_a_voice_between_two_channels_of_music_is_kept(voices):
+    random = np.random.default_rng(1)
+    music = sum(
+        np.sin(2 * np.pi * hz * np.arange(len(voices[0])) / RATE + random.uniform(0, 6)) for hz in range(100, 4000, 77)
+    )
+    music = (music * (1 + 0.9 * np.sin(np.arange(len(music)) / 3000)) * 0.02).astype(np.float32)
+    recording = mixed(music, 0.9 * late(music, 0.012), voices[0])
+    assert recording.channels_cancel
+    np.testing.assert_allclose(recording.waveform, audio.remove_offset((music + voices[0]) / 2), atol=1e-6)
+
+
 @pytest.mark.parametrize("level", [0.0, 1e-3, 0.03], ids=["silence", "quiet noise", "noise"])
 @pytest.mark.parametrize("seconds", [0.4, 1.0, 2.0])
 def test_one_short_word_in_half_a_minute_keeps_its_channel(voices, seconds, level):

@@ -155,7 +155,7 @@ def test_a_command_prints_what_of_a_folder_is_not_used(call: Call, voices_dir: P
     (tmp_path / "mine" / "a" / "notes.txt").touch()
     outcome = call("audit", "--corpus", tmp_path / "mine", "--protocol", "stratified-2")
     assert "Note: " in outcome.err
-    assert "1 file has no suffix of sound, .txt (1), and is left out" in outcome.err
+    assert "1 file has another suffix, .txt (1), and is left out" in outcome.err
 
 
 def test_check_prints_names_that_look_like_markup(call: Call, voices_dir: Path, tmp_path: Path) -> None:

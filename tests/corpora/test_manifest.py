@@ -194,7 +194,7 @@ def test_a_folder_with_one_sub_folder_per_emotion_is_read(tmp_path):
     assert corpus.speakers == ()
     assert list(corpus.notes) == [
         f"2 recordings are hidden, and are left out: {tmp_path}/.trash/x/4.wav, {tmp_path}/happy/._1.wav",
-        f"1 file has no suffix of sound, .txt (1), and is left out: {tmp_path}/notes/readme.txt",
+        f"1 file has another suffix, .txt (1), and is left out: {tmp_path}/notes/readme.txt",
         "1 sub-folder has no recordings: notes",
         (
             "1 recording lies in a folder inside the sub-folders. The first folder is the label: happy/ann/1.M4A is "
@@ -218,7 +218,7 @@ def test_every_file_of_a_folder_is_read_or_counted(tmp_path):
     corpus = manifest.read_folder(tmp_path / "corpus")
     assert {u.path.name for u in corpus} == {f"{n}.{s}" for n, s in enumerate(suffixes[:10])} | {"x.mp3", "one.wav"}
     assert [u.id for u in corpus if u.emotion == "linked"] == ["linked/more/x.mp3"]
-    assert any(note.startswith("4 files have no suffix of sound, ") for note in corpus.notes)
+    assert any(note.startswith("4 files have other suffixes, ") for note in corpus.notes)
     assert any("no recordings: none" in note for note in corpus.notes)
 
 

@@ -1,10 +1,10 @@
 """Mix channels to one, without the loss that averaging causes where channels carry the same voice but cancel.
 
 A voice in opposite phase averages to silence, and one that arrives a millisecond late loses every second kilohertz.
-Both show in the correlation of the channels over time: its peak is negative, or not at zero. Then the loudest channel
-is used alone, unless another one has sound where the loudest has none: in a call with a person on each side, an echo
-of the one in the channel of the other correlates too. Channels that are silent, or have steady noise only, are left out
-of the average.
+Both show in the correlation of the channels over time: its peak is negative, or not at zero. Then only the loudest
+channel is used of those with the same voice, and of channels that have sound where the loudest has none: in a call with
+a person on each side, an echo of the one in the channel of the other correlates too. Channels that are silent, or have
+steady noise only, are left out of the average.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Choice(NamedTuple):
     """The channels to average."""
 
     used: tuple[int, ...]
-    cancel: bool  # whether only one is used because the average would cancel the voice
+    cancel: bool  # whether some are left out because the average would cancel the voice
 
 
 def choose(samples: Waveform, sample_rate: int) -> Choice:
@@ -63,18 +63,21 @@ def choose(samples: Waveform, sample_rate: int) -> Choice:
     loudest = max(used, key=lambda channel: float(power[channel].sum()))
     active = np.flatnonzero(power[loudest] >= _ACTIVE * power[loudest].max())
     active = active[np.linspace(0, len(active) - 1, min(len(active), _N_FRAMES)).astype(np.int64)]
+    related, cancelling = set(), set()
     for other in used:
-        if other == loudest:
-            continue
         # The phase may change midway, so parts are compared.
-        for part in np.array_split(active, _N_PARTS if len(active) == _N_FRAMES else 1):
+        for part in np.array_split(active, _N_PARTS if len(active) == _N_FRAMES else 1) if other != loudest else ():
             if power[other, part].sum() < _QUIET_COPY * power[loudest, part].sum():
                 continue
-            if _cancel(frames[loudest, part], frames[other, part], sample_rate):
-                if any(_has_own_sound(power[channel], power[loudest]) for channel in used if channel != loudest):
-                    return Choice(used, cancel=False)
-                return Choice((loudest,), cancel=True)
-    return Choice(used, cancel=False)
+            same_voice, cancels = _compare(frames[loudest, part], frames[other, part], sample_rate)
+            related.update([other] if same_voice else [])
+            cancelling.update([other] if cancels else [])
+    if not cancelling:
+        return Choice(used, cancel=False)
+    kept = [
+        channel for channel in used if channel not in related or _has_own_sound(power[channel], power[loudest])
+    ]  # with the loudest, which is not related to itself
+    return Choice(tuple(kept), cancel=len(kept) < len(used))
 
 
 def mix(samples: Waveform, used: tuple[int, ...]) -> Waveform:
@@ -114,8 +117,8 @@ def _has_own_sound(other: NDArray[np.float64], loudest: NDArray[np.float64]) -> 
     return bool(((other >= _OWN * loudest) & (other >= least)).sum() >= _OWN_FRAMES)
 
 
-def _cancel(one: Waveform, other: Waveform, sample_rate: int) -> bool:
-    """Whether two channels' frames, shape (n_frames, n), have the same voice in opposite phase, or one late."""
+def _compare(one: Waveform, other: Waveform, sample_rate: int) -> tuple[bool, bool]:
+    """Whether two channels, shape (n_frames, n), have the same voice; and whether in opposite phase, or late."""
     n = 2 * one.shape[1]
     hz = np.fft.rfftfreq(n, 1.0 / sample_rate)
     # A voice has more power the lower the frequency; weighed like this, its correlation has one narrow peak.
@@ -127,7 +130,8 @@ def _cancel(one: Waveform, other: Waveform, sample_rate: int) -> bool:
     correlation = np.concatenate([products[n - latest :], products[: latest + 1]])
     correlation /= max(math.sqrt(power[0] * power[1]), 1e-30)
     peak = float(correlation[np.abs(correlation).argmax()])
-    return abs(peak) >= _SAME_VOICE and (peak < 0.0 or peak > float(correlation[latest]) + _CLEARLY)
+    same_voice = abs(peak) >= _SAME_VOICE
+    return same_voice, same_voice and (peak < 0.0 or peak > float(correlation[latest]) + _CLEARLY)
 
 
 class LiveMixer:

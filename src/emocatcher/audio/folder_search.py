@@ -15,7 +15,26 @@ SUFFIXES = frozenset(
     for name in (
         *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3", "m4a", "m4b", "aac", "webm", "amr", "awb", "aif", "aiff"),
         *("aifc", "au", "snd", "caf", "w64", "rf64", "wma", "ac3", "mp2", "mka", "mp4", "m4v", "mkv", "mov", "avi"),
-        *("3gp", "3g2", "ts", "mpg", "mpeg", "ogv", "flv", "wv", "tta", "dts", "spx", "ape", "gsm"),
+        *("3gp", "3gpp", "3ga", "3g2", "ts", "mts", "m2ts", "vob", "mpg", "mpeg", "mpga", "ogv", "ogx", "flv", "f4v"),
+        *(
+            "wmv",
+            "asf",
+            "qt",
+            "qta",
+            "m4r",
+            "m4p",
+            "eac3",
+            "ec3",
+            "wv",
+            "tta",
+            "dts",
+            "spx",
+            "ape",
+            "gsm",
+            "sph",
+            "nist",
+        ),
+        *("voc", "8svx", "iff", "avr", "ircam", "sf", "paf", "sd2", "rm", "ra", "dss", "mpc", "aa", "aax"),
     )
 )
 _SHOWN = 3
@@ -28,6 +47,16 @@ class Found(msgspec.Struct):
     hidden: list[str] = []  # recordings whose name, or a folder of theirs, begins with a dot
     others: list[str] = []  # files that are not hidden and have another suffix
     closed: list[str] = []  # sub-folders that cannot be opened
+
+
+def expand_home(name: str) -> Path:
+    """Return the path with `~` replaced by the user's folder; a file may have a name such as `~x.wav`, which stays.
+
+    Examples:
+        >>> expand_home("~nobody-has-this-name.wav").name
+        '~nobody-has-this-name.wav'
+    """
+    return Path(os.path.expanduser(name))  # noqa: PTH111 (pathlib's raises an exception for an unknown user)
 
 
 def search(folder: str | Path) -> Found:
@@ -80,6 +109,6 @@ def notes(found: Found) -> list[str]:
     kinds = ", ".join(f"{suffix} ({n})" for suffix, n in suffixes.most_common(_SHOWN))
     return [
         *left_out(found.hidden, "recording is hidden", "recordings are hidden"),
-        *left_out(found.others, f"file has no suffix of sound, {kinds}", f"files have no suffix of sound, {kinds}"),
+        *left_out(found.others, f"file has another suffix, {kinds}", f"files have other suffixes, {kinds}"),
         *left_out(found.closed, "folder cannot be opened", "folders cannot be opened"),
     ]

@@ -41,7 +41,7 @@ def locate(name: str) -> Path | None:
         return find_corpus(_SYNTHETIC_DIR)
     if name == "ravdess":
         return find_corpus(name)
-    path = Path(name).expanduser()
+    path = folder_search.expand_home(name)
     return path if path.exists() else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -181,6 +182,8 @@ def _rows(path: Path) -> Iterator[_Row]:
 
 def _read_text(path: Path) -> str:
     content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as Excel's "Unicode text"
+        raise ManifestError(f"{path} is UTF-16 text. Save the table again with the encoding UTF-8.")
     try:
         return content.decode("utf-8-sig")  # Excel writes UTF-8 with a byte order mark
     except UnicodeDecodeError as error:
@@ -243,7 +246,7 @@ def _utterance(row: _Row, folder: Path, label: str, shared: Counter[str | None])
     segment = f"#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}" if shared[path] > 1 else ""
     return Utterance(
         id=_text(row, "id") or f"{path}{segment}",
-        path=folder / Path(path).expanduser(),
+        path=folder / folder_search.expand_home(path),
         emotion=emotion,
         speaker=_text(row, "speaker"),
         start_s=start_s,

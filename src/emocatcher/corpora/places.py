@@ -11,6 +11,8 @@ from pathlib import Path
 
 import platformdirs
 
+from emocatcher.audio.folder_search import expand_home
+
 _STALE_AFTER_S = 24 * 3600  # no generation or unpacking takes a day
 
 
@@ -20,7 +22,7 @@ def cache_dir() -> Path:
     The environment variable EMOCATCHER_CACHE overrides the user's cache folder.
     """
     override = os.environ.get("EMOCATCHER_CACHE")
-    return Path(override).expanduser() if override else Path(platformdirs.user_cache_dir("emocatcher"))
+    return expand_home(override) if override else Path(platformdirs.user_cache_dir("emocatcher"))
 
 
 def corpus_dir(name: str) -> Path:
@@ -31,7 +33,7 @@ def corpus_dir(name: str) -> Path:
 def find_corpus(name: str) -> Path | None:
     """Return the folder of a corpus, in `$EMOCATCHER_CORPORA` or else in the cache; None if there is none."""
     root = os.environ.get("EMOCATCHER_CORPORA")
-    folders = [Path(root).expanduser() / name] if root else []
+    folders = [expand_home(root) / name] if root else []
     return next((folder for folder in (*folders, corpus_dir(name)) if folder.is_dir()), None)
 
 

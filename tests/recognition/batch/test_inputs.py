@@ -32,6 +32,37 @@ def test_files_of_a_folder_that_are_no_recordings_are_counted(calls):
     assert ".pdf (1)" in note
 
 
+def test_hidden_files_of_a_folder_are_counted_and_not_read(calls):
+    notes = []
+    (calls / "calls" / "._b.wav").touch()  # as macOS writes beside b.wav
+    (calls / "calls" / ".Trash").mkdir()
+    (calls / "calls" / ".Trash" / "old.wav").touch()
+    assert not any("._" in name or "old" in name for name in batch.expand(["calls"], notes.append))
+    assert any(note.startswith("calls: 2 recordings are hidden") for note in notes)
+
+
+@pytest.mark.parametrize("name", ["voice.3ga", "VOICE.3GPP", "memo.qta", "film.mts", "ring.m4r", "call.sph", "old.wmv"])
+def test_recordings_of_phones_and_cameras_are_found_in_a_folder(calls, name):
+    (calls / "calls" / name).touch()
+    assert f"calls/{name}" in batch.expand(["calls"])
+
+
+@pytest.mark.parametrize(
+    ("list_name", "content"),
+    [("l.txt", "~x.wav\n"), ("l.csv", "path\n~x.wav\n"), ("l.jsonl", '{"path": "~x.wav"}\n')],
+)
+def test_a_name_in_a_list_may_begin_with_a_tilde(calls, list_name, content):
+    (calls / list_name).write_text(content)
+    assert batch.expand([list_name]) == ["~x.wav"]
+
+
+@pytest.mark.parametrize("list_name", ["l.txt", "l.csv", "l.jsonl"])
+def test_a_list_in_utf_16_is_named(calls, list_name):
+    (calls / list_name).write_text("path\nb.wav\n", encoding="utf-16")
+    with pytest.raises(ManifestError, match="is UTF-16 text"):
+        batch.expand([list_name])
+
+
 def test_patterns_files_and_repeats_keep_their_order(calls):
     found = batch.expand(["calls/b.wav", "calls/**/*.mp4", "calls/b.wav", "missing.wav", "calls/[x].flac"])
     assert found == ["calls/b.wav", "calls/deep/c.mp4", "calls/b.wav", "missing.wav", "calls/[x].flac"]

@@ -6,7 +6,7 @@ const SHORTEST_S = 1; // a shorter last section is mixed as the one before
 
 interface Choice {
   used: number[];
-  cancel: boolean; // only one is used, because the average would cancel the voice
+  cancel: boolean; // some are left out, because the average would cancel the voice
 }
 
 /** Mix section by section, as Python does. */
@@ -59,6 +59,8 @@ export function chooseChannels(channels: Float32Array[], rate: number): Choice {
   }
   const frameOf = (c: number, frame: number): number[] =>
     Array.from({ length: n }, (_, i) => channels[c][frame * n + i] - means[c]);
+  const related = new Set<number>();
+  let cancel = false;
   for (const other of used) {
     if (other === loudest) continue;
     const size = Math.ceil(active.length / nParts);
@@ -67,12 +69,14 @@ export function chooseChannels(channels: Float32Array[], rate: number): Choice {
       const powerOf = (c: number): number => part.reduce((sum, frame) => sum + power[c][frame], 0);
       if (powerOf(other) < limits.quiet_copy * powerOf(loudest)) continue;
       const pairs = part.map((frame) => [frameOf(loudest, frame), frameOf(other, frame)]);
-      if (!doCancel(pairs, n, rate)) continue;
-      if (used.some((c) => c !== loudest && hasOwnSound(power[c], power[loudest]))) return { used, cancel: false };
-      return { used: [loudest], cancel: true };
+      const found = compare(pairs, n, rate);
+      if (found.sameVoice) related.add(other);
+      cancel ||= found.cancel;
     }
   }
-  return { used, cancel: false };
+  if (!cancel) return { used, cancel };
+  const kept = used.filter((c) => !related.has(c) || hasOwnSound(power[c], power[loudest]));
+  return { used: kept, cancel: kept.length < used.length };
 }
 
 function areEqual(channels: Float32Array[]): boolean {
@@ -107,8 +111,8 @@ function hasOwnSound(other: number[], loudest: number[]): boolean {
   return own.length >= limits.own_frames;
 }
 
-/** Whether pairs of frames have the same voice in opposite phase, or one late. */
-function doCancel(pairs: number[][][], n: number, rate: number): boolean {
+/** Whether pairs of frames have the same voice; and whether in opposite phase, or one late. */
+function compare(pairs: number[][][], n: number, rate: number): { sameVoice: boolean; cancel: boolean } {
   const limits = facts.channels;
   const size = 2 * n;
   const transform = fourier(size);
@@ -142,6 +146,6 @@ function doCancel(pairs: number[][][], n: number, rate: number): boolean {
     const value = crossRe[(lag + size) % size] / scale;
     if (Math.abs(value) > Math.abs(peak)) peak = value;
   }
-  if (Math.abs(peak) < limits.same_voice) return false;
-  return peak < 0 || peak > crossRe[0] / scale + limits.clearly;
+  const sameVoice = Math.abs(peak) >= limits.same_voice;
+  return { sameVoice, cancel: sameVoice && (peak < 0 || peak > crossRe[0] / scale + limits.clearly) };
 }

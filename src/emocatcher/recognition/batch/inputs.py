@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from emocatcher.foundation.errors import AudioError, ManifestError, SettingError
 
 LISTS = (".csv", ".jsonl", ".parquet", ".txt")  # lists of recordings
 _CHUNK_SIZE = 1 << 16  # bytes
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as Windows' Notepad may write
 
 
 def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None) -> list[str]:
@@ -25,7 +27,7 @@ def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None)
             lists of recordings: a table (.csv, .jsonl, .parquet) with the column `path`, or text (.txt) with one name
             per line, where relative names start at the list's folder. Any other name is returned as it is, so that it
             gets a row with the error.
-        on_note: called with a line for each folder that has files which are no recordings by their suffix.
+        on_note: called with a line for each folder that has hidden files, or files with other suffixes.
 
     Raises:
         AudioError: if a folder has no audio files.
@@ -87,6 +89,9 @@ def _trim(name: bytes) -> bytes:
 def _listed(path: Path) -> list[str]:
     if path.suffix.lower() == ".txt":
         with path.open("rb") as file:
+            if file.read(2) in _UTF_16:
+                raise ManifestError(f"{path} is UTF-16 text. Save it as UTF-8")
+            file.seek(0)
             names = [name.removeprefix("\ufeff") for name in lines(file)]
     else:
         from emocatcher.corpora import manifest  # imported here, because few calls need it
@@ -94,15 +99,15 @@ def _listed(path: Path) -> list[str]:
         names = manifest.read_paths(path)
     if not names:
         raise ManifestError(f"{path} names no recording. Give one per line")
-    return [str(path.parent / Path(name).expanduser()) for name in names]
+    return [str(path.parent / folder_search.expand_home(name)) for name in names]
 
 
 def _in_folder(folder: str, on_note: Callable[[str], object] | None) -> list[str]:
     inside = folder_search.search(folder)
-    found = [*inside.recordings, *inside.hidden, *(closed for closed in inside.closed if closed != folder)]
+    found = [*inside.recordings, *(closed for closed in inside.closed if closed != folder)]
     if not found:
         raise AudioError(folder, "is a folder without audio files. Give the files by name if they have other suffixes")
     if on_note is not None:
-        for note in folder_search.notes(folder_search.Found(others=inside.others)):
+        for note in folder_search.notes(folder_search.Found(hidden=inside.hidden, others=inside.others)):
             on_note(f"{folder}: {note}")
     return sorted(found)
