@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from emocatcher import audio
+from emocatcher.foundation.errors import DecodeError
 
 RATE = 48_000
 SECONDS = 12.0
@@ -33,7 +34,7 @@ def packed(container, codec, parts=None, *, rate=RATE, options=None, film=False,
 
 
 def _pack(path, container, codec, parts, rate, options, film, n_tracks, default):
-    with av.open(str(path), "w", format=container, options=options) as output:
+    with av.open(str(path) if isinstance(path, Path) else path, "w", format=container, options=options) as output:
         video = output.add_stream("mpeg4", rate=25) if film else None
         if video is not None:
             video.width = video.height = 32
@@ -172,16 +173,6 @@ def test_many_damaged_packets_do_not_end_a_recording():
     assert len(recording.lost) > 10
 
 
-@pytest.mark.parametrize(
-    "tag",
-    [b"TAG" + bytes(125), b"APETAGEX" + bytes(3000), b"ID3\x04\0\0\0\0\x0f\x76" + bytes(2000)],
-    ids=["ID3v1", "APE", "ID3v2"],
-)
-def test_a_tag_after_the_sound_is_no_damage(tag):
-    recording = audio.read(made("mp3 without length") + tag)
-    assert (recording.truncated, recording.lost) == (False, ())
-
-
 def test_a_header_of_another_rate_amid_an_mp3_is_damage():
     payload = bytearray(made("mp3 without length"))
     frame = len(payload) // 2 // 192 * 192  # all frames have 192 bytes
@@ -193,12 +184,89 @@ def test_a_header_of_another_rate_amid_an_mp3_is_damage():
     assert recording.lost
 
 
-@pytest.mark.parametrize("name", ["mp3", "mp3 without length", "aac", "vorbis", "opus", "live webm"])
+READ_ON = ["mp3", "mp3 without length", "aac", "flac", "vorbis", "opus", "webm", "live webm", "matroska"]
+
+
+@pytest.mark.parametrize("name", READ_ON)
 def test_two_joined_files_are_read_to_the_end(name):
     payload = made(name)
     recording = audio.read(payload + payload)
     assert len(recording.waveform) / recording.sample_rate == pytest.approx(2 * SECONDS, abs=0.2)
-    assert recording.lost == ()
+    assert (recording.truncated, recording.lost, recording.n_unread) == (False, (), 0)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {*READ_ON, "amr"}))  # a joined AMR is read on, as damaged
+def test_what_is_not_read_of_joined_files_is_counted(name):
+    payload = made(name)
+    recording = audio.read(payload + payload)
+    assert (recording.truncated, recording.lost, recording.n_unread) == (False, (), len(payload))
+
+
+@pytest.mark.parametrize("other", ["aiff", "flac", "m4a", "opus"])
+@pytest.mark.parametrize("name", ["wav", "au", "caf", "m4a"])
+def test_what_is_not_read_of_joined_files_of_two_formats_is_counted(name, other):
+    n_unread = len(made(other))
+    if name != other:
+        assert audio.read(made(name) + made(other)).n_unread == n_unread
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "MP3"])
+def test_joined_files_of_two_sample_rates_are_refused(kind):
+    with pytest.raises(DecodeError, match="changes its sample rate from 48000 to 22050 Hz"):
+        audio.read(stored(kind) + stored(kind, rate=22_050))
+
+
+def test_an_ogg_whose_second_part_has_another_rate_is_not_taken_for_cut():
+    first, second = stored("OGG", "VORBIS", 44_100), stored("OGG", "VORBIS", 22_050)
+    recording = audio.read(first + second)
+    assert (recording.truncated, recording.n_unread) == (False, len(second))
+
+
+@pytest.mark.parametrize("name", ["wav", "rf64", "aiff", "au"])
+def test_the_rest_is_counted_if_the_header_declares_half_of_the_samples(name):
+    payload = bytearray(made(name))
+    n_samples = round(SECONDS * RATE) * 2
+    order = "little" if name in ("wav", "rf64") else "big"
+    extra = 8 if name == "aiff" else 0
+    size, width = (n_samples + extra).to_bytes(8, order), 8 if name == "rf64" else 4
+    size = size[:width] if order == "little" else size[-width:]
+    at = payload.index(size)
+    payload[at : at + width] = (n_samples // 2 + extra).to_bytes(width, order)
+    recording = audio.read(bytes(payload))
+    assert len(recording.waveform) == SECONDS * RATE / 2
+    assert recording.n_unread == pytest.approx(n_samples // 2, abs=8)
+
+
+TAILS = {
+    "ID3v1": b"TAG" + bytes(125),
+    "APE": b"APETAGEX" + struct.pack("<IIII8x", 2000, 3000, 1, 0) + bytes(range(1, 251)) * 12,
+    "ID3v2": b"ID3\x04\0\0\0\0\x0f\x76" + bytes(range(1, 255)) * 8,
+    "zeros": bytes(4000),
+    "zeros and ID3v1": bytes(4000) + b"TAG" + bytes(125),
+    "few bytes": b"end of file",
+}
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"amr", "wma"}))
+def test_tags_and_padding_behind_a_recording_are_not_missed(name, tail):
+    if tail == "few bytes" and name in ("vorbis", "opus", "webm", "live webm", "matroska", "aac", "mp3 without length"):
+        pytest.skip("these may be the beginning of a page, an element or a frame")
+    whole, recording = audio.read(made(name)), audio.read(made(name) + TAILS[tail])
+    assert (recording.truncated, recording.lost, recording.n_unread) == (False, (), 0)
+    assert len(recording.waveform) == pytest.approx(len(whole.waveform), abs=0.05 * whole.sample_rate)
+
+
+def test_chunks_behind_the_samples_are_not_missed():
+    chunk = b"LIST" + (3000).to_bytes(4, "little") + b"INFO" + bytes(range(1, 108)) * 28
+    chunk += b"id3 " + (2000).to_bytes(4, "little") + b"\xff" * 2000
+    assert audio.read(made("wav") + chunk).n_unread == 0
+
+
+def test_a_tag_between_joined_mp3_files_is_no_damage():
+    recording = audio.read(made("mp3") + TAILS["ID3v1"] + TAILS["ID3v2"] + made("mp3"))
+    assert len(recording.waveform) / RATE == pytest.approx(2 * SECONDS, abs=0.2)
+    assert (recording.truncated, recording.lost) == (False, ())
 
 
 @pytest.mark.parametrize("name", ["mp3", "mp3 without length", "aac", "flac", "vorbis", "opus", "live webm"])
@@ -209,10 +277,11 @@ def test_a_recording_whose_second_half_is_zeros_is_truncated(name):
     assert len(half.waveform) / half.sample_rate == pytest.approx(SECONDS / 2, abs=1.2)
 
 
-@pytest.mark.parametrize("name", ["flac", "vorbis", "opus"])
+@pytest.mark.parametrize("name", ["wav", "w64", "flac", "vorbis", "opus", "mp3", "m4a", "webm"])
 def test_zeros_after_a_recording_of_known_length_are_not_missed(name):
-    recording = audio.read(made(name) + bytes(100_000))
-    assert (recording.truncated, recording.lost) == (False, ())
+    whole, recording = audio.read(made(name)), audio.read(made(name) + bytes(100_000))
+    assert (recording.truncated, recording.lost, recording.n_unread) == (False, (), 0)
+    assert len(recording.waveform) == pytest.approx(len(whole.waveform), abs=0.01 * whole.sample_rate)
 
 
 def test_the_notes_of_mp3_decoders_do_not_reach_stderr(capfd):
@@ -252,6 +321,26 @@ def test_an_aiff_and_a_flac_from_a_pipe_are_not_truncated():
         recording = audio.read(bytes(payload))
         assert not recording.truncated
         assert len(recording.waveform) == SECONDS * RATE
+
+
+@pytest.mark.parametrize(("kind", "options"), [("w64", {}), ("wav", {"rf64": "always"})])
+def test_a_long_format_from_a_pipe_is_read(kind, options, tmp_path):
+    class Pipe:
+        def __init__(self):
+            self.content = b""
+
+        def write(self, part):
+            self.content += bytes(part)
+            return len(part)
+
+    pipe = Pipe()
+    _pack(pipe, kind, "pcm_s16le", None, RATE, options, film=False, n_tracks=1, default=0)
+    (tmp_path / "piped").write_bytes(pipe.content)
+    for source in (pipe.content, tmp_path / "piped"):
+        recording = audio.read(source)
+        assert len(recording.waveform) == SECONDS * RATE
+        assert np.abs(recording.waveform - audio.read(made("wav")).waveform).max() < 1e-4
+        assert (recording.truncated, recording.n_unread) == (False, 0)
 
 
 def test_block_lengths_of_adpcm_are_not_taken_for_a_missing_end():
@@ -303,6 +392,11 @@ def test_a_late_start_counts(container, codec, film):
 def test_a_stream_that_was_joined_after_an_hour_does_not_start_with_silence():
     waveform, _ = audio.load(packed("webm", "libopus", [(3600.0, chirp(3.0))]))
     assert len(waveform) / RATE == pytest.approx(3.0, abs=0.05)
+
+
+def test_an_ogg_flac_that_was_joined_late_does_not_start_with_silence():
+    waveform, _ = audio.load(packed("ogg", "flac", [(1200.0, chirp(6.0))]))
+    assert len(waveform) / RATE == pytest.approx(6.0, abs=0.1)
 
 
 def test_short_steps_in_time_are_not_filled():

@@ -180,6 +180,12 @@ def test_truncated_and_damaged_recordings_are_findings(tmp_path):
     assert "the first: damaged at" in damaged.text
 
 
+def test_joined_recordings_are_findings(tmp_path):
+    report = check(corpus_of(tmp_path, whole=encoded("WAV"), joined=encoded("WAV") + encoded("WAV")))
+    assert ("unread", ("joined",)) in findings(report)
+    assert report.n_partial == 1
+
+
 def test_damage_outside_an_utterance_is_no_finding_for_it(tmp_path):
     flac = bytearray(encoded("FLAC"))
     flac[len(flac) // 2 : len(flac) // 2 + 300] = bytes(300)

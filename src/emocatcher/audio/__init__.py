@@ -51,6 +51,7 @@ class Recording(NamedTuple):
     lost: tuple[tuple[float, float], ...] = ()  # damaged parts, (start_s, end_s) in the recording; they are silent
     divisor: float = 1.0  # what the samples were divided by because of their values (see `arrays`)
     channels_cancel: bool = False  # the average of the channels would cancel the voice, so one was used alone
+    n_unread: int = 0  # bytes behind the end that the header declares; they may be another recording
 
 
 @dataclass
@@ -62,9 +63,10 @@ class Facts:
     peak: float = 0.0  # largest magnitude of a sample in any channel; full scale is 1
     clipped: bool = False
     truncated: bool = False  # the end is missing
-    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`, and so are the next two
+    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`, and so are the next three
     divisor: float = 1.0
     channels_cancel: bool = False
+    n_unread: int = 0
 
 
 def load(
@@ -157,6 +159,7 @@ def read(
         tuple(track.lost),
         sections.divisor,
         sections.channels_cancel,
+        track.n_unread,
     )
 
 
@@ -203,7 +206,7 @@ def blocks(
             block = remover.push(block) if remover is not None else block
             if len(block) and len(resampled := resampler.push(block)):
                 yield resampled
-    facts.truncated, facts.lost = track.truncated, tuple(track.lost)
+    facts.truncated, facts.lost, facts.n_unread = track.truncated, tuple(track.lost), track.n_unread
     facts.divisor, facts.channels_cancel = sections.divisor, sections.channels_cancel
     if resampler is not None:
         held = remover.finish() if remover is not None else np.empty(0, np.float32)

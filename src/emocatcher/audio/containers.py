@@ -23,7 +23,7 @@ _TIMED = {_MATROSKA, _MP4, "mpegts", "mpeg", "ogg", "flv", "asf", "flac", "nut"}
 # In these, time begins at zero. In others, as of a broadcast, it begins with the first packet of any track.
 _FROM_ZERO = {_MATROSKA, _MP4}
 # The header of these declares the length of the track, or of the whole file. FFmpeg estimates that of the others.
-_TRACK_LENGTH = {_MP4, "flac", "aiff", "tta", "wv", "wav", "w64"}
+_TRACK_LENGTH = {_MP4, "flac", "aiff", "tta", "wv", "wav"}
 _COUNTED = {"avi", "caf"}
 _FILE_LENGTH = {_MATROSKA, "flv", "asf"}
 
@@ -44,6 +44,7 @@ class Decoder:
         rate: sample rate in Hz; set with the first block.
         truncated: whether the end is missing; set after the last block.
         lost: parts that could not be decoded, as (start_s, end_s), in order; complete after the last block.
+        n_unread: bytes behind what was decoded that may be another recording; set after the last block.
 
     Raises:
         DecodeError: during iteration, if nothing can be decoded, or the sample rate changes.
@@ -53,6 +54,7 @@ class Decoder:
         self.rate = 0
         self.truncated = False
         self.lost: list[tuple[float, float]] = []
+        self.n_unread = 0
         self._source, self._name, self._block_s = source, name, block_s
         self._ready: list[Waveform] = []  # shape (n_channels, n_samples)
         self._n_ready = self._n_samples = 0
@@ -80,6 +82,9 @@ class Decoder:
         if self._n_samples == 0:
             raise DecodeError(self._name, reason)
         yield from self._flush()
+        with opened(self._source) as file:
+            self.n_unread = max(self.n_unread, file_ends.n_unread(file, self._end))
+        self.truncated = self.truncated and not self.n_unread
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Waveform]:
         import av
@@ -116,12 +121,16 @@ class Decoder:
         self.lost = placement.merged()
         declared_s = self._declared_s(container, stream)
         is_all = 0.0 < declared_s <= self._n_samples / self.rate + _TOLERANCE_S
+        is_padded = kind in ("mp3", "aac") and file_ends.is_padding(bytes(last), of_any_length=is_all)
+        has_strange_end = placement.failed and not is_padded
+        if has_strange_end and is_all and last.size >= file_ends.FEWEST_UNREAD:
+            self.n_unread = last.size
         self.truncated = (
-            (placement.failed and not is_all and not file_ends.is_tag(bytes(last)))
+            (has_strange_end and not is_all)
             or is_part
             # Without times, what is missing of the declared length may be missing where there is damage.
             or (declared_s > self._n_samples / self.rate + _TOLERANCE_S and (placement.has_times or not self.lost))
-            or self._breaks_off(kind, last)
+            or self._breaks_off(kind, last, is_all)
         )
 
     def _frames(self, packet: Any, decoder: Any) -> list[Any]:
@@ -133,7 +142,7 @@ class Decoder:
                 raise ValueError("a damaged header")
         except (av.FFmpegError, ValueError):
             frames = self._without_junk(packet, decoder)
-            if packet.size and not frames:
+            if packet.size and not frames and (self._kind != "mp3" or not file_ends.is_tag(bytes(packet)[:32])):
                 self._placement.lose(packet.size, float((packet.duration or 0) * (packet.time_base or 0)))
         if frames:
             self._placement.decoded(packet.size, sum(frame.samples / frame.sample_rate for frame in frames))
@@ -149,6 +158,8 @@ class Decoder:
         try:
             frames = decoder.decode(av.Packet(bytes(packet)[:length]))
         except (av.FFmpegError, ValueError):
+            return []
+        if any(frame.sample_rate != self.rate for frame in frames):
             return []
         if not file_ends.is_tag(bytes(packet)[length:]):
             self._n_junk = packet.size - length
@@ -209,19 +220,22 @@ class Decoder:
         kind = container.format.name
         if kind in _COUNTED:  # FFmpeg replaces the length by an estimate, but not the header's count
             return float(stream.frames * stream.time_base)
-        with opened(self._source) as file:
-            has_length = kind in _TRACK_LENGTH or (kind == "mp3" and file_ends.mpeg_declares_length(file))
-        if has_length:
-            return float((stream.duration or 0) * stream.time_base)
+        length_s = float((stream.duration or 0) * stream.time_base)
+        if kind == "mp3":  # with bytes behind the last frame, FFmpeg replaces the length by an estimate
+            with opened(self._source) as file:
+                n_frames = file_ends.mpeg_declared_frames(file)
+            return min(length_s, n_frames * float(stream.codec_context.frame_size) / self.rate)
+        if kind in _TRACK_LENGTH:
+            return length_s
         return (container.duration or 0) / av.time_base if kind in _FILE_LENGTH and self._alone else 0.0
 
-    def _breaks_off(self, kind: str, last: Any) -> bool:
+    def _breaks_off(self, kind: str, last: Any, is_all: bool) -> bool:
         if kind == "mp3":
             return int(last.size) < file_ends.mpeg_frame_length(bytes(last)[:4], self.rate)
         with opened(self._source) as file:
             if kind == "ogg":
                 return file_ends.ogg_breaks_off(file)
-            return bool(kind == _MATROSKA and last.pos) and file_ends.matroska_breaks_off(file, last.pos)
+            return kind == _MATROSKA and bool(last.pos) and file_ends.matroska_breaks_off(file, last.pos, is_all)
 
 
 def estimated_duration_s(source: str | bytes) -> float | None:
@@ -249,7 +263,7 @@ def has_pauses(source: str | bytes) -> bool:
                 if end_s is not None and start_s > end_s + GAP_S:
                     return True
                 end_s = start_s + float((packet.duration or 0) * packet.time_base)
-    except (av.FFmpegError, ValueError):
+    except (av.FFmpegError, ValueError, IndexError):
         return True
     return False
 
@@ -264,6 +278,8 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
             for packet in container.demux(stream):
                 has_progressed = True
                 yield packet
+        except IndexError:  # of a track that begins later, which PyAV does not know
+            continue
         except av.FFmpegError:
             if not has_progressed:
                 raise

@@ -28,7 +28,8 @@ _DAMAGE = re.compile(r"hole|Skipped \d+ bytes|ERROR : FLAC")
 # A size of a header that is not the file's, as libsndfile notes it.
 _SIZES = re.compile(r"^(?! *Bytes/sec)[^:\n]+:? +(\d+) \(?should be (\d+)", re.MULTILINE)
 _NOT_UNDERSTOOD = "***"
-_HEADER = 4096  # bytes; placeholders are reduced by the length of the header, or increased
+_FLAC = b"fLaC\0\0\0\x22"
+_DECLARE_END = ("WAV", "WAVEX", "RF64", "AIFF", "AU", "CAF")
 _ANY_LENGTH = 1 << 62  # libsndfile's length of a FLAC whose header declares none is above
 
 
@@ -48,6 +49,7 @@ class Track:
         self.rate = 0  # Hz; set with the first block
         self.truncated = False  # set with the last block: the end is missing
         self.lost: list[tuple[float, float]] = []  # set with the last block: damaged parts, (start_s, end_s), silent
+        self.n_unread = 0  # set with the last block: bytes behind the declared end that may be another recording
         self.divisor = 1.0  # set with the first block: what the values of an array were divided by, if not by its type
         self._source = source
         self._block_s = block_s
@@ -73,14 +75,17 @@ class Track:
             for block in _skip(n_read, iter(decoder)):
                 self.rate = decoder.rate
                 yield block
-            self.truncated = decoder.truncated
+            self.truncated, self.n_unread = decoder.truncated, decoder.n_unread
             self.lost = [(start_s, end_s) for start_s, end_s in decoder.lost if end_s * decoder.rate > n_read]
 
     def _with_libsndfile(self, source: str | bytes) -> Generator[Waveform, None, bool]:
         """Yield blocks as far as libsndfile reads without damage; return whether it is the whole recording."""
         try:
             with soundfile.SoundFile(_Bytes(source) if isinstance(source, bytes) else source) as file:
-                if file.subtype == "MPEG_LAYER_III":
+                # Behind the end that is declared, libsndfile reads W64's bytes as samples, and no second FLAC.
+                if file.subtype == "MPEG_LAYER_III" or _is_joined_flac(source, file.format):
+                    return False
+                if file.format == "W64" and any(found[0] < found[1] for found in _sizes(file.extra_info)):
                     return False
                 self.rate = int(file.samplerate)
                 self.truncated = _declares_more(file.extra_info)
@@ -94,9 +99,11 @@ class Track:
                     if file.format == "OGG" and len(block) < n_block and n_left > 0:
                         return False  # libsndfile leaves out pauses, which Ogg declares by a step in time
                     yield block
-                if file.format == "OGG":
-                    with opened(source) as opened_file:
+                with opened(source) as opened_file:
+                    if file.format == "OGG":
                         self.truncated = file_ends.ogg_breaks_off(opened_file)
+                    elif file.format in _DECLARE_END:
+                        self.n_unread = file_ends.n_unread(opened_file)
                 self.truncated |= 0 < n_left < _ANY_LENGTH
                 return file.frames > 0 or _NOT_UNDERSTOOD not in file.extra_info
         except (soundfile.LibsndfileError, RuntimeError, TypeError):
@@ -148,6 +155,13 @@ def _is_one_stretch(source: str | bytes, *, is_long: bool) -> bool:
     return not (is_long and has_pauses(source))
 
 
+def _is_joined_flac(source: str | bytes, kind: str) -> bool:
+    if kind != "FLAC":
+        return False
+    with opened(source) as file:
+        return file_ends.find(file, _FLAC, len(_FLAC)) is not None
+
+
 def _is_mpeg(source: str | bytes) -> bool:
     with opened(source) as file:
         head = file.read(3)
@@ -156,19 +170,12 @@ def _is_mpeg(source: str | bytes) -> bool:
 
 def _declares_more(log: str) -> bool:
     """Whether libsndfile's log shows a header that declares more bytes than exist, placeholders excepted."""
-    sizes = [(int(declared), int(actual)) for declared, actual in _SIZES.findall(log)]
-    return any(actual + 1 < declared and not _is_placeholder(declared) for declared, actual in sizes)
+    return any(actual + 1 < declared and not file_ends.is_placeholder(declared) for declared, actual in _sizes(log))
 
 
-def _is_placeholder(n_bytes: int) -> bool:
-    """Whether a program that wrote to a pipe left this size, before it knew the length.
-
-    Examples:
-        >>> [_is_placeholder(n) for n in (0xFFFFFFFF, 0x7FFFF024, 0x80000000, 0x7F000050, 3_000_000_000)]
-        [True, True, True, True, False]
-    """
-    near = (0x7F000000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)  # sox writes AIFF with the first and WAV with the second
-    return any(abs(n_bytes - size) <= _HEADER for size in near) or n_bytes > near[-1]
+def _sizes(log: str) -> list[tuple[int, int]]:
+    """Return the sizes in libsndfile's log that are not the file's: declared and actual bytes."""
+    return [(int(declared), int(actual)) for declared, actual in _SIZES.findall(log)]
 
 
 def _read(file: soundfile.SoundFile, n_frames: int) -> Waveform:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 _LONGEST_LEAD_S = 60.0  # a stream that was joined late starts at any time, which is not silence
+_FIRST_PAGE_S = 2.0  # of such a stream in Ogg, FFmpeg counts the first page from zero
 GAP_S = 0.05  # shorter gaps come from rounded times and the delays of encoders
 _LONGEST_GAP_S = 3600.0  # over a longer one, or a second back in time, the clock was set anew
 _LONGEST_OVERLAP_S = 1.0
@@ -79,7 +80,8 @@ class Placement:
             damaged = damaged or self._are_lost(max(self._between), gap_s)
             is_new_clock = not -_LONGEST_OVERLAP_S <= gap_s <= _LONGEST_GAP_S
             is_too_much = gap_s + self._n_silent / sample_rate > _LONGEST_SILENCE_S
-            if is_new_clock or is_too_much or (n_samples == 0 and gap_s <= GAP_S):
+            is_late = gap_s > _LONGEST_LEAD_S and time_s <= _FIRST_PAGE_S
+            if is_new_clock or is_too_much or is_late or (n_samples == 0 and gap_s <= GAP_S):
                 self._zero_s += gap_s
                 return 0
             if abs(gap_s) <= GAP_S and not (damaged and gap_s > 0.0):

@@ -18,6 +18,9 @@ Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
 
 _LONGEST_PIPE = 1 << 30  # bytes; a pipe has no end that is known before, and its content is kept in memory
 
+_HEADER = 4096  # bytes
+_W64_DATA = b"data" + bytes.fromhex("f3acd3118cd100c04f8edb8a")  # identifies the chunk with the samples
+
 
 def check_source(source: object) -> None:
     """Check that a value can be a recording, without opening it.
@@ -58,11 +61,11 @@ def readable(source: str | Path | bytes) -> str | bytes:
     if isinstance(source, bytes):
         if not source:
             raise EmptyAudioError(name, "are empty (0 bytes). Give the bytes of a whole file")
-        return source
+        return _with_lengths(source)
     path = Path(source)
     try:
         if is_pipe(path):
-            return _from_pipe(path, name)
+            return _with_lengths(_from_pipe(path, name))
         if not path.is_file():
             raise DecodeError(name, "is a folder, not a recording" if path.is_dir() else "no such file")
         if path.stat().st_size == 0:
@@ -71,10 +74,24 @@ def readable(source: str | Path | bytes) -> str | bytes:
             if any("\ud800" <= character <= "\udfff" for character in name):
                 # The name's bytes are not valid text. The decoders cannot open such a path, so they get the content.
                 return file.read()
+            head = file.read(_HEADER)
+            if _with_lengths(head) is not head:
+                return _with_lengths(head + file.read())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DecodeError(name, f"cannot be opened: {reason}") from None
     return str(path)
+
+
+def _with_lengths(content: bytes) -> bytes:
+    """Return an RF64 or W64 file that was written to a pipe with its lengths, without which the decoders refuse it."""
+    if content.startswith(b"RF64") and content[12:16] == b"ds64" and not any(content[20:36]):
+        return b"RIFF" + content[4:]  # in which libsndfile knows the placeholder
+    data = content.find(_W64_DATA, 0, _HEADER)
+    if not content.startswith(b"riff") or content[16:24] != b"\xff" * 8 or data < 0:
+        return content
+    lengths = (len(content).to_bytes(8, "little"), (len(content) - data).to_bytes(8, "little"))
+    return content[:16] + lengths[0] + content[24 : data + 16] + lengths[1] + content[data + 24 :]
 
 
 def is_pipe(path: str | os.PathLike[str]) -> bool:

@@ -28,8 +28,8 @@ _FILES_PER_PROCESS = 64  # starting a process takes about as long as decoding th
 class Finding(msgspec.Struct, frozen=True):
     """An anomaly of a corpus, to be considered before using it."""
 
-    # undecodable, non-finite, missing, truncated, damaged, duplicate, stereo, full-scale, quiet, short, cut-off or
-    # sample-rate
+    # undecodable, non-finite, missing, truncated, damaged, unread, duplicate, stereo, full-scale, quiet, short, cut-off
+    # or sample-rate
     kind: str
     utterances: tuple[str, ...]  # ids
     text: str  # one sentence: the anomaly and its consequence
@@ -41,7 +41,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     corpus: str
     n_utterances: int
     n_decoded: int  # utterances with usable samples
-    n_partial: int  # of these, how many are truncated or damaged
+    n_partial: int  # of these, how many are truncated, damaged, or read in part
     hours: float
     shortest_s: float
     longest_s: float
@@ -59,6 +59,7 @@ class _Measurement(NamedTuple):
     duration_s: float = 0.0
     truncated: bool = False  # the end of the file is missing
     lost: tuple[tuple[float, float], ...] = ()  # damaged parts of the file within the utterance, (start_s, end_s)
+    n_unread: int = 0  # bytes behind the end that the file declares
     missing_s: float = 0.0  # how far the utterance's segment extends beyond the recording's end
     peak: float = 0.0
     rms: float = 0.0
@@ -97,7 +98,7 @@ def check(
         corpus=corpus.name,
         n_utterances=len(corpus),
         n_decoded=len(usable),
-        n_partial=sum(measurement.truncated or bool(measurement.lost) for measurement in usable),
+        n_partial=sum(m.truncated or bool(m.lost) or m.n_unread > 0 for m in usable),
         hours=sum(durations) / 3600,
         shortest_s=min(durations, default=0.0),
         longest_s=max(durations, default=0.0),
@@ -145,6 +146,7 @@ def _measure_one(utterance: Utterance, waveform: audio.Waveform, facts: audio.Fa
         duration_s=samples.size / sample_rate,
         truncated=facts.truncated and last >= len(waveform),
         lost=tuple(span for span in facts.lost if span[1] * sample_rate > first and span[0] * sample_rate < last),
+        n_unread=facts.n_unread if last >= len(waveform) else 0,
         missing_s=max(0, last - len(waveform)) / sample_rate,
         peak=float(np.abs(samples).max()),
         rms=float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))),
@@ -177,6 +179,10 @@ def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]
         total_s = sum(end_s - start_s for m in damaged for start_s, end_s in m.lost)
         first = f"{damaged[0].id} at {damaged[0].lost[0][0]:.2f} s"
         yield from finding("damaged", damaged, f"{total_s:.2f} s cannot be decoded and are silent; the first: {first}")
+    if unread := [m for m in usable if m.n_unread]:
+        n_bytes = sum(m.n_unread for m in unread)
+        text = f"{n_bytes:,} bytes behind the end that the files declare are not read: are several recordings joined?"
+        yield from finding("unread", unread, text)
     copies: dict[bytes, list[_Measurement]] = defaultdict(list)
     for measurement in usable:
         copies[measurement.digest].append(measurement)

@@ -66,7 +66,7 @@ def find(
 
 def of_reading(recording: audio.Recording | audio.Facts, duration_s: float) -> tuple[Caution, ...]:
     """Find what was missing or had to be changed when a recording was read, for a prediction or a timeline."""
-    found = list(of_the_file(recording.truncated, recording.lost, duration_s))
+    found = list(of_the_file(recording.truncated, recording.lost, recording.n_unread, duration_s))
     if recording.divisor > 1.0:
         divided = f"the samples were divided by {recording.divisor:,.0f}"
         found.append(Caution("rescaled", f"rescaled: {divided}, because their values are beyond full scale"))
@@ -76,16 +76,19 @@ def of_reading(recording: audio.Recording | audio.Facts, duration_s: float) -> t
     return tuple(found)
 
 
-def of_the_file(truncated: bool, lost: tuple[tuple[float, float], ...], duration_s: float) -> tuple[Caution, ...]:
+def of_the_file(
+    truncated: bool, lost: tuple[tuple[float, float], ...], n_unread: int, duration_s: float
+) -> tuple[Caution, ...]:
     """Find what is missing of a recording, and where.
 
     Args:
         truncated: whether its end is missing.
         lost: damaged parts as (start_s, end_s), in order.
+        n_unread: bytes behind the end that the header declares.
         duration_s: of what was decoded, with the damaged parts.
 
     Examples:
-        >>> [str(caution) for caution in of_the_file(True, ((2.0, 2.25),), 9.0)]
+        >>> [str(caution) for caution in of_the_file(True, ((2.0, 2.25),), 0, 9.0)]
         ['the file breaks off: only the first 9.00 s were used', 'damaged: 0.25 s could not be decoded, at 2.00 s']
     """
     found = []
@@ -96,6 +99,9 @@ def of_the_file(truncated: bool, lost: tuple[tuple[float, float], ...], duration
         where = ", ".join(f"{start_s:.2f}" for start_s, _ in lost[:_NAMED])
         more = f" and {len(lost) - _NAMED} more places" if len(lost) > _NAMED else ""
         found.append(Caution("damaged", f"damaged: {total_s:.2f} s could not be decoded, at {where} s{more}"))
+    if n_unread:
+        message = f"{n_unread:,} bytes behind the end that the file declares were not read: are files joined?"
+        found.append(Caution("unread", message))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ Code: TypeAlias = Literal[
     "very-quiet",
     "truncated",
     "damaged",
+    "unread",
     "rescaled",
     "channels-cancel",
     "no-voiced-span",

@@ -300,4 +300,10 @@ def test_a_timeline_warns_of_a_missing_end_and_of_damage():
     (caution,) = (caution for caution in damaged.warnings if caution.code == "damaged")
     assert re.fullmatch(r"damaged: 0\.\d\d s could not be decoded, at \d+\.\d\d s", caution.message)
     codes = {caution.code for caution in timeline.recognise(NETWORK, is_loud, whole).warnings}
-    assert codes.isdisjoint({"truncated", "damaged"})
+    assert codes.isdisjoint({"truncated", "damaged", "unread"})
+    joined = io.BytesIO()
+    soundfile.write(joined, talk(20.0), RATE, format="AU")
+    n_bytes = len(joined.getvalue())
+    warnings = timeline.recognise(NETWORK, is_loud, 2 * joined.getvalue()).warnings
+    (caution,) = (caution for caution in warnings if caution.code == "unread")
+    assert caution.message.startswith(f"{n_bytes:,} bytes behind the end")
