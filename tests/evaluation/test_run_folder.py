@@ -205,7 +205,7 @@ def test_a_damaged_part_is_an_error_that_names_it(made_run: Callable[..., Path],
         read(run_dir)
 
 
-@pytest.mark.parametrize("value", ["", "x", [[0]], {}, "\x1b[31m"])
+@pytest.mark.parametrize("value", ["", "x", [[0]], {}, "\x1b[31m", 10**400], ids=lambda value: str(value)[:9])
 def test_a_curve_that_is_no_number_is_an_error(made_run: Callable[..., Path], value: object) -> None:
     run_dir = made_run(**SMALL)
     first, *rest = (run_dir / "metrics.jsonl").read_text().splitlines()
@@ -221,4 +221,16 @@ def test_a_number_of_epochs_that_the_curves_lack_is_an_error(made_run: Callable[
     result = json.loads((run_dir / "result.json").read_text())
     (run_dir / "result.json").write_text(json.dumps(result | {"n_epochs": n_epochs}))
     with pytest.raises(RunError):
+        read(run_dir)
+
+
+@pytest.mark.parametrize(("key", "value"), [("lowest_fold", 9), ("highest_fold", -1), ("folds", None)])
+def test_folds_that_contradict_each_other_are_an_error(
+    made_run: Callable[..., Path], key: str, value: int | None
+) -> None:
+    run_dir = made_run(**SMALL)
+    result = json.loads((run_dir / "result.json").read_text())
+    result[key] = 2 * result["folds"] if value is None else value
+    (run_dir / "result.json").write_text(json.dumps(result))
+    with pytest.raises(RunError, match=r"result\.json' contradicts itself"):
         read(run_dir)

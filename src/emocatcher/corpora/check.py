@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from emocatcher.corpora import ravdess
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import AudioError, NonFiniteError
+from emocatcher.foundation.executor import PoolContext
 
 _FULL_SCALE = 0.999  # 0.01 dB below full scale, where players and encoders already clip
 _QUIET_RMS = 0.001  # -60 dBFS
@@ -113,7 +113,7 @@ def _measure_all(files: list[list[Utterance]], n_workers: int) -> Iterator[list[
         yield from map(_measure, files)
         return
     # "spawn" behaves the same on every system, and is safe when this process runs threads.
-    with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+    with ProcessPoolExecutor(n_workers, mp_context=PoolContext()) as executor:
         yield from executor.map(_measure, files, chunksize=8)
 
 

@@ -103,6 +103,9 @@ def read(run_dir: Path) -> Run:
     result = _convert(_json(run_dir / "result.json"), Result, run_dir / "result.json")
     if not result.folds:
         raise RunError(f"'{run_dir / 'result.json'}' has no folds. Rerun the training with `--resume` to finish it")
+    folds = [fold.fold for fold in result.folds]
+    if len(set(folds)) < len(folds) or not {result.lowest_fold, result.highest_fold}.issubset(folds):
+        raise RunError(f"'{run_dir / 'result.json'}' contradicts itself on its folds. Train again into a new folder")
     settings_text = _text(run_dir / "config.toml")
     try:
         settings = from_toml(settings_text, str(run_dir / "config.toml"))
@@ -177,7 +180,7 @@ def _read_curves(path: Path, result: Result) -> dict[str, Floats]:
             seen[at] = True
             for name in _CURVES:
                 curves[name][at] = row[name]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise RunError(
             f"'{path}' does not have the format that `emocatcher train` writes ({error!r}). "
             "Train again into a new folder"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.reduction import DupFd
 from typing import Any
 
 
@@ -12,7 +17,7 @@ class EndableExecutor(ProcessPoolExecutor):
     """A pool of spawned processes that need not wait for running tasks, unlike `ProcessPoolExecutor`."""
 
     def __init__(self, n_workers: int, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self._spawning = _KeepingContext()
+        self._spawning = PoolContext()
         super().__init__(n_workers, self._spawning, initializer, arguments)
 
     def end(self) -> None:
@@ -25,8 +30,12 @@ class EndableExecutor(ProcessPoolExecutor):
             process.join()
 
 
-class _KeepingContext(SpawnContext):
-    """Creates the executor's processes and keeps a list of them, because Python's executor does not publish one."""
+class PoolContext(SpawnContext):
+    """Creates processes and keeps a list of them, and locks without names.
+
+    Python's executor does not publish its processes. The names of Python's own locks would stay in /dev/shm for ever if
+    the whole program were killed.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,3 +46,49 @@ class _KeepingContext(SpawnContext):
         process = SpawnProcess(*args, **options)
         self.processes.append(process)
         return process
+
+    def Lock(self) -> Any:  # noqa: N802
+        """Create a lock."""
+        return super().Lock() if sys.platform == "win32" else _Tokens(os.pipe(), 1)
+
+    def BoundedSemaphore(self, value: int = 1) -> Any:  # noqa: N802
+        """Create a semaphore."""
+        return super().BoundedSemaphore(value) if sys.platform == "win32" else _Tokens(os.pipe(), value)
+
+
+class _Tokens:
+    """A semaphore: a pipe with one byte for each process that may still enter."""
+
+    def __init__(self, ends: tuple[int, int], n: int) -> None:
+        self._ends, self._semlock = ends, self  # `multiprocessing.Queue.full` asks `_semlock._is_zero`
+        os.write(ends[1], bytes(n))
+
+    def __reduce__(self) -> tuple[Callable[..., _Tokens], tuple[Any, Any]]:
+        return _inherited, (DupFd(self._ends[0]), DupFd(self._ends[1]))
+
+    def __del__(self) -> None:
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                os.close(end)
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        if (not block or timeout is not None) and not wait([self._ends[0]], timeout if block else 0):
+            return False
+        os.read(self._ends[0], 1)
+        return True
+
+    def release(self) -> None:
+        os.write(self._ends[1], b"0")
+
+    def _is_zero(self) -> bool:
+        return not wait([self._ends[0]], 0)
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _inherited(*ends: Any) -> _Tokens:
+    return _Tokens((ends[0].detach(), ends[1].detach()), 0)

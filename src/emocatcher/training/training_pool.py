@@ -8,7 +8,6 @@ training never runs in the caller's process.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -20,7 +19,7 @@ from typing import Any, TypeVar
 
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import RunError
-from emocatcher.foundation.executor import EndableExecutor
+from emocatcher.foundation.executor import EndableExecutor, PoolContext
 from emocatcher.training import shared_rows
 from emocatcher.training.dataset import FeatureTable
 from emocatcher.training.shared_rows import RowFile
@@ -73,7 +72,7 @@ class TrainingPool:
     """
 
     def __init__(self, n_workers: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]) -> None:
-        self._queue = multiprocessing.get_context("spawn").SimpleQueue()
+        self._queue = PoolContext().SimpleQueue()
         self._failure: Exception | None = None
         self._receiver = threading.Thread(target=self._receive, args=(on_report,), daemon=True)
         self._receiver.start()
