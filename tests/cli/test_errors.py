@@ -70,7 +70,7 @@ def assert_one_line(outcome: Any, *needed: str) -> None:
         (["compare", "{run}", "{tmp}", "--out", "{tmp}/a.html"], ["{tmp}", "not a finished run folder"]),
         (["compare", "{run}", "{run}", "--out", "{tmp}/a.html"], ["given twice"]),
         (["compare", "{run}", "--out", "{tmp}/text.wav"], ["ends in .html"]),
-        (["fetch", "iemocap"], ["Unknown corpus to fetch 'iemocap'"]),
+        (["fetch", "nonsense"], ["Unknown corpus 'nonsense'"]),
         (["check", "nonsense"], ["Unknown corpus 'nonsense'"]),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`train`, and the commands that read its run: evaluate, report, check, corpora."""
+"""`train`, and the commands that read its run: evaluate, report, check."""
 
 import csv
 import json
@@ -166,11 +166,3 @@ def test_check_prints_names_that_look_like_markup(call: Call, voices_dir: Path, 
     assert outcome.code == 0
     assert "a[b]: 4 of 4" in outcome.out
     assert "[/red]" in outcome.out
-
-
-def test_corpora_lists_names_and_licences(call: Call) -> None:
-    outcome = call("corpora")
-    assert outcome.code == 0
-    assert "ravdess" in outcome.out
-    assert "CC BY-NC-SA 4.0" in outcome.out
-    assert "synthetic" in outcome.out

@@ -1,5 +1,6 @@
 """Shared fixtures of the corpus tests."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,12 @@ def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made") / "corpus"
     synthetic.generate(root, n_voices=2)
     return root
+
+
+@pytest.fixture(scope="session")
+def real_corpora() -> Path:
+    """The folder of real corpora, or a skip that says how to have it."""
+    root = os.environ.get("EMOCATCHER_CORPORA")
+    if not root or not Path(root).is_dir():
+        pytest.skip("needs real corpora: set EMOCATCHER_CORPORA to the folder that holds ravdess/, crema-d/ …")
+    return Path(root)

@@ -8,6 +8,7 @@ import pytest
 from emocatcher import corpora
 from emocatcher.corpora import places, ravdess, synthetic
 from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, ManifestError
+from emocatcher.foundation.labels import EMOTIONS
 
 
 @pytest.fixture
@@ -26,8 +27,10 @@ def small_synthesis(monkeypatch):
 
 def test_the_cards_agree_with_the_corpora():
     cards = {card.name: card for card in corpora.known()}
-    assert list(cards) == ["ravdess", "synthetic"]
-    assert all(card.n_utterances == len(ravdess.clip_ids()) and card.n_speakers == 24 for card in cards.values())
+    assert list(cards) == sorted(cards)
+    for name in ("ravdess", "synthetic"):
+        assert (cards[name].clips, cards[name].speakers) == (len(ravdess.clip_ids()), 24)
+        assert cards[name].emotions == EMOTIONS
     assert cards["ravdess"].licence == ravdess.LICENCE
     assert cards["synthetic"].licence == synthetic.LICENCE
 

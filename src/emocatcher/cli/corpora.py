@@ -2,25 +2,108 @@
 
 from __future__ import annotations
 
-EXAMPLES = ("emocatcher corpora",)
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emocatcher.cli import completion
+from emocatcher.foundation.labels import EMOTIONS
+
+if TYPE_CHECKING:
+    from emocatcher.corpora import CorpusCard
+
+EXAMPLES = ("emocatcher corpora", "emocatcher corpora crema-d")
+
+_WITH_HOURS, _WITH_ADDRESSES = 100, 160  # characters, from which these columns fit
+_LETTERS = {emotion: "U" if emotion == "surprised" else emotion[0].upper() for emotion in EMOTIONS}
 
 
-def corpora() -> None:
-    """List the corpora that have a name: folder, licence, size, language."""
+def corpora(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="One corpus, to show its card in full.", show_default=False, autocompletion=completion.corpora
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
+) -> None:
+    """List the corpora that have a name, or show one: licence, language, speakers, emotions, where to get it."""
+    from emocatcher import corpora as known
+    from emocatcher.cli import screen
+    from emocatcher.foundation.errors import CorpusNotFoundError, suggest
+
+    cards = known.known()
+    if name is not None:
+        cards = tuple(card for card in cards if card.name == name) or cards
+        if cards[0].name != name:
+            raise CorpusNotFoundError(suggest(name, [card.name for card in cards], "corpus"))
+    if as_json:
+        screen.print_json(cards if name is None else cards[0], indent=True)
+    elif name is not None:
+        _print(cards[0])
+    else:
+        _list(cards)
+
+
+def _list(cards: Sequence[CorpusCard]) -> None:
     from emocatcher import corpora as known
     from emocatcher.cli import screen
 
+    target = screen.console()
+    hours, address = target.width >= _WITH_HOURS, target.width >= _WITH_ADDRESSES
+    words = ["corpus", "language", "licence", *["where to get it"] * address, "emotions", "here"]
     rows = []
-    for card in known.known():
-        place = known.locate(card.name)
-        missing = (
-            "generated on first use"
-            if card.name == "synthetic"
-            else f"not found; download it: emocatcher fetch {card.name}"
-        )
-        rows.append((card.name, str(place) if place else missing, card.licence, card.size, card.language))
-    screen.list_table(("corpus", "where", "licence", "size", "language"), rows)
-    screen.console().print(
+    for card in cards:
+        emotions = "".join(_LETTERS[emotion] if emotion in card.emotions else "-" for emotion in EMOTIONS)
+        here = "yes" if known.locate(card.name) or card.name == "synthetic" else ""
+        row = [card.name, card.language, card.licence, *[card.address] * address, emotions, here]
+        row += [f"{card.speakers:,}" if card.speakers else "", f"{card.clips:,}" if card.clips else ""]
+        rows.append(row + [f"{card.hours:.1f}" if card.hours else ""] * hours)
+    screen.list_table((*words, "speakers", "clips", *["hours"] * hours), rows, n_words=len(words))
+    named = ", ".join(f"{_LETTERS[emotion]} {emotion}" for emotion in EMOTIONS)
+    target.print(f"{len(cards)} corpora. Emotions: {named}.", markup=False)
+    target.print(
+        "One card in full: emocatcher corpora NAME. A corpus is read from $EMOCATCHER_CORPORA/NAME, or from any folder "
+        "with --corpus NAME=FOLDER."
+    )
+    target.print(
         "For your own recordings, give --corpus a table (CSV, JSONL, Parquet) with the columns path and label, "
         "or a folder with one sub-folder per emotion."
+    )
+
+
+def _print(card: CorpusCard) -> None:
+    from emocatcher import corpora as known
+    from emocatcher.cli import screen
+
+    size = [f"{card.clips:,} recordings" if card.clips else "", f"{card.hours:g} h" if card.hours else ""]
+    size += [f"{card.speakers:,} speakers" if card.speakers else "speakers not known"]
+    emotions = [
+        f"{emotion}: {', '.join(code for code, named in card.emotion_of.items() if named == emotion)}"
+        for emotion in card.emotions
+    ]
+    place = known.locate(card.name)
+    left_out: dict[str, list[str]] = {}
+    for code, reason in (*card.left_out.items(), *card.excluded.items()):
+        left_out.setdefault(reason, []).append(code)
+    screen.facts(
+        [
+            ("Title", card.title),
+            ("Language", card.language),
+            ("Size", ", ".join(filter(None, size))),
+            ("Licence", card.licence),
+            ("Permits", card.permits),
+            ("Citation", card.citation),
+            ("Get it from", card.address),
+            ("Here", "not found" if place is None else str(place)),
+            ("Emotions", "\n".join(emotions)),
+            ("Left out", "\n".join(f"{', '.join(codes)}: {reason}" for reason, codes in left_out.items())),
+            ("Same people", f"as in {card.same_speakers_as}" if card.same_speakers_as else ""),
+            ("Traps", "\n".join(card.traps)),
+            ("Checked", "with the recordings" if card.verified else "not with the recordings: check a copy first"),
+            ("Not sure", "\n".join(card.unsure)),
+            ("Sources", "\n".join(card.sources)),
+        ],
+        title=card.name,
     )

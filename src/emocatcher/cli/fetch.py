@@ -7,22 +7,33 @@ from typing import Annotated
 
 import typer
 
+from emocatcher.cli import completion
+
 EXAMPLES = ("emocatcher fetch ravdess --to ~/corpora/ravdess",)
 
 
 def fetch(
-    corpus: Annotated[str, typer.Argument(help="The corpus to download: ravdess (208 MB).")],
+    corpus: Annotated[
+        str, typer.Argument(help="The corpus to download: ravdess (208 MB).", autocompletion=completion.corpora)
+    ],
     to: Annotated[
         Path | None, typer.Option(help="The folder to unpack it in; by default the user's cache.", show_default=False)
     ] = None,
 ) -> None:
-    """Download, verify (MD5) and unpack a corpus. Resumes an interrupted download."""
+    """Download, verify (MD5) and unpack a corpus, or name the address of one that is got by hand. Resumes."""
+    from emocatcher import corpora
     from emocatcher.cli import screen
     from emocatcher.corpora.download import fetch_ravdess
     from emocatcher.foundation.errors import CorpusNotFoundError, suggest
 
     if corpus != "ravdess":
-        raise CorpusNotFoundError(suggest(corpus, ["ravdess"], "corpus to fetch"))
+        cards = {card.name: card for card in corpora.known()}
+        if corpus not in cards:
+            raise CorpusNotFoundError(suggest(corpus, cards, "corpus"))
+        raise CorpusNotFoundError(
+            f"{corpus} is not downloaded by this command. Get it from {cards[corpus].address} and unpack it into "
+            f"$EMOCATCHER_CORPORA/{corpus}. What its licence permits: emocatcher corpora {corpus}"
+        )
     with screen.progress(unit="MB") as start:
         advance = start("download")
         place = fetch_ravdess(to, on_progress=lambda done, total: advance(done // 1_000_000, total // 1_000_000, "MB"))

@@ -47,9 +47,6 @@ def info(
 
 
 def _print(opened: Bundle) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from emocatcher.cli import screen
     from emocatcher.models import model_folder
 
@@ -78,17 +75,7 @@ def _print(opened: Bundle) -> None:
         ("Limits", _limits(opened.path / model_folder.CARD)),
         ("Folder", str(opened.path)),
     ]
-    target, grid = screen.console(), Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in rows:
-        if value:
-            # Text, not markup: a model folder from elsewhere may contain brackets or escape codes.
-            lines = value if isinstance(value, Text) else Text("\n".join(map(screen.one_line, value.splitlines())))
-            grid.add_row(name, lines)
-    title = Text.assemble((screen.one_line(config.name), "bold"), f", by emocatcher {screen.one_line(config.version)}")
-    target.print(title)
-    target.print(grid, soft_wrap=False)
+    screen.facts(rows, title=config.name, after_title=f", by emocatcher {config.version}")
 
 
 def _labels(config: ModelConfig) -> Text:

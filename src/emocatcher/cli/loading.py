@@ -18,7 +18,7 @@ def load_corpus(name: str) -> Corpus:
     from emocatcher.cli import screen
 
     target = screen.console(stderr=True)
-    if name == "synthetic" and corpora.locate(name) is None:
+    if "synthetic" in corpora.parts(name) and corpora.locate("synthetic") is None:
         target.print("Generating the synthetic corpus, once: about 20 s")
     corpus = corpora.load(name)
     for note in corpus.notes:

@@ -20,7 +20,7 @@ AbstainBelow = Annotated[
         metavar="P", help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold."
     ),
 ]
-_CORPUS = "A corpus name, a table of recordings, or a folder."
+_CORPUS = "A corpus name, NAME=FOLDER, a table of recordings, or a folder; or several with commas."
 CorpusName = Annotated[str, typer.Option(help=_CORPUS, autocompletion=completion.corpora)]
 CorpusArgument = Annotated[str, typer.Argument(help=_CORPUS, autocompletion=completion.corpora)]
 Preset = Annotated[

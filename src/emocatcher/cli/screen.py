@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
     from rich.text import Text
 
-__all__ = ["Advance", "console", "list_table", "one_line", "print_json", "progress", "shades", "table"]
+__all__ = ["Advance", "console", "facts", "list_table", "one_line", "print_json", "progress", "shades", "table"]
 
 Advance = Callable[[int, int | None, str], None]  # done, in total (None if unknown), a note
 
@@ -83,6 +83,22 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def list_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_words: int | None = None) -> None:
     """Print a table of words, which wrap; with `n_words`, the columns after those are numbers, which do not."""
     _print_table(header, rows, justify="right" if n_words else "left", n_words=n_words or len(header))
+
+
+def facts(rows: Sequence[tuple[str, str | Text]], *, title: str, after_title: str = "") -> None:
+    """Print a title, and what is known under names; names without a value are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    target, grid = console(), Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            # Text, not markup: a model folder from elsewhere may contain brackets or escape codes.
+            grid.add_row(name, value if isinstance(value, Text) else Text("\n".join(map(one_line, value.splitlines()))))
+    target.print(Text.assemble((one_line(title), "bold"), one_line(after_title)))
+    target.print(grid, soft_wrap=False)
 
 
 def _print_table(

@@ -5,43 +5,44 @@ from __future__ import annotations
 from pathlib import Path
 
 from emocatcher.audio import folder_search
-from emocatcher.corpora import manifest, ravdess, synthetic
-from emocatcher.corpora.cards import KNOWN, CorpusCard
+from emocatcher.corpora import card_reader, cards, joined, manifest, ravdess, synthetic
+from emocatcher.corpora.cards import CorpusCard, known
 from emocatcher.corpora.places import cache_dir, corpus_dir, find_corpus
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, suggest
 
-__all__ = ["Corpus", "CorpusCard", "Utterance", "cache_dir", "known", "load", "locate"]
+__all__ = ["Corpus", "CorpusCard", "Utterance", "cache_dir", "known", "load", "locate", "parts"]
 
 # The version is part of the name, so that a corpus made by an older synthesiser is not read.
 _SYNTHETIC_DIR = f"synthetic-{synthetic.VERSION}"
 
 
-def known() -> tuple[CorpusCard, ...]:
-    """Return the cards of the corpora that `load` accepts by name.
+def parts(name: str) -> list[str]:
+    """Split the names of several corpora at commas; a name with a comma that exists as a path is one corpus.
 
     Examples:
-        >>> [card.name for card in known()]
-        ['ravdess', 'synthetic']
+        >>> parts("ravdess,crema-d=/data/CREMA-D")
+        ['ravdess', 'crema-d=/data/CREMA-D']
     """
-    return KNOWN
+    if folder_search.expand_home(name).exists():
+        return [name]
+    return [part.strip() for part in name.split(",") if part.strip()] or [name]
 
 
 def locate(name: str) -> Path | None:
     """Find a corpus on this machine, without reading or generating it.
 
     Args:
-        name: "ravdess", "synthetic", or a path.
+        name: the name of a card (see `known`), NAME=PATH, or a path.
 
     Returns:
-        the folder or file; None if there is none. RAVDESS is searched in `$EMOCATCHER_CORPORA/ravdess` and then in
-        the cache; the environment variable EMOCATCHER_CACHE overrides the cache folder.
+        the folder or file; None if there is none. A card's corpus is searched in `$EMOCATCHER_CORPORA/NAME` and then
+        in the cache; the environment variable EMOCATCHER_CACHE overrides the cache folder.
     """
-    if name == "synthetic":
-        return find_corpus(_SYNTHETIC_DIR)
-    if name == "ravdess":
-        return find_corpus(name)
-    path = folder_search.expand_home(name)
+    card, place = _card_and_place(name)
+    if card is not None and place is None:
+        return find_corpus(_SYNTHETIC_DIR if card.name == "synthetic" else card.name)
+    path = place or folder_search.expand_home(name)
     return path if path.exists() else None
 
 
@@ -49,25 +50,54 @@ def load(name: str, *, missing_ok: bool = False) -> Corpus:
     """Read a corpus. What a folder or a table has that is not used stands in its `notes`.
 
     Args:
-        name: "ravdess"; "synthetic", which is generated on first use (in about 15 s); the path of a table of
-            recordings (see `emocatcher.corpora.manifest`); the path of a folder with one sub-folder per emotion, or
-            with RAVDESS's recordings anywhere in it, if most of its recordings have names of RAVDESS.
+        name: the name of a card, such as "ravdess" or "crema-d"; "synthetic", which is generated on first use (in about
+            15 s); NAME=PATH, for a card whose corpus lies elsewhere; the path of a table of recordings (see
+            `emocatcher.corpora.manifest`); the path of a folder with one sub-folder per emotion, or with RAVDESS's
+            recordings anywhere in it, if most of its recordings have names of RAVDESS. Several of these, separated by
+            commas, are joined (see `emocatcher.corpora.joined`).
         missing_ok: accept a table that names recordings which do not exist.
 
     Raises:
         CorpusNotFoundError: if it does not exist, or is none of the above.
         CorpusError: if it exists but cannot be used.
     """
-    path = locate(name)
-    if name == "synthetic":
+    names = parts(name)
+    if len(names) > 1:
+        people = {card.name: card.same_speakers_as for card in known() if card.same_speakers_as}
+        return joined.join([load(one, missing_ok=missing_ok) for one in names], people)
+    path = locate(names[0])
+    card, _ = _card_and_place(names[0])
+    if card is None:
+        return _load_path(names[0], path, missing_ok=missing_ok)
+    if card.name == "synthetic":
         return synthetic.read(path or _generate_synthetic())
-    if name == "ravdess":
-        if path is None:
-            raise CorpusNotFoundError(
-                f"RAVDESS was not found in $EMOCATCHER_CORPORA/ravdess or in {corpus_dir(name)}. "
-                "Fetch it with: emocatcher fetch ravdess"
-            )
-        return _read_ravdess(path)
+    if path is None or not path.is_dir():
+        raise _not_found(card, names[0])
+    return _read_ravdess(path) if card.name == "ravdess" else card_reader.read(card, path)
+
+
+def _card_and_place(name: str) -> tuple[CorpusCard | None, Path | None]:
+    """Return the card that NAME or NAME=PATH names, and the path; None for what it does not name."""
+    before, separator, place = name.partition("=")
+    card = cards.find(before)
+    return card, folder_search.expand_home(place) if card is not None and separator else None
+
+
+def _not_found(card: CorpusCard, name: str) -> CorpusNotFoundError:
+    if "=" in name:
+        return CorpusNotFoundError(f"{name.partition('=')[2]} is not a folder. Give {card.name}=FOLDER")
+    title = "RAVDESS" if card.name == "ravdess" else f"The corpus {card.name}"
+    get = (
+        "Fetch it with: emocatcher fetch ravdess"
+        if card.name == "ravdess"
+        else f"Get it from {card.address} and unpack it there, or name its folder: {card.name}=FOLDER"
+    )
+    return CorpusNotFoundError(
+        f"{title} was not found in $EMOCATCHER_CORPORA/{card.name} or in {corpus_dir(card.name)}. {get}"
+    )
+
+
+def _load_path(name: str, path: Path | None, *, missing_ok: bool) -> Corpus:
     if path is not None and path.is_dir():
         return _read_ravdess(path) if _is_ravdess(path) else manifest.read_folder(path)
     if path is not None and path.suffix.lower() in manifest.FORMATS:
@@ -77,7 +107,7 @@ def load(name: str, *, missing_ok: bool = False) -> Corpus:
     elif Path(name).suffix.lower() in manifest.FORMATS or Path(name).name != name:
         problem = f"{name}: no such file or folder. Check the path."
     else:
-        problem = suggest(name, [card.name for card in KNOWN], "corpus") + ". There is no such file or folder either."
+        problem = suggest(name, [card.name for card in known()], "corpus") + ". There is no such file or folder either."
     raise CorpusNotFoundError(
         f"{problem} Give the path of a table ({', '.join(manifest.FORMATS)}) or of a folder with one sub-folder "
         "per emotion."

@@ -1,42 +1,155 @@
-"""Describe the corpora that can be loaded by name, one card each."""
+"""Describe the corpora that have a name, one card each: what it is, what its licence permits, how it is read."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
 import msgspec
 
+from emocatcher.audio import folder_search
+from emocatcher.foundation.errors import CorpusError
+from emocatcher.foundation.labels import EMOTIONS, canonical
 
-class CorpusCard(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts about a corpus that can be shown before it is downloaded."""
+T = TypeVar("T")
 
-    name: str  # accepted by `load`
+
+class CardTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table beside the recordings: which files it is in, and which of its rows belongs to a recording.
+
+    A row is a mapping of its columns. Templates such as "{session}{gender}" are filled with columns and with the
+    groups of the card's pattern.
+    """
+
+    files: str  # a glob from the corpus's folder
+    key: str  # template over a row's columns; a folder and a suffix of sound in it are ignored
+    on: str = "{stem}"  # template over a recording's groups: the recording's row is the one with this key
+    separator: str = ","
+    encoding: str = "utf-8-sig"
+    line: str = (
+        ""  # instead of a header: a regular expression whose named groups are the columns; other lines are no rows
+    )
+    json: bool = False  # an object: file name → an object of columns, or a list whose first entry is one
+    one_hot: tuple[str, ...] = ()  # columns of 0 and 1; the name of the one that is 1 becomes the column `emotion`
+    votes: tuple[str, ...] = ()  # columns with one rater's label each; the majority becomes the column `emotion`
+    least_votes: int = 1  # fewer votes for the first, or a tie, make the emotion "no majority"
+    optional: bool = False  # the corpus can be read without it
+
+
+class CorpusCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Facts about a corpus, and how its files are read. Text is for people; the rest is for the reader."""
+
+    name: str  # accepted by `load`; the card's file and the corpus's folder are named like this
     title: str
-    licence: str
-    citation: str
-    size: str
-    n_utterances: int
-    n_speakers: int
     language: str
+    licence: str  # short
+    permits: str  # what the licence permits, in plain words
+    citation: str
+    address: str  # where to get it
+    sources: tuple[str, ...]  # where the facts of the card were read
+    speakers: int | None = None  # None: not known
+    clips: int | None = None
+    hours: float | None = None
+    verified: bool = False  # layout and labels were checked with the recordings
+    unsure: tuple[str, ...] = ()  # facts that were not found, or are from memory
+    traps: tuple[str, ...] = ()
+    # A list of names of emotions (in any spelling of `labels.ALIASES`), or codes → emotions. A code may have wildcards.
+    labels: tuple[str, ...] | dict[str, str] = ()
+    left_out: dict[str, str] = {}  # codes, also with wildcards → why their recordings are left out
+    excluded: dict[str, str] = {}  # ids of recordings → why they are left out
+    # A regular expression over the end of a recording's path, without its suffix, from the start of a file's or
+    # folder's name. Its named groups are the fields of an utterance, or parts of templates.
+    pattern: str = ""
+    fields: dict[str, str] = {}  # field of an utterance → template; by default the group or column of the same name
+    values: dict[str, dict[str, str]] = {}  # field → its codes, also with wildcards → values; other codes are dropped
+    unset: tuple[str, ...] = ()  # values that mean "not known"
+    table: tuple[CardTable, ...] = ()
+    parquet: str = ""  # a glob of Parquet files with the sound in them; then nothing else describes the layout
+    same_speakers_as: str = ""  # the card of a corpus with the same people
+
+    def __post_init__(self) -> None:
+        for emotion in self.emotion_of.values():
+            if emotion not in EMOTIONS:
+                raise ValueError(f"'{emotion}' is not an emotion. Allowed: {', '.join(EMOTIONS)}")
+
+    @property
+    def emotion_of(self) -> dict[str, str]:
+        """The emotion of each code."""
+        if isinstance(self.labels, dict):
+            return self.labels
+        return {code: canonical(code) or code for code in self.labels}
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """The emotions of the corpus, in their canonical order."""
+        return tuple(emotion for emotion in EMOTIONS if emotion in self.emotion_of.values())
 
 
-KNOWN = (
-    CorpusCard(
-        name="ravdess",
-        title="Ryerson Audio-Visual Database of Emotional Speech and Song: the speech, audio only",
-        licence="CC BY-NC-SA 4.0",
-        citation="Livingstone & Russo (2018), PLoS ONE 13(5): e0196391, doi 10.1371/journal.pone.0196391",
-        size="1,440 clips, 1.5 h, 208 MB download",
-        n_utterances=1440,
-        n_speakers=24,
-        language="English (North American)",
-    ),
-    CorpusCard(
-        name="synthetic",
-        title="Synthetic voices with RAVDESS's file names, for tests and for work without a network",
-        licence="CC0 1.0 (made by emocatcher)",
-        citation="none: generated on this machine by emocatcher",
-        size="1,440 clips, 0.8 h, 90 MB, generated in seconds",
-        n_utterances=1440,
-        n_speakers=24,
-        language="none (vowels and consonants)",
-    ),
-)
+def known() -> tuple[CorpusCard, ...]:
+    """Return all cards, sorted by name: the package's, and those in `$EMOCATCHER_CORPORA/*.toml`, which come first.
+
+    Raises:
+        CorpusError: if a card of the user cannot be used.
+    """
+    root = os.environ.get("EMOCATCHER_CORPORA")
+    own = [read(path) for path in sorted(folder_search.expand_home(root).glob("*.toml"))] if root else []
+    cards = {card.name: card for card in (*_of_the_package(), *own)}
+    return tuple(cards[name] for name in sorted(cards))
+
+
+def find(name: str) -> CorpusCard | None:
+    """Return the card of this name; None if there is none."""
+    return next((card for card in known() if card.name == name), None)
+
+
+def read(path: Path) -> CorpusCard:
+    """Read a card from a TOML file.
+
+    Raises:
+        CorpusError: if it is not a card, or is not named like its file.
+    """
+    card = _decode(path.read_bytes(), path.stem, str(path))
+    try:
+        re.compile(card.pattern)
+    except re.error as error:
+        raise CorpusError(
+            f"{path}: pattern is not a regular expression: {error}. Allowed: what Python's re has"
+        ) from None
+    return card
+
+
+def look_up(code: str, table: Mapping[str, T]) -> T | None:
+    """Return the value of a code, whatever its case; exact codes come before those with wildcards, in their order.
+
+    Examples:
+        >>> look_up("00100", {"00100": "neutral", "001*": "happy"}), look_up("x", {"A": "angry"})
+        ('neutral', None)
+    """
+    folded = {key.casefold(): value for key, value in table.items()}
+    code = code.casefold()
+    if code in folded:
+        return folded[code]
+    return next((value for key, value in folded.items() if fnmatchcase(code, key)), None)
+
+
+@cache
+def _of_the_package() -> tuple[CorpusCard, ...]:
+    folder = resources.files("emocatcher.corpora") / "cards"
+    files = [file for file in folder.iterdir() if file.name.endswith(".toml")]
+    return tuple(_decode(file.read_bytes(), file.name.removesuffix(".toml"), file.name) for file in files)
+
+
+def _decode(content: bytes, name: str, source: str) -> CorpusCard:
+    try:
+        card = msgspec.toml.decode(content, type=CorpusCard)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{source} is not a card of a corpus: {error}. Compare it with docs/corpora.md") from None
+    if card.name != name:
+        raise CorpusError(f"{source} is the card of '{card.name}'. Name the file {card.name}.toml")
+    return card

@@ -23,12 +23,13 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True):
     emotion: str
     speaker: str | None = None
     gender: str | None = None  # "female" or "male"
-    intensity: str | None = None  # "normal" or "strong"
+    intensity: str | None = None  # in RAVDESS "normal" or "strong"
     statement: str | None = None
     repetition: str | None = None
     start_s: float | None = None  # None: the file's first sample
     end_s: float | None = None  # None: the file's last sample
     split: str | None = None  # "train", "valid" or "test", if the manifest has the column
+    corpus: str | None = None  # its name, if several corpora are joined
 
 
 class Corpus(msgspec.Struct, frozen=True, kw_only=True):

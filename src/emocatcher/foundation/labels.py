@@ -1,4 +1,4 @@
-"""The emotions: names, order and colours."""
+"""The emotions: names, other spellings, order and colours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from collections.abc import Mapping, Sequence
 
 # The order of the codes in RAVDESS's file names (01 neutral … 08 surprised), which the published network's outputs use.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+
+# In lower case. Calm has no entry of another emotion: whether it counts as neutral is a protocol's choice.
+ALIASES = {
+    "neutral": ("neutrality", "neu"),
+    "calm": ("calmness",),
+    "happy": ("happiness", "joy", "joyful", "hap"),
+    "sad": ("sadness",),
+    "angry": ("anger", "ang"),
+    "fearful": ("fear", "fea"),
+    "disgust": ("disgusted", "dis", "disqust"),  # the last is KEMDy20's spelling
+    "surprised": ("surprise", "sur", "ps", "pleasant surprise", "pleasant_surprise"),
+}
+_EMOTION_OF = {alias: emotion for emotion in EMOTIONS for alias in (emotion, *ALIASES[emotion])}
 
 # Paul Tol's "muted" scheme and grey, which people with all common forms of colour blindness can distinguish
 # (Tol 2021, "Colour schemes", SRON/EPS/TN/09-002, section 2).
@@ -43,6 +56,16 @@ _SPARE_TERMINAL_COLOURS = (
     "#AF5FD7", "#5F8700", "#D70087", "#5F87FF", "#875F00", "#D75FD7", "#5F5F00", "#D75FAF",
     "#AF0087", "#AF875F", "#0087AF", "#875F87", "#AF5FAF", "#8787D7", "#005FAF", "#D70000",
 )  # fmt: skip
+
+
+def canonical(label: str) -> str | None:
+    """Return the emotion that a label names, in any case; None if it names none of the eight.
+
+    Examples:
+        >>> canonical("anger"), canonical(" HAPPY "), canonical("ps"), canonical("bored")
+        ('angry', 'happy', 'surprised', None)
+    """
+    return _EMOTION_OF.get(label.strip().casefold())
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
