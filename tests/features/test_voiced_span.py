@@ -230,6 +230,37 @@ def test_a_click_outside_the_speech_does_not_move_the_span(voices, preset, lengt
     assert np.mean(np.array(moved_s) < 0.07) >= 0.9, moved_s
 
 
+def plain_clicks(waveform, n_frames, front_end):
+    """The definition: a block is a click if it exceeds all blocks from 5 to 12 before and after it by 12 dB."""
+    size = voiced_span.click_block(front_end)
+    padded = np.concatenate([waveform, np.zeros(-len(waveform) % size, np.float32)]).reshape(-1, size)
+    level = 10.0 * np.log10(np.maximum(np.square(padded).mean(axis=1), np.float32(1e-10)))
+    found = np.zeros(n_frames, bool)
+    for k in range(len(level)):
+        others = [*level[max(k - 12, 0) : max(k - 4, 0)], *level[k + 5 : k + 13], np.float32(-100.0)]
+        if level[k] - max(others) > 12.0:
+            for t in range(n_frames):
+                first, last = t * front_end.hop_length - front_end.win_length // 2, front_end.win_length // 2
+                last += t * front_end.hop_length
+                found[t] |= max(first, 0) // size <= k < -(-last // size)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_clicks_equal_the_plain_definition(seed):
+    random = np.random.default_rng(seed)
+    front_end = load_preset(("cabg", "emocatcher-2")[seed % 2]).front_end
+    waveform = random.normal(0, 0.01, random.integers(1, 20_000)).astype(np.float32)
+    waveform *= np.repeat(random.random(50).astype(np.float32) ** 4, 400)[: len(waveform)]
+    for _ in range(random.integers(0, 6)):
+        first = random.integers(0, len(waveform))
+        waveform[first : first + random.integers(1, 600)] += np.float32(random.choice([0.03, 0.3]))
+    n_frames = 1 + len(waveform) // front_end.hop_length
+    np.testing.assert_array_equal(
+        voiced_span.clicks(waveform, n_frames, front_end), plain_clicks(waveform, n_frames, front_end)
+    )
+
+
 def test_without_clicks_every_frame_counts():
     speech = np.random.default_rng(0).normal(0, 0.1, 22_050).astype(np.float32)
     assert not voiced_span.clicks(speech, 17, CABG.front_end).any()

@@ -99,11 +99,12 @@ class Track:
                     if file.format == "OGG" and len(block) < n_block and n_left > 0:
                         return False  # libsndfile leaves out pauses, which Ogg declares by a step in time
                     yield block
-                with opened(source) as opened_file:
-                    if file.format == "OGG":
-                        self.truncated = file_ends.ogg_breaks_off(opened_file)
-                    elif file.format in _DECLARE_END:
-                        self.n_unread = file_ends.n_unread(opened_file)
+                if file.format == "OGG" or file.format in _DECLARE_END:
+                    with opened(source) as opened_file:
+                        if file.format == "OGG":
+                            self.truncated = file_ends.ogg_breaks_off(opened_file)
+                        else:
+                            self.n_unread = file_ends.n_unread(opened_file)
                 self.truncated |= 0 < n_left < _ANY_LENGTH
                 return file.frames > 0 or _NOT_UNDERSTOOD not in file.extra_info
         except (soundfile.LibsndfileError, RuntimeError, TypeError):

@@ -28,6 +28,7 @@ class Features(NamedTuple):
     voiced_start_s: float
     voiced_end_s: float
     duration_s: float
+    clicked: NDArray[np.bool_]  # (n_frames,) of the whole clip: frames that contain a click
 
 
 def extract(waveform: audio.Waveform, front_end: FrontEnd, voice_activity: VoiceActivity) -> Features:
@@ -78,6 +79,7 @@ def cut_voiced_span(
         voiced_start_s=min(span.first * front_end.frame_period_s, duration_s),
         voiced_end_s=min(span.last * front_end.frame_period_s, duration_s),
         duration_s=duration_s,
+        clicked=clicked,
     )
 
 

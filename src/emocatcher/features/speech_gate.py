@@ -60,7 +60,13 @@ _WEIGHTS = np.array([
 # fmt: on
 
 
-def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32], made_by: FrontEnd) -> bool:
+def has_speech(
+    waveform: audio.Waveform,
+    sample_rate: int,
+    log_mel: NDArray[np.float32],
+    made_by: FrontEnd,
+    clicked: NDArray[np.bool_] | None = None,
+) -> bool:
     """Whether a clip contains speech.
 
     Args:
@@ -69,12 +75,13 @@ def has_speech(waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.f
         log_mel: shape (n_mels, n_frames), dB, of the whole clip. The gate reads it only if it was fitted to `made_by`;
             otherwise it computes a spectrogram of its own.
         made_by: the front end that computed `log_mel`.
+        clicked: shape (n_frames,), from `voiced_span.clicks` for `log_mel`; None to compute it.
 
     Examples:
         >>> has_speech(np.zeros(22_050, np.float32), 22_050, np.full((64, 17), -100.0, np.float32), front_end())
         False
     """
-    log_mel, places, n_frames = _as_fitted(waveform, sample_rate, log_mel, made_by)
+    log_mel, places, n_frames = _as_fitted(waveform, sample_rate, log_mel, made_by, clicked)
     loudness = loudness_db(log_mel)
     odds = log_odds(log_mel, loudness)
     if not in_doubt(odds):
@@ -115,7 +122,11 @@ def log_odds(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> flo
 
 
 def _as_fitted(
-    waveform: audio.Waveform, sample_rate: int, log_mel: NDArray[np.float32], made_by: FrontEnd
+    waveform: audio.Waveform,
+    sample_rate: int,
+    log_mel: NDArray[np.float32],
+    made_by: FrontEnd,
+    clicked: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
     """Return the log-mel spectrogram as the gate was fitted to it, without frames that contain a click.
 
@@ -126,9 +137,9 @@ def _as_fitted(
     """
     if not was_fitted_to(made_by):
         waveform, made_by = audio.resample(waveform, sample_rate, front_end().sample_rate), front_end()
-        log_mel = extraction.log_mel_spectrogram(waveform, made_by)
+        log_mel, clicked = extraction.log_mel_spectrogram(waveform, made_by), None
     n_frames = log_mel.shape[1]
-    kept = np.flatnonzero(~voiced_span.clicks(waveform, n_frames, made_by))
+    kept = np.flatnonzero(~(voiced_span.clicks(waveform, n_frames, made_by) if clicked is None else clicked))
     if 0 < len(kept) < n_frames:
         return log_mel[:, kept], kept, n_frames
     return log_mel, np.arange(n_frames), n_frames

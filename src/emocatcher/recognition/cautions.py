@@ -44,7 +44,7 @@ def find(
         the cautions, most serious first.
     """
     found: list[Caution] = []
-    has_speech = speech_gate.has_speech(recording.waveform, recording.sample_rate, log_mel, front_end)
+    has_speech = speech_gate.has_speech(recording.waveform, recording.sample_rate, log_mel, front_end, clip.clicked)
     if not has_speech:
         found.append(_no_speech())
     elif not clip.span.found:
