@@ -17,6 +17,8 @@ from emocatcher.recognition import cautions
 from emocatcher.recognition.prediction import SCHEMA_VERSION
 from emocatcher.recognition.timeline import summary
 
+_CLIPPED = ("peak", "spread", "pairs", "step", "levels", "share")
+
 
 def facts() -> dict[str, object]:
     """Collect the colours of the emotions, and the limits for the warnings that the page also gives."""
@@ -32,9 +34,8 @@ def facts() -> dict[str, object]:
         "quiet_db": vars(cautions)["_QUIET_DB"],
         "band_hz": vars(cautions)["_BAND_HZ"],
         "band_db": vars(cautions)["_BAND_DB"],
-        "clipped_peak": vars(audio)["_CLIPPED_PEAK"],
-        "clipped_spread": vars(audio)["_CLIPPED_SPREAD"],
-        "clipped_pairs": vars(audio)["_CLIPPED_PAIRS"],
+        "clipped": {name: vars(audio)[f"_CLIPPED_{name.upper()}"] for name in _CLIPPED}
+        | {"steady_db": vars(audio)["_STEADY_DB"], "frame_s": vars(audio)["_LEVEL_FRAME_S"]},
         "block_s": sections.SECTION_S,
         "gate": _gate(),
         "largest_float": arrays.LARGEST_FLOAT,

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from emocatcher import audio
+from emocatcher.corpora import synthetic
 from emocatcher.foundation.errors import AudioError, DecodeError, EmptyAudioError, NonFiniteError
 
 RATE = 48_000
@@ -112,6 +113,24 @@ def test_flat_tops_count_as_clipping_but_a_single_full_scale_sample_does_not():
     assert clipped.peak == pytest.approx(0.8, abs=1e-4)
     assert not audio.read((np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE), RATE)).clipped
     assert not audio.read((np.zeros(RATE), RATE)).clipped
+
+
+def test_a_loud_slow_wave_is_not_clipped():
+    hum = 0.55 * np.sin(2 * np.pi * 50 * np.arange(4 * 48_000) / 48_000)
+    assert not audio.read(stored(hum, "WAV", "PCM_16", rate=48_000)).clipped
+
+
+@pytest.mark.parametrize("container", ["mp3", None], ids=["MP3", "turned down"])
+def test_strong_clipping_is_found_behind_a_codec_and_at_a_low_level(tmp_path, container):
+    synthetic.generate(tmp_path, n_voices=1)
+    waveform = audio.load(max(tmp_path.rglob("03-01-05-02-*.wav")), RATE)[0]
+    hot = np.clip(10 * waveform / np.abs(waveform).max(), -0.9, 0.9).astype(np.float32)
+    assert not audio.read((waveform, RATE)).clipped
+    if container is None:
+        noise = np.random.default_rng(0).normal(0, 1e-4, len(hot)).astype(np.float32)
+        assert audio.read((0.2 * hot + noise, RATE)).clipped
+    else:
+        assert audio.read(encoded(hot, container, "libmp3lame")).clipped
 
 
 def test_a_recording_reports_its_native_rate():

@@ -13,7 +13,7 @@ from emocatcher.audio.decoding import Track
 from emocatcher.audio.live import LiveSound
 from emocatcher.audio.offset import OffsetRemover, remove_offset
 from emocatcher.audio.resampling import Resampler, Waveform, resample
-from emocatcher.audio.sections import SECTION_S, Sections
+from emocatcher.audio.sections import SECTION_S, Section, Sections
 from emocatcher.audio.sources import Source, check_source
 from emocatcher.foundation.errors import AudioError, EmptyAudioError, TooLongError
 
@@ -37,6 +37,13 @@ __all__ = [
 _CLIPPED_PEAK = 0.25  # at lower peaks, 16-bit quantisation alone makes tops as flat
 _CLIPPED_SPREAD = 1.0 / 32_768.0
 _CLIPPED_PAIRS = 4  # pairs of neighbouring samples that are both at the maximum
+_CLIPPED_STEP = (
+    5e-4  # up to the maximum, from the sample before: a slow wave, such as hum, has round tops that look flat
+)
+# Coding and resampling bend the tops. Still, more of the loud samples are among the loudest than in any voice.
+_CLIPPED_LEVELS = (0.4, 0.8)  # of the level that a thousandth of the samples exceeds: loud, and loudest
+_CLIPPED_SHARE = 0.35  # of the loud samples
+_STEADY_DB, _LEVEL_FRAME_S = 6.0, 0.05  # between the 10% and 90% quantile of the frames' levels; a tone has less
 
 
 class Recording(NamedTuple):
@@ -138,15 +145,15 @@ def read(
     parts: list[Waveform] = []
     peak, n_samples, clipped = 0.0, 0, False
     sections = Sections(track, section_s)
-    for mono, samples, section_peak in sections:
-        parts.append(mono)
-        n_samples += len(mono)
+    for section in sections:
+        parts.append(section.mono)
+        n_samples += len(section.mono)
         if n_samples > longest_s * track.rate:
             raise TooLongError(
                 track.name, f"is longer than {longest_s:g} s. Use `emocatcher timeline`, or cut it into utterances"
             )
-        clipped = clipped or _is_clipped(samples, section_peak)
-        peak = max(peak, section_peak)
+        clipped = clipped or _is_clipped(section, track.rate)
+        peak = max(peak, section.peak)
     waveform = remove_offset(_cut(track, _join(parts), start_s, end_s))
     waveform, rate = _resample_to(waveform, track.rate, sample_rate)
     return Recording(
@@ -193,10 +200,11 @@ def blocks(
     resampler: Resampler | None = None
     remover: OffsetRemover | None = None
     facts = Facts() if facts is None else facts
-    for mono, samples, peak in sections:
-        facts.n_channels = max(facts.n_channels, samples.shape[1])
-        facts.native_rate, facts.peak = track.rate, max(facts.peak, peak)
-        facts.clipped = facts.clipped or _is_clipped(samples, peak)
+    for section in sections:
+        mono = section.mono
+        facts.n_channels = max(facts.n_channels, section.samples.shape[1])
+        facts.native_rate, facts.peak = track.rate, max(facts.peak, section.peak)
+        facts.clipped = facts.clipped or _is_clipped(section, track.rate)
         resampler = resampler or Resampler(track.rate, sample_rate or track.rate)
         if offset_s is not None:
             remover = remover or OffsetRemover(round(offset_s * track.rate))
@@ -224,12 +232,34 @@ def _resample_to(waveform: Waveform, rate: int, target_rate: int | None) -> tupl
     return np.ascontiguousarray(resample(waveform, rate, target_rate)), target_rate
 
 
-def _is_clipped(samples: Waveform, peak: float) -> bool:
+def _is_clipped(section: Section, rate: int) -> bool:
+    return _has_flat_tops(section.samples, section.peak) or _is_too_dense(section.mono, rate)
+
+
+def _has_flat_tops(samples: Waveform, peak: float) -> bool:
     if peak < _CLIPPED_PEAK:
         return False
     at_peak = samples >= peak - _CLIPPED_SPREAD
     at_peak |= samples <= _CLIPPED_SPREAD - peak
-    return int(np.count_nonzero(at_peak[1:] & at_peak[:-1])) >= _CLIPPED_PAIRS
+    pairs = at_peak[1:] & at_peak[:-1]
+    if int(np.count_nonzero(pairs)) < _CLIPPED_PAIRS:
+        return False
+    before = np.abs(samples[:-2])[pairs[1:]]
+    return bool((before < peak - _CLIPPED_STEP).any())
+
+
+def _is_too_dense(mono: Waveform, rate: int) -> bool:
+    n = round(_LEVEL_FRAME_S * rate)
+    frames = mono[: len(mono) // n * n].reshape(-1, n)
+    if len(frames) < 1 / _LEVEL_FRAME_S / 2:  # half a second
+        return False
+    size = np.abs(mono)
+    level = float(np.partition(size, -max(len(size) // 1000, 1))[-max(len(size) // 1000, 1)])
+    loud, loudest = (int(np.count_nonzero(size >= share * level)) for share in _CLIPPED_LEVELS)
+    if level == 0.0 or loudest < _CLIPPED_SHARE * loud:
+        return False
+    quiet_db, loud_db = np.quantile(10.0 * np.log10(np.square(frames).mean(axis=1) + 1e-12), (0.1, 0.9))
+    return bool(loud_db - quiet_db >= _STEADY_DB)
 
 
 def _cut(track: Track, waveform: Waveform, start_s: float | None, end_s: float | None) -> Waveform:

@@ -96,7 +96,8 @@ function withVoice(power: number[][], totals: number[]): number[] {
   return heard.filter((_, i) => ranges[i] >= limits.steady_db);
 }
 
-function quantile(sorted: number[], share: number): number {
+/** The value below which a share of sorted numbers lies, interpolated. */
+export function quantile(sorted: number[], share: number): number {
   const at = share * (sorted.length - 1);
   const below = Math.floor(at);
   return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);

@@ -2,7 +2,7 @@
 import { facts } from "../facts";
 import { strings } from "../strings.en";
 import { PageError, type Recording } from "../types";
-import { mixChannels } from "./channels";
+import { mixChannels, quantile } from "./channels";
 import { nativeRate } from "./native_rate";
 import { removeOpusDelay } from "./opus_delay";
 import { type Pcm, readWav } from "./wav";
@@ -25,9 +25,10 @@ export function toRecording(pcm: Pcm, file: Blob, name: string): Recording {
   if (durationS > facts.longest_s)
     throw new PageError(strings.errors.tooLong(name, durationS), strings.errors.tooLongNext(facts.longest_s));
   const divisor = atFullScale(channels, rate, name);
-  const { peak, clipped } = peaks(channels, rate);
+  const { peak, flat } = peaks(channels, rate);
   if (!Number.isFinite(peak)) throw new PageError(strings.errors.notFinite(name), strings.errors.notFiniteNext);
   const { mono, cancel } = mixChannels(channels, rate);
+  const clipped = flat || isTooDense(mono, rate);
   const { truncated } = pcm;
   return { name, file, mono, rate, peak, clipped, truncated, divisor, channelsCancel: cancel, durationS };
 }
@@ -62,11 +63,11 @@ async function decodeInBrowser(buffer: ArrayBuffer, name: string): Promise<Pcm> 
 }
 
 /** The largest magnitude, and whether consecutive samples stay at it; block by block, as in `emocatcher.audio`. */
-function peaks(channels: Float32Array[], rate: number): { peak: number; clipped: boolean } {
+function peaks(channels: Float32Array[], rate: number): { peak: number; flat: boolean } {
   const nBlock = Math.ceil(facts.block_s * rate);
   const nSamples = channels[0].length;
   let peak = 0;
-  let clipped = false;
+  let flat = false;
   for (let start = 0; start < nSamples; start += nBlock) {
     const end = Math.min(start + nBlock, nSamples);
     let highest = 0;
@@ -74,16 +75,44 @@ function peaks(channels: Float32Array[], rate: number): { peak: number; clipped:
       for (let i = start; i < end; i++) {
         const size = Math.abs(channel[i]);
         if (!(size <= highest)) highest = size; // true for NaN too
-        if (!Number.isFinite(size)) return { peak: NaN, clipped: false };
+        if (!Number.isFinite(size)) return { peak: NaN, flat: false };
       }
     peak = Math.max(peak, highest);
-    if (highest < facts.clipped_peak || clipped) continue;
-    const top = highest - facts.clipped_spread;
+    if (highest < facts.clipped.peak || flat) continue;
+    const top = highest - facts.clipped.spread;
     let pairs = 0;
+    let isSteep = false; // the wave rises to its top in a step, and is not a slow one whose top only looks flat
     for (const channel of channels)
       for (let i = start + 1; i < end; i++)
-        if (Math.abs(channel[i]) >= top && Math.abs(channel[i - 1]) >= top) pairs++;
-    clipped = pairs >= facts.clipped_pairs;
+        if (Math.abs(channel[i]) >= top && Math.abs(channel[i - 1]) >= top) {
+          pairs++;
+          isSteep ||= i > start + 1 && Math.abs(channel[i - 2]) < highest - facts.clipped.step;
+        }
+    flat = isSteep && pairs >= facts.clipped.pairs;
   }
-  return { peak, clipped };
+  return { peak, flat };
+}
+
+/** Whether more of the loud samples are among the loudest than in any voice, which coding and resampling do not hide. */
+export function isTooDense(mono: Float32Array, rate: number): boolean {
+  const size = Math.ceil(facts.block_s * rate);
+  for (let start = 0; start < mono.length; start += size)
+    if (isSectionTooDense(mono.subarray(start, start + size), rate)) return true;
+  return false;
+}
+
+function isSectionTooDense(mono: Float32Array, rate: number): boolean {
+  const limits = facts.clipped;
+  const n = Math.round(limits.frame_s * rate);
+  const nFrames = Math.floor(mono.length / n);
+  if (nFrames < 1 / limits.frame_s / 2) return false;
+  const sizes = mono.map(Math.abs);
+  const level = sizes.slice().sort()[mono.length - Math.max(Math.floor(mono.length / 1000), 1)];
+  const above = (share: number): number => sizes.reduce((count, one) => count + Number(one >= share * level), 0);
+  if (level === 0 || above(limits.levels[1]) < limits.share * above(limits.levels[0])) return false;
+  const levels = Array.from({ length: nFrames }, (_, frame) => {
+    const power = mono.subarray(frame * n, (frame + 1) * n).reduce((sum, one) => sum + one * one, 0) / n;
+    return 10 * Math.log10(power + 1e-12);
+  }).sort((a, b) => a - b);
+  return quantile(levels, 0.9) - quantile(levels, 0.1) >= limits.steady_db;
 }
