@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,35 @@ def test_a_fold_with_damaged_files_starts_again_and_names_them(
         f"{resume / 'outcome.safetensors'} is damaged, so fold 0 is tested again from its last saved state",
         f"{resume / 'state.safetensors'} is damaged, so fold 0 starts again from its first epoch",
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "warning"),
+    [
+        (
+            "resume/outcome.safetensors",
+            "resume/outcome.safetensors",
+            "fold 0 is tested again from its last saved state",
+        ),
+        ("resume/outcome.safetensors", "resume/state.safetensors", "fold 0 is tested again from its last saved state"),
+        ("last", "last", "fold 0 writes its models again from its last saved state"),
+    ],
+    ids=["outcome", "state as outcome", "model"],
+)
+def test_a_file_of_another_fold_is_not_used(
+    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path, part: str, other: str, warning: str
+) -> None:
+    run = train_here(tmp_path / "run", voices, "stratified-2", small_settings)
+    before = reproducible_files(run.folder)
+    source, target = run.folder / "fold_1" / other, run.folder / "fold_0" / part
+    if source.is_dir():
+        shutil.rmtree(target)
+        shutil.copytree(source, target)
+    else:
+        target.write_bytes(source.read_bytes())
+    with pytest.warns(UserWarning, match=warning):
+        train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    assert reproducible_files(run.folder) == before
 
 
 def test_a_damaged_model_of_a_finished_fold_is_named_and_written_again(

@@ -172,6 +172,38 @@ def test_a_damaged_state_is_named_and_training_starts_again(make: Make, tmp_path
     assert state(again) == state(unbroken)
 
 
+def test_a_state_of_another_fold_or_network_or_format_is_not_restored(make: Make, tmp_path: Path) -> None:
+    make().run()
+    make("other fold", fold=1).run()
+    make("other network", network={"gru_units": 3}).run()
+    path = tmp_path / "a" / "state.safetensors"
+    found = atomic_files.read_tensors(path)
+    assert found is not None
+    arrays, meta = found
+    first = next(name for name in arrays if name.startswith("optimiser."))
+    changes: list[tuple[dict[str, Any], Any]] = [
+        (arrays, []),
+        (arrays, meta | {"epochs": "none"}),
+        (arrays, meta | {"best": [1]}),
+        (arrays, {}),
+        (arrays | {"stranger.weight": np.zeros(3)}, meta),
+        (arrays | {first: np.zeros(3, np.float32)}, meta),
+        ({name: array for name, array in arrays.items() if not name.startswith("best.")}, meta),
+    ]
+    others = [(tmp_path / name / path.name).read_bytes() for name in ("other fold", "other network")]
+    for arrays, meta in changes:
+        atomic_files.write_tensors(path, arrays, meta)
+        others.append(path.read_bytes())
+    (unbroken := make("b", training={"n_epochs": 1})).run()
+    for payload in others:
+        path.write_bytes(payload)
+        again = make(training={"n_epochs": 1})
+        with pytest.raises(DamagedStateError, match=r"state\.safetensors is damaged, so fold 0 starts again"):
+            again.restore()
+        again.run()
+        assert state(again) == state(unbroken)
+
+
 def test_a_full_disk_keeps_the_last_saved_state(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make(training={"n_epochs": 2})
     first.run()

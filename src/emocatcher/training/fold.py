@@ -56,6 +56,13 @@ class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
     probe: faithfulness.Probe | None = None
 
 
+class _Meta(msgspec.Struct, frozen=True, kw_only=True):
+    fold: int
+    epochs: list[Epoch]
+    selected_epoch: int
+    n_parameters: int
+
+
 def warm_up() -> None:
     """Import what `run` needs, mainly PyTorch; only worker processes import it."""
     from emocatcher.training import fold_trainer  # noqa: F401
@@ -103,24 +110,40 @@ def run(task: FoldTask) -> FoldOutcome:
 def read_outcome(task: FoldTask) -> FoldOutcome | None:
     """Read the outcome of a finished fold; return None if there is none, or if it is damaged, which is reported."""
     path = task.folder / "resume" / _OUTCOME
-    found = atomic_files.read_tensors(path)
-    if found is None:
-        if path.exists():
-            training_pool.report(f"{path} is damaged, so fold {task.fold} is tested again from its last saved state")
+    found = _outcome_of(task)
+    if found is None and path.exists():
+        training_pool.report(f"{path} is damaged, so fold {task.fold} is tested again from its last saved state")
+    return found
+
+
+def _outcome_of(task: FoldTask) -> FoldOutcome | None:
+    """Return the outcome on disk; None if it is missing, damaged, or of another fold or network."""
+    tensors, meta = atomic_files.read_tensors(task.folder / "resume" / _OUTCOME) or ({}, None)
+    try:
+        probed = [tensors.pop(name) for name in _PROBE if name in tensors]
+        parts: dict[str, Any] = {**tensors, **msgspec.structs.asdict(msgspec.convert(meta, _Meta))}
+        found = FoldOutcome(**parts, probe=faithfulness.Probe(*probed) if probed else None)
+    except (TypeError, msgspec.ValidationError):  # of something else
         return None
-    tensors, meta = found
-    epochs = msgspec.convert(meta.pop("epochs"), list[Epoch])
-    probed = [tensors.pop(name) for name in _PROBE if name in tensors]
-    parts: dict[str, Any] = {**tensors, **meta}
-    return FoldOutcome(**parts, epochs=epochs, probe=faithfulness.Probe(*probed) if probed else None)
+    n, steps = len(task.parts["test"].ids), found.attention_lengths
+    fits = (
+        found.logits.shape == (n, len(task.labels))
+        and steps.shape == (n,)
+        and found.attention.shape == (steps.sum(),)
+        and {epoch.fold for epoch in found.epochs} == {found.fold} == {task.fold}
+        and len(found.epochs) == task.settings.training.n_epochs >= found.selected_epoch >= 1
+    )
+    return found if fits else None
 
 
 def _damaged_model(task: FoldTask) -> Path | None:
     """Return the first damaged model folder of the fold, or None."""
     for name in ("last", "best"):
         try:
-            model_folder.read(task.folder / name)
+            config = model_folder.read(task.folder / name).config
         except ModelError:
+            return task.folder / name
+        if (config.training.fold, config.settings, config.labels) != (task.fold, task.settings, task.labels):
             return task.folder / name
     return None
 

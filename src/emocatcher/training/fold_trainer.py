@@ -21,7 +21,7 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import DamagedStateError, DivergedError, ProtocolError, RunError
 from emocatcher.foundation.settings import Settings, reading
 from emocatcher.models.networks import registry
-from emocatcher.training import optimiser, schedule
+from emocatcher.training import optimiser, saved_state, schedule
 from emocatcher.training.augmentation import Augmenter
 from emocatcher.training.dataset import FeatureTable, Part, batches
 from emocatcher.training.loss import smoothed_cross_entropy
@@ -170,28 +170,26 @@ class FoldTrainer:
         Raises:
             DamagedStateError: if it is damaged; the trainer then starts from its first epoch.
         """
-        found = atomic_files.read_tensors(self._state_path) if self._state_path else None
-        if found is None:
-            if self._state_path and self._state_path.exists():
-                raise DamagedStateError(
-                    f"{self._state_path} is damaged, so fold {self.fold} starts again from its first epoch"
-                )
+        if not (self._state_path and self._state_path.exists()):
             return False
-        arrays, meta = found
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "learner": {}, "optimiser": {}, "best": {}}
-        for name, array in arrays.items():
-            group, _, tensor_name = name.partition(".")
-            groups[group][tensor_name] = torch.from_numpy(array.copy())
-        self.network.load_state_dict(groups["network"])
+        owners = {"network": self.network, "best": self.network} | ({"learner": self._learner} if self._average else {})
+        try:
+            arrays, raw = atomic_files.read_tensors(self._state_path) or ({}, None)
+            tensors, meta = saved_state.check(arrays, raw, owners, self._flat, self.fold)
+        except ValueError:
+            raise DamagedStateError(
+                f"{self._state_path} is damaged, so fold {self.fold} starts again from its first epoch"
+            ) from None
+        self.network.load_state_dict(tensors["network"])
         if self._average:
-            self._learner.load_state_dict(groups["learner"])
-        self._optimiser.state[self._flat].update(groups["optimiser"])
-        self._optimiser.param_groups[0]["lr"] = meta["learning_rate"]
-        if meta["step"] is not None:
-            self._optimiser.param_groups[0]["step"] = meta["step"]
-        self._schedule.load_state_dict(meta["schedule"])
-        self.epochs = msgspec.convert(meta["epochs"], list[Epoch])
-        self.best = Snapshot(meta["best"][0], meta["best"][1], groups["best"]) if meta["best"] else None
+            self._learner.load_state_dict(tensors["learner"])
+        self._optimiser.state[self._flat].update(tensors["optimiser"])
+        self._optimiser.param_groups[0]["lr"] = meta.learning_rate
+        if meta.step is not None:
+            self._optimiser.param_groups[0]["step"] = meta.step
+        self._schedule.load_state_dict(meta.schedule)
+        self.epochs = meta.epochs
+        self.best = Snapshot(*meta.best, tensors["best"]) if meta.best else None
         return True
 
     def _run_epoch(self) -> Epoch:

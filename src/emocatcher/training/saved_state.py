@@ -1,0 +1,65 @@
+"""Check that the saved state of a training is of this fold and this network, before anything is restored from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from emocatcher.evaluation.scoring.run_result import Epoch
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What a state holds besides tensors."""
+
+    epochs: list[Epoch]
+    best: tuple[int, float] | None  # epoch and accuracy
+    step: int | None
+    learning_rate: float
+    schedule: dict[str, Any]
+
+
+class SavedState(NamedTuple):
+    """A state that fits: `tensors` maps network, learner, optimiser and best to their tensors by name."""
+
+    tensors: dict[str, dict[str, Tensor]]
+    meta: Meta
+
+
+def check(
+    arrays: Mapping[str, NDArray[Any]], meta: object, networks: Mapping[str, nn.Module], flat: Tensor, fold: int
+) -> SavedState:
+    """Sort the tensors of a state by their owner, and check names, shapes and the fold.
+
+    Args:
+        arrays: by "owner.name".
+        meta: the rest of the state.
+        networks: the network of each owner but the optimiser.
+        flat: the parameters that the optimiser changes.
+        fold: the fold of the state.
+
+    Raises:
+        ValueError: if the state does not fit.
+    """
+    try:
+        found = msgspec.convert(meta, Meta)
+        tensors: dict[str, dict[str, Tensor]] = {owner: {} for owner in (*networks, "optimiser")}
+        for name, array in arrays.items():
+            owner, _, tensor = name.partition(".")
+            tensors[owner][tensor] = torch.from_numpy(array.copy())
+    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        raise ValueError(f"it has another format: {error}") from None
+    if [(one.fold, one.epoch) for one in found.epochs] != [(fold, n + 1) for n in range(len(found.epochs))]:
+        raise ValueError("its epochs are of another fold")
+    fits = all(_form(tensors[owner]) == _form(network.state_dict()) for owner, network in networks.items())
+    if not fits or any(one.shape not in ((), flat.shape) for one in tensors["optimiser"].values()):
+        raise ValueError("it is of another network")
+    return SavedState(tensors, found)
+
+
+def _form(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
