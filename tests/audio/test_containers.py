@@ -428,3 +428,11 @@ def test_a_size_beyond_the_largest_offset_ends_at_the_end_of_the_file(tmp_path, 
     for source in (tmp_path / "forged.caf", whole):
         assert len(audio.load(source)[0]) == 1600
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("suffix", ["ul", "al", "sw", "sb", "ub"])
+def test_raw_sound_whose_rate_is_not_known_is_refused(tmp_path, suffix):
+    path = tmp_path / f"call.{suffix}"
+    path.write_bytes(np.random.default_rng(0).integers(0, 256, 40_000, np.uint8).tobytes())
+    with pytest.raises(DecodeError, match=r"raw sound without a header.*ffmpeg -f mulaw -ar 8000"):
+        audio.read(path)

@@ -30,6 +30,10 @@ _FILE_LENGTH = {_MATROSKA, "flv", "asf"}
 _TOLERANCE_S = 0.15  # a declared length may be rounded, or contain an encoder's delay
 _MOST_STRANGE = 10  # packets; so many in a row are no damage
 _LONGEST_SKIP = 1 << 24  # bytes; about an hour of AAC
+_HEADERLESS = (
+    "is raw sound without a header, so its sample rate and encoding are not known. Convert it to WAV with what they "
+    "are: ffmpeg -f mulaw -ar 8000 -i FILE out.wav"
+)
 
 
 class Decoder:
@@ -74,6 +78,8 @@ class Decoder:
                 stream = container.streams.best("audio")
                 if stream is None:
                     raise DecodeError(self._name, "contains no sound. Give a recording with an audio track")
+                if container.format.long_name.startswith("PCM "):  # FFmpeg's guess by the suffix alone
+                    raise DecodeError(self._name, _HEADERLESS)
                 yield from self._decode(container, stream)
         except (av.FFmpegError, ValueError) as error:
             if self._n_samples == 0:
