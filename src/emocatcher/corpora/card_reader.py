@@ -58,7 +58,7 @@ class _Reading:
     def __init__(self, card: CorpusCard, root: Path) -> None:
         self._card, self._root = card, root
         # The shortest prefix first, so that an optional folder at the pattern's start is part of the pattern.
-        self._pattern = re.compile(f"(?:.*?/)?(?:{card.pattern})")
+        self._pattern = re.compile(f"(?:.*?/)??(?:{card.pattern})")
         self._tables = [(table, card_tables.read(table, root)) for table in card.table]
         self._used: list[set[str]] = [set() for _ in card.table]
         self._left_out: dict[str, list[str]] = defaultdict(list)  # reason → ids
