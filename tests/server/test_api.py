@@ -151,11 +151,16 @@ def test_a_guess_is_answered_with_the_acted_emotion_and_a_prediction(server: Ser
         assert "/" not in answer["prediction"]["path"]
 
 
-@pytest.mark.parametrize("body", [b'{"emotion": "hungry"}', b"{}", b"[", b'{"emotion": "calm", "more": 1}'])
-def test_an_invalid_guess_is_refused(server: Server, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b'{"emotion": "hungry"}', "'hungry'"), (b"{}", "`emotion`"), (b"[", "`array`"),
+     (b'{"emotion": "calm", "more": 1}', "`more`")],
+)  # fmt: skip
+def test_an_invalid_guess_is_refused(server: Server, body: bytes, words: str) -> None:
     number = server.get("/v1/listen/clips").json["clips"][0]["id"]
-    server.post(f"/v1/listen/clips/{number}/guess", body, "application/json").problem(422, "SettingError")
-    server.get("/v1/listen/clips/0/audio").problem(404, "NotFound")
+    answer = server.post(f"/v1/listen/clips/{number}/guess", body, "application/json")
+    assert words in answer.problem(422, "SettingError")
+    assert "clip" in server.get("/v1/listen/clips/0/audio").problem(404, "NotFound")
 
 
 def test_tokens_are_required_and_cors_allows_only_given_origins(

@@ -138,6 +138,7 @@ def test_a_client_that_does_not_read_is_disconnected(small: Server) -> None:
                     connection.sendall(GET.replace(b"healthz", b"openapi.json") * 10)
         time.sleep(0.5)
         small.wait_until(lambda: small.get("/healthz").status == 200, 15)
+        assert small.post("/v1/predict", voice(0.5)).status == 200
 
 
 def test_requests_that_wait_on_their_connection_are_limited(small: Server) -> None:

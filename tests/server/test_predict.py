@@ -54,7 +54,9 @@ def test_every_kind_of_body_gets_the_command_lines_prediction(server: Server, by
 
 def test_a_prediction_conforms_to_the_published_schema(server: Server) -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.validate(server.post("/v1/predict", voice()).json, prediction_schema())
+    prediction = server.post("/v1/predict", voice()).json
+    jsonschema.validate(prediction, prediction_schema())
+    assert prediction.keys() == set(Prediction.__struct_fields__)
 
 
 def test_many_recordings_are_answered_in_order_with_failures_among_them(server: Server) -> None:
@@ -160,7 +162,8 @@ def test_an_invalid_parameter_is_named(server: Server, query: str, message: str)
     ],
 )  # fmt: skip
 def test_an_invalid_body_is_refused(server: Server, body: bytes, kind: str, status: int, error: str) -> None:
-    server.post("/v1/predict", body, kind).problem(status, error)
+    assert server.post("/v1/predict", body, kind).problem(status, error)
+    assert server.metric("uploads") == 0
 
 
 def test_a_timeline_of_several_recordings_is_refused(server: Server) -> None:

@@ -179,7 +179,11 @@ def test_long_recordings_leave_a_worker_for_short_ones(serve: Serve, long_voice:
 
 @pytest.mark.slow
 def test_sigterm_finishes_current_requests_and_stops_all_processes(serve: Serve, long_voice: bytes) -> None:
-    with serve("--workers", 2) as server, connect(f"ws://127.0.0.1:{server.port}/v1/stream") as stream:
+    limits = {"stop_s": 120}  # on a busy machine
+    with (
+        serve("--workers", 2, limits=limits) as server,
+        connect(f"ws://127.0.0.1:{server.port}/v1/stream") as stream,
+    ):
         children, spool = server.children(), server.spool
         stream.send('{"type": "hello", "sample_rate": 48000}')
         stream.recv(20)
@@ -197,6 +201,16 @@ def test_sigterm_finishes_current_requests_and_stops_all_processes(serve: Serve,
         assert server.process.wait(15) == 0
         assert not spool.exists()
         server.wait_until(lambda: not any(map(is_running, children)))
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_a_request_that_outlasts_the_time_to_stop_is_refused(serve: Serve, long_voice: bytes) -> None:
+    with serve("--workers", 1, limits={"stop_s": 1}) as server:
+        busy = in_background(lambda: server.post("/v1/timeline?hop_s=0.1", long_voice))
+        _find_busy(server)
+        server.process.send_signal(signal.SIGTERM)
+        assert "being stopped" in busy().problem(503, "ServerStopping")
+        assert server.process.wait(15) == 0
         assert "Traceback" not in server.log.read_text()
 
 

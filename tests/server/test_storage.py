@@ -116,6 +116,17 @@ def test_nothing_is_left_of_a_server_that_was_stopped_or_killed(tmp_path: Path) 
         server.wait_until(lambda: folders(tmp_path) == [])
 
 
+@pytest.mark.slow
+def test_the_last_worker_removes_everything_before_it_ends(tmp_path: Path) -> None:
+    for _ in range(4):  # without waiting, it left the files behind in two of five cases
+        with serving(tmp_path, "--workers", 1) as server:
+            server.process.send_signal(signal.SIGSTOP)  # so that it replaces no worker
+            os.kill(server.workers()[0], signal.SIGKILL)
+            server.process.kill()
+            server.process.wait()
+            server.wait_until(lambda: folders(tmp_path) == [])
+
+
 def test_a_server_removes_what_one_left_that_was_killed_with_its_workers(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", 1) as server:
         (server.spool / "0").write_bytes(b"a voice")

@@ -53,6 +53,7 @@ def create(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(Exception, problems.on_fault)
     app.add_middleware(Guard, tokens=service.tokens, hosts=service.hosts)
+    app.add_middleware(problems.StoppingMiddleware)
     if service.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emocatcher.server.worker_pool import BusyError
 from emocatcher.server.worker_process import RefusedError
@@ -105,6 +107,34 @@ async def on_fault(*_: object) -> Response:
     """Answer an unexpected exception; uvicorn logs it."""
     detail = "emocatcher has a fault, with details in the server's log. Please report it"
     return response(ProblemError(500, detail, "Fault"))
+
+
+class StoppingMiddleware:
+    """Answers requests that are unfinished when the server's time to stop is over, at which uvicorn cancels them.
+
+    Args:
+        app: the wrapped app.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or stream."""
+        started = False
+
+        async def send_and_note_start(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note_start)
+        except asyncio.CancelledError:
+            if started or scope["type"] != "http":
+                raise
+            detail = "The server is being stopped. Send the request again to another server, or later"
+            await response(ProblemError(503, detail, "ServerStopping"))(scope, receive, send)
 
 
 def _sentence(text: str) -> str:
