@@ -93,6 +93,8 @@ def test_the_servers_csp_allows_the_microphone(open_tab: Callable[..., Tab], ser
     tab = open_tab("live", at=server)
     tab.page.click("text=Start the microphone")
     tab.page.wait_for_function("() => Number(document.querySelector('section.live').dataset.windows) >= 2")
+    assert tab.page.locator(".live-chart rect").count() > 0
+    assert not tab.page.is_visible(".notice.is-shown")
 
 
 def test_recognition_on_the_server_shows_the_apis_answer(
