@@ -141,6 +141,13 @@ class Tab:
         """Wait for the answer for the last recording."""
         self.page.wait_for_selector(f".result[data-state={state}]")
 
+    def wait_for_rest(self) -> None:
+        """Wait until all animations that end have ended."""
+        self.page.wait_for_function(
+            "() => document.getAnimations().every(({ effect, playState }) =>"
+            " playState !== 'running' || effect.getComputedTiming().endTime === Infinity)"
+        )
+
     def saved(self, name: str) -> bytes:
         """Click the button that saves a file with this ending; return its content."""
         with self.page.expect_download() as download:

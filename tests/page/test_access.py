@@ -23,7 +23,7 @@ SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 def violations(tab: Tab) -> list[str]:
     """Violations that axe finds of WCAG 2.2 A and AA, and of its own best practices."""
     tab.page.evaluate(AXE.read_text(encoding="utf-8"))
-    tab.page.wait_for_timeout(300)  # until animations have ended
+    tab.wait_for_rest()
     found = tab.page.evaluate("async () => (await axe.run(document)).violations")
     return [
         f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}" for one in found for node in one["nodes"]

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import srt
 
+from emocatcher import audio
 from emocatcher.cli.card import shares_in_words
 from emocatcher.foundation.labels import EMOTIONS, colours
 from emocatcher.models import model_folder
@@ -22,7 +23,7 @@ from emocatcher.recognition.recognizer import Recognizer
 from emocatcher.recognition.timeline import Timeline
 from emocatcher.recognition.timeline.window_tables import to_csv
 
-from .conftest import BUILT, ROOT, Tab, is_doubtful
+from .conftest import BUILT, ROOT, Tab, is_doubtful, write_m4a
 
 pytestmark = pytest.mark.page
 
@@ -148,23 +149,54 @@ def test_the_cursor_does_not_cross_the_names_of_the_tracks(tab: Tab) -> None:
     tab.page.click("text=Try an example")
     tab.wait_for_answer()
     tab.page.focus("[role=slider]")
-    tab.page.keyboard.press("Home")
-    boxes = [name.bounding_box() for name in tab.page.locator(".track-name").all()]
+    tab.page.keyboard.press("Home")  # where the names are
+    tab.wait_for_rest()
+    names = tab.page.locator(".track-name")
+    assert names.count() == 4
+    line = tab.page.locator(".tracks > .cursor").bounding_box()
+    for name in names.all():
+        box = name.bounding_box()
+        assert box["x"] < line["x"] < box["x"] + box["width"]
+        inside = {
+            "x": math.ceil(box["x"]), "y": math.ceil(box["y"]),
+            "width": math.floor(box["width"]) - 1, "height": math.floor(box["height"]) - 1,
+        }  # fmt: skip
+        shown = tab.page.screenshot(clip=inside)
+        assert tab.page.screenshot(clip=inside, style=".cursor { visibility: hidden }") == shown, name.inner_text()
 
-    def pictures() -> list[bytes]:
-        tab.page.wait_for_timeout(200)
-        return [
-            tab.page.screenshot(clip={
-                "x": math.ceil(box["x"]), "y": math.ceil(box["y"]),
-                "width": math.floor(box["width"]) - 1, "height": math.floor(box["height"]) - 1,
-            })
-            for box in boxes
-        ]  # fmt: skip
 
-    at_start = pictures()
-    tab.page.keyboard.press("End")
-    assert pictures() == at_start
-    assert len(boxes) == 4
+def test_the_result_is_that_of_the_recording_that_was_opened_last(tab: Tab, clip: Path, tmp_path: Path) -> None:
+    late = write_m4a(tmp_path / "late.m4a", *audio.load(clip, 44_100))  # which the browser decodes
+    tab.page.evaluate(
+        """() => {
+            const decode = OfflineAudioContext.prototype.decodeAudioData;
+            OfflineAudioContext.prototype.decodeAudioData = async function (...given) {
+                OfflineAudioContext.prototype.decodeAudioData = decode;
+                await new Promise((resolve) => { window.goOn = resolve; });
+                return decode.apply(this, given);
+            };
+        }"""
+    )
+    tab.choose(late)
+    tab.page.wait_for_function("() => window.goOn")
+    tab.choose(clip)
+    tab.wait_for_answer()
+    tab.page.evaluate("goOn()")
+    tab.page.wait_for_timeout(500)  # and the late one does not take its place
+    tab.wait_for_answer()
+    assert tab.prediction()["path"] == clip.name
+
+
+def test_a_click_on_the_example_takes_the_last_answer_away_at_once(tab: Tab, clip: Path) -> None:
+    tab.choose(clip)
+    tab.wait_for_answer()
+    state = tab.page.evaluate(
+        "() => { document.querySelector('[data-example]').click();"
+        " return document.querySelector('.result').dataset.state; }"
+    )
+    assert state == "reading"
+    tab.wait_for_answer()
+    assert tab.prediction()["path"] != clip.name
 
 
 def test_the_answer_for_a_long_recording_is_the_shares_of_its_speech(tab: Tab, spoken: Path) -> None:

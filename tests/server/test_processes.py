@@ -209,7 +209,9 @@ def test_a_request_that_outlasts_the_time_to_stop_is_refused(serve: Serve, long_
         busy = in_background(lambda: server.post("/v1/timeline?hop_s=0.1", long_voice))
         _find_busy(server)
         server.process.send_signal(signal.SIGTERM)
-        assert "being stopped" in busy().problem(503, "ServerStopping")
+        answer = busy()
+        assert answer.status == 503, server.log.read_text()
+        assert "being stopped" in answer.problem(503, "ServerStopping")
         assert server.process.wait(15) == 0
         assert "Traceback" not in server.log.read_text()
 

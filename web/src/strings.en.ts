@@ -68,7 +68,7 @@ export const strings = {
     whole: "The whole recording",
     moment: "At this moment",
     momentAt: (timeS: number) => `At ${clock(timeS)}`,
-    momentHint: "Play or move the cursor to see the three seconds around it.",
+    momentHint: "Play or move the cursor to see the three seconds around it",
     momentNone: "Nothing here is loud enough to be a voice",
     momentPending: "Not processed yet",
     probabilities: "Probability of each emotion",

@@ -4,31 +4,13 @@ import { toPrediction, toSegments, toWindow, windowAt } from "../src/engine/pred
 import { emotionOf } from "../src/ravdess";
 import { guessesCsv, timelineCsv, timelineSrt } from "../src/save/formats";
 import { accuracy, confusion, shuffled, wilson } from "../src/stats";
-import type { Model, Recording, Timeline, Window } from "../src/types";
+import type { Timeline, Window } from "../src/types";
 import { contrast, visible } from "../src/view/shades";
 import { facts } from "../src/facts";
-
-const labels = ["happy", "sad"];
-const model = { labels, abstain_below: 0.75 };
-
-const whole = { ...model, name: "m", version: "1", frames_per_step: 2, frame_period_s: 0.05, longest_voiced_s: 3 } as Model;
-const recording = { name: "a.wav", rate: 22050, truncated: false, clipped: false, peak: 0.5 } as Recording;
-const spoken = {
-  probabilities: [0.8, 0.2],
-  attention: [1],
-  voicedStartS: 0.5,
-  voicedEndS: 2,
-  durationS: 3,
-  rmsDb: -20,
-  speech: true,
-  loudestDb: -5,
-  highDb: -30,
-  distance: 1,
-};
+import { model, output, recording } from "./outputs";
 
 function windowAtStart(startS: number, emotion: string | null, p = 0.8): Window {
-  const output = { ...spoken, probabilities: emotion === "sad" ? [1 - p, p] : [p, 1 - p], speech: emotion !== null };
-  return toWindow(output, model, startS, startS + 3, startS);
+  return toWindow(output(emotion === "sad" ? 1 - p : p, { speech: emotion !== null }), model, startS, startS + 3, startS);
 }
 
 const windows = [
@@ -42,7 +24,7 @@ const timeline: Timeline = {
   path: "a.wav",
   model: "m",
   model_version: "1",
-  labels,
+  labels: model.labels,
   window_s: 3,
   hop_s: 0.5,
   duration_s: 4.5,
@@ -53,12 +35,11 @@ const timeline: Timeline = {
 };
 
 test("a sound without speech has no emotion, and no number about one", () => {
-  const output = { ...spoken, speech: false, rmsDb: -200 };
-  const found = toPrediction(output, whole, recording);
+  const found = toPrediction(output(0.8, { speech: false, rmsDb: -200 }), model, recording);
   expect([found.emotion, found.probability, found.margin, found.entropy, found.voiced_start_s]).toEqual([null, null, null, null, null]);
   expect([found.probabilities, found.shares, found.attention, found.abstain]).toEqual([{}, {}, [], true]);
   expect(found.warnings.map((one) => one.code)).toEqual(["no-speech"]);
-  expect(toPrediction(spoken, whole, recording)).toMatchObject({ emotion: "happy", shares: {}, abstain: false });
+  expect(toPrediction(output(0.8), model, recording)).toMatchObject({ emotion: "happy", shares: {}, abstain: false });
 });
 
 test("windows are cut as on the command line", () => {
@@ -117,7 +98,7 @@ test("the confusion matrix counts guesses by acted emotion", () => {
     { truth: "happy", guess: "sad" },
     { truth: "sad", guess: "sad" },
   ];
-  expect(confusion(answers, labels)).toEqual([
+  expect(confusion(answers, model.labels)).toEqual([
     [1, 1],
     [0, 1],
   ]);

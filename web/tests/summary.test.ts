@@ -3,26 +3,7 @@ import { facts } from "../src/facts";
 import type { NetworkOutput } from "../src/engine/messages";
 import { toTimeline, toWindow } from "../src/engine/predictions";
 import { cautionsOverTime, isLong, summarise } from "../src/engine/summary";
-import type { Model, Recording } from "../src/types";
-
-const model = { name: "m", version: "1", labels: ["happy", "sad"], abstain_below: 0.75, conditions: { limit: 1.5 } } as Model;
-const recording = { name: "a.wav", rate: 22050, truncated: false, clipped: false, peak: 0.5, durationS: 12 } as Recording;
-
-function output(happy: number, change: Partial<NetworkOutput> = {}): NetworkOutput {
-  return {
-    probabilities: [happy, 1 - happy],
-    attention: [1],
-    voicedStartS: 0.5,
-    voicedEndS: 2,
-    durationS: 3,
-    rmsDb: -20,
-    speech: true,
-    loudestDb: -5,
-    highDb: -30,
-    distance: 1,
-    ...change,
-  };
-}
+import { model, output, recording } from "./outputs";
 
 function timelineOf(outputs: NetworkOutput[], durationS: number) {
   const windows = outputs.map((one, i) => toWindow(one, model, 3 * i, 3 * i + 3, 3 * i));

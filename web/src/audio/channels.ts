@@ -1,6 +1,7 @@
 /** Mix channels to one as `emocatcher.audio.channels` does: channels that cancel are not averaged. */
 import { facts } from "../facts";
 import { fourier } from "../features/log_mel";
+import { quantile } from "../features/statistics";
 
 const SHORTEST_S = 1; // a shorter last section is mixed as the one before
 
@@ -33,9 +34,9 @@ export function mixChannels(channels: Float32Array[], rate: number): { mono: Flo
 /** The channels whose average keeps the voice. */
 export function chooseChannels(channels: Float32Array[], rate: number): Choice {
   const limits = facts.channels;
-  const everything = { used: channels.map((_, i) => i), cancel: false };
+  const all = { used: channels.map((_, i) => i), cancel: false };
   const length = channels[0].length;
-  if (channels.length === 1 || length < 2 || areEqual(channels)) return everything;
+  if (channels.length === 1 || length < 2 || areEqual(channels)) return all;
   const n = Math.min(2 ** Math.floor(Math.log2(Math.floor(limits.frame_s * rate))), length);
   const nFrames = Math.floor(length / n);
   const means = channels.map((channel) => channel.reduce((sum, value) => sum + value, 0) / length);
@@ -86,21 +87,14 @@ function areEqual(channels: Float32Array[]): boolean {
 /** The channels that are neither silent nor steady noise. */
 function withVoice(power: number[][], totals: number[]): number[] {
   const limits = facts.channels;
-  const heard = totals.flatMap((total, c) => (total >= limits.silent * Math.max(...totals) ? [c] : []));
-  if (power[0].length < limits.least_frames) return heard;
-  const ranges = heard.map((c) => {
+  const audible = totals.flatMap((total, c) => (total >= limits.silent * Math.max(...totals) ? [c] : []));
+  if (power[0].length < limits.least_frames) return audible;
+  const ranges = audible.map((c) => {
     const level = power[c].map((one) => 10 * Math.log10(Math.max(one, 1e-30))).sort((a, b) => a - b);
     return level[level.length - limits.own_frames] - quantile(level, 0.1);
   });
-  if (Math.max(...ranges) < limits.lively_db) return heard;
-  return heard.filter((_, i) => ranges[i] >= limits.steady_db);
-}
-
-/** The value below which a share of sorted numbers lies, interpolated. */
-export function quantile(sorted: number[], share: number): number {
-  const at = share * (sorted.length - 1);
-  const below = Math.floor(at);
-  return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+  if (Math.max(...ranges) < limits.lively_db) return audible;
+  return audible.filter((_, i) => ranges[i] >= limits.steady_db);
 }
 
 /** Whether a channel has sound where the loudest has none, given the power of the frames of both. */

@@ -2,7 +2,8 @@
 import { facts } from "../facts";
 import { strings } from "../strings.en";
 import { PageError, type Recording } from "../types";
-import { mixChannels, quantile } from "./channels";
+import { quantile } from "../features/statistics";
+import { mixChannels } from "./channels";
 import { nativeRate } from "./native_rate";
 import { removeOpusDelay } from "./opus_delay";
 import { type Pcm, readWav } from "./wav";

@@ -14,7 +14,11 @@ export function nativeRate(buffer: ArrayBuffer): number {
   // MPEG frames have no header of the file, so they are looked for last: any data may contain their few bits.
   const read = [flac, ogg, wav, matroska, mp4, mpeg].find(({ is }) => is(view))?.rate;
   const rate = read?.(view) ?? OPUS_RATE;
-  return rate >= 1000 && rate <= 384000 ? rate : OPUS_RATE;
+  return isPlausible(rate) ? rate : OPUS_RATE;
+}
+
+function isPlausible(rate: number): boolean {
+  return rate >= 1000 && rate <= 384000;
 }
 
 interface Container {
@@ -57,7 +61,7 @@ const matroska: Container = {
     for (let i = Math.max(codec - 512, 0); i + 10 <= Math.min(view.byteLength, codec + 512); i++) {
       const size = at(view, i, "\xb5\x84") ? 4 : at(view, i, "\xb5\x88") ? 8 : 0;
       const rate = size === 4 ? view.getFloat32(i + 2) : size === 8 ? view.getFloat64(i + 2) : 0;
-      if (rate >= 1000 && rate <= 384000 && rate % 1 === 0) return rate;
+      if (isPlausible(rate) && rate % 1 === 0) return rate;
     }
     return null;
   },

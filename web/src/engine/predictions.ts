@@ -12,22 +12,22 @@ export function toPrediction(output: NetworkOutput, model: Model, recording: Rec
     voicedS: output.voicedEndS - output.voicedStartS,
     isOutside: (output.distance ?? 0) > (model.conditions?.limit ?? Infinity),
   };
-  const known = { path: recording.name, duration_s: output.durationS, model: model.name, model_version: model.version };
-  const without = unanswered(known, cautions(measured, model, recording));
-  if (!output.speech) return without;
+  const recordingAndModel = { path: recording.name, duration_s: output.durationS, model: model.name, model_version: model.version };
+  const empty = withoutEmotion(recordingAndModel, cautions(measured, model, recording));
+  if (!output.speech) return empty;
   const step = model.frames_per_step * model.frame_period_s;
   return {
-    ...answered(without, model.labels, output.probabilities, model.abstain_below),
+    ...withEmotion(empty, model.labels, output.probabilities, model.abstain_below),
     voiced_start_s: output.voicedStartS,
     voiced_end_s: output.voicedEndS,
     attention: output.attention.map((weight, i) => [round6(output.voicedStartS + i * step), weight]),
   };
 }
 
-type Known = Pick<Prediction, "path" | "duration_s" | "model" | "model_version">;
+type RecordingAndModel = Pick<Prediction, "path" | "duration_s" | "model" | "model_version">;
 
 /** The prediction for a recording without speech. */
-export function unanswered({ path, duration_s, model, model_version }: Known, warnings: Caution[]): Prediction {
+export function withoutEmotion({ path, duration_s, model, model_version }: RecordingAndModel, warnings: Caution[]): Prediction {
   return {
     schema_version: facts.schema_version,
     path,
@@ -49,8 +49,8 @@ export function unanswered({ path, duration_s, model, model_version }: Known, wa
 }
 
 /** A prediction with its emotion: the most probable one, or that of the largest share if there are any. */
-export function answered(
-  without: Prediction,
+export function withEmotion(
+  empty: Prediction,
   labels: string[],
   probabilities: number[],
   abstainBelow: number,
@@ -60,7 +60,7 @@ export function answered(
   const [first, second = 0] = [...ranked].sort((a, b) => b - a);
   const best = ranked.indexOf(first);
   return {
-    ...without,
+    ...empty,
     emotion: labels[best],
     probability: probabilities[best],
     probabilities: byLabel(labels, probabilities),

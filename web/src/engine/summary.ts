@@ -2,7 +2,7 @@
 import { facts } from "../facts";
 import type { Caution, Model, Prediction, Recording, Timeline } from "../types";
 import type { NetworkOutput } from "./messages";
-import { answered, bounds, byLabel, cautions, unanswered } from "./predictions";
+import { withEmotion, bounds, byLabel, cautions, withoutEmotion } from "./predictions";
 
 /** Whether a recording is judged window by window, because it has several sentences. */
 export function isLong(durationS: number): boolean {
@@ -11,9 +11,9 @@ export function isLong(durationS: number): boolean {
 
 export function summarise(timeline: Timeline): Prediction {
   const { labels, windows, duration_s: durationS } = timeline;
-  const without = unanswered(timeline, timeline.warnings);
+  const empty = withoutEmotion(timeline, timeline.warnings);
   const spoken = windows.filter((window) => window.speech);
-  if (spoken.length === 0) return without;
+  if (spoken.length === 0) return empty;
   const edges = bounds(windows, durationS);
   const seconds = byLabel(labels, labels.map(() => 0));
   windows.forEach(({ emotion }, i) => {
@@ -22,7 +22,7 @@ export function summarise(timeline: Timeline): Prediction {
   const total = Object.values(seconds).reduce((sum, one) => sum + one, 0);
   const mean = labels.map((label) => spoken.reduce((sum, window) => sum + window.probabilities[label], 0) / spoken.length);
   return {
-    ...answered(without, labels, mean, timeline.abstain_below, labels.map((label) => seconds[label] / total)),
+    ...withEmotion(empty, labels, mean, timeline.abstain_below, labels.map((label) => seconds[label] / total)),
     voiced_start_s: Math.min(...spoken.map((window) => window.voiced_start_s)),
     voiced_end_s: Math.max(...spoken.map((window) => window.voiced_end_s)),
   };

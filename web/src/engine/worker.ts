@@ -5,7 +5,8 @@ import { resample } from "../audio/resample";
 import { facts } from "../facts";
 import { centresHz, cutFrames, floored, levels, logMel, type Spectrogram } from "../features/log_mel";
 import { cutGate, gateSpectrogram, speechOdds } from "../features/speech_gate";
-import { distance, largest } from "../features/training_conditions";
+import { largest } from "../features/statistics";
+import { distance } from "../features/training_conditions";
 import type { Model, Window } from "../types";
 import { cuts } from "./cuts";
 import type { WorkerRequest, NetworkOutput, WorkerReply } from "./messages";
@@ -110,18 +111,18 @@ async function recognise(request: Extract<WorkerRequest, { kind: "recognise" }>)
     reply({ kind: "recognised", job: request.job, output, tookMs: resampledMs + performance.now() - before });
   }
   // The answer for a long recording is that of its windows, and so are the warnings.
-  const ofLong = long ? levels(waveform, model.front_end) : null;
+  const wholeLevels = long ? levels(waveform, model.front_end) : null;
   const hopLength = Math.round(model.frame_period_s * model.sample_rate_hz);
   const all = cuts(waveform.length, model.sample_rate_hz, hopLength, request.windowS, request.hopS);
   for (const [i, cut] of all.entries()) {
     await yieldToMessages();
     if (cancelled.delete(request.job)) return;
     const part = waveform.subarray(cut.first, Math.max(cut.last, cut.first + 1));
-    const ofPart = (): Spectrogram => {
+    const partLogMel = (): Spectrogram => {
       const firstFrame = cut.first / hopLength;
-      return floored(cutFrames(ofLong!, firstFrame, firstFrame + 1 + Math.floor(part.length / hopLength)), model.front_end);
+      return floored(cutFrames(wholeLevels!, firstFrame, firstFrame + 1 + Math.floor(part.length / hopLength)), model.front_end);
     };
-    const output = await run(part, cutGate(forGate, cut.startS, cut.endS - cut.startS), ofLong ? ofPart : undefined);
+    const output = await run(part, cutGate(forGate, cut.startS, cut.endS - cut.startS), wholeLevels ? partLogMel : undefined);
     const window: Window = toWindow(output, model, cut.startS, cut.endS, cut.first / model.sample_rate_hz);
     reply({ kind: "window", job: request.job, window, output, done: i + 1, of: all.length });
   }

@@ -1,5 +1,6 @@
 /** The log-mel spectrogram of `emocatcher.features.extraction`, for the checks of a recording. */
 import type { FrontEnd } from "../types";
+import { largest } from "./statistics";
 
 /** Frames in the order of time, `nMels` numbers each, in dB. */
 export interface Spectrogram {
@@ -16,7 +17,7 @@ export function logMel(waveform: Float32Array, frontEnd: FrontEnd): Spectrogram 
 
 /** With a floor below the loudest cell, which is that of the clip. */
 export function floored({ nFrames, nMels, cells }: Spectrogram, frontEnd: FrontEnd): Spectrogram {
-  const floor = cells.reduce((high, cell) => Math.max(high, cell), -Infinity) - frontEnd.floor_db;
+  const floor = largest(cells) - frontEnd.floor_db;
   return { nFrames, nMels, cells: cells.map((cell) => Math.max(cell, floor)) };
 }
 

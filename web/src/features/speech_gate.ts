@@ -4,7 +4,8 @@ import { facts } from "../facts";
 import type { FrontEnd } from "../types";
 import { clicks, withoutClicks } from "./clicks";
 import { cutFrames, logMel, type Spectrogram } from "./log_mel";
-import { cosines, deviation, largest, loudnessDb, mean } from "./training_conditions";
+import { deviation, largest, mean } from "./statistics";
+import { cosines, loudnessDb } from "./training_conditions";
 
 const gate = facts.gate;
 const OWN: FrontEnd = { ...gate.front_end, floor_db: Infinity };

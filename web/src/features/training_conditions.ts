@@ -2,13 +2,14 @@
 import { facts } from "../facts";
 import type { Conditions } from "../types";
 import type { Spectrogram } from "./log_mel";
+import { deviation, largest, mean } from "./statistics";
 
 const { n_cepstra: N_CEPSTRA, active_db: ACTIVE_DB, quietest_db: QUIETEST_DB } = facts.gate;
 
 /** How many standard deviations a voiced span is from the training mean (Mahalanobis 1936). */
 export function distance(spectrogram: Spectrogram, conditions: Conditions): number {
-  const { mean, scale, precision } = conditions;
-  const scaled = summary(spectrogram, loudnessDb(spectrogram)).map((value, i) => (value - mean[i]) / scale[i]);
+  const { mean: centre, scale, precision } = conditions;
+  const scaled = summary(spectrogram, loudnessDb(spectrogram)).map((value, i) => (value - centre[i]) / scale[i]);
   let sum = 0;
   scaled.forEach((one, i) => scaled.forEach((other, j) => (sum += one * precision[i][j] * other)));
   return Math.sqrt(Math.max(sum, 0) / scaled.length);
@@ -61,20 +62,4 @@ export function cosines(nMels: number): number[][] {
   return Array.from({ length: N_CEPSTRA }, (_, k) =>
     Array.from({ length: nMels }, (_, i) => Math.cos((Math.PI * k * (2 * i + 1)) / (2 * nMels)) * Math.sqrt(2 / nMels)),
   );
-}
-
-/** 0 of nothing. */
-export function mean(values: number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(values.length, 1);
-}
-
-export function deviation(values: number[]): number {
-  const middle = mean(values);
-  return Math.sqrt(mean(values.map((value) => (value - middle) ** 2)));
-}
-
-export function largest(values: Iterable<number>): number {
-  let highest = -Infinity;
-  for (const value of values) if (value > highest) highest = value;
-  return highest;
 }

@@ -33,6 +33,7 @@ export class TryView implements View {
   private taken: Float32Array[] = [];
   private player: Player | null = null;
   private job: AbortController | null = null;
+  private nOpened = 0;
 
   constructor(private readonly state: State) {
     const words = strings.try;
@@ -107,20 +108,30 @@ export class TryView implements View {
     this.player?.repaint();
   }
 
-  /** @param note what to know about the recording */
-  private async open(file: Blob, name: string, note = ""): Promise<void> {
+  private async open(file: Blob, name: string): Promise<void> {
+    await this.openWith(name, () => decode(file, name));
+  }
+
+  private async openExample(): Promise<void> {
+    const name = strings.try.exampleName;
+    const read = async (): Promise<Recording> => decode((await import("../audio/example")).exampleFile(), name);
+    await this.openWith(name, read, strings.try.exampleText);
+  }
+
+  /**
+   * Recognise a recording, unless another one is opened before it has been read.
+   * @param note what to know about the recording
+   */
+  private async openWith(name: string, read: () => Promise<Recording>, note = ""): Promise<void> {
+    const number = ++this.nOpened;
+    const isNewest = (): boolean => number === this.nOpened;
     await this.guarded(async () => {
       this.result.dataset.state = "reading";
       delete this.result.dataset.prediction;
       this.busy.textContent = strings.try.reading(name);
-      await this.recognise(await decode(file, name), note);
-    });
-  }
-
-  private async openExample(): Promise<void> {
-    const { exampleFile } = await import("../audio/example");
-    const file = exampleFile();
-    await this.open(file, file.name, strings.try.exampleText);
+      const recording = await read();
+      if (isNewest()) await this.recognise(recording, note);
+    }, isNewest);
   }
 
   private async record(): Promise<void> {
@@ -140,18 +151,19 @@ export class TryView implements View {
         return;
       }
       const { rate } = this.microphone;
-      this.result.dataset.state = "reading";
-      await this.stopMicrophone();
-      const samples = new Float32Array(this.taken.reduce((sum, block) => sum + block.length, 0));
-      let at = 0;
-      for (const block of this.taken) {
-        samples.set(block, at);
-        at += block.length;
-      }
-      if (samples.length < SHORTEST_RECORDING_S * rate)
-        throw new PageError(strings.try.recordingTooShort, strings.try.recordingTooShortNext);
       const name = strings.try.recordingName;
-      await this.recognise(toRecording({ channels: [samples], rate, truncated: false }, writeWav(samples, rate), name));
+      await this.openWith(name, async () => {
+        await this.stopMicrophone();
+        const samples = new Float32Array(this.taken.reduce((sum, block) => sum + block.length, 0));
+        let at = 0;
+        for (const block of this.taken) {
+          samples.set(block, at);
+          at += block.length;
+        }
+        if (samples.length < SHORTEST_RECORDING_S * rate)
+          throw new PageError(strings.try.recordingTooShort, strings.try.recordingTooShortNext);
+        return toRecording({ channels: [samples], rate, truncated: false }, writeWav(samples, rate), name);
+      });
     });
   }
 
@@ -225,12 +237,13 @@ export class TryView implements View {
     this.result.dataset.state = "complete";
   }
 
-  /** Run `work`; show any error as a notice and keep the page usable. */
-  private async guarded(work: () => Promise<void>): Promise<void> {
+  /** Run `work`; show any error as a notice and keep the page usable, unless the user has opened something else. */
+  private async guarded(work: () => Promise<void>, isCurrent = (): boolean => true): Promise<void> {
     this.notice.clear();
     try {
       await work();
     } catch (error) {
+      if (!isCurrent()) return;
       if (this.microphone) await this.stopMicrophone();
       this.notice.show(error);
       const failed = this.result.querySelector(".is-waiting");
@@ -242,7 +255,7 @@ export class TryView implements View {
         this.element.classList.remove("has-result");
       }
     } finally {
-      if (!this.microphone) this.busy.textContent = "";
+      if (!this.microphone && isCurrent()) this.busy.textContent = "";
     }
   }
 
@@ -258,7 +271,7 @@ export class TryView implements View {
 class Moment {
   readonly element: HTMLElement;
   private readonly title = h("h2", { class: "card-name" }, strings.try.moment);
-  private readonly note = h("p", { class: "note" }, strings.try.momentHint);
+  private readonly note = h("p", { class: "note" }, `${strings.try.momentHint}.`);
   private readonly bars: Bars;
 
   constructor(model: Model) {
@@ -272,9 +285,9 @@ class Moment {
     this.bars.show(window?.probabilities ?? null);
     if (window && !window.speech) this.note.textContent = strings.try.momentNone;
     else {
-      const place = window ? ` ${clock(window.start_s)} – ${clock(window.end_s)}` : "";
+      const place = window ? `: ${clock(window.start_s)} – ${clock(window.end_s)}` : "";
       const doubt = window?.abstain ? ` ${strings.try.momentUnsure}` : "";
-      this.note.textContent = `${strings.try.momentHint}${place}${doubt}`;
+      this.note.textContent = `${strings.try.momentHint}${place}.${doubt}`;
     }
   }
 }
