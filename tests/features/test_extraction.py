@@ -115,6 +115,7 @@ def test_the_spectrogram_equals_librosas_with_any_settings(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_the_features_equal_the_published_pipelines_on_all_of_ravdess(ravdess_dir):
     paths = sorted(ravdess_dir.rglob("03-01-*.*"))

@@ -52,6 +52,7 @@ def test_one_clip_is_refused():
         training_conditions.fit(list(clips(1, 0)), 0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_unseen_speakers_are_rarely_outside_the_conditions(ravdess_dir):
     corpus, cabg = corpora.load("ravdess"), load_preset("cabg")

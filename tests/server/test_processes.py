@@ -247,6 +247,7 @@ def test_the_process_that_forks_the_workers_is_replaced(serve: Serve) -> None:
         assert server.post("/v1/predict", voice()).status == 200
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_recover_ends(serve: Serve) -> None:
     with serve("--workers", 1, limits={"recover_s": 10}) as server:
         workers, forkers, spool = server.workers(), children_of(server.process.pid), server.spool

@@ -113,6 +113,7 @@ def wrong_where(run: Path, to: Path, wrong: Callable[[int], bool]) -> Path:
     return to
 
 
+@pytest.mark.slow
 def test_a_distilled_run_is_finalised_with_its_finalised_teachers(
     teachers: list[Path], train_here: Train, voices: Corpus, residual_settings: Settings, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -185,6 +185,7 @@ def test_a_leak_names_its_folds(rows, table, inspect, tmp_path):
     assert f"the same recording on both sides of folds {leak.folds[0]} and {leak.folds[1]}" in found.stamp
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_the_identical_clips_of_ravdess_are_found(ravdess_dir, settings, scratch_cache):
     """They are on both sides in reference-cv5, and on one side in emobox-6."""

@@ -131,6 +131,7 @@ def test_other_models_too(
         assert_same(graph, recognizer, waveform)
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_on_real_clips_it_says_what_the_recogniser_says(opened: Any, bundled: Bundle, ravdess_dir: Path) -> None:
     graph, recognizer = hear_of(opened, as_onnx(bundled, waveform=True)), Recognizer(bundled)

@@ -1,8 +1,8 @@
 /** Decode any file that the browser can read to a recording: mono, at its own rate, with peak and clipping. */
 import { facts } from "../facts";
+import { quantile } from "../features/statistics";
 import { strings } from "../strings.en";
 import { PageError, type Recording } from "../types";
-import { quantile } from "../features/statistics";
 import { mixChannels } from "./channels";
 import { nativeRate } from "./native_rate";
 import { removeOpusDelay } from "./opus_delay";
