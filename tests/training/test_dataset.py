@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from emocatcher import audio
 from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.features import extraction
+from emocatcher.features import extraction, training_conditions
 from emocatcher.features.padding import pad_batch
 from emocatcher.foundation.errors import AudioError, DecodeError, EmptyAudioError, FeatureCacheError, NonFiniteError
 from emocatcher.foundation.settings import load_preset
@@ -98,6 +98,15 @@ def test_a_second_load_decodes_nothing(paths, cache, monkeypatch):
     assert second.ids == first.ids
     assert file.stat().st_mtime_ns == written
     assert list(cache.iterdir()) == [file]
+
+
+def test_sums_over_features_are_the_same_whether_they_are_new_or_cached(paths, cache):
+    corpus = corpus_of(paths)
+    new, cached = (load_features(corpus, CABG, folder=cache) for _ in range(2))
+    assert new.rows.strides == cached.rows.strides
+    period_s = CABG.front_end.frame_period_s
+    fitted = [training_conditions.fit(table.clips(table.ids), period_s) for table in (new, cached)]
+    assert msgspec.json.encode(fitted[0]) == msgspec.json.encode(fitted[1])
 
 
 def test_only_what_changed_is_decoded_again(paths, cache, decoded):

@@ -203,7 +203,8 @@ def _mapped(span: Span, ids: Sequence[str], lengths: NDArray[np.int64]) -> Featu
 
 def _table(ids: Sequence[str], clips: Sequence[NDArray[np.float32]]) -> FeatureTable:
     lengths = np.array([clip.shape[1] for clip in clips], np.int64)
-    return FeatureTable(np.concatenate([clip.T for clip in clips]), ids, lengths)
+    # Sums over an array depend on its layout, and `concatenate` would keep that of new clips.
+    return FeatureTable(np.ascontiguousarray(np.concatenate([clip.T for clip in clips])), ids, lengths)
 
 
 def _no_int() -> NDArray[np.int64]:
