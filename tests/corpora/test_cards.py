@@ -1,9 +1,10 @@
 import re
+from pathlib import Path
 
 import pytest
 
 from emocatcher import corpora
-from emocatcher.corpora import cards
+from emocatcher.corpora import card_reader, cards
 from emocatcher.foundation.errors import CorpusError
 from emocatcher.foundation.labels import ALIASES, EMOTIONS, canonical
 
@@ -70,3 +71,16 @@ def test_a_wrong_card_is_refused_with_its_file_and_the_reason(tmp_path, text, pr
     with pytest.raises(CorpusError, match=problem) as caught:
         cards.read(tmp_path / "mine.toml")
     assert str(tmp_path / "mine.toml") in str(caught.value)
+
+
+def test_the_example_in_the_documents_is_a_card(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "corpora.md").read_text(encoding="utf-8")
+    (tmp_path / "example.toml").write_text(text.split("```toml\n")[1].split("```")[0])
+    for name in ("03b01Fa.wav", "03a01La.wav", "03a01Fa.wav"):
+        (tmp_path / name).touch()
+    corpus = card_reader.read(cards.read(tmp_path / "example.toml"), tmp_path)
+    assert [(u.id, u.emotion, u.speaker) for u in corpus] == [("03b01Fa", "happy", "03")]
+    assert [note.partition("(")[2].partition(")")[0] for note in corpus.notes[1:]] == [
+        "silent",
+        "'L': boredom is none of the eight emotions",
+    ]

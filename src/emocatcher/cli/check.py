@@ -18,11 +18,11 @@ def check(
     everything: Annotated[bool, typer.Option("--all", help="List every recording of every finding.")] = False,
 ) -> None:
     """Decode and count every recording; list missing, duplicated and unusual ones."""
-    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.cli.loading import load_corpus
     from emocatcher.corpora import check as checking
 
-    loaded = corpora.load(corpus, missing_ok=True)
+    loaded = load_corpus(corpus, missing_ok=True, with_notes=False)
     with screen.progress(unit="recordings") as start:
         advance = start("decoding")
         found = checking.check(loaded, on_progress=lambda done, total: advance(done, total, ""))

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from emocatcher.corpora import Corpus
 
 
-def load_corpus(name: str) -> Corpus:
-    """Load a corpus; print its notes on stderr, and before synthetic voices are generated, that this takes a while.
+def load_corpus(name: str, *, missing_ok: bool = False, with_notes: bool = True) -> Corpus:
+    """Load a corpus; print its notes on stderr, and before it is generated or unpacked, that this takes a while.
 
     Raises:
         CorpusError: if it cannot be used.
@@ -18,9 +18,9 @@ def load_corpus(name: str) -> Corpus:
     from emocatcher.cli import screen
 
     target = screen.console(stderr=True)
-    if "synthetic" in corpora.parts(name) and corpora.locate("synthetic") is None:
-        target.print("Generating the synthetic corpus, once: about 20 s")
-    corpus = corpora.load(name)
-    for note in corpus.notes:
+    if first_use := corpora.first_use(name):
+        target.print(screen.one_line(first_use), markup=False)
+    corpus = corpora.load(name, missing_ok=missing_ok)
+    for note in corpus.notes if with_notes else ():
         target.print(f"Note: {screen.one_line(name)}: {screen.one_line(note)}", markup=False)
     return corpus

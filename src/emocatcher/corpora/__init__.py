@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from emocatcher.audio import folder_search
-from emocatcher.corpora import card_reader, cards, joined, manifest, ravdess, synthetic
+from emocatcher.corpora import card_reader, cards, joined, manifest, parquet_audio, ravdess, synthetic
 from emocatcher.corpora.cards import CorpusCard, known
 from emocatcher.corpora.places import cache_dir, corpus_dir, find_corpus
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, suggest
 
-__all__ = ["Corpus", "CorpusCard", "Utterance", "cache_dir", "known", "load", "locate", "parts"]
+__all__ = ["Corpus", "CorpusCard", "Utterance", "cache_dir", "first_use", "known", "load", "locate", "parts"]
 
 # The version is part of the name, so that a corpus made by an older synthesiser is not read.
 _SYNTHETIC_DIR = f"synthetic-{synthetic.VERSION}"
@@ -27,6 +27,19 @@ def parts(name: str) -> list[str]:
     if folder_search.expand_home(name).exists():
         return [name]
     return [part.strip() for part in name.split(",") if part.strip()] or [name]
+
+
+def first_use(name: str) -> str:
+    """Return a sentence on what `load` does once and takes a while for, such as unpacking; "" if there is nothing."""
+    for part in parts(name):
+        card, _ = _card_and_place(part)
+        path = locate(part)
+        if card is not None and card.name == "synthetic" and path is None:
+            return "Generating the synthetic corpus, once: about 20 s"
+        if (shards := _parquet_files(card, path)) and not parquet_audio.is_unpacked(shards):
+            size = sum(shard.stat().st_size for shard in shards)
+            return f"Unpacking the sound of {part}, {size / 1e6:,.0f} MB, into {cache_dir()}, once"
+    return ""
 
 
 def locate(name: str) -> Path | None:
@@ -53,7 +66,8 @@ def load(name: str, *, missing_ok: bool = False) -> Corpus:
         name: the name of a card, such as "ravdess" or "crema-d"; "synthetic", which is generated on first use (in about
             15 s); NAME=PATH, for a card whose corpus lies elsewhere; the path of a table of recordings (see
             `emocatcher.corpora.manifest`); the path of a folder with one sub-folder per emotion, or with RAVDESS's
-            recordings anywhere in it, if most of its recordings have names of RAVDESS. Several of these, separated by
+            recordings anywhere in it, if most of its recordings have names of RAVDESS; a Parquet file with sound in it,
+            or a folder of them. Several of these, separated by
             commas, are joined (see `emocatcher.corpora.joined`).
         missing_ok: accept a table that names recordings which do not exist.
 
@@ -73,6 +87,10 @@ def load(name: str, *, missing_ok: bool = False) -> Corpus:
         return synthetic.read(path or _generate_synthetic())
     if path is None or not path.is_dir():
         raise _not_found(card, names[0])
+    if card.parquet:
+        if not (shards := _parquet_files(card, path)):
+            raise CorpusError(f"{path} contains no {card.parquet}. Get {card.name} from {card.address}")
+        return parquet_audio.read(shards, card.name, licence=card.licence, only_emotions=True)
     return _read_ravdess(path) if card.name == "ravdess" else card_reader.read(card, path)
 
 
@@ -97,7 +115,22 @@ def _not_found(card: CorpusCard, name: str) -> CorpusNotFoundError:
     )
 
 
+def _parquet_files(card: CorpusCard | None, path: Path | None) -> list[Path]:
+    """Return the Parquet files with sound in them that a corpus consists of; none if it has another form."""
+    if path is None:
+        return []
+    if card is not None:
+        return sorted(path.glob(card.parquet)) if card.parquet else []
+    if path.is_file():
+        return [path] if path.suffix.lower() == ".parquet" and parquet_audio.has_audio(path) else []
+    files = sorted(path.rglob("*.parquet"))
+    alone = bool(files) and not folder_search.search(path).recordings
+    return files if alone and parquet_audio.has_audio(files[0]) else []
+
+
 def _load_path(name: str, path: Path | None, *, missing_ok: bool) -> Corpus:
+    if path is not None and (shards := _parquet_files(None, path)):
+        return parquet_audio.read(shards, path.resolve().name if path.is_dir() else path.stem)
     if path is not None and path.is_dir():
         return _read_ravdess(path) if _is_ravdess(path) else manifest.read_folder(path)
     if path is not None and path.suffix.lower() in manifest.FORMATS:

@@ -1,0 +1,115 @@
+import io
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from emocatcher import audio, corpora
+from emocatcher.corpora import parquet_audio
+from emocatcher.foundation.errors import CorpusError
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def sound(level, file_format="FLAC"):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.full(1600, level, np.float32), 16_000, format=file_format)
+    return buffer.getvalue()
+
+
+def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def row(number, emotion, **columns):
+    file = {"bytes": sound(0.1 * (number + 1)), "path": f"{number}.flac"}
+    return {"file_id": f"{number}.flac", "audio": file, "emotion": emotion, **columns}
+
+
+CAMEO = [
+    row(0, "anger", speaker_id="1", gender="Female", dataset="a", license="CC0"),
+    row(1, "happiness", speaker_id="1", gender="m", dataset="b", license="CC BY 4.0"),
+    row(2, "amusement", speaker_id="2", gender="other", dataset="b", license="CC BY 4.0"),
+]
+
+
+def test_rows_become_utterances_with_their_sound(tmp_path):
+    corpus = corpora.load(str(write(tmp_path / "mine.parquet", CAMEO)))
+    assert [(u.id, u.emotion, u.speaker, u.gender) for u in corpus] == [
+        ("a/0.flac", "angry", "a:1", "female"),
+        ("b/1.flac", "happy", "b:1", "male"),  # another corpus's speaker 1
+        ("b/2.flac", "amusement", "b:2", None),
+    ]
+    assert (corpus.name, corpus.labels) == ("mine", ("happy", "angry", "amusement"))
+    assert corpus.licence == "CC0; CC BY 4.0"
+    levels = [float(audio.load(u.path)[0].max()) for u in corpus]
+    assert levels == pytest.approx([0.1, 0.2, 0.3], abs=0.01)
+    assert all(u.path.is_relative_to(corpora.cache_dir()) for u in corpus)
+
+
+def test_the_sound_is_unpacked_once_and_again_if_the_file_changes(tmp_path):
+    path = write(tmp_path / "mine.parquet", CAMEO)
+    assert "Unpacking" in corpora.first_use(str(path))
+    first = corpora.load(str(path)).utterances[0].path
+    assert corpora.first_use(str(path)) == ""
+    written = first.stat().st_mtime_ns
+    assert corpora.load(str(path)).utterances[0].path.stat().st_mtime_ns == written
+    write(path, CAMEO[::-1])
+    os.utime(path, ns=(1, 1))
+    assert corpora.load(str(path)).utterances[0].path.parent != first.parent
+
+
+def test_a_corpus_of_several_files_leaves_out_what_is_no_emotion(tmp_path):
+    write(tmp_path / "data" / "a-00000-of-00002.parquet", CAMEO[:1])
+    write(tmp_path / "data" / "b-00001-of-00002.parquet", CAMEO[1:])
+    corpus = corpora.load(f"cameo={tmp_path}")
+    assert [u.id for u in corpus] == ["a/0.flac", "b/1.flac"]
+    assert corpus.notes == ("1 rows are left out (label 'amusement')",)
+    levels = [float(audio.load(u.path)[0].max()) for u in corpus]
+    assert levels == pytest.approx([0.1, 0.2], abs=0.01)
+    assert len(corpora.load(str(tmp_path))) == 3  # a folder of one's own keeps its labels
+
+
+def test_rows_without_sound_or_emotion_are_counted(tmp_path):
+    rows = [row(0, "sad"), row(1, "sad") | {"audio": None}, row(2, None)]
+    corpus = corpora.load(str(write(tmp_path / "mine.parquet", rows)))
+    assert [u.id for u in corpus] == ["0.flac"]
+    assert corpus.notes[0].startswith("1 row has no sound, and is left out: 1.flac")
+    assert corpus.notes[1].startswith("1 row has no emotion, and is left out: 2.flac")
+
+
+def test_ids_that_repeat_get_the_number_of_the_row(tmp_path):
+    rows = [{"audio": {"bytes": sound(0.1), "path": "clip.wav"}, "label": "sad"} for _ in range(2)]
+    assert [u.id for u in corpora.load(str(write(tmp_path / "mine.parquet", rows)))] == ["clip#0", "clip#1"]
+
+
+def test_the_name_of_a_file_in_the_table_cannot_lead_outside_the_cache(tmp_path):
+    rows = [{"audio": {"bytes": sound(0.1), "path": "../../../outside.wav/x"}, "label": "sad"}]
+    (utterance,) = corpora.load(str(write(tmp_path / "mine.parquet", rows)))
+    assert utterance.path.resolve().is_relative_to(corpora.cache_dir().resolve())
+    assert audio.load(utterance.path)[0].size
+
+
+def test_a_table_of_paths_is_no_table_of_sound(tmp_path):
+    (tmp_path / "a.wav").touch()
+    path = write(tmp_path / "mine.parquet", [{"path": "a.wav", "label": "sad", "audio": {"bytes": b"", "path": ""}}])
+    assert not parquet_audio.has_audio(path)
+    assert [u.path for u in corpora.load(str(path))] == [tmp_path / "a.wav"]
+
+
+def test_a_file_without_emotions_is_refused_with_its_columns(tmp_path):
+    path = write(tmp_path / "mine.parquet", [{"audio": {"bytes": sound(0.1), "path": "a.flac"}, "text": "x"}])
+    with pytest.raises(CorpusError, match=r"no column of emotions\. Its columns: audio, text"):
+        corpora.load(str(path))
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    path = write(tmp_path / "mine.parquet", CAMEO)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EMOCATCHER_CACHE", str(tmp_path / "file"))
+    with pytest.raises(CorpusError, match="EMOCATCHER_CACHE"):
+        corpora.load(str(path))
