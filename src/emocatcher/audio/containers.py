@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.audio import file_ends
+from emocatcher.audio import amr, file_ends
 from emocatcher.audio.placement import GAP_S, Placement
 from emocatcher.audio.resampling import Waveform
 from emocatcher.audio.sources import opened
@@ -106,13 +106,17 @@ class Decoder:
         if kind == "flac":
             # Without its checksum, a damaged frame would be decoded to noise.
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        decoder, packets = stream.codec_context, _packets(container, stream)
+        if amr.is_amr(decoder.name):
+            packets = amr.frames(packets, decoder.name) if kind == "amr" else packets
+            decoder = amr.AmrDecoder(decoder)
         last: Any = None
-        for packet in _packets(container, stream):
+        for packet in packets:
             if packet.size:
                 self._measure_distance(last, packet)
                 last = packet
             before = self._n_samples
-            for frame in self._frames(packet, stream.codec_context):
+            for frame in self._frames(packet, decoder):
                 yield from self._add(frame)
             if self._n_junk:
                 placement.lose(self._n_junk)
@@ -143,7 +147,7 @@ class Decoder:
         import av
 
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
             if self._has_strange_rate(frames):
                 raise ValueError("a damaged header")
         except (av.FFmpegError, ValueError):
@@ -185,7 +189,7 @@ class Decoder:
         known = last is not None and last.pos is not None and packet.pos is not None
         is_same_page = self._kind == "ogg" and known and packet.pos == last.pos  # the position is that of the page
         n_between = packet.pos - self._end if known and not is_same_page else 0
-        self._end = (self._end if is_same_page else packet.pos or 0) + packet.size
+        self._end = (self._end if is_same_page or packet.pos is None else packet.pos) + packet.size
         self._placement.between(n_between)
         if known and self._placement.failed and self._kind == "aac":
             # FFmpeg does not count the bytes that it skips to find the next packet.
