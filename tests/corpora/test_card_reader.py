@@ -424,6 +424,14 @@ def test_a_corpus_is_found_by_its_name_and_by_a_given_folder(tmp_path, monkeypat
         corpora.load(f"turev={tmp_path / 'nowhere'}")
 
 
+def test_a_folder_here_with_the_name_of_a_card_is_given_as_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, Tree({"tess/happy/a.wav": ""}))
+    with pytest.raises(CorpusNotFoundError, match=r"give \./tess$"):
+        corpora.load("tess")
+    assert [u.emotion for u in corpora.load("./tess")] == ["happy"]
+
+
 def test_a_folder_with_other_recordings_is_refused_with_the_expected_names(tmp_path):
     (tmp_path / "a.wav").touch()
     with pytest.raises(CorpusError, match=r"no recording with a name of .*CREMA-D.*github"):

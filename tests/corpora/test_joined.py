@@ -85,3 +85,8 @@ def test_a_table_whose_name_has_a_comma_is_one_corpus(tmp_path):
     (tmp_path / "a.wav").touch()
     (tmp_path / "x,y.csv").write_text("path,label\na.wav,sad\n")
     assert corpora.load(str(tmp_path / "x,y.csv")).name == "x,y"
+
+
+def test_the_name_of_a_joined_corpus_loads_it_again(shelf):
+    found = corpora.load("ravdess,turev")
+    assert corpora.load(found.name) == found

@@ -18,14 +18,19 @@ _SYNTHETIC_DIR = f"synthetic-{synthetic.VERSION}"
 
 
 def parts(name: str) -> list[str]:
-    """Split the names of several corpora at commas; a name with a comma that exists as a path is one corpus.
+    """Split the names of several corpora at commas; the name of a joined corpus, such as "tess+nemo", at the pluses.
+
+    A name that exists as a path is one corpus.
 
     Examples:
-        >>> parts("ravdess,crema-d=/data/CREMA-D")
-        ['ravdess', 'crema-d=/data/CREMA-D']
+        >>> parts("ravdess,crema-d=/data/CREMA-D"), parts("tess+nemo"), parts("a+b.csv")
+        (['ravdess', 'crema-d=/data/CREMA-D'], ['tess', 'nemo'], ['a+b.csv'])
     """
     if folder_search.expand_home(name).exists():
         return [name]
+    pluses = name.split("+")
+    if len(pluses) > 1 and all(cards.find(one) for one in pluses):
+        return pluses
     return [part.strip() for part in name.split(",") if part.strip()] or [name]
 
 
@@ -110,8 +115,9 @@ def _not_found(card: CorpusCard, name: str) -> CorpusNotFoundError:
         if card.name == "ravdess"
         else f"Get it from {card.address} and unpack it there, or name its folder: {card.name}=FOLDER"
     )
+    here = f". For the folder {name} here, give ./{name}" if Path(name).exists() else ""
     return CorpusNotFoundError(
-        f"{title} was not found in $EMOCATCHER_CORPORA/{card.name} or in {corpus_dir(card.name)}. {get}"
+        f"{title} was not found in $EMOCATCHER_CORPORA/{card.name} or in {corpus_dir(card.name)}. {get}{here}"
     )
 
 

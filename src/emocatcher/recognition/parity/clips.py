@@ -107,7 +107,8 @@ def _test_part(config: ModelConfig, corpus: Corpus, everything: Clips) -> Clips:
 
 
 def _is_available(name: str) -> bool:
-    return name in {card.name for card in corpora.known()} and corpora.locate(name) is not None
+    known = {card.name for card in corpora.known()}
+    return all(part in known and corpora.locate(part) is not None for part in corpora.parts(name))
 
 
 def _synthesise(sample_rate: int, n_clips: int) -> Iterator[audio.Waveform]:
