@@ -394,9 +394,28 @@ def test_a_stream_that_was_joined_after_an_hour_does_not_start_with_silence():
     assert len(waveform) / RATE == pytest.approx(3.0, abs=0.05)
 
 
-def test_an_ogg_flac_that_was_joined_late_does_not_start_with_silence():
-    waveform, _ = audio.load(packed("ogg", "flac", [(1200.0, chirp(6.0))]))
-    assert len(waveform) / RATE == pytest.approx(6.0, abs=0.1)
+@pytest.mark.parametrize("start_s", [3.0, 30.0, 1200.0, 5000.0])
+@pytest.mark.parametrize("codec", ["flac", "libopus"])
+def test_an_ogg_whose_time_begins_late_has_no_silence_and_keeps_all_times(codec, start_s):
+    sound = chirp(8.0)
+    payload = packed("ogg", codec, [(start_s, sound)])
+    for waveform in (audio.load(payload)[0], np.concatenate(list(audio.blocks(payload, block_s=3.0)))):
+        assert len(waveform) / RATE == pytest.approx(8.0, abs=0.01)
+        for at_s in (0.2, 3.5, 7.0):  # the first page has about a second
+            assert delay_s(sound, waveform, RATE, at_s) == pytest.approx(0.0, abs=0.001)
+
+
+def test_a_late_ogg_flac_whose_first_page_is_damaged_has_no_silence():
+    payload = bytearray(packed("ogg", "flac", [(1200.0, chirp(8.0))]))
+    at = payload.index(b"OggS", 400) - 5000
+    payload[at : at + 1000] = bytes(1000)
+    assert len(audio.load(bytes(payload))[0]) / RATE == pytest.approx(8.0, abs=1.2)
+
+
+def test_a_pause_behind_the_first_page_of_an_ogg_flac_is_kept():
+    sound = chirp(6.0)
+    recording = audio.read(packed("ogg", "flac", [(0.0, sound[: 3 * RATE]), (5.0, sound[3 * RATE :])]))
+    assert len(recording.waveform) / RATE == pytest.approx(8.0, abs=0.1)
 
 
 def test_short_steps_in_time_are_not_filled():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.audio import amr, file_ends
+from emocatcher.audio import amr, file_ends, ogg
 from emocatcher.audio.placement import GAP_S, Placement
 from emocatcher.audio.resampling import Waveform
 from emocatcher.audio.sources import opened
@@ -66,6 +66,7 @@ class Decoder:
         self._n_junk = 0  # bytes after the last frame
         self._n_strange = 0  # packets in a row with another sample rate
         self._end = 0  # of the last packet, position in bytes
+        self._first_page: int | None = None  # of Ogg, position in bytes
 
     def __iter__(self) -> Iterator[Waveform]:
         # PyAV takes a quarter of the package's import time, and most recordings do not need it.
@@ -107,12 +108,15 @@ class Decoder:
             # Without its checksum, a damaged frame would be decoded to noise.
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
         decoder, packets = stream.codec_context, _packets(container, stream)
+        if decoder is None:
+            raise ValueError("an unknown codec")
         if amr.is_amr(decoder.name):
             packets = amr.frames(packets, decoder.name) if kind == "amr" else packets
             decoder = amr.AmrDecoder(decoder)
         last: Any = None
         for packet in packets:
             if packet.size:
+                self._first_page = packet.pos if last is None else self._first_page
                 self._measure_distance(last, packet)
                 last = packet
             before = self._n_samples
@@ -191,6 +195,7 @@ class Decoder:
         n_between = packet.pos - self._end if known and not is_same_page else 0
         self._end = (self._end if is_same_page or packet.pos is None else packet.pos) + packet.size
         self._placement.between(n_between)
+        self._placement.is_first_page = self._kind == "ogg" and known and last.pos == self._first_page
         if known and self._placement.failed and self._kind == "aac":
             # FFmpeg does not count the bytes that it skips to find the next packet.
             with opened(self._source) as file:
@@ -244,7 +249,7 @@ class Decoder:
             return int(last.size) < file_ends.mpeg_frame_length(bytes(last)[:4], self.rate)
         with opened(self._source) as file:
             if kind == "ogg":
-                return file_ends.ogg_breaks_off(file)
+                return ogg.breaks_off(file)
             return kind == _MATROSKA and bool(last.pos) and file_ends.matroska_breaks_off(file, last.pos, is_all)
 
 

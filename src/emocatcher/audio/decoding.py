@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import ArrayLike
 
-from emocatcher.audio import arrays, file_ends
+from emocatcher.audio import arrays, file_ends, ogg
 from emocatcher.audio.containers import Decoder, estimated_duration_s, has_pauses
 from emocatcher.audio.resampling import Waveform
 from emocatcher.audio.sources import Source, is_pipe, name_of, opened, readable
@@ -90,7 +90,7 @@ class Track:
                 self.rate = int(file.samplerate)
                 self.truncated = _declares_more(file.extra_info)
                 n_left, n_block = file.frames, max(math.ceil(self._block_s * self.rate), 1)
-                if file.format == "OGG" and not _is_one_stretch(source, is_long=n_left > n_block):
+                if file.format == "OGG" and not _is_one_stretch(source, n_left / self.rate, is_long=n_left > n_block):
                     return False
                 while n_left > 0 and len(block := _read(file, min(n_block, n_left))):
                     if file.format in ("OGG", "FLAC") and _DAMAGE.search(file.extra_info):
@@ -102,7 +102,7 @@ class Track:
                 if file.format == "OGG" or file.format in _DECLARE_END:
                     with opened(source) as opened_file:
                         if file.format == "OGG":
-                            self.truncated = file_ends.ogg_breaks_off(opened_file)
+                            self.truncated = ogg.breaks_off(opened_file)
                         else:
                             self.n_unread = file_ends.n_unread(opened_file)
                 self.truncated |= 0 < n_left < _ANY_LENGTH
@@ -147,10 +147,10 @@ def _skip(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
         n_samples = max(n_samples - len(block), 0)
 
 
-def _is_one_stretch(source: str | bytes, *, is_long: bool) -> bool:
+def _is_one_stretch(source: str | bytes, duration_s: float, *, is_long: bool) -> bool:
     """Whether libsndfile reads all of an Ogg: it stops after the first of several recordings, and skips pauses."""
     with opened(source) as file:
-        if file_ends.ogg_is_chained(file):
+        if ogg.is_chained(file) or ogg.starts_late(file, duration_s):
             return False
     # Of a short recording, no block has been used when libsndfile returns too few samples.
     return not (is_long and has_pauses(source))

@@ -24,7 +24,6 @@ _CHUNKS = {
 _BEGINNINGS = {*_CHUNKS, b".snd", b"fLaC", b"OggS"}  # of recordings; they look like chunks
 _BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}  # of MP4, where the length precedes the identifier
 _SOUND = {b"data", b"SSND", b"mdat"}
-_LARGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of an Ogg page
 _BLOCKS = (0xA3, 0xA1)  # identifiers of SimpleBlock and Block, in Matroska
 _KBIT = {
     "1-2": (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -206,61 +205,6 @@ def mpeg_declared_frames(file: BinaryIO) -> int:
         if (at := frame.find(marker)) >= 0 and (marker == b"VBRI" or frame[at + 7] & 1):
             return int.from_bytes(frame[at + offset : at + offset + 4], "big")
     return 0
-
-
-def ogg_breaks_off(file: BinaryIO) -> bool:
-    """Whether the last page of an Ogg file is incomplete, or what follows it is no page (RFC 3533).
-
-    A file that ends with a complete page is taken as complete: many programs do not mark the last one.
-
-    Args:
-        file: open at any position, which changes.
-
-    Examples:
-        >>> import io
-        >>> page = b"OggS" + bytes(22) + bytes([1, 5]) + b"sound"
-        >>> last = page[:5] + bytes([4]) + page[6:]  # it has the mark of the last page
-        >>> [ogg_breaks_off(io.BytesIO(page + end)) for end in (page, page[:-1], bytes(9), last + bytes(9))]
-        [False, True, True, False]
-    """
-    size = start = file.seek(0, os.SEEK_END)
-    while start > 0:
-        end, start = start, max(start - _LARGEST_PAGE, 0)
-        file.seek(start)
-        found = file.read(end - start + 3).rfind(b"OggS")
-        if found >= 0:
-            file.seek(start + found)
-            page = file.read(27 + 255)
-            if len(page) < 27 or len(page) < 27 + page[26]:
-                return True
-            length = 27 + page[26] + sum(page[27 : 27 + page[26]])
-            return start + found + length > size or (start + found + length < size and not page[5] & 4)
-    return False
-
-
-def ogg_is_chained(file: BinaryIO) -> bool:
-    """Whether an Ogg file contains several recordings, one after the other: a first page follows one that is not first.
-
-    Args:
-        file: open at any position, which changes.
-
-    Examples:
-        >>> import io
-        >>> first, other = b"OggS" + bytes([0, 2]), b"OggS" + bytes([0, 0])
-        >>> [ogg_is_chained(io.BytesIO(content)) for content in (first + first + other, first + other + first)]
-        [False, True]
-    """
-    file.seek(0)
-    content, is_behind = b"", False
-    while part := file.read(1 << 20):
-        content = content[-5:] + part
-        start = 0
-        if not is_behind:
-            start = min((k for k in (content.find(b"OggS\0\0"), content.find(b"OggS\0\1")) if k >= 0), default=-1)
-            is_behind = start >= 0
-        if is_behind and content.find(b"OggS\0\2", start) >= 0:
-            return True
-    return False
 
 
 def matroska_breaks_off(file: BinaryIO, position: int, is_all: bool = False) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 
 _LONGEST_LEAD_S = 60.0  # a stream that was joined late starts at any time, which is not silence
-_FIRST_PAGE_S = 2.0  # of such a stream in Ogg, FFmpeg counts the first page from zero
 GAP_S = 0.05  # shorter gaps come from rounded times and the delays of encoders
 _LONGEST_GAP_S = 3600.0  # over a longer one, or a second back in time, the clock was set anew
 _LONGEST_OVERLAP_S = 1.0
@@ -25,6 +24,8 @@ class Placement:
     Attributes:
         failed: whether packets since the last frame could not be decoded.
         lost: parts that could not be decoded, as (start_s, end_s), in order.
+        is_first_page: whether the next frame is in the first page of an Ogg track, or the first behind it. For some
+            codecs FFmpeg counts that page from zero, and only its end has a time: a step is no pause.
 
     Examples:
         A frame at 2.5 s follows after 2 s of samples at 1 kHz: half a second is missing.
@@ -36,7 +37,7 @@ class Placement:
 
     def __init__(self, *, has_times: bool, is_alone: bool, from_zero: bool, start_s: float) -> None:
         self.has_times, self._is_alone = has_times, is_alone
-        self.failed = False
+        self.failed = self.is_first_page = False
         self.lost: list[tuple[float, float]] = []
         self._zero_s = 0.0 if from_zero and 0.0 <= start_s <= _LONGEST_LEAD_S else start_s
         self._skipped_s = 0.0  # without times: the length of packets since the last frame, and of bytes between them
@@ -80,7 +81,7 @@ class Placement:
             damaged = damaged or self._are_lost(max(self._between), gap_s)
             is_new_clock = not -_LONGEST_OVERLAP_S <= gap_s <= _LONGEST_GAP_S
             is_too_much = gap_s + self._n_silent / sample_rate > _LONGEST_SILENCE_S
-            is_late = gap_s > _LONGEST_LEAD_S and time_s <= _FIRST_PAGE_S
+            is_late = self.is_first_page and n_samples > 0 and (gap_s > _LONGEST_LEAD_S or not damaged)
             if is_new_clock or is_too_much or is_late or (n_samples == 0 and gap_s <= GAP_S):
                 self._zero_s += gap_s
                 return 0
