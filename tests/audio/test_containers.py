@@ -305,6 +305,18 @@ def test_a_wav_from_a_pipe_is_read_to_its_end_and_not_truncated(size, subtype):
     assert not recording.truncated
 
 
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize("as_path", [False, True])
+def test_an_au_of_unknown_length_is_read_to_its_end(tmp_path, size, as_path):
+    payload = made("au")
+    piped = payload[:8] + size.to_bytes(4, "big") + payload[12:]
+    path = tmp_path / "sound.au"
+    path.write_bytes(piped)
+    recording = audio.read(path if as_path else piped)
+    np.testing.assert_array_equal(recording.waveform, audio.read(payload).waveform)
+    assert (recording.truncated, recording.n_unread) == (False, 0)
+
+
 def test_a_large_size_that_is_no_placeholder_is_truncated():
     payload = stored("WAV", "PCM_16")
     data = payload.index(b"data") + 4
@@ -416,6 +428,17 @@ def test_a_pause_behind_the_first_page_of_an_ogg_flac_is_kept():
     sound = chirp(6.0)
     recording = audio.read(packed("ogg", "flac", [(0.0, sound[: 3 * RATE]), (5.0, sound[3 * RATE :])]))
     assert len(recording.waveform) / RATE == pytest.approx(8.0, abs=0.1)
+
+
+@pytest.mark.parametrize("start_s", [20.0, 600.0])
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [("webm", "libopus", RATE), ("matroska", "flac", RATE), ("asf", "wmav2", 44_100), ("flv", "aac", 44_100)],
+)
+def test_a_recording_whose_time_begins_late_is_truncated_only_if_it_breaks_off(container, codec, rate, start_s):
+    payload = packed(container, codec, [(start_s, chirp(6.0, rate))], rate=rate)
+    assert not audio.read(payload).truncated
+    assert audio.read(payload[: len(payload) // 2]).truncated
 
 
 def test_short_steps_in_time_are_not_filled():

@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.audio import amr, file_ends, ogg
-from emocatcher.audio.placement import GAP_S, Placement
+from emocatcher.audio.placement import Placement
+from emocatcher.audio.probing import NO_PROTOCOLS
 from emocatcher.audio.resampling import Waveform
 from emocatcher.audio.sources import opened
 from emocatcher.foundation.errors import DecodeError
 
-# FFmpeg also accepts playlists and would open the files that they name. It gets an open file and no protocol with which
-# to open another.
-_NO_PROTOCOLS = {"protocol_whitelist": "none"}
 _MATROSKA, _MP4 = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
 # The packets of these formats have times of their own. Of the others, FFmpeg only counts the samples.
 _TIMED = {_MATROSKA, _MP4, "mpegts", "mpeg", "ogg", "flv", "asf", "flac", "nut"}
@@ -26,6 +24,7 @@ _FROM_ZERO = {_MATROSKA, _MP4}
 _TRACK_LENGTH = {_MP4, "flac", "aiff", "tta", "wv", "wav"}
 _COUNTED = {"avi", "caf"}
 _FILE_LENGTH = {_MATROSKA, "flv", "asf"}
+_END_TIME = {_MATROSKA, "asf"}  # it is the time of the end
 
 _TOLERANCE_S = 0.15  # a declared length may be rounded, or contain an encoder's delay
 _MOST_STRANGE = 10  # packets; so many in a row are no damage
@@ -74,7 +73,7 @@ class Decoder:
 
         reason = "cannot be decoded. Check that it is a complete audio file, or export it again as WAV"
         try:
-            with opened(self._source) as file, av.open(file, mode="r", options=_NO_PROTOCOLS) as container:
+            with opened(self._source) as file, av.open(file, mode="r", options=NO_PROTOCOLS) as container:
                 # The default track, if the container names one; else the one with the highest bit rate.
                 stream = container.streams.best("audio")
                 if stream is None:
@@ -242,7 +241,13 @@ class Decoder:
             return min(length_s, n_frames * float(stream.codec_context.frame_size) / self.rate)
         if kind in _TRACK_LENGTH:
             return length_s
-        return (container.duration or 0) / av.time_base if kind in _FILE_LENGTH and self._alone else 0.0
+        if kind not in _FILE_LENGTH or not self._alone:
+            return 0.0
+        file_s = (container.duration or 0) / av.time_base
+        start_s = self._placement.start_s if kind in _END_TIME else 0.0
+        return (
+            file_s - start_s if file_s > start_s else file_s
+        )  # of an ASF that breaks off, FFmpeg estimates the length
 
     def _breaks_off(self, kind: str, last: Any, is_all: bool) -> bool:
         if kind == "mp3":
@@ -251,36 +256,6 @@ class Decoder:
             if kind == "ogg":
                 return ogg.breaks_off(file)
             return kind == _MATROSKA and bool(last.pos) and file_ends.matroska_breaks_off(file, last.pos, is_all)
-
-
-def estimated_duration_s(source: str | bytes) -> float | None:
-    """Return the duration that a container declares, or that FFmpeg estimates from the bit rate; None if unknown."""
-    import av
-
-    try:
-        with opened(source) as file, av.open(file, mode="r", options=_NO_PROTOCOLS) as container:
-            return container.duration / av.time_base if container.duration else None
-    except (av.FFmpegError, ValueError, OSError):
-        return None
-
-
-def has_pauses(source: str | bytes) -> bool:
-    """Whether the times of a recording's packets have gaps, or cannot be read to the end; nothing is decoded."""
-    import av
-
-    try:
-        with opened(source) as file, av.open(file, mode="r", options=_NO_PROTOCOLS) as container:
-            end_s = None
-            for packet in container.demux(container.streams.best("audio")):
-                if packet.pts is None or packet.time_base is None:
-                    continue
-                start_s = float(packet.pts * packet.time_base)
-                if end_s is not None and start_s > end_s + GAP_S:
-                    return True
-                end_s = start_s + float((packet.duration or 0) * packet.time_base)
-    except (av.FFmpegError, ValueError, IndexError):
-        return True
-    return False
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:

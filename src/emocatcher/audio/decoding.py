@@ -18,7 +18,8 @@ import soundfile
 from numpy.typing import ArrayLike
 
 from emocatcher.audio import arrays, file_ends, ogg
-from emocatcher.audio.containers import Decoder, estimated_duration_s, has_pauses
+from emocatcher.audio.containers import Decoder
+from emocatcher.audio.probing import estimated_duration_s, has_pauses
 from emocatcher.audio.resampling import Waveform
 from emocatcher.audio.sources import Source, is_pipe, name_of, opened, readable
 from emocatcher.foundation.errors import AudioError

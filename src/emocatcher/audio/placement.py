@@ -24,6 +24,7 @@ class Placement:
     Attributes:
         failed: whether packets since the last frame could not be decoded.
         lost: parts that could not be decoded, as (start_s, end_s), in order.
+        start_s: the container's time at which the recording begins.
         is_first_page: whether the next frame is in the first page of an Ogg track, or the first behind it. For some
             codecs FFmpeg counts that page from zero, and only its end has a time: a step is no pause.
 
@@ -39,7 +40,7 @@ class Placement:
         self.has_times, self._is_alone = has_times, is_alone
         self.failed = self.is_first_page = False
         self.lost: list[tuple[float, float]] = []
-        self._zero_s = 0.0 if from_zero and 0.0 <= start_s <= _LONGEST_LEAD_S else start_s
+        self.start_s = self._zero_s = 0.0 if from_zero and 0.0 <= start_s <= _LONGEST_LEAD_S else start_s
         self._skipped_s = 0.0  # without times: the length of packets since the last frame, and of bytes between them
         self._n_silent = 0
         self._between = deque([0], maxlen=4)  # bytes between the last packets; a decoder may return a frame late

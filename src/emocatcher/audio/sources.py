@@ -84,7 +84,9 @@ def readable(source: str | Path | bytes) -> str | bytes:
 
 
 def _with_lengths(content: bytes) -> bytes:
-    """Return an RF64 or W64 file that was written to a pipe with its lengths, without which the decoders refuse it."""
+    """Return an AU, RF64 or W64 file of unknown length in a form that the decoders read to its end."""
+    if content.startswith(b".snd") and content[8:12] == bytes(4):
+        return content[:8] + b"\xff" * 4 + content[12:]  # the placeholder of AU
     if content.startswith(b"RF64") and content[12:16] == b"ds64" and not any(content[20:36]):
         return b"RIFF" + content[4:]  # in which libsndfile knows the placeholder
     data = content.find(_W64_DATA, 0, _HEADER)
