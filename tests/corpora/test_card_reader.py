@@ -336,10 +336,10 @@ TREES = {
     ),
     "nemo": Tree(
         {
-            "samples/EB0_anger_12.wav": of("angry", "EB0", gender="female", statement="12"),
+            "samples/EB0_anger_12.wav": of("angry", "EB0", gender="female", statement="12"),  # the name counts
             "samples/KS0_surprised_1.opus": of("surprised", "KS0", gender=None),  # no row: the table is optional
         },
-        {"data.tsv": "file_id\temotion\tgender\tage\nEB0_anger_12.wav\tanger\tfemale\t27\n"},
+        {"data.tsv": "file_id\temotion\tgender\tage\nEB0_anger_12.wav\tsadness\tfemale\t27\n"},
     ),
     "ravdess-song": Tree(
         {

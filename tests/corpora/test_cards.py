@@ -43,6 +43,13 @@ def test_every_alias_names_one_emotion_in_any_case():
     assert canonical("excited") is None
 
 
+def test_exact_codes_come_before_wildcards_whatever_the_order_and_the_case():
+    assert cards.look_up("B", {"*": "any", "b": "exact"}) == "exact"
+    assert cards.look_up("c", {"*": "any", "b": "exact"}) == "any"
+    assert cards.look_up("x[1]", {"X[1]": "exact"}) == "exact"
+    assert cards.look_up("c", {"b": "exact"}) is None
+
+
 def test_a_card_in_the_users_folder_of_corpora_is_known_and_replaces_the_packages(tmp_path, monkeypatch):
     monkeypatch.setenv("EMOCATCHER_CORPORA", str(tmp_path))
     (tmp_path / "mine.toml").write_text(f"{MINIMAL}pattern = '(?P<emotion>[a-z]+)-\\d+'\nlabels = ['joy', 'anger']\n")

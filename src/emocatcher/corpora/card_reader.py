@@ -59,7 +59,9 @@ class _Reading:
         self._card, self._root = card, root
         # The shortest prefix first, so that an optional folder at the pattern's start is part of the pattern.
         self._pattern = re.compile(f"(?:.*?/)??(?:{card.pattern})")
-        self._tables = [(table, card_tables.read(table, root)) for table in card.table]
+        read = [card_tables.read(table, root) for table in card.table]
+        self._tables = [(table, rows) for table, (rows, _) in zip(card.table, read, strict=True)]
+        self._n_contradicting = sum(n for _, n in read)
         self._used: list[set[str]] = [set() for _ in card.table]
         self._left_out: dict[str, list[str]] = defaultdict(list)  # reason → ids
         self._emotion_of = cache(lambda code: look_up(code, card.emotion_of))
@@ -121,3 +123,5 @@ class _Reading:
         for (table, rows), used in zip(self._tables, self._used, strict=True):
             if table.on == "{stem}" and (unused := len(rows) - len(used)):
                 yield f"{unused:,} row{'s have' if unused > 1 else ' has'} no recording: {table.files}"
+        if n := self._n_contradicting:
+            yield f"{n:,} row{'s contradict' if n > 1 else ' contradicts'} an earlier row of the same recording"

@@ -44,11 +44,11 @@ def key_of(text: str) -> str:
     return path.stem if path.suffix.lower() in folder_search.SUFFIXES else path.name
 
 
-def read(table: CardTable, root: Path) -> dict[str, Row]:
+def read(table: CardTable, root: Path) -> tuple[dict[str, Row], int]:
     """Read all files of a table.
 
     Returns:
-        key → row. Where several rows have the same key, the first counts.
+        key → row, the first where several have the same key; and how many rows contradict the first of their key.
 
     Raises:
         CorpusError: if there is no such file and the table is needed, or a file cannot be used.
@@ -57,13 +57,15 @@ def read(table: CardTable, root: Path) -> dict[str, Row]:
     if not paths and not table.optional:
         raise CorpusError(f"{root} contains no table {table.files}, which has the labels. Put it there as published.")
     rows: dict[str, Row] = {}
+    n_contradicting = 0
     for path in paths:
         for row in _rows(table, path):
             key = fill(table.key, row)
             if key is None:
                 raise CorpusError(f"{path} has no column for {table.key}. Its columns: {', '.join(row)}")
-            rows.setdefault(key_of(key), _with_emotion(table, row, path))
-    return rows
+            row = _with_emotion(table, row, path)
+            n_contradicting += rows.setdefault(key_of(key), row) != row
+    return rows, n_contradicting
 
 
 def _rows(table: CardTable, path: Path) -> Iterator[Row]:
