@@ -96,10 +96,12 @@ FORMATS = {
     "amr": lambda: packed("amr", "libopencore_amrnb", rate=8_000),
     "3gp": lambda: packed("3gp", "libopencore_amrnb", rate=8_000, options={"movflags": "faststart"}),
     "wma": lambda: packed("asf", "wmav2", rate=44_100),
+    "avi": lambda: packed("avi", "libmp3lame"),
+    "avi with samples": lambda: packed("avi", "pcm_s16le"),
     "flv": lambda: packed("flv", "aac", rate=44_100),
 }
 # A byte of PCM is a valid sample whatever it is, and these have no checksum.
-UNCHECKED = {"wav", "adpcm", "aiff", "au", "w64", "rf64", "caf", "amr", "3gp"}
+UNCHECKED = {"wav", "adpcm", "aiff", "au", "w64", "rf64", "caf", "amr", "3gp", "avi with samples"}
 _made: dict[str, bytes] = {}
 
 
@@ -184,7 +186,8 @@ def test_a_header_of_another_rate_amid_an_mp3_is_damage():
     assert recording.lost
 
 
-READ_ON = ["mp3", "mp3 without length", "aac", "flac", "vorbis", "opus", "webm", "live webm", "matroska", "amr"]
+READ_ON = ["mp3", "mp3 without length", "aac", "flac", "vorbis", "opus", "webm", "live webm", "matroska"]
+READ_ON += ["amr", "avi", "avi with samples"]
 
 
 @pytest.mark.parametrize("name", READ_ON)

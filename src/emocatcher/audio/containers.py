@@ -192,6 +192,10 @@ class Decoder:
         known = last is not None and last.pos is not None and packet.pos is not None
         is_same_page = self._kind == "ogg" and known and packet.pos == last.pos  # the position is that of the page
         n_between = packet.pos - self._end if known and not is_same_page else 0
+        if n_between and self._kind == "avi":
+            with opened(self._source) as file:
+                file.seek(self._end)
+                n_between = 0 if file_ends.is_avi_index(file.read(16)) else n_between
         self._end = (self._end if is_same_page or packet.pos is None else packet.pos) + packet.size
         self._placement.between(n_between)
         self._placement.is_first_page = self._kind == "ogg" and known and last.pos == self._first_page

@@ -207,6 +207,16 @@ def mpeg_declared_frames(file: BinaryIO) -> int:
     return 0
 
 
+def is_avi_index(content: bytes) -> bool:
+    """Whether an index, padding or the header of a further part of an AVI file begins, as between joined files.
+
+    Examples:
+        >>> is_avi_index(b"idx1" + bytes(12)), is_avi_index(b"00wb" + bytes(12))
+        (True, False)
+    """
+    return content.lstrip(b"\0").startswith((b"idx1", b"ix", b"JUNK", b"LIST", b"RIFF"))
+
+
 def matroska_breaks_off(file: BinaryIO, position: int, is_all: bool = False) -> bool:
     """Whether the elements from the last block of a Matroska or WebM file on are incomplete (RFC 8794, RFC 9559).
 
