@@ -83,5 +83,5 @@ def test_a_line_that_the_expression_does_not_fit_is_no_row(tmp_path):
 
 
 def test_hidden_copies_of_a_table_are_not_read(tmp_path):
-    (tmp_path / "._labels.csv").write_bytes(b"\x00\x05\x16\x07")  # as macOS writes
+    (tmp_path / "._labels.csv").write_bytes(b"\x00\x05\x16\x07\xff")  # as macOS writes
     assert list(read(tmp_path, "file\na\n")[0]) == ["a"]

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from emocatcher import corpora
+from emocatcher.cli import completion
 from emocatcher.corpora import card_reader, cards
 from emocatcher.foundation.errors import CorpusError
 from emocatcher.foundation.labels import ALIASES, EMOTIONS, canonical
@@ -60,6 +61,17 @@ def test_a_card_in_the_users_folder_of_corpora_is_known_and_replaces_the_package
     assert [(u.id, u.emotion) for u in corpora.load("mine")] == [("anger-2", "angry"), ("joy-1", "happy")]
     assert cards.find("tess").title == "t"
     assert len(corpora.known()) == len(CARDS) + 1
+
+
+def test_a_file_that_is_no_card_disturbs_only_who_names_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOCATCHER_CORPORA", str(tmp_path))
+    (tmp_path / "sweep.toml").write_text("protocol = 'speakers-5'")
+    (tmp_path / "turev" / "Calm").mkdir(parents=True)
+    (tmp_path / "turev" / "Calm" / "1984_sk_kagit.wav").touch()
+    assert len(corpora.load("turev")) == 1
+    assert completion.corpora("sw") == ["sweep"]
+    with pytest.raises(CorpusError, match=r"sweep\.toml is not a card"):
+        corpora.load("sweep")
 
 
 @pytest.mark.parametrize(

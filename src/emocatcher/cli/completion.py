@@ -21,10 +21,10 @@ def protocols(incomplete: str) -> list[str]:
 
 def corpora(incomplete: str) -> list[str]:
     """Return the named corpora that begin like this; after a comma, those that can follow."""
-    from emocatcher.corpora import known
+    from emocatcher.corpora import cards
 
     before, comma, _ = incomplete.rpartition(",")
-    return _begin([f"{before}{comma}{card.name}" for card in known() if card.name not in before.split(",")], incomplete)
+    return _begin([f"{before}{comma}{name}" for name in cards.names() if name not in before.split(",")], incomplete)
 
 
 def models(incomplete: str) -> list[str]:

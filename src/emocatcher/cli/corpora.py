@@ -29,21 +29,19 @@ def corpora(
     as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
 ) -> None:
     """List the corpora that have a name, or show one: licence, language, speakers, emotions, where to get it."""
-    from emocatcher import corpora as known
     from emocatcher.cli import screen
+    from emocatcher.corpora import cards
     from emocatcher.foundation.errors import CorpusNotFoundError, suggest
 
-    cards = known.known()
-    if name is not None:
-        cards = tuple(card for card in cards if card.name == name) or cards
-        if cards[0].name != name:
-            raise CorpusNotFoundError(suggest(name, [card.name for card in cards], "corpus"))
+    card = None if name is None else cards.find(name)
+    if name is not None and card is None:
+        raise CorpusNotFoundError(suggest(name, cards.names(), "corpus"))
     if as_json:
-        screen.print_json(cards if name is None else cards[0], indent=True)
-    elif name is not None:
-        _print(cards[0])
+        screen.print_json(cards.known() if card is None else card, indent=True)
+    elif card is not None:
+        _print(card)
     else:
-        _list(cards)
+        _list(cards.known())
 
 
 def _list(cards: Sequence[CorpusCard]) -> None:

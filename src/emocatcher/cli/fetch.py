@@ -21,17 +21,16 @@ def fetch(
     ] = None,
 ) -> None:
     """Download, verify (MD5) and unpack a corpus, or name the address of one that is got by hand. Resumes."""
-    from emocatcher import corpora
     from emocatcher.cli import screen
+    from emocatcher.corpora import cards
     from emocatcher.corpora.download import fetch_ravdess
     from emocatcher.foundation.errors import CorpusNotFoundError, suggest
 
     if corpus != "ravdess":
-        cards = {card.name: card for card in corpora.known()}
-        if corpus not in cards:
-            raise CorpusNotFoundError(suggest(corpus, cards, "corpus"))
+        if (card := cards.find(corpus)) is None:
+            raise CorpusNotFoundError(suggest(corpus, cards.names(), "corpus"))
         raise CorpusNotFoundError(
-            f"{corpus} is not downloaded by this command. Get it from {cards[corpus].address} and unpack it into "
+            f"{corpus} is not downloaded by this command. Get it from {card.address} and unpack it into "
             f"$EMOCATCHER_CORPORA/{corpus}. What its licence permits: emocatcher corpora {corpus}"
         )
     with screen.progress(unit="MB") as start:

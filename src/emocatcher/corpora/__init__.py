@@ -82,7 +82,8 @@ def load(name: str, *, missing_ok: bool = False) -> Corpus:
     """
     names = parts(name)
     if len(names) > 1:
-        people = {card.name: card.same_speakers_as for card in known() if card.same_speakers_as}
+        known_here = [card for card, _ in map(_card_and_place, names) if card is not None]
+        people = {card.name: card.same_speakers_as for card in known_here if card.same_speakers_as}
         return joined.join([load(one, missing_ok=missing_ok) for one in names], people)
     path = locate(names[0])
     card, _ = _card_and_place(names[0])
@@ -146,7 +147,7 @@ def _load_path(name: str, path: Path | None, *, missing_ok: bool) -> Corpus:
     elif Path(name).suffix.lower() in manifest.FORMATS or Path(name).name != name:
         problem = f"{name}: no such file or folder. Check the path."
     else:
-        problem = suggest(name, [card.name for card in known()], "corpus") + ". There is no such file or folder either."
+        problem = suggest(name, cards.names(), "corpus") + ". There is no such file or folder either."
     raise CorpusNotFoundError(
         f"{problem} Give the path of a table ({', '.join(manifest.FORMATS)}) or of a folder with one sub-folder "
         "per emotion."

@@ -91,21 +91,28 @@ class CorpusCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return tuple(emotion for emotion in EMOTIONS if emotion in self.emotion_of.values())
 
 
+def names() -> tuple[str, ...]:
+    """Return the names of all cards, sorted: the package's, and those of `$EMOCATCHER_CORPORA/*.toml`."""
+    return tuple(sorted({*_of_the_package(), *_own()}))
+
+
 def known() -> tuple[CorpusCard, ...]:
-    """Return all cards, sorted by name: the package's, and those in `$EMOCATCHER_CORPORA/*.toml`, which come first.
+    """Return all cards, sorted by name.
 
     Raises:
         CorpusError: if a card of the user cannot be used.
     """
-    root = os.environ.get("EMOCATCHER_CORPORA")
-    own = [read(path) for path in sorted(folder_search.expand_home(root).glob("*.toml"))] if root else []
-    cards = {card.name: card for card in (*_of_the_package(), *own)}
-    return tuple(cards[name] for name in sorted(cards))
+    return tuple(card for name in names() if (card := find(name)) is not None)
 
 
 def find(name: str) -> CorpusCard | None:
-    """Return the card of this name; None if there is none."""
-    return next((card for card in known() if card.name == name), None)
+    """Return the card of this name, the user's before the package's; None if there is none.
+
+    Raises:
+        CorpusError: if it is the user's and cannot be used; others are not read.
+    """
+    own = _own().get(name)
+    return _of_the_package().get(name) if own is None else read(own)
 
 
 def read(path: Path) -> CorpusCard:
@@ -139,10 +146,15 @@ def look_up(code: str, table: Mapping[str, T]) -> T | None:
 
 
 @cache
-def _of_the_package() -> tuple[CorpusCard, ...]:
+def _of_the_package() -> dict[str, CorpusCard]:
     folder = resources.files("emocatcher.corpora") / "cards"
-    files = [file for file in folder.iterdir() if file.name.endswith(".toml")]
-    return tuple(_decode(file.read_bytes(), file.name.removesuffix(".toml"), file.name) for file in files)
+    files = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return {name: _decode(file.read_bytes(), name, file.name) for name, file in files.items()}
+
+
+def _own() -> dict[str, Path]:
+    root = os.environ.get("EMOCATCHER_CORPORA")
+    return {path.stem: path for path in folder_search.expand_home(root).glob("*.toml")} if root else {}
 
 
 def _decode(content: bytes, name: str, source: str) -> CorpusCard:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from emocatcher import audio, corpora
+from emocatcher.corpora import cards
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.evaluation import protocols
 from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, MissingExtraError, ProtocolError
@@ -107,8 +108,7 @@ def _test_part(config: ModelConfig, corpus: Corpus, everything: Clips) -> Clips:
 
 
 def _is_available(name: str) -> bool:
-    known = {card.name for card in corpora.known()}
-    return all(part in known and corpora.locate(part) is not None for part in corpora.parts(name))
+    return all(cards.find(part) and corpora.locate(part) for part in corpora.parts(name))
 
 
 def _synthesise(sample_rate: int, n_clips: int) -> Iterator[audio.Waveform]:
