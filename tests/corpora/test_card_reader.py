@@ -208,6 +208,7 @@ TREES = {
     "meld": Tree(
         {
             "train/train_splits/dia0_utt0.mp4": of("neutral", "Chandler", id="train_dia0_utt0", split="train"),
+            "train/train_splits/dia125_utt3.mp4": "broken",
             "dev_splits_complete/dia0_utt0.mp4": of(
                 "happy", "Ross", id="dev_dia0_utt0", split="valid"
             ),  # the same name
