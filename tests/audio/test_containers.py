@@ -205,12 +205,24 @@ def test_what_is_not_read_of_joined_files_is_counted(name):
     assert (recording.truncated, recording.lost, recording.n_unread) == (False, (), len(payload))
 
 
-@pytest.mark.parametrize("other", ["aiff", "flac", "m4a", "opus"])
-@pytest.mark.parametrize("name", ["wav", "au", "caf", "m4a"])
+@pytest.mark.parametrize("other", ["aiff", "flac", "m4a", "mp3", "opus"])
+@pytest.mark.parametrize("name", ["wav", "au", "caf", "m4a", "flac", "vorbis", "opus"])
 def test_what_is_not_read_of_joined_files_of_two_formats_is_counted(name, other):
     n_unread = len(made(other))
     if name != other:
         assert audio.read(made(name) + made(other)).n_unread == n_unread
+
+
+@pytest.mark.parametrize("is_path", [False, True])
+@pytest.mark.parametrize("seconds", [2.0, 14.0])
+def test_of_joined_fragmented_mp4_files_only_the_first_is_read(seconds, is_path, tmp_path):
+    first = made("fragmented mp4")
+    options = {"movflags": "empty_moov+frag_keyframe", "frag_duration": "500000"}
+    second = packed("mp4", "aac", [(0.0, chirp(seconds)[::-1])], options=options)
+    (tmp_path / "joined.mp4").write_bytes(first + second)
+    recording = audio.read(tmp_path / "joined.mp4" if is_path else first + second)
+    assert (recording.truncated, recording.lost, recording.n_unread) == (False, (), len(second))
+    np.testing.assert_array_equal(recording.waveform, audio.read(first).waveform)
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "MP3"])

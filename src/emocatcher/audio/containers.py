@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.audio import amr, file_ends, ogg
+from emocatcher.audio import amr, file_ends, joined_files, ogg
 from emocatcher.audio.placement import Placement
 from emocatcher.audio.probing import NO_PROTOCOLS
 from emocatcher.audio.resampling import Waveform
@@ -73,7 +73,9 @@ class Decoder:
 
         reason = "cannot be decoded. Check that it is a complete audio file, or export it again as WAV"
         try:
-            with opened(self._source) as file, av.open(file, mode="r", options=NO_PROTOCOLS) as container:
+            with opened(self._source) as whole:
+                end = joined_files.mp4_end(whole)
+            with opened(self._source, end) as file, av.open(file, mode="r", options=NO_PROTOCOLS) as container:
                 # The default track, if the container names one; else the one with the highest bit rate.
                 stream = container.streams.best("audio")
                 if stream is None:
@@ -89,7 +91,7 @@ class Decoder:
             raise DecodeError(self._name, reason)
         yield from self._flush()
         with opened(self._source) as file:
-            self.n_unread = max(self.n_unread, file_ends.n_unread(file, self._end))
+            self.n_unread = max(self.n_unread, joined_files.n_unread(file, self._end))
         self.truncated = self.truncated and not self.n_unread
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Waveform]:
@@ -136,7 +138,7 @@ class Decoder:
         is_all = 0.0 < declared_s <= self._n_samples / self.rate + _TOLERANCE_S
         is_padded = kind in ("mp3", "aac") and file_ends.is_padding(bytes(last), of_any_length=is_all)
         has_strange_end = placement.failed and not is_padded
-        if has_strange_end and is_all and last.size >= file_ends.FEWEST_UNREAD:
+        if has_strange_end and is_all and last.size >= joined_files.FEWEST_UNREAD:
             self.n_unread = last.size
         self.truncated = (
             (has_strange_end and not is_all)
@@ -155,7 +157,7 @@ class Decoder:
                 raise ValueError("a damaged header")
         except (av.FFmpegError, ValueError):
             frames = self._without_junk(packet, decoder)
-            if packet.size and not frames and (self._kind != "mp3" or not file_ends.is_tag(bytes(packet)[:32])):
+            if packet.size and not frames and (self._kind != "mp3" or not file_ends.tag_length(bytes(packet)[:32])):
                 self._placement.lose(packet.size, float((packet.duration or 0) * (packet.time_base or 0)))
         if frames:
             self._placement.decoded(packet.size, sum(frame.samples / frame.sample_rate for frame in frames))
@@ -174,7 +176,7 @@ class Decoder:
             return []
         if any(frame.sample_rate != self.rate for frame in frames):
             return []
-        if not file_ends.is_tag(bytes(packet)[length:]):
+        if not file_ends.tag_length(bytes(packet)[length:]):
             self._n_junk = packet.size - length
         return list(frames)
 

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import ArrayLike
 
-from emocatcher.audio import arrays, file_ends, ogg
+from emocatcher.audio import arrays, file_ends, joined_files, ogg
 from emocatcher.audio.containers import Decoder
 from emocatcher.audio.probing import estimated_duration_s, has_pauses
 from emocatcher.audio.resampling import Waveform
@@ -29,8 +29,7 @@ _DAMAGE = re.compile(r"hole|Skipped \d+ bytes|ERROR : FLAC")
 # A size of a header that is not the file's, as libsndfile notes it.
 _SIZES = re.compile(r"^(?! *Bytes/sec)[^:\n]+:? +(\d+) \(?should be (\d+)", re.MULTILINE)
 _NOT_UNDERSTOOD = "***"
-_FLAC = b"fLaC\0\0\0\x22"
-_DECLARE_END = ("WAV", "WAVEX", "RF64", "AIFF", "AU", "CAF")
+_UNSEEN = ("FLAC", "OGG")  # libsndfile reads the first of joined files, and notes damage only in its log
 _ANY_LENGTH = 1 << 62  # libsndfile's length of a FLAC whose header declares none is above
 
 
@@ -83,29 +82,28 @@ class Track:
         """Yield blocks as far as libsndfile reads without damage; return whether it is the whole recording."""
         try:
             with soundfile.SoundFile(_Bytes(source) if isinstance(source, bytes) else source) as file:
-                # Behind the end that is declared, libsndfile reads W64's bytes as samples, and no second FLAC.
-                if file.subtype == "MPEG_LAYER_III" or _is_joined_flac(source, file.format):
-                    return False
-                if file.format == "W64" and any(found[0] < found[1] for found in _sizes(file.extra_info)):
+                kind = file.format
+                # Behind the end that is declared, libsndfile reads W64's bytes as samples.
+                is_too_long = kind == "W64" and any(found[0] < found[1] for found in _sizes(file.extra_info))
+                if file.subtype == "MPEG_LAYER_III" or is_too_long:
                     return False
                 self.rate = int(file.samplerate)
                 self.truncated = _declares_more(file.extra_info)
                 n_left, n_block = file.frames, max(math.ceil(self._block_s * self.rate), 1)
-                if file.format == "OGG" and not _is_one_stretch(source, n_left / self.rate, is_long=n_left > n_block):
+                is_long = n_left > n_block
+                if kind in _UNSEEN and not _is_one_stretch(source, kind, n_left / self.rate, is_long=is_long):
                     return False
                 while n_left > 0 and len(block := _read(file, min(n_block, n_left))):
-                    if file.format in ("OGG", "FLAC") and _DAMAGE.search(file.extra_info):
+                    if kind in _UNSEEN and _DAMAGE.search(file.extra_info):
                         return False
                     n_left -= len(block)
-                    if file.format == "OGG" and len(block) < n_block and n_left > 0:
+                    if kind == "OGG" and len(block) < n_block and n_left > 0:
                         return False  # libsndfile leaves out pauses, which Ogg declares by a step in time
                     yield block
-                if file.format == "OGG" or file.format in _DECLARE_END:
-                    with opened(source) as opened_file:
-                        if file.format == "OGG":
-                            self.truncated = ogg.breaks_off(opened_file)
-                        else:
-                            self.n_unread = file_ends.n_unread(opened_file)
+                with opened(source) as opened_file:
+                    self.n_unread = joined_files.n_unread(opened_file)
+                    if kind == "OGG":
+                        self.truncated = not self.n_unread and ogg.breaks_off(opened_file)
                 self.truncated |= 0 < n_left < _ANY_LENGTH
                 return file.frames > 0 or _NOT_UNDERSTOOD not in file.extra_info
         except (soundfile.LibsndfileError, RuntimeError, TypeError):
@@ -148,20 +146,13 @@ def _skip(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
         n_samples = max(n_samples - len(block), 0)
 
 
-def _is_one_stretch(source: str | bytes, duration_s: float, *, is_long: bool) -> bool:
-    """Whether libsndfile reads all of an Ogg: it stops after the first of several recordings, and skips pauses."""
+def _is_one_stretch(source: str | bytes, kind: str, duration_s: float, *, is_long: bool) -> bool:
+    """Whether libsndfile reads all of a FLAC or an Ogg: it stops after the first of several, and skips pauses in Ogg."""
     with opened(source) as file:
-        if ogg.is_chained(file) or ogg.starts_late(file, duration_s):
+        if joined_files.next_one(file) is not None or (kind == "OGG" and ogg.starts_late(file, duration_s)):
             return False
     # Of a short recording, no block has been used when libsndfile returns too few samples.
-    return not (is_long and has_pauses(source))
-
-
-def _is_joined_flac(source: str | bytes, kind: str) -> bool:
-    if kind != "FLAC":
-        return False
-    with opened(source) as file:
-        return file_ends.find(file, _FLAC, len(_FLAC)) is not None
+    return not (kind == "OGG" and is_long and has_pauses(source))
 
 
 def _is_mpeg(source: str | bytes) -> bool:

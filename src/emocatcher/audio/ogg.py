@@ -1,4 +1,4 @@
-"""Find out from an Ogg file's pages what decoders do not report: a missing end, a second recording, a late start."""
+"""Find out from an Ogg file's pages what decoders do not report: a missing end, a late start."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ def breaks_off(file: BinaryIO) -> bool:
         >>> [breaks_off(io.BytesIO(page + end)) for end in (page, page[:-1], bytes(9), last + bytes(9))]
         [False, True, True, False]
     """
+    end, is_marked = last_end(file)
     size = file.seek(0, os.SEEK_END)
+    return end > size or (end < size and not is_marked)
+
+
+def last_end(file: BinaryIO) -> tuple[int, bool]:
+    """Return the end of the last page, and whether it has the mark of a recording's last page; the file's if none."""
     position, page = _last_page(file)
-    if not page:
-        return False
     if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    end = position + 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return end > size or (end < size and not page[5] & 4)
+        return file.seek(0, os.SEEK_END) + bool(page), False
+    return position + 27 + page[26] + sum(page[27 : 27 + page[26]]), page[5] & 4 > 0
 
 
 def starts_late(file: BinaryIO, duration_s: float) -> bool:
@@ -66,28 +69,3 @@ def _last_page(file: BinaryIO) -> tuple[int, bytes]:
             file.seek(start + found)
             return start + found, file.read(27 + 255)
     return 0, b""
-
-
-def is_chained(file: BinaryIO) -> bool:
-    """Whether an Ogg file contains several recordings, one after the other: a first page follows one that is not first.
-
-    Args:
-        file: open at any position, which changes.
-
-    Examples:
-        >>> import io
-        >>> first, other = b"OggS" + bytes([0, 2]), b"OggS" + bytes([0, 0])
-        >>> [is_chained(io.BytesIO(content)) for content in (first + first + other, first + other + first)]
-        [False, True]
-    """
-    file.seek(0)
-    content, is_behind = b"", False
-    while part := file.read(1 << 20):
-        content = content[-5:] + part
-        start = 0
-        if not is_behind:
-            start = min((k for k in (content.find(b"OggS\0\0"), content.find(b"OggS\0\1")) if k >= 0), default=-1)
-            is_behind = start >= 0
-        if is_behind and content.find(b"OggS\0\2", start) >= 0:
-            return True
-    return False

@@ -7,7 +7,7 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,9 +105,11 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def opened(source: str | bytes) -> BinaryIO:
-    """Open what `readable` returned."""
-    return io.BytesIO(source) if isinstance(source, bytes) else _File(io.FileIO(source))
+def opened(source: str | bytes, end: int | None = None) -> BinaryIO:
+    """Open what `readable` returned, as if it ended at a position."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source if end is None else source[:end])
+    return _File(io.FileIO(source) if end is None else _Part(source, end))
 
 
 class _File(io.BufferedReader):
@@ -123,6 +125,20 @@ class _File(io.BufferedReader):
             if error.errno != errno.EINVAL or offset < 0:
                 raise
             return super().seek(0, os.SEEK_END)
+
+
+class _Part(io.FileIO):
+    """The first bytes of a file, up to a position in it."""
+
+    def __init__(self, path: str, end: int) -> None:
+        super().__init__(path)
+        self._end = end
+
+    def readinto(self, buffer: Any, /) -> int:
+        return super().readinto(memoryview(buffer)[: max(self._end - self.tell(), 0)]) or 0
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return super().seek(offset + self._end, 0) if whence == os.SEEK_END else super().seek(offset, whence)
 
 
 def _from_pipe(path: Path, name: str) -> bytes:
