@@ -3,6 +3,7 @@
 import io
 import struct
 import tempfile
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -270,6 +271,14 @@ def test_tags_and_padding_behind_a_recording_are_not_missed(name, tail):
     whole, recording = audio.read(made(name)), audio.read(made(name) + TAILS[tail])
     assert (recording.truncated, recording.lost, recording.n_unread) == (False, (), 0)
     assert len(recording.waveform) == pytest.approx(len(whole.waveform), abs=0.05 * whole.sample_rate)
+
+
+@pytest.mark.parametrize("name", ["wav", "webm"])
+def test_many_tags_behind_a_recording_take_no_time(name):
+    payload = made(name) + (b"TAG" + bytes(125)) * 400_000
+    started = time.process_time()
+    audio.read(payload)
+    assert time.process_time() - started < 5.0
 
 
 def test_chunks_behind_the_samples_are_not_missed():

@@ -147,7 +147,7 @@ def _skip(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
 
 
 def _is_one_stretch(source: str | bytes, kind: str, duration_s: float, *, is_long: bool) -> bool:
-    """Whether libsndfile reads all of a FLAC or an Ogg: it stops after the first of several, and skips pauses in Ogg."""
+    """Whether libsndfile reads all of it: it stops after the first of several recordings, and skips an Ogg's pauses."""
     with opened(source) as file:
         if joined_files.next_one(file) is not None or (kind == "OGG" and ogg.starts_late(file, duration_s)):
             return False
