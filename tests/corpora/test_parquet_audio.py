@@ -83,8 +83,20 @@ def test_rows_without_sound_or_emotion_are_counted(tmp_path):
 
 
 def test_ids_that_repeat_get_the_number_of_the_row(tmp_path):
+    rows = [row(0, "sad"), row(0, "happy")]
+    assert [u.id for u in corpora.load(str(write(tmp_path / "mine.parquet", rows)))] == ["0.flac#0", "0.flac#1"]
     rows = [{"audio": {"bytes": sound(0.1), "path": "clip.wav"}, "label": "sad"} for _ in range(2)]
-    assert [u.id for u in corpora.load(str(write(tmp_path / "mine.parquet", rows)))] == ["clip#0", "clip#1"]
+    assert [u.id for u in corpora.load(str(write(tmp_path / "none.parquet", rows)))] == ["row 0", "row 1"]
+
+
+def test_a_small_file_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_audio, "_SPARE_BYTES", 0)
+    rows = [{"audio": {"bytes": bytes(100_000), "path": "clip.wav"}, "label": "sad"} for _ in range(100)]
+    path = write(tmp_path / "mine.parquet", rows)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(CorpusError, match="over 50 times as long as the file"):
+        corpora.load(str(path))
+    assert not any(corpora.cache_dir().rglob("*.wav"))
 
 
 def test_the_name_of_a_file_in_the_table_cannot_lead_outside_the_cache(tmp_path):
@@ -113,3 +125,20 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("EMOCATCHER_CACHE", str(tmp_path / "file"))
     with pytest.raises(CorpusError, match="EMOCATCHER_CACHE"):
         corpora.load(str(path))
+
+
+def test_a_damaged_file_among_several_is_named(tmp_path):
+    write(tmp_path / "a.parquet", CAMEO)
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 damaged")
+    with pytest.raises(CorpusError, match=r"b\.parquet is not a Parquet file"):
+        corpora.load(str(tmp_path))
+
+
+def test_damaged_sound_leaves_nothing_in_the_cache(tmp_path):
+    path = write(tmp_path / "mine.parquet", CAMEO)
+    content = bytearray(path.read_bytes())
+    content[4:2000] = bytes(1996)
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match="mine"):
+        corpora.load(str(path))
+    assert not any(corpora.cache_dir().rglob("*.flac"))

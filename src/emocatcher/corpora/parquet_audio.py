@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emocatcher.audio import folder_search
+from emocatcher.corpora import parquet_table
 from emocatcher.corpora.places import corpus_dir, staged
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError
@@ -25,8 +26,9 @@ _NAMES = {
     "split": ("split",),
     "dataset": ("dataset",),
 }
-_MOST_ROWS = 5_000_000
-_ROWS_AT_ONCE = 32  # whose sound is in memory
+_ROWS_AT_ONCE = 8  # whose sound is in memory
+# Sound hardly shrinks in Parquet. A file that expands further holds one recording very often, to fill the disk.
+_MOST_EXPANSION, _SPARE_BYTES = 50, 1 << 27
 
 
 def has_audio(path: Path) -> bool:
@@ -68,35 +70,28 @@ def read(paths: Sequence[Path], name: str, *, licence: str = "unknown", only_emo
         CorpusError: if a file has no column of emotions, or the sound cannot be unpacked.
         MissingExtraError: if pyarrow is not installed.
     """
-    rows = list(_rows(paths))
+    licences: dict[str, None] = {}
+    rows = list(_rows(paths, licences))
     folder = _folder(paths)
     if not folder.is_dir():
-        _unpack(paths, folder, [row["suffix"] for row in rows])
+        _unpack(paths, folder)
+    files = {int(path.stem): path for path in folder.iterdir()}
     if any(n > 1 for n in Counter(row["id"] for row in rows).values()):  # names that are unique in a file only
         for number, row in enumerate(rows):
             row["id"] = f"{row['id']}#{number}"
-    silent = [row["id"] for row in rows if row["suffix"] is None]
-    usable = [(number, row) for number, row in enumerate(rows) if row["suffix"] is not None]
-    unknown = Counter(row["emotion"] for _, row in usable if only_emotions and row["emotion"] not in EMOTIONS)
+    usable = [(row, files[number]) for number, row in enumerate(rows) if number in files]
+    unknown = Counter(row["emotion"] for row, _ in usable if only_emotions and row["emotion"] not in (None, *EMOTIONS))
     utterances = [
-        Utterance(
-            id=row["id"],
-            path=folder / _file_name(number, row["suffix"]),
-            emotion=row["emotion"],
-            speaker=row["speaker"],
-            gender=row["gender"],
-            split=row["split"],
-        )
-        for number, row in usable
-        if row["emotion"] and row["emotion"] not in unknown
+        Utterance(path=path, **row)
+        for row, path in usable
+        if row["emotion"] is not None and row["emotion"] not in unknown
     ]
     present = {utterance.emotion for utterance in utterances}
+    silent = [str(row["id"]) for number, row in enumerate(rows) if number not in files]
+    unlabelled = [str(row["id"]) for row, _ in usable if row["emotion"] is None]
     notes = folder_search.left_out(silent, "row has no sound", "rows have no sound")
-    notes += folder_search.left_out(
-        [row["id"] for _, row in usable if not row["emotion"]], "row has no emotion", "rows have no emotion"
-    )
+    notes += folder_search.left_out(unlabelled, "row has no emotion", "rows have no emotion")
     notes += [f"{n:,} rows are left out (label '{label}')" for label, n in unknown.most_common()]
-    licences = dict.fromkeys(row["licence"] for row in rows if row["licence"])
     return Corpus(
         name=name,
         utterances=tuple(utterances),
@@ -106,43 +101,38 @@ def read(paths: Sequence[Path], name: str, *, licence: str = "unknown", only_emo
     )
 
 
-def _rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Yield each row's fields without its sound; `suffix` is None if it has none."""
+def _rows(paths: Sequence[Path], licences: dict[str, None]) -> Iterator[dict[str, Any]]:
+    """Yield each row's fields of an utterance, without its sound, and collect the licences."""
     pa, parquet = import_pyarrow()
-    n_rows = 0
+    number = 0
     for path in paths:
         try:
-            n_rows += parquet.read_metadata(path).num_rows
-            if n_rows > _MOST_ROWS:  # a small file can declare billions
-                raise CorpusError(f"{path} and those before it have {n_rows:,} rows; allowed are {_MOST_ROWS:,}")
             columns = parquet.read_schema(path).names
-            chosen = {field: next((n for n in names if n in columns), None) for field, names in _NAMES.items()}
-            if chosen["emotion"] is None:
-                raise CorpusError(
-                    f"{path} has no column of emotions. Its columns: {', '.join(columns)}. Allowed: "
-                    f"{', '.join(_NAMES['emotion'])}"
-                )
-            with parquet.ParquetFile(path) as file:  # a dataset's reader would take the struct apart
-                table = file.read(columns=["audio.path", *filter(None, chosen.values())])
         except (pa.ArrowException, OSError) as error:
             raise CorpusError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}. Get it again") from None
-        for cells in table.to_pylist():
-            texts = {field: _text(cells.get(column)) for field, column in chosen.items() if column}
-            yield _row({field: texts.get(field) for field in _NAMES}, cells.get("audio"))
+        chosen = {field: next((n for n in names if n in columns), "") for field, names in _NAMES.items()}
+        if not chosen["emotion"]:
+            raise CorpusError(
+                f"{path} has no column of emotions. Its columns: {', '.join(columns)}. Allowed: "
+                f"{', '.join(_NAMES['emotion'])}"
+            )
+        for cells in parquet_table.rows(path, [name for name in chosen.values() if name]):
+            texts = {field: _text(cells.get(column)) for field, column in chosen.items()}
+            if texts["licence"]:
+                licences[texts["licence"]] = None
+            yield _row(texts, number)
+            number += 1
 
 
-def _row(texts: dict[str, str | None], audio: dict[str, Any] | None) -> dict[str, Any]:
-    file_name = Path(str((audio or {}).get("path") or "").replace("\\", "/"))
-    suffix = file_name.suffix.lower() if file_name.suffix.lower() in folder_search.SUFFIXES else ""
+def _row(texts: dict[str, str | None], number: int) -> dict[str, Any]:
     source, label = texts["dataset"], texts["emotion"]
     gender = (texts["gender"] or "").casefold()
-    return texts | {
-        "id": "/".join(filter(None, (source, texts["id"] or file_name.stem or "row"))),
+    return {
+        "id": "/".join(filter(None, (source, texts["id"] or f"row {number}"))),
         "speaker": texts["speaker"] and ":".join(filter(None, (source, texts["speaker"]))),
         "emotion": label and (canonical(label) or label),
         "gender": {"m": "male", "f": "female"}.get(gender, gender if gender in ("female", "male") else None),
         "split": texts["split"] if texts["split"] in ("train", "valid", "test") else None,
-        "suffix": None if audio is None else suffix,
     }
 
 
@@ -156,22 +146,28 @@ def _folder(paths: Sequence[Path]) -> Path:
     return corpus_dir(f"parquet-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}")
 
 
-def _file_name(number: int, suffix: str) -> str:
-    return f"{number:07d}{suffix}"
-
-
-def _unpack(paths: Sequence[Path], folder: Path, suffixes: Sequence[str | None]) -> None:
-    _, parquet = import_pyarrow()
+def _unpack(paths: Sequence[Path], folder: Path) -> None:
+    """Write each row's sound as a file that is named by the row's number."""
+    pa, parquet = import_pyarrow()
+    number, left = 0, _MOST_EXPANSION * sum(path.stat().st_size for path in paths) + _SPARE_BYTES
     try:
         with staged(folder) as staging:
-            numbered = iter(enumerate(suffixes))
             for path in paths:
                 with parquet.ParquetFile(path) as file:
-                    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=["audio.bytes"]):
+                    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=["audio"]):
                         for audio in batch.column(0).to_pylist():
-                            number, suffix = next(numbered)
-                            if suffix is not None:
-                                (staging / _file_name(number, suffix)).write_bytes((audio or {}).get("bytes") or b"")
+                            if content := (audio or {}).get("bytes"):
+                                if (left := left - len(content)) < 0:
+                                    raise CorpusError(
+                                        f"The sound of {path} is over {_MOST_EXPANSION} times as long as the file. "
+                                        "Write it again without repeated recordings"
+                                    )
+                                suffix = Path(str(audio.get("path") or "")).suffix.lower()
+                                known = suffix if suffix in folder_search.SUFFIXES else ""
+                                (staging / f"{number:07d}{known}").write_bytes(content)
+                            number += 1
+    except pa.ArrowException as error:
+        raise CorpusError(f"{paths[0]} is damaged: {str(error).splitlines()[0]}. Get it again") from None
     except OSError as error:
         if not folder.is_dir():  # otherwise another process has unpacked the same files meanwhile
             raise CorpusError(
