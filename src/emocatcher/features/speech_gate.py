@@ -201,7 +201,7 @@ def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArr
     n_frames = bands.shape[1]
     ordered = np.sort(bands, axis=1)
     quiet, middle, loud = (ordered[:, i] for i in (n_frames // 10, n_frames // 2, n_frames - 1 - n_frames // 10))
-    shape = _cosines(N_MELS)[1:] @ floored[:, loudness > _LOUD_DB].mean(axis=1)
+    shape = cosines(N_MELS)[1:] @ floored[:, loudness > _LOUD_DB].mean(axis=1)
     return np.concatenate(
         [
             loud - middle,
@@ -283,39 +283,8 @@ def _ripple_matrices() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return to_spectrum.astype(np.float32), to_products.astype(np.float32)
 
 
-def summary(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A clip in a few numbers: the shape of the spectrum, how much and how fast it varies, and the same for loudness.
-
-    `training_conditions` describes the training recordings of a model by these numbers. They do not depend on the
-    level of the recording.
-
-    Args:
-        log_mel: shape (n_mels, n_frames), dB.
-        loudness: its `loudness_db`.
-
-    Returns:
-        shape (3 * N_CEPSTRA + 3,): of the active frames' cepstrum the mean (without the first, the level), the
-        standard deviation and the mean step from frame to frame; of the loudness the mean, the standard deviation and
-        the mean step; and the share of active frames.
-    """
-    cepstra = multiply(log_mel.T, _cosines(len(log_mel)).T).T
-    active = loudness > ACTIVE_DB
-    steady = active[1:] & active[:-1]
-    steps = np.abs(np.diff(cepstra, axis=1))[:, steady]
-    kept = cepstra[:, active]
-    loudness_step = np.abs(np.diff(loudness)).mean() if len(loudness) > 1 else 0.0
-    return np.concatenate(
-        [
-            kept.mean(axis=1)[1:],
-            kept.std(axis=1),
-            steps.mean(axis=1) if steps.shape[1] else np.zeros(N_CEPSTRA, np.float32),
-            np.array([loudness.mean(), loudness.std(), loudness_step, active.mean()], np.float32),
-        ]
-    )
-
-
 @lru_cache(maxsize=4)
-def _cosines(n_mels: int) -> NDArray[np.float32]:
-    """The first rows of the discrete cosine transform (type II), shape (N_CEPSTRA, n_mels)."""
+def cosines(n_mels: int) -> NDArray[np.float32]:
+    """Return the first rows of the discrete cosine transform (type II), shape (N_CEPSTRA, n_mels)."""
     angles = np.pi * np.arange(N_CEPSTRA)[:, None] * (2 * np.arange(n_mels) + 1) / (2 * n_mels)
     return np.asarray(np.cos(angles) * np.sqrt(2.0 / n_mels), np.float32)

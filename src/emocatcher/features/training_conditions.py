@@ -1,6 +1,6 @@
 """Statistics of the training recordings, to detect a recording that is unlike them.
 
-They are the mean and the spread of a few numbers per clip (those of `speech_gate.summary`), and the distance that
+They are the mean and the spread of a few numbers per clip (`summary`), and the distance that
 training clips have from the mean: Mahalanobis' distance (1936), with the covariance shrunk towards its diagonal.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.features import speech_gate
+from emocatcher.features.matrix_products import multiply
 from emocatcher.foundation.errors import ModelError
 
 _SHRINKAGE = 0.02  # of the correlations; a thousand clips do not determine them more exactly
@@ -98,8 +99,38 @@ def fit(log_mels: Sequence[NDArray[np.float32]], frame_period_s: float) -> Condi
 
 
 def _numbers(log_mel: NDArray[np.float32]) -> NDArray[np.float64]:
-    return speech_gate.summary(log_mel, speech_gate.loudness_db(log_mel)).astype(np.float64)
+    return summary(log_mel, speech_gate.loudness_db(log_mel)).astype(np.float64)
 
 
 def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(float(f"{value:.5g}") for value in values)
+
+
+def summary(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A clip in a few numbers: the shape of the spectrum, how much and how fast it varies, and the same for loudness.
+
+    They do not depend on the level of the recording.
+
+    Args:
+        log_mel: shape (n_mels, n_frames), dB.
+        loudness: its `speech_gate.loudness_db`.
+
+    Returns:
+        shape (3 * N_CEPSTRA + 3,): of the active frames' cepstrum the mean (without the first, the level), the
+        standard deviation and the mean step from frame to frame; of the loudness the mean, the standard deviation and
+        the mean step; and the share of active frames.
+    """
+    cepstra = multiply(log_mel.T, speech_gate.cosines(len(log_mel)).T).T
+    active = loudness > speech_gate.ACTIVE_DB
+    steady = active[1:] & active[:-1]
+    steps = np.abs(np.diff(cepstra, axis=1))[:, steady]
+    kept = cepstra[:, active]
+    loudness_step = np.abs(np.diff(loudness)).mean() if len(loudness) > 1 else 0.0
+    return np.concatenate(
+        [
+            kept.mean(axis=1)[1:],
+            kept.std(axis=1),
+            steps.mean(axis=1) if steps.shape[1] else np.zeros(speech_gate.N_CEPSTRA, np.float32),
+            np.array([loudness.mean(), loudness.std(), loudness_step, active.mean()], np.float32),
+        ]
+    )

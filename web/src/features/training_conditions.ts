@@ -27,7 +27,7 @@ export function loudnessDb({ nFrames, nMels, cells }: Spectrogram): number[] {
   return levels.map((level) => Math.max(level - loudest, QUIETEST_DB));
 }
 
-/** `emocatcher.features.speech_gate.summary`: the shape of the spectrum, how much and how fast it varies, and loudness. */
+/** `emocatcher.features.training_conditions.summary`: the shape of the spectrum, how much and how fast it varies, and loudness. */
 export function summary(spectrogram: Spectrogram, loudness: number[]): number[] {
   const { nFrames, nMels, cells } = spectrogram;
   const rows = cosines(nMels);
