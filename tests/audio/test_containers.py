@@ -238,6 +238,21 @@ def test_an_ogg_whose_second_part_has_another_rate_is_not_taken_for_cut():
     assert (recording.truncated, recording.n_unread) == (False, len(second))
 
 
+def test_a_wavpack_whose_second_part_has_more_channels_is_not_taken_for_cut():
+    mono, stereo = io.BytesIO(), io.BytesIO()
+    for sink, layout in ((mono, "mono"), (stereo, "stereo")):
+        with av.open(sink, "w", format="wv") as output:
+            track = output.add_stream("wavpack", rate=RATE, layout=layout)
+            content = np.repeat(chirp(3.0)[None], 1 + (layout == "stereo"), axis=0)
+            frame = av.AudioFrame.from_ndarray(content, format="fltp", layout=layout)
+            frame.sample_rate = RATE
+            output.mux([*track.encode(frame), *track.encode(None)])
+    recording = audio.read(mono.getvalue() + stereo.getvalue())
+    assert len(recording.waveform) == 3 * RATE
+    assert not recording.truncated
+    assert recording.n_unread == pytest.approx(len(stereo.getvalue()), abs=100)
+
+
 @pytest.mark.parametrize("name", ["wav", "rf64", "aiff", "au"])
 def test_the_rest_is_counted_if_the_header_declares_half_of_the_samples(name):
     payload = bytearray(made(name))

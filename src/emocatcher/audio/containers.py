@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +73,7 @@ class Decoder:
         import av
 
         reason = "cannot be decoded. Check that it is a complete audio file, or export it again as WAV"
+        has_stopped = False  # before the end, as where the number of channels changes in WavPack
         try:
             with opened(self._source) as whole:
                 end = joined_files.mp4_end(whole)
@@ -86,12 +88,14 @@ class Decoder:
         except (av.FFmpegError, ValueError) as error:
             if self._n_samples == 0:
                 raise DecodeError(self._name, reason) from error
-            self.truncated = True
+            self.truncated = has_stopped = True
         if self._n_samples == 0:
             raise DecodeError(self._name, reason)
         yield from self._flush()
         with opened(self._source) as file:
-            self.n_unread = max(self.n_unread, joined_files.n_unread(file, self._end))
+            n_left = file.seek(0, os.SEEK_END) - self._end if has_stopped else 0
+            n_left = n_left if n_left >= joined_files.FEWEST_UNREAD else 0
+            self.n_unread = max(self.n_unread, joined_files.n_unread(file, self._end) or n_left)
         self.truncated = self.truncated and not self.n_unread
 
     def _decode(self, container: Any, stream: Any) -> Iterator[Waveform]:

@@ -181,7 +181,8 @@ def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]
         yield from finding("damaged", damaged, f"{total_s:.2f} s cannot be decoded and are silent; the first: {first}")
     if unread := [m for m in usable if m.n_unread]:
         n_bytes = sum(m.n_unread for m in unread)
-        text = f"{n_bytes:,} bytes behind the end that the files declare are not read: are several recordings joined?"
+        where = "behind the end that the files declare, or in another format"
+        text = f"{n_bytes:,} bytes are not read, {where}: are several recordings joined?"
         yield from finding("unread", unread, text)
     copies: dict[bytes, list[_Measurement]] = defaultdict(list)
     for measurement in usable:

@@ -84,12 +84,14 @@ def of_the_file(
     Args:
         truncated: whether its end is missing.
         lost: damaged parts as (start_s, end_s), in order.
-        n_unread: bytes behind the end that the header declares.
+        n_unread: bytes behind the end that the header declares, or behind a change of the format.
         duration_s: of what was decoded, with the damaged parts.
 
     Examples:
         >>> [str(caution) for caution in of_the_file(True, ((2.0, 2.25),), 0, 9.0)]
         ['the file breaks off: only the first 9.00 s were used', 'damaged: 0.25 s could not be decoded, at 2.00 s']
+        >>> print(*of_the_file(False, (), 5_000, 9.0))
+        the last 5,000 bytes were not read, behind the declared end, or in another format: are files joined?
     """
     found = []
     if truncated:
@@ -100,7 +102,8 @@ def of_the_file(
         more = f" and {len(lost) - _NAMED} more places" if len(lost) > _NAMED else ""
         found.append(Caution("damaged", f"damaged: {total_s:.2f} s could not be decoded, at {where} s{more}"))
     if n_unread:
-        message = f"{n_unread:,} bytes behind the end that the file declares were not read: are files joined?"
+        where = "behind the declared end, or in another format"
+        message = f"the last {n_unread:,} bytes were not read, {where}: are files joined?"
         found.append(Caution("unread", message))
     return tuple(found)
 
