@@ -43,6 +43,7 @@ ROWS_INSIDE = {
 SAME_NAMES = {
     "app": "the command line's and the server's application",
     "cabg": "a network in PyTorch, and its ONNX twin",
+    "encoder": "a network in PyTorch, and its ONNX twin",
     "residual": "a network in PyTorch, and its ONNX twin",
     "voiced_span": "the detector in NumPy, and its ONNX twin",
     "engine": "the loop of a batch, a timeline and a sweep",

@@ -59,7 +59,7 @@ def fetch(name: str, *, revision: str | None = None) -> Path:
         raise ModelError(f"'{name}' is not a name on the Hugging Face hub. Write owner/name or owner/name@revision")
     repository, wanted = parts[1], revision or parts[2]
     # Download the small file first: another kind of repository may have gigabytes under the same file names.
-    snapshot = _download(repository, wanted, [model_folder.CONFIG])
+    snapshot = download(repository, wanted, [model_folder.CONFIG])
     try:
         msgspec.json.decode((snapshot / model_folder.CONFIG).read_bytes(), type=_OurConfig)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -68,13 +68,19 @@ def fetch(name: str, *, revision: str | None = None) -> Path:
             "`emocatcher train` or `emocatcher convert`. Name another model"
         ) from None
     # The snapshot's folder is named after its commit, so all files are of one commit, whatever is pushed meanwhile.
-    folder = _download(repository, snapshot.name, list(_FILES))
+    folder = download(repository, snapshot.name, list(_FILES))
     if missing := [file for file in (model_folder.WEIGHTS, model_folder.ONNX) if not (folder / file).is_file()]:
         raise ModelError(f"'{name}' on the Hugging Face hub lacks {' and '.join(missing)}. Name another model")
     return folder
 
 
-def _download(repository: str, revision: str | None, files: list[str]) -> Path:
+def download(repository: str, revision: str | None, files: list[str]) -> Path:
+    """Download files of a repository, if they are not in the hub's cache; return its folder there.
+
+    Raises:
+        ModelError: if they cannot be downloaded.
+        MissingExtraError: if huggingface_hub is not installed.
+    """
     try:
         from huggingface_hub import errors, snapshot_download
         from huggingface_hub.utils.tqdm import tqdm

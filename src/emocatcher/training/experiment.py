@@ -18,9 +18,10 @@ from emocatcher.evaluation.scoring.run_result import Epoch, Plan
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import MissingExtraError, RunError, SettingError
 from emocatcher.foundation.settings import Settings
+from emocatcher.models import encoder_weights
 from emocatcher.models.model_folder import Training
 from emocatcher.reports import run_report
-from emocatcher.training import fold, run_scores, run_writer, training_pool
+from emocatcher.training import encoding, fold, run_scores, run_writer, training_pool
 from emocatcher.training.dataset import Part, load_features
 from emocatcher.training.fold import FoldTask
 from emocatcher.training.training_pool import TrainingPool
@@ -88,6 +89,7 @@ def run(
     def notify_of(stage: str) -> Callable[[int, int], None]:
         return lambda done, total: notify(Progress(stage=stage, done=done, total=total))
 
+    settings = encoder_weights.resolve(settings)
     plan = Plan(
         corpus=corpus.name,
         protocol=protocol.name,
@@ -123,6 +125,7 @@ def run(
         features = load_features(corpus, settings, on_progress=notify_of("features"))
         run_writer.write_start(out, plan, settings, split, features)
         features = pool.share(features)
+        encoded = encoding.encode(pool, features, settings, on_progress=notify_of("encoding"))
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)
         tasks = [
@@ -136,6 +139,7 @@ def run(
                 parts=parts_of(one, corpus),
                 training=training,
                 resume=resume,
+                encoded=encoded,
                 teachers=teacher_folders[number],
             )
             for number, one in enumerate(folds)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from emocatcher import __version__
 from emocatcher.corpora.table import Corpus
@@ -24,8 +22,9 @@ from emocatcher.foundation.errors import RunError
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.reports import run_report
-from emocatcher.training import fold, held_out_decisions, training_pool
+from emocatcher.training import encoding, fold, held_out_decisions, training_pool
 from emocatcher.training.dataset import FeatureTable, Part, load_features
+from emocatcher.training.encoding import EncodedClips
 from emocatcher.training.training_pool import TrainingPool
 
 
@@ -35,6 +34,7 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     config: ModelConfig
     features: FeatureTable
+    encoded: EncodedClips | None
     everything: Part
     teachers: tuple[Path, ...]
 
@@ -124,9 +124,10 @@ def finalise(
         ),
     )
     with TrainingPool(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
+        shared = pool.share(features)
         task = _Task(
-            folder=folder, config=config, features=pool.share(features), everything=Part(ids, true),
-            teachers=tuple(teachers),
+            folder=folder, config=config, features=shared, encoded=encoding.encode(pool, shared, settings),
+            everything=Part(ids, true), teachers=tuple(teachers),
         )  # fmt: skip
         (written,) = pool.run(_train, [task])
     return written
@@ -223,10 +224,9 @@ def _train(task: _Task) -> Bundle:
         fold=0,
         seed=config.training.seed or 0,
         resume_dir=None,
+        encoded=task.encoded,
         teachers=Teachers(task.teachers, config.settings, config.labels) if task.teachers else None,
     )
     trainer.run(training_pool.report)
-    weights: dict[str, NDArray[Any]] = {name: value.numpy() for name, value in trainer.network.state_dict().items()}
-    return model_folder.write(
-        task.folder, config, weights, checked_onnx(trainer.network, config.settings, config.labels)
-    )
+    graph = checked_onnx(trainer.network, config.settings, config.labels)
+    return model_folder.write(task.folder, config, trainer.network.stored_weights(), graph)

@@ -19,10 +19,12 @@ from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
 from emocatcher.training import training_pool
 from emocatcher.training.dataset import FeatureTable, Part
+from emocatcher.training.encoding import EncodedClips
 
 if TYPE_CHECKING:
     from emocatcher.training.fold_trainer import FoldTrainer
 
+_PROBED_WITH_ENCODER = 30  # clips: a hundred shortened forms of each pass the encoder
 _OUTCOME = "outcome.safetensors"
 _PROBE = tuple(f"probe.{name}" for name in faithfulness.Probe._fields)
 
@@ -39,6 +41,7 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, Part]
     training: model_folder.Training  # for the model cards; fold, selection, epoch and scores are filled in here
     resume: bool
+    encoded: EncodedClips | None = None  # the clips after the encoder, if the network has one
     teachers: tuple[Path, ...] = ()  # model folders
 
 
@@ -94,6 +97,7 @@ def run(task: FoldTask) -> FoldOutcome:
         fold=task.fold,
         seed=task.seed,
         resume_dir=task.folder / "resume",
+        encoded=task.encoded,
         teachers=Teachers(task.teachers, task.settings, task.labels) if task.teachers else None,
     )
     if task.resume:
@@ -180,7 +184,7 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
         )  # fmt: skip
 
     outcome = outcome_of(last_epoch, "last", "last")
-    trainer.network.load_state_dict(best.weights)
+    trainer.network.load_state_dict(best.weights, strict=False)
     of_best = outcome_of(best.epoch, chosen_best, "best")
     if selection != "last":
         outcome = of_best
@@ -200,7 +204,8 @@ def _probe(task: FoldTask, trainer: FoldTrainer, attention: list[NDArray[np.floa
         return logits
 
     clips = task.features.clips(task.parts["test"].ids)
-    return faithfulness.probe(classify, clips, attention, task.settings, seed=(task.seed, task.fold))
+    seed, fewer = (task.seed, task.fold), {"most_clips": _PROBED_WITH_ENCODER} if task.encoded else {}
+    return faithfulness.probe(classify, clips, attention, task.settings, seed=seed, **fewer)
 
 
 def _write_model(
@@ -216,7 +221,7 @@ def _write_model(
         training=training,
         n_parameters=n_parameters,
     )
-    weights: dict[str, NDArray[Any]] = {name: value.numpy() for name, value in trainer.network.state_dict().items()}
+    weights = trainer.network.stored_weights()
     model_folder.write(folder, config, weights, checked_onnx(trainer.network, task.settings, task.labels))
 
 

@@ -21,9 +21,10 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import DamagedStateError, DivergedError, ProtocolError, RunError
 from emocatcher.foundation.settings import Settings, reading
 from emocatcher.models.networks import registry
-from emocatcher.training import optimiser, saved_state, schedule
+from emocatcher.training import encoding, optimiser, saved_state, schedule
 from emocatcher.training.augmentation import Augmenter
 from emocatcher.training.dataset import FeatureTable, Part, batches
+from emocatcher.training.encoding import EncodedClips
 from emocatcher.training.loss import smoothed_cross_entropy
 
 _SAVE_EVERY_S = 5.0
@@ -50,6 +51,7 @@ class FoldTrainer:
         fold: the fold's number; it and `seed` determine all random numbers.
         seed: the seed of the run.
         resume_dir: the folder for the state; None to save none.
+        encoded: the clips after the encoder, from `encoding.encode`, if the network has one.
         teachers: returns the teachers' probabilities of a batch (see `Teachers`), which are targets next to the labels;
             None for the labels alone.
     """
@@ -64,17 +66,22 @@ class FoldTrainer:
         fold: int,
         seed: int,
         resume_dir: Path | None,
+        encoded: EncodedClips | None = None,
         teachers: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
-        self.fold, self.seed, self._teachers = fold, seed, teachers
+        self.fold, self.seed, self._teachers, self._encoded = fold, seed, teachers, encoded
         if len(parts["train"].ids) < 2:
             raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: add recordings")
         reading.check_smoothing(settings, len(labels))
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
         self._learner = registry.build(settings, len(labels))
-        self._learner.fit(features.clips(parts["train"].ids))
+        if encoded is None:
+            self._learner.fit(features.clips(parts["train"].ids))
+        else:
+            encoding.load_encoder(self._learner, settings)
+            self._learner.fit(encoded.all_copies(parts["train"].ids))
         self._flat = optimiser.flatten(self._learner)
         self._optimiser = optimiser.build(settings.optimiser, self._flat)
         recipe = settings.training
@@ -84,7 +91,7 @@ class FoldTrainer:
         self._average = optimiser.WeightAverage(self._learner, self._flat, decay) if decay else None
         # The network that is evaluated and saved: the moving average, or the trained network itself.
         self.network = self._average.network if self._average else self._learner
-        varies = settings.augmentation.varies
+        varies = settings.augmentation.varies and encoded is None
         self._augmenter = Augmenter(settings.augmentation, settings.front_end) if varies else None
         self.epochs: list[Epoch] = []
         # The published scores select the epoch on the test part; this is possible here too, and marked as optimistic.
@@ -113,8 +120,12 @@ class FoldTrainer:
 
     def evaluate(self, part: Part) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         """Return logits (n_utterances, n_classes) and attention, one array (n_frames',) per utterance; no dropout."""
+        return self._evaluate(self.features.clips(part.ids), self.network)
+
+    def _evaluate(
+        self, clips: list[NDArray[np.float32]], classify: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         self.network.eval()
-        clips = self.features.clips(part.ids)
         # Sorted by length, which leaves little padding.
         order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
         logits = np.empty((len(order), len(self.labels)), np.float32)
@@ -123,7 +134,7 @@ class FoldTrainer:
             for start in range(0, len(order), _EVALUATION_BATCH):
                 batch = order[start : start + _EVALUATION_BATCH]
                 channels, lengths = pad_batch([clips[i] for i in batch])
-                batch_logits, weights = self.network(torch.from_numpy(channels), torch.from_numpy(lengths))
+                batch_logits, weights = classify(torch.from_numpy(channels), torch.from_numpy(lengths))
                 logits[batch] = batch_logits.numpy()
                 pooled = self.settings.network.n_steps(lengths)
                 for i, row, n in zip(batch, weights.numpy(), pooled, strict=True):
@@ -139,10 +150,10 @@ class FoldTrainer:
         if self._state_path is None:
             return
         moments = self._optimiser.state[self._flat]
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors = {f"network.{name}": tensor for name, tensor in optimiser.trained_state(self.network).items()}
         tensors |= {f"optimiser.{name}": tensor for name, tensor in moments.items()}
         if self._average:
-            tensors |= {f"learner.{name}": tensor for name, tensor in self._learner.state_dict().items()}
+            tensors |= {f"learner.{name}": tensor for name, tensor in optimiser.trained_state(self._learner).items()}
         if self.best:
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
         group = self._optimiser.param_groups[0]
@@ -180,9 +191,9 @@ class FoldTrainer:
             raise DamagedStateError(
                 f"{self._state_path} is damaged, so fold {self.fold} starts again from its first epoch"
             ) from None
-        self.network.load_state_dict(tensors["network"])
+        self.network.load_state_dict(tensors["network"], strict=False)
         if self._average:
-            self._learner.load_state_dict(tensors["learner"])
+            self._learner.load_state_dict(tensors["learner"], strict=False)
         self._optimiser.state[self._flat].update(tensors["optimiser"])
         self._optimiser.param_groups[0]["lr"] = meta.learning_rate
         if meta.step is not None:
@@ -215,7 +226,7 @@ class FoldTrainer:
         )
         accuracy = valid[1] if valid and self.best_part == "valid" else test[1]
         if self.best is None or accuracy > self.best.accuracy:
-            weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+            weights = {name: tensor.clone() for name, tensor in optimiser.trained_state(self.network).items()}
             self.best = Snapshot(number, accuracy, weights)
         self.epochs.append(epoch)
         return epoch
@@ -226,7 +237,7 @@ class FoldTrainer:
         shuffle, noise, variation = self._seeds(number).spawn(3)
         random = np.random.default_rng(variation)
         order = np.random.default_rng(shuffle).permutation(len(part.ids))
-        clips = self.features.clips(part.ids)
+        clips = self._encoded.drawn(part.ids, random) if self._encoded else self.features.clips(part.ids)
         if self._augmenter:
             clips = [self._augmenter(clip, random) for clip in clips]
         recipe = self.settings.training
@@ -263,7 +274,7 @@ class FoldTrainer:
         channels, lengths = pad_batch(clips)
         logits, loss = self._forward(torch.from_numpy(channels), torch.from_numpy(lengths), true, random)
         # Gradients are written to one tensor; accumulating them would need a pass that sets them to zero.
-        gradients = torch.autograd.grad(loss, list(self._learner.parameters()))
+        gradients = torch.autograd.grad(loss, optimiser.trainable(self._learner))
         self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
         return logits, loss
 
@@ -288,7 +299,10 @@ class FoldTrainer:
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Return loss, accuracy and UAR on a part."""
-        logits, _ = self.evaluate(part)
+        if self._encoded is None:
+            logits, _ = self.evaluate(part)
+        else:
+            logits, _ = self._evaluate(self._encoded.originals(part.ids), self.network.classify)
         loss = self._loss(torch.from_numpy(logits), torch.from_numpy(part.true)).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)

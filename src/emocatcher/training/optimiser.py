@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from emocatcher.foundation.settings import Optimiser
+from emocatcher.models.networks.emotion_network import EmotionNetwork
 
 
 class AdaBelief(torch.optim.Optimizer):
@@ -54,9 +55,20 @@ class AdaBelief(torch.optim.Optimizer):
         flat.addcdiv_(mean, variance.sqrt().div_(correction).add_(epsilon), value=-step_size)
 
 
+def trainable(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that are trained; those of a frozen encoder are not."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def trained_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state of a network without the parameters that are not trained, which are read from their source."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
+
+
 def flatten(network: nn.Module) -> nn.Parameter:
-    """Make all parameters views of one, so that an optimiser loops over one tensor instead of thirty."""
-    parameters = list(network.parameters())
+    """Make all trained parameters views of one, so that an optimiser loops over one tensor instead of thirty."""
+    parameters = trainable(network)
     flat = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
     values = torch.split(flat.detach(), [parameter.numel() for parameter in parameters])
     for parameter, value in zip(parameters, values, strict=True):
@@ -89,7 +101,7 @@ class WeightAverage:
         network: the copy with the averaged weights.
     """
 
-    def __init__(self, network: nn.Module, flat: nn.Parameter, decay: float) -> None:
+    def __init__(self, network: EmotionNetwork, flat: nn.Parameter, decay: float) -> None:
         self.network = copy.deepcopy(network)
         self._decay = decay
         self._trained = [flat.detach(), *_statistics(network)]

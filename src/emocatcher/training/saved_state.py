@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emocatcher.evaluation.scoring.run_result import Epoch
+from emocatcher.training.optimiser import trained_state
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ def check(
         raise ValueError(f"it has another format: {error}") from None
     if [(one.fold, one.epoch) for one in found.epochs] != [(fold, n + 1) for n in range(len(found.epochs))]:
         raise ValueError("its epochs are of another fold")
-    fits = all(_form(tensors[owner]) == _form(network.state_dict()) for owner, network in networks.items())
+    fits = all(_form(tensors[owner]) == _form(trained_state(network)) for owner, network in networks.items())
     if not fits or any(one.shape not in ((), flat.shape) for one in tensors["optimiser"].values()):
         raise ValueError("it is of another network")
     return SavedState(tensors, found)

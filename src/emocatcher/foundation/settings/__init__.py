@@ -5,6 +5,8 @@ from emocatcher.foundation.settings.recipe import (
     NORM_EPSILON,
     Augmentation,
     CABGNetwork,
+    Encoder,
+    EncoderNetwork,
     FrontEnd,
     Network,
     OneCycleSchedule,
@@ -19,7 +21,7 @@ from emocatcher.foundation.settings.recipe import (
 )  # fmt: skip
 
 __all__ = [
-    "NORM_EPSILON", "Augmentation", "CABGNetwork", "FrontEnd", "Network", "OneCycleSchedule", "Optimiser", "Pitch",
-    "PlateauSchedule", "ResidualNetwork", "Schedule", "Settings", "Training", "VoiceActivity", "from_toml",
-    "load_preset", "presets", "upgrade",
+    "NORM_EPSILON", "Augmentation", "CABGNetwork", "Encoder", "EncoderNetwork", "FrontEnd", "Network",
+    "OneCycleSchedule", "Optimiser", "Pitch", "PlateauSchedule", "ResidualNetwork", "Schedule", "Settings", "Training",
+    "VoiceActivity", "from_toml", "load_preset", "presets", "upgrade",
 ]  # fmt: skip

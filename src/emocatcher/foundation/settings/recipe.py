@@ -186,7 +186,43 @@ class ResidualNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
         return -(-n_frames // self.frames_per_step)
 
 
-Network: TypeAlias = CABGNetwork | ResidualNetwork
+class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pretrained Whisper encoder, of which the first layers are used (see `emocatcher.models.networks.whisper`)."""
+
+    source: str  # owner/name on the Hugging Face hub, or a folder with config.json and model.safetensors
+    n_layers: Few
+    revision: str = ""  # a branch, a tag or a commit on the hub; "" for its main branch
+    # 0 for those of the source, which a run or a model always names.
+    width: Annotated[int, msgspec.Meta(ge=0, le=2048)] = 0
+    n_heads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    hidden: Annotated[int, msgspec.Meta(ge=0, le=8192)] = 0  # units of the feed-forward networks
+
+    def __post_init__(self) -> None:
+        if len({self.width == 0, self.n_heads == 0, self.hidden == 0}) > 1:
+            raise ValueError("of width, n_heads and hidden, some are 0. Give all three, or none")
+        if self.n_heads and (self.width % self.n_heads or self.width % 2):
+            raise ValueError(f"width {self.width} is not an even multiple of n_heads {self.n_heads}")
+
+
+class EncoderNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="encoder"):
+    """Statistics over time of an encoder's states, and one linear layer (see `emocatcher.models.networks.encoder`)."""
+
+    SMALLEST_VARIANCE: ClassVar[float] = 1e-6  # added to the variance over time
+
+    dropout: Fraction  # of the statistics
+    n_copies: Annotated[int, msgspec.Meta(ge=0, le=64)]  # augmented copies of each clip, made before training
+
+    @property
+    def frames_per_step(self) -> int:
+        """Frames that one attention weight stands for."""
+        return 2
+
+    def n_steps(self, n_frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many attention weights a clip has."""
+        return -(-n_frames // self.frames_per_step)
+
+
+Network: TypeAlias = CABGNetwork | ResidualNetwork | EncoderNetwork
 
 
 class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -258,6 +294,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schedule: Schedule
     training: Training
     augmentation: Augmentation = Augmentation()
+    encoder: Encoder | msgspec.UnsetType = msgspec.UNSET  # for a network of kind "encoder", and for no other
+
+    def __post_init__(self) -> None:
+        if (self.encoder is msgspec.UNSET) == isinstance(self.network, EncoderNetwork):
+            raise ValueError("a network of kind 'encoder' needs the section [encoder], and no other may have it")
+        if isinstance(self.network, EncoderNetwork) and self.front_end.pitch:
+            raise ValueError("a network of kind 'encoder' takes no pitch. Set front_end.pitch=none")
 
     def to_toml(self) -> str:
         """Return all resolved values as TOML; `from_toml` reads it back as an equal object."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,17 @@ class EmotionNetwork(nn.Module, abc.ABC):
                 clip's valid steps, 0 beyond.
         """
         return self.classify(self.prepare(channels, lengths), lengths)
+
+    def stored_weights(self) -> dict[str, NDArray[Any]]:
+        """Return all weights as a model folder stores them: those that are not trained in 16 bits, if that is exact."""
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        weights = {name: tensor.detach().numpy() for name, tensor in self.state_dict().items()}
+        frozen = {name for name, _ in self.named_parameters()} - trained
+        for name in frozen:
+            half = weights[name].astype(np.float16)
+            if np.array_equal(half, weights[name]):
+                weights[name] = half
+        return weights
 
     def set_noise(self, bit_generator: np.random.BitGenerator) -> None:
         """Draw all dropout from `bit_generator` from now on."""

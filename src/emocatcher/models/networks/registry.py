@@ -10,7 +10,9 @@ from __future__ import annotations
 import pkgutil
 from typing import TYPE_CHECKING, NamedTuple
 
-from emocatcher.foundation.settings import CABGNetwork, Network, ResidualNetwork, Settings
+import msgspec
+
+from emocatcher.foundation.settings import CABGNetwork, Encoder, EncoderNetwork, Network, ResidualNetwork, Settings
 
 if TYPE_CHECKING:
     from emocatcher.models.networks.emotion_network import EmotionNetwork
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 class Entry(NamedTuple):
     """One kind of network; a place is `module:name`."""
 
+    # An encoder, if the recipe has one, is the last argument of both.
     module: str  # of its `EmotionNetwork`: (settings, front end, n_classes) → the network
     twin: str  # of the function behind `add_to_graph`: (graph, settings, front end, channels, lengths, attention)
 
@@ -30,6 +33,7 @@ ENTRIES: dict[type[Network], Entry] = {
     ResidualNetwork: Entry(
         f"{_MODELS}.networks.residual:ResidualModule", f"{_MODELS}.onnx_graphs.residual:add_residual"
     ),
+    EncoderNetwork: Entry(f"{_MODELS}.networks.encoder:EncoderModule", f"{_MODELS}.onnx_graphs.encoder:add_encoder"),
 }
 
 
@@ -41,7 +45,7 @@ def build(settings: Settings, n_classes: int) -> EmotionNetwork:
         n_classes: number of emotions.
     """
     module: type[EmotionNetwork] = pkgutil.resolve_name(ENTRIES[type(settings.network)].module)
-    return module(settings.network, settings.front_end, n_classes)
+    return module(settings.network, settings.front_end, n_classes, *_encoder(settings))
 
 
 def add_to_graph(graph: Graph, settings: Settings, channels: str, lengths: str, attention: str) -> str:
@@ -58,5 +62,9 @@ def add_to_graph(graph: Graph, settings: Settings, channels: str, lengths: str, 
         the name of the logits, shape (batch, n_classes).
     """
     add = pkgutil.resolve_name(ENTRIES[type(settings.network)].twin)
-    logits: str = add(graph, settings.network, settings.front_end, channels, lengths, attention)
+    logits: str = add(graph, settings.network, settings.front_end, channels, lengths, attention, *_encoder(settings))
     return logits
+
+
+def _encoder(settings: Settings) -> tuple[Encoder, ...]:
+    return () if isinstance(settings.encoder, msgspec.UnsetType) else (settings.encoder,)

@@ -151,8 +151,7 @@ def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> b
     Raises:
         ModelError: if a logit differs by more than 1e-3 on random clips of several lengths.
     """
-    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    payload = to_onnx(weights, settings, labels)
+    payload = to_onnx(network.stored_weights(), settings, labels)
     lengths = np.array([40, 1, 2, 17], np.int64)
     random, front_end = np.random.default_rng(0), settings.front_end
     noise = random.normal(-30.0, 20.0, (4, front_end.n_channels, 41)).astype(np.float32)

@@ -46,12 +46,15 @@ class Graph:
         return outputs[0]
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """Add an array under a name."""
+        """Add an array under a name; weights of 16 bits are converted to 32 when a program opens the graph."""
+        if value.dtype == np.float16:
+            self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+            return self.add("Cast", [name], to=FLOAT)
         self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def weight(self, name: str) -> str:
-        """A vector of the network, always in 32 bits."""
+        """A vector of the network, never in 8 bits."""
         return self.constant(name, self.weights[name])
 
     def matrix(self, name: str, value: NDArray[np.float32], channel_axis: int) -> str:
@@ -63,6 +66,7 @@ class Graph:
         """
         if not self.int8:
             return self.constant(name, value)
+        value = value.astype(np.float32)
         others = tuple(axis for axis in range(value.ndim) if axis != channel_axis)
         largest = np.abs(value).max(axis=others, keepdims=True)
         scale = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)

@@ -12,8 +12,9 @@ from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.protocols import Protocol
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.settings import FrontEnd, Settings, VoiceActivity, reading
-from emocatcher.training import experiment, training_pool
+from emocatcher.training import encoding, experiment, training_pool
 from emocatcher.training.dataset import FeatureTable, load_features
+from emocatcher.training.encoding import EncodedClips
 from emocatcher.training.sweep import folder, inner_folds, ranking, trial
 from emocatcher.training.sweep.inner_folds import InnerFold
 from emocatcher.training.sweep.plan import Plan
@@ -132,7 +133,11 @@ def _train(
         folder.write_start(out, files, [table.digest() for table in tables.values()], corpus.name)
         # Removes a line that a kill cut off; otherwise the next line would be appended to it.
         folder.write_trials(out, folder.in_order(trials, finished))
-        tasks = [_task(corpus, inner, trials[n], n, settings, tables, folder.resume_dir(out, n)) for n in left]
+        encoded = {
+            name: encoding.encode(pool, tables[recipe.front_end, recipe.vad], recipe)
+            for name, recipe in settings.items()
+        }
+        tasks = [_task(corpus, inner, trials[n], n, settings, tables, encoded, folder.resume_dir(out, n)) for n in left]
         for number, one in pool.run(_run, tasks):
             folder.append_trial(out, one)
             finished[one.trial] = one
@@ -152,6 +157,7 @@ def _task(
     number: int,
     settings: dict[str, Settings],
     tables: dict[_FeatureKey, FeatureTable],
+    encoded: dict[str, EncodedClips | None],
     resume_dir: Path,
 ) -> TrialTask:
     place = next(i for i, each in enumerate(inner) if (each.fold, each.split) == (one.fold, one.split))
@@ -164,6 +170,7 @@ def _task(
         settings=recipe,
         labels=corpus.labels,
         features=tables[recipe.front_end, recipe.vad],
+        encoded=encoded[one.setting],
         train=parts["train"],
         valid=parts["valid"],
         resume_dir=resume_dir,

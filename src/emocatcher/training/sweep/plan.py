@@ -16,6 +16,7 @@ import tomli_w
 from emocatcher.foundation.errors import SettingError, one_line, suggest
 from emocatcher.foundation.settings import Settings, load_preset
 from emocatcher.foundation.settings.reading import read_toml
+from emocatcher.models import encoder_weights
 
 _MOST_SETTINGS = 10_000  # of a grid; each is trained on every fold, with every seed
 RankBy = Literal["accuracy", "unweighted_average_recall"]
@@ -120,7 +121,7 @@ def differences(settings: Settings, baseline: Settings) -> tuple[str, ...]:
 
 def _load(file: SweepFile, overrides: tuple[str, ...], source: str) -> Settings:
     try:
-        settings = load_preset(file.preset, (*file.set, *overrides))
+        settings = encoder_weights.resolve(load_preset(file.preset, (*file.set, *overrides)))
     except SettingError as error:
         raise SettingError(f"{source}: {error}") from None
     if settings.training.selection != "last":

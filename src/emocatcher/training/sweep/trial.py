@@ -11,6 +11,7 @@ from emocatcher.foundation.errors import DamagedStateError, DivergedError
 from emocatcher.foundation.settings import Settings
 from emocatcher.training import training_pool
 from emocatcher.training.dataset import FeatureTable, Part
+from emocatcher.training.encoding import EncodedClips
 
 if TYPE_CHECKING:
     from emocatcher.training.fold_trainer import FoldTrainer
@@ -52,6 +53,7 @@ class TrialTask(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     labels: tuple[str, ...]
     features: FeatureTable
+    encoded: EncodedClips | None = None
     train: Part
     valid: Part
     resume_dir: Path
@@ -83,6 +85,7 @@ def run(task: TrialTask) -> Finished:
         fold=task.inner,
         seed=task.trial.seed,
         resume_dir=task.resume_dir,
+        encoded=task.encoded,
     )
     try:
         trainer.restore()

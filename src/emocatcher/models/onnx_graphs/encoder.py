@@ -1,0 +1,127 @@
+"""The encoder and its linear layer as a part of an ONNX graph: channels, lengths → logits, attention."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from emocatcher.foundation.settings import NORM_EPSILON, Encoder, EncoderNetwork, FrontEnd
+from emocatcher.models.onnx_graphs import layers
+from emocatcher.models.onnx_graphs.graph import FLOAT, Graph
+
+
+def add_encoder(
+    graph: Graph,
+    network: EncoderNetwork,
+    front_end: FrontEnd,  # noqa: ARG001 (its spectrogram is Whisper's)
+    channels: str,
+    lengths: str,
+    attention: str,
+    encoder: Encoder,
+) -> str:
+    """Add the network, with the weights of `models.networks.encoder`; see `registry.add_to_graph`."""
+    longest = graph.add("ReduceMax", [lengths], keepdims=1)
+    channels = graph.add("Slice", [channels, graph.ints([0]), longest, graph.ints([2])])
+    mask = layers.mask(graph, longest, lengths)
+    scaled = graph.add("Div", [channels, graph.number(40.0, np.float32)])
+    x = graph.add("Mul", [graph.add("Add", [scaled, graph.number(1.0, np.float32)]), mask])
+    x = graph.add("Mul", [graph.gelu(layers.convolution(graph, "encoder.conv1", x, 3)), mask])
+    x = graph.gelu(layers.convolution(graph, "encoder.conv2", x, 3, stride=2))
+    x = graph.add("Transpose", [x], perm=[0, 2, 1])
+    n_steps = graph.add("Shape", [x], start=1, end=2)
+    x = graph.add("Add", [x, _positions(graph, n_steps, encoder.width)])
+    steps = graph.add("Div", [graph.add("Add", [lengths, graph.ints([1])]), graph.ints([2])])
+    mask = layers.mask(graph, n_steps, steps)  # (batch, 1, n_steps)
+    hidden = graph.add("Sub", [mask, graph.number(1.0, np.float32)])
+    far_below = graph.add("Unsqueeze", [graph.add("Mul", [hidden, graph.number(1e9, np.float32)]), graph.ints([1])])
+    states = []
+    for number in range(encoder.n_layers):
+        x = _layer(graph, f"encoder.layers.{number}", x, far_below, encoder)
+        states.append(x)
+    return _classify(graph, network, states, graph.add("Transpose", [mask], perm=[0, 2, 1]), attention)
+
+
+def _positions(graph: Graph, n_steps: str, width: int) -> str:
+    """Add `whisper.positions`, shape (n_steps, width)."""
+    half = width // 2
+    rates = np.exp(np.float32(-math.log(10_000.0) / (half - 1)) * np.arange(half, dtype=np.float32))
+    steps = graph.add("Cast", [graph.range(graph.number(0, np.int64), graph.add("Squeeze", [n_steps]))], to=FLOAT)
+    column = graph.add("Unsqueeze", [steps, graph.ints([1])])
+    angles = graph.add("Mul", [column, graph.constant("encoder.rates", rates[None])])
+    return graph.add("Concat", [graph.add("Sin", [angles]), graph.add("Cos", [angles])], axis=1)
+
+
+def _layer(graph: Graph, name: str, x: str, far_below: str, encoder: Encoder) -> str:
+    """Add a layer: shape (batch, n_steps, width) to the same; `far_below` is -1e9 beyond a clip's end, else 0."""
+    rows, head = _norm(graph, f"{name}.self_attn_layer_norm", x), encoder.width // encoder.n_heads
+    split = graph.ints([0, 0, encoder.n_heads, head])
+    query, key, value = (
+        graph.add("Reshape", [_linear(graph, f"{name}.self_attn.{part}_proj", rows), split]) for part in "qkv"
+    )
+    query, value = (graph.add("Transpose", [part], perm=[0, 2, 1, 3]) for part in (query, value))
+    scores = graph.add("MatMul", [query, graph.add("Transpose", [key], perm=[0, 2, 3, 1])])
+    scores = graph.add("Add", [graph.add("Mul", [scores, graph.number(float(head**-0.5), np.float32)]), far_below])
+    attended = graph.add("MatMul", [graph.add("Softmax", [scores], axis=3), value])
+    together = graph.add("Transpose", [attended], perm=[0, 2, 1, 3])
+    joined = graph.add("Reshape", [together, graph.ints([0, 0, encoder.width])])
+    x = graph.add("Add", [x, _linear(graph, f"{name}.self_attn.out_proj", joined)])
+    rows = graph.gelu(_linear(graph, f"{name}.fc1", _norm(graph, f"{name}.final_layer_norm", x)))
+    return graph.add("Add", [x, _linear(graph, f"{name}.fc2", rows)])
+
+
+def _norm(graph: Graph, name: str, x: str) -> str:
+    parts = [graph.weight(f"{name}.{part}") for part in ("weight", "bias")]
+    return graph.add("LayerNormalization", [x, *parts], axis=2, epsilon=NORM_EPSILON)
+
+
+def _linear(graph: Graph, name: str, rows: str) -> str:
+    if f"{name}.bias" in graph.weights:
+        return layers.linear(graph, name, rows)
+    return graph.add("MatMul", [rows, graph.matrix(f"{name}.weight.T", graph.weights[f"{name}.weight"].T, 1)])
+
+
+def _classify(graph: Graph, network: EncoderNetwork, states: list[str], mask: str, attention: str) -> str:
+    """Return the logits (batch, n_classes) of the states of all layers; `mask` has the shape (batch, n_steps, 1)."""
+    count = graph.add("ReduceSum", [mask, graph.ints([1])], keepdims=1)
+    statistics, terms = [], []  # the mean of a term over time is the statistic
+    for state in states:
+        mean = graph.add("Div", [_over_time(graph, graph.add("Mul", [state, mask])), count])
+        distance = graph.add("Sub", [state, mean])
+        squares = graph.add("Mul", [distance, distance])
+        variance = graph.add("Div", [_over_time(graph, graph.add("Mul", [squares, mask])), count])
+        smallest = graph.number(network.SMALLEST_VARIANCE, np.float32)
+        deviation = graph.add("Sqrt", [graph.add("Add", [variance, smallest])])
+        statistics += [mean, deviation]
+        terms += [state, graph.add("Div", [squares, deviation])]
+    pooled = graph.add("Squeeze", [graph.add("Concat", statistics, axis=2), graph.ints([1])])
+    scaled = graph.add("Div", [graph.add("Sub", [pooled, graph.weight("mean")]), graph.weight("deviation")])
+    logits = layers.linear(graph, "output", scaled)
+    answer = graph.add("ArgMax", [logits], axis=1, keepdims=0)
+    weights = graph.weights["output.weight"]
+    contrast = np.split((weights - weights.mean(axis=0)) / graph.weights["deviation"], len(terms), axis=1)
+    usual = np.split(graph.weights["mean"], len(terms))
+    shares = []
+    for number, term in enumerate(terms):
+        chosen = graph.add("Gather", [graph.constant(f"contrast.{number}", contrast[number]), answer])
+        centred = graph.add("Sub", [term, graph.constant(f"usual.{number}", usual[number])])
+        shares.append(graph.add("MatMul", [centred, graph.add("Unsqueeze", [chosen, graph.ints([2])])]))
+    positive = graph.add("Mul", [graph.add("Relu", [_sum(graph, shares)]), mask])
+    # Without any step that speaks for the answer, all count alike.
+    is_none = graph.add("Less", [_over_time(graph, positive), graph.number(1e-30, np.float32)])
+    even = graph.add("Mul", [mask, graph.add("Cast", [is_none], to=FLOAT)])
+    positive = graph.add("Add", [positive, even])
+    weighed = graph.add("Div", [positive, _over_time(graph, positive)])
+    graph.add("Squeeze", [weighed, graph.ints([2])], outputs=[attention])
+    return logits
+
+
+def _sum(graph: Graph, parts: list[str]) -> str:
+    total = parts[0]
+    for part in parts[1:]:
+        total = graph.add("Add", [total, part])
+    return total
+
+
+def _over_time(graph: Graph, x: str) -> str:
+    return graph.add("ReduceSum", [x, graph.ints([1])], keepdims=1)

@@ -1,0 +1,167 @@
+"""Encode the clips of a corpus once, for networks with a frozen encoder: statistics over time instead of frames.
+
+Training then needs neither the encoder nor the frames. The training part is augmented before it is encoded, so a recipe
+has a fixed number of copies of each clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.corpora.places import cache_dir
+from emocatcher.foundation.settings import Encoder, EncoderNetwork, Settings
+from emocatcher.models import encoder_weights
+from emocatcher.training.dataset import FeatureTable
+from emocatcher.training.training_pool import TrainingPool
+
+if TYPE_CHECKING:
+    from emocatcher.models.networks.whisper import WhisperEncoder
+
+# Increment it when the code computes other statistics from the same settings: older caches are then not read.
+_CODE_VERSION = 1
+_AT_ONCE = 32  # clips of a task
+
+
+class _Task(msgspec.Struct, frozen=True):
+    features: FeatureTable
+    settings: Settings
+    keys: tuple[tuple[str, str, int], ...]  # (key in the cache, utterance, copy)
+
+
+class EncodedClips:
+    """The statistics of clips and of their augmented copies, each of shape (n_statistics, 1).
+
+    Args:
+        table: one row for each copy of each utterance.
+        n_copies: augmented copies of each clip.
+    """
+
+    def __init__(self, table: FeatureTable, n_copies: int) -> None:
+        self.table, self._n_copies = table, n_copies
+
+    def originals(self, ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the statistics of the clips themselves."""
+        return self.table.clips([_copy_id(id_, 0) for id_ in ids])
+
+    def all_copies(self, ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the statistics of the clips and of all their copies."""
+        return self.table.clips([_copy_id(id_, number) for id_ in ids for number in range(self._n_copies + 1)])
+
+    def drawn(self, ids: Sequence[str], random: np.random.Generator) -> list[NDArray[np.float32]]:
+        """Return one of the clip and its copies, drawn for each utterance."""
+        numbers = random.integers(self._n_copies + 1, size=len(ids)).tolist()
+        return self.table.clips([_copy_id(id_, number) for id_, number in zip(ids, numbers, strict=True)])
+
+
+def encode(
+    pool: TrainingPool,
+    features: FeatureTable,
+    settings: Settings,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    folder: Path | None = None,
+) -> EncodedClips | None:
+    """Encode all clips and their augmented copies on all cores, or read them from the cache.
+
+    Args:
+        pool: processes to compute in.
+        features: the clips, as shared with the pool.
+        settings: the recipe, with the sizes of its encoder.
+        on_progress: called with (done, total) clips.
+        folder: the cache folder; by default, the user's.
+
+    Returns:
+        the statistics, shared with the pool; None if the network has no encoder.
+
+    Raises:
+        ModelError: if the encoder cannot be found.
+        FeatureCacheError: if the cache cannot be written.
+    """
+    network, encoder = settings.network, settings.encoder
+    if not isinstance(network, EncoderNetwork) or isinstance(encoder, msgspec.UnsetType):
+        return None
+    weights = encoder_weights.locate(encoder) / encoder_weights.WEIGHTS
+    with weights.open("rb") as file:
+        source = hashlib.file_digest(file, "sha256").hexdigest()
+    recipe = [_CODE_VERSION, source, encoder.n_layers, settings.front_end, settings.augmentation]
+    name = f"encoded-{hashlib.sha256(msgspec.json.encode(recipe)).hexdigest()[:16]}.safetensors"
+    path = (folder or cache_dir() / "features") / name
+    known = FeatureTable.read(path) or FeatureTable(
+        np.empty((0, 2 * encoder.n_layers * encoder.width), np.float32), (), np.empty(0, np.int64)
+    )
+    keys = {
+        _copy_id(id_, number): f"{hashlib.sha256(features.clip(id_).tobytes()).hexdigest()[:32]}#{number}"
+        for id_ in features.ids
+        for number in range(network.n_copies + 1)
+    }
+    rows = {key: known.clip(key)[:, 0] for key in known.ids}
+    missing = {key: copy for copy, key in keys.items() if key not in rows}
+    todo = tuple((key, copy.rpartition("#")[0], int(copy.rpartition("#")[2])) for key, copy in missing.items())
+    tasks = [_Task(features, settings, todo[start : start + _AT_ONCE]) for start in range(0, len(todo), _AT_ONCE)]
+    n_done = 0
+    for found in pool.run(_encode, tasks):
+        rows |= found
+        n_done += len(found)
+        if on_progress:
+            on_progress(n_done, len(todo))
+    if todo:
+        _table(rows).save(path)
+    return EncodedClips(pool.share(_table({copy: rows[key] for copy, key in keys.items()})), network.n_copies)
+
+
+def _copy_id(utterance: str, number: int) -> str:
+    return f"{utterance}#{number}"
+
+
+def _table(rows: dict[str, NDArray[np.float32]]) -> FeatureTable:
+    return FeatureTable(np.stack(list(rows.values())), list(rows), np.ones(len(rows), np.int64))
+
+
+def _encode(task: _Task) -> dict[str, NDArray[np.float32]]:
+    """Compute statistics in a worker process: key → shape (n_statistics,)."""
+    return dict(_statistics(task))
+
+
+def _statistics(task: _Task) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    import torch
+
+    from emocatcher.models.networks.encoder import statistics
+    from emocatcher.training.augmentation import Augmenter
+
+    assert isinstance(task.settings.encoder, Encoder)  # noqa: S101 (`encode` has checked it)
+    encoder = _encoder(task.settings.encoder, task.settings.front_end.n_mels)
+    augmenter = Augmenter(task.settings.augmentation, task.settings.front_end)
+    for key, utterance, number in task.keys:
+        clip = task.features.clip(utterance)
+        if number:  # by the clip's content, so that a copy does not depend on the others
+            seed = np.frombuffer(bytes.fromhex(key[:32]), np.uint32)
+            clip = augmenter(clip, np.random.default_rng([*seed, number]))
+        channels = torch.from_numpy(np.ascontiguousarray(clip)[None])
+        with torch.inference_mode():
+            yield key, statistics(encoder, channels, torch.tensor([clip.shape[1]]))[0].numpy()
+
+
+def load_encoder(network: object, settings: Settings) -> None:
+    """Set the weights of a network's encoder to those of its source."""
+    from emocatcher.models.networks.encoder import EncoderModule
+    from emocatcher.models.networks.whisper import load
+
+    if isinstance(network, EncoderModule) and isinstance(settings.encoder, Encoder):
+        load(network.encoder, encoder_weights.read(settings.encoder))
+
+
+@lru_cache(maxsize=1)
+def _encoder(settings: Encoder, n_mels: int) -> WhisperEncoder:
+    from emocatcher.models.networks.whisper import WhisperEncoder, load
+
+    encoder = WhisperEncoder(settings, n_mels)
+    load(encoder, encoder_weights.read(settings))
+    return encoder.eval()

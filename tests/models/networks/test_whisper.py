@@ -1,0 +1,72 @@
+"""The Whisper encoder equals the one of transformers, and padding changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from emocatcher.features import extraction
+from emocatcher.foundation.settings import Encoder, load_preset
+from emocatcher.models.networks import whisper
+
+transformers = pytest.importorskip("transformers", reason="the original encoder is in the extra 'dev'")
+
+SIZES = Encoder(source="random", n_layers=3, width=32, n_heads=4, hidden=48)
+N_MELS = 8
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """The encoder of transformers with random weights, and ours with the same."""
+    torch.manual_seed(0)
+    config = transformers.WhisperConfig(
+        d_model=32, encoder_layers=4, encoder_attention_heads=4, encoder_ffn_dim=48, num_mel_bins=N_MELS,
+        max_source_positions=50,
+    )  # fmt: skip
+    original = transformers.models.whisper.modeling_whisper.WhisperEncoder(config).eval()
+    for parameter in original.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.2)
+    ours = whisper.WhisperEncoder(SIZES, N_MELS).eval()
+    weights = {name: tensor.numpy() for name, tensor in original.state_dict().items()}
+    whisper.load(ours, {name: weights[name] for name in ours.state_dict()})
+    return original, ours
+
+
+def test_each_layer_equals_that_of_transformers(pair):
+    original, ours = pair
+    log_mel = torch.randn(2, N_MELS, 100)
+    with torch.inference_mode():
+        expected = original(log_mel, output_hidden_states=True).hidden_states
+        states, mask = ours(log_mel, torch.tensor([100, 100]))
+    assert mask.all()
+    for state, theirs in zip(states, expected[1:4], strict=True):
+        assert float((state - theirs).abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 40, 99])
+def test_frames_beyond_the_end_change_nothing(pair, length):
+    _, ours = pair
+    log_mel = torch.randn(1, N_MELS, 100)
+    with torch.inference_mode():
+        alone, _ = ours(log_mel[:, :, :length], torch.tensor([length]))
+        padded, mask = ours(log_mel.repeat(2, 1, 1), torch.tensor([length, 100]))
+    n_steps = (length + 1) // 2
+    assert mask.sum(dim=1).tolist() == [n_steps, 50]
+    for one, other in zip(alone, padded, strict=True):
+        assert one.shape == (1, n_steps, SIZES.width)
+        assert float((one[0] - other[0, :n_steps]).abs().max()) < 1e-5
+
+
+def test_the_spectrogram_is_that_of_whisper():
+    front_end = load_preset("emocatcher-3").front_end
+    random = np.random.default_rng(0)
+    time_s = np.arange(32_000) / 16_000
+    voice = (0.2 * np.sin(2 * np.pi * 150 * time_s * (1 + 0.1 * time_s)) + 0.01 * random.normal(size=32_000)).astype(
+        "f4"
+    )
+    theirs = transformers.WhisperFeatureExtractor(feature_size=80)(voice, sampling_rate=16_000, padding=False)
+    ours = whisper.scale(torch.from_numpy(extraction.log_mel_spectrogram(voice, front_end)))
+    # At the ends, Whisper mirrors the signal; here there are zeros.
+    inner = slice(2, 198)
+    difference = np.abs(ours.numpy()[:, inner] - np.asarray(theirs["input_features"][0])[:, inner])
+    assert difference.max() < 1e-3
