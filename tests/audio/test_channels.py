@@ -153,6 +153,19 @@ def test_one_short_word_in_half_a_minute_keeps_its_channel(voices, seconds, leve
     np.testing.assert_allclose(recording.waveform, audio.remove_offset((long + other) / 2), atol=1e-6)
 
 
+def test_the_channels_that_are_left_out_are_noted_with_their_times(voices):
+    long = np.tile(voices[0], 1 + 95 * RATE // len(voices[0]))[: 95 * RATE]
+    other = np.concatenate([0.8 * long[: 30 * RATE], -0.9 * long[30 * RATE :]])
+    fourth = np.concatenate([-0.9 * long[: 30 * RATE], 0 * long[30 * RATE : 60 * RATE], -0.8 * long[60 * RATE :]])
+    facts = audio.Facts()
+    source = (np.stack([long, np.zeros_like(long), other, fourth], axis=1), RATE)
+    list(audio.blocks(source, facts=facts))
+    assert facts.channels_cancel == audio.read(source).channels_cancel
+    # Of the channels with the voice, only the loudest is used wherever some cancel.
+    assert facts.channels_cancel == ((0.0, 30.0, 3), (0.0, 95.0, 2), (60.0, 95.0, 3))
+    assert facts.quiet_channels == (1, 3)
+
+
 @pytest.mark.parametrize("block_s", [0.05, 7.0, 100.0])
 @pytest.mark.parametrize("kind", ["array", "WAV", "FLAC"])
 def test_the_mix_does_not_depend_on_the_blocks(voices, kind, block_s):

@@ -68,6 +68,7 @@ def test_every_anomaly_is_reported(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, RATE)
     broken = noise.copy()
     broken[7] = np.nan
+    voice = noise * np.sin(np.arange(len(noise)) / 2000)
     report = check(
         corpus_of(
             tmp_path,
@@ -79,6 +80,8 @@ def test_every_anomaly_is_reported(tmp_path):
             other=noise,
             both=np.stack([noise, noise], axis=1),
             different=np.stack([noise, noise[::-1]], axis=1),
+            silent=np.stack([noise[::-1], 0 * noise], axis=1),
+            opposite=np.stack([0.9 * voice, -voice], axis=1),
             loud=tone(amplitude=1.0),
             quiet=tone(amplitude=0.0005),
             short=tone(0.1),
@@ -89,18 +92,22 @@ def test_every_anomaly_is_reported(tmp_path):
         ("undecodable", ("text", "empty")),
         ("non-finite", ("nan",)),
         ("duplicate", ("one", "other", "both")),  # equal channels average to the same samples
-        ("stereo", ("both", "different")),
+        ("stereo", ("both", "different", "silent", "opposite")),
+        ("channels-cancel", ("opposite",)),
+        ("quiet-channel", ("silent",)),
         ("full-scale", ("loud",)),
         ("quiet", ("quiet",)),
         ("short", ("short",)),
         ("sample-rate", ("phone",)),
     }
-    assert report.n_utterances == 12
-    assert report.n_decoded == 9
+    assert report.n_utterances == 14
+    assert report.n_decoded == 11
     assert (report.shortest_s, report.longest_s) == (0.1, 2.0)
     assert "text.wav" in next(f.text for f in report.findings if f.kind == "undecodable")
     assert "8000 Hz, not 16000 Hz" in next(f.text for f in report.findings if f.kind == "sample-rate")
-    assert report.per_emotion == {"happy": 0, "sad": 12}
+    assert "channel 1 of opposite, from 0.0 to" in next(f.text for f in report.findings if f.kind == "channels-cancel")
+    assert "channel 2 of silent" in next(f.text for f in report.findings if f.kind == "quiet-channel")
+    assert report.per_emotion == {"happy": 0, "sad": 14}
 
 
 def test_segments_of_one_recording_are_checked_separately(tmp_path):

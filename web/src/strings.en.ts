@@ -1,5 +1,7 @@
 /** All texts of the page, in English. Another language is another file of the same shape. */
-import type { Segment, Window } from "./types";
+import type { LeftOut, Segment, Window } from "./types";
+
+const MOST_NAMED = 4; // channels in a caution
 
 
 export const percent = (share: number): string => `${Math.round(100 * share)}%`;
@@ -124,7 +126,11 @@ export const strings = {
     truncated: (s: number) => `the file breaks off: only the first ${s.toFixed(2)} s were used`,
     rescaled: (divisor: number) =>
       `rescaled: the samples were divided by ${divisor.toLocaleString("en-US")}, because their values are beyond full scale`,
-    channelsCancel: "channels cancel each other, or one is late: only the loudest was used",
+    channelsCancel: (leftOut: LeftOut[]) =>
+      `a voice in opposite phase, or late, in several channels; left out: ${leftOut
+        .slice(0, MOST_NAMED)
+        .map((one) => `channel ${one.channel + 1} from ${one.startS.toFixed(1)} to ${one.endS.toFixed(1)} s`)
+        .join(", ")}${leftOut.length > MOST_NAMED ? ` and ${leftOut.length - MOST_NAMED} more` : ""}`,
     tooShort: (s: number, least: number) => `only ${s.toFixed(2)} s of voice: at least ${least} s are needed`,
     tooLong: (s: number, most: number) =>
       `${s.toFixed(2)} s of voice, but the model was trained on at most ${most.toFixed(2)} s: use the timeline`,

@@ -105,6 +105,13 @@ export interface Model {
   token_required: boolean;
 }
 
+/** A channel, counted from 0, that is not used in a part of a recording. */
+export interface LeftOut {
+  channel: number;
+  startS: number;
+  endS: number;
+}
+
 /** A decoded recording, at its own sample rate. */
 export interface Recording {
   name: string;
@@ -115,7 +122,7 @@ export interface Recording {
   clipped: boolean;
   truncated: boolean;
   divisor: number; // what the samples were divided by, because of their values
-  channelsCancel: boolean; // one channel was used, because the average would cancel the voice
+  channelsCancel: LeftOut[]; // because the average would cancel the voice
   durationS: number;
 }
 

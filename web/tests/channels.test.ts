@@ -23,15 +23,15 @@ test.each([
   ["0.3 ms late", late(0.0003)],
 ])("of channels that cancel only the loudest is used: %s", (_, other) => {
   const quieter = other.map((value) => 0.97 * value);
-  expect(mixChannels([quieter, voice], RATE)).toEqual({ mono: voice, cancel: true });
+  expect(mixChannels([quieter, voice], RATE)).toEqual({ mono: voice, leftOut: [{ channel: 0, startS: 0, endS: 2 }] });
 });
 
 test("channels without a voice are left out, others averaged", () => {
-  expect(chooseChannels([new Float32Array(voice.length), voice], RATE)).toEqual({ used: [1], cancel: false });
-  expect(chooseChannels([noise(0.05), voice], RATE)).toEqual({ used: [1], cancel: false });
+  expect(chooseChannels([new Float32Array(voice.length), voice], RATE)).toEqual({ used: [1], cancelling: [] });
+  expect(chooseChannels([noise(0.05), voice], RATE)).toEqual({ used: [1], cancelling: [] });
   const half = voice.map((value) => 0.5 * value);
-  expect(chooseChannels([voice, half], RATE)).toEqual({ used: [0, 1], cancel: false });
-  expect(mixChannels([voice, voice], RATE)).toEqual({ mono: voice, cancel: false });
+  expect(chooseChannels([voice, half], RATE)).toEqual({ used: [0, 1], cancelling: [] });
+  expect(mixChannels([voice, voice], RATE)).toEqual({ mono: voice, leftOut: [] });
 });
 
 test.each([0.001, 0.1, 0.5])("an echo of the other side of a call does not drop a side: %s", (echo) => {
@@ -44,14 +44,14 @@ test.each([0.001, 0.1, 0.5])("an echo of the other side of a call does not drop 
   const delay = Math.round(0.015 * RATE);
   const heard = (own: Float32Array, other: Float32Array): Float32Array =>
     own.map((value, i) => value + echo * 0.5 * (other[i - delay] ?? 0));
-  expect(chooseChannels([heard(one, two), heard(two, one)], RATE)).toEqual({ used: [0, 1], cancel: false });
+  expect(chooseChannels([heard(one, two), heard(two, one)], RATE)).toEqual({ used: [0, 1], cancelling: [] });
 });
 
 test("one short word keeps its channel", () => {
   const long = Float32Array.from({ length: 30 * RATE }, (_, i) => (i > 20 * RATE ? 0 : voice[i % voice.length]));
   const other = noise(1e-4, long.length);
   other.set(voice.subarray(0, RATE), 22 * RATE);
-  expect(chooseChannels([long, other], RATE)).toEqual({ used: [0, 1], cancel: false });
+  expect(chooseChannels([long, other], RATE)).toEqual({ used: [0, 1], cancelling: [] });
 });
 
 test("only the frames around a click contain it", () => {

@@ -13,7 +13,8 @@ export const model = {
   conditions: { limit: 1.5 },
 } as Model;
 
-export const recording = { name: "a.wav", rate: 22050, truncated: false, clipped: false, peak: 0.5, durationS: 12 } as Recording;
+const read = { truncated: false, clipped: false, peak: 0.5, divisor: 1, channelsCancel: [] };
+export const recording: Recording = { name: "a.wav", file: new Blob(), mono: new Float32Array(), rate: 22050, durationS: 12, ...read };
 
 /** For three seconds of sound, with a voice from 0.5 s to 2 s. */
 export function output(happy: number, change: Partial<NetworkOutput> = {}): NetworkOutput {

@@ -13,12 +13,13 @@ from emocatcher.audio.decoding import Track
 from emocatcher.audio.live import LiveSound
 from emocatcher.audio.offset import OffsetRemover, remove_offset
 from emocatcher.audio.resampling import Resampler, Waveform, resample
-from emocatcher.audio.sections import SECTION_S, Section, Sections
+from emocatcher.audio.sections import SECTION_S, LeftOut, Section, Sections
 from emocatcher.audio.sources import Source, check_source
 from emocatcher.foundation.errors import AudioError, EmptyAudioError, TooLongError
 
 __all__ = [
     "Facts",
+    "LeftOut",
     "LiveSound",
     "OffsetRemover",
     "Recording",
@@ -42,6 +43,7 @@ _CLIPPED_STEP = (
 )
 # Coding and resampling bend the tops. Still, more of the loud samples are among the loudest than in any voice.
 _CLIPPED_LEVELS = (0.4, 0.8)  # of the level that a thousandth of the samples exceeds: loud, and loudest
+_PART = 100  # samples
 _CLIPPED_SHARE = 0.35  # of the loud samples
 _STEADY_DB, _LEVEL_FRAME_S = 6.0, 0.05  # between the 10% and 90% quantile of the frames' levels; a tone has less
 
@@ -57,7 +59,7 @@ class Recording(NamedTuple):
     truncated: bool  # the end is missing
     lost: tuple[tuple[float, float], ...] = ()  # damaged parts, (start_s, end_s) in the recording; they are silent
     divisor: float = 1.0  # what the samples were divided by because of their values (see `arrays`)
-    channels_cancel: bool = False  # the average of the channels would cancel the voice, so one was used alone
+    channels_cancel: tuple[LeftOut, ...] = ()  # those left out: the average would cancel the voice
     n_unread: int = 0  # bytes behind the end that the header declares; they may be another recording
 
 
@@ -72,8 +74,9 @@ class Facts:
     truncated: bool = False  # the end is missing
     lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`, and so are the next three
     divisor: float = 1.0
-    channels_cancel: bool = False
+    channels_cancel: tuple[LeftOut, ...] = ()
     n_unread: int = 0
+    quiet_channels: tuple[int, ...] = ()  # from 0, left out somewhere: they are silent, or have steady noise only
 
 
 def load(
@@ -216,6 +219,7 @@ def blocks(
                 yield resampled
     facts.truncated, facts.lost, facts.n_unread = track.truncated, tuple(track.lost), track.n_unread
     facts.divisor, facts.channels_cancel = sections.divisor, sections.channels_cancel
+    facts.quiet_channels = tuple(sorted(sections.quiet_channels))
     if resampler is not None:
         held = remover.finish() if remover is not None else np.empty(0, np.float32)
         ends = [*([resampler.push(held)] if len(held) else []), resampler.finish()]
@@ -254,7 +258,10 @@ def _is_too_dense(mono: Waveform, rate: int) -> bool:
     if len(frames) < 1 / _LEVEL_FRAME_S / 2:  # half a second
         return False
     size = np.abs(mono)
-    level = float(np.partition(size, -max(len(size) // 1000, 1))[-max(len(size) // 1000, 1)])
+    rank = max(len(size) // 1000, 1)
+    # At least as many samples are as large as this one of the parts' maxima, so that few have to be sorted.
+    least = np.partition(size[: len(size) // _PART * _PART].reshape(-1, _PART).max(axis=1), -rank)[-rank]
+    level = float(np.partition(size[size >= least], -rank)[-rank])
     loud, loudest = (int(np.count_nonzero(size >= share * level)) for share in _CLIPPED_LEVELS)
     if level == 0.0 or loudest < _CLIPPED_SHARE * loud:
         return False

@@ -37,7 +37,7 @@ class Choice(NamedTuple):
     """The channels to average."""
 
     used: tuple[int, ...]
-    cancel: bool  # whether some are left out because the average would cancel the voice
+    cancelling: tuple[int, ...] = ()  # left out because the average would cancel the voice
 
 
 def choose(samples: Waveform, sample_rate: int) -> Choice:
@@ -46,12 +46,12 @@ def choose(samples: Waveform, sample_rate: int) -> Choice:
     Examples:
         >>> voice = np.random.default_rng(0).normal(size=8_000).astype(np.float32)
         >>> choose(np.stack([0.8 * voice, -voice], axis=1), 8_000)
-        Choice(used=(1,), cancel=True)
+        Choice(used=(1,), cancelling=(0,))
         >>> choose(np.stack([0.8 * voice, voice], axis=1), 8_000)
-        Choice(used=(0, 1), cancel=False)
+        Choice(used=(0, 1), cancelling=())
     """
     n_channels = samples.shape[1]
-    everything = Choice(tuple(range(n_channels)), cancel=False)
+    everything = Choice(tuple(range(n_channels)))
     if n_channels == 1 or len(samples) < 2 or _are_equal(samples):
         return everything
     n = min(1 << int(_FRAME_S * sample_rate).bit_length() - 1, len(samples))
@@ -73,11 +73,10 @@ def choose(samples: Waveform, sample_rate: int) -> Choice:
             related.update([other] if same_voice else [])
             cancelling.update([other] if cancels else [])
     if not cancelling:
-        return Choice(used, cancel=False)
-    kept = [
-        channel for channel in used if channel not in related or _has_own_sound(power[channel], power[loudest])
-    ]  # with the loudest, which is not related to itself
-    return Choice(tuple(kept), cancel=len(kept) < len(used))
+        return Choice(used)
+    # The loudest is not related to itself.
+    left_out = tuple(one for one in used if one in related and not _has_own_sound(power[one], power[loudest]))
+    return Choice(tuple(channel for channel in used if channel not in left_out), left_out)
 
 
 def mix(samples: Waveform, used: tuple[int, ...]) -> Waveform:

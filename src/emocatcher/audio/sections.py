@@ -27,6 +27,14 @@ class Section(NamedTuple):
     peak: float  # largest magnitude of a sample in any channel
 
 
+class LeftOut(NamedTuple):
+    """A channel that is not used in a part of a recording."""
+
+    start_s: float
+    end_s: float
+    channel: int  # from 0
+
+
 class Sections:
     """The sections of a recording, each of `SECTION_S` seconds but the last, whatever the decoder's blocks.
 
@@ -41,23 +49,35 @@ class Sections:
     def __init__(self, track: Track, section_s: float = SECTION_S) -> None:
         self._track, self._section_s = track, section_s
         self._divisor = 1.0  # of the decoder's samples
-        self.channels_cancel = False  # whether one channel was used alone somewhere, because their average would cancel
+        self._cancelling: dict[int, list[LeftOut]] = {}  # by channel
+        self.quiet_channels: set[int] = set()  # left out somewhere, because they are silent or have steady noise only
 
     @property
     def divisor(self) -> float:
         """What the samples were divided by because of their values, not because of their type; 1.0 for nothing."""
         return max(self._divisor, self._track.divisor)
 
+    @property
+    def channels_cancel(self) -> tuple[LeftOut, ...]:
+        """What was left out because the average would cancel the voice, in order of time."""
+        return tuple(sorted(part for parts in self._cancelling.values() for part in parts))
+
     def __iter__(self) -> Iterator[Section]:
         n_samples = 0
-        used: tuple[int, ...] = ()
+        choice = channels.Choice(())
         for samples in self._joined():
             samples, peak = self._at_full_scale(samples, is_first=n_samples == 0)
-            if n_samples == 0 or max(used) >= samples.shape[1] or len(samples) >= _SHORTEST_S * self._track.rate:
-                used, cancel = channels.choose(samples, self._track.rate)
-                self.channels_cancel |= cancel
+            n_channels = samples.shape[1]
+            if n_samples == 0 or max(choice.used) >= n_channels or len(samples) >= _SHORTEST_S * self._track.rate:
+                choice = channels.choose(samples, self._track.rate)
+                self.quiet_channels |= set(range(n_channels)) - {*choice.used, *choice.cancelling}
+            start_s, end_s = (n / self._track.rate for n in (n_samples, n_samples + len(samples)))
+            for channel in choice.cancelling:
+                parts = self._cancelling.setdefault(channel, [])
+                goes_on = bool(parts) and parts[-1].end_s == start_s
+                parts.append(LeftOut(parts.pop().start_s if goes_on else start_s, end_s, channel))
             n_samples += len(samples)
-            yield Section(channels.mix(samples, used), samples, peak)
+            yield Section(channels.mix(samples, choice.used), samples, peak)
         if n_samples == 0:
             raise EmptyAudioError(self._track.name, "contains no samples. Record it again, or leave it out")
 

@@ -28,8 +28,8 @@ _FILES_PER_PROCESS = 64  # starting a process takes about as long as decoding th
 class Finding(msgspec.Struct, frozen=True):
     """An anomaly of a corpus, to be considered before using it."""
 
-    # undecodable, non-finite, missing, truncated, damaged, unread, duplicate, stereo, full-scale, quiet, short, cut-off
-    # or sample-rate
+    # undecodable, non-finite, missing, truncated, damaged, unread, duplicate, stereo, channels-cancel, quiet-channel,
+    # full-scale, quiet, short, cut-off or sample-rate
     kind: str
     utterances: tuple[str, ...]  # ids
     text: str  # one sentence: the anomaly and its consequence
@@ -60,6 +60,8 @@ class _Measurement(NamedTuple):
     truncated: bool = False  # the end of the file is missing
     lost: tuple[tuple[float, float], ...] = ()  # damaged parts of the file within the utterance, (start_s, end_s)
     n_unread: int = 0  # bytes behind the end that the file declares
+    channels_cancel: tuple[audio.LeftOut, ...] = ()  # within the utterance
+    quiet_channels: tuple[int, ...] = ()
     missing_s: float = 0.0  # how far the utterance's segment extends beyond the recording's end
     peak: float = 0.0
     rms: float = 0.0
@@ -139,13 +141,19 @@ def _measure_one(utterance: Utterance, waveform: audio.Waveform, facts: audio.Fa
     if not samples.size:
         reason = f"{utterance.path} ends at {len(waveform) / sample_rate:.2f} s, before {utterance.id} starts"
         return _Measurement(utterance.id, "undecodable", reason)
+
+    def is_within(start_s: float, end_s: float) -> bool:
+        return end_s * sample_rate > first and start_s * sample_rate < last
+
     return _Measurement(
         id=utterance.id,
         sample_rate=sample_rate,
         n_channels=facts.n_channels,
         duration_s=samples.size / sample_rate,
         truncated=facts.truncated and last >= len(waveform),
-        lost=tuple(span for span in facts.lost if span[1] * sample_rate > first and span[0] * sample_rate < last),
+        lost=tuple(span for span in facts.lost if is_within(*span)),
+        channels_cancel=tuple(one for one in facts.channels_cancel if is_within(one.start_s, one.end_s)),
+        quiet_channels=facts.quiet_channels,
         n_unread=facts.n_unread if last >= len(waveform) else 0,
         missing_s=max(0, last - len(waveform)) / sample_rate,
         peak=float(np.abs(samples).max()),
@@ -194,7 +202,18 @@ def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]
                 group,
                 "identical samples: keep them in the same part of a split, or they leak from training to test",
             )
-    yield from finding("stereo", (m for m in usable if m.n_channels > 1), "several channels; they are averaged")
+    yield from finding(
+        "stereo", (m for m in usable if m.n_channels > 1), "several channels; those that are not left out are averaged"
+    )
+    if cancelling := [m for m in usable if m.channels_cancel]:
+        start_s, end_s, channel = cancelling[0].channels_cancel[0]
+        first = f"channel {channel + 1} of {cancelling[0].id}, from {start_s:.1f} to {end_s:.1f} s"
+        text = f"a voice in opposite phase, or late: the loudest channel is used; the first left out: {first}"
+        yield from finding("channels-cancel", cancelling, text)
+    if quiet := [m for m in usable if m.quiet_channels]:
+        first = f"channel {quiet[0].quiet_channels[0] + 1} of {quiet[0].id}"
+        text = f"channels that are silent, or have steady noise only, are left out; the first: {first}"
+        yield from finding("quiet-channel", quiet, text)
     yield from finding(
         "full-scale",
         (m for m in usable if m.peak >= _FULL_SCALE),

@@ -15,7 +15,7 @@ from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.settings import FrontEnd
 from emocatcher.recognition.prediction import Caution
 
-_NAMED = 4  # damaged parts
+_NAMED = 4  # damaged parts, or channels
 _SHORTEST_S = 0.4  # voiced span
 _QUIET_DB = -60.0  # rms, relative to full scale
 _BAND_HZ = 4_300.0  # a telephone's sample rate of 8 kHz leaves nothing above 4,000 Hz
@@ -71,9 +71,20 @@ def of_reading(recording: audio.Recording | audio.Facts, duration_s: float) -> t
         divided = f"the samples were divided by {recording.divisor:,.0f}"
         found.append(Caution("rescaled", f"rescaled: {divided}, because their values are beyond full scale"))
     if recording.channels_cancel:
-        message = "channels cancel each other, or one is late: only the loudest was used"
-        found.append(Caution("channels-cancel", message))
+        found.append(Caution("channels-cancel", _left_out(recording.channels_cancel)))
     return tuple(found)
+
+
+def _left_out(channels: tuple[audio.LeftOut, ...]) -> str:
+    """Describe channels that were left out because the average would cancel the voice; they are counted from 1.
+
+    Examples:
+        >>> _left_out((audio.LeftOut(30.0, 42.0, 1),))
+        'a voice in opposite phase, or late, in several channels; left out: channel 2 from 30.0 to 42.0 s'
+    """
+    where = ", ".join(f"channel {i + 1} from {start_s:.1f} to {end_s:.1f} s" for start_s, end_s, i in channels[:_NAMED])
+    more = f" and {len(channels) - _NAMED} more" if len(channels) > _NAMED else ""
+    return f"a voice in opposite phase, or late, in several channels; left out: {where}{more}"
 
 
 def of_the_file(

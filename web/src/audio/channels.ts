@@ -1,26 +1,32 @@
 /** Mix channels to one as `emocatcher.audio.channels` does: channels that cancel are not averaged. */
 import { facts } from "../facts";
 import { fourier } from "../features/log_mel";
+import type { LeftOut } from "../types";
 import { quantile } from "../features/statistics";
 
 const SHORTEST_S = 1; // a shorter last section is mixed as the one before
 
 interface Choice {
   used: number[];
-  cancel: boolean; // some are left out, because the average would cancel the voice
+  cancelling: number[]; // left out, because the average would cancel the voice
 }
 
 /** Mix section by section, as Python does. */
-export function mixChannels(channels: Float32Array[], rate: number): { mono: Float32Array; cancel: boolean } {
-  if (channels.length === 1) return { mono: channels[0], cancel: false };
+export function mixChannels(channels: Float32Array[], rate: number): { mono: Float32Array; leftOut: LeftOut[] } {
+  if (channels.length === 1) return { mono: channels[0], leftOut: [] };
   const mono = new Float32Array(channels[0].length);
   const size = Math.ceil(facts.block_s * rate);
   let choice: Choice | undefined;
-  let cancel = false;
+  const leftOut: LeftOut[] = [];
   for (let start = 0; start < mono.length; start += size) {
     const section = channels.map((channel) => channel.subarray(start, start + size));
     if (!choice || section[0].length >= SHORTEST_S * rate) choice = chooseChannels(section, rate);
-    cancel ||= choice.cancel;
+    const [startS, endS] = [start / rate, (start + section[0].length) / rate];
+    for (const channel of choice.cancelling) {
+      const before = leftOut.find((one) => one.channel === channel && one.endS === startS);
+      if (before) before.endS = endS;
+      else leftOut.push({ channel, startS, endS });
+    }
     const used = choice.used.map((i) => section[i]);
     for (let i = 0; i < section[0].length; i++) {
       let sum = 0;
@@ -28,13 +34,13 @@ export function mixChannels(channels: Float32Array[], rate: number): { mono: Flo
       mono[start + i] = sum / used.length;
     }
   }
-  return { mono, cancel };
+  return { mono, leftOut: leftOut.sort((a, b) => a.startS - b.startS || a.endS - b.endS || a.channel - b.channel) };
 }
 
 /** The channels whose average keeps the voice. */
 export function chooseChannels(channels: Float32Array[], rate: number): Choice {
   const limits = facts.channels;
-  const all = { used: channels.map((_, i) => i), cancel: false };
+  const all = { used: channels.map((_, i) => i), cancelling: [] };
   const length = channels[0].length;
   if (channels.length === 1 || length < 2 || areEqual(channels)) return all;
   const n = Math.min(2 ** Math.floor(Math.log2(Math.floor(limits.frame_s * rate))), length);
@@ -75,9 +81,9 @@ export function chooseChannels(channels: Float32Array[], rate: number): Choice {
       cancel ||= found.cancel;
     }
   }
-  if (!cancel) return { used, cancel };
-  const kept = used.filter((c) => !related.has(c) || hasOwnSound(power[c], power[loudest]));
-  return { used: kept, cancel: kept.length < used.length };
+  if (!cancel) return { used, cancelling: [] };
+  const cancelling = used.filter((c) => related.has(c) && !hasOwnSound(power[c], power[loudest]));
+  return { used: used.filter((c) => !cancelling.includes(c)), cancelling };
 }
 
 function areEqual(channels: Float32Array[]): boolean {

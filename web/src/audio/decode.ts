@@ -28,10 +28,10 @@ export function toRecording(pcm: Pcm, file: Blob, name: string): Recording {
   const divisor = atFullScale(channels, rate, name);
   const { peak, flat } = peaks(channels, rate);
   if (!Number.isFinite(peak)) throw new PageError(strings.errors.notFinite(name), strings.errors.notFiniteNext);
-  const { mono, cancel } = mixChannels(channels, rate);
+  const { mono, leftOut } = mixChannels(channels, rate);
   const clipped = flat || isTooDense(mono, rate);
   const { truncated } = pcm;
-  return { name, file, mono, rate, peak, clipped, truncated, divisor, channelsCancel: cancel, durationS };
+  return { name, file, mono, rate, peak, clipped, truncated, divisor, channelsCancel: leftOut, durationS };
 }
 
 /** Divide floats at the scale of integers, in place, as `emocatcher.audio.arrays` does; the result is the divisor. */

@@ -86,7 +86,7 @@ export function cautions(output: Measured, model: Model, recording: Recording): 
   if (!output.speech) add("no-speech", words.noSpeech);
   if (recording.truncated) add("truncated", words.truncated(output.durationS));
   if (recording.divisor > 1) add("rescaled", words.rescaled(recording.divisor));
-  if (recording.channelsCancel) add("channels-cancel", words.channelsCancel);
+  if (recording.channelsCancel.length > 0) add("channels-cancel", words.channelsCancel(recording.channelsCancel));
   if (!output.speech) return found; // the others are about the voice
   if (voicedS !== null && voicedS < facts.shortest_voiced_s) add("too-short", words.tooShort(voicedS, facts.shortest_voiced_s));
   if (model.longest_voiced_s !== null && voicedS !== null && voicedS > model.longest_voiced_s)
