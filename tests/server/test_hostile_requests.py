@@ -24,9 +24,10 @@ from .hostile_requests import ATTACKS, FUZZED, Attack
 
 @pytest.fixture(scope="module")
 def attacked(serve: Callable[..., AbstractContextManager[Server]]) -> Iterator[Server]:
-    """A server that gives slow clients little time."""
+    """A server that gives slow clients little time, with another name."""
     limits: dict[str, object] = {"header_s": 2, "upload_idle_s": 0.5}
-    with serve("--workers", 1, "--cors", "https://page.example", limits=limits) as server:
+    names = ("--cors", "https://page.example", "--allow-host", "voice.example.org")
+    with serve("--workers", 1, *names, limits=limits) as server:
         yield server
 
 
@@ -62,21 +63,20 @@ def test_no_header_causes_a_fault(attacked: Server) -> None:
     assert "Exception" not in log
 
 
-def test_only_the_servers_own_names_are_served(serve: Callable[..., AbstractContextManager[Server]]) -> None:
-    with serve("--workers", 1, "--allow-host", "voice.example.org") as server:
-        for host in ("localhost", "127.0.0.1:99", f"[::1]:{server.port}", "Voice.Example.Org:443"):
-            assert server.get("/v1/model", Host=host).status == 200
-        detail = server.get("/v1/model", Host="evil.example").problem(421, "UnknownHost")
-        assert "--allow-host evil.example" in detail
-        server.post("/v1/predict", voice(0.5), Host="evil.example").problem(421, "UnknownHost")
-        server.get("/", Host="evil.example").problem(421, "UnknownHost")
-        with (
-            pytest.raises(InvalidStatus) as refusal,
-            socket.create_connection(("127.0.0.1", server.port)) as sock,
-            connect(f"ws://evil.example:{server.port}/v1/stream", sock=sock),
-        ):
-            pass
-        assert refusal.value.response.status_code == 421
+def test_only_the_servers_own_names_are_served(attacked: Server) -> None:
+    for host in ("localhost", "127.0.0.1:99", f"[::1]:{attacked.port}", "Voice.Example.Org:443"):
+        assert attacked.get("/v1/model", Host=host).status == 200
+    detail = attacked.get("/v1/model", Host="evil.example").problem(421, "UnknownHost")
+    assert "--allow-host evil.example" in detail
+    attacked.post("/v1/predict", voice(0.5), Host="evil.example").problem(421, "UnknownHost")
+    attacked.get("/", Host="evil.example").problem(421, "UnknownHost")
+    with (
+        pytest.raises(InvalidStatus) as refusal,
+        socket.create_connection(("127.0.0.1", attacked.port)) as sock,
+        connect(f"ws://evil.example:{attacked.port}/v1/stream", sock=sock),
+    ):
+        pass
+    assert refusal.value.response.status_code == 421
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from http.client import HTTPException
 from typing import Any
@@ -128,23 +128,69 @@ def in_background(send: Callable[[], Answer]) -> Callable[[], Answer]:
     return wait
 
 
-def test_a_killed_worker_fails_one_request_and_is_replaced(serve: Serve, long_voice: bytes) -> None:
-    with serve("--workers", 2) as server:
-        assert len(server.workers()) == 3  # two for requests, and one for streams
-        busy = in_background(lambda: server.post("/v1/timeline?hop_s=0.1", long_voice))
-        (busy_worker,) = _find_busy(server)
-        others = [in_background(lambda: server.post("/v1/predict", voice())) for _ in range(6)]
-        os.kill(busy_worker, signal.SIGKILL)
-        assert "ended unexpectedly" in busy().problem(500, "WorkerDied")
-        assert [answer().status for answer in others] == [200] * 6
-        server.wait_until(lambda: server.metric("workers") == 2)
-        assert server.metric("worker_deaths") == 1
-        for worker in server.workers():
+@pytest.fixture(scope="module")
+def dying(serve: Serve) -> Iterator[Server]:
+    """A server whose processes the tests kill, and which may open few files."""
+    with serve("--workers", 2, system="ulimit -n 320") as server:
+        yield server
+
+
+def test_a_killed_worker_fails_one_request_and_is_replaced(dying: Server, long_voice: bytes) -> None:
+    deaths = dying.metric("worker_deaths")
+    assert len(dying.workers()) == 3  # two for requests, and one for streams
+    busy = in_background(lambda: dying.post("/v1/timeline?hop_s=0.1", long_voice))
+    (busy_worker,) = _find_busy(dying)
+    others = [in_background(lambda: dying.post("/v1/predict", voice())) for _ in range(6)]
+    os.kill(busy_worker, signal.SIGKILL)
+    assert "ended unexpectedly" in busy().problem(500, "WorkerDied")
+    assert [answer().status for answer in others] == [200] * 6
+    dying.wait_until(lambda: dying.metric("workers") == 2)
+    assert dying.metric("worker_deaths") == deaths + 1
+    assert list(dying.spool.iterdir()) == []
+
+
+def test_idle_connections_leave_files_for_new_workers(dying: Server) -> None:
+    deaths, before = dying.metric("worker_deaths"), dying.workers()
+    with contextlib.ExitStack() as stack:
+        for _ in range(400):
+            with contextlib.suppress(OSError):
+                stack.enter_context(dying.connect())
+        for worker in before:
             os.kill(worker, signal.SIGKILL)
-        server.wait_until(lambda: server.metric("worker_deaths") == 3)
-        server.wait_until(lambda: server.get("/readyz").status == 200)
-        assert server.post("/v1/predict", voice()).status == 200
-        assert list(server.spool.iterdir()) == []
+        dying.wait_until(lambda: dying.metric("worker_deaths") == deaths + 2)
+        dying.wait_until(lambda: dying.metric("workers") == 2 and dying.get("/readyz").status == 200)
+        assert dying.post("/v1/predict", voice()).status == 200
+
+
+def test_the_process_that_forks_the_workers_is_replaced(dying: Server) -> None:
+    before = dying.workers()
+    for pid in (*children_of(dying.process.pid), *before):
+        os.kill(pid, signal.SIGKILL)
+    dying.wait_until(lambda: not any(map(is_running, before)))
+    dying.wait_until(lambda: dying.metric("workers") == 2 and dying.get("/readyz").status == 200)
+    assert dying.post("/v1/predict", voice()).status == 200
+
+
+def test_long_recordings_leave_a_worker_for_short_ones_and_nothing_is_left_if_the_server_is_killed(
+    serve: Serve, long_voice: bytes
+) -> None:
+    with serve("--workers", 2) as server:
+        busy = [in_background(lambda: server.post("/v1/timeline?hop_s=0.1", long_voice)) for _ in range(3)]
+        _find_busy(server)
+        server.wait_until(lambda: server.metric("uploads") == 3)
+        for _ in range(5):
+            assert server.post("/v1/predict", voice()).status == 200
+        assert server.metric("uploads") == 3  # no long recording is done
+        assert server.metric("queue") >= 2
+        children, spool = server.children(), server.spool
+        assert len(list(spool.iterdir())) == 3
+        server.process.kill()
+        server.process.wait()
+        with pytest.raises(IndexError):  # and none was answered
+            busy[0]()
+        # The folder may be removed by a worker that was still starting when the children were listed.
+        server.wait_until(lambda: not any(map(is_running, children)) and not spool.exists())
+        assert not spool.exists()
 
 
 def test_a_recording_that_takes_too_long_is_aborted(serve: Serve, long_voice: bytes) -> None:
@@ -161,20 +207,6 @@ def test_a_recording_that_takes_too_much_memory_is_aborted(serve: Serve, long_vo
         assert (answer.status, answer.json["error"]) in {(422, "MemoryError"), (500, "WorkerDied")}
         server.wait_until(lambda: server.metric("workers") == 1)
         assert server.post("/v1/predict", voice()).status == 200
-
-
-def test_long_recordings_leave_a_worker_for_short_ones(serve: Serve, long_voice: bytes) -> None:
-    with serve("--workers", 2) as server:
-        busy = [in_background(lambda: server.post("/v1/timeline?hop_s=0.1", long_voice)) for _ in range(3)]
-        _find_busy(server)
-        server.wait_until(lambda: server.metric("uploads") == 3)
-        for _ in range(5):
-            assert server.post("/v1/predict", voice()).status == 200
-        assert server.metric("uploads") == 3  # no long recording is done
-        assert server.metric("queue") >= 2
-        server.process.kill()
-        with pytest.raises(IndexError):  # and none was answered
-            busy[0]()
 
 
 @pytest.mark.slow
@@ -216,35 +248,12 @@ def test_a_request_that_outlasts_the_time_to_stop_is_refused(serve: Serve, long_
         assert "Traceback" not in server.log.read_text()
 
 
-def test_idle_connections_leave_files_for_new_workers(serve: Serve) -> None:
-    with serve("--workers", 1, system="ulimit -n 320") as server, contextlib.ExitStack() as stack:
-        for _ in range(400):
-            with contextlib.suppress(OSError):
-                stack.enter_context(server.connect())
-        for worker in server.workers():
-            os.kill(worker, signal.SIGKILL)
-        time.sleep(1.0)
-        server.wait_until(lambda: server.metric("worker_deaths") == 1)
-        server.wait_until(lambda: server.get("/readyz").status == 200)
-        assert server.post("/v1/predict", voice()).status == 200
-
-
 def test_a_server_is_refused_that_may_open_too_few_files(serve: Serve) -> None:
     with (
         pytest.raises(AssertionError, match=r"may open 200 files. A server needs 240 or more"),
         serve("--workers", 1, system="ulimit -n 200"),
     ):
         pass
-
-
-def test_the_process_that_forks_the_workers_is_replaced(serve: Serve) -> None:
-    with serve("--workers", 1) as server:
-        before = server.workers()
-        for pid in (*children_of(server.process.pid), *before):
-            os.kill(pid, signal.SIGKILL)
-        server.wait_until(lambda: not any(map(is_running, before)))
-        server.wait_until(lambda: server.metric("workers") == 1 and server.get("/readyz").status == 200)
-        assert server.post("/v1/predict", voice()).status == 200
 
 
 @pytest.mark.slow
@@ -279,17 +288,6 @@ asyncio.run(main())
     done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False, timeout=25)
     assert (done.returncode, done.stdout) == (1, "ran\nclean\n")
     assert done.stderr.startswith("Error: The server has not answered for 1 s")
-
-
-def test_workers_and_uploads_are_removed_if_the_server_is_killed(serve: Serve) -> None:
-    with serve("--workers", 2) as server:
-        children, spool = server.children(), server.spool
-        (spool / "upload").write_bytes(b"left")
-        server.process.kill()
-        server.process.wait()
-        # The folder may be removed by a worker that was still starting when the children were listed.
-        server.wait_until(lambda: not any(map(is_running, children)) and not spool.exists())
-        assert not spool.exists()
 
 
 def _find_busy(server: Server) -> list[int]:
