@@ -10,33 +10,12 @@ from pathlib import Path
 import msgspec
 
 # A file that is given by name may have any suffix.
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3", "m4a", "m4b", "aac", "webm", "amr", "awb", "aif", "aiff"),
-        *("aifc", "au", "snd", "caf", "w64", "rf64", "wma", "ac3", "mp2", "mka", "mp4", "m4v", "mkv", "mov", "avi"),
-        *("3gp", "3gpp", "3ga", "3g2", "ts", "mts", "m2ts", "vob", "mpg", "mpeg", "mpga", "ogv", "ogx", "flv", "f4v"),
-        *(
-            "wmv",
-            "asf",
-            "qt",
-            "qta",
-            "m4r",
-            "m4p",
-            "eac3",
-            "ec3",
-            "wv",
-            "tta",
-            "dts",
-            "spx",
-            "ape",
-            "gsm",
-            "sph",
-            "nist",
-        ),
-        *("voc", "8svx", "iff", "avr", "ircam", "sf", "paf", "sd2", "rm", "ra", "dss", "mpc", "aa", "aax"),
-    )
-)
+_NAMES = """
+wav wave flac ogg oga opus mp3 m4a m4b aac webm amr awb aif aiff aifc au snd caf w64 rf64 wma ac3 mp2 mka mp4 m4v mkv
+mov avi 3gp 3gpp 3ga 3g2 ts mts m2ts vob mpg mpeg mpga ogv ogx flv f4v wmv asf qt qta m4r m4p eac3 ec3 wv tta dts spx
+ape gsm sph nist voc 8svx iff avr ircam sf paf sd2 rm ra dss mpc aa aax
+"""
+SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 _SHOWN = 3
 
 

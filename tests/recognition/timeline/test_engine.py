@@ -306,4 +306,4 @@ def test_a_timeline_warns_of_a_missing_end_and_of_damage():
     n_bytes = len(joined.getvalue())
     warnings = timeline.recognise(NETWORK, is_loud, 2 * joined.getvalue()).warnings
     (caution,) = (caution for caution in warnings if caution.code == "unread")
-    assert caution.message.startswith(f"{n_bytes:,} bytes behind the end")
+    assert caution.message.startswith(f"the last {n_bytes:,} bytes were not read")
