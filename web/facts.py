@@ -35,7 +35,7 @@ def facts() -> dict[str, object]:
         "band_hz": vars(cautions)["_BAND_HZ"],
         "band_db": vars(cautions)["_BAND_DB"],
         "clipped": {name: vars(audio)[f"_CLIPPED_{name.upper()}"] for name in _CLIPPED}
-        | {"steady_db": vars(audio)["_STEADY_DB"], "frame_s": vars(audio)["_LEVEL_FRAME_S"]},
+        | {name: vars(audio)[f"_TONE_{name.upper()}"] for name in ("frame_s", "rate", "rest")},
         "block_s": sections.SECTION_S,
         "gate": _gate(),
         "largest_float": arrays.LARGEST_FLOAT,

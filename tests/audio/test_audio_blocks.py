@@ -115,6 +115,13 @@ def test_flat_tops_count_as_clipping_but_a_single_full_scale_sample_does_not():
     assert not audio.read((np.zeros(RATE), RATE)).clipped
 
 
+@pytest.mark.parametrize("hz", [(440,), (1000,), (697, 1209)], ids=str)
+def test_tones_with_pauses_are_not_clipped(hz):
+    time_s = np.arange(3 * RATE) / RATE
+    beeps = sum(np.sin(2 * np.pi * one * time_s) for one in hz) * (np.sin(6 * time_s) > 0)
+    assert not audio.read(stored(0.2 * beeps, "WAV", "PCM_16")).clipped
+
+
 def test_a_loud_slow_wave_is_not_clipped():
     hum = 0.55 * np.sin(2 * np.pi * 50 * np.arange(4 * 48_000) / 48_000)
     assert not audio.read(stored(hum, "WAV", "PCM_16", rate=48_000)).clipped

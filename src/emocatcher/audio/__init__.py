@@ -38,14 +38,14 @@ __all__ = [
 _CLIPPED_PEAK = 0.25  # at lower peaks, 16-bit quantisation alone makes tops as flat
 _CLIPPED_SPREAD = 1.0 / 32_768.0
 _CLIPPED_PAIRS = 4  # pairs of neighbouring samples that are both at the maximum
-_CLIPPED_STEP = (
-    5e-4  # up to the maximum, from the sample before: a slow wave, such as hum, has round tops that look flat
-)
+# Up to the maximum, from the sample before: a slow wave, such as hum, has round tops that look flat.
+_CLIPPED_STEP = 5e-4
 # Coding and resampling bend the tops. Still, more of the loud samples are among the loudest than in any voice.
 _CLIPPED_LEVELS = (0.4, 0.8)  # of the level that a thousandth of the samples exceeds: loud, and loudest
 _PART = 100  # samples
 _CLIPPED_SHARE = 0.35  # of the loud samples
-_STEADY_DB, _LEVEL_FRAME_S = 6.0, 0.05  # between the 10% and 90% quantile of the frames' levels; a tone has less
+# A tone is as dense: then the loudest frame is one sine.
+_TONE_FRAME_S, _TONE_RATE, _TONE_REST = 0.05, 8000, 0.01  # samples at that rate are compared; share of the power
 
 
 class Recording(NamedTuple):
@@ -253,9 +253,9 @@ def _has_flat_tops(samples: Waveform, peak: float) -> bool:
 
 
 def _is_too_dense(mono: Waveform, rate: int) -> bool:
-    n = round(_LEVEL_FRAME_S * rate)
+    n = round(_TONE_FRAME_S * rate)
     frames = mono[: len(mono) // n * n].reshape(-1, n)
-    if len(frames) < 1 / _LEVEL_FRAME_S / 2:  # half a second
+    if len(frames) < 1 / _TONE_FRAME_S / 2:  # half a second
         return False
     size = np.abs(mono)
     rank = max(len(size) // 1000, 1)
@@ -265,8 +265,14 @@ def _is_too_dense(mono: Waveform, rate: int) -> bool:
     loud, loudest = (int(np.count_nonzero(size >= share * level)) for share in _CLIPPED_LEVELS)
     if level == 0.0 or loudest < _CLIPPED_SHARE * loud:
         return False
-    quiet_db, loud_db = np.quantile(10.0 * np.log10(np.square(frames).mean(axis=1) + 1e-12), (0.1, 0.9))
-    return bool(loud_db - quiet_db >= _STEADY_DB)
+    return not _is_tone(frames[int(np.square(frames).sum(axis=1).argmax())], max(round(rate / _TONE_RATE), 1))
+
+
+def _is_tone(frame: Waveform, step: int) -> bool:
+    """Whether a frame is one sine: of three of its samples at even distances, the outer ones fix the middle one."""
+    middle, outer = frame[step:-step], frame[2 * step :] + frame[: -2 * step]
+    factor = np.dot(outer, middle) / max(float(np.dot(middle, middle)), 1e-20)
+    return bool(np.square(outer - factor * middle).sum() <= _TONE_REST * np.square(outer).sum())
 
 
 def _cut(track: Track, waveform: Waveform, start_s: float | None, end_s: float | None) -> Waveform:

@@ -1,6 +1,5 @@
 /** Decode any file that the browser can read to a recording: mono, at its own rate, with peak and clipping. */
 import { facts } from "../facts";
-import { quantile } from "../features/statistics";
 import { strings } from "../strings.en";
 import { PageError, type Recording } from "../types";
 import { mixChannels } from "./channels";
@@ -111,9 +110,20 @@ function isSectionTooDense(mono: Float32Array, rate: number): boolean {
   const level = sizes.slice().sort()[mono.length - Math.max(Math.floor(mono.length / 1000), 1)];
   const above = (share: number): number => sizes.reduce((count, one) => count + Number(one >= share * level), 0);
   if (level === 0 || above(limits.levels[1]) < limits.share * above(limits.levels[0])) return false;
-  const levels = Array.from({ length: nFrames }, (_, frame) => {
-    const power = mono.subarray(frame * n, (frame + 1) * n).reduce((sum, one) => sum + one * one, 0) / n;
-    return 10 * Math.log10(power + 1e-12);
-  }).sort((a, b) => a - b);
-  return quantile(levels, 0.9) - quantile(levels, 0.1) >= limits.steady_db;
+  const powerOf = (frame: number): number =>
+    mono.subarray(frame * n, (frame + 1) * n).reduce((sum, one) => sum + one * one, 0);
+  const powers = Array.from({ length: nFrames }, (_, frame) => powerOf(frame));
+  const loudest = powers.indexOf(Math.max(...powers));
+  return !isTone(mono.subarray(loudest * n, (loudest + 1) * n), Math.max(Math.round(rate / limits.rate), 1));
+}
+
+/** Whether a frame is one sine: of three of its samples at even distances, the outer ones fix the middle one. */
+function isTone(frame: Float32Array, step: number): boolean {
+  const middle = frame.subarray(step, frame.length - step);
+  const outer = middle.map((_, i) => frame[i] + frame[i + 2 * step]);
+  const product = (one: Float32Array, other: Float32Array): number =>
+    one.reduce((sum, value, i) => sum + value * other[i], 0);
+  const factor = product(outer, middle) / Math.max(product(middle, middle), 1e-20);
+  const rest = outer.map((value, i) => value - factor * middle[i]);
+  return product(rest, rest) <= facts.clipped.rest * product(outer, outer);
 }
