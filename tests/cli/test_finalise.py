@@ -10,23 +10,41 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
 
-def test_teachers_for_a_run_without_teachers_are_refused(
-    call: Callable[..., Any], small_run: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    ("n_folds", "arguments", "needed"),
+    [
+        (2, ["--teacher", "a"], "had no teachers, and 1 model is named"),
+        (2, ["--untaught", "b"], "had no teachers, so there is nothing to compare with"),
+        (1, [], "has one fold, but calibration needs two"),
+    ],
+)
+def test_a_run_that_cannot_be_finalised_is_refused_before_its_corpus_is_loaded(
+    call: Callable[..., Any],
+    made_run: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    n_folds: int,
+    arguments: list[str],
+    needed: str,
 ) -> None:
-    model = small_run.folder / "fold_0" / "last"
-    outcome = call("finalise", small_run.folder, "--to", tmp_path / "mine", "--teacher", model)
-    assert outcome.code == 2
-    assert "had no teachers, and 1 model is named" in outcome.err
+    cache = tmp_path / "cache"  # where the synthetic corpus would be generated
+    monkeypatch.setenv("EMOCATCHER_CACHE", str(cache))
+    run = made_run(n_folds=n_folds, n_utterances=60, n_epochs=1, synthetic=True)
+    plan = {"corpus": "synthetic", "protocol": "speakers-2", "seed": 0, "n_utterances": 60}
+    (run / "run.json").write_text(json.dumps(plan))
+    outcome = call("finalise", run, "--to", tmp_path / "mine", *arguments)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert needed in outcome.err
     assert not (tmp_path / "mine").exists()
+    assert not cache.exists()
 
 
-def test_an_existing_model_is_kept(call: Callable[..., Any], small_run: Any) -> None:
-    model = small_run.folder / "fold_0" / "last"
-    before = (model / "config.json").read_bytes()
-    outcome = call("finalise", small_run.folder, "--to", model)
+def test_an_existing_model_is_kept(call: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("of a model")
+    outcome = call("finalise", tmp_path / "run", "--to", tmp_path)
     assert outcome.code == 2
     assert "Give --overwrite, or another folder" in outcome.err
-    assert (model / "config.json").read_bytes() == before
+    assert (tmp_path / "config.json").read_text() == "of a model"
 
 
 @pytest.mark.slow

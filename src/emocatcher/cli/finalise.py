@@ -57,13 +57,12 @@ def finalise(
     from emocatcher.cli.loading import load_corpus
     from emocatcher.foundation.errors import ModelError
     from emocatcher.models import model_folder
-    from emocatcher.reports import run_report
 
     if (to / model_folder.CONFIG).exists() and not overwrite:
         raise ModelError(f"{to} already contains a model. Give --overwrite, or another folder")
-    finished = run_report.read(run)
     from emocatcher.training import finalise
 
+    finished, *_ = finalise.check(run, teacher or (), untaught)
     with screen.progress(unit="epochs") as start:
         advance = start("training")
 

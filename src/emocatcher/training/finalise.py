@@ -73,20 +73,12 @@ def finalise(
             is not worse beyond chance.
         ModelError: if a teacher cannot be read, or the folder cannot be written.
     """
-    run = run_report.read(run_dir)
+    run, seeds, by_teachers = check(run_dir, teachers, untaught)
     known = {utterance.id for utterance in corpus.utterances}
     if run.result.corpus != corpus.name or not known.issuperset(run.predictions.utterance.tolist()):
         raise RunError(
             f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Give the corpus of the run"
         )
-    if len(run.result.folds) < 2:
-        raise RunError(
-            f"{run_dir} has one fold, but calibration needs two. Train a protocol of more folds, such as speakers-5"
-        )
-    seeds = _seeds_of(teachers, run_dir, corpus)
-    by_teachers = held_out_decisions.measure_teacher_gain(run, run_dir, untaught) if seeds else None
-    if untaught and not seeds:
-        raise RunError(f"{run_dir} had no teachers, so there is nothing to compare with {untaught}. Name no such run")
     held_out, gain = held_out_decisions.calibrate(run, abstain_below)
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)
@@ -133,7 +125,29 @@ def finalise(
     return written
 
 
-def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: Corpus) -> tuple[int | None, ...]:
+def check(
+    run_dir: Path, teachers: Sequence[Path] = (), untaught: Path | None = None
+) -> tuple[run_report.Run, tuple[int | None, ...], PairedDifference | None]:
+    """Check what `finalise` is given, except the corpus, which may take minutes to load.
+
+    Returns:
+        The run, the seeds of its teachers, and what the teachers gain, if there are any.
+
+    Raises:
+        RunError, ModelError: as in `finalise`.
+    """
+    run = run_report.read(run_dir)
+    if len(run.result.folds) < 2:
+        raise RunError(
+            f"{run_dir} has one fold, but calibration needs two. Train a protocol of more folds, such as speakers-5"
+        )
+    seeds = _seeds_of(teachers, run_dir, run.result.corpus)
+    if untaught and not seeds:
+        raise RunError(f"{run_dir} had no teachers, so there is nothing to compare with {untaught}. Name no such run")
+    return run, seeds, held_out_decisions.measure_teacher_gain(run, run_dir, untaught) if seeds else None
+
+
+def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: str) -> tuple[int | None, ...]:
     """Check that each teacher was trained on the whole corpus, as the student will be, and return their seeds."""
     n_wanted = len(held_out_decisions.read_plan(run_dir).teachers)
     if len(teachers) != n_wanted:
@@ -146,8 +160,8 @@ def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: Corpus) -> tuple[
         raise RunError("Two of the teachers are the same model. Name each one once")
     trainings = [one.training for one in opened]
     for folder, training in zip(teachers, trainings, strict=True):
-        if (training.protocol, training.corpus) != (model_folder.ALL_RECORDINGS, corpus.name):
-            raise RunError(f"{folder} was not trained on all of '{corpus.name}'. Name what `emocatcher finalise` wrote")
+        if (training.protocol, training.corpus) != (model_folder.ALL_RECORDINGS, corpus):
+            raise RunError(f"{folder} was not trained on all of '{corpus}'. Name what `emocatcher finalise` wrote")
     return tuple(training.seed for training in trainings)
 
 
