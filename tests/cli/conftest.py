@@ -77,7 +77,7 @@ def trained(
     settings = [argument for setting in small_network for argument in ("--set", setting)]
     outcome = as_process(
         ["train", "--corpus", "mine.csv", "--protocol", "manifest", "--out", "run", "--epochs", "3", *settings,
-         "--set", "training.selection=best-valid", "--seed", "5"],
+         "--set", "training.selection=best-valid", "--seed", "5", "--strict"],
         cwd=folder,
     )  # fmt: skip
     return TrainedRun(table, folder / "run", outcome)

@@ -54,7 +54,7 @@ def test_it_prints_table_notes_and_tests_and_writes_a_page(
     assert call("compare", *runs.values(), "--overwrite").code == 0
 
 
-@pytest.mark.parametrize("width", [32, 60, 80])
+@pytest.mark.parametrize("width", [32, 60])
 def test_a_narrow_terminal_gets_several_tables(
     call: Call, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:

@@ -108,23 +108,20 @@ def test_evaluate_makes_the_folds_with_the_seed_of_the_model(
     assert other["recall"] != own["recall"]
 
 
-def test_report_prints_calibration_and_faithfulness(call: Call, small_run: Any, tmp_path: Path) -> None:
+def test_report_builds_a_missing_page_and_prints_calibration_and_faithfulness(
+    call: Call, small_run: Any, tmp_path: Path
+) -> None:
     shutil.copytree(small_run.folder, tmp_path / "run")
+    assert not (tmp_path / "run" / "report.html").exists()
     outcome = call("report", tmp_path / "run")
     assert outcome.code == 0
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert "report.html" in outcome.out
     text = " ".join(outcome.out.split())
     assert "Expected calibration error (ECE): 0." in text
     assert "with the temperature fitted on the other folds" in text
     assert "Attention is faithful" in text or "Attention is not faithful: " in text
     assert {"calibration.svg", "faithfulness.png"} <= {path.name for path in (tmp_path / "run" / "figures").iterdir()}
-
-
-def test_report_rebuilds_a_deleted_page(call: Call, trained: Any) -> None:
-    (trained.folder / "report.html").unlink()
-    outcome = call("report", trained.folder)
-    assert outcome.code == 0
-    assert (trained.folder / "report.html").is_file()
-    assert "report.html" in outcome.out
 
 
 @pytest.mark.parametrize("corpus", ["table", "folder"])

@@ -98,58 +98,39 @@ def test_a_killed_process_is_an_error_that_names_resume() -> None:
         list(pool.run(signal.raise_signal, [signal.SIGKILL]))
 
 
-def test_an_error_in_one_task_ends_the_others() -> None:
+def test_an_error_in_one_task_ends_the_others_even_one_that_holds_the_queue_of_reports() -> None:
     started: list[int] = []
     begun = time.monotonic()
-    sleep = f"{POOL}.report(__import__('os').getpid()), __import__('time').sleep(600)"
-    wait_and_fail = "__import__('time').sleep(1), 1 / 0"
+    hold = f"{POOL}._report.__self__._wlock.acquire(), __import__('time').sleep(600)"
+    tasks = [f"{POOL}.report(__import__('os').getpid()), {hold}", "__import__('time').sleep(1), 1 / 0"]
     with pytest.raises(ZeroDivisionError), TrainingPool(2, os.getpid, started.append) as pool:
-        list(pool.run(eval, [sleep, wait_and_fail]))
+        list(pool.run(eval, tasks))
     assert time.monotonic() - begun < 60
     assert len(started) == 1
     assert becomes_true(lambda: not is_alive(started[0]))
 
 
-def test_a_report_that_fails_does_not_hang_the_run() -> None:
-    # More than fits into a pipe: if the queue were not emptied, the worker would block forever.
-    many = f"[{POOL}.report('x' * 1000) for _ in range(300)]"
-    with pytest.raises(TypeError), TrainingPool(1, os.getpid, operator.neg) as pool:
-        list(pool.run(eval, [many]))
-
-
 def test_a_report_that_fails_ends_the_running_tasks() -> None:
     begun = time.monotonic()
-    endless = f"{POOL}.report('x'), __import__('time').sleep(600)"
+    # More than fits into a pipe: if the queue were not emptied, the worker would block forever.
+    endless = f"[{POOL}.report('x' * 1000) for _ in range(300)], __import__('time').sleep(600)"
     with pytest.raises(TypeError), TrainingPool(1, os.getpid, operator.neg) as pool:
         list(pool.run(eval, [endless]))
     assert time.monotonic() - begun < 60
 
 
-def test_a_process_that_is_terminated_during_a_report_does_not_hang_the_run() -> None:
-    begun = time.monotonic()
-    holds_the_queue = f"{POOL}._report.__self__._wlock.acquire()"
-    tasks = [f"{holds_the_queue}, __import__('time').sleep(600)", "__import__('time').sleep(2), 1 / 0"]
-    with pytest.raises(ZeroDivisionError), TrainingPool(2, os.getpid, ignore) as pool:
-        list(pool.run(eval, tasks))
-    assert time.monotonic() - begun < 60
-
-
-@pytest.mark.parametrize("busy", [True, False])
-def test_workers_and_shared_rows_end_with_the_process_that_started_them(busy: bool, tmp_path: Path) -> None:
-    task = "__import__('time').sleep(600)" if busy else "0"
+def test_busy_and_idle_workers_and_shared_rows_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     program = (
         "import os, time\n"
         "import numpy as np\n"
         "from emocatcher.training.dataset import FeatureTable\n"
         "from emocatcher.training.training_pool import TrainingPool\n"
         "def run():\n"
-        "    with TrainingPool(1, os.getpid, print) as pool:\n"
+        "    with TrainingPool(2, os.getpid, lambda process: print(process, flush=True)) as pool:\n"
         "        table = pool.share(FeatureTable(np.ones((9, 4), np.float32), 'a', np.array([9])))\n"
         "        assert list(pool.run(FeatureTable.digest, [table])) == [table.digest()]\n"
-        "        (process,) = pool.run(eval, ['__import__(\"os\").getpid()'])\n"
-        "        print(process, flush=True)\n"
-        f"        list(pool.run(eval, [{task!r}]))\n"
-        "        time.sleep(600)\n"
+        f"        report = {POOL!r} + \".report(__import__('os').getpid())\"\n"
+        "        list(pool.run(eval, [report + \", __import__('time').sleep(600)\", report]))\n"
         "if __name__ == '__main__':\n"
         "    run()\n"
     )
@@ -157,9 +138,10 @@ def test_workers_and_shared_rows_end_with_the_process_that_started_them(busy: bo
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
-        worker = int(parent.stdout.readline())
-        assert is_alive(worker)
+        workers = {int(parent.stdout.readline()) for _ in range(2)}
+        assert len(workers) == 2
+        assert all(map(is_alive, workers))
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        assert becomes_true(lambda: not is_alive(worker))
+        assert becomes_true(lambda: not any(map(is_alive, workers)))
     assert list(tmp_path.iterdir()) == []
