@@ -209,9 +209,9 @@ def test_what_is_not_read_of_joined_files_is_counted(name):
 @pytest.mark.parametrize("other", ["aiff", "flac", "m4a", "mp3", "opus"])
 @pytest.mark.parametrize("name", ["wav", "au", "caf", "m4a", "flac", "vorbis", "opus"])
 def test_what_is_not_read_of_joined_files_of_two_formats_is_counted(name, other):
-    n_unread = len(made(other))
+    behind = made(other)  # once: an encoder need not give the same bytes again
     if name != other:
-        assert audio.read(made(name) + made(other)).n_unread == n_unread
+        assert audio.read(made(name) + behind).n_unread == len(behind)
 
 
 @pytest.mark.parametrize("is_path", [False, True])

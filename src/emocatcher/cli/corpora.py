@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emocatcher.cli import completion
-from emocatcher.foundation.labels import EMOTIONS
 
 if TYPE_CHECKING:
     from emocatcher.corpora import CorpusCard
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 EXAMPLES = ("emocatcher corpora", "emocatcher corpora crema-d")
 
 _WITH_HOURS, _WITH_ADDRESSES = 100, 160  # characters, from which these columns fit
-_LETTERS = {emotion: "U" if emotion == "surprised" else emotion[0].upper() for emotion in EMOTIONS}
 
 
 def corpora(
@@ -47,19 +45,21 @@ def corpora(
 def _list(cards: Sequence[CorpusCard]) -> None:
     from emocatcher import corpora as known
     from emocatcher.cli import screen
+    from emocatcher.foundation.labels import EMOTIONS
 
+    letters = {emotion: "U" if emotion == "surprised" else emotion[0].upper() for emotion in EMOTIONS}
     target = screen.console()
     hours, address = target.width >= _WITH_HOURS, target.width >= _WITH_ADDRESSES
     words = ["corpus", "language", "licence", *["where to get it"] * address, "emotions", "here"]
     rows = []
     for card in cards:
-        emotions = "".join(_LETTERS[emotion] if emotion in card.emotions else "-" for emotion in EMOTIONS)
+        emotions = "".join(letters[emotion] if emotion in card.emotions else "-" for emotion in EMOTIONS)
         here = "yes" if known.locate(card.name) or card.name == "synthetic" else ""
         row = [card.name, card.language, card.licence, *[card.address] * address, emotions, here]
         row += [f"{card.speakers:,}" if card.speakers else "", f"{card.clips:,}" if card.clips else ""]
         rows.append(row + [f"{card.hours:.1f}" if card.hours else ""] * hours)
     screen.list_table((*words, "speakers", "clips", *["hours"] * hours), rows, n_words=len(words))
-    named = ", ".join(f"{_LETTERS[emotion]} {emotion}" for emotion in EMOTIONS)
+    named = ", ".join(f"{letters[emotion]} {emotion}" for emotion in EMOTIONS)
     target.print(f"{len(cards)} corpora. Emotions: {named}.", markup=False)
     target.print(
         "One card in full: emocatcher corpora NAME. A corpus is read from $EMOCATCHER_CORPORA/NAME, or from any folder "

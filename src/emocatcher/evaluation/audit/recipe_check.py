@@ -29,6 +29,7 @@ FITTED: dict[str, tuple[Fitted, ...]] = {
     "optimiser": (),
     "schedule": (Fitted("the learning rate", ("train",)),),
     "augmentation": (),
+    "encoder": (),  # pretrained on other recordings, and frozen
     "training": (),  # the part that its `selection` uses is checked separately
 }
 
