@@ -37,6 +37,17 @@ def graph(network: EmotionNetwork) -> bytes:
     return graph_of(network, CABG)
 
 
+@pytest.fixture(scope="module")
+def residual(make_network: Any) -> EmotionNetwork:
+    made: EmotionNetwork = make_network(RESIDUAL)
+    return made
+
+
+@pytest.fixture(scope="module")
+def residual_graph(residual: EmotionNetwork) -> bytes:
+    return graph_of(residual, RESIDUAL)
+
+
 def clips(lengths: list[int], extra: int = 0, n_mels: int = 64) -> tuple[np.ndarray, np.ndarray]:
     shape = (len(lengths), n_mels, max(lengths) + extra)
     log_mel = np.random.default_rng(sum(lengths)).normal(-40.0, 20.0, shape)
@@ -68,9 +79,10 @@ def test_it_does_so_for_other_sizes(make_network: Any, changes: dict[str, Any]) 
 
 @given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=6), extra=st.integers(0, 3))
 @settings(max_examples=25, deadline=None)
-def test_the_residual_network_too(make_network: Any, lengths: list[int], extra: int) -> None:
-    network = make_network(RESIDUAL)
-    assert parity_error(graph_of(network, RESIDUAL), network, *voices(lengths, extra)) <= 1e-4
+def test_the_residual_network_too(
+    residual: EmotionNetwork, residual_graph: bytes, lengths: list[int], extra: int
+) -> None:
+    assert parity_error(residual_graph, residual, *voices(lengths, extra)) <= 1e-4
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ ODD_LABELS = ("<b>bold</b>", "a & b", "$x_1$", '"quoted" and long enough to be c
 @pytest.fixture(scope="session")
 def holdout_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of one fold, with its report."""
-    return _write_run_and_report(tmp_path_factory, "holdout", n_utterances=480, n_epochs=30)
+    return _write_run_and_report(tmp_path_factory, "holdout", n_utterances=240, n_epochs=30)
 
 
 @pytest.fixture(scope="session")
 def folds_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of several folds with a validation part, with its report."""
     return _write_run_and_report(
-        tmp_path_factory, "folds", n_folds=2, n_utterances=600, n_epochs=12, protocol="speakers-3",
+        tmp_path_factory, "folds", n_folds=2, n_utterances=240, n_epochs=6, protocol="speakers-3",
         selection="best-valid", with_valid=True,
     )  # fmt: skip
 
