@@ -517,3 +517,38 @@ def test_raw_sound_whose_rate_is_not_known_is_refused(tmp_path, suffix):
     path.write_bytes(np.random.default_rng(0).integers(0, 256, 40_000, np.uint8).tobytes())
     with pytest.raises(DecodeError, match=r"raw sound without a header.*ffmpeg -f mulaw -ar 8000"):
         audio.read(path)
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_eight_channels_are_read(tmp_path, container):
+    voice, path = chirp(2.0), tmp_path / "surround"
+    with av.open(str(path), "w", format=container) as output:
+        stream = output.add_stream("aac", rate=RATE, layout="7.1")
+        # One frame of samples one after the other, as PyAV cannot fill eight planes either.
+        frame = av.AudioFrame.from_ndarray(np.repeat(voice, 8)[None], format="flt", layout="7.1")
+        frame.sample_rate = RATE
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            output.mux(packet)
+    recording = audio.read(path)
+    assert len(recording.waveform) == pytest.approx(2.0 * RATE, abs=4096)
+    middle = slice(RATE // 2, RATE)
+    spectra = (np.abs(np.fft.rfft(one[middle])) for one in (recording.waveform, voice))
+    assert np.corrcoef(*spectra)[0, 1] > 0.9
+
+
+def test_a_file_with_two_chunks_of_sound_is_refused():
+    sink = io.BytesIO()
+    soundfile.write(sink, chirp(1.0), RATE, format="WAV", subtype="PCM_16")
+    payload = sink.getvalue() + b"data" + (10_000).to_bytes(4, "little") + b"\1\0" * 5000
+    payload = payload[:4] + (len(payload) - 8).to_bytes(4, "little") + payload[8:]
+    with pytest.raises(DecodeError, match="two chunks of sound"):
+        audio.read(payload)
+
+
+def test_without_speech_the_number_of_sound_tracks_is_stated():
+    from emocatcher.recognition.recognizer import load
+
+    silent = packed("matroska", "flac", [(0.0, np.zeros(3 * RATE, np.float32))], n_tracks=2)
+    for path in (silent, (np.zeros(3 * RATE, np.float32), RATE)):
+        (caution,) = (one for one in load().predict(path).warnings if one.code == "no-speech")
+        assert ("Of 2 sound tracks, only the default one was read" in caution.message) == isinstance(path, bytes)

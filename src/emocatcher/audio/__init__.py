@@ -61,6 +61,7 @@ class Recording(NamedTuple):
     divisor: float = 1.0  # what the samples were divided by because of their values (see `arrays`)
     channels_cancel: tuple[LeftOut, ...] = ()  # those left out: the average would cancel the voice
     n_unread: int = 0  # bytes behind the end that the header declares; they may be another recording
+    n_tracks: int = 1  # sound tracks of the file, of which the default one is read
 
 
 @dataclass
@@ -72,10 +73,11 @@ class Facts:
     peak: float = 0.0  # largest magnitude of a sample in any channel; full scale is 1
     clipped: bool = False
     truncated: bool = False  # the end is missing
-    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`, and so are the next three
+    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`, and so are the next four
     divisor: float = 1.0
     channels_cancel: tuple[LeftOut, ...] = ()
     n_unread: int = 0
+    n_tracks: int = 1
     quiet_channels: tuple[int, ...] = ()  # from 0, left out somewhere: they are silent, or have steady noise only
 
 
@@ -170,6 +172,7 @@ def read(
         sections.divisor,
         sections.channels_cancel,
         track.n_unread,
+        track.n_tracks,
     )
 
 
@@ -218,6 +221,7 @@ def blocks(
             if len(block) and len(resampled := resampler.push(block)):
                 yield resampled
     facts.truncated, facts.lost, facts.n_unread = track.truncated, tuple(track.lost), track.n_unread
+    facts.n_tracks = track.n_tracks
     facts.divisor, facts.channels_cancel = sections.divisor, sections.channels_cancel
     facts.quiet_channels = tuple(sorted(sections.quiet_channels))
     if resampler is not None:

@@ -29,6 +29,7 @@ _END_TIME = {_MATROSKA, "asf"}  # it is the time of the end
 
 _TOLERANCE_S = 0.15  # a declared length may be rounded, or contain an encoder's delay
 _MOST_STRANGE = 10  # packets; so many in a row are no damage
+_MOST_PLANES = 8  # of a frame in PyAV; with as many or more, it does not find the end of their list
 _LONGEST_SKIP = 1 << 24  # bytes; about an hour of AAC
 _HEADERLESS = (
     "is raw sound without a header, so its sample rate and encoding are not known. Convert it to WAV with what they "
@@ -59,6 +60,7 @@ class Decoder:
         self.truncated = False
         self.lost: list[tuple[float, float]] = []
         self.n_unread = 0
+        self.n_tracks = 1
         self._source, self._name, self._block_s = source, name, block_s
         self._ready: list[Waveform] = []  # shape (n_channels, n_samples)
         self._n_ready = self._n_samples = 0
@@ -82,6 +84,11 @@ class Decoder:
                 stream = container.streams.best("audio")
                 if stream is None:
                     raise DecodeError(self._name, "contains no sound. Give a recording with an audio track")
+                self.n_tracks = len(container.streams.audio)
+                if container.format.name in ("wav", "aiff"):
+                    with opened(self._source) as again:
+                        if joined_files.has_second_chunk(again):
+                            raise DecodeError(self._name, "has two chunks of sound. Export it again as WAV")
                 if container.format.long_name.startswith("PCM "):  # FFmpeg's guess by the suffix alone
                     raise DecodeError(self._name, _HEADERLESS)
                 yield from self._decode(container, stream)
@@ -292,6 +299,10 @@ def _to_float(frame: Any) -> Waveform:
     """Return a frame's samples, shape (n_channels, n_samples), float32, in -1 … 1."""
     if frame.format.name == "fltp" and len(frame.planes) == 1:  # most frames, and PyAV's conversion takes longer
         return np.frombuffer(frame.planes[0], np.float32, frame.samples)[None]
+    if frame.format.is_planar and frame.layout.nb_channels >= _MOST_PLANES:
+        import av
+
+        (frame,) = av.AudioResampler(format="flt").resample(frame)  # PyAV would read memory that is not the frame's
     array: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, frame.layout.nb_channels).T

@@ -50,6 +50,7 @@ class Track:
         self.truncated = False  # set with the last block: the end is missing
         self.lost: list[tuple[float, float]] = []  # set with the last block: damaged parts, (start_s, end_s), silent
         self.n_unread = 0  # set with the last block: bytes behind the declared end that may be another recording
+        self.n_tracks = 1  # set with the last block: sound tracks, of which the default one is read
         self.divisor = 1.0  # set with the first block: what the values of an array were divided by, if not by its type
         self._source = source
         self._block_s = block_s
@@ -75,7 +76,7 @@ class Track:
             for block in _skip(n_read, iter(decoder)):
                 self.rate = decoder.rate
                 yield block
-            self.truncated, self.n_unread = decoder.truncated, decoder.n_unread
+            self.truncated, self.n_unread, self.n_tracks = decoder.truncated, decoder.n_unread, decoder.n_tracks
             self.lost = [(start_s, end_s) for start_s, end_s in decoder.lost if end_s * decoder.rate > n_read]
 
     def _with_libsndfile(self, source: str | bytes) -> Generator[Waveform, None, bool]:

@@ -96,7 +96,7 @@ def declared_end(file: BinaryIO) -> int | None:
     if not is_boxes and head[:4] not in _CHUNKS:
         return None
     position, n_id, n_length, order, n_more, multiple = (0, 4, 4, "big", 8, 1) if is_boxes else _CHUNKS[head[:4]]
-    long_length = 0  # of the data in RF64
+    long_length, has_sound = 0, False  # of the data in RF64; whether a chunk of sound came before
     while position < size:
         file.seek(position)
         first = file.read(n_id + n_length + 16)
@@ -111,12 +111,23 @@ def declared_end(file: BinaryIO) -> int | None:
         if kind == b"data" and length == 0xFFFFFFFF and long_length:
             length = long_length
         is_chunk = len(first) >= n_id + n_length and all(32 <= byte < 127 or byte == 169 for byte in kind)
-        if not is_chunk or kind in _BEGINNINGS or (kind == b"ftyp" and position > 0):
+        is_second = has_sound and kind in (b"data", b"SSND")  # which no decoder reads
+        if not is_chunk or is_second or kind in _BEGINNINGS or (kind == b"ftyp" and position > 0):
             return position
+        has_sound = has_sound or kind in _SOUND
         if length < 0 or (kind in _SOUND and (not length or is_placeholder(length))):
             return size
         position = -(-(position + n_id + n_length + length) // multiple) * multiple
     return size
+
+
+def has_second_chunk(file: BinaryIO) -> bool:
+    """Whether a WAV or AIFF file has two chunks of sound, of which every decoder reads only one."""
+    end = declared_end(file)
+    if end is None:
+        return False
+    file.seek(end)
+    return file.read(4) in (b"data", b"SSND")
 
 
 def _ogg_end(file: BinaryIO) -> int:

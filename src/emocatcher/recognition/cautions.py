@@ -46,7 +46,7 @@ def find(
     found: list[Caution] = []
     has_speech = speech_gate.has_speech(recording.waveform, recording.sample_rate, log_mel, front_end, clip.clicked)
     if not has_speech:
-        found.append(_no_speech())
+        found.append(_no_speech(recording.n_tracks))
     elif not clip.span.found:
         found.append(Caution("no-voiced-span", "no voiced span was found: the whole recording was used"))
     found += of_reading(recording, clip.duration_s)
@@ -154,7 +154,7 @@ class SpeechOverTime:
         Returns:
             the cautions, most serious first.
         """
-        found = [*([] if self._n_windows else [_no_speech()]), *of_reading(facts, duration_s)]
+        found = [*([] if self._n_windows else [_no_speech(facts.n_tracks)]), *of_reading(facts, duration_s)]
         if self._n_windows:
             above_db = min(self._loudest_above_db - self._loudest_db, 0.0)
             found += _of_the_voice(facts, above_db, self._energy / max(self._n_samples, 1))
@@ -169,8 +169,9 @@ def _above_the_band(log_mel: NDArray[np.float32], front_end: FrontEnd) -> float:
     return 0.0 if first == len(log_mel) else float(log_mel[first:].max() - log_mel.max())
 
 
-def _no_speech() -> Caution:
-    return Caution("no-speech", "no speech was found, so there is no emotion")
+def _no_speech(n_tracks: int) -> Caution:
+    more = f". Of {n_tracks} sound tracks, only the default one was read" if n_tracks > 1 else ""
+    return Caution("no-speech", f"no speech was found, so there is no emotion{more}")
 
 
 def _unlike_the_training() -> Caution:
