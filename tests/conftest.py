@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
 from emocatcher import corpora
-from emocatcher.corpora import synthetic
+from emocatcher.corpora import joined, synthetic
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation import protocols
 from emocatcher.foundation.settings import Settings, load_preset
@@ -143,3 +144,38 @@ def small_run(
     """Two folds that share speakers, 12 epochs. Not to be written to."""
     settings = load_preset("cabg", [*small_network, "training.n_epochs=12"])
     return train_here(tmp_path_factory.mktemp("runs") / "small", voices, "stratified-2", settings)
+
+
+def piece(voices: Corpus, name: str, speakers: tuple[str, ...], emotions: tuple[str, ...], n: int = 24) -> Corpus:
+    """A small corpus of some of the synthetic voices."""
+    chosen = [u for u in voices if u.speaker in speakers and u.emotion in emotions]
+    order = np.random.default_rng(len(name)).permutation(len(chosen))[:n]
+    return msgspec.structs.replace(
+        voices, name=name, utterances=tuple(chosen[i] for i in sorted(order)), labels=emotions
+    )
+
+
+@pytest.fixture(scope="session")
+def several(voices: Corpus) -> Corpus:
+    """Three joined corpora: one has calm, one lacks happy, one is larger."""
+    first, second, third, _ = voices.speakers
+    return joined.join(
+        [
+            piece(voices, "with-calm", (first,), ("neutral", "calm", "happy", "sad", "fearful")),
+            piece(voices, "lacking", (second,), ("neutral", "sad", "angry")),
+            piece(voices, "larger", (third,), ("neutral", "happy", "sad", "angry"), n=40),
+        ],
+        {},
+    )
+
+
+@pytest.fixture(scope="session")
+def across(
+    tmp_path_factory: pytest.TempPathFactory,
+    train_here: Callable[..., Finished],
+    several: Corpus,
+    small_network: tuple[str, ...],
+) -> Finished:
+    """A run of `leave-one-corpus-out`, 2 epochs. Not to be written to."""
+    settings = load_preset("cabg", [*small_network, "training.n_epochs=2", "training.balance=corpora-and-classes"])
+    return train_here(tmp_path_factory.mktemp("runs") / "across", several, "leave-one-corpus-out", settings)

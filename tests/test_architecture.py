@@ -34,10 +34,10 @@ ROWS = (
 ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 # The same inside the rooms that have rooms of their own; a module that is named nowhere stands in the last row.
 ROWS_INSIDE = {
-    "evaluation": (("protocols", "scoring"), ("audit",)),
+    "evaluation": (("scoring",), ("protocols",), ("audit",)),
     "models": (("model_folder",),),
     "recognition": (("prediction",), ("cautions", "failures", "parallel"), ("timeline",), ("recognizer",)),
-    "reports": (("run_report",), ("comparison",)),
+    "reports": (("run_report",), ("comparison", "matrix")),
 }
 # Modules that share a name because they are the same thing in two rooms.
 SAME_NAMES = {

@@ -13,7 +13,18 @@ from typer.core import TyperGroup
 SECTIONS = {
     "Recognise": ("predict", "timeline", "listen", "serve", "info", "export"),
     "Training recordings": ("corpora", "fetch", "check"),
-    "Train and test": ("demo", "audit", "train", "sweep", "evaluate", "report", "compare", "finalise", "convert"),
+    "Train and test": (
+        "demo",
+        "audit",
+        "train",
+        "sweep",
+        "evaluate",
+        "report",
+        "compare",
+        "matrix",
+        "finalise",
+        "convert",
+    ),
 }
 NAMES = tuple(name for names in SECTIONS.values() for name in names)
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}

@@ -62,6 +62,11 @@ def _show(found: Comparison) -> None:
         recalls = {label: tables.spread(row.recall[label]) for label in row.labels}
         columns.append((" · ".join(marked), tables.measures(row), recalls))
     _print_columns([(name, shown) for name, shown, _ in columns])
+    if each := tables.corpora(found.rows):
+        screen.table(
+            ["UAR", *(line[0] for line in each.rows)],
+            list(map(list, zip(each.header[1:], *(line[1:] for line in each.rows), strict=True))),
+        )
     labels = tables.all_labels(found.rows)
     emotions = [(name, {label: recalls.get(label, NONE) for label in labels}) for name, _, recalls in columns]
     _print_columns(emotions, "recall")

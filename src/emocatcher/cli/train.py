@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from emocatcher.cli import completion, options
 
-if TYPE_CHECKING:
-    from emocatcher.cli.screen import Advance
-    from emocatcher.evaluation.audit import Audit
-    from emocatcher.training.experiment import Progress
-
 EXAMPLES = (
     "emocatcher train --corpus ravdess --protocol reference-holdout --out runs/holdout",
     "emocatcher train --preset emocatcher-2 --protocol emobox-6 --out runs/one --teacher runs/a --teacher runs/b",
+    "emocatcher train --corpus crema-d,nemo,tess --protocol leave-one-corpus-out --out runs/loco",
     "emocatcher train --corpus my.csv --protocol speakers-5 --out runs/mine --set optimiser.learning_rate=5e-4",
 )
 
@@ -26,7 +22,8 @@ def train(
         str,
         typer.Option(
             help="How to split the corpus. RAVDESS: emobox-6, luna-5, loso-24, reference-holdout, reference-cv5, "
-            "kfold-10. Any corpus: speakers-K, stratified-K (K folds), manifest (the table's split).",
+            "kfold-10. Any corpus: speakers-K, stratified-K (K folds), manifest (the table's split). Several corpora: "
+            "leave-one-corpus-out, cross-corpus (each may end in -with-calm, for calm as a class of its own).",
             autocompletion=completion.protocols,
         ),
     ],
@@ -45,7 +42,7 @@ def train(
     no_audit: Annotated[bool, typer.Option("--no-audit", help="Skip the audit; the report notes that.")] = False,
 ) -> None:
     """Audit a protocol for leaks, train and test each fold, and write a report."""
-    from emocatcher.cli import screen
+    from emocatcher.cli import screen, training_screen
     from emocatcher.cli.loading import load_corpus
     from emocatcher.evaluation import protocols
     from emocatcher.foundation.settings import load_preset
@@ -58,22 +55,7 @@ def train(
     from emocatcher.training import experiment
 
     with screen.progress(unit="done") as start:
-        bars: dict[str, Advance] = {}
-        log = screen.console(stderr=True)
-
-        def show(step: Progress) -> None:
-            if step.stage not in bars:
-                bars[step.stage] = start(step.stage)
-            epoch = step.epoch
-            note = f"loss {epoch.train_loss:.3f}, test {epoch.test_accuracy:.1%}" if epoch else ""
-            bars[step.stage](step.done, step.total, note)
-            if step.warning:
-                log.print(f"Warning: {step.warning}", markup=False)
-
-        def show_audit(found: Audit) -> None:
-            for line in found.lines():
-                log.print(line, markup=False)
-
+        show, show_audit = training_screen.watch(start)
         page = experiment.run(
             loaded, folds, settings, out,
             seed=seed, corpus_argument=corpus, teachers=teacher or (), resume=resume,

@@ -31,6 +31,22 @@ class Part(msgspec.Struct, frozen=True):
 
     ids: tuple[str, ...]
     true: NDArray[np.int64]  # (n_utterances,), positions in the labels
+    corpus: NDArray[np.int64] | None = None  # (n_utterances,), the corpus of each, if several are joined
+    scored: NDArray[np.int64] | None = None  # positions of the classes that count, sorted; None for all
+
+    def mask(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return logits with minus infinity for the classes that do not count, so that their probability is 0."""
+        if self.scored is None:
+            return logits
+        masked = np.full_like(logits, -np.inf)
+        masked[:, self.scored] = logits[:, self.scored]
+        return masked
+
+    def of_scored(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the logits of the classes that count, and the labels as positions among these."""
+        if self.scored is None:
+            return logits, self.true
+        return logits[:, self.scored], np.searchsorted(self.scored, self.true)
 
 
 class FeatureTable:

@@ -212,10 +212,17 @@ def _with_validation(
 def parts_of(one: protocols.Fold, corpus: Corpus) -> dict[str, Part]:
     """Return the parts of a fold that are not empty ("train", "valid", "test"), with their labels."""
     position = {label: i for i, label in enumerate(corpus.labels)}
+    number = {name: i for i, name in enumerate(dict.fromkeys(utterance.corpus for utterance in corpus))}
+    scored = None if one.between is None else np.array(sorted(map(position.__getitem__, one.between.classes)), np.int64)
     return {
-        name: Part(ids, np.array([position[utterance.emotion] for utterance in corpus.select(ids)], np.int64))
+        name: Part(
+            ids,
+            np.array([position[one.emotion(utterance)] for utterance in utterances], np.int64),
+            np.array([number[utterance.corpus] for utterance in utterances], np.int64) if len(number) > 1 else None,
+            scored if name == "test" else None,
+        )
         for name in ("train", "valid", "test")
-        if (ids := getattr(one, name))
+        if (ids := getattr(one, name)) and (utterances := corpus.select(ids))
     }
 
 

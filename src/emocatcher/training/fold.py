@@ -200,7 +200,7 @@ def _probe(task: FoldTask, trainer: FoldTrainer, attention: list[NDArray[np.floa
         ids = tuple(map(str, range(len(clips))))
         lengths = np.array([clip.shape[1] for clip in clips], np.int64)
         shortened.features = FeatureTable(np.concatenate([clip.T for clip in clips]), ids, lengths)
-        logits, _ = shortened.evaluate(Part(ids, np.empty(0, np.int64)))
+        logits, _ = shortened.evaluate(msgspec.structs.replace(task.parts["test"], ids=ids))
         return logits
 
     clips = task.features.clips(task.parts["test"].ids)

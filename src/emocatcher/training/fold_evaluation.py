@@ -12,7 +12,7 @@ from emocatcher.evaluation.scoring import metrics
 from emocatcher.foundation.errors import ModelError, ProtocolError
 from emocatcher.models.model_folder import ALL_RECORDINGS, Training
 from emocatcher.recognition.recognizer import Recognizer
-from emocatcher.training.dataset import load_features
+from emocatcher.training.dataset import Part, load_features
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +53,10 @@ def evaluate(
     if not 0 <= fold < len(protocol.folds):
         raise ProtocolError(f"Protocol '{protocol.name}' has no fold {fold}. Allowed: 0 to {len(protocol.folds) - 1}")
     labels = recognizer.config.labels
-    utterances = corpus.select(protocol.folds[fold].test)
-    unknown = sorted({utterance.emotion for utterance in utterances} - set(labels))
+    one = protocol.folds[fold]
+    utterances = corpus.select(one.test)
+    emotions = [one.emotion(utterance) for utterance in utterances]
+    unknown = sorted(set(emotions) - set(labels))
     if unknown:
         raise ModelError(
             f"'{recognizer.config.name}' has no label for the emotion '{unknown[0]}' of corpus '{corpus.name}'. "
@@ -63,12 +65,14 @@ def evaluate(
     tested = msgspec.structs.replace(corpus, utterances=utterances)
     features = load_features(tested, recognizer.config.settings)
     logits, _ = recognizer.run(features.clips([utterance.id for utterance in utterances]), batch_size)
-    true = np.array([labels.index(utterance.emotion) for utterance in utterances])
-    scores = metrics.score(true, logits.argmax(axis=1), labels)
+    true = np.array([labels.index(emotion) for emotion in emotions])
+    scored = np.array([i for i, label in enumerate(labels) if label in one.between.classes]) if one.between else None
+    masked = Part(one.test, true, scored=scored).mask(logits)
+    scores = metrics.score(true, masked.argmax(axis=1), labels)
     training = recognizer.config.training
     trained = _trained_on(training, corpus, protocol, seed)
     n_trained = None if trained is None else sum(utterance.id in trained for utterance in utterances)
-    compared = msgspec.structs.replace(protocol.folds[fold], train=tuple(trained or ()), valid=())
+    compared = msgspec.structs.replace(one, train=tuple(trained or ()), valid=())
     warnings = []
     if n_trained is None:
         warnings.append("it is unknown which recordings of this corpus the model was trained on: perhaps on these")

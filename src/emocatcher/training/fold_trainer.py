@@ -21,7 +21,7 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import DamagedStateError, DivergedError, ProtocolError, RunError
 from emocatcher.foundation.settings import Settings, reading
 from emocatcher.models.networks import registry
-from emocatcher.training import encoding, optimiser, saved_state, schedule
+from emocatcher.training import encoding, optimiser, sampling, saved_state, schedule
 from emocatcher.training.augmentation import Augmenter
 from emocatcher.training.dataset import FeatureTable, Part, batches
 from emocatcher.training.encoding import EncodedClips
@@ -119,8 +119,9 @@ class FoldTrainer:
         self.save()
 
     def evaluate(self, part: Part) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Return logits (n_utterances, n_classes) and attention, one array (n_frames',) per utterance; no dropout."""
-        return self._evaluate(self.features.clips(part.ids), self.network)
+        """Return logits (n_utterances, n_classes), masked, and attention, one array (n_frames',) per utterance."""
+        logits, attention = self._evaluate(self.features.clips(part.ids), self.network)
+        return part.mask(logits), attention
 
     def _evaluate(
         self, clips: list[NDArray[np.float32]], classify: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -236,7 +237,7 @@ class FoldTrainer:
         part = self.parts["train"]
         shuffle, noise, variation = self._seeds(number).spawn(3)
         random = np.random.default_rng(variation)
-        order = np.random.default_rng(shuffle).permutation(len(part.ids))
+        order = sampling.draw(part, self.settings.training.balance, np.random.default_rng(shuffle))
         clips = self._encoded.drawn(part.ids, random) if self._encoded else self.features.clips(part.ids)
         if self._augmenter:
             clips = [self._augmenter(clip, random) for clip in clips]
@@ -302,8 +303,8 @@ class FoldTrainer:
         if self._encoded is None:
             logits, _ = self.evaluate(part)
         else:
-            logits, _ = self._evaluate(self._encoded.originals(part.ids), self.network.classify)
-        loss = self._loss(torch.from_numpy(logits), torch.from_numpy(part.true)).item()
+            logits = part.mask(self._evaluate(self._encoded.originals(part.ids), self.network.classify)[0])
+        loss = self._loss(*map(torch.from_numpy, part.of_scored(logits))).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)
 

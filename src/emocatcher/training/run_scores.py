@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.protocols import Protocol
-from emocatcher.evaluation.scoring import calibration, faithfulness, metrics, run_result
+from emocatcher.evaluation.scoring import calibration, faithfulness, metrics, over_corpora, run_result
 from emocatcher.evaluation.scoring.run_result import Plan
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.foundation.settings import Settings
@@ -44,12 +44,16 @@ def score_run(
         seconds: the duration of each stage.
         corpus_argument: the argument that named the corpus.
     """
-    folds = [_fold(corpus, task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)]
+    folds = [
+        _fold(corpus, task, outcome, one.between)
+        for task, outcome, one in zip(tasks, outcomes, protocol.folds, strict=True)
+    ]
     accuracies = [one.selected.accuracy for one in folds]
     true = np.concatenate([task.parts["test"].true for task in tasks])
     predicted = np.concatenate([outcome.logits.argmax(axis=1) for outcome in outcomes])
     speakers = _speakers(corpus, [id_ for task in tasks for id_ in task.parts["test"].ids])
     pooled = metrics.bootstrap_intervals(true, predicted, speakers, len(corpus.labels))
+    over = _over_corpora(corpus, tasks, outcomes, protocol)
     selection = settings.training.selection
     return run_result.Result(
         protocol=protocol.name,
@@ -79,14 +83,37 @@ def score_run(
         highest_fold=folds[int(np.argmax(accuracies))].fold,
         interval=run_result.Interval(
             accuracy=pooled.accuracy,
-            unweighted_average_recall=pooled.unweighted_average_recall,
+            # Folds between corpora have different classes, so that only their mean has an interval.
+            unweighted_average_recall=(
+                over.unweighted_average_recall_interval if over else pooled.unweighted_average_recall
+            ),
             level=pooled.level,
             resampled=pooled.resampled,
             n_resamples=pooled.n_resamples,
         ),
         faithfulness=_faithfulness(corpus, tasks, outcomes),
         calibration=_calibration(tasks, outcomes, true, speakers) if len(tasks) > 1 else None,
+        over_corpora=over,
     )
+
+
+def _over_corpora(
+    corpus: Corpus, tasks: Sequence[FoldTask], outcomes: Sequence[FoldOutcome], protocol: Protocol
+) -> run_result.OverCorpora | None:
+    """Average the UAR over the folds of a protocol between corpora; None for other protocols."""
+    between = [one.between for one in protocol.folds if one.between]
+    if len(between) < len(protocol.folds):
+        return None
+    answers = [
+        over_corpora.Answers(
+            task.parts["test"].true,
+            outcome.logits.argmax(axis=1),
+            _speakers(corpus, task.parts["test"].ids),
+            "+".join(one.tested_on),
+        )
+        for task, outcome, one in zip(tasks, outcomes, between, strict=True)
+    ]
+    return over_corpora.average(answers, [one.chance for one in between], len(corpus.labels))
 
 
 def _calibration(
@@ -111,7 +138,7 @@ def _faithfulness(
     return faithfulness.summarise(probed, _speakers(corpus, ids))
 
 
-def _fold(corpus: Corpus, task: FoldTask, outcome: FoldOutcome) -> run_result.Fold:
+def _fold(corpus: Corpus, task: FoldTask, outcome: FoldOutcome, between: run_result.Between | None) -> run_result.Fold:
     test, epochs = task.parts["test"], outcome.epochs
     predicted = outcome.logits.argmax(axis=1)
     scores = metrics.score(test.true, predicted, corpus.labels)
@@ -142,6 +169,7 @@ def _fold(corpus: Corpus, task: FoldTask, outcome: FoldOutcome) -> run_result.Fo
             unweighted_average_recall_interval=intervals.unweighted_average_recall,
         ),
         faithfulness=_faithfulness(corpus, [task], [outcome]),
+        between=between,
     )
 
 

@@ -111,7 +111,7 @@ def split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
     for number, one in enumerate(folds):
         for part in ("train", "valid", "test"):
             rows += [
-                (number, part, utterance.id, utterance.speaker or "", utterance.emotion)
+                (number, part, utterance.id, utterance.speaker or "", one.emotion(utterance))
                 for utterance in corpus.select(getattr(one, part))
             ]
     return csv_cells.write_rows([("fold", "part", "utterance", "speaker", "emotion"), *rows])
@@ -186,10 +186,11 @@ def _write_predictions(out: Path, corpus: Corpus, tasks: list[FoldTask], outcome
     rows: list[tuple[Any, ...]] = []
     for task, outcome in zip(tasks, outcomes, strict=True):
         probabilities = softmax(outcome.logits)
-        for utterance, row in zip(corpus.select(task.parts["test"].ids), probabilities, strict=True):
+        part = task.parts["test"]
+        for utterance, true, row in zip(corpus.select(part.ids), part.true.tolist(), probabilities, strict=True):
             best = int(row.argmax())
             rows.append(
-                (task.fold, utterance.id, utterance.speaker or "", utterance.gender or "", utterance.emotion,
+                (task.fold, utterance.id, utterance.speaker or "", utterance.gender or "", corpus.labels[true],
                  corpus.labels[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row))
             )  # fmt: skip
     columns = (*header, *(f"probability_{label}" for label in corpus.labels))

@@ -8,7 +8,9 @@ from emocatcher.evaluation.protocols import load, names
 from emocatcher.foundation.errors import ProtocolError
 
 
-@pytest.mark.parametrize("name", [name.replace("K", "4") for name in names() if name != "manifest"])
+@pytest.mark.parametrize(
+    "name", [name.replace("K", "4") for name in names() if name != "manifest" and "corpus" not in name]
+)
 def test_every_name_loads_a_protocol_of_that_name(ravdess_table, name):
     assert load(name, ravdess_table).name == name
 

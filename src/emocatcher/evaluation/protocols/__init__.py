@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from emocatcher.corpora.table import Corpus
-from emocatcher.evaluation.protocols import committed, splits
+from emocatcher.evaluation.protocols import across_corpora, committed, splits
 from emocatcher.evaluation.protocols.protocol import Fold, Protocol, check, speakers_shared
 from emocatcher.evaluation.protocols.validation import carve_validation
 from emocatcher.foundation.errors import ProtocolError, suggest
@@ -20,7 +20,7 @@ def names() -> tuple[str, ...]:
         >>> names()[:3], names()[-3:]
         (('reference-holdout', 'reference-cv5', 'kfold-10'), ('speakers-K', 'stratified-K', 'manifest'))
     """
-    return (*committed.COMMITTED, "speakers-K", "stratified-K", "manifest")
+    return (*committed.COMMITTED, *across_corpora.NAMES, "speakers-K", "stratified-K", "manifest")
 
 
 def load(name: str, corpus: Corpus, seed: int = 0) -> Protocol:
@@ -40,6 +40,13 @@ def load(name: str, corpus: Corpus, seed: int = 0) -> Protocol:
         raise ProtocolError(f"The seed of protocol '{name}' is {seed}. Allowed: 0 to {2**32 - 1}.")
     if name in committed.COMMITTED:
         protocol = committed.read(name)
+        if across_corpora.is_joined(corpus):
+            raise ProtocolError(
+                f"Protocol '{name}' is made for {protocol.corpus} alone, and '{corpus.name}' is joined from several "
+                f"corpora. Use {', '.join(across_corpora.NAMES[:2])}, speakers-K or stratified-K"
+            )
+    elif name in across_corpora.NAMES:
+        protocol = across_corpora.make(name, corpus)
     elif made:
         split = splits.speakers if made[1] == "speakers" else splits.stratified
         protocol = split(corpus, int(made[2]), seed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.evaluation.scoring.run_result import Between
 from emocatcher.foundation.errors import ProtocolError
 
 SHARED_CLAIM = "The test speakers also occur in the training part, so the score does not apply to unseen speakers"
@@ -17,6 +18,12 @@ class Fold(msgspec.Struct, frozen=True):
     train: tuple[str, ...]
     valid: tuple[str, ...]
     test: tuple[str, ...]
+    between: Between | None = None  # for a fold that tests on other corpora than it trains on
+
+    def emotion(self, utterance: Utterance) -> str:
+        """Return an utterance's class in this fold: its emotion, or neutral for calm where the fold counts it so."""
+        merged = self.between is not None and self.between.calm_as_neutral and utterance.emotion == "calm"
+        return "neutral" if merged else utterance.emotion
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +65,11 @@ def check(protocol: Protocol, corpus: Corpus) -> None:
     """
     if not protocol.folds:
         raise ProtocolError(f"Protocol '{protocol.name}' has no fold. Give at least one.")
-    emotions = {utterance.id: utterance.emotion for utterance in corpus}
+    by_id = {utterance.id: utterance for utterance in corpus}
     for number, fold in enumerate(protocol.folds):
         where = f"Fold {number} of protocol '{protocol.name}'"
         ids = fold.train + fold.valid + fold.test
-        missing = [id_ for id_ in ids if id_ not in emotions]
+        missing = [id_ for id_ in ids if id_ not in by_id]
         if missing:
             raise ProtocolError(
                 f"Protocol '{protocol.name}' needs {len(missing)} utterances that corpus '{corpus.name}' lacks, e.g. "
@@ -75,7 +82,8 @@ def check(protocol: Protocol, corpus: Corpus) -> None:
         for part in ("train", "test"):
             if not getattr(fold, part):
                 raise ProtocolError(f"{where} has an empty {part} part. Give it at least one utterance.")
-        untrained = sorted({emotions[id_] for id_ in fold.test} - {emotions[id_] for id_ in fold.train})
+        trained, tested = ({fold.emotion(by_id[id_]) for id_ in ids} for ids in (fold.train, fold.test))
+        untrained = sorted(tested - trained)
         if untrained:
             raise ProtocolError(
                 f"{where} tests '{untrained[0]}', which no utterance of its training part has. "

@@ -102,7 +102,7 @@ def manifest(corpus: Corpus) -> Protocol:
                 f"Utterance '{utterance.id}' has the split '{utterance.split}'. Allowed: {', '.join(parts)}"
             )
         parts[utterance.split].append(utterance.id)
-    fold = Fold(**{part: tuple(ids) for part, ids in parts.items()})
+    fold = Fold(train=tuple(parts["train"]), valid=tuple(parts["valid"]), test=tuple(parts["test"]))
     return Protocol(
         name="manifest",
         title="the split in the manifest",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import numpy as np
 
 from emocatcher.corpora.table import Corpus
@@ -35,7 +36,7 @@ def carve_validation(fold: Fold, corpus: Corpus, *, separates_speakers: bool, fr
         raise ProtocolError(f"The validation fraction is {fraction}. Allowed: above 0, up to 0.5 of the training part.")
     # Sorted by id, so that the result does not depend on the order of rows.
     utterances = corpus.select(sorted(fold.train))
-    emotions = [utterance.emotion for utterance in utterances]
+    emotions = [fold.emotion(utterance) for utterance in utterances]
     if separates_speakers:
         speakers = {utterance.speaker for utterance in utterances}
         if None in speakers or len(speakers) < 2:
@@ -58,14 +59,14 @@ def carve_validation(fold: Fold, corpus: Corpus, *, separates_speakers: bool, fr
         )
         carved = np.isin(np.arange(len(emotions)), rows)
     valid = {utterance.id for utterance, is_carved in zip(utterances, carved, strict=True) if is_carved}
-    lost = sorted(set(emotions) - {utterance.emotion for utterance in utterances if utterance.id not in valid})
+    lost = sorted(set(emotions) - {fold.emotion(utterance) for utterance in utterances if utterance.id not in valid})
     if lost:
         raise ProtocolError(
             f"Validation would take every '{lost[0]}' from the training part. "
             "Add recordings of it by other speakers, or train with selection = last."
         )
-    return Fold(
+    return msgspec.structs.replace(
+        fold,
         train=tuple(id_ for id_ in fold.train if id_ not in valid),
         valid=tuple(id_ for id_ in fold.train if id_ in valid),
-        test=fold.test,
     )

@@ -111,6 +111,28 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     folds: tuple[FoldCalibration, ...]
 
 
+class Between(msgspec.Struct, frozen=True, kw_only=True):
+    """The two sides of a fold that tests on other corpora than it trains on, and what of them is scored."""
+
+    trained_on: tuple[str, ...]  # corpora
+    tested_on: tuple[str, ...]  # corpora; several if they share speakers
+    classes: tuple[str, ...]  # that both sides have: only these are scored, and the probability is spread over them
+    calm_as_neutral: bool  # whether calm utterances count as neutral, on both sides
+    not_scored: dict[str, int]  # utterances of the tested corpora whose class the training part lacks, by class
+    chance: float  # the UAR of any guess among the classes
+
+
+class OverCorpora(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores between corpora, where each fold counts equally, whatever its size."""
+
+    unweighted_average_recall: float
+    unweighted_average_recall_interval: tuple[float, float]  # by drawing within each tested corpus
+    chance: float  # the mean of the folds'
+    n_folds: int
+    level: float
+    resampled: str  # "speakers", or "utterances" if a fold's speakers are unknown
+
+
 class Fold(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fold's entry in `result.json`."""
 
@@ -126,6 +148,7 @@ class Fold(msgspec.Struct, frozen=True, omit_defaults=True):
     train_loss: LastEpochs
     selected: FoldScores
     faithfulness: Faithfulness | None = None  # None: a run of a version that did not measure it
+    between: Between | None = None
 
 
 class OverFolds(msgspec.Struct, frozen=True):
@@ -178,6 +201,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     interval: Interval
     faithfulness: Faithfulness | None = None  # over the clips of all folds
     calibration: Calibration | None = None  # None: one fold, or a run of an earlier version
+    over_corpora: OverCorpora | None = None  # of a protocol between corpora
 
     def fold(self, number: int) -> Fold:
         """The entry of the fold with this number."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -185,7 +185,8 @@ def _convert(raw: dict[str, Any], source: str) -> Settings:
                 types = _types(next(one for one in get_args(types[key]) if one is not type(None)))
             raise SettingError(f"{source}: {suggest(unknown[1], types, 'setting')}") from None
         if problem.startswith("Invalid enum value"):
-            problem += f". Allowed: {', '.join(get_args(types[key]))}"
+            one = types[key] if get_origin(types[key]) is Literal else get_args(types[key])[0]  # or may be unset
+            problem += f". Allowed: {', '.join(get_args(one))}"
         value = f" = {raw[section][key]!r}" if key in types and key in raw[section] else ""
         raise SettingError(f"{source}: {problem}" + (f" - at `{place}{value}`" if at else "")) from None
 

@@ -281,6 +281,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     teacher_share: Fraction = 0.7  # the teachers' share of the loss, if there are teachers
     largest_gradient: NonNegativeFloat = 0.0  # norm to which gradients are clipped; 0 clips none
     weight_average: Fraction = 0.0  # decay per step of the moving average of the weights that is kept; 0 keeps the last
+    # What has equal shares in an epoch: the corpora; or the corpora, and within each its classes. Unset is "none".
+    balance: Literal["none", "corpora", "corpora-and-classes"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -48,21 +48,9 @@ def check_page_path(page_path: Path, *, overwrite: bool) -> None:
         OutputError: if the path does not name an HTML page, or the page or a figure exists and `overwrite` is false.
         MissingExtraError: if matplotlib or Jinja2 is not installed.
     """
-    from emocatcher.foundation.errors import MissingExtraError, OutputError
+    from emocatcher.reports.run_report import page_path as checks
 
-    if page_path.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"'{page_path}' does not name an HTML page. Give a name that ends in .html")
-    files = [page_path, *(stem.with_name(f"{stem.name}{kind}") for stem in _stems(page_path) for kind in _KINDS)]
-    for file in files:
-        if file.is_dir() or (file.exists() and not overwrite):
-            raise OutputError(
-                f"'{file}' exists already. Give --overwrite to replace it, another --out, or --json to get numbers only"
-            )
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401, ICN001
-    except ImportError:
-        raise MissingExtraError("The comparison", "train") from None
+    checks.check(page_path, _stems(page_path), overwrite=overwrite)
 
 
 def write(comparison: Comparison, page_path: Path, *, overwrite: bool = False) -> Path:
@@ -100,9 +88,6 @@ def write(comparison: Comparison, page_path: Path, *, overwrite: bool = False) -
     except OSError as error:
         raise OutputError(f"Cannot write the comparison to '{page_path}': {error.strerror or error}") from None
     return page_path
-
-
-_KINDS = (".svg", ".png")
 
 
 def _stems(page_path: Path) -> list[Path]:

@@ -57,6 +57,7 @@ def render(
         pairs=pairs,
         unpaired=unpaired,
         pictures=pictures,
+        corpora=tables.corpora(rows),
         recalls=tables.recalls(rows),
         settings=tables.settings(rows),
         claims=list(dict.fromkeys((row.protocol, row.cannot_claim) for row in rows if row.cannot_claim.strip())),

@@ -12,7 +12,7 @@ from emocatcher.evaluation.run_folder import Floats, Predictions
 from emocatcher.evaluation.scoring import calibration, metrics
 from emocatcher.foundation.errors import RunError
 from emocatcher.reports.comparison import groups
-from emocatcher.reports.run_report import Run, chance
+from emocatcher.reports.run_report import Run, between, chance
 from emocatcher.reports.run_report.reliability import N_BINS
 
 
@@ -88,6 +88,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     n_parameters: int
     training_seconds: Spread
     runs: tuple[OneRun, ...]
+    cells: tuple[between.Cell, ...] = ()  # of runs between corpora: the UAR on each tested corpus, seed by seed
+    chance_of_recall: float | None = None  # of runs between corpora: the mean UAR of any guess
 
 
 def spread(values: Iterable[float | None]) -> Spread:
@@ -122,6 +124,7 @@ def row(members: Sequence[Run], name: str) -> Row:
     several = len(members) > 1
     clusters = speaker.tolist() if has_speakers else utterance.tolist() if several else None
     intervals = metrics.bootstrap_intervals(true, predicted, clusters, len(first.labels))
+    over = between.average(members)
     speakers = _rank_speakers(true == predicted, speaker)
     bins = calibration.reliability(probabilities, true, N_BINS)
     return Row(
@@ -143,7 +146,9 @@ def row(members: Sequence[Run], name: str) -> Row:
         accuracy_interval=intervals.accuracy,
         chance=chance.level(members[0]).accuracy,
         unweighted_average_recall=spread(one.unweighted_average_recall for one in selected),
-        unweighted_average_recall_interval=intervals.unweighted_average_recall,
+        unweighted_average_recall_interval=(
+            over.unweighted_average_recall_interval if over else intervals.unweighted_average_recall
+        ),
         level=intervals.level,
         resampled="speakers" if has_speakers else "utterances",
         macro_f1=spread(one.macro_f1 for one in selected),
@@ -160,6 +165,8 @@ def row(members: Sequence[Run], name: str) -> Row:
         n_parameters=first.n_parameters,
         training_seconds=spread(one.training_seconds for one in seeds),
         runs=seeds,
+        cells=tuple(cell for run in members for cell in between.of_run(run)) if over else (),
+        chance_of_recall=over.chance if over else None,
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from emocatcher.reports.comparison import scores
 from emocatcher.reports.comparison.scores import OneRun, Row, Speaker, Spread
 from emocatcher.reports.run_report import style
+from emocatcher.reports.run_report.between import ALL_OTHERS, Cell
 from emocatcher.reports.run_report.tables import NONE, Table, interval, percent, plus_minus
 
 SECTIONS = {
@@ -105,6 +107,28 @@ def recalls(rows: Sequence[Row]) -> Table:
         for row in rows
     )
     return Table(caption="Recall per emotion, in percent.", header=("", "speakers shared", *labels), rows=lines)
+
+
+def corpora(rows: Sequence[Row]) -> Table | None:
+    """Tabulate the UAR on each tested corpus, mean over seeds, one line per row; None if no row is between corpora."""
+    shown = [row for row in rows if row.cells]
+    if not shown:
+        return None
+    places = list(dict.fromkeys(_place(cell) for row in shown for cell in row.cells))
+    lines = []
+    for row in shown:
+        of = {place: [cell for cell in row.cells if _place(cell) == place] for place in places}
+        values = [spread(scores.spread(cell.unweighted_average_recall for cell in cells)) for cells in of.values()]
+        chances = [f"{value} (chance {percent(cells[0].chance)})" if cells else NONE
+                   for value, cells in zip(values, of.values(), strict=True)]  # fmt: skip
+        mean = f"{spread(row.unweighted_average_recall)} (chance {percent(row.chance_of_recall or math.nan)})"
+        lines.append((_marked_name(row), *chances, mean))
+    caption = "UAR on each tested corpus, in percent; in the mean, each counts equally."
+    return Table(caption=caption, header=("", *places, "mean"), rows=tuple(lines))
+
+
+def _place(cell: Cell) -> str:
+    return cell.column if cell.row == ALL_OTHERS else f"{cell.row} → {cell.column}"
 
 
 def _marked_name(row: Row) -> str:

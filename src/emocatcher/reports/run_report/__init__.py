@@ -40,10 +40,12 @@ def write(run_dir: Path) -> Path:
         attention,
         confidence,
         confusion,
+        corpus_matrix,
         curves,
         deletion,
         examples,
         figure_files,
+        heat_map,
         html,
         recall,
         speakers,
@@ -56,6 +58,8 @@ def write(run_dir: Path) -> Path:
         with style.paper():
             matrices = confusion.draw(run)
             drawings = [curves.draw(run), *matrices, recall.draw(run), speakers.draw(run), attention.draw(run)]
+            if run.result.over_corpora:
+                drawings.insert(0, heat_map.draw(corpus_matrix.tabulate([run])))
             drawings += [examples.draw(run), confidence.draw(run), deletion.draw(run)]
             pictures = [
                 html.picture(drawing, figure_files.save(drawing, run.result, figures_dir))

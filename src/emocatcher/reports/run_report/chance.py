@@ -23,7 +23,8 @@ class Chance(NamedTuple):
 def level(run: Run) -> Chance:
     """Return the chance level for a run's test utterances, over all folds."""
     counts = np.bincount(run.predictions.emotion, minlength=len(run.result.labels))
-    return Chance(float(counts.max() / counts.sum()), 1.0 / int((counts > 0).sum()))
+    over = run.result.over_corpora  # whose folds have different classes
+    return Chance(float(counts.max() / counts.sum()), over.chance if over else 1.0 / int((counts > 0).sum()))
 
 
 def sentence(run: Run) -> str:

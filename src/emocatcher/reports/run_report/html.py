@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emocatcher.evaluation.run_folder import Run
 from emocatcher.reports.run_report import (
+    between,
     chance,
     confidence,
     deletion,
@@ -110,11 +111,13 @@ def render(run: Run, pictures: list[Picture]) -> str:
         speakers=text.speakers(run),
         audit_line=text.audit_line(run),
         audit_command=next_steps.audit(run),
+        between=between.sentence(run),
         chance=(chance.sentence(run), chance.level(run)),
         steps=next_steps.steps(run),
         resampling=text.resampling(run),
         command=text.command(run),
         results=[
+            *filter(None, [between.table(run)]),
             tables.selected(run),
             tables.epochs(run, "accuracy"),
             tables.epochs(run, "unweighted_average_recall"),

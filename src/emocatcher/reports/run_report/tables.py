@@ -71,7 +71,9 @@ def fold_name(run: Run, fold: int) -> str:
     if len(run.result.folds) == 1:
         return f"fold {fold}"
     rank = {run.result.lowest_fold: " (lowest)", run.result.highest_fold: " (highest)"}
-    return f"fold {fold}{rank.get(fold, '')}"
+    sides = run.result.fold(fold).between
+    tested = f": {'+'.join(sides.tested_on)}" if sides else ""
+    return f"fold {fold}{tested}{rank.get(fold, '')}"
 
 
 def selected(run: Run) -> Table:

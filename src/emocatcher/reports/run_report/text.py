@@ -11,7 +11,7 @@ import msgspec
 from emocatcher.evaluation.audit import NOT_AUDITED
 from emocatcher.evaluation.run_folder import Run
 from emocatcher.foundation.settings import load_preset, presets
-from emocatcher.reports.run_report import confidence, deletion, style, tables
+from emocatcher.reports.run_report import between, confidence, deletion, style, tables
 
 
 def headline(run: Run) -> str:
@@ -64,8 +64,8 @@ def audit_line(run: Run) -> str:
 
 
 def trust_lines(run: Run) -> list[str]:
-    """State how calibrated the probabilities and how faithful the attention are, as far as the run measured them."""
-    return [words for words in (confidence.sentence(run), deletion.verdict(run)) if words]
+    """State the mean over corpora, how calibrated the probabilities and how faithful the attention are, as measured."""
+    return [words for words in (between.sentence(run), confidence.sentence(run), deletion.verdict(run)) if words]
 
 
 def resampling(run: Run) -> str:
@@ -142,5 +142,5 @@ def _changes(ours: dict[str, dict[str, object]], theirs: dict[str, dict[str, obj
         for section, fields in ours.items()
         if isinstance(fields, dict)
         for key, value in fields.items()
-        if value != theirs[section][key]
+        if value != theirs.get(section, {}).get(key)
     }
