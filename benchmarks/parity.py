@@ -25,6 +25,7 @@ from emocatcher import audio, corpora
 from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
 from emocatcher.models import model_folder
+from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.networks.registry import build
 from emocatcher.models.onnx_graphs import as_onnx
@@ -39,7 +40,7 @@ from emocatcher.recognition.parity.answers import (
     python_path,
     waveform_graph,
 )
-from emocatcher.recognition.recognizer import Recognizer, find_folder
+from emocatcher.recognition.recognizer import Recognizer
 
 HEADING = "Recognition: parity"
 SINGLE, BATCHES = "one clip at a time (`predict`)", "in batches of 64"

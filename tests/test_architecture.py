@@ -36,7 +36,13 @@ ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
 ROWS_INSIDE = {
     "evaluation": (("scoring",), ("protocols",), ("audit",)),
     "models": (("model_folder",),),
-    "recognition": (("prediction",), ("cautions", "failures", "parallel"), ("timeline",), ("recognizer",)),
+    "recognition": (
+        ("prediction",),
+        ("cautions", "failures", "parallel"),
+        ("timeline",),
+        ("settling",),
+        ("recognizer",),
+    ),
     "reports": (("run_report",), ("comparison", "matrix")),
 }
 # Modules that share a name because they are the same thing in two rooms.

@@ -15,8 +15,7 @@ import msgspec
 
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import EmoCatcherError
-from emocatcher.models import model_folder
-from emocatcher.recognition import recognizer
+from emocatcher.models import finding, model_folder
 from emocatcher.server.model_description import describe
 
 FOLDER, GRAPH, DESCRIPTION = "model", "waveform.onnx", "model.json"
@@ -36,7 +35,7 @@ def write(folder: Path, model: str | None = None) -> None:
     # Imports onnx, which is not needed to serve a built page.
     from emocatcher.models.onnx_graphs import as_onnx
 
-    opened = model_folder.read(recognizer.find_folder(model))
+    opened = model_folder.read(finding.find_folder(model))
     description = msgspec.json.encode(describe(opened, waveform_onnx=GRAPH))
     atomic_files.write_bytes(folder / FOLDER / GRAPH, as_onnx(opened, waveform=True))
     atomic_files.write_bytes(folder / FOLDER / DESCRIPTION, description)

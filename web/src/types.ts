@@ -21,6 +21,7 @@ export interface Prediction {
   attention: [number, number][];
   model: string;
   model_version: string;
+  settled_on: number; // recordings; 0 without settling
   warnings: Caution[];
 }
 

@@ -67,7 +67,8 @@ def export(
     from emocatcher.foundation import atomic_files
     from emocatcher.foundation.errors import ModelError, OutputError
     from emocatcher.models import model_folder
-    from emocatcher.recognition.recognizer import Recognizer, find_folder
+    from emocatcher.models.finding import find_folder
+    from emocatcher.recognition.recognizer import Recognizer
 
     _check_target(to, overwrite=overwrite)
     opened = model_folder.read(find_folder(model or None))

@@ -36,10 +36,9 @@ def info(
         typer.echo(prediction_schema_text(), nl=False)
         return
     from emocatcher.cli import screen
-    from emocatcher.models import model_folder
-    from emocatcher.recognition import recognizer
+    from emocatcher.models import finding, model_folder
 
-    opened = model_folder.read(recognizer.find_folder(model or None))
+    opened = model_folder.read(finding.find_folder(model or None))
     if as_json:
         screen.print_json(opened.config, indent=True)
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emocatcher.cli import options
+from emocatcher.cli import options, settling_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,8 @@ _POLL_S = 0.5  # the longest delay before Ctrl-C takes effect
 def listen(
     device: Annotated[str | None, typer.Option(help="The microphone: its number, or a part of its name.")] = None,
     model: options.Model = None,
+    settled: settling_options.SettledFile = None,
+    emotions: settling_options.Emotions = None,
     window: options.Window = 3.0,
     hop: options.Hop = 0.5,
     abstain_below: options.AbstainBelow = None,
@@ -46,7 +48,7 @@ def listen(
     rate = _rate(sound, device)
     from emocatcher.recognition.recognizer import load
 
-    recognizer = load(model)
+    recognizer = settling_options.adjust(load(model), settled, emotions)
     stream = recognizer.stream(rate, window_s=window, hop_s=hop, abstain_below=abstain_below)
     with contextlib.suppress(KeyboardInterrupt), microphone(sound, device, rate) as chunks:
         show(chunks, stream, recognizer.config.labels)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emocatcher.cli import completion, options
+from emocatcher.cli import completion, options, settling_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +52,11 @@ def predict(
         bool, typer.Option("--retry-failed", help="With --resume: recognise again what failed before.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table in --out.")] = False,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="First settle on these recordings, without labels: 25 or more of one set.")
+    ] = False,
+    settled: settling_options.SettledFile = None,
+    emotions: settling_options.Emotions = None,
     abstain_below: options.AbstainBelow = None,
     null: Annotated[
         bool, typer.Option("--null", "-0", help="File names in the pipe end with NUL, as from find -print0.")
@@ -74,6 +79,8 @@ def predict(
         raise typer.BadParameter(
             "--overwrite would replace the table to resume. Give only one of them", param_hint="--resume"
         )
+    if settle and settled is not None:
+        raise typer.BadParameter("--settled names what to use. Give only one of them", param_hint="--settle")
     if retry_failed and not resume:
         raise typer.BadParameter("needs the table of an earlier run. Give --resume too", param_hint="--retry-failed")
     piped = [name for name in recordings if name == "-"]
@@ -81,9 +88,12 @@ def predict(
         (name for name in recordings if name != "-"),
         on_note=lambda note: typer.echo(f"Note: {one_line(note)}", err=True),
     )
-    names = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())
-    recognizer = load(model)
-    n_workers = workers or process_setup.usable_cores()
+    names: Iterable[str] = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())
+    recognizer, n_workers = load(model), workers or process_setup.usable_cores()
+    if settle:
+        names = listed = list(names)
+        recognizer = settling_options.settle(recognizer, listed, n_workers)
+    recognizer = settling_options.adjust(recognizer, settled, emotions)
     if kind is None:
         _print(
             recognizer, names, single=len(files) == 1 and not piped, n_workers=n_workers, abstain_below=abstain_below

@@ -105,6 +105,6 @@ def _folder(model: str | None) -> str | None:
     if model is None:
         return None
     # Download it from the hub once, for all workers.
-    from emocatcher.recognition import recognizer
+    from emocatcher.models import finding
 
-    return str(recognizer.find_folder(model).absolute())
+    return str(finding.find_folder(model).absolute())

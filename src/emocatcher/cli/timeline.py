@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emocatcher.cli import completion, options
+from emocatcher.cli import completion, options, settling_options
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -29,6 +29,8 @@ _LONG_S = 120.0  # from this duration on, show a progress bar
 def timeline(
     recording: Annotated[Path, typer.Argument(help="A recording of any length, in any common format.")],
     model: options.Model = None,
+    settled: settling_options.SettledFile = None,
+    emotions: settling_options.Emotions = None,
     window: options.Window = 3.0,
     hop: options.Hop = 0.5,
     abstain_below: options.AbstainBelow = None,
@@ -63,7 +65,7 @@ def timeline(
     if plot is not None:
         plot_kind = picture.kind_of(plot)
         picture.check()
-    recognizer = load(model)
+    recognizer = settling_options.adjust(load(model), settled, emotions)
     rate = recognizer.config.settings.front_end.sample_rate
     from emocatcher.audio.decoding import declared_duration_s
     from emocatcher.cli import screen

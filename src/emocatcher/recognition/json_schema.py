@@ -58,6 +58,10 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "model": {"description": "Name of the model."},
         "model_version": {"description": "Version of emocatcher that wrote the model."},
+        "settled_on": {
+            "description": "How many recordings the model settled on before, without labels; 0 for none.",
+            "minimum": 0,
+        },
         "warnings": {"description": "Reasons to trust the prediction less, most serious first."},
     },
     "Failure": {

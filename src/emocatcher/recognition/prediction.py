@@ -59,6 +59,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     attention: tuple[tuple[float, float], ...] = ()  # (time in s, weight); the weights sum to 1; empty without speech
     model: str
     model_version: str  # of emocatcher, when the model was written
+    settled_on: int = 0  # recordings whose common part was subtracted (see `settling`); 0 for none
     warnings: tuple[Caution, ...] = ()
 
     def answered(

@@ -20,12 +20,14 @@ from emocatcher.features import extraction, speech_gate
 from emocatcher.features.extraction import Features
 from emocatcher.features.padding import pad_batch
 from emocatcher.features.training_conditions import Judge
-from emocatcher.foundation.errors import ModelError, SettingError, TooLongError, did_you_mean
-from emocatcher.models import hub, model_folder
+from emocatcher.foundation.errors import SettingError, TooLongError
+from emocatcher.models import model_folder
+from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_session import OnnxSession
-from emocatcher.recognition import cautions, failures, parallel, timeline
+from emocatcher.recognition import cautions, failures, parallel, settling, timeline
 from emocatcher.recognition.prediction import Caution, Failure, Prediction
+from emocatcher.recognition.settling import Settled
 from emocatcher.recognition.timeline import LONG_S, Stream, Timeline, summarise
 
 
@@ -34,27 +36,55 @@ class Recognizer:
 
     Args:
         model: an opened model folder.
+        emotions: the labels that answers are restricted to; None for all.
+        settled: what the model settled on; None for nothing.
 
     Raises:
         ModelError: if the network cannot be run, or its labels differ from those in `config.json`.
     """
 
-    def __init__(self, model: Bundle) -> None:
+    def __init__(
+        self, model: Bundle, *, emotions: tuple[str, ...] | None = None, settled: Settled | None = None
+    ) -> None:
         self.path = model.path
         self.config = model.config
+        self.settled = settled
+        self._emotions, self._model = emotions, model
+        if emotions is not None:
+            labels = settling.chosen(emotions, model.config)
+            self._kept = [model.config.labels.index(label) for label in labels]
+            self.config = msgspec.structs.replace(model.config, labels=labels)
         self._judge = Judge(model.config.conditions) if model.config.conditions else None
         self._session = OnnxSession(model)
 
     def __repr__(self) -> str:
-        config = self.config
-        return (
-            f"Recognizer('{config.name}', {config.settings.front_end.sample_rate} Hz, "
-            f"labels: {', '.join(config.labels)})"
-        )
+        rate, labels = self.config.settings.front_end.sample_rate, ", ".join(self.config.labels)
+        return f"Recognizer('{self.config.name}', {rate} Hz, labels: {labels})"
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+    @property
+    def n_settled_on(self) -> int:
+        """The number of recordings that the model settled on; 0 for none."""
+        return self.settled.n_recordings if self.settled else 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
         # A session cannot be pickled, so unpickling opens the folder again.
-        return load, (self.path.absolute(),)
+        return _reopen, (self.path.absolute(), self._emotions, self.settled)
+
+    def only(self, emotions: Sequence[str]) -> Recognizer:
+        """Return a recogniser that answers with some of the emotions: the others are left out, the rest sums to 1.
+
+        Raises:
+            SettingError: if fewer than two are given, or one is not among the model's.
+        """
+        return Recognizer(self._model, emotions=tuple(emotions), settled=self.settled)
+
+    def settle(self, sources: Iterable[audio.Source], *, workers: int = 1) -> Recognizer:
+        """Return a recogniser that has settled on recordings of one set, without labels (see `settling.settle`)."""
+        return self.with_settled(settling.settle(Recognizer(self._model), sources, workers))
+
+    def with_settled(self, settled: Settled) -> Recognizer:
+        """Return a recogniser that uses what the same model settled on before."""
+        return Recognizer(self._model, emotions=self._emotions, settled=settled)
 
     def predict(
         self,
@@ -151,17 +181,9 @@ class Recognizer:
         """
         threshold = self._threshold(abstain_below)
         return timeline.recognise(
-            self,
-            speech_gate.has_speech_at_once,
-            source,
-            window_s,
-            hop_s,
-            threshold,
-            on_block,
-            threads,
-            longest_s=longest_s,
-            judge=self._judge,
-        )
+            self, speech_gate.has_speech_at_once, source, window_s, hop_s, threshold, on_block, threads,
+            longest_s=longest_s, judge=self._judge,
+        )  # fmt: skip
 
     def stream(
         self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None
@@ -184,8 +206,7 @@ class Recognizer:
     def occlusion(self, source: audio.Source) -> tuple[tuple[float, float], ...]:
         """Measure how much each moment contributes to the prediction, without attention (see `faithfulness.occlusion`).
 
-        Spans of a fifth of a second are removed from the recording, one at a time. The network runs once for each, so
-        the time grows with the square of the recording's length: a tenth of a second for a sentence.
+        Spans of a fifth of a second are removed, one at a time: a sentence takes a tenth of a second.
 
         Args:
             source: as for `predict`, but at most 10 s long, because a longer recording has no attention either.
@@ -233,7 +254,13 @@ class Recognizer:
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Convert logits, shape (n_clips, n_classes), to calibrated probabilities of the same shape."""
-        return softmax(logits, self.config.temperature)
+        probabilities = softmax(logits, self.config.temperature)
+        if self.settled is not None:
+            probabilities = settling.apply(probabilities, self.settled.shift)
+        if self._emotions is not None:
+            kept = probabilities[:, self._kept]
+            probabilities = kept / kept.sum(axis=1, keepdims=True)
+        return probabilities
 
     def _threshold(self, abstain_below: float | None) -> float:
         if abstain_below is not None and not 0.0 <= abstain_below <= 1.0:
@@ -247,6 +274,7 @@ class Recognizer:
             duration_s=clip.duration_s,
             model=self.config.name,
             model_version=self.config.version,
+            settled_on=self.n_settled_on,
             warnings=found,
         )
         if any(caution.code == "no-speech" for caution in found):
@@ -284,21 +312,5 @@ def load(model: str | Path | None = None) -> Recognizer:
     return Recognizer(model_folder.read(find_folder(model)))
 
 
-def find_folder(model: str | Path | None) -> Path:
-    """Find the model folder that `load` opens; a model on the hub is downloaded.
-
-    Raises:
-        ModelError: if there is no such model.
-    """
-    name = model_folder.BUNDLED if model is None else str(model)
-    if model is not None and Path(model).exists():
-        return Path(model)
-    if (folder := model_folder.bundled(name)) is not None:
-        return folder
-    if isinstance(model, str) and hub.looks_like_name(model):
-        return hub.fetch(model)
-    names = model_folder.bundled_names()
-    raise ModelError(
-        f"No model '{name}'.{did_you_mean(name, names)} Give a model folder, {' or '.join(names)} (included in "
-        "emocatcher), or owner/name on the Hugging Face hub"
-    )
+def _reopen(folder: Path, emotions: tuple[str, ...] | None, settled: Settled | None) -> Recognizer:
+    return Recognizer(model_folder.read(folder), emotions=emotions, settled=settled)

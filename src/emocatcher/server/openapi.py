@@ -78,6 +78,7 @@ _PREDICTION_EXAMPLE = {
     "attention": [[0.93, 0.4], [1.05, 0.6]],
     "model": "cabg",
     "model_version": "0.1.0",
+    "settled_on": 0,
     "warnings": [],
 }
 

@@ -26,8 +26,7 @@ from emocatcher.audio.decoding import declared_duration_s
 from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import AudioError, EmoCatcherError, one_line
-from emocatcher.models import model_folder
-from emocatcher.recognition import recognizer
+from emocatcher.models import finding, model_folder
 from emocatcher.recognition.recognizer import Recognizer
 from emocatcher.recognition.timeline import Stream, Window, formats
 from emocatcher.server import tasks, temporary_folder
@@ -50,7 +49,7 @@ class Worker:
 
     def __init__(self, folder: str | None, limits: Limits) -> None:
         self._limits = limits
-        self._model = model_folder.read(recognizer.find_folder(folder))
+        self._model = model_folder.read(finding.find_folder(folder))
         self._recognizer = Recognizer(self._model)
         self._streams: dict[int, Stream] = {}
 

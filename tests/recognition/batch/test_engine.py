@@ -271,7 +271,7 @@ def test_a_finished_table_of_another_model_or_threshold_is_refused(recognizer, i
         ({"labels": tuple(reversed(config.labels))}, "other columns .*another order"),
         ({"labels": (*config.labels[:-1], "bored")}, "other columns .*probability_"),
     ):
-        other = SimpleNamespace(config=msgspec.structs.replace(config, **change))
+        other = SimpleNamespace(config=msgspec.structs.replace(config, **change), settled=None, n_settled_on=0)
         with pytest.raises(OutputError, match=words):
             run(other, inputs, out, resume=True, abstain_below=0.0)
     assert out.read_bytes() == before

@@ -44,6 +44,7 @@ export function withoutEmotion({ path, duration_s, model, model_version }: Recor
     attention: [],
     model,
     model_version,
+    settled_on: 0,
     warnings,
   };
 }

@@ -73,6 +73,8 @@ def run(
         onnx_sha256=recognizer.config.sha256.get("model.onnx", ""),
         abstain_below=abstain_below,
         ordered=ordered,
+        settled_on=recognizer.n_settled_on,
+        settled=recognizer.settled.shift if recognizer.settled else (),
     )
     is_device = out is not None and out.exists() and not out.is_file() and not out.is_dir()
     start, done = None, Done()

@@ -15,10 +15,20 @@ from emocatcher.recognition.batch import rows, table_reading
 from emocatcher.recognition.batch.rows import Written
 from emocatcher.recognition.prediction import SCHEMA_VERSION
 
-_NEEDED = ["path", "error", "model", "model_version", "probability", "abstain", "warnings", "schema_version"]
+_NEEDED = [
+    "path",
+    "error",
+    "model",
+    "model_version",
+    "probability",
+    "abstain",
+    "warnings",
+    "settled_on",
+    "schema_version",
+]
 
 
-def read(out: Path, kind: str, config: ModelConfig, abstain_below: float | None) -> list[Written]:
+def read(out: Path, kind: str, config: ModelConfig, abstain_below: float | None, settled_on: int = 0) -> list[Written]:
     """Return the path of each row of a finished table, in order, and whether it failed.
 
     The table does not identify its model's file. Rows of the same batch are recognised by the model's name, version and
@@ -29,6 +39,7 @@ def read(out: Path, kind: str, config: ModelConfig, abstain_below: float | None)
         kind: one of `tables.FORMATS`.
         config: the model that would add rows.
         abstain_below: as for `Recognizer.predict`.
+        settled_on: the number of recordings that it settled on.
 
     Raises:
         OutputError: if it is not such a table, or its rows come from another model or another `abstain_below`.
@@ -43,6 +54,11 @@ def read(out: Path, kind: str, config: ModelConfig, abstain_below: float | None)
                 raise _of_another_version(out, int(row["schema_version"]))
             if row["model"]:
                 _check(row, out, config, threshold)
+                if int(row["settled_on"]) != settled_on:
+                    raise OutputError(
+                        f"{out} was settled on {row['settled_on']} recordings, and this on {settled_on}. Give the same "
+                        "--settled, or --overwrite"
+                    )
     except (msgspec.MsgspecError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError) as error:
         raise OutputError(f"{out} is not a table of emocatcher ({error}). Give --overwrite, or another file") from None
     return found

@@ -25,6 +25,7 @@ _AFTER: dict[str, type] = {
     "message": str,
     "model": str,
     "model_version": str,
+    "settled_on": int,
     "schema_version": int,
 }
 

@@ -28,6 +28,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     onnx_sha256: str
     abstain_below: float | None
     ordered: bool
+    settled_on: int = 0  # recordings
+    settled: tuple[float, ...] = ()  # what is subtracted from the answers
     schema_version: int = SCHEMA_VERSION
     n_finished: int = 0  # rows of the finished table to which this batch adds; they may have any order
 
@@ -146,7 +148,7 @@ def inspect(
         written = unfinished_tables.read(out, options.kind, config.labels)
         return Start(out, options, config.labels, written, retry_failed=retry_failed)
     if resume and out.exists():
-        written = finished_tables.read(out, options.kind, config, options.abstain_below)
+        written = finished_tables.read(out, options.kind, config, options.abstain_below, options.settled_on)
         return Start(out, options, config.labels, written, is_finished=True, retry_failed=retry_failed)
     if out.exists() or is_begun:
         state = "is unfinished: give --resume to continue, or" if is_begun else "exists: give"

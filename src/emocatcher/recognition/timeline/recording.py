@@ -38,6 +38,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     hop_s: float
     abstain_below: float  # windows and segments with a lower probability are marked `abstain`
     duration_s: float
+    settled_on: int = 0  # recordings whose common part was subtracted (see `settling`); 0 for none
     warnings: tuple[Caution, ...] = ()  # reasons to trust it less, most serious first
     segments: tuple[Segment, ...]  # from 0 to the end, without gaps
     windows: Sequence[Window]
@@ -114,6 +115,7 @@ def recognise(
         hop_s=float(hop_s),
         abstain_below=float(abstain_below),
         duration_s=engine.duration_s,
+        settled_on=network.n_settled_on,
         warnings=speech.cautions(facts, engine.duration_s),
         segments=segments.merge(windows, engine.duration_s, abstain_below),
         windows=windows,

@@ -35,6 +35,7 @@ def summarise(timeline: Timeline) -> Prediction:
         duration_s=timeline.duration_s,
         model=timeline.model,
         model_version=timeline.model_version,
+        settled_on=timeline.settled_on,
         warnings=timeline.warnings,
     )
     windows = Windows.of(timeline.labels, timeline.windows)

@@ -40,6 +40,10 @@ class Network(Protocol):
     def config(self) -> NetworkConfig:
         """The model's config."""
 
+    @property
+    def n_settled_on(self) -> int:
+        """The number of recordings that it settled on (see `settling`)."""
+
     def run(
         self, channels: Sequence[NDArray[np.float32]], batch_size: int = ...
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:

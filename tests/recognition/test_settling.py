@@ -1,0 +1,135 @@
+"""A model settles on recordings without labels, and answers may be restricted to some emotions."""
+
+import pickle
+
+import msgspec
+import numpy as np
+import pytest
+
+from emocatcher.foundation.errors import SettingError
+from emocatcher.recognition import settling
+from emocatcher.recognition.prediction import Failure, Prediction
+from emocatcher.recognition.recognizer import load
+
+
+@pytest.fixture(scope="module")
+def recognizer(small_run):
+    return load(small_run.folder / "fold_0" / "last")
+
+
+@pytest.fixture(scope="module")
+def clips(voices):
+    return [utterance.path for utterance in voices.utterances[::8]]
+
+
+@pytest.fixture(scope="module")
+def settled(recognizer, clips):
+    return recognizer.settle(clips)
+
+
+def test_what_all_answers_have_in_common_is_subtracted(recognizer, clips, settled):
+    before = [recognizer.predict(clip) for clip in clips]
+    after = [settled.predict(clip) for clip in clips]
+    n = sum(one.emotion is not None for one in before)
+    assert {one.settled_on for one in before} == {0}
+    assert {one.settled_on for one in after} == {n}
+
+    def common(predictions):
+        rows = np.log([list(one.probabilities.values()) for one in predictions if one.emotion])
+        return (rows - rows.mean(axis=1, keepdims=True)).mean(axis=0)
+
+    np.testing.assert_allclose(common(after), common(before) * (1 - n / (n + 5)), atol=1e-5)
+    for one in after:
+        assert sum(one.probabilities.values()) == pytest.approx(1.0 if one.emotion else 0.0)
+
+
+def test_few_recordings_change_less_than_many(recognizer, clips):
+    few, many = recognizer.settle(clips[:6]), recognizer.settle(clips[:6] * 20)
+    ratio = np.array(few.settled.shift) / np.array(many.settled.shift)
+    np.testing.assert_allclose(ratio, (6 / 11) / (120 / 125), rtol=1e-3)
+
+
+def test_too_few_recordings_are_refused(recognizer, clips, tmp_path):
+    with pytest.raises(SettingError, match="4 of the recordings have speech; to settle on them, 5 or more"):
+        recognizer.settle([*clips[:4], tmp_path / "missing.wav", (np.zeros(16_000, np.float32), 16_000)])
+
+
+def test_settling_is_the_same_in_timelines_streams_and_processes(recognizer, clips, settled):
+    clip = str(clips[0])
+    expected = settled.predict(clip)
+    assert pickle.loads(pickle.dumps(settled)).predict(clip) == expected
+    assert list(settled.predict_many([clip, clip], workers=2)) == [expected, expected]
+    waveform = np.tile(np.random.default_rng(0).normal(0, 0.1, 48_000), 2).astype(np.float32)
+    one, other = recognizer.timeline((waveform, 16_000)), settled.timeline((waveform, 16_000))
+    assert (one.settled_on, other.settled_on) == (0, settled.settled.n_recordings)
+
+
+def test_a_file_keeps_what_a_model_settled_on(recognizer, settled, clips, tmp_path, small_run):
+    path = tmp_path / "room.json"
+    settling.write(settled.settled, path)
+    again = recognizer.with_settled(settling.read(path, recognizer.config))
+    assert again.predict(clips[0]) == settled.predict(clips[0])
+    assert str(clips[0].name) not in path.read_text()
+    other = load(small_run.folder / "fold_1" / "last")
+    with pytest.raises(SettingError, match=r"is of the model .* with other weights"):
+        settling.read(path, other.config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        b"", b"{}", b"[1]", b"\xff", b"[" * 100_000, b'{"shift": [1e400]}',
+    ],
+)  # fmt: skip
+def test_other_files_are_refused(recognizer, tmp_path, change):
+    path = tmp_path / "x.json"
+    path.write_bytes(change)
+    with pytest.raises(SettingError, match="is not a file of `emocatcher settle`"):
+        settling.read(path, recognizer.config)
+    with pytest.raises(SettingError, match="is not a file of `emocatcher settle`"):
+        settling.read(tmp_path / "missing.json", recognizer.config)
+
+
+def test_shifts_of_another_length_are_refused(settled, recognizer, tmp_path):
+    raw = msgspec.to_builtins(settled.settled) | {"shift": [0.0]}
+    path = tmp_path / "x.json"
+    path.write_bytes(msgspec.json.encode(raw))
+    with pytest.raises(SettingError, match="8 labels, but 1 shifts"):
+        settling.read(path, recognizer.config)
+
+
+def test_answers_are_restricted_to_some_emotions(recognizer, settled, clips):
+    few = recognizer.only(["sad", "angry", "neutral"])
+    assert few.config.labels == ("neutral", "sad", "angry")
+    for clip in clips[:5]:
+        whole, part = recognizer.predict(clip), few.predict(clip)
+        if whole.emotion is None:
+            continue
+        kept = {label: whole.probabilities[label] for label in few.config.labels}
+        total = sum(kept.values())
+        assert part.probabilities == pytest.approx({label: value / total for label, value in kept.items()})
+        assert part.emotion == max(kept, key=kept.__getitem__)
+        both = settled.only(["sad", "angry", "neutral"]).predict(clip)
+        assert both.settled_on == settled.settled.n_recordings
+        assert tuple(both.probabilities) == few.config.labels
+    assert few.timeline(clips[0]).labels == few.config.labels
+
+
+@pytest.mark.parametrize(
+    ("emotions", "problem"),
+    [(["sad"], "1 emotion leaves nothing to decide"), ([], "0 emotion"), (["sad", "bored"], "'bored' is not among")],
+)
+def test_emotions_that_cannot_be_chosen_are_named(recognizer, emotions, problem):
+    with pytest.raises(SettingError, match=problem):
+        recognizer.only(emotions)
+
+
+def test_failures_and_silence_do_not_count(recognizer):
+    sure = Prediction(
+        path="", emotion="sad", probabilities=dict.fromkeys(recognizer.config.labels, 1 / 8), abstain=False,
+        duration_s=1.0, model="", model_version="",
+    )  # fmt: skip
+    silent = Prediction(path="", abstain=True, duration_s=1.0, model="", model_version="")
+    found = settling.estimate([sure] * 5 + [silent, Failure(path="", error="x", message="y")], recognizer.config)
+    assert found.n_recordings == 5
+    assert set(found.shift) == {0.0}
