@@ -56,6 +56,7 @@ export interface Timeline {
   hop_s: number;
   abstain_below: number;
   duration_s: number;
+  settled_on: number; // recordings; 0 without settling
   warnings: Caution[];
   segments: Segment[];
   windows: Window[];

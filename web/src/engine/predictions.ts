@@ -142,6 +142,7 @@ export function toTimeline(
     hop_s: hopS,
     abstain_below: model.abstain_below,
     duration_s: durationS,
+    settled_on: 0,
     warnings,
     segments: toSegments(windows, durationS, model.abstain_below),
     windows,
