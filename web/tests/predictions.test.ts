@@ -27,6 +27,7 @@ const timeline: Timeline = {
   labels: model.labels,
   window_s: 3,
   hop_s: 0.5,
+  settled_on: 0,
   duration_s: 4.5,
   abstain_below: 0.75,
   warnings: [],
