@@ -11,8 +11,8 @@ from emocatcher.reports.run_report.tables import NONE, Table
 
 EXPLANATION = (
     "Rows: trained on; columns: tested on. UAR in percent over the classes that both sides have: what the training "
-    "part lacks is not scored, and classes that the tested corpus lacks are masked. Along the diagonal, other speakers "
-    "of the same corpus are tested."
+    "part lacks is not scored, and classes that the tested corpus lacks are masked. Where both are the same, other "
+    "speakers of the corpus are tested."
 )
 
 
@@ -23,7 +23,7 @@ def grid(matrix: Matrix) -> Table:
         for row in matrix.rows
     )
     return Table(
-        caption=f"UAR in percent, with {matrix.level:.0%} interval and chance. Mean: over corpora not trained on.",
+        caption=f"UAR in percent [{matrix.level:.0%} interval] (chance). Mean: over the corpora not trained on.",
         header=("trained on \\ tested on", *matrix.columns, "mean"),
         rows=lines,
     )

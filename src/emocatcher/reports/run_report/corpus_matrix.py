@@ -57,7 +57,7 @@ def tabulate(runs: Sequence[Run]) -> Matrix:
     return Matrix(
         rows=tuple(rows),
         columns=tuple(columns),
-        cells=tuple(cells),
+        cells=tuple(sorted(cells, key=lambda cell: (rows.index(cell.row), columns.index(cell.column)))),
         means={row: float(np.mean(values)) if values else None for row, values in others.items()},
         synthetic=any(run.result.synthetic for run in runs),
     )

@@ -26,7 +26,7 @@ def draw(matrix: Matrix) -> style.Drawing:
     names, tested = style.shorten_all(list(matrix.rows), 24), style.shorten_all(list(matrix.columns), 24)
     n_rows, n_columns = len(names), len(tested)
     row_margin, column_margin = style.label_width(names), style.label_width(tested)
-    left, bottom = row_margin + 0.3, 0.72 * column_margin + 0.3
+    left, bottom = row_margin + 0.3, 0.68 * column_margin + 0.16
     width = max(left + (n_columns + 1 + _GAP) * _WIDTH + 0.12, style.SINGLE)
     size = (width, 0.46 + n_rows * _HEIGHT + bottom + style.FOOTER)
     right = width - left - (n_columns + 1 + _GAP) * _WIDTH
@@ -42,13 +42,13 @@ def draw(matrix: Matrix) -> style.Drawing:
         words = NONE if mean is None else f"{100 * mean:.1f}"
         write_words(panel, [Word(n_columns + _GAP + 0.5, i + 0.5, words, bold=True)])
     _write_names(panel, names, tested, row_margin)
-    style.heading(figure, "Trained on and tested on · UAR, %")
+    style.heading(figure, "Rows trained on, columns tested on · UAR, %")
     best = max(matrix.cells, key=lambda cell: cell.unweighted_average_recall - cell.chance)
     return style.Drawing(
         name="matrix",
         title="Trained on, tested on",
         caption=f"UAR in percent, its {matrix.level:.0%} interval, and chance. The darker, the further above chance "
-        "towards 100 (on a dark page, the lighter). Diagonal: other speakers of the same corpus. Mean: over the "
+        "towards 100 (on a dark page, the lighter). Framed: other speakers of the same corpus. Mean: over the "
         "corpora that a row was not trained on.",
         alt=f"Heat map of {n_rows} rows trained on and {n_columns} columns tested on. Furthest above chance: "
         f"{_describe(best)}.",
@@ -72,6 +72,10 @@ def _draw_cell(panel: Axes, column: int, row: int, cell: Cell | None) -> None:
     panel.add_patch(
         Rectangle((column, row), 1, 1, facecolor=background, edgecolor=style.PAPER, linewidth=1.0, clip_on=False)
     )
+    if cell.is_within:
+        panel.add_patch(
+            Rectangle((column + 0.03, row + 0.05), 0.94, 0.9, fill=False, edgecolor=style.EDGE, linewidth=0.9)
+        )
     colour = text_colour(np.array(background))
     low, high = (100 * bound for bound in cell.interval)
     lines = (
