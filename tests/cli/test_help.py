@@ -33,7 +33,18 @@ def test_all_commands_are_listed(call: Callable[..., Any]) -> None:
 
 
 def test_every_command_is_a_module_of_its_name() -> None:
-    shared = {"__init__", "app", "card", "completion", "loading", "options", "safe_console", "screen", "streams"}
+    shared = {
+        "__init__",
+        "app",
+        "card",
+        "completion",
+        "loading",
+        "options",
+        "safe_console",
+        "screen",
+        "settling_options",
+        "streams",
+    }
     shared |= {"training_screen"}
     modules = {path.stem for path in Path(app.__file__).parent.glob("*.py")} - shared
     assert modules == set(NAMES)
