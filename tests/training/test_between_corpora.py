@@ -83,6 +83,7 @@ def test_the_run_can_be_read_and_its_report_states_what_was_scored(across):
     assert "Calm counts as neutral." in page
     assert f"fearful of with-calm ({run.result.folds[0].between.not_scored['fearful']})" in page
     assert "Trained on, tested on" in page
+    assert "for UAR, within each tested corpus" in page
     assert "Calm counts as neutral." in run_report.trust_lines(run)[0]
     assert chance.level(run).recall == pytest.approx((1 / 3 + 1 / 3 + 1 / 4) / 3)
 

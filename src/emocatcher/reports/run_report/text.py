@@ -76,7 +76,7 @@ def resampling(run: Run) -> str:
     folds = "the test predictions" if len(result.folds) == 1 else "the test predictions of all folds pooled"
     return (
         f"{interval.level:.0%} intervals: bootstrap of {folds}, {interval.n_resamples} resamples of "
-        f"{n} {interval.resampled}."
+        f"{n} {interval.resampled}{' (for UAR, within each tested corpus)' if result.over_corpora else ''}."
     )
 
 
