@@ -147,7 +147,7 @@ def test_a_distilled_run_is_finalised_with_its_finalised_teachers(
     with pytest.raises(RunError, match="is not the same recipe"):
         final(taught, "student", *models, untaught=taught)  # which had teachers
     with pytest.raises(RunError, match="is not the same recipe"):
-        final(taught, "student", *models, untaught=teachers[0])  # of more epochs
+        final(taught, "student", *models, untaught=teachers[1])  # of more epochs
     ahead = wrong_where(plain, tmp_path / "ahead", lambda n: n % 5 == 1)
     with pytest.raises(RunError, match=r"do not help beyond chance: accuracy \+0\.0 points.*Finalise .*ahead instead"):
         final(taught, "student", *models, untaught=ahead)
