@@ -48,7 +48,8 @@ def n_unread(file: BinaryIO, n_read: int = 0) -> int:
     size = file.seek(0, os.SEEK_END)
     ends = _flac_ends(file, size) or [declared_end(file) or next_one(file, n_read) or _ogg_end(file)]
     found = [size - end if size - padding_end(file, end) >= FEWEST_UNREAD else 0 for end in ends if end >= n_read]
-    return min(found, default=0)
+    # Of several possible ends, a later one may be right by chance alone.
+    return 0 if 0 in found else max(found, default=0)
 
 
 def next_one(file: BinaryIO, n_read: int = 0) -> int | None:
