@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from emocatcher.cli import completion, options
+from emocatcher.cli import completion, options, settling_options
 
 EXAMPLES = (
     "emocatcher serve --open",
@@ -32,6 +32,7 @@ def serve(
     listen_corpus: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of clips, named as in RAVDESS, for the guessing game.")
     ] = None,
+    settled: settling_options.SettledFile = None,
     token: Annotated[
         list[str] | None,
         typer.Option(help=f"A bearer token to require; may be repeated. Or set {_TOKENS}, separated by commas."),
@@ -78,8 +79,10 @@ def serve(
     from emocatcher.server import run
     from emocatcher.server.service import Options
 
+    folder_of_model = _folder(model)
     options = Options(
-        model=_folder(model),
+        model=folder_of_model,
+        profile=_profile(settled, folder_of_model),
         host=host,
         port=port,
         n_workers=workers or process_setup.usable_cores(),
@@ -108,3 +111,15 @@ def _folder(model: str | None) -> str | None:
     from emocatcher.models import finding
 
     return str(finding.find_folder(model).absolute())
+
+
+def _profile(settled: Path | None, folder: str | None) -> bytes:
+    if settled is None:
+        return b""
+    # Loads NumPy, which a server without a profile of its own does not need.
+    import msgspec
+
+    from emocatcher.models import finding, model_folder
+    from emocatcher.recognition import settling
+
+    return msgspec.json.encode(settling.read(settled, model_folder.read(finding.find_folder(folder)).config))

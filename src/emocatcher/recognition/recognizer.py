@@ -38,14 +38,16 @@ class Recognizer:
         model: an opened model folder.
         emotions: the labels that answers are restricted to; None for all.
         settled: what the model settled on; None for nothing.
+        session: of another recogniser of the same model, to share it; None to open one.
 
     Raises:
         ModelError: if the network cannot be run, or its labels differ from those in `config.json`.
     """
 
     def __init__(
-        self, model: Bundle, *, emotions: tuple[str, ...] | None = None, settled: Settled | None = None
-    ) -> None:
+        self, model: Bundle, *, emotions: tuple[str, ...] | None = None, settled: Settled | None = None,
+        session: OnnxSession | None = None,
+    ) -> None:  # fmt: skip
         self.path = model.path
         self.config = model.config
         self.settled = settled
@@ -55,7 +57,7 @@ class Recognizer:
             self._kept = [model.config.labels.index(label) for label in labels]
             self.config = msgspec.structs.replace(model.config, labels=labels)
         self._judge = Judge(model.config.conditions) if model.config.conditions else None
-        self._session = OnnxSession(model)
+        self._session = session or OnnxSession(model)
 
     def __repr__(self) -> str:
         rate, labels = self.config.settings.front_end.sample_rate, ", ".join(self.config.labels)
@@ -76,15 +78,15 @@ class Recognizer:
         Raises:
             SettingError: if fewer than two are given, or one is not among the model's.
         """
-        return Recognizer(self._model, emotions=tuple(emotions), settled=self.settled)
+        return Recognizer(self._model, emotions=tuple(emotions), settled=self.settled, session=self._session)
 
     def settle(self, sources: Iterable[audio.Source], *, workers: int = 1) -> Recognizer:
         """Return a recogniser that has settled on recordings of one set, without labels (see `settling.settle`)."""
-        return self.with_settled(settling.settle(Recognizer(self._model), sources, workers))
+        return self.with_settled(settling.settle(Recognizer(self._model, session=self._session), sources, workers))
 
     def with_settled(self, settled: Settled) -> Recognizer:
         """Return a recogniser that uses what the same model settled on before."""
-        return Recognizer(self._model, emotions=self._emotions, settled=settled)
+        return Recognizer(self._model, emotions=self._emotions, settled=settled, session=self._session)
 
     def predict(
         self,

@@ -35,7 +35,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     model: Name
     onnx_sha256: Annotated[str, msgspec.Meta(max_length=64)]
     labels: tuple[Label, ...]
-    n_recordings: Annotated[int, msgspec.Meta(ge=1)]
+    n_recordings: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
     shift: tuple[_Shift, ...]  # one for each label, subtracted from the logarithm of its probability
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ def estimate(outcomes: Iterable[Prediction | Failure], config: ModelConfig) -> S
     if len(answers) < FEWEST:
         raise SettingError(
             f"{len(answers)} of the recordings have speech; to settle on them, {FEWEST} or more are needed, better 25. "
-            "Leave --settle out, or add recordings of the same room and microphone"
+            "Add recordings of the same room and microphone"
         )
     rows = np.log(np.maximum([[one.probabilities[label] for label in config.labels] for one in answers], 1e-30))
     centred = rows - rows.mean(axis=1, keepdims=True)
@@ -158,15 +158,37 @@ def read(path: Path, config: ModelConfig) -> Settled:
     """
     try:
         with path.open("rb") as file:
-            settled = msgspec.json.decode(file.read(_LARGEST), type=Settled)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise SettingError(f"{path} is not a file of `emocatcher settle`: {error}. Name another one") from None
+            content = file.read(_LARGEST)
+    except (OSError, ValueError) as error:
+        raise _not_a_file(path, error) from None
+    return decode(content, path, config)
+
+
+def decode(content: bytes, name: str | Path, config: ModelConfig) -> Settled:
+    """Decode the content of a file of `write`.
+
+    Args:
+        content: of the file.
+        name: of the file, for messages.
+        config: of the model that will use it.
+
+    Raises:
+        SettingError: if it is not such a file, or is of another model.
+    """
+    try:
+        settled = msgspec.json.decode(content, type=Settled)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise _not_a_file(name, error) from None
     if settled.onnx_sha256 != config.sha256.get("model.onnx", "") or settled.labels != config.labels:
         raise SettingError(
-            f"{path} is of the model '{settled.model}', and this is '{config.name}' with other weights. Settle again "
+            f"{name} is of the model '{settled.model}', and this is '{config.name}' with other weights. Settle again "
             "with this one"
         )
     return settled
+
+
+def _not_a_file(name: str | Path, error: Exception) -> SettingError:
+    return SettingError(f"{name} is not a file of `emocatcher settle`: {error}. Name another one")
 
 
 def chosen(emotions: Sequence[str], config: ModelConfig) -> tuple[str, ...]:
@@ -177,8 +199,8 @@ def chosen(emotions: Sequence[str], config: ModelConfig) -> tuple[str, ...]:
     """
     if unknown := [emotion for emotion in emotions if emotion not in config.labels]:
         raise SettingError(
-            f"'{unknown[0]}' is not among the emotions of {config.name}: {', '.join(config.labels)}. Correct --emotions"
+            f"'{unknown[0]}' is not among the emotions of {config.name}: {', '.join(config.labels)}. Correct it"
         )
     if len(set(emotions)) < 2:
-        raise SettingError(f"{len(set(emotions))} emotion leaves nothing to decide. Give two or more to --emotions")
+        raise SettingError(f"{len(set(emotions))} emotion leaves nothing to decide. Name two or more")
     return tuple(label for label in config.labels if label in emotions)

@@ -6,13 +6,14 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from fastapi import Depends, FastAPI, Query, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Path, Query, Request, Response, WebSocket
 
 from emocatcher.foundation.errors import suggest
 from emocatcher.recognition.prediction import Failure
 from emocatcher.server import openapi, security, tasks
 from emocatcher.server.problems import ProblemError
 from emocatcher.server.service import Service
+from emocatcher.server.shares import client_of
 from emocatcher.server.uploads import Upload
 from emocatcher.server.worker_process import RefusedError
 
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 
 _JSON = "application/json"
 _GUESS_BYTES = 4096
+_PROFILE_BYTES = 1 << 16
 Probability = Annotated[float | None, Query(ge=0, le=1, description=openapi.ABSTAIN)]
 Seconds = Annotated[float, Query(gt=0, le=600, allow_inf_nan=False)]
 Name = Annotated[str, Query(max_length=1024, description=openapi.NAME)]
+Settled = Annotated[str | None, Query(max_length=64, description=openapi.SETTLED)]
+Emotions = Annotated[str | None, Query(max_length=1024, description=openapi.EMOTIONS)]
+Profile = Annotated[str, Path(max_length=64, description=openapi.PROFILE)]
 
 
 def refuse_unknown(request: Request) -> None:
@@ -51,6 +56,7 @@ class Guess(msgspec.Struct, forbid_unknown_fields=True):
 def add(app: FastAPI, service: Service) -> None:
     """Add the routes under `/v1`, which `security.Guard` protects."""
     _add_recognition(app, service)
+    _add_settling(app, service)
     _add_model(app, service)
     _add_listening(app, service)
     _add_stream(app, service)
@@ -60,11 +66,20 @@ def _add_recognition(app: FastAPI, service: Service) -> None:
     pool, limits = service.pool, service.limits
 
     @app.post("/v1/predict", dependencies=_STRICT, **openapi.PREDICT)
-    async def predict(request: Request, abstain_below: Probability = None, name: Name = "") -> Response:  # noqa: ARG001
+    async def predict(
+        request: Request,
+        abstain_below: Probability = None,
+        name: Name = "",  # noqa: ARG001
+        settled: Settled = None,
+        emotions: Emotions = None,
+    ) -> Response:
         """Recognise one or many recordings, each taken as one utterance."""
         pool.check_room()
+        adjustment = service.profiles.adjust(settled, _split(emotions))
         async with service.spool.receive(request) as uploads:
-            requested = [tasks.Predict(str(one.path), one.name, abstain_below) for one in uploads.recordings]
+            requested = [
+                tasks.Predict(str(one.path), one.name, abstain_below, adjustment) for one in uploads.recordings
+            ]
             if not uploads.several:
                 answer = await _counted(service, pool.submit(requested[0], limits.predict_s))
                 return Response(answer, media_type=_JSON)
@@ -80,17 +95,65 @@ def _add_recognition(app: FastAPI, service: Service) -> None:
         hop_s: Seconds = 0.5,
         abstain_below: Probability = None,
         name: Name = "",  # noqa: ARG001
+        settled: Settled = None,
+        emotions: Emotions = None,
     ) -> Response:
         """Recognise a recording of any length window by window."""
         pool.check_room()
+        adjustment = service.profiles.adjust(settled, _split(emotions))
         async with service.spool.receive(request) as uploads:
             if uploads.several:
                 detail = "A timeline takes one recording. Send each recording in a separate request"
                 raise ProblemError(422, detail, "SettingError")
             (one,) = uploads.recordings
-            task = tasks.MakeTimeline(str(one.path), one.name, window_s, hop_s, abstain_below)
+            task = tasks.MakeTimeline(str(one.path), one.name, window_s, hop_s, abstain_below, adjustment)
             answer = await _counted(service, pool.submit(task, limits.timeline_s, slow=True))
         return Response(answer, media_type=_JSON)
+
+
+def _add_settling(app: FastAPI, service: Service) -> None:
+    pool, limits, profiles = service.pool, service.limits, service.profiles
+
+    def answer(request: Request, profile: bytes, failures: list[Failure]) -> Response:
+        body = {
+            "settled": profiles.add(client_of(request.scope), profile),
+            "expires_s": limits.profile_s,
+            "failures": failures,
+            "profile": msgspec.Raw(profile),
+        }
+        return Response(msgspec.json.encode(body), media_type=_JSON)
+
+    @app.post("/v1/settle", dependencies=_STRICT, **openapi.SETTLE)
+    async def settle(request: Request) -> Response:
+        """Settle on recordings of one room, microphone, language or voice, without labels.
+
+        The answer names a profile for the parameter `settled` of the other routes. The recordings are deleted.
+        """
+        pool.check_room()
+        async with service.spool.receive(request) as uploads:
+            requested = [tasks.Predict(str(one.path), one.name) for one in uploads.recordings]
+            answers = await pool.submit_all(requested, limits.predict_s)
+        service.count([one.error if isinstance(one, RefusedError) else "ok" for one in answers])
+        failures = [
+            Failure(path=upload.name, error=one.error, message=one.detail)
+            for upload, one in zip(uploads.recordings, answers, strict=True)
+            if isinstance(one, RefusedError)
+        ]
+        predictions = [one for one in answers if isinstance(one, bytes)]
+        return answer(request, await pool.submit(tasks.Settle(predictions), limits.predict_s), failures)
+
+    @app.post("/v1/settle/profile", dependencies=_STRICT, **openapi.PROFILES)
+    async def use_profile(request: Request) -> Response:
+        """Use a profile again: of an earlier answer, of `emocatcher settle`, or of the page."""
+        pool.check_room()
+        content = await service.spool.read(request, _PROFILE_BYTES)
+        return answer(request, await pool.submit(tasks.CheckProfile(content), limits.predict_s), [])
+
+    @app.delete("/v1/settle/{settled}", status_code=204, dependencies=_STRICT, **openapi.FORGET)
+    async def forget(settled: Profile) -> Response:
+        """Delete a profile."""
+        profiles.remove(settled)
+        return Response(status_code=204)
 
 
 def _add_stream(app: FastAPI, service: Service) -> None:
@@ -101,7 +164,9 @@ def _add_stream(app: FastAPI, service: Service) -> None:
             await socket.close()  # before it is accepted, which answers 403
             return
         await socket.accept()
-        await service.streams.serve(socket, service.tokens.accepts, service.labels, service.metrics.windows.inc)
+        await service.streams.serve(
+            socket, service.tokens.accepts, service.labels, service.metrics.windows.inc, service.profiles.adjust
+        )
 
 
 def _add_model(app: FastAPI, service: Service) -> None:
@@ -164,9 +229,14 @@ def _add_listening(app: FastAPI, service: Service) -> None:
         if guess.emotion not in labels:
             detail = f"'{guess.emotion[:40]}' is not an emotion of this model. Allowed: {', '.join(labels)}"
             raise ProblemError(422, detail, "SettingError")
-        prediction = await pool.submit(tasks.Predict(str(clip.path), clip.path.name), limits.predict_s)
+        task = tasks.Predict(str(clip.path), clip.path.name, adjustment=service.profiles.adjust(None, None))
+        prediction = await pool.submit(task, limits.predict_s)
         answer = {"emotion": clip.emotion, "prediction": msgspec.Raw(prediction)}
         return Response(msgspec.json.encode(answer), media_type=_JSON)
+
+
+def _split(emotions: str | None) -> tuple[str, ...] | None:
+    return None if emotions is None else tuple(filter(None, map(str.strip, emotions.split(","))))
 
 
 async def _counted(service: Service, answer: Awaitable[bytes]) -> bytes:

@@ -20,9 +20,12 @@ _CALLS = """curl -F file=@voice.m4a ADDRESS/v1/predict
 curl -F file=@a.wav -F file=@b.wav ADDRESS/v1/predict
 curl --data-binary @voice.ogg -H 'Content-Type: audio/ogg' 'ADDRESS/v1/predict?name=voice.ogg'
 curl -F file=@interview.mp3 'ADDRESS/v1/timeline?window_s=3&hop_s=0.5'
+curl -F file=@1.wav -F file=@2.wav … ADDRESS/v1/settle
+curl -F file=@voice.m4a 'ADDRESS/v1/predict?settled=NAME&emotions=neutral,happy,sad,angry'
 curl -H 'Authorization: Bearer TOKEN' ADDRESS/v1/model"""
 _STREAM = """→ {"type": "hello", "sample_rate": 48000, "encoding": "pcm16", "window_s": 3, "hop_s": 0.5, "token": "…"}
-  (optional: "abstain_below": 0.5 instead of the model's own threshold)
+  (optional: "abstain_below": 0.5 instead of the model's own threshold, "settled": "NAME" of a profile,
+   "emotions": ["neutral", "happy"] to answer with these only)
 ← {"type": "ready", "labels": ["…"], "window_s": 3.0, "hop_s": 0.5}
 → binary messages: little-endian mono samples, "pcm16" or "float32"
 ← {"type": "window", "start_s": 0.0, "end_s": 3.0, "speech": true, "emotion": "happy", "probability": 0.8,

@@ -38,6 +38,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     predict_s: Seconds = 30.0  # a worker's time for one recording, both wall-clock and processor time
     timeline_s: Seconds = 300.0  # a worker's time for one timeline
     worker_bytes: Count = 2 << 30  # memory that a worker may allocate beyond its initial size
+    profiles: Count = 1000  # of all clients; the client with the most loses the one it has not used for longest
+    profile_s: Seconds = 86_400.0  # until an unused profile is deleted
     streams: Count = 64  # open at once
     streams_per_client: Count = 32  # open at once; raise it if a proxy connects for all clients
     stream_window_s: Seconds = 30.0  # longest window

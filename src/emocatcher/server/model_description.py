@@ -9,6 +9,7 @@ from emocatcher.foundation.settings import FrontEnd
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.recognition.prediction import SCHEMA_VERSION
+from emocatcher.recognition.settling import Settled
 
 
 class TrainingDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     waveform_onnx: str | None  # address of the ONNX graph with a waveform input; None: not available
     listen_corpus: bool  # whether there are clips to guess
     token_required: bool
+    settled: Settled | None = None  # what the server's answers have settled on by default
 
 
 def describe(

@@ -15,6 +15,12 @@ DESCRIPTION = (
 )
 ABSTAIN = "The probability below which a prediction is marked `abstain`; by default the model's own threshold."
 NAME = "The name of a raw body in the answer."
+SETTLED = (
+    "The name of a profile, from `POST /v1/settle`; by default what the server was started with, if anything; empty "
+    "for nothing."
+)
+EMOTIONS = "Answer with these emotions only, separated by commas; the others are left out, and the rest sums to 1."
+PROFILE = "The name of the profile."
 
 _PROBLEM = {
     "type": "object",
@@ -83,6 +89,21 @@ _PREDICTION_EXAMPLE = {
 }
 
 
+_SETTLED_EXAMPLE = {
+    "settled": "bM6vQm0T1n2xq0c4wJrA0g",
+    "expires_s": 86400.0,
+    "failures": [],
+    "profile": {
+        "format": 1,
+        "model": "emocatcher-2",
+        "onnx_sha256": "…",
+        "labels": ["neutral", "happy", "sad"],
+        "n_recordings": 10,
+        "shift": [0.42, -0.3, -0.12],
+    },
+}
+
+
 def _reference(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -123,6 +144,7 @@ def _route(tag: str, responses: dict[int | str, dict[str, Any]], extra: dict[str
 
 
 _UPLOAD_STATUSES = (400, 408, 413, 415, 422, 429)
+_RECOGNISE_STATUSES = (*_UPLOAD_STATUSES, 404)
 _answers = {"type": "array", "items": {"oneOf": [_reference("Prediction"), _reference("Failure")]}}
 PREDICT = _route(
     "Recognise",
@@ -131,14 +153,36 @@ PREDICT = _route(
         {"oneOf": [_reference("Prediction"), _answers]},
         _PREDICTION_EXAMPLE,
     )
-    | _problems(*_UPLOAD_STATUSES),
+    | _problems(*_RECOGNISE_STATUSES),
     _recordings(many=True),
 )
 TIMELINE = _route(
     "Recognise",
-    _json("Segments and windows over the whole recording.", _reference("Timeline")) | _problems(*_UPLOAD_STATUSES),
+    _json("Segments and windows over the whole recording.", _reference("Timeline")) | _problems(*_RECOGNISE_STATUSES),
     _recordings(many=False),
 )
+_SETTLED_PROPERTIES = {
+    "settled": {
+        "type": "string",
+        "description": "The profile's name. Whoever knows it can use the profile.",
+    },
+    "expires_s": {"type": "number", "description": "Seconds without use, after which the profile is deleted."},
+    "failures": {"type": "array", "items": _reference("Failure"), "description": "Recordings that cannot be used."},
+    "profile": _reference("Settled"),
+}
+_settled = _json(
+    "The profile's name, and the profile itself, which `emocatcher predict --settled FILE` reads.",
+    {"type": "object", "required": [*_SETTLED_PROPERTIES], "properties": _SETTLED_PROPERTIES},
+    _SETTLED_EXAMPLE,
+)
+SETTLE = _route("Settle", _settled | _problems(*_UPLOAD_STATUSES), _recordings(many=True))
+_profile_body = {"application/json": {"schema": _reference("Settled"), "example": _SETTLED_EXAMPLE["profile"]}}
+PROFILES = _route(
+    "Settle",
+    _settled | _problems(400, 408, 413, 422, 429),
+    {"requestBody": {"required": True, "content": _profile_body}},
+)
+FORGET = _route("Settle", _problems(404, 422) | {204: {"description": "It is deleted."}})
 MODEL = _route("Model", _json("The model.", _reference("ModelDescription")) | _problems())
 WAVEFORM = _route("Model", _file("An ONNX graph.", "application/octet-stream") | _problems(404))
 CLIPS = _route("Guess first", _json("The clips.", {"type": "object"}) | _problems(404, 422, 429))
@@ -158,13 +202,14 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     import msgspec
 
     from emocatcher.recognition.json_schema import prediction_schema
+    from emocatcher.recognition.settling import Settled
     from emocatcher.recognition.timeline import Timeline
     from emocatcher.recognition.timeline.segments import Segment
     from emocatcher.recognition.timeline.windows import Window
     from emocatcher.server.model_description import ModelDescription
 
     place = "#/components/schemas/{name}"
-    _, described = msgspec.json.schema_components((Segment, Window, ModelDescription), ref_template=place)
+    _, described = msgspec.json.schema_components((Segment, Window, ModelDescription, Settled), ref_template=place)
     _, timeline = msgspec.json.schema_components(
         (msgspec.defstruct("Timeline", _fields(Timeline, Segment, Window)),), ref_template=place
     )

@@ -28,9 +28,17 @@ _TITLES = {
     "StorageFull": "The server cannot store uploads",
     "TimeLimitExceeded": "The recording took too long",
     "TooLongError": "The recording is too long",
+    "UnknownProfile": "The profile does not exist",
     "WorkerDied": "The worker process ended unexpectedly",
 }
-_STATUS = {"Busy": 429, "TooLongError": 413, "WorkerDied": 500, "ServerStopping": 503, "MissingExtraError": 404}
+_STATUS = {
+    "Busy": 429,
+    "MissingExtraError": 404,
+    "ServerStopping": 503,
+    "TooLongError": 413,
+    "UnknownProfile": 404,
+    "WorkerDied": 500,
+}
 _UNUSABLE = 422
 _encoder = msgspec.json.Encoder()
 

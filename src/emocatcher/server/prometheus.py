@@ -14,7 +14,8 @@ _BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.
 _WEBSOCKET = "WEBSOCKET"
 _NORMAL, _ABNORMAL = 1000, 1006  # close codes (RFC 6455, 7.4.1)
 _LEFT = 499  # the status of a request whose client disconnected before the answer
-_METHODS = {"GET", "POST", "HEAD", "OPTIONS"}  # others are counted together, because a client can invent any number
+# Others are counted together, because a client can invent any number.
+_METHODS = {"GET", "POST", "DELETE", "HEAD", "OPTIONS"}
 
 
 class Metrics:

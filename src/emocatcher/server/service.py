@@ -14,6 +14,7 @@ from emocatcher.server import tasks, web_page
 from emocatcher.server.access_log import AccessLog, Entry
 from emocatcher.server.limits import Limits
 from emocatcher.server.problems import ProblemError
+from emocatcher.server.profiles import Profiles
 from emocatcher.server.prometheus import Metrics
 from emocatcher.server.security import Hosts, Tokens
 from emocatcher.server.streams import Streams
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from emocatcher.server.guess_clips import Listening
 
 _WAVEFORM = "/v1/model/waveform.onnx"
-_SERVER_FIELDS = {"waveform_onnx", "listen_corpus", "token_required"}  # of a description; the others are the model's
+# Of a description; the others are the model's.
+_SERVER_FIELDS = {"waveform_onnx", "listen_corpus", "token_required", "settled"}
 
 
 class Options(NamedTuple):
@@ -41,6 +43,7 @@ class Options(NamedTuple):
     listen_corpus: Path | None = None
     hosts: tuple[str, ...] = ()  # names of this server besides localhost and its address
     access_log: str | None = None  # a file, or "-"
+    profile: bytes = b""  # what the model settled on by default, as JSON; empty for nothing
 
 
 class Service:
@@ -68,6 +71,7 @@ class Service:
         self.spool = Spool(limits, folder)
         self.pool = Pool(options.model, limits, options.n_workers, folder.path)
         self.streams = Streams(options.model, limits, folder.path)
+        self.profiles = Profiles(limits, options.profile)
         self.metrics = Metrics()
         self._graph: asyncio.Future[bytes] | None = None
         self._watch()
@@ -104,6 +108,7 @@ class Service:
         described["waveform_onnx"] = _WAVEFORM if await self.graph() else None
         described["listen_corpus"] = self.listening is not None
         described["token_required"] = self.tokens.required
+        described["settled"] = msgspec.Raw(self.profiles.default or b"null")
         return described
 
     async def labels(self) -> list[str]:
@@ -142,6 +147,7 @@ class Service:
         watch = self.metrics.watch
         watch("uploads", "Requests that are being received or recognised", lambda: self.spool.n_requests)
         watch("spool_bytes", "Bytes of uploads on disk", lambda: self.spool.n_bytes)
+        watch("profiles", "Profiles of clients", lambda: self.profiles.n)
         watch("queue", "Recordings that wait for a worker", lambda: self.pool.n_queued)
         watch("streams", "Open streams", lambda: self.streams.n_open)
         watch("workers", "Worker processes that are ready", lambda: len(self.pool.pids))

@@ -21,6 +21,7 @@ from emocatcher.server.worker_process import RefusedError
 Accepts: TypeAlias = Callable[[str | None], bool]
 Labels: TypeAlias = Callable[[], Awaitable[list[str]]]
 Count: TypeAlias = Callable[[int], None]
+Adjust: TypeAlias = Callable[[str | None, tuple[str, ...] | None], tasks.Adjustment]
 
 BAD, TOO_BIG, TOO_MANY, GOING_AWAY, FAULT = 1008, 1009, 1013, 1001, 1011
 _TASK_LIMIT_S = 20.0  # to process a part of a message
@@ -38,6 +39,8 @@ class Hello(msgspec.Struct, tag_field="type", tag="hello", forbid_unknown_fields
     hop_s: float = 0.5
     abstain_below: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # None: the model's own
     token: str | None = None
+    settled: str | None = None  # the name of a profile; None for the server's own, "" for none
+    emotions: tuple[str, ...] | None = None  # that the answers are restricted to; None for all
 
 
 class Finish(msgspec.Struct, tag_field="type", tag="finish"):
@@ -133,7 +136,7 @@ class Streams:
         self._stopping = True
         await asyncio.gather(*(_refuse(socket, _stopping()) for socket in tuple(self._sockets)))
 
-    async def serve(self, socket: WebSocket, accepts: Accepts, labels: Labels, count: Count) -> None:
+    async def serve(self, socket: WebSocket, accepts: Accepts, labels: Labels, count: Count, adjust: Adjust) -> None:
         """Handle one stream, from its first message to its close.
 
         Args:
@@ -141,6 +144,7 @@ class Streams:
             accepts: called with a token; returns whether it is accepted.
             labels: returns the model's labels, in order.
             count: called with the number of windows that were sent.
+            adjust: called with the name of a profile and the emotions; returns what changes the answers.
         """
         self._sockets.add(socket)
         try:
@@ -152,7 +156,8 @@ class Streams:
                 detail = f"{self.n_open} streams are open, which is the limit for all or for one client"
                 raise StreamError(TOO_MANY, "Busy", f"{detail}. Connect again in a moment")
             try:
-                await self._process_messages(socket, hello, labels, count)
+                adjustment = adjust(hello.settled, hello.emotions)
+                await self._process_messages(socket, hello, labels, count, adjustment)
             finally:
                 self._slots.give_back(client)
         except StreamError as error:
@@ -165,7 +170,9 @@ class Streams:
         finally:
             self._sockets.discard(socket)
 
-    async def _process_messages(self, socket: WebSocket, hello: Hello, labels: Labels, count: Count) -> None:
+    async def _process_messages(
+        self, socket: WebSocket, hello: Hello, labels: Labels, count: Count, adjustment: tasks.Adjustment
+    ) -> None:
         process = await self._pool.least_busy()
         stream = next(self._numbers)
 
@@ -173,10 +180,13 @@ class Streams:
             async with self._turns.take(stream):
                 return await process.submit(task, _TASK_LIMIT_S)
 
-        start = tasks.OpenStream(stream, hello.sample_rate, hello.window_s, hello.hop_s, hello.abstain_below)
+        start = tasks.OpenStream(
+            stream, hello.sample_rate, hello.window_s, hello.hop_s, hello.abstain_below, adjustment
+        )
         try:
             await take_turn(start)
-            await _send(socket, Ready(await labels(), hello.window_s, hello.hop_s))
+            kept = [label for label in await labels() if hello.emotions is None or label in hello.emotions]
+            await _send(socket, Ready(kept, hello.window_s, hello.hop_s))
             is_last = False
             while not is_last:
                 # The next message is received after this one is processed, so TCP slows down a client that is too fast.

@@ -14,12 +14,20 @@ Encoding: TypeAlias = Literal["pcm16", "float32"]
 LENGTH = struct.Struct(">I")
 
 
+class Adjustment(msgspec.Struct, frozen=True):
+    """What changes a model's answers."""
+
+    profile: bytes = b""  # what the model settled on, as JSON; empty for nothing
+    emotions: tuple[str, ...] | None = None  # that it may answer with; None for all
+
+
 class Predict(msgspec.Struct, tag=True):
     """A recording → a `Prediction` as JSON."""
 
     path: str  # a file of this server
     name: str  # the client's name for it, which the answer contains
     abstain_below: float | None = None
+    adjustment: Adjustment = Adjustment()
 
 
 class MakeTimeline(msgspec.Struct, tag=True):
@@ -30,6 +38,19 @@ class MakeTimeline(msgspec.Struct, tag=True):
     window_s: float
     hop_s: float
     abstain_below: float | None = None
+    adjustment: Adjustment = Adjustment()
+
+
+class Settle(msgspec.Struct, tag=True):
+    """Predictions → a profile: what the model settled on, as JSON."""
+
+    predictions: list[bytes]  # each as JSON, of the plain model
+
+
+class CheckProfile(msgspec.Struct, tag=True):
+    """A profile of a client → the same, checked."""
+
+    content: bytes
 
 
 class MeasureClips(msgspec.Struct, tag=True):
@@ -56,6 +77,7 @@ class OpenStream(msgspec.Struct, tag=True):
     window_s: float
     hop_s: float
     abstain_below: float | None = None
+    adjustment: Adjustment = Adjustment()
 
 
 class PushStream(msgspec.Struct, tag=True):
@@ -81,6 +103,8 @@ class DropStream(msgspec.Struct, tag=True):
 Task: TypeAlias = (
     Predict
     | MakeTimeline
+    | Settle
+    | CheckProfile
     | MeasureClips
     | ReadClip
     | ExportWaveform

@@ -27,7 +27,10 @@ from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import AudioError, EmoCatcherError, one_line
 from emocatcher.models import finding, model_folder
+from emocatcher.recognition import settling
+from emocatcher.recognition.prediction import Prediction
 from emocatcher.recognition.recognizer import Recognizer
+from emocatcher.recognition.settling import Settled
 from emocatcher.recognition.timeline import Stream, Window, formats
 from emocatcher.server import tasks, temporary_folder
 from emocatcher.server.limits import Limits
@@ -80,13 +83,18 @@ class Worker:
         match task:
             case tasks.Predict():
                 _limit_processor_time(self._limits.predict_s)
-                prediction = self._recognizer.predict(
+                prediction = self._adjusted(task.adjustment).predict(
                     task.path, abstain_below=task.abstain_below, longest_s=self._limits.utterance_s, threads=1
                 )
                 return msgspec.json.encode(msgspec.structs.replace(prediction, path=task.name))
             case tasks.MakeTimeline():
                 _limit_processor_time(self._limits.timeline_s)
                 return self._timeline(task)
+            case tasks.Settle():
+                answers = [msgspec.json.decode(one, type=Prediction) for one in task.predictions]
+                return msgspec.json.encode(settling.estimate(answers, self._recognizer.config))
+            case tasks.CheckProfile():
+                return msgspec.json.encode(self._decode_profile(task.content))
             case tasks.MeasureClips():
                 return msgspec.json.encode([declared_duration_s(path) for path in task.paths])
             case tasks.ReadClip():
@@ -96,7 +104,7 @@ class Worker:
 
                 return as_onnx(self._model, waveform=True)
             case tasks.OpenStream():
-                stream = self._recognizer.stream(
+                stream = self._adjusted(task.adjustment).stream(
                     task.sample_rate, task.window_s, task.hop_s, abstain_below=task.abstain_below
                 )
                 self._streams[task.stream] = stream
@@ -110,8 +118,17 @@ class Worker:
                 self._streams.pop(task.stream, None)
                 return b""
 
+    def _adjusted(self, adjustment: tasks.Adjustment) -> Recognizer:
+        recognizer = self._recognizer
+        if adjustment.profile:
+            recognizer = recognizer.with_settled(self._decode_profile(adjustment.profile))
+        return recognizer if adjustment.emotions is None else recognizer.only(adjustment.emotions)
+
+    def _decode_profile(self, content: bytes) -> Settled:
+        return settling.decode(content, "The profile", self._recognizer.config)
+
     def _timeline(self, task: tasks.MakeTimeline) -> bytes:
-        timeline = self._recognizer.timeline(
+        timeline = self._adjusted(task.adjustment).timeline(
             task.path,
             task.window_s,
             task.hop_s,
