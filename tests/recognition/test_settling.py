@@ -38,7 +38,10 @@ def test_what_all_answers_have_in_common_is_subtracted(recognizer, clips, settle
         rows = np.log([list(one.probabilities.values()) for one in predictions if one.emotion])
         return (rows - rows.mean(axis=1, keepdims=True)).mean(axis=0)
 
-    np.testing.assert_allclose(common(after), common(before) * (1 - n / (n + 5)), atol=1e-5)
+    rows = [list(one.probabilities.values()) for one in before if one.emotion]
+    part = n / (n + 2) * settling.variety(np.array(rows))
+    assert 0.3 < part < 1
+    np.testing.assert_allclose(common(after), common(before) * (1 - part), atol=1e-5)
     for one in after:
         assert sum(one.probabilities.values()) == pytest.approx(1.0 if one.emotion else 0.0)
 
@@ -46,7 +49,34 @@ def test_what_all_answers_have_in_common_is_subtracted(recognizer, clips, settle
 def test_few_recordings_change_less_than_many(recognizer, clips):
     few, many = recognizer.settle(clips[:6]), recognizer.settle(clips[:6] * 20)
     ratio = np.array(few.settled.shift) / np.array(many.settled.shift)
-    np.testing.assert_allclose(ratio, (6 / 11) / (120 / 125), rtol=1e-3)
+    np.testing.assert_allclose(ratio, (6 / 8) / (120 / 122), rtol=1e-3)
+
+
+def answer(labels, probabilities):
+    emotion = labels[int(np.argmax(probabilities))]
+    return Prediction(
+        path="", emotion=emotion, probabilities=dict(zip(labels, probabilities, strict=True)), abstain=False,
+        duration_s=1.0, model="", model_version="",
+    )  # fmt: skip
+
+
+def test_recordings_of_one_emotion_change_little(recognizer):
+    """A model that is sure of each of varied recordings is not moved, and is moved little where all sound alike."""
+    labels, n = recognizer.config.labels, len(recognizer.config.labels)
+    sure = [np.full(n, 0.02) + (1 - 0.02 * n) * np.eye(n)[i] for i in range(n)]
+
+    def moved(probabilities):
+        answers = [answer(labels, one) for one in probabilities]
+        shift = settling.estimate(answers, recognizer.config).shift
+        return float(np.abs(settling.apply(np.array(probabilities), shift) - probabilities).max())
+
+    varied, alike = sure, [sure[0]] * n
+    assert moved(varied) < 1e-6
+    assert moved(alike) < 0.2
+    every_answer_moved = [one * np.linspace(1, 9, n) / (one * np.linspace(1, 9, n)).sum() for one in sure]
+    shift = settling.estimate([answer(labels, one) for one in every_answer_moved], recognizer.config).shift
+    undone = settling.apply(np.array(every_answer_moved), shift)
+    assert np.abs(undone - sure).mean() < 0.5 * np.abs(np.array(every_answer_moved) - sure).mean()
 
 
 def test_too_few_recordings_are_refused(recognizer, clips, tmp_path):
