@@ -19,6 +19,7 @@ SECTIONS = {
         "train",
         "sweep",
         "evaluate",
+        "stress",
         "report",
         "compare",
         "matrix",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
@@ -56,12 +58,7 @@ def evaluate(
     one = protocol.folds[fold]
     utterances = corpus.select(one.test)
     emotions = [one.emotion(utterance) for utterance in utterances]
-    unknown = sorted(set(emotions) - set(labels))
-    if unknown:
-        raise ModelError(
-            f"'{recognizer.config.name}' has no label for the emotion '{unknown[0]}' of corpus '{corpus.name}'. "
-            f"Its labels: {', '.join(labels)}. Name a corpus or a model with the same emotions"
-        )
+    check_labels(recognizer, corpus, emotions)
     tested = msgspec.structs.replace(corpus, utterances=utterances)
     features = load_features(tested, recognizer.config.settings)
     logits, _ = recognizer.run(features.clips([utterance.id for utterance in utterances]), batch_size)
@@ -70,7 +67,7 @@ def evaluate(
     masked = Part(one.test, true, scored=scored).mask(logits)
     scores = metrics.score(true, masked.argmax(axis=1), labels)
     training = recognizer.config.training
-    trained = _trained_on(training, corpus, protocol, seed)
+    trained = trained_on(training, corpus, protocol, seed)
     n_trained = None if trained is None else sum(utterance.id in trained for utterance in utterances)
     compared = msgspec.structs.replace(one, train=tuple(trained or ()), valid=())
     warnings = []
@@ -91,7 +88,21 @@ def evaluate(
     )
 
 
-def _trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int) -> frozenset[str] | None:
+def check_labels(recognizer: Recognizer, corpus: Corpus, emotions: Sequence[str]) -> None:
+    """Refuse to test a model on emotions that it has no label for.
+
+    Raises:
+        ModelError: if there is one.
+    """
+    labels = recognizer.config.labels
+    if unknown := sorted(set(emotions) - set(labels)):
+        raise ModelError(
+            f"'{recognizer.config.name}' has no label for the emotion '{unknown[0]}' of corpus '{corpus.name}'. "
+            f"Its labels: {', '.join(labels)}. Name a corpus or a model with the same emotions"
+        )
+
+
+def trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int) -> frozenset[str] | None:
     """Return the ids of the corpus's recordings that a model was trained or selected on; None if unknown."""
     if training.corpus != corpus.name:
         return frozenset()

@@ -5,12 +5,13 @@ caller gives, so the same seed makes the same recording.
 """
 
 from emocatcher.audio.degradation.level import amplify, clip, cut
-from emocatcher.audio.degradation.noise import add_noise, babble, cafe, pink_noise
+from emocatcher.audio.degradation.noise import N_VOICES, add_noise, babble, cafe, pink_noise
 from emocatcher.audio.degradation.rooms import Room, draw_room, reverberate
 from emocatcher.audio.degradation.transmission import CODECS, code, telephone
 
 __all__ = [
     "CODECS",
+    "N_VOICES",
     "Room",
     "add_noise",
     "amplify",
