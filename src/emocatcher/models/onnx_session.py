@@ -12,7 +12,7 @@ from emocatcher.foundation.errors import ModelError, one_line
 from emocatcher.models import model_folder, onnx_check
 from emocatcher.models.model_folder import Bundle
 
-_INPUTS, _OUTPUTS = ["log_mel", "lengths"], ["logits", "attention"]
+_INPUTS, _OUTPUTS, _STATES = ["log_mel", "lengths"], ["logits", "attention"], "states"
 
 
 class OnnxSession:
@@ -20,6 +20,9 @@ class OnnxSession:
 
     Args:
         model: an opened model folder.
+
+    Attributes:
+        has_states: whether the graph has the states of an encoder as a third output.
 
     Raises:
         ModelError: if the graph is refused (see `onnx_check`) or cannot be opened, or its labels, inputs or outputs
@@ -34,6 +37,10 @@ class OnnxSession:
         # One clip is too little work for several threads: waiting for each other would take longer than the work.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # its warnings quote names of the graph, which could control a terminal
+        self._only_needed = onnxruntime.RunOptions()
+        self._only_needed.only_execute_path_to_fetches = True
+        encoder = model.config.settings.encoder
+        self._n_states = encoder.n_layers * encoder.width if encoder else 0
         self._path, self._n_classes = model.onnx_path, len(model.config.labels)
         try:
             # The checked bytes, not the path: the file could be replaced in between.
@@ -52,7 +59,8 @@ class OnnxSession:
                 f"{', '.join(model.config.labels)}. Copy the model folder again"
             )
         ports = [[port.name for port in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())]
-        if ports != [_INPUTS, _OUTPUTS]:
+        self.has_states = ports[1][2:] == [_STATES]
+        if ports != [_INPUTS, _OUTPUTS + [_STATES] * self.has_states]:
             raise ModelError(
                 f"{self._path} has the inputs {ports[0]} and the outputs {ports[1]}; {_INPUTS} and {_OUTPUTS} are "
                 "needed. Copy the model folder again"
@@ -76,14 +84,7 @@ class OnnxSession:
             ModelError: if the network fails, or its outputs have another shape, or are not finite.
             MemoryError: if there is not enough memory.
         """
-        try:
-            # The published graphs name their input `log_mel`, although it also has the pitch rows.
-            outputs: list[Any] = self._session.run(_OUTPUTS, dict(zip(_INPUTS, (batch, lengths), strict=True)))
-        except Exception as error:  # as above
-            if "alloc" in str(error).lower():
-                raise MemoryError(str(error)) from error
-            raise self._problem(error) from error
-        logits, attention = outputs
+        logits, attention = self._outputs(_OUTPUTS, batch, lengths)
         n_clips, longest = len(batch), n_steps.max(initial=0)
         fits = attention.ndim == 2 and attention.shape[0] == n_clips and attention.shape[1] >= longest
         if logits.shape != (n_clips, self._n_classes) or not fits:
@@ -94,6 +95,40 @@ class OnnxSession:
         if not (np.isfinite(logits).all() and np.isfinite(attention).all()):
             raise ModelError(f"{self._path} returns NaN or infinity. The model is damaged: use another one")
         return logits, [weights[:n] for weights, n in zip(attention, n_steps, strict=True)]
+
+    def states(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run an encoder.
+
+        Args:
+            clip: shape (n_mels, n_frames), dB.
+
+        Returns:
+            shape (n_steps, n_layers · width).
+
+        Raises:
+            ModelError: as for `run`.
+            MemoryError: as for `run`.
+        """
+        (states,) = self._outputs([_STATES], clip[None], np.array([clip.shape[1]], np.int64))
+        if states.shape != (1, -(-clip.shape[1] // 2), self._n_states):
+            raise ModelError(
+                f"{self._path} returns states of shape {states.shape} for {clip.shape[1]} frames, which do not fit "
+                f"{model_folder.CONFIG}. Copy the model folder again"
+            )
+        if not np.isfinite(states).all():
+            raise ModelError(f"{self._path} returns NaN or infinity. The model is damaged: use another one")
+        return np.asarray(states[0])
+
+    def _outputs(self, names: list[str], batch: NDArray[np.float32], lengths: NDArray[np.int64]) -> list[Any]:
+        try:
+            # The published graphs name their input `log_mel`, although it also has the pitch rows.
+            inputs = dict(zip(_INPUTS, (batch, lengths), strict=True))
+            outputs: list[Any] = self._session.run(names, inputs, self._only_needed)
+        except Exception as error:  # as above
+            if "alloc" in str(error).lower():
+                raise MemoryError(str(error)) from error
+            raise self._problem(error) from error
+        return outputs
 
     def _problem(self, error: Exception) -> ModelError:
         reason = one_line(str(error).partition("\n")[0][:300] or type(error).__name__)

@@ -25,6 +25,7 @@ from emocatcher.models import model_folder
 from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_session import OnnxSession
+from emocatcher.models.overlapping_clips import OverlappingClips
 from emocatcher.recognition import cautions, failures, parallel, settling, timeline
 from emocatcher.recognition.prediction import Caution, Failure, Prediction
 from emocatcher.recognition.settling import Settled
@@ -48,9 +49,7 @@ class Recognizer:
         self, model: Bundle, *, emotions: tuple[str, ...] | None = None, settled: Settled | None = None,
         session: OnnxSession | None = None,
     ) -> None:  # fmt: skip
-        self.path = model.path
-        self.config = model.config
-        self.settled = settled
+        self.path, self.config, self.settled = model.path, model.config, settled
         self._emotions, self._model = emotions, model
         if emotions is not None:
             labels = settling.chosen(emotions, model.config)
@@ -58,6 +57,7 @@ class Recognizer:
             self.config = msgspec.structs.replace(model.config, labels=labels)
         self._judge = Judge(model.config.conditions) if model.config.conditions else None
         self._session = session or OnnxSession(model)
+        self.overlapping = OverlappingClips(model, self._session) if self._session.has_states else None
 
     def __repr__(self) -> str:
         rate, labels = self.config.settings.front_end.sample_rate, ", ".join(self.config.labels)

@@ -58,7 +58,8 @@ def to_onnx(
     Inputs are `log_mel` (batch, n_channels, n_frames) float32, with the two rows of the pitch below the mel bands if
     the front end has pitch, and `lengths` (batch,) int64; outputs are `logits` (batch, n_classes) and `attention`
     (batch, n_frames'). The metadata contains the labels, as JSON. The first input keeps the name `log_mel`, although it
-    may have pitch rows, because published graphs have it.
+    may have pitch rows, because published graphs have it. An encoder's graph also has `states` (batch, n_frames',
+    n_layers · width), from which `models.overlapping_clips` pools.
 
     Args:
         weights: the weights of the `EmotionNetwork`, by name.
@@ -76,9 +77,15 @@ def to_onnx(
     graph = Graph(weights, int8=int8)
     logits = add_to_graph(graph, settings, "log_mel", "lengths", attention="attention")
     graph.add("Identity", [logits], outputs=["logits"])
+    outputs: dict[str, tuple[int, list[Any]]] = {
+        "logits": (FLOAT, ["batch", len(labels)]),
+        "attention": (FLOAT, ["batch", "n_steps"]),
+    }
+    if settings.encoder:
+        outputs["states"] = (FLOAT, ["batch", "n_steps", settings.encoder.n_layers * settings.encoder.width])
     return graph.serialise(
         {"log_mel": (FLOAT, ["batch", settings.front_end.n_channels, "n_frames"]), "lengths": (INT64, ["batch"])},
-        {"logits": (FLOAT, ["batch", len(labels)]), "attention": (FLOAT, ["batch", "n_steps"])},
+        outputs,
         {"labels": labels, **(metadata or {})},
     )
 
@@ -138,7 +145,7 @@ def parity_error(onnx_bytes: bytes, network: Any, channels: NDArray[np.float32],
     import torch
 
     session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
-    theirs = session.run(None, {"log_mel": channels, "lengths": lengths})
+    theirs = session.run(["logits", "attention"], {"log_mel": channels, "lengths": lengths})
     network.eval()
     with torch.inference_mode():
         ours = network(torch.from_numpy(channels), torch.from_numpy(lengths))

@@ -1,4 +1,4 @@
-"""The encoder and its linear layer as a part of an ONNX graph: channels, lengths → logits, attention."""
+"""The encoder and its linear layer as a part of an ONNX graph: channels, lengths → logits, attention, states."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def add_encoder(
     for number in range(encoder.n_layers):
         x = _layer(graph, f"encoder.layers.{number}", x, far_below, encoder)
         states.append(x)
+    graph.add("Concat", states, axis=2, outputs=["states"])  # for `models.overlapping_clips`
     return _classify(graph, network, states, graph.add("Transpose", [mask], perm=[0, 2, 1]), attention)
 
 

@@ -41,6 +41,9 @@ class Engine:
     shorter than a window, one more window ends with the waveform. A window depends only on the waveform, not on how it
     was cut into blocks. A waveform no longer than a window gives the same result as `Recognizer.predict`.
 
+    An exception are models with an encoder, unless `at_once`: windows that overlap share its work (see
+    `models.overlapping_clips`), so a window also depends a little on its neighbours.
+
     Memory holds one window, the newest block, and the windows queued for the network, whose number is bounded.
 
     Args:
@@ -72,7 +75,9 @@ class Engine:
         on_speech: Callable[[NDArray[np.float32], audio.Waveform], object] | None = None,
     ) -> None:
         self._has_speech, self._on_speech = has_speech, on_speech
-        self._batches, self._at_once = WindowBatches(network, abstain_below, executor), at_once
+        # Windows returned at once come in groups that depend on the blocks.
+        self._batches = WindowBatches(network, abstain_below, executor, is_shared=not at_once)
+        self._at_once = at_once
         self._settings = settings = network.config.settings
         self._front_end = front_end = settings.front_end
         if not SHORTEST_WINDOW_S <= window_s <= LONGEST_WINDOW_S:
@@ -178,7 +183,7 @@ class Engine:
                 clip = np.ascontiguousarray(channels[:, span.first : span.last])
                 if self._on_speech is not None:
                     self._on_speech(clip, self._between(from_s, to_s))
-            self._batches.add(PreparedWindow(cut.start_s, cut.end_s, from_s, to_s, clip))
+            self._batches.add(PreparedWindow(cut.start_s, cut.end_s, from_s, to_s, clip, cut.first + span.first))
 
     def _between(self, from_s: float, to_s: float) -> audio.Waveform:
         """Return the samples of a part of the waveform that is still kept."""

@@ -17,6 +17,13 @@ _GROUP_SIZE = 128  # windows that are sorted into batches of similar length
 _MAX_FRAMES = 1 << 16  # in a group and in a batch, because a window may be ten minutes long
 
 
+class OverlappingClips(Protocol):
+    """See `emocatcher.models.overlapping_clips`."""
+
+    def logits(self, clips: Sequence[NDArray[np.float32]], first_frames: Sequence[int]) -> NDArray[np.float32]:
+        """Map arrays of shape (n_channels, n_frames) and their places to logits, shape (n_clips, n_classes)."""
+
+
 class NetworkConfig(Protocol):
     """The fields that the timeline reads from a model's config."""
 
@@ -41,6 +48,10 @@ class Network(Protocol):
         """The model's config."""
 
     @property
+    def overlapping(self) -> OverlappingClips | None:
+        """The network for clips of one recording that overlap; None if it cannot share the work."""
+
+    @property
     def n_settled_on(self) -> int:
         """The number of recordings that it settled on (see `settling`)."""
 
@@ -61,6 +72,7 @@ class PreparedWindow(NamedTuple):
     voiced_start_s: float
     voiced_end_s: float
     clip: NDArray[np.float32] | None  # (n_channels, n_frames), the voiced span; None without speech
+    first: int = 0  # frame of the whole waveform, the first of the clip
 
 
 class WindowBatches:
@@ -71,9 +83,14 @@ class WindowBatches:
         abstain_below: a window with a lower probability is marked `abstain`.
         executor: a pool of one thread in which the network runs while the caller continues; None to run the network
             in the caller's thread.
+        is_shared: whether windows that overlap may share the network's work, if it can do so; the results then depend
+            on the windows of the same group.
     """
 
-    def __init__(self, network: Network, abstain_below: float, executor: Executor | None) -> None:
+    def __init__(
+        self, network: Network, abstain_below: float, executor: Executor | None, *, is_shared: bool = False
+    ) -> None:
+        self._is_shared = is_shared
         self._network, self._abstain_below, self._executor = network, abstain_below, executor
         self._waiting: list[PreparedWindow] = []
         self._n_frames = 0  # of the waiting windows
@@ -120,13 +137,20 @@ class WindowBatches:
         speech = np.array([window.clip is not None for window in windows], np.bool_)
         probabilities = np.full((len(windows), len(labels)), np.nan)
         if clips:
-            # Sort by length, because the network pads every clip to the longest one in its batch.
-            order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
-            longest = max(clip.shape[1] for clip in clips)
-            batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
-            logits, _ = self._network.run([clips[i] for i in order], batch_size)
-            probabilities[np.flatnonzero(speech)[order]] = self._network.probabilities(logits)
+            probabilities[speech] = self._network.probabilities(self._logits(windows, clips))
         abstain = ~speech
         abstain[speech] = probabilities[speech].max(axis=1) < self._abstain_below
         start_s, end_s, voiced_start_s, voiced_end_s = times_s.T
         return Windows(labels, start_s, end_s, voiced_start_s, voiced_end_s, speech, probabilities, abstain)
+
+    def _logits(self, windows: Sequence[PreparedWindow], clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Run the network on the clips of the windows that have one."""
+        if self._is_shared and self._network.overlapping is not None:
+            first_frames = [window.first for window in windows if window.clip is not None]
+            return self._network.overlapping.logits(clips, first_frames)
+        # Sort by length, because the network pads every clip to the longest one in its batch.
+        order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
+        longest = max(clip.shape[1] for clip in clips)
+        batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
+        logits, _ = self._network.run([clips[i] for i in order], batch_size)
+        return np.asarray(logits[np.argsort(order)])
