@@ -13,7 +13,7 @@ from emocatcher.audio import arrays, channels, sections
 from emocatcher.features import speech_gate, voiced_span
 from emocatcher.foundation import labels
 from emocatcher.foundation.settings import load_preset
-from emocatcher.recognition import cautions
+from emocatcher.recognition import cautions, settling
 from emocatcher.recognition.prediction import SCHEMA_VERSION
 from emocatcher.recognition.timeline import summary
 
@@ -37,6 +37,7 @@ def facts() -> dict[str, object]:
         "clipped": {name: vars(audio)[f"_CLIPPED_{name.upper()}"] for name in _CLIPPED}
         | {name: vars(audio)[f"_TONE_{name.upper()}"] for name in ("frame_s", "rate", "rest")},
         "block_s": sections.SECTION_S,
+        "settling": {"fewest": settling.FEWEST, "most": settling.MOST, "half": settling.HALF},
         "gate": _gate(),
         "largest_float": arrays.LARGEST_FLOAT,
         "divisors": vars(arrays)["_DIVISORS"],

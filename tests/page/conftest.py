@@ -119,7 +119,7 @@ class Tab:
         self.page.wait_for_selector(f"#{view}-heading:visible")
 
     def choose(self, *paths: Path, view: str = "try") -> None:
-        place = "section.view.guess" if view == "guess" else "section.view:not(.guess)"
+        place = "section.view.guess" if view == "guess" else ".entry"
         self.page.set_input_files(f"{place} input[type=file]", [str(path) for path in paths])
 
     def drop(self, path: Path, kind: str) -> None:

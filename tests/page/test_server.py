@@ -117,7 +117,7 @@ def test_a_refusal_of_the_server_shows_its_detail_and_retry_time(
 ) -> None:
     tab = open_tab(at=server, offline=False)
     switch(tab)
-    tab.page.route("**/v1/predict", lambda route: route.fulfill(
+    tab.page.route("**/v1/predict?*", lambda route: route.fulfill(
         status=429, headers={"Retry-After": "7"}, content_type="application/problem+json",
         body='{"title": "Busy", "detail": "Too many recordings at once", "status": 429}'))  # fmt: skip
     tab.choose(clip)

@@ -1,10 +1,12 @@
 /** The page: header, views and engines. Loads the network right after the first paint, and nothing later. */
+import { AdjustedEngine } from "./engine/adjustment";
 import { BrowserEngine } from "./engine/browser";
 import type { Engine } from "./engine/engine";
 import { ServerEngine } from "./engine/server";
 import { strings } from "./strings.en";
 import { type Model, PageError } from "./types";
 import { AboutView } from "./view/about";
+import { Adjusting } from "./view/adjusting";
 import { h, replace } from "./view/dom";
 import { GuessView } from "./view/guess";
 import { Header } from "./view/header";
@@ -55,20 +57,22 @@ async function start(): Promise<void> {
   await painted();
   const graph = model.waveform_onnx === null ? null : server ? model.waveform_onnx.replace(/^\//, "") : MODEL.graph;
   const browser = graph === null ? null : new BrowserEngine(model, graph, server?.token ?? "", (loaded, total) => header.showProgress(loaded, total));
-  const state: { -readonly [K in keyof State]: State[K] } = { model, engine: (browser ?? server) as Engine, server };
+  const engine = new AdjustedEngine(model, (browser ?? server) as Engine);
+  const adjusting = new Adjusting(model, engine, () => Object.values(views).forEach((view) => view.adjusted?.()));
+  const state: State = { model, engine, server, adjusting };
   views.try = new TryView(state);
   views.live = new LiveView(state);
   views.guess = new GuessView(state);
   views.about = new AboutView(state);
   replace(main, ...NAMES.map((name) => views[name].element));
   const onlyServer = (): void => {
-    state.engine = server as Engine;
+    engine.plain = server as Engine;
     header.offerOnlyServer();
   };
   if (!browser) onlyServer();
   else if (server)
     header.offerServer((where) => {
-      state.engine = where === "server" ? server : browser;
+      engine.plain = where === "server" ? server : browser;
       Object.values(views).forEach((view) => view.refresh?.());
     });
   // The waveform's code and the example also load after the first paint, and before the page shows that it is ready.

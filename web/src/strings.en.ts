@@ -92,6 +92,38 @@ export const strings = {
     noVoice: "no voice",
   },
 
+  settle: {
+    label: "Adjust the answers",
+    heading: "Get used to me",
+    lead: "Record about ten sentences, or choose recordings of the same voice, room and microphone. What all the answers to them have in common is then subtracted from every answer.",
+    noLabels: "They need no labels. A varied set helps: speak cheerfully, calmly, sadly, annoyed. This page forgets it when it is closed.",
+    progress: "Recordings so far",
+    of: (n: number, enough: number) => (n < enough ? `${n} of ${enough} recordings.` : `${n} recordings.`),
+    fewest: (n: number) => `${n} or more are needed.`,
+    record: "Record a sentence",
+    stop: "Stop",
+    choose: "Choose files",
+    use: "Use these",
+    starts: "Recording. Speak a sentence.",
+    sentence: (n: number) => `Sentence ${n}`,
+    reading: (name: string, i: number, n: number) => (n > 1 ? `Processing ${name}, ${i} of ${n}…` : `Processing ${name}…`),
+    noSpeech: (name: string) => `${name} has no speech, and does not count.`,
+    settledOn: (n: number) => `Settled on ${n} recordings`,
+    inUse: (n: number) => `Settled on ${n} recordings: from now on every answer uses them. Add more, or close this with the button above.`,
+    answer: (n: number) => `Settled on ${n} recordings: what their answers have in common is subtracted.`,
+    forget: "Forget",
+    forgotten: "Forgotten. The model answers as before.",
+  },
+
+  emotions: {
+    button: "Only some emotions",
+    only: (n: number) => `Only ${n} emotions`,
+    all: "All emotions",
+    legend: "Answer with these emotions only",
+    text: "The others are left out, and the probabilities of the rest sum to 100%.",
+    few: "Choose two or more.",
+  },
+
   answer: {
     sure: (emotion: string, p: number) => `${emotion} ${percent(p)}`,
     unsure: (first: string, p: number, second: string, q: number) =>

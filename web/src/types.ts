@@ -84,6 +84,12 @@ export interface Conditions {
   limit: number;
 }
 
+/** What a model settled on: `emocatcher.recognition.settling.Settled`, of which the page reads these. */
+export interface Settled {
+  n_recordings: number;
+  shift: number[]; // for each label, subtracted from the logarithm of its probability
+}
+
 /** `model/model.json`, and the answer of `GET v1/model`. */
 export interface Model {
   name: string;
@@ -105,6 +111,7 @@ export interface Model {
   waveform_onnx: string | null;
   listen_corpus: boolean;
   token_required: boolean;
+  settled?: Settled | null; // what the answers have settled on unless another is chosen
 }
 
 /** A channel, counted from 0, that is not used in a part of a recording. */

@@ -24,10 +24,10 @@ export function toPrediction(output: NetworkOutput, model: Model, recording: Rec
   };
 }
 
-type RecordingAndModel = Pick<Prediction, "path" | "duration_s" | "model" | "model_version">;
+type RecordingAndModel = Pick<Prediction, "path" | "duration_s" | "model" | "model_version"> & Partial<Pick<Prediction, "settled_on">>;
 
 /** The prediction for a recording without speech. */
-export function withoutEmotion({ path, duration_s, model, model_version }: RecordingAndModel, warnings: Caution[]): Prediction {
+export function withoutEmotion({ path, duration_s, model, model_version, settled_on = 0 }: RecordingAndModel, warnings: Caution[]): Prediction {
   return {
     schema_version: facts.schema_version,
     path,
@@ -44,7 +44,7 @@ export function withoutEmotion({ path, duration_s, model, model_version }: Recor
     attention: [],
     model,
     model_version,
-    settled_on: 0,
+    settled_on,
     warnings,
   };
 }
@@ -131,6 +131,7 @@ export function toTimeline(
   windowS: number,
   hopS: number,
   warnings: Caution[],
+  settledOn = 0,
 ): Timeline {
   return {
     schema_version: facts.schema_version,
@@ -142,7 +143,7 @@ export function toTimeline(
     hop_s: hopS,
     abstain_below: model.abstain_below,
     duration_s: durationS,
-    settled_on: 0,
+    settled_on: settledOn,
     warnings,
     segments: toSegments(windows, durationS, model.abstain_below),
     windows,

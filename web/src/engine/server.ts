@@ -1,4 +1,4 @@
-/** The engine on a server: a client of the API of `emocatcher serve`. */
+/** The engine on a server: a client of the API of `emocatcher serve`. Its answers are plain: the page adjusts them. */
 import { strings } from "../strings.en";
 import { type Model, PageError, type Prediction, type Recording, type Timeline, type Window } from "../types";
 import { summarise, isLong } from "./summary";
@@ -46,11 +46,11 @@ export class ServerEngine implements Engine {
     try {
       const long = isLong(recording.durationS);
       if (!long) {
-        const prediction = await post<Prediction>("v1/predict");
+        const prediction = await post<Prediction>("v1/predict?settled=");
         if (signal.aborted) return;
         callbacks.onPrediction(prediction, performance.now() - start);
       }
-      const timeline = await post<Timeline>(`v1/timeline?window_s=${WINDOW_S}&hop_s=${HOP_S}`);
+      const timeline = await post<Timeline>(`v1/timeline?window_s=${WINDOW_S}&hop_s=${HOP_S}&settled=`);
       if (signal.aborted) return;
       callbacks.onWindows(timeline.windows, 1);
       if (long) callbacks.onPrediction(summarise(timeline), performance.now() - start); // as v1/predict does
@@ -69,7 +69,7 @@ export class ServerEngine implements Engine {
     const early: Float32Array[] = [];
     const send = (block: Float32Array): void => socket.send(block as Float32Array<ArrayBuffer>);
     socket.onopen = () => {
-      const hello = { type: "hello", sample_rate: rate, encoding: "float32", window_s: WINDOW_S, hop_s: HOP_S };
+      const hello = { type: "hello", sample_rate: rate, encoding: "float32", window_s: WINDOW_S, hop_s: HOP_S, settled: "" };
       socket.send(JSON.stringify(this.token ? { ...hello, token: this.token } : hello));
     };
     socket.onmessage = ({ data }) => {

@@ -22,6 +22,7 @@ export function predictionCard(
     { class: "card answer", "aria-label": strings.try.whole },
     h("h2", { class: "card-name" }, strings.try.whole),
     ...answer(prediction, model, spokenS),
+    prediction.settled_on > 0 ? h("p", { class: "note settled-on" }, strings.settle.answer(prediction.settled_on)) : null,
     cautions(prediction),
     checks(where),
     h("p", { class: "note took" }, `${strings.answer.took(tookMs, where)}.`),

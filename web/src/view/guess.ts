@@ -140,7 +140,7 @@ export class GuessView implements View {
   private fromFiles(files: File[]): void {
     void this.guarded(async () => {
       if (files.length === 0) return;
-      const clips = fileClips(files, this.state.model.labels, this.state.engine);
+      const clips = fileClips(files, this.state.model.labels, this.state.engine.plain);
       if (clips.length === 0) throw new PageError(strings.guess.noneNamed(files.length), strings.guess.noneNamedNext);
       if (clips.length < files.length) announce(strings.guess.ignored(files.length - clips.length));
       await this.begin(shuffled(clips));

@@ -27,6 +27,7 @@ export class LiveView implements View {
   private readonly mark = h("div", { class: "live-mark" });
   private readonly chart = h("div", { class: "live-chart", role: "img" });
   private readonly barsPlace = h("div", {});
+  private readonly adjustingPlace = h("div", {});
   private bars: Bars | null = null;
   private microphone: Microphone | null = null;
   private live: Live | null = null;
@@ -42,6 +43,7 @@ export class LiveView implements View {
       "section",
       { class: "view live", "aria-labelledby": "live-heading" },
       h("div", { class: "hero" }, h("h1", { id: "live-heading" }, words.heading), h("p", { class: "lead" }, words.lead)),
+      this.adjustingPlace,
       this.notice.element,
       h(
         "div",
@@ -70,8 +72,17 @@ export class LiveView implements View {
     this.idle(words.idle);
   }
 
+  show(): void {
+    this.adjustingPlace.append(this.state.adjusting.element);
+  }
+
   hide(): void {
     void this.stop();
+    this.state.adjusting.hide();
+  }
+
+  adjusted(): void {
+    this.showBars();
   }
 
   refresh(): void {
@@ -163,7 +174,7 @@ export class LiveView implements View {
   private draw(): void {
     const now = this.windows.at(-1)?.end_s ?? 0;
     const drawing = s("svg", { viewBox: `0 0 ${CHART_S * 10} 100`, preserveAspectRatio: "none", "shape-rendering": "crispEdges", "aria-hidden": "true" });
-    const labels = this.state.model.labels;
+    const { labels } = this.state.engine.model;
     const signs: HTMLElement[] = [];
     this.windows.forEach((window, i) => {
       const fromS = this.windows[i - 1]?.end_s ?? window.end_s - 0.5;
@@ -197,12 +208,16 @@ export class LiveView implements View {
     this.windows = [];
     this.spoken = "";
     this.element.dataset.windows = "0";
-    this.bars = new Bars(this.state.model.labels, strings.try.probabilities, true);
-    this.bars.show(null);
-    replace(this.barsPlace, this.bars.element);
+    this.showBars();
     this.chart.setAttribute("aria-label", strings.live.chart);
     replace(this.chart);
     this.label();
+  }
+
+  private showBars(): void {
+    this.bars = new Bars(this.state.engine.model.labels, strings.try.probabilities, true);
+    this.bars.show(null);
+    replace(this.barsPlace, this.bars.element);
   }
 
   private idle(text: string): void {

@@ -1,11 +1,10 @@
 /** The view "Try it": drop, choose or record; then the player, the answer and the current moment. */
-import { decode, toRecording } from "../audio/decode";
-import { type Microphone, openMicrophone } from "../audio/microphone";
-import { writeWav } from "../audio/wav";
+import { decode } from "../audio/decode";
+import { Take } from "../audio/take";
 import { HOP_S, WINDOW_S } from "../engine/engine";
 import { speechS, toTimeline } from "../engine/predictions";
 import { clock, strings } from "../strings.en";
-import { type Model, PageError, type Prediction, type Recording, type Window } from "../types";
+import type { Model, Prediction, Recording, Window } from "../types";
 import { Bars } from "./bars";
 import { predictionCard } from "./card";
 import { h, replace } from "./dom";
@@ -18,8 +17,6 @@ import { saveButtons } from "./saving";
 import { cssColour } from "./shades";
 import type { State, View } from "./state";
 
-const SHORTEST_RECORDING_S = 0.2;
-
 export class TryView implements View {
   readonly element: HTMLElement;
   private readonly notice = new Notice();
@@ -29,8 +26,9 @@ export class TryView implements View {
   private readonly recordButton: HTMLButtonElement;
   private readonly busy = h("p", { class: "busy", role: "status" });
   private readonly level = new Level();
-  private microphone: Microphone | null = null;
-  private taken: Float32Array[] = [];
+  private take: Take | null = null;
+  private readonly adjustingPlace = h("div", {});
+  private opened: { recording: Recording; note: string } | null = null; // the newest that was read
   private player: Player | null = null;
   private job: AbortController | null = null;
   private nOpened = 0;
@@ -75,6 +73,7 @@ export class TryView implements View {
       { class: "view", "aria-labelledby": "try-heading" },
       h("div", { class: "hero" }, h("h1", { id: "try-heading" }, words.heading), h("p", { class: "lead" }, words.lead)),
       this.entry,
+      this.adjustingPlace,
       this.notice.element,
       this.busy,
       h(
@@ -100,8 +99,18 @@ export class TryView implements View {
       });
   }
 
+  show(): void {
+    this.adjustingPlace.append(this.state.adjusting.element);
+  }
+
   hide(): void {
-    if (this.microphone) void this.stopMicrophone();
+    void this.stopTake();
+    this.state.adjusting.hide();
+  }
+
+  adjusted(): void {
+    const { opened } = this;
+    if (opened && !this.result.hidden) void this.guarded(() => this.recognise(opened.recording, opened.note));
   }
 
   refresh(): void {
@@ -136,51 +145,41 @@ export class TryView implements View {
 
   private async record(): Promise<void> {
     await this.guarded(async () => {
-      if (!this.microphone) {
-        this.taken = [];
-        let n = 0;
-        this.microphone = await openMicrophone((block) => {
-          this.taken.push(block);
-          n += block.length;
+      const { take } = this;
+      if (!take) {
+        this.take = await Take.start((block, timeS) => {
           this.level.push(block);
-          this.busy.textContent = strings.try.recording(n / (this.microphone?.rate ?? 48000));
+          this.busy.textContent = strings.try.recording(timeS);
         });
-        void this.level.start(this.microphone.stream);
+        void this.level.start(this.take.stream);
         announce(strings.try.recordingStarts);
         this.labelRecord();
         return;
       }
-      const { rate } = this.microphone;
       const name = strings.try.recordingName;
       await this.openWith(name, async () => {
-        await this.stopMicrophone();
-        const samples = new Float32Array(this.taken.reduce((sum, block) => sum + block.length, 0));
-        let at = 0;
-        for (const block of this.taken) {
-          samples.set(block, at);
-          at += block.length;
-        }
-        if (samples.length < SHORTEST_RECORDING_S * rate)
-          throw new PageError(strings.try.recordingTooShort, strings.try.recordingTooShortNext);
-        return toRecording({ channels: [samples], rate, truncated: false }, writeWav(samples, rate), name);
+        await this.stopTake();
+        return take.recording(name);
       });
     });
   }
 
-  private async stopMicrophone(): Promise<void> {
-    const microphone = this.microphone;
-    this.microphone = null;
+  private async stopTake(): Promise<void> {
+    const { take } = this;
+    if (!take) return;
+    this.take = null;
     this.level.stop();
     this.busy.textContent = "";
     this.labelRecord();
-    await microphone?.stop();
+    await take.stop();
   }
 
   private async recognise(recording: Recording, note = ""): Promise<void> {
     this.job?.abort();
     this.player?.destroy();
+    this.opened = { recording, note };
     const job = (this.job = new AbortController());
-    const model = this.state.model;
+    const { model } = this.state.engine;
     const { where } = this.state.engine;
     const moment = new Moment(model);
     const { Player } = await import("./player");
@@ -232,7 +231,7 @@ export class TryView implements View {
       job.signal,
     );
     if (job.signal.aborted || !prediction) return;
-    const timeline = toTimeline(windows, model, recording.name, recording.durationS, WINDOW_S, HOP_S, prediction.warnings);
+    const timeline = toTimeline(windows, model, recording.name, recording.durationS, WINDOW_S, HOP_S, prediction.warnings, prediction.settled_on);
     replace(saving, saveButtons(recording, prediction, timeline));
     this.result.dataset.state = "complete";
   }
@@ -244,7 +243,7 @@ export class TryView implements View {
       await work();
     } catch (error) {
       if (!isCurrent()) return;
-      if (this.microphone) await this.stopMicrophone();
+      await this.stopTake();
       this.notice.show(error);
       const failed = this.result.querySelector(".is-waiting");
       // Keep the windows, even if the recording as a whole failed.
@@ -255,12 +254,12 @@ export class TryView implements View {
         this.element.classList.remove("has-result");
       }
     } finally {
-      if (!this.microphone && isCurrent()) this.busy.textContent = "";
+      if (!this.take && isCurrent()) this.busy.textContent = "";
     }
   }
 
   private labelRecord(): void {
-    const on = this.microphone !== null;
+    const on = this.take !== null;
     replace(this.recordButton, icon(on ? "stop" : "microphone", 18), on ? strings.try.stop : strings.try.record);
     this.recordButton.classList.toggle("is-on", on);
     this.entry.classList.toggle("is-recording", on);
