@@ -15,17 +15,17 @@ import numpy as np
 from emocatcher.foundation.errors import ModelError
 
 OPERATORS = frozenset({
-    "Add", "ArgMax", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Cos", "Div", "Erf", "Exp", "Expand",
-    "GRU", "Gather", "Identity", "LayerNormalization", "Less", "Log", "MatMul", "Max", "MaxPool", "Mean", "Mul",
-    "Pad", "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Sin", "Slice",
-    "Softmax", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "Abs", "Add", "ArgMax", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Cos", "Div", "Erf", "Exp",
+    "Expand", "GRU", "Gather", "Identity", "LayerNormalization", "Less", "Log", "MatMul", "MatMulInteger", "Max",
+    "MaxPool", "Mean", "Mul", "Pad", "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Round",
+    "Shape", "Sigmoid", "Sin", "Slice", "Softmax", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 })  # fmt: skip
 _ON_CONSTANTS = frozenset({"Cast", "Mul"})  # weights of 8 or 16 bits; no other constants are computed at the start
 _MOST_NODES = 20_000
 _LARGEST_INT = 1 << 16  # in an attribute or a constant: an axis, a size, a number of padded frames
 _TO_THE_END = np.iinfo(np.int64).max  # the end of a slice
-_FLOAT, _INT8, _INT32, _INT64, _BOOL, _FLOAT16 = 1, 3, 6, 7, 9, 10
-_ITEM_SIZE = {_FLOAT: 4, _INT8: 1, _INT32: 4, _INT64: 8, _BOOL: 1, _FLOAT16: 2}  # bytes
+_FLOAT, _UINT8, _INT8, _INT32, _INT64, _BOOL, _FLOAT16 = 1, 2, 3, 6, 7, 9, 10
+_ITEM_SIZE = {_FLOAT: 4, _UINT8: 1, _INT8: 1, _INT32: 4, _INT64: 8, _BOOL: 1, _FLOAT16: 2}  # bytes
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5  # wire types
 _Value = int | memoryview
 

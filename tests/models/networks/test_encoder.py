@@ -2,8 +2,10 @@
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from emocatcher.features.padding import pad_batch
 from emocatcher.foundation.settings import Encoder, load_preset
@@ -91,3 +93,23 @@ def test_only_the_linear_layer_is_trained():
     built = registry.build(SETTINGS, len(LABELS))
     trained = [name for name, parameter in built.named_parameters() if parameter.requires_grad]
     assert trained == ["output.weight", "output.bias"]
+
+
+def test_in_whole_numbers_padding_changes_no_answer(network, clips, opened):
+    """Each row has its own scale; one scale for a whole batch would depend on the other clips."""
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    run = opened(to_onnx(weights, SETTINGS, LABELS, int8=True))
+    channels, lengths = pad_batch([*clips, np.full((80, 70), 30.0, np.float32)])
+    together = run(log_mel=channels, lengths=lengths)
+    for i, clip in enumerate(clips):
+        alone = run(log_mel=clip[None], lengths=np.array([clip.shape[1]]))
+        np.testing.assert_allclose(together[0][i], alone[0][0], atol=1e-5)
+
+
+def test_whole_numbers_fit_the_16_bits_in_which_some_processors_add_two_products(network):
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    graph = onnx.load_from_string(to_onnx(weights, SETTINGS, LABELS, int8=True)).graph
+    used = {node.input[1] for node in graph.node if node.op_type == "MatMulInteger"}
+    matrices = [numpy_helper.to_array(one) for one in graph.initializer if one.name in used]
+    assert len(matrices) == 2 * 6
+    assert max(2 * 255 * np.abs(matrix.astype(int)).max() for matrix in matrices) < 1 << 15

@@ -8,7 +8,9 @@ import numpy as np
 
 from emocatcher.foundation.settings import NORM_EPSILON, Encoder, EncoderNetwork, FrontEnd
 from emocatcher.models.onnx_graphs import layers
-from emocatcher.models.onnx_graphs.graph import FLOAT, Graph
+from emocatcher.models.onnx_graphs.graph import FLOAT, UINT8, Graph
+
+_WEIGHT_STEPS = 64  # of each sign
 
 
 def add_encoder(
@@ -77,9 +79,32 @@ def _norm(graph: Graph, name: str, x: str) -> str:
 
 
 def _linear(graph: Graph, name: str, rows: str) -> str:
+    if graph.int8:
+        product = _int8_product(graph, name, rows)
+    else:
+        product = graph.add("MatMul", [rows, graph.constant(f"{name}.weight.T", graph.weights[f"{name}.weight"].T)])
     if f"{name}.bias" in graph.weights:
-        return layers.linear(graph, name, rows)
-    return graph.add("MatMul", [rows, graph.matrix(f"{name}.weight.T", graph.weights[f"{name}.weight"].T, 1)])
+        return graph.add("Add", [product, graph.weight(f"{name}.bias")])
+    return product
+
+
+def _int8_product(graph: Graph, name: str, rows: str) -> str:
+    """Multiply in whole numbers, which takes half the time on processors made for it.
+
+    Each row has a scale of its own, so that a clip's answer does not depend on its batch. Weights have 7 bits, because
+    other processors add two products in 16 bits: 2 · 255 · 64 < 2^15.
+    """
+    weights = graph.weights[f"{name}.weight"].T.astype(np.float32)
+    largest = np.maximum(np.abs(weights).max(axis=0, keepdims=True), np.float32(1e-30))
+    whole = graph.constant(f"{name}.int7", np.rint(weights * (_WEIGHT_STEPS / largest)).astype(np.int8))
+    highest = graph.add("ReduceMax", [graph.add("Abs", [rows])], axes=[2], keepdims=1)
+    highest = graph.add("Max", [highest, graph.number(1e-30, np.float32)])
+    scaled = graph.add("Mul", [rows, graph.add("Div", [graph.number(127.0, np.float32), highest])])
+    shifted = graph.add("Add", [graph.add("Round", [scaled]), graph.number(128.0, np.float32)])
+    zero = graph.constant("zero_point", np.array(128, np.uint8))
+    sums = graph.add("MatMulInteger", [graph.add("Cast", [shifted], to=UINT8), whole, zero])
+    by_row = graph.add("Mul", [graph.add("Cast", [sums], to=FLOAT), highest])
+    return graph.add("Mul", [by_row, graph.constant(f"{name}.scale", largest / np.float32(127 * _WEIGHT_STEPS))])
 
 
 def _classify(graph: Graph, network: EncoderNetwork, states: list[str], mask: str, attention: str) -> str:

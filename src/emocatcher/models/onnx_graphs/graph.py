@@ -22,7 +22,7 @@ _OPSET, _IR_VERSION = 17, 8
 
 Weights = Mapping[str, NDArray[Any]]
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
-INT32, INT64, BOOL = TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
+UINT8, INT32, INT64, BOOL = TensorProto.UINT8, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
 
 
 class Graph:
