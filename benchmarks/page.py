@@ -30,7 +30,7 @@ N_RUNS = 15
 # Records when a file is chosen, when its answer is drawn, and when all windows are drawn.
 WATCH = """() => {
     const result = document.querySelector(".result");
-    const input = document.querySelector("section.view:not(.guess) input[type=file]");
+    const input = document.querySelector(".entry input[type=file]");
     window.seen = {};
     input.addEventListener("change", () => { window.seen = { given: performance.now() }; }, true);
     new MutationObserver(() => { window.seen[result.dataset.state] ??= performance.now(); })
@@ -60,7 +60,7 @@ def recordings(folder: Path) -> dict[str, Path]:
 
 def measure(page: Page, path: Path) -> dict[str, float]:
     """Time one recording: milliseconds to the answer, within that in the worker, and to the last window."""
-    page.set_input_files("section.view:not(.guess) input[type=file]", str(path))
+    page.set_input_files(".entry input[type=file]", str(path))
     page.wait_for_selector(".result[data-state=complete]")
     seen: dict[str, float] = page.evaluate("window.seen")
     took = float(page.evaluate("document.querySelector('.result').dataset.tookMs"))
