@@ -95,15 +95,15 @@ def test_only_the_linear_layer_is_trained():
     assert trained == ["output.weight", "output.bias"]
 
 
-def test_in_whole_numbers_padding_changes_no_answer(network, clips, opened):
-    """Each row has its own scale; one scale for a whole batch would depend on the other clips."""
+def test_in_whole_numbers_other_clips_of_the_batch_change_an_answer_only_by_rounding(network, clips, opened):
+    """Each row has its own scale; with one scale for the whole batch, logits differ by 0.01 and more."""
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     run = opened(to_onnx(weights, SETTINGS, LABELS, int8=True))
     channels, lengths = pad_batch([*clips, np.full((80, 70), 30.0, np.float32)])
     together = run(log_mel=channels, lengths=lengths)
     for i, clip in enumerate(clips):
         alone = run(log_mel=clip[None], lengths=np.array([clip.shape[1]]))
-        np.testing.assert_allclose(together[0][i], alone[0][0], atol=1e-5)
+        np.testing.assert_allclose(together[0][i], alone[0][0], atol=2e-3)
 
 
 def test_whole_numbers_fit_the_16_bits_in_which_some_processors_add_two_products(network):
