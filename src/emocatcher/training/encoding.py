@@ -1,7 +1,7 @@
 """Encode the clips of a corpus once, for networks with a frozen encoder: statistics over time instead of frames.
 
-Training then needs neither the encoder nor the frames. The training part is augmented before it is encoded, so a recipe
-has a fixed number of copies of each clip.
+Training then needs neither the encoder nor the frames. The training part is degraded and augmented before it is
+encoded, so a recipe has a fixed number of copies of each clip.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.corpora.places import cache_dir
+from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.settings import Encoder, EncoderNetwork, Settings
 from emocatcher.models import encoder_weights
 from emocatcher.training.dataset import FeatureTable
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 
 # Increment it when the code computes other statistics from the same settings: older caches are then not read.
 _CODE_VERSION = 1
+_DEGRADATION_VERSION = 1  # the same for degraded copies alone
 _AT_ONCE = 32  # clips of a task
 
 
 class _Task(msgspec.Struct, frozen=True):
     features: FeatureTable
     settings: Settings
-    keys: tuple[tuple[str, str, int], ...]  # (key in the cache, utterance, copy)
+    keys: tuple[tuple[str, Utterance, int], ...]  # (key in the cache, utterance, copy)
 
 
 class EncodedClips:
@@ -63,6 +65,7 @@ class EncodedClips:
 
 def encode(
     pool: TrainingPool,
+    corpus: Corpus,
     features: FeatureTable,
     settings: Settings,
     *,
@@ -73,6 +76,7 @@ def encode(
 
     Args:
         pool: processes to compute in.
+        corpus: the utterances, whose recordings are read again where they are degraded.
         features: the clips, as shared with the pool.
         settings: the recipe, with the sizes of its encoder.
         on_progress: called with (done, total) clips.
@@ -83,6 +87,7 @@ def encode(
 
     Raises:
         ModelError: if the encoder cannot be found.
+        AudioError: if a recording cannot be decoded any more.
         FeatureCacheError: if the cache cannot be written.
     """
     network, encoder = settings.network, settings.encoder
@@ -92,6 +97,8 @@ def encode(
     with weights.open("rb") as file:
         source = hashlib.file_digest(file, "sha256").hexdigest()
     recipe = [_CODE_VERSION, source, encoder.n_layers, settings.front_end, settings.augmentation]
+    if settings.degradation is not msgspec.UNSET:
+        recipe += [_DEGRADATION_VERSION, settings.vad, settings.degradation]
     name = f"encoded-{hashlib.sha256(msgspec.json.encode(recipe)).hexdigest()[:16]}.safetensors"
     path = (folder or cache_dir() / "features") / name
     known = FeatureTable.read(path) or FeatureTable(
@@ -104,7 +111,8 @@ def encode(
     }
     rows = {key: known.clip(key)[:, 0] for key in known.ids}
     missing = {key: copy for copy, key in keys.items() if key not in rows}
-    todo = tuple((key, copy.rpartition("#")[0], int(copy.rpartition("#")[2])) for key, copy in missing.items())
+    by_id = {utterance.id: utterance for utterance in corpus}
+    todo = tuple((key, by_id[copy.rpartition("#")[0]], int(copy.rpartition("#")[2])) for key, copy in missing.items())
     tasks = [_Task(features, settings, todo[start : start + _AT_ONCE]) for start in range(0, len(todo), _AT_ONCE)]
     n_done = 0
     for found in pool.run(_encode, tasks):
@@ -135,14 +143,17 @@ def _statistics(task: _Task) -> Iterator[tuple[str, NDArray[np.float32]]]:
 
     from emocatcher.models.networks.encoder import statistics
     from emocatcher.training.augmentation import Augmenter
+    from emocatcher.training.degraded_copies import draw_channels
 
     assert isinstance(task.settings.encoder, Encoder)  # noqa: S101 (`encode` has checked it)
     encoder = _encoder(task.settings.encoder, task.settings.front_end.n_mels)
     augmenter = Augmenter(task.settings.augmentation, task.settings.front_end)
     for key, utterance, number in task.keys:
-        clip = task.features.clip(utterance)
+        clip = task.features.clip(utterance.id)
         if number:  # by the clip's content, so that a copy does not depend on the others
             seed = np.frombuffer(bytes.fromhex(key[:32]), np.uint32)
+            degraded = draw_channels(utterance, task.settings, np.random.default_rng([*seed, number, 1]))
+            clip = clip if degraded is None else degraded
             clip = augmenter(clip, np.random.default_rng([*seed, number]))
         channels = torch.from_numpy(np.ascontiguousarray(clip)[None])
         with torch.inference_mode():

@@ -125,7 +125,7 @@ def run(
         features = load_features(corpus, settings, on_progress=notify_of("features"))
         run_writer.write_start(out, plan, settings, split, features)
         features = pool.share(features)
-        encoded = encoding.encode(pool, features, settings, on_progress=notify_of("encoding"))
+        encoded = encoding.encode(pool, corpus, features, settings, on_progress=notify_of("encoding"))
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)
         tasks = [

@@ -118,7 +118,7 @@ def finalise(
     with TrainingPool(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
         shared = pool.share(features)
         task = _Task(
-            folder=folder, config=config, features=shared, encoded=encoding.encode(pool, shared, settings),
+            folder=folder, config=config, features=shared, encoded=encoding.encode(pool, corpus, shared, settings),
             everything=Part(ids, true), teachers=tuple(teachers),
         )  # fmt: skip
         (written,) = pool.run(_train, [task])

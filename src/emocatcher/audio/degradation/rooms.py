@@ -146,7 +146,8 @@ def _reflection(distance: Floats, order: NDArray[np.int64], rt60_s: float) -> fl
     low, high = 0.01, 0.999
     for _ in range(20):
         middle = (low + high) / 2.0
-        decay = _decay_s(middle ** (2.0 * np.arange(n_orders)) @ energy)
+        # Not as a matrix product, which BLAS rounds by the number of its threads.
+        decay = _decay_s((middle ** (2.0 * np.arange(n_orders))[:, None] * energy).sum(axis=0))
         low, high = (middle, high) if decay < rt60_s else (low, middle)
     return low
 

@@ -29,6 +29,7 @@ FITTED: dict[str, tuple[Fitted, ...]] = {
     "optimiser": (),
     "schedule": (Fitted("the learning rate", ("train",)),),
     "augmentation": (),
+    "degradation": (),  # its noise has synthetic voices, none of the corpus
     "encoder": (),  # pretrained on other recordings, and frozen
     "training": (),  # the part that its `selection` uses is checked separately
 }

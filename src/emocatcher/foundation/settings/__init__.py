@@ -3,7 +3,6 @@
 from emocatcher.foundation.settings.reading import from_toml, load_preset, presets, upgrade
 from emocatcher.foundation.settings.recipe import (
     NORM_EPSILON,
-    Augmentation,
     CABGNetwork,
     Encoder,
     EncoderNetwork,
@@ -19,9 +18,10 @@ from emocatcher.foundation.settings.recipe import (
     Training,
     VoiceActivity,
 )  # fmt: skip
+from emocatcher.foundation.settings.variation import Augmentation, Degradation
 
 __all__ = [
-    "NORM_EPSILON", "Augmentation", "CABGNetwork", "Encoder", "EncoderNetwork", "FrontEnd", "Network",
+    "NORM_EPSILON", "Augmentation", "CABGNetwork", "Degradation", "Encoder", "EncoderNetwork", "FrontEnd", "Network",
     "OneCycleSchedule", "Optimiser", "Pitch", "PlateauSchedule", "ResidualNetwork", "Schedule", "Settings", "Training",
     "VoiceActivity", "from_toml", "load_preset", "presets", "upgrade",
 ]  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
@@ -12,27 +11,28 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-# Every setting has an upper bound: a model's settings may come from a stranger, and a file of 2 kB must not ask for
-# gigabytes. The bounds are far above what is useful.
-Samples = Annotated[int, msgspec.Meta(ge=1, le=32_768)]
-Size = Annotated[int, msgspec.Meta(ge=1, le=1024)]  # channels, units, mel bands
-Few = Annotated[int, msgspec.Meta(ge=1, le=64)]
-Kernel = Annotated[int, msgspec.Meta(ge=1, le=255)]  # frames, odd
-Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
-UpTo1000 = Annotated[float, msgspec.Meta(gt=0, le=1000)]
-Level = Annotated[float, msgspec.Meta(ge=-200, le=200)]  # dB
-UpTo100 = Annotated[float, msgspec.Meta(ge=0, le=100)]
-# Finite, because JSON, and so a model's config.json, cannot represent infinity.
-PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
-NonNegativeFloat = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
+from emocatcher.foundation.settings.bounds import (
+    Count,
+    CountOrZero,
+    Few,
+    Fraction,
+    Kernel,
+    Level,
+    NonNegativeFloat,
+    PositiveFloat,
+    Samples,
+    Size,
+    UpTo100,
+    UpTo1000,
+)
+from emocatcher.foundation.settings.variation import Augmentation, Degradation
+
 N_PITCH_CHANNELS = 2  # the pitch and the periodicity of a frame
 NORM_EPSILON = 1e-5  # added to the variance by the layer and batch normalisation of every network
 _MOST_NUMBERS = 1 << 16  # that a front end measures in a second of sound
 _MOST_WEIGHTS = 1 << 27  # of a network's convolutions
 _MOST_STEPS = 1 << 12  # frames per attention weight
 _MAX_WINDOW_SHARE = 0.75  # of the window, for the longest period; a longer one would leave too little to compare
-Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class Pitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -254,21 +254,6 @@ class OneCycleSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 Schedule: TypeAlias = PlateauSchedule | OneCycleSchedule
 
 
-class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the training part is augmented (see `emocatcher.training.augmentation`); 0 turns an augmentation off."""
-
-    gain_db: UpTo100 = 0.0  # largest gain, up or down
-    tempo: Fraction = 0.0  # largest change of tempo, as a share
-    pitch: Fraction = 0.0  # largest change of all frequencies, as a share
-    tilt_db: UpTo100 = 0.0  # standard deviation of a smooth change over the bands
-    mixup: UpTo100 = 0.0  # alpha of the beta distribution of the mixing weight (Zhang et al. 2018)
-
-    @property
-    def varies(self) -> bool:
-        """Whether single clips are augmented at all."""
-        return any((self.gain_db, self.tempo, self.pitch, self.tilt_db))
-
-
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The training loop."""
 
@@ -297,12 +282,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training: Training
     augmentation: Augmentation = Augmentation()
     encoder: Encoder | msgspec.UnsetType = msgspec.UNSET  # for a network of kind "encoder", and for no other
+    degradation: Degradation | msgspec.UnsetType = msgspec.UNSET  # of the copies that such a network makes
 
     def __post_init__(self) -> None:
         if (self.encoder is msgspec.UNSET) == isinstance(self.network, EncoderNetwork):
             raise ValueError("a network of kind 'encoder' needs the section [encoder], and no other may have it")
         if isinstance(self.network, EncoderNetwork) and self.front_end.pitch:
             raise ValueError("a network of kind 'encoder' takes no pitch. Set front_end.pitch=none")
+        if self.degradation is not msgspec.UNSET and not getattr(self.network, "n_copies", 0):
+            raise ValueError(
+                "[degradation] degrades the copies of clips, and there are none. It needs a network of kind 'encoder' "
+                "with network.n_copies of 1 or more"
+            )
 
     def to_toml(self) -> str:
         """Return all resolved values as TOML; `from_toml` reads it back as an equal object."""

@@ -134,7 +134,7 @@ def _train(
         # Removes a line that a kill cut off; otherwise the next line would be appended to it.
         folder.write_trials(out, folder.in_order(trials, finished))
         encoded = {
-            name: encoding.encode(pool, tables[recipe.front_end, recipe.vad], recipe)
+            name: encoding.encode(pool, corpus, tables[recipe.front_end, recipe.vad], recipe)
             for name, recipe in settings.items()
         }
         tasks = [_task(corpus, inner, trials[n], n, settings, tables, encoded, folder.resume_dir(out, n)) for n in left]
