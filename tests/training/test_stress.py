@@ -162,3 +162,12 @@ def test_figure_and_numbers_are_written_once(found: robustness.Stress, tmp_path:
     assert stress_figure.write(found, path.parent, overwrite=True).read_bytes() == before
     with pytest.raises(OutputError, match="is a file"):
         stress_figure.check(path, overwrite=True)
+
+
+@pytest.mark.slow
+def test_between_corpora_only_shared_classes_count(across: Any) -> None:
+    tested = stress.open_models(str(across.folder), across.corpus, "leave-one-corpus-out", 1)
+    found = stress.run(tested, across.corpus)
+    selected = json.loads((across.folder / "result.json").read_text())["folds"][1]["selected"]
+    assert found.scores.accuracy == pytest.approx(selected["accuracy"])
+    assert found.scores.unweighted_average_recall == pytest.approx(selected["unweighted_average_recall"])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _STEM = "stress"
 _FILES = tuple(f"{_STEM}{kind}" for kind in (".svg", ".png", ".json"))
 _ROW_HEIGHT = 0.24  # inches
+_MINUS = "\N{MINUS SIGN}"  # as on the axis
 _LEAST_RANGE = 5.0  # points, so that small losses look small
 
 
@@ -111,7 +112,13 @@ def _draw_losses(panel: Axes, rows: list[tuple[float, float, float]]) -> None:
         panel.plot((low, high), (at, at), color=colour, linewidth=1.4, solid_capstyle="butt")
         panel.plot(lost, at, "o", color=colour, markersize=3.8)
         panel.annotate(
-            f"{lost:.1f}", (high, at), (4, 0), textcoords="offset points", va="center", ha="left", fontsize=6.5
+            f"{lost:.1f}".replace("-", _MINUS),
+            (high, at),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            ha="left",
+            fontsize=6.5,
         )
 
 
