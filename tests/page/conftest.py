@@ -45,7 +45,7 @@ def chromium() -> str:
     return found
 
 
-class _Files(http.server.SimpleHTTPRequestHandler):
+class Files(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
@@ -53,7 +53,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def address(built: Path) -> Iterator[str]:
     """The address of a static file server."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(built)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(built)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"

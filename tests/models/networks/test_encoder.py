@@ -96,7 +96,7 @@ def test_only_the_linear_layer_is_trained():
 
 
 def test_in_whole_numbers_other_clips_of_the_batch_change_an_answer_only_by_rounding(network, clips, opened):
-    """Each row has its own scale; with one scale for the whole batch, logits differ by 0.01 and more."""
+    """Each row has its own scale; one scale for the whole batch would change logits by more."""
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     run = opened(to_onnx(weights, SETTINGS, LABELS, int8=True))
     channels, lengths = pad_batch([*clips, np.full((80, 70), 30.0, np.float32)])
