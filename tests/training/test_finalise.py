@@ -33,6 +33,19 @@ def test_the_final_model_has_the_recipe_of_the_run(final, small_run):
     assert prediction.model == "mine"
 
 
+def test_with_int8_only_the_graph_for_recognition_is_smaller(final, small_run, train_here, monkeypatch, tmp_path):
+    monkeypatch.setattr(finalise, "TrainingPool", experiment.TrainingPool)
+    small = finalise.finalise(
+        small_run.folder, small_run.corpus, tmp_path, name="mine", licence="CC0", abstain_below=0.3, int8=True
+    )
+    sizes = [(model.path / "model.onnx").stat().st_size for model in (small, final)]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert (small.path / "model.safetensors").read_bytes() == (final.path / "model.safetensors").read_bytes()
+    recording = small_run.corpus.utterances[0].path
+    expected = recognizer.load(final.path).predict(recording).probabilities
+    assert recognizer.load(small.path).predict(recording).probabilities == pytest.approx(expected, abs=0.05)
+
+
 def test_the_licence_is_the_given_one(final):
     assert final.config.training.licence == "CC0"
     assert "CC0" in (final.path / "README.md").read_text(encoding="utf-8")

@@ -37,6 +37,7 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     encoded: EncodedClips | None
     everything: Part
     teachers: tuple[Path, ...]
+    int8: bool
 
 
 def finalise(
@@ -49,6 +50,7 @@ def finalise(
     abstain_below: float | None = None,
     teachers: Sequence[Path] = (),
     untaught: Path | None = None,
+    int8: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Bundle:
     """Train on the whole corpus of a run, calibrated by the held-out answers of the run.
@@ -65,6 +67,7 @@ def finalise(
         abstain_below: the calibrated probability below which an answer is marked; see `held_out_decisions.calibrate`.
         teachers: for a run with teachers, as many finalised models: each one's run, finalised on the same corpus.
         untaught: for a run with teachers, a finished run of the same recipe, protocol and seed without them.
+        int8: whether `model.onnx` has 8-bit weights (see `onnx_graphs.to_onnx`); the scores are those in 32 bits.
         on_epoch: called after every epoch, from another thread.
 
     Raises:
@@ -119,7 +122,7 @@ def finalise(
         shared = pool.share(features)
         task = _Task(
             folder=folder, config=config, features=shared, encoded=encoding.encode(pool, corpus, shared, settings),
-            everything=Part(ids, true), teachers=tuple(teachers),
+            everything=Part(ids, true), teachers=tuple(teachers), int8=int8,
         )  # fmt: skip
         (written,) = pool.run(_train, [task])
     return written
@@ -242,5 +245,5 @@ def _train(task: _Task) -> Bundle:
         teachers=Teachers(task.teachers, config.settings, config.labels) if task.teachers else None,
     )
     trainer.run(training_pool.report)
-    graph = checked_onnx(trainer.network, config.settings, config.labels)
+    graph = checked_onnx(trainer.network, config.settings, config.labels, int8=task.int8)
     return model_folder.write(task.folder, config, trainer.network.stored_weights(), graph)

@@ -152,13 +152,20 @@ def parity_error(onnx_bytes: bytes, network: Any, channels: NDArray[np.float32],
     return max(float(np.abs(our.numpy() - their).max()) for our, their in zip(ours, theirs, strict=True))
 
 
-def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> bytes:
+def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...], *, int8: bool = False) -> bytes:
     """Write a network as ONNX, and refuse the graph if its answers differ from those of the network.
+
+    Args:
+        network: the `EmotionNetwork`.
+        settings: as for `to_onnx`.
+        labels: as for `to_onnx`.
+        int8: as for `to_onnx`; the graph that is compared is the one in 32 bits.
 
     Raises:
         ModelError: if a logit differs by more than 1e-3 on random clips of several lengths.
     """
-    payload = to_onnx(network.stored_weights(), settings, labels)
+    weights = network.stored_weights()
+    payload = to_onnx(weights, settings, labels)
     lengths = np.array([40, 1, 2, 17], np.int64)
     random, front_end = np.random.default_rng(0), settings.front_end
     noise = random.normal(-30.0, 20.0, (4, front_end.n_channels, 41)).astype(np.float32)
@@ -167,4 +174,4 @@ def checked_onnx(network: Any, settings: Settings, labels: tuple[str, ...]) -> b
     error = parity_error(payload, network, noise, lengths)
     if not error <= 1e-3:
         raise ModelError(f"The ONNX graph differs from the network by {error:.2g}. Nothing was written")
-    return payload
+    return to_onnx(weights, settings, labels, int8=True) if int8 else payload
