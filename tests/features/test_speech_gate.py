@@ -114,13 +114,12 @@ def test_the_ripple_is_measured_by_its_autocorrelation():
 
 
 @pytest.mark.corpus
-def test_the_gates_own_cheaper_spectrogram_changes_its_log_odds_little(ravdess_dir):
+@pytest.mark.parametrize("rate", [RATE, 16_000, 48_000])
+def test_the_gates_own_cheaper_spectrogram_changes_its_log_odds_little(ravdess_dir, rate):
     moved = []
     for clip in sorted(ravdess_dir.rglob("*.flac"))[::24]:
-        waveform, _ = audio.load(clip, RATE)
-        fitted, cheaper = (
-            extraction.log_mel_spectrogram(waveform, it) for it in (CABG.front_end, speech_gate.front_end())
-        )
+        fitted = extraction.log_mel_spectrogram(audio.load(clip, RATE)[0], CABG.front_end)
+        cheaper = extraction.log_mel_spectrogram(audio.load(clip, rate)[0], speech_gate.front_end(rate))
         moved.append(speech_gate.log_odds(cheaper, speech_gate.loudness_db(cheaper)))
         moved[-1] -= speech_gate.log_odds(fitted, speech_gate.loudness_db(fitted))
     assert np.mean(np.abs(moved)) < 0.1
@@ -167,6 +166,23 @@ def test_the_gate_was_fitted_to_the_presets_front_end_and_its_own():
     assert all(map(speech_gate.was_fitted_to, (CABG.front_end, speech_gate.front_end(), with_pitch)))
     for changes in ({"f_max": 9000.0}, {"hop_length": 1024}, {"sample_rate": 16_000}, {"n_fft": 8192}):
         assert not speech_gate.was_fitted_to(msgspec.structs.replace(CABG.front_end, **changes))
+
+
+@pytest.mark.parametrize("rate", [12_000, 16_000, 24_000, 48_000])
+def test_at_another_rate_the_gate_reads_frames_of_the_same_length(rate):
+    own, other = speech_gate.front_end(), speech_gate.front_end(rate)
+    assert other.sample_rate == rate
+    assert other.n_fft >= other.win_length
+    assert other.win_length / rate == pytest.approx(own.win_length / RATE, rel=1e-3)
+    assert other.frame_period_s == pytest.approx(own.frame_period_s, rel=1e-3)
+    assert speech_gate.front_end(8_000) == own  # without the highest bands, no sound could be judged
+    for sound in SOUNDS.values():
+        resampled = audio.resample(sound, RATE, rate)
+        model = msgspec.structs.replace(CABG.front_end, sample_rate=rate, f_max=5000.0)
+        theirs = extraction.log_mel_spectrogram(resampled, model)
+        verdict = speech_gate.has_speech_at_once(resampled, rate, theirs, model)
+        expected = extraction.log_mel_spectrogram(sound, own)
+        assert verdict == speech_gate.has_speech_at_once(sound, RATE, expected, own)
 
 
 def test_threads_do_not_share_buffers():

@@ -90,8 +90,8 @@ class Engine:
         self._window_frames = 1 + math.floor(window_s * front_end.sample_rate / front_end.hop_length)
         self._frames = Frames(front_end)
         # If the speech gate was not fitted to the model's spectrogram, it needs its own, which is also computed once
-        # for all windows. At another sample rate the gate computes it itself, window by window.
-        gate = speech_gate.front_end()
+        # for all windows. At a very low sample rate the gate computes it itself, window by window.
+        gate = speech_gate.front_end(front_end.sample_rate)
         has_own = not speech_gate.was_fitted_to(front_end) and gate.sample_rate == front_end.sample_rate
         self._gate_frames, self._gate_hop_length = Frames(gate) if has_own else None, gate.hop_length
         self._waveform = np.empty(0, np.float32)  # starts at the centre of the oldest frame kept
@@ -203,5 +203,5 @@ class Engine:
             first, n = self._gate_frames_at(cut.start_s)
             # Do not wait for samples after the window; the last frame would need some of them.
             last = self._gate_frames.last if cut.is_end else first + n
-            return self._has_speech(sound, rate, self._gate_frames.clip(first, last), speech_gate.front_end())
+            return self._has_speech(sound, rate, self._gate_frames.clip(first, last), speech_gate.front_end(rate))
         return self._has_speech(sound, rate, log_mel, self._front_end)
