@@ -17,7 +17,7 @@ from emocatcher.foundation.errors import ModelError
 OPERATORS = frozenset({
     "Abs", "Add", "ArgMax", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Cos", "Div", "Erf", "Exp",
     "Expand", "GRU", "Gather", "Identity", "LayerNormalization", "Less", "Log", "MatMul", "MatMulInteger", "Max",
-    "MaxPool", "Mean", "Mul", "Pad", "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Round",
+    "MaxPool", "Mean", "Min", "Mul", "Pad", "Range", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Round",
     "Shape", "Sigmoid", "Sin", "Slice", "Softmax", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 })  # fmt: skip
 _ON_CONSTANTS = frozenset({"Cast", "Mul"})  # weights of 8 or 16 bits; no other constants are computed at the start

@@ -19,8 +19,6 @@ from emocatcher.foundation.settings import EncoderNetwork
 from emocatcher.models.model_folder import WEIGHTS, Bundle
 from emocatcher.models.onnx_session import OnnxSession
 
-_LONGEST_PIECE_S = 3.0
-
 
 class OverlappingClips:
     """The network of a model with an encoder, for clips of one recording.
@@ -32,7 +30,7 @@ class OverlappingClips:
 
     def __init__(self, model: Bundle, session: OnnxSession) -> None:
         self._model, self._session, settings = model, session, model.config.settings
-        self._longest = round(_LONGEST_PIECE_S / settings.front_end.frame_period_s)
+        self._longest = settings.network.frames_per_step * EncoderNetwork.LONGEST_PIECE
         self._floor_db = np.float32(settings.front_end.floor_db)
         self._n_layers, self._width = (
             (settings.encoder.n_layers, settings.encoder.width) if settings.encoder else (0, 0)

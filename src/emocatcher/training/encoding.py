@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from emocatcher.models.networks.whisper import WhisperEncoder
 
 # Increment it when the code computes other statistics from the same settings: older caches are then not read.
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 _DEGRADATION_VERSION = 1  # the same for degraded copies alone
 _AT_ONCE = 32  # clips of a task
 

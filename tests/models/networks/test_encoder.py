@@ -34,7 +34,9 @@ def network():
 @pytest.fixture(scope="module")
 def clips():
     random = np.random.default_rng(1)
-    return [random.normal(-30.0, 15.0, (80, n)).astype(np.float32) for n in (61, 1, 2, 30)]
+    return [
+        random.normal(-30.0, 15.0, (80, n)).astype(np.float32) for n in (61, 1, 2, 30, 901, 300)
+    ]  # the fifth in four pieces
 
 
 def classify(network, clips):

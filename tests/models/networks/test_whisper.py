@@ -57,6 +57,24 @@ def test_frames_beyond_the_end_change_nothing(pair, length):
         assert float((one[0] - other[0, :n_steps]).abs().max()) < 1e-5
 
 
+def test_a_long_clip_is_encoded_in_equal_pieces_that_do_not_attend_to_each_other(pair):
+    _, ours = pair
+    log_mel = torch.randn(1, N_MELS, 90).repeat(2, 1, 1)
+    changed = log_mel.clone()
+    changed[:, :, 70:] = 1.0
+    with torch.inference_mode():
+        lengths = torch.tensor([90, 40])
+        (states, _), (others, _) = ours(log_mel, lengths, 20), ours(changed, lengths, 20)
+        whole, _ = ours(log_mel, lengths)
+    piece, place = whisper._pieces(torch.tensor([45, 20]), 45, 20)
+    assert piece[0].bincount().tolist() == [15, 15, 15]
+    assert place[0].tolist() == [*range(15)] * 3
+    assert not piece[1].any()
+    assert torch.allclose(states[-1][0, :30], others[-1][0, :30], atol=1e-6)
+    assert not torch.allclose(states[-1][0, :30], whole[-1][0, :30], atol=1e-2)
+    assert torch.allclose(states[-1][1, :20], whole[-1][1, :20], atol=1e-5)  # as long as a piece
+
+
 def test_the_spectrogram_is_that_of_whisper():
     front_end = load_preset("emocatcher-3").front_end
     random = np.random.default_rng(0)

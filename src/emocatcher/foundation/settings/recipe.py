@@ -208,6 +208,8 @@ class EncoderNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
     """Statistics over time of an encoder's states, and one linear layer (see `emocatcher.models.networks.encoder`)."""
 
     SMALLEST_VARIANCE: ClassVar[float] = 1e-6  # added to the variance over time
+    # Steps, 3 s: longer clips are encoded in pieces, because the statistics were fitted to utterances about as long.
+    LONGEST_PIECE: ClassVar[int] = 150
 
     dropout: Fraction  # of the statistics
     n_copies: Annotated[int, msgspec.Meta(ge=0, le=64)]  # augmented copies of each clip, made before training

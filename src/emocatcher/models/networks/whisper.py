@@ -31,13 +31,15 @@ class WhisperEncoder(nn.Module):
         self.conv2 = nn.Conv1d(sizes.width, sizes.width, 3, stride=2, padding=1)
         self.layers = nn.ModuleList(Layer(sizes) for _ in range(sizes.n_layers))
 
-    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+    def forward(self, log_mel: Tensor, lengths: Tensor, longest: int = 0) -> tuple[list[Tensor], Tensor]:
         """Encode a batch of clips.
 
         Args:
             log_mel: shape (batch, n_mels, n_frames), as `scale` returns it; frames beyond a clip's length change
                 nothing.
             lengths: shape (batch,), int64, valid frames, each at least 1.
+            longest: a clip of more steps is encoded in equal pieces of at most so many: positions start again in each,
+                and none attends to another. 0 for one piece.
 
         Returns:
             states: of each layer, shape (batch, n_steps, width), before any normalisation of the next layer.
@@ -46,11 +48,13 @@ class WhisperEncoder(nn.Module):
         mask = torch.arange(log_mel.shape[2], device=log_mel.device) < lengths[:, None]
         x = functional.gelu(self.conv1(log_mel * mask.unsqueeze(1))) * mask.unsqueeze(1)
         x = functional.gelu(self.conv2(x)).transpose(1, 2)
-        x = x + positions(x.shape[1], self.width).to(x)
         mask = mask[:, ::2]
+        piece, place = _pieces((lengths + 1) // 2, x.shape[1], longest or x.shape[1])
+        x = x + positions(x.shape[1], self.width).to(x)[place]
+        attended = mask.unsqueeze(1) & (piece.unsqueeze(1) == piece.unsqueeze(2))
         states = []
         for layer in self.layers:
-            x = layer(x, mask)
+            x = layer(x, attended)
             states.append(x)
         return states, mask
 
@@ -67,7 +71,7 @@ class Layer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(sizes.width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """From (batch, n_steps, width) and its mask (batch, n_steps) to the same shape."""
+        """From (batch, n_steps, width) to the same; `mask` (batch, n_steps, n_steps) is True where a step attends."""
         x = x + self.self_attn(self.self_attn_layer_norm(x), mask)
         output: Tensor = x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
         return output
@@ -85,12 +89,24 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(sizes.width, sizes.width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """From (batch, n_steps, width) and its mask (batch, n_steps) to the same shape."""
+        """From (batch, n_steps, width) to the same; `mask` (batch, n_steps, n_steps) is True where a step attends."""
         parts = (part(x) for part in (self.q_proj, self.k_proj, self.v_proj))
         query, key, value = (part.unflatten(2, (self.n_heads, -1)).transpose(1, 2) for part in parts)
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask.unsqueeze(1))
         output: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return output
+
+
+def _pieces(n_steps: Tensor, n_padded: int, longest: int) -> tuple[Tensor, Tensor]:
+    """Return the piece of each step, and its place in it, both of shape (batch, n_padded).
+
+    Steps beyond a clip's end belong to its last piece.
+    """
+    n_pieces = (n_steps + longest - 1) // longest
+    size = ((n_steps + n_pieces - 1) // n_pieces).unsqueeze(1)
+    steps = torch.arange(n_padded, device=n_steps.device)
+    piece = torch.minimum(steps // size, n_pieces.unsqueeze(1) - 1)
+    return piece, steps - piece * size
 
 
 def load(encoder: WhisperEncoder, weights: Mapping[str, NDArray[np.float32]]) -> None:

@@ -32,11 +32,16 @@ def add_encoder(
     x = graph.gelu(layers.convolution(graph, "encoder.conv2", x, 3, stride=2))
     x = graph.add("Transpose", [x], perm=[0, 2, 1])
     n_steps = graph.add("Shape", [x], start=1, end=2)
-    x = graph.add("Add", [x, _positions(graph, n_steps, encoder.width)])
     steps = graph.add("Div", [graph.add("Add", [lengths, graph.ints([1])]), graph.ints([2])])
+    piece, place = _pieces(graph, n_steps, steps, network.LONGEST_PIECE)
+    x = graph.add("Add", [x, _positions(graph, place, encoder.width)])
     mask = layers.mask(graph, n_steps, steps)  # (batch, 1, n_steps)
+    # -1e9 where a step does not attend: beyond the clip's end, and in another piece.
     hidden = graph.add("Sub", [mask, graph.number(1.0, np.float32)])
-    far_below = graph.add("Unsqueeze", [graph.add("Mul", [hidden, graph.number(1e9, np.float32)]), graph.ints([1])])
+    rows, columns = (graph.add("Unsqueeze", [piece, graph.ints([axis])]) for axis in (2, 1))
+    apart = graph.add("Cast", [graph.add("Abs", [graph.add("Sub", [rows, columns])])], to=FLOAT)
+    far_below = graph.add("Mul", [graph.add("Sub", [hidden, apart]), graph.number(1e9, np.float32)])
+    far_below = graph.add("Unsqueeze", [far_below, graph.ints([1])])
     states = []
     for number in range(encoder.n_layers):
         x = _layer(graph, f"encoder.layers.{number}", x, far_below, encoder)
@@ -45,18 +50,29 @@ def add_encoder(
     return _classify(graph, network, states, graph.add("Transpose", [mask], perm=[0, 2, 1]), attention)
 
 
-def _positions(graph: Graph, n_steps: str, width: int) -> str:
-    """Add `whisper.positions`, shape (n_steps, width)."""
+def _pieces(graph: Graph, n_padded: str, n_steps: str, longest: int) -> tuple[str, str]:
+    """Add `whisper._pieces`: the piece of each step and its place in it, both of shape (batch, n_padded)."""
+    above = graph.add("Add", [n_steps, graph.ints([longest - 1])])
+    n_pieces = graph.add("Div", [above, graph.ints([longest])])
+    last = graph.add("Sub", [n_pieces, graph.ints([1])])
+    size = graph.add("Div", [graph.add("Add", [n_steps, last]), n_pieces])
+    size, last = (graph.add("Unsqueeze", [one, graph.ints([1])]) for one in (size, last))
+    steps = graph.range(graph.number(0, np.int64), graph.add("Squeeze", [n_padded]))
+    piece = graph.add("Min", [graph.add("Div", [steps, size]), last])
+    return piece, graph.add("Sub", [steps, graph.add("Mul", [piece, size])])
+
+
+def _positions(graph: Graph, place: str, width: int) -> str:
+    """Add `whisper.positions` at places of the shape (batch, n_steps): shape (batch, n_steps, width)."""
     half = width // 2
     rates = np.exp(np.float32(-math.log(10_000.0) / (half - 1)) * np.arange(half, dtype=np.float32))
-    steps = graph.add("Cast", [graph.range(graph.number(0, np.int64), graph.add("Squeeze", [n_steps]))], to=FLOAT)
-    column = graph.add("Unsqueeze", [steps, graph.ints([1])])
+    column = graph.add("Unsqueeze", [graph.add("Cast", [place], to=FLOAT), graph.ints([2])])
     angles = graph.add("Mul", [column, graph.constant("encoder.rates", rates[None])])
-    return graph.add("Concat", [graph.add("Sin", [angles]), graph.add("Cos", [angles])], axis=1)
+    return graph.add("Concat", [graph.add("Sin", [angles]), graph.add("Cos", [angles])], axis=2)
 
 
 def _layer(graph: Graph, name: str, x: str, far_below: str, encoder: Encoder) -> str:
-    """Add a layer: shape (batch, n_steps, width) to the same; `far_below` is -1e9 beyond a clip's end, else 0."""
+    """Add a layer: shape (batch, n_steps, width) to the same; `far_below` is added to the scores."""
     rows, head = _norm(graph, f"{name}.self_attn_layer_norm", x), encoder.width // encoder.n_heads
     split = graph.ints([0, 0, encoder.n_heads, head])
     query, key, value = (
