@@ -65,3 +65,20 @@ def test_the_probabilities_are_those_of_the_labels_in_a_timeline_with_silence(re
     spoken = [window for window in windows if window.speech]
     assert 5 < len(spoken) < len(windows)
     assert all(sum(window.probabilities.values()) == pytest.approx(1.0) for window in spoken)
+
+
+def test_a_stream_of_long_windows_runs_the_encoder_on_pieces(recognizer, waveform, monkeypatch):
+    """Its memory grows with the square of the length: a window may have ten minutes."""
+    lengths = []
+
+    def states(clip):
+        lengths.append(clip.shape[1])
+        return np.zeros((-(-clip.shape[1] // 2), 64), np.float32)
+
+    monkeypatch.setattr(recognizer._session, "states", states)
+    monkeypatch.setattr(recognizer, "run", lambda *_: pytest.fail("the network ran on the whole window"))
+    stream = timeline.Stream(recognizer, is_loud, 16_000, window_s=40.0, hop_s=40.0)
+    (window,) = stream.push(waveform[: 41 * 16_000])
+    assert window.speech
+    assert len(lengths) > 10
+    assert max(lengths) <= 300

@@ -14,6 +14,7 @@ from emocatcher.recognition.timeline.windows import Windows
 
 _BATCH_SIZE = 32  # windows; fewer would make the network's thread wait for the GIL more often, more need more padding
 _GROUP_SIZE = 128  # windows that are sorted into batches of similar length
+_MOST_FRAMES_AT_ONCE = 3000  # for an encoder, whose memory grows with the square of the length
 _MAX_FRAMES = 1 << 16  # in a group and in a batch, because a window may be ten minutes long
 
 
@@ -148,9 +149,11 @@ class WindowBatches:
         if self._is_shared and self._network.overlapping is not None:
             first_frames = [window.first for window in windows if window.clip is not None]
             return self._network.overlapping.logits(clips, first_frames)
+        longest = max(clip.shape[1] for clip in clips)
+        if self._network.overlapping is not None and longest > _MOST_FRAMES_AT_ONCE:
+            return np.concatenate([self._network.overlapping.logits([clip], [0]) for clip in clips])
         # Sort by length, because the network pads every clip to the longest one in its batch.
         order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
-        longest = max(clip.shape[1] for clip in clips)
         batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
         logits, _ = self._network.run([clips[i] for i in order], batch_size)
         return np.asarray(logits[np.argsort(order)])
