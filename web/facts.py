@@ -72,6 +72,7 @@ def _gate() -> dict[str, object]:
         "active_db": speech_gate.ACTIVE_DB,
         "loud_db": constants["_LOUD_DB"],
         "quietest_db": constants["_QUIETEST_DB"],
+        "fft_multiple": constants["_FFT_MULTIPLE"],
         "silence_db": constants["_SILENCE_DB"],
         "n_bands": constants["_N_BANDS"],
         "n_harmonic": constants["_N_HARMONIC"],

@@ -11,11 +11,11 @@ const config = JSON.parse(readFileSync("../src/emocatcher/models/shipped/emocatc
 const frontEnd = config.settings.front_end as FrontEnd;
 
 /** A hum of 20 harmonics that glides and beats twice a second. */
-function hum(seconds: number): Float32Array {
+function hum(seconds: number, rate = RATE): Float32Array {
   let phase = 0;
-  return Float32Array.from({ length: Math.floor(seconds * RATE) }, (_, i) => {
-    const time = i / RATE;
-    phase += (2 * Math.PI * (140 + 30 * Math.sin(2 * Math.PI * 0.7 * time))) / RATE;
+  return Float32Array.from({ length: Math.floor(seconds * rate) }, (_, i) => {
+    const time = i / rate;
+    phase += (2 * Math.PI * (140 + 30 * Math.sin(2 * Math.PI * 0.7 * time))) / rate;
     let sum = 0;
     for (let k = 1; k < 20; k++) sum += Math.sin(k * phase) / k;
     return 0.1 * sum * Math.sqrt(Math.max(Math.sin(2 * Math.PI * 2.1 * time), 0)) * (0.2 + 0.8 * Number(time < 0.8 * seconds));
@@ -31,6 +31,9 @@ test("the log-mel spectrogram, the speech gate and the distance from the trainin
   expect(distance(cutFrames(found, 10, 216), config.conditions)).toBeCloseTo(3.94028, 2);
   expect(speechOdds(gateSpectrogram(hum(2.5), frontEnd))).toBeCloseTo(-0.10791, 2);
   expect(speechOdds(gateSpectrogram(hum(2.5), facts.gate.fitted_front_end))).toBeCloseTo(-0.12616, 2);
+  const at16 = gateSpectrogram(hum(2.5, 16000), { ...frontEnd, sample_rate: 16000 });
+  expect([at16.nFrames, at16.perSecond]).toEqual([41, 16000 / 990]);
+  expect(speechOdds(at16)).toBeCloseTo(-0.01655, 2);
 });
 
 test("silence has no speech, and a front end of any size is computed", () => {

@@ -12,20 +12,45 @@ const OWN: FrontEnd = { ...gate.front_end, floor_db: Infinity };
 const FITTED: FrontEnd = { ...gate.fitted_front_end, floor_db: Infinity };
 const BAND = gate.fitted_front_end.n_mels / gate.n_bands;
 
+export interface GateSpectrogram extends Spectrogram {
+  perSecond: number; // frames
+}
+
 /**
  * The spectrogram that the gate reads, without a floor.
  * @param waveform mono, at the rate of the model's front end
  */
-export function gateSpectrogram(waveform: Float32Array, model: FrontEnd): Spectrogram {
-  const frontEnd = isFitted(model) ? FITTED : OWN;
+export function gateSpectrogram(waveform: Float32Array, model: FrontEnd): GateSpectrogram {
+  const frontEnd = isFitted(model) ? FITTED : own(model.sample_rate);
   const sound = resample(waveform, model.sample_rate, frontEnd.sample_rate);
   const spectrogram = logMel(sound, frontEnd);
-  return { ...spectrogram, clicked: clicks(sound, spectrogram.nFrames, frontEnd) };
+  const perSecond = frontEnd.sample_rate / frontEnd.hop_length;
+  return { ...spectrogram, clicked: clicks(sound, spectrogram.nFrames, frontEnd), perSecond };
+}
+
+const known = new Map<number, FrontEnd>();
+
+/** The gate's own front end for a sample rate, as `speech_gate.front_end`. */
+function own(rate: number): FrontEnd {
+  if (rate === OWN.sample_rate || rate < 2 * OWN.f_max) return OWN;
+  const found = known.get(rate);
+  if (found) return found;
+  const ratio = rate / OWN.sample_rate;
+  const length = Math.round(OWN.win_length * ratio);
+  const made: FrontEnd = {
+    ...OWN,
+    sample_rate: rate,
+    n_fft: Math.ceil(length / gate.fft_multiple) * gate.fft_multiple,
+    win_length: length,
+    hop_length: Math.round(OWN.hop_length * ratio),
+  };
+  known.set(rate, made);
+  return made;
 }
 
 /** The part of `gateSpectrogram` from `startS`, `lengthS` long. */
-export function cutGate(spectrogram: Spectrogram, startS: number, lengthS: number): Spectrogram {
-  const perSecond = OWN.sample_rate / OWN.hop_length;
+export function cutGate(spectrogram: GateSpectrogram, startS: number, lengthS: number): Spectrogram {
+  const { perSecond } = spectrogram;
   const n = Math.max(Math.floor(lengthS * perSecond), 1);
   const first = Math.min(Math.floor(startS * perSecond), spectrogram.nFrames - 1);
   return cutFrames(spectrogram, first, Math.min(first + n, spectrogram.nFrames));
