@@ -98,6 +98,21 @@ class Finished(NamedTuple):
     settings: Settings
 
 
+@pytest.fixture(scope="session")
+def crowded() -> Callable[[Corpus], Corpus]:
+    """A function that gives the utterances of a corpus to five women and five men, so that groups can be scored."""
+
+    def spread(corpus: Corpus) -> Corpus:
+        genders = ["female" if n % 3 else "male" for n in range(len(corpus))]
+        utterances = [
+            msgspec.structs.replace(u, speaker=f"{gender}-{n % 5}", gender=gender)
+            for n, (u, gender) in enumerate(zip(corpus, genders, strict=True))
+        ]
+        return msgspec.structs.replace(corpus, utterances=tuple(utterances))
+
+    return spread
+
+
 class InProcess:
     """Stands in for `TrainingPool`: one task after the other, here, where starting processes would take seconds."""
 

@@ -299,14 +299,22 @@ TREES = {
     ),
     "crema-d": Tree(
         {
-            "AudioWAV/1001_DFA_ANG_XX.wav": of("angry", "1001", gender="male", statement="DFA", intensity=None),
-            "AudioWAV/1002_IEO_FEA_LO.opus": of("fearful", "1002", gender=None, intensity="low"),
+            "AudioWAV/1001_DFA_ANG_XX.wav": of(
+                "angry", "1001", gender="male", age=51, race="Asian", ethnicity="Hispanic", intensity=None
+            ),
+            "AudioWAV/1002_IEO_FEA_LO.opus": of("fearful", "1002", gender=None, age=None, race=None, intensity="low"),
+            "AudioWAV/1003_IEO_FEA_LO.wav": of("fearful", "1003", gender="female", age=None, race=None),
             "AudioWAV/1040_ITH_SAD_X.wav": of("sad", "1040"),  # one X
             "AudioWAV/1076_MTI_SAD_XX.wav": "silent",
             "AudioWAV/1006_TIE_HAP_XX.wav": "identical",
             "AudioMP3/1001_DFA_ANG_XX.mp3": "does not describe",
         },
-        {"VideoDemographics.csv": '"ActorID","Age","Sex"\n1001,51,"Male"\n'},
+        {
+            "VideoDemographics.csv": (
+                '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Asian","Hispanic"\n'
+                '1003,"old","Female","Unknown","Not Hispanic"\n'
+            )
+        },
     ),
     "emo-db": Tree(
         {

@@ -25,8 +25,9 @@ def test_a_card_is_complete(card):
     assert card.verified or card.unsure, "what was not checked must be stated"
     assert card.parquet or card.emotions
     assert card.name in SPECIAL or card.parquet or re.compile(card.pattern)
-    assert set(card.fields) <= {"id", "emotion", "speaker", "gender", "intensity", "statement", "repetition", "split"}
-    assert set(card.values) <= {"speaker", "gender", "intensity", "statement", "repetition", "split"}
+    translated = {"speaker", "gender", "age", "race", "ethnicity", "intensity", "statement", "repetition", "split"}
+    assert set(card.fields) <= {"id", "emotion", *translated}
+    assert set(card.values) <= translated
     assert set(card.values.get("gender", {}).values()) <= {"female", "male"}
     assert set(card.values.get("split", {}).values()) <= {"train", "valid", "test"}
     assert not card.same_speakers_as or cards.find(card.same_speakers_as)

@@ -13,13 +13,13 @@ from emocatcher.training import experiment, finalise
 
 
 @pytest.fixture(scope="module")
-def final(small_run, train_here, tmp_path_factory):
+def final(small_run, train_here, crowded, tmp_path_factory):
     folder = tmp_path_factory.mktemp("final") / "model"
     with pytest.MonkeyPatch.context() as patch:
         # The replacement by `train_here`, which starts no process.
         patch.setattr(finalise, "TrainingPool", experiment.TrainingPool)
         return finalise.finalise(
-            small_run.folder, small_run.corpus, folder, name="mine", licence="CC0", abstain_below=0.3
+            small_run.folder, crowded(small_run.corpus), folder, name="mine", licence="CC0", abstain_below=0.3
         )
 
 
@@ -82,6 +82,22 @@ def test_the_card_has_calibration_and_faithfulness(final, small_run):
         run_report.verdict(run_report.read(small_run.folder)),
     ):  # fmt: skip
         assert words in card
+
+
+def test_the_card_has_the_held_out_scores_of_each_group_of_speakers(final, small_run, crowded):
+    answers = run_report.read(small_run.folder).predictions
+    men = np.array([u.gender == "male" for u in crowded(small_run.corpus).select(answers.utterance.tolist())])
+    women, of_men = final.config.training.speaker_groups
+    assert (women.name, of_men.name, of_men.n_speakers, of_men.n_utterances) == ("female", "male", 5, men.sum())
+    recalls = [answers.correct[men & (answers.emotion == label)].mean() for label in np.unique(answers.emotion)]
+    assert of_men.unweighted_average_recall.mean == pytest.approx(np.mean(recalls))
+    shares = [one.share_answered.mean * one.n_utterances for one in (women, of_men)]
+    assert sum(shares) / len(men) == pytest.approx(final.config.training.scores["share_not_abstained"])
+    card = (final.path / "README.md").read_text(encoding="utf-8")
+    assert "## For whom it works" in card
+    low, high = of_men.unweighted_average_recall.interval
+    row = f"| synthetic | sex | male | 5 | {of_men.unweighted_average_recall.mean:.3f} ({low:.3f} to {high:.3f}) |"
+    assert row in card
 
 
 def test_one_fold_or_another_corpus_is_refused(small_run, tmp_path, monkeypatch):

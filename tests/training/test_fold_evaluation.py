@@ -29,6 +29,23 @@ def test_scores_equal_those_of_the_run(small_run: Any, fold: int, batch_size: in
     assert found.warnings == ()
 
 
+def test_groups_of_speakers_are_scored(small_run: Any, crowded: Any) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    corpus = crowded(small_run.corpus)
+
+    def women(threshold: float) -> Any:
+        recognizer.config = msgspec.structs.replace(recognizer.config, abstain_below=threshold)
+        return fold_evaluation.evaluate(recognizer, corpus, small_run.protocol, 0).speaker_groups[0]
+
+    never = women(0.0)
+    assert (never.corpus, never.trait, never.name, never.n_speakers) == ("synthetic", "sex", "female", 5)
+    low, high = never.unweighted_average_recall.interval
+    assert low <= never.unweighted_average_recall.mean <= high
+    assert never.share_answered is None  # without a threshold, the model does not abstain
+    shares = [women(threshold).share_answered.mean for threshold in (0.01, 0.4, 1.0)]
+    assert shares[0] == 1 > shares[1] > shares[2] == 0
+
+
 def test_the_known_training_recordings_are_stated(small_run: Any) -> None:
     recognizer, corpus = load(small_run.folder / "fold_0" / "last"), small_run.corpus
     trained = set(small_run.protocol.folds[0].train)

@@ -130,6 +130,15 @@ def test_calibration_is_computed_from_the_predictions(
     assert [one["fold"] for one in result["calibration"]["folds"]] == [0, 1]
 
 
+def test_groups_of_speakers_are_counted_in_the_result(result: dict[str, Any], small_run: Any) -> None:
+    genders = {utterance.speaker: utterance.gender for utterance in small_run.corpus}
+    for one in result["speaker_groups"]:
+        assert (one["corpus"], one["trait"]) == ("synthetic", "sex")
+        assert one["n_speakers"] == list(genders.values()).count(one["name"])
+        assert "unweighted_average_recall" not in one  # four speakers are too few
+    assert sum(one["n_utterances"] for one in result["speaker_groups"]) == result["n_utterances"]
+
+
 def test_attention_was_probed_in_every_fold(result: dict[str, Any]) -> None:
     of_folds = [entry["faithfulness"] for entry in result["folds"]]
     together = result["faithfulness"]

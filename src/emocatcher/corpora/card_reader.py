@@ -15,7 +15,7 @@ from emocatcher.corpora.cards import CorpusCard, look_up
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError
 
-_OPTIONAL_FIELDS = ("speaker", "gender", "intensity", "statement", "repetition", "split")
+_OPTIONAL_FIELDS = ("speaker", "gender", "race", "ethnicity", "intensity", "statement", "repetition", "split")
 _SHOWN = 3
 
 
@@ -90,6 +90,8 @@ class _Reading:
         if emotion is None:
             return None
         fields: dict[str, Any] = {field: self._field(field, data) for field in _OPTIONAL_FIELDS}
+        age = self._field("age", data) or ""
+        fields["age"] = int(age) if age.isdecimal() else None
         return Utterance(id=id_, path=path, emotion=emotion, **fields)
 
     def _emotion(self, id_: str, data: dict[str, str]) -> str | None:

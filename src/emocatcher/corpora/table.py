@@ -23,6 +23,9 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True):
     emotion: str
     speaker: str | None = None
     gender: str | None = None  # "female" or "male"
+    age: int | None = None  # of the speaker, in years
+    race: str | None = None  # in the corpus's own words, as is the ethnicity
+    ethnicity: str | None = None
     intensity: str | None = None  # in RAVDESS "normal" or "strong"
     statement: str | None = None
     repetition: str | None = None

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from emocatcher.evaluation.scoring.run_result import Estimate, SpeakerGroup
 from emocatcher.features.training_conditions import Conditions
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import ModelError, one_line
@@ -54,6 +55,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None  # None: not known
     seed: int | None
     scores: dict[str, float] = {}
+    speaker_groups: tuple[SpeakerGroup, ...] = ()  # held out, as the scores; none: unknown
     synthetic: bool = False
     note: str = ""
 
@@ -226,7 +228,7 @@ A speech emotion recognition model of emocatcher {config.version}.
 | | |
 |---|---|
 {rows}
-{scores_table}
+{scores_table}{_groups_section(training.speaker_groups)}
 ## Licence
 
 The weights are derived from the corpus, whose licence is: {_plain(training.licence)}.
@@ -238,6 +240,28 @@ The model recognises what a voice sounds like, not what a person feels. Do not u
 truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
 held-out recordings of that corpus, and may be wrong on other recordings.
 """
+
+
+def _groups_section(groups: tuple[SpeakerGroup, ...]) -> str:
+    if not groups:
+        return ""
+
+    def cell(found: Estimate | None) -> str:
+        if found is None:
+            return "not scored"
+        low, high = found.interval
+        return f"{found.mean:.3f} ({low:.3f} to {high:.3f})"
+
+    rows = "\n".join(
+        f"| {_plain(one.corpus)} | {one.trait} | {_plain(one.name)} | {one.n_speakers} "
+        f"| {cell(one.unweighted_average_recall)} | {cell(one.share_answered)} |"
+        for one in groups
+    )
+    return (
+        "\n## For whom it works\n\nHeld out, with 95% intervals by drawing speakers. Groups of few speakers are not "
+        "scored.\n\n| corpus | trait | group | speakers | UAR | share answered |\n|---|---|---|---|---|---|\n"
+        f"{rows}\n"
+    )
 
 
 def _plain(text: str) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 
 from emocatcher import __version__
 from emocatcher.corpora.table import Corpus
+from emocatcher.evaluation.scoring import calibration, speaker_groups
 from emocatcher.evaluation.scoring.calibration import TemperatureGain
 from emocatcher.evaluation.scoring.paired_tests import PairedDifference
-from emocatcher.evaluation.scoring.run_result import Calibration, Epoch, Faithfulness
+from emocatcher.evaluation.scoring.run_result import Calibration, Epoch, Faithfulness, SpeakerGroup
 from emocatcher.features import training_conditions
 from emocatcher.foundation.errors import RunError
 from emocatcher.models import model_folder
@@ -108,6 +109,7 @@ def finalise(
                 **_calibration_scores(held_out),
                 **_faithfulness_scores(run.result.faithfulness),
             },
+            speaker_groups=_speaker_groups(run, corpus, held_out),
             note=_note(run, held_out, gain, seeds, by_teachers),
         ),
         n_parameters=run.result.n_parameters,
@@ -188,6 +190,19 @@ def _faithfulness_scores(found: Faithfulness | None) -> dict[str, float]:
         "drop_without_least_attended": found.least.mean,
         "drop_without_most_important_by_occlusion": found.occlusion.mean,
     }
+
+
+def _speaker_groups(run: run_report.Run, corpus: Corpus, held_out: Calibration) -> tuple[SpeakerGroup, ...]:
+    """Score the held-out answers by group, under the temperature and the threshold of the final model's calibration."""
+    answers = run.predictions
+    return speaker_groups.score(
+        corpus.select(answers.utterance.tolist()),
+        answers.emotion,
+        answers.predicted,
+        len(run.result.labels),
+        answered=calibration.answered(answers.probabilities, answers.fold, held_out),
+        corpus=corpus.name,
+    )
 
 
 def _note(

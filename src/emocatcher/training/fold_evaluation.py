@@ -10,7 +10,8 @@ import numpy as np
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation import protocols
 from emocatcher.evaluation.protocols import Protocol
-from emocatcher.evaluation.scoring import metrics
+from emocatcher.evaluation.scoring import metrics, speaker_groups
+from emocatcher.evaluation.scoring.run_result import SpeakerGroup
 from emocatcher.foundation.errors import ModelError, ProtocolError
 from emocatcher.models.model_folder import ALL_RECORDINGS, Training
 from emocatcher.recognition.recognizer import Recognizer
@@ -31,6 +32,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     speakers_shared: bool  # whether the model was trained on a speaker of this part; also if that is unknown
     trained_on: str  # the known facts about the model's training recordings, in one phrase
     n_test_trained_on: int | None  # recordings of this part that the model was trained on; None: unknown
+    speaker_groups: tuple[SpeakerGroup, ...] = ()  # of the test part
     warnings: tuple[str, ...] = ()
 
 
@@ -65,7 +67,10 @@ def evaluate(
     true = np.array([labels.index(emotion) for emotion in emotions])
     scored = np.array([i for i, label in enumerate(labels) if label in one.between.classes]) if one.between else None
     masked = Part(one.test, true, scored=scored).mask(logits)
-    scores = metrics.score(true, masked.argmax(axis=1), labels)
+    predicted = masked.argmax(axis=1)
+    scores = metrics.score(true, predicted, labels)
+    threshold = recognizer.config.abstain_below
+    answered = recognizer.probabilities(masked).max(axis=1) >= threshold if threshold else None
     training = recognizer.config.training
     trained = trained_on(training, corpus, protocol, seed)
     n_trained = None if trained is None else sum(utterance.id in trained for utterance in utterances)
@@ -84,6 +89,9 @@ def evaluate(
         trained_on=_provenance(training, corpus, protocol, fold, None if trained is None else bool(n_trained)),
         n_test_trained_on=n_trained,
         speakers_shared=trained is None or (bool(trained) and protocols.speakers_shared(compared, corpus)),
+        speaker_groups=speaker_groups.score(
+            utterances, true, predicted, len(labels), answered=answered, corpus=corpus.name
+        ),
         warnings=tuple(warnings),
     )
 

@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.evaluation.protocols import Protocol
-from emocatcher.evaluation.scoring import calibration, faithfulness, metrics, over_corpora, run_result
+from emocatcher.evaluation.scoring import (
+    calibration,
+    faithfulness,
+    metrics,
+    over_corpora,
+    run_result,
+    speaker_groups,
+)
 from emocatcher.evaluation.scoring.run_result import Plan
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.foundation.settings import Settings
@@ -51,7 +58,9 @@ def score_run(
     accuracies = [one.selected.accuracy for one in folds]
     true = np.concatenate([task.parts["test"].true for task in tasks])
     predicted = np.concatenate([outcome.logits.argmax(axis=1) for outcome in outcomes])
-    speakers = _speakers(corpus, [id_ for task in tasks for id_ in task.parts["test"].ids])
+    tested = corpus.select([id_ for task in tasks for id_ in task.parts["test"].ids])
+    speakers = _speakers_of(tested)
+    calibrated, answered = _calibration(tasks, outcomes, true, speakers)
     pooled = metrics.bootstrap_intervals(true, predicted, speakers, len(corpus.labels))
     over = _over_corpora(corpus, tasks, outcomes, protocol)
     selection = settings.training.selection
@@ -92,8 +101,11 @@ def score_run(
             n_resamples=pooled.n_resamples,
         ),
         faithfulness=_faithfulness(corpus, tasks, outcomes),
-        calibration=_calibration(tasks, outcomes, true, speakers) if len(tasks) > 1 else None,
+        calibration=calibrated,
         over_corpora=over,
+        speaker_groups=speaker_groups.score(
+            tested, true, predicted, len(corpus.labels), answered=answered, corpus=corpus.name
+        ),
     )
 
 
@@ -121,10 +133,14 @@ def _calibration(
     outcomes: Sequence[FoldOutcome],
     true: NDArray[np.int64],
     speakers: list[str | None] | None,
-) -> run_result.Calibration:
+) -> tuple[run_result.Calibration, NDArray[np.bool_]] | tuple[None, None]:
+    """Calibrate over the folds, and mark the utterances that are answered; None for one fold."""
+    if len(tasks) < 2:
+        return None, None
     folds = np.repeat([task.fold for task in tasks], [len(outcome.logits) for outcome in outcomes])
     probabilities = np.concatenate([softmax(outcome.logits) for outcome in outcomes])
-    return calibration.calibrate(probabilities, true, folds, groups=speakers)
+    found = calibration.calibrate(probabilities, true, folds, groups=speakers)
+    return found, calibration.answered(probabilities, folds, found)
 
 
 def _faithfulness(
@@ -207,5 +223,9 @@ def _over_folds(folds: Sequence[run_result.Fold], statistic: _Statistic) -> run_
 
 
 def _speakers(corpus: Corpus, ids: Sequence[str]) -> list[str | None] | None:
-    speakers = [utterance.speaker for utterance in corpus.select(ids)]
+    return _speakers_of(corpus.select(ids))
+
+
+def _speakers_of(utterances: Sequence[Utterance]) -> list[str | None] | None:
+    speakers = [utterance.speaker for utterance in utterances]
     return None if None in speakers else speakers

@@ -1,5 +1,6 @@
 """Temperature scaling corrects the confidence of a model and never changes an answer."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -80,6 +81,20 @@ def test_the_gaps_of_a_reliability_diagram_add_up_to_the_calibration_error(n_bin
     assert np.isnan(bins.accuracy[~known]).all()
     edges = np.arange(n_bins + 1) / n_bins
     assert ((bins.confidence > edges[:-1]) & (bins.confidence <= edges[1:] + 1e-12))[known].all()
+
+
+def test_answers_that_reach_the_threshold_of_the_other_folds_are_marked():
+    probabilities, true, folds = answers(600)
+    found = calibration.calibrate(probabilities, true, folds)
+    marked = calibration.answered(probabilities, folds, found)
+    assert marked.mean() == found.share_kept
+    assert (probabilities.argmax(axis=1) == true)[marked].mean() == found.accuracy_kept
+    for one in found.folds:
+        assert marked[folds == one.fold].mean() == one.share_kept
+    never = msgspec.structs.replace(
+        found, folds=tuple(msgspec.structs.replace(one, abstain_below=None) for one in found.folds)
+    )
+    assert not calibration.answered(probabilities, folds, never).any()
 
 
 def test_the_threshold_reaches_its_accuracy_on_folds_that_did_not_choose_it():

@@ -98,6 +98,18 @@ def crossed(
     return found
 
 
+def answered(
+    probabilities: NDArray[np.floating], folds: NDArray[np.integer], calibration: Calibration
+) -> NDArray[np.bool_]:
+    """Whether each answer reaches the threshold that the other folds chose, shape (n_utterances,)."""
+    found = np.zeros(len(folds), bool)
+    confidence = crossed(probabilities, folds, calibration).max(axis=1)
+    for one in calibration.folds:
+        if one.abstain_below is not None:
+            found |= (folds == one.fold) & (confidence >= one.abstain_below)
+    return found
+
+
 class TemperatureGain(NamedTuple):
     """By how much a temperature lowers the log loss of folds that it was not fitted on."""
 

@@ -133,6 +133,18 @@ class OverCorpora(msgspec.Struct, frozen=True, kw_only=True):
     resampled: str  # "speakers", or "utterances" if a fold's speakers are unknown
 
 
+class SpeakerGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answers on the speakers of one corpus who share a trait (see `speaker_groups`); rates in 0..1."""
+
+    corpus: str  # tested on
+    trait: str  # "sex", "age", "race" or "ethnicity"
+    name: str
+    n_speakers: int
+    n_utterances: int
+    unweighted_average_recall: Estimate | None = None  # None: too few speakers
+    share_answered: Estimate | None = None  # where the model did not abstain; None also: it has no threshold
+
+
 class Fold(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fold's entry in `result.json`."""
 
@@ -202,6 +214,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     faithfulness: Faithfulness | None = None  # over the clips of all folds
     calibration: Calibration | None = None  # None: one fold, or a run of an earlier version
     over_corpora: OverCorpora | None = None  # of a protocol between corpora
+    speaker_groups: tuple[SpeakerGroup, ...] = ()  # over all folds; none: unknown, or a run of an earlier version
 
     def fold(self, number: int) -> Fold:
         """The entry of the fold with this number."""

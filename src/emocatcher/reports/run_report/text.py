@@ -11,7 +11,7 @@ import msgspec
 from emocatcher.evaluation.audit import NOT_AUDITED
 from emocatcher.evaluation.run_folder import Run
 from emocatcher.foundation.settings import load_preset, presets
-from emocatcher.reports.run_report import between, confidence, deletion, style, tables
+from emocatcher.reports.run_report import between, confidence, deletion, group_scores, style, tables
 
 
 def headline(run: Run) -> str:
@@ -64,8 +64,11 @@ def audit_line(run: Run) -> str:
 
 
 def trust_lines(run: Run) -> list[str]:
-    """State the mean over corpora, how calibrated the probabilities and how faithful the attention are, as measured."""
-    return [words for words in (between.sentence(run), confidence.sentence(run), deletion.verdict(run)) if words]
+    """State the mean over corpora, calibration, how faithful the attention is, and which groups differ, as measured."""
+    groups = group_scores.sentence(run.result.speaker_groups)
+    return [
+        words for words in (between.sentence(run), confidence.sentence(run), deletion.verdict(run), groups) if words
+    ]
 
 
 def resampling(run: Run) -> str:
