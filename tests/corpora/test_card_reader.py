@@ -300,11 +300,21 @@ TREES = {
     "crema-d": Tree(
         {
             "AudioWAV/1001_DFA_ANG_XX.wav": of(
-                "angry", "1001", gender="male", age=51, race="Asian", ethnicity="Hispanic", intensity=None
+                "angry",
+                "1001",
+                gender="male",
+                age=51,
+                race="Asian",
+                ethnicity="Hispanic",
+                intensity=None,
+                statement="DFA",
+                votes={"angry": 6, "disgust": 2, "fearful": 0, "happy": 0, "neutral": 1, "sad": 0},
             ),
             "AudioWAV/1002_IEO_FEA_LO.opus": of("fearful", "1002", gender=None, age=None, race=None, intensity="low"),
-            "AudioWAV/1003_IEO_FEA_LO.wav": of("fearful", "1003", gender="female", age=None, race=None),
-            "AudioWAV/1040_ITH_SAD_X.wav": of("sad", "1040"),  # one X
+            "AudioWAV/1003_IEO_FEA_LO.wav": of("fearful", "1003", gender="female", age=None, race=None, votes={}),
+            "AudioWAV/1040_ITH_SAD_X.wav": of(  # one X, and two in the table
+                "sad", "1040", votes={"angry": 0, "disgust": 0, "fearful": 0, "happy": 0, "neutral": 4, "sad": 5}
+            ),
             "AudioWAV/1076_MTI_SAD_XX.wav": "silent",
             "AudioWAV/1006_TIE_HAP_XX.wav": "identical",
             "AudioMP3/1001_DFA_ANG_XX.mp3": "does not describe",
@@ -313,7 +323,12 @@ TREES = {
             "VideoDemographics.csv": (
                 '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Asian","Hispanic"\n'
                 '1003,"old","Female","Unknown","Not Hispanic"\n'
-            )
+            ),
+            "processedResults/tabulatedVotes.csv": (
+                '"","A","D","F","H","N","S","fileName","numResponses"\n'
+                '"300001",0,0,0,0,9,0,"1001_DFA_ANG_XX",9\n"200001",0,0,0,0,9,0,"1001_DFA_ANG_XX",9\n'
+                '"100001",6,2,0,0,1,0,"1001_DFA_ANG_XX",9\n"100002",0,0,0,0,4,5,"1040_ITH_SAD_XX",9\n'
+            ),
         },
     ),
     "emo-db": Tree(
@@ -491,3 +506,16 @@ def test_a_real_corpus_has_the_published_counts(real_corpora, name):
     counts = {label: sum(u.emotion == label for u in corpus) for label in corpus.labels}
     assert (len(corpus), len(corpus.speakers), counts) == REAL[name]
     assert not [note for note in corpus.notes if "does not describe" in note or "not on the card" in note]
+
+
+@pytest.mark.corpus
+def test_the_majority_of_the_listeners_of_crema_d_is_the_acted_emotion_as_often_as_published(real_corpora):
+    if not (real_corpora / "crema-d").is_dir():
+        pytest.skip("no crema-d in EMOCATCHER_CORPORA")
+    corpus = corpora.load(f"crema-d={real_corpora / 'crema-d'}")
+    right = 0
+    for utterance in corpus:
+        first, second = sorted(utterance.votes.values(), reverse=True)[:2]
+        right += first > second and utterance.votes[utterance.emotion] == first
+    assert right / len(corpus) == pytest.approx(0.416, abs=0.001)
+    assert {utterance.age for utterance in corpus} >= {20, 74}

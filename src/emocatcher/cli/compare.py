@@ -67,6 +67,8 @@ def _show(found: Comparison) -> None:
             ["UAR", *(line[0] for line in each.rows)],
             list(map(list, zip(each.header[1:], *(line[1:] for line in each.rows), strict=True))),
         )
+    if by_voice := tables.listeners(found.rows):
+        screen.table(by_voice.header, by_voice.rows)
     labels = tables.all_labels(found.rows)
     emotions = [(name, {label: recalls.get(label, NONE) for label in labels}) for name, _, recalls in columns]
     _print_columns(emotions, "recall")

@@ -92,6 +92,8 @@ class _Reading:
         fields: dict[str, Any] = {field: self._field(field, data) for field in _OPTIONAL_FIELDS}
         age = self._field("age", data) or ""
         fields["age"] = int(age) if age.isdecimal() else None
+        votes = {emotion: card_tables.fill(template, data) or "" for emotion, template in self._card.listeners.items()}
+        fields["votes"] = {emotion: int(n) for emotion, n in votes.items() if n.isdecimal()}
         return Utterance(id=id_, path=path, emotion=emotion, **fields)
 
     def _emotion(self, id_: str, data: dict[str, str]) -> str | None:

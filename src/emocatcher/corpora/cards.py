@@ -69,12 +69,13 @@ class CorpusCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     fields: dict[str, str] = {}  # field of an utterance → template; by default the group or column of the same name
     values: dict[str, dict[str, str]] = {}  # field → its codes, also with wildcards → values; other codes are dropped
     unset: tuple[str, ...] = ()  # values that mean "not known"
+    listeners: dict[str, str] = {}  # emotion → template of how many listeners chose it by voice alone
     table: tuple[CardTable, ...] = ()
     parquet: str = ""  # a glob of Parquet files with the sound in them; then nothing else describes the layout
     same_speakers_as: str = ""  # the card of a corpus with the same people
 
     def __post_init__(self) -> None:
-        for emotion in self.emotion_of.values():
+        for emotion in (*self.emotion_of.values(), *self.listeners):
             if emotion not in EMOTIONS:
                 raise ValueError(f"'{emotion}' is not an emotion. Allowed: {', '.join(EMOTIONS)}")
 

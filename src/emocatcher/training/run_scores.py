@@ -14,6 +14,7 @@ from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring import (
     calibration,
     faithfulness,
+    listeners,
     metrics,
     over_corpora,
     run_result,
@@ -103,10 +104,19 @@ def score_run(
         faithfulness=_faithfulness(corpus, tasks, outcomes),
         calibration=calibrated,
         over_corpora=over,
+        listeners=listeners.score(
+            tested, true, predicted, corpus.labels, scored=_scored(tasks, len(corpus.labels)), corpus=corpus.name
+        ),
         speaker_groups=speaker_groups.score(
             tested, true, predicted, len(corpus.labels), answered=answered, corpus=corpus.name
         ),
     )
+
+
+def _scored(tasks: Sequence[FoldTask], n_classes: int) -> NDArray[np.bool_]:
+    """Which classes count for each test utterance, shape (n_utterances, n_classes)."""
+    parts = [task.parts["test"] for task in tasks]
+    return np.concatenate([np.isfinite(part.mask(np.zeros((len(part.ids), n_classes), np.float32))) for part in parts])
 
 
 def _over_corpora(

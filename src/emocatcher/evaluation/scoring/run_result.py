@@ -145,6 +145,20 @@ class SpeakerGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     share_answered: Estimate | None = None  # where the model did not abstain; None also: it has no threshold
 
 
+class Listeners(msgspec.Struct, frozen=True, kw_only=True):
+    """Listeners by voice alone, and the run, on the same test clips of one corpus (see `listeners`); rates in 0..1."""
+
+    corpus: str  # tested on
+    n_utterances: int  # with votes
+    n_tied: int  # without a majority, which counts as wrong
+    votes_per_utterance: float
+    accuracy: Estimate  # of the majority, against the label
+    unweighted_average_recall: Estimate
+    run_accuracy: Estimate
+    run_unweighted_average_recall: Estimate
+    resampled: str  # "speakers" or "utterances"
+
+
 class Fold(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fold's entry in `result.json`."""
 
@@ -215,6 +229,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     calibration: Calibration | None = None  # None: one fold, or a run of an earlier version
     over_corpora: OverCorpora | None = None  # of a protocol between corpora
     speaker_groups: tuple[SpeakerGroup, ...] = ()  # over all folds; none: unknown, or a run of an earlier version
+    listeners: tuple[Listeners, ...] = ()  # over all folds, of the tested corpora that have votes
 
     def fold(self, number: int) -> Fold:
         """The entry of the fold with this number."""

@@ -58,6 +58,7 @@ def render(
         unpaired=unpaired,
         pictures=pictures,
         corpora=tables.corpora(rows),
+        listeners=tables.listeners(rows),
         recalls=tables.recalls(rows),
         settings=tables.settings(rows),
         claims=list(dict.fromkeys((row.protocol, row.cannot_claim) for row in rows if row.cannot_claim.strip())),

@@ -10,6 +10,7 @@ import numpy as np
 
 from emocatcher.evaluation.run_folder import Floats, Predictions
 from emocatcher.evaluation.scoring import calibration, metrics
+from emocatcher.evaluation.scoring.run_result import Listeners
 from emocatcher.foundation.errors import RunError
 from emocatcher.reports.comparison import groups
 from emocatcher.reports.run_report import Run, between, chance
@@ -89,6 +90,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     training_seconds: Spread
     runs: tuple[OneRun, ...]
     cells: tuple[between.Cell, ...] = ()  # of runs between corpora: the UAR on each tested corpus, seed by seed
+    listeners: tuple[Listeners, ...] = ()  # of the first seed, on the tested corpora that have votes
     chance_of_recall: float | None = None  # of runs between corpora: the mean UAR of any guess
 
 
@@ -166,6 +168,7 @@ def row(members: Sequence[Run], name: str) -> Row:
         training_seconds=spread(one.training_seconds for one in seeds),
         runs=seeds,
         cells=tuple(cell for run in members for cell in between.of_run(run)) if over else (),
+        listeners=first.listeners,
         chance_of_recall=over.chance if over else None,
     )
 

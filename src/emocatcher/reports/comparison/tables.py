@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from emocatcher.reports.comparison import scores
 from emocatcher.reports.comparison.scores import OneRun, Row, Speaker, Spread
-from emocatcher.reports.run_report import style
+from emocatcher.reports.run_report import listener_scores, style
 from emocatcher.reports.run_report.between import ALL_OTHERS, Cell
 from emocatcher.reports.run_report.tables import NONE, Table, interval, percent, plus_minus
 
@@ -125,6 +125,11 @@ def corpora(rows: Sequence[Row]) -> Table | None:
         lines.append((_marked_name(row), *chances, mean))
     caption = "UAR on each tested corpus, in percent; in the mean, each counts equally."
     return Table(caption=caption, header=("", *places, "mean"), rows=tuple(lines))
+
+
+def listeners(rows: Sequence[Row]) -> Table | None:
+    """Tabulate listeners by voice alone and each row's first seed on the same clips; None without votes."""
+    return listener_scores.table([(_marked_name(row), row.listeners) for row in rows])
 
 
 def _place(cell: Cell) -> str:

@@ -14,6 +14,7 @@ from emocatcher.reports.run_report import (
     confidence,
     deletion,
     group_scores,
+    listener_scores,
     next_steps,
     page_colours,
     published,
@@ -126,6 +127,10 @@ def render(run: Run, pictures: list[Picture]) -> str:
         ],
         recall=tables.recall(run),
         of_speakers=speakers.table(run),
+        listeners=(
+            listener_scores.sentence(run.result.listeners),
+            listener_scores.table([(run.name, run.result.listeners)]),
+        ),
         groups=(group_scores.sentence(run.result.speaker_groups), group_scores.table(run.result.speaker_groups)),
         calibration=(confidence.sentence(run), confidence.table(run), sections.get("calibration")),
         faithfulness=(deletion.verdict(run), deletion.table(run), sections.get("faithfulness")),

@@ -11,7 +11,7 @@ import msgspec
 from emocatcher.evaluation.audit import NOT_AUDITED
 from emocatcher.evaluation.run_folder import Run
 from emocatcher.foundation.settings import load_preset, presets
-from emocatcher.reports.run_report import between, confidence, deletion, group_scores, style, tables
+from emocatcher.reports.run_report import between, confidence, deletion, group_scores, listener_scores, style, tables
 
 
 def headline(run: Run) -> str:
@@ -64,10 +64,10 @@ def audit_line(run: Run) -> str:
 
 
 def trust_lines(run: Run) -> list[str]:
-    """State the mean over corpora, calibration, how faithful the attention is, and which groups differ, as measured."""
-    groups = group_scores.sentence(run.result.speaker_groups)
+    """State the mean over corpora, calibration, attention, listeners and which groups differ, as measured."""
+    people = listener_scores.sentence(run.result.listeners), group_scores.sentence(run.result.speaker_groups)
     return [
-        words for words in (between.sentence(run), confidence.sentence(run), deletion.verdict(run), groups) if words
+        words for words in (between.sentence(run), confidence.sentence(run), deletion.verdict(run), *people) if words
     ]
 
 
