@@ -172,12 +172,14 @@ def piece(voices: Corpus, name: str, speakers: tuple[str, ...], emotions: tuple[
 
 @pytest.fixture(scope="session")
 def several(voices: Corpus) -> Corpus:
-    """Three joined corpora: one has calm, one lacks happy, one is larger."""
+    """Three joined corpora: one has calm, one lacks happy and has listeners, who chose happy most, one is larger."""
     first, second, third, _ = voices.speakers
+    lacking = piece(voices, "lacking", (second,), ("neutral", "sad", "angry"))
+    voted = tuple(msgspec.structs.replace(u, votes={"happy": 9, u.emotion: 5}) for u in lacking)
     return joined.join(
         [
             piece(voices, "with-calm", (first,), ("neutral", "calm", "happy", "sad", "fearful")),
-            piece(voices, "lacking", (second,), ("neutral", "sad", "angry")),
+            msgspec.structs.replace(lacking, utterances=voted),
             piece(voices, "larger", (third,), ("neutral", "happy", "sad", "angry"), n=40),
         ],
         {},

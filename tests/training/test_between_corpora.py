@@ -60,6 +60,19 @@ def test_classes_that_a_side_lacks_are_neither_scored_nor_answered(across, resul
     assert all(np.isfinite(json.loads(line)["test_loss"]) for line in lines)
 
 
+def test_listeners_are_scored_on_the_same_clips_over_the_same_classes(result):
+    (found,) = result["listeners"]
+    fold = result["folds"][1]
+    assert (found["corpus"], found["n_utterances"], found["n_tied"]) == ("lacking", fold["n_test"], 0)
+    # Their votes for happy, which the corpus lacks, do not count, as the run could not answer it either.
+    assert found["votes_per_utterance"] == 5
+    assert found["accuracy"]["mean"] == found["unweighted_average_recall"]["mean"] == 1
+    assert found["run_accuracy"]["mean"] == pytest.approx(fold["selected"]["accuracy"])
+    assert found["run_unweighted_average_recall"]["mean"] == pytest.approx(
+        fold["selected"]["unweighted_average_recall"]
+    )
+
+
 def test_the_mean_weighs_corpora_equally(across, result):
     run = run_folder.read(across.folder)
     each = [
