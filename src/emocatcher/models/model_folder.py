@@ -37,6 +37,11 @@ _ACTED_LIMITS = (
     "The corpus has acted emotions, recorded in a studio in North American English. How well the model works on "
     "spontaneous speech, in other languages or in noise was not measured."
 )
+_CORPORA_LIMITS = (
+    "The corpora have acted emotions, recorded without much noise. The score on a corpus is that of a model trained on "
+    "the others, so it shows what to expect of recordings unlike those of the training: they differ widely, and "
+    "recordings of your own with known emotions are the only sure test. Spontaneous speech was not measured."
+)
 _OTHER_LIMITS = "How well the model works on voices, languages and rooms unlike those of its corpus was not measured."
 BUNDLED = "emocatcher-2"  # the default model
 ALL_RECORDINGS = "all"  # the protocol of a model that was trained on all recordings of its corpus
@@ -215,6 +220,15 @@ def _card(config: ModelConfig) -> str:
     scores = "\n".join(f"| {_plain(name.replace('_', ' '))} | {value:.4f} |" for name, value in training.scores.items())
     scores_table = f"\n## Scores\n\n| score | held out |\n|---|---|\n{scores}\n" if scores else ""
     note = f"\n{training.note}\n" if training.note else ""
+    encoder = ""
+    if config.settings.encoder:
+        taken = config.settings.encoder
+        named = f"the first {taken.n_layers} layers of {_plain(taken.source)}"
+        owner = " (MIT licence, OpenAI; Radford et al. 2022)" if taken.source.startswith("openai/whisper-") else ""
+        encoder = f" The encoder is {named}{owner}, not trained further; its licence applies to it."
+    limits = _ACTED_LIMITS if training.corpus == "ravdess" else _OTHER_LIMITS
+    if any(name.startswith("unweighted_average_recall_on_") for name in training.scores):
+        limits = _CORPORA_LIMITS
     return f"""---
 library_name: emocatcher
 license: other
@@ -231,11 +245,11 @@ A speech emotion recognition model of emocatcher {config.version}.
 {scores_table}{_groups_section(training.speaker_groups)}
 ## Licence
 
-The weights are derived from the corpus, whose licence is: {_plain(training.licence)}.
+The weights are derived from the corpus, whose licence is: {_plain(training.licence)}.{encoder}
 
 ## Limits
 
-{_ACTED_LIMITS if training.corpus == "ravdess" else _OTHER_LIMITS}
+{limits}
 The model recognises what a voice sounds like, not what a person feels. Do not use it to judge people: their
 truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
 held-out recordings of that corpus, and may be wrong on other recordings.

@@ -16,6 +16,7 @@ from emocatcher.foundation.errors import RunError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
 from emocatcher.models.networks import registry
+from emocatcher.models.onnx_graphs import stored_weights
 
 
 class Teachers:
@@ -46,7 +47,8 @@ class Teachers:
                     f"The teacher {folder} has other emotions than the student. Give runs on the same corpus"
                 )
             network = registry.build(theirs, len(labels)).eval()
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in opened.weights().items()})
+            weights = stored_weights.read(opened)
+            network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
             self._networks.append(network)
 
     @torch.no_grad()

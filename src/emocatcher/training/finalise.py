@@ -17,7 +17,7 @@ from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.scoring import calibration, speaker_groups
 from emocatcher.evaluation.scoring.calibration import TemperatureGain
 from emocatcher.evaluation.scoring.paired_tests import PairedDifference
-from emocatcher.evaluation.scoring.run_result import Calibration, Epoch, Faithfulness, SpeakerGroup
+from emocatcher.evaluation.scoring.run_result import Calibration, Epoch, Faithfulness, Result, SpeakerGroup
 from emocatcher.features import training_conditions
 from emocatcher.foundation.errors import RunError
 from emocatcher.models import model_folder
@@ -104,6 +104,7 @@ def finalise(
             seed=run.result.seed,
             synthetic=corpus.synthetic,
             scores={
+                **_scores_on_corpora(run.result),
                 "accuracy": mean.accuracy.last,
                 "unweighted_average_recall": mean.unweighted_average_recall.last,
                 **_calibration_scores(held_out),
@@ -170,6 +171,15 @@ def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: str) -> tuple[int
     return tuple(training.seed for training in trainings)
 
 
+def _scores_on_corpora(result: Result) -> dict[str, float]:
+    """The UAR on each corpus by the model that was trained on the others, of a protocol that has such folds."""
+    return {
+        f"unweighted_average_recall_on_{'+'.join(fold.between.tested_on)}": fold.unweighted_average_recall.last
+        for fold in result.folds
+        if fold.between
+    }
+
+
 def _calibration_scores(held_out: Calibration) -> dict[str, float]:
     scores = {
         "expected_calibration_error_before": held_out.expected_calibration_error,
@@ -213,7 +223,9 @@ def _note(
     by_teachers: PairedDifference | None,
 ) -> str:
     result = run.result
-    trained_on = "also in the training part" if result.speakers_shared else "not in the training part"
+    trained_on = "speakers that were " + ("also" if result.speakers_shared else "not") + " in the training part"
+    if any(fold.between for fold in result.folds):
+        trained_on = "a corpus that was not in the training part"
     low, high = gain.interval
     changed = f"by {gain.log_loss:.4f} nats, 95% interval {low:.4f} to {high:.4f} by drawing {gain.resampled}"
     distilled = temperature = threshold = ""
@@ -236,7 +248,7 @@ def _note(
     return (
         f"It was trained on every recording of its corpus, so no recording is left to measure it on. {distilled}The "
         f"scores are those of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on "
-        f"speakers that were {trained_on}. {temperature}{threshold} Each calibrated score is of a fold under what the "
+        f"{trained_on}. {temperature}{threshold} Each calibrated score is of a fold under what the "
         "other folds chose." + (f" {attention}" if attention else "")
     )
 
@@ -261,4 +273,4 @@ def _train(task: _Task) -> Bundle:
     )
     trainer.run(training_pool.report)
     graph = checked_onnx(trainer.network, config.settings, config.labels, int8=task.int8)
-    return model_folder.write(task.folder, config, trainer.network.stored_weights(), graph)
+    return model_folder.write(task.folder, config, trainer.network.stored_weights(frozen=not task.int8), graph)

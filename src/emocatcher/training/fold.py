@@ -24,7 +24,7 @@ from emocatcher.training.encoding import EncodedClips
 if TYPE_CHECKING:
     from emocatcher.training.fold_trainer import FoldTrainer
 
-_PROBED_WITH_ENCODER = 30  # clips: a hundred shortened forms of each pass the encoder
+_PROBED_WITH_ENCODER = 12  # clips: a hundred shortened forms of each pass the encoder
 _OUTCOME = "outcome.safetensors"
 _PROBE = tuple(f"probe.{name}" for name in faithfulness.Probe._fields)
 

@@ -72,12 +72,18 @@ class EmotionNetwork(nn.Module, abc.ABC):
         """
         return self.classify(self.prepare(channels, lengths), lengths)
 
-    def stored_weights(self) -> dict[str, NDArray[Any]]:
-        """Return all weights as a model folder stores them: those that are not trained in 16 bits, if that is exact."""
-        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+    def stored_weights(self, *, frozen: bool = True) -> dict[str, NDArray[Any]]:
+        """Return the weights as a model folder stores them.
+
+        Args:
+            frozen: whether to return those that are not trained too: in 16 bits, if that is exact.
+        """
+        fixed = [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
         weights = {name: tensor.detach().numpy() for name, tensor in self.state_dict().items()}
-        frozen = {name for name, _ in self.named_parameters()} - trained
-        for name in frozen:
+        for name in fixed:
+            if not frozen:
+                del weights[name]
+                continue
             half = weights[name].astype(np.float16)
             if np.array_equal(half, weights[name]):
                 weights[name] = half

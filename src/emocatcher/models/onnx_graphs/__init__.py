@@ -16,6 +16,7 @@ from emocatcher.foundation.errors import ModelError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.models.networks.registry import add_to_graph
+from emocatcher.models.onnx_graphs import stored_weights
 from emocatcher.models.onnx_graphs.graph import FLOAT, INT64, Graph, Weights
 from emocatcher.models.onnx_graphs.waveform import add_recognition
 
@@ -33,7 +34,7 @@ def as_onnx(model: Bundle, *, waveform: bool = False, int8: bool = False) -> byt
     Raises:
         ModelError: if the weights cannot be read, or are not those of the network.
     """
-    config, weights = model.config, model.weights()
+    config, weights = model.config, stored_weights.read(model)
     try:
         if waveform:
             return to_waveform_onnx(weights, config, int8=int8)

@@ -10,7 +10,9 @@ from emocatcher.foundation.settings import NORM_EPSILON, Encoder, EncoderNetwork
 from emocatcher.models.onnx_graphs import layers
 from emocatcher.models.onnx_graphs.graph import FLOAT, UINT8, Graph
 
+WHOLE = ".int7"  # ends the names of whole weights
 _WEIGHT_STEPS = 64  # of each sign
+ROW_STEPS = 127  # of each sign
 
 
 def add_encoder(
@@ -112,15 +114,15 @@ def _int8_product(graph: Graph, name: str, rows: str) -> str:
     """
     weights = graph.weights[f"{name}.weight"].T.astype(np.float32)
     largest = np.maximum(np.abs(weights).max(axis=0, keepdims=True), np.float32(1e-30))
-    whole = graph.constant(f"{name}.int7", np.rint(weights * (_WEIGHT_STEPS / largest)).astype(np.int8))
+    whole = graph.constant(f"{name}{WHOLE}", np.rint(weights * (_WEIGHT_STEPS / largest)).astype(np.int8))
     highest = graph.add("ReduceMax", [graph.add("Abs", [rows])], axes=[2], keepdims=1)
     highest = graph.add("Max", [highest, graph.number(1e-30, np.float32)])
-    scaled = graph.add("Mul", [rows, graph.add("Div", [graph.number(127.0, np.float32), highest])])
+    scaled = graph.add("Mul", [rows, graph.add("Div", [graph.number(float(ROW_STEPS), np.float32), highest])])
     shifted = graph.add("Add", [graph.add("Round", [scaled]), graph.number(128.0, np.float32)])
     zero = graph.constant("zero_point", np.array(128, np.uint8))
     sums = graph.add("MatMulInteger", [graph.add("Cast", [shifted], to=UINT8), whole, zero])
     by_row = graph.add("Mul", [graph.add("Cast", [sums], to=FLOAT), highest])
-    return graph.add("Mul", [by_row, graph.constant(f"{name}.scale", largest / np.float32(127 * _WEIGHT_STEPS))])
+    return graph.add("Mul", [by_row, graph.constant(f"{name}.scale", largest / np.float32(ROW_STEPS * _WEIGHT_STEPS))])
 
 
 def _classify(graph: Graph, network: EncoderNetwork, states: list[str], mask: str, attention: str) -> str:

@@ -1,0 +1,54 @@
+"""Read all weights of a model folder; a folder with 8-bit weights has those of its encoder in the graph alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.foundation.errors import MissingExtraError, ModelError
+from emocatcher.models.model_folder import Bundle
+from emocatcher.models.onnx_graphs.encoder import ROW_STEPS, WHOLE
+
+try:
+    import onnx
+except ModuleNotFoundError as error:
+    raise MissingExtraError("Reading the weights of a graph", "export") from error
+
+_ENCODER = "encoder."
+_ROUNDED = ".int8"
+
+
+def read(model: Bundle) -> dict[str, NDArray[Any]]:
+    """Read the weights by their names in the network.
+
+    Args:
+        model: an opened model folder.
+
+    Returns:
+        all weights; those of an encoder that are only in the graph are as the graph multiplies by them, in 32 bits.
+
+    Raises:
+        ModelError: if a file cannot be read.
+    """
+    weights = model.weights()
+    if not model.config.settings.encoder or any(name.startswith(_ENCODER) for name in weights):
+        return weights
+    try:
+        graph = onnx.load_model_from_string(model.onnx_path.read_bytes()).graph
+        stored = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    except Exception as error:  # the errors of protobuf have no common class
+        raise ModelError(f"{model.onnx_path} cannot be read: {error}. Copy the model folder again") from error
+    encoder = {name: value for name, value in stored.items() if name.startswith(_ENCODER)}
+    for name, value in encoder.items():
+        if name.endswith(WHOLE):  # (n_in, n_out)
+            layer = name.removesuffix(WHOLE)
+            scale = stored[f"{layer}.scale"] * np.float32(ROW_STEPS)  # the graph's includes the scale of the rows
+            weights[f"{layer}.weight"] = np.ascontiguousarray((value * scale).T)
+        elif name.endswith(_ROUNDED):
+            weight = name.removesuffix(_ROUNDED)
+            weights[weight] = value * stored[f"{weight}.scale"]
+        elif name.endswith((".weight", ".bias")):
+            weights[name] = value
+    return weights
