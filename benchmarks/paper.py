@@ -71,6 +71,12 @@ class Scored(msgspec.Struct):
 
 THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)
 ROWS = (
+    Row("emocatcher-3", "emobox-6", seeds=THREE, must="78 / 78"),
+    Row("emocatcher-3", "luna-5", seeds=THREE, must="UAR 77"),
+    Row("emocatcher-3", "loso-24", must="UAR 78"),
+    Row("emocatcher-3", "reference-cv5", seeds=THREE, must="90"),
+    Row("emocatcher-3", "kfold-10", must="91"),
+    Row("emocatcher-3", "reference-holdout", seeds=THREE, must="90"),
     Row("emocatcher-2", "emobox-6", seeds=THREE, must="67 / 67"),
     Row("emocatcher-2", "luna-5", seeds=THREE, must="UAR 65"),
     Row("emocatcher-2", "reference-cv5", seeds=THREE, must="90"),

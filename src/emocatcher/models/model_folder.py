@@ -43,7 +43,7 @@ _CORPORA_LIMITS = (
     "recordings of your own with known emotions are the only sure test. Spontaneous speech was not measured."
 )
 _OTHER_LIMITS = "How well the model works on voices, languages and rooms unlike those of its corpus was not measured."
-BUNDLED = "emocatcher-2"  # the default model
+BUNDLED = "emocatcher-3"  # the default model
 ALL_RECORDINGS = "all"  # the protocol of a model that was trained on all recordings of its corpus
 WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
 
@@ -128,7 +128,7 @@ def bundled_names() -> list[str]:
 
     Examples:
         >>> bundled_names()
-        ['emocatcher-2', 'cabg']
+        ['emocatcher-3', 'cabg', 'emocatcher-2']
     """
     names = sorted(folder.name for folder in (Path(__file__).parent / "shipped").iterdir() if bundled(folder.name))
     return sorted(names, key=lambda name: name != BUNDLED)

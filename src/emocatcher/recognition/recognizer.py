@@ -309,7 +309,7 @@ def load(model: str | Path | None = None) -> Recognizer:
 
     Examples:
         >>> load()
-        Recognizer('emocatcher-2', 22050 Hz, labels: neutral, calm, happy, sad, angry, fearful, disgust, surprised)
+        Recognizer('emocatcher-3', 16000 Hz, labels: neutral, calm, happy, sad, angry, fearful, disgust, surprised)
     """
     return Recognizer(model_folder.read(find_folder(model)))
 

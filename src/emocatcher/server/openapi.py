@@ -95,7 +95,7 @@ _SETTLED_EXAMPLE = {
     "failures": [],
     "profile": {
         "format": 1,
-        "model": "emocatcher-2",
+        "model": "emocatcher-3",
         "onnx_sha256": "…",
         "labels": ["neutral", "happy", "sad"],
         "n_recordings": 10,

@@ -162,8 +162,12 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
     chosen_best = selection if selection != "last" else f"best-{trainer.best_part}"
 
     def outcome_of(epoch: int, named: str, folder: str) -> FoldOutcome:
-        logits, attention = trainer.evaluate(trainer.parts["test"])
-        scores = metrics.score(trainer.parts["test"].true, logits.argmax(axis=1), task.labels)
+        test, attention = trainer.parts["test"], list[NDArray[np.float32]]()
+        if folder == selected:
+            logits, attention = trainer.evaluate(test)
+        else:  # its outcome is not used, only its scores
+            logits = trainer.classify(test)
+        scores = metrics.score(test.true, logits.argmax(axis=1), task.labels)
         training = msgspec.structs.replace(
             task.training,
             fold=task.fold,
@@ -179,7 +183,7 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
         lengths = np.array([len(weights) for weights in attention], np.int64)
         return FoldOutcome(
             fold=task.fold, epochs=trainer.epochs, selected_epoch=epoch, n_parameters=n_parameters, logits=logits,
-            attention=np.concatenate(attention), attention_lengths=lengths,
+            attention=np.concatenate(attention or [np.empty(0, np.float32)]), attention_lengths=lengths,
             probe=_probe(task, trainer, attention) if folder == selected else None,
         )  # fmt: skip
 

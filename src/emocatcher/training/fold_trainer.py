@@ -123,6 +123,12 @@ class FoldTrainer:
         logits, attention = self._evaluate(self.features.clips(part.ids), self.network)
         return part.mask(logits), attention
 
+    def classify(self, part: Part) -> NDArray[np.float32]:
+        """Return the logits of `evaluate` alone; with an encoder, from what it has encoded."""
+        if self._encoded is None:
+            return self.evaluate(part)[0]
+        return part.mask(self._evaluate(self._encoded.originals(part.ids), self.network.classify)[0])
+
     def _evaluate(
         self, clips: list[NDArray[np.float32]], classify: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
@@ -300,10 +306,7 @@ class FoldTrainer:
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Return loss, accuracy and UAR on a part."""
-        if self._encoded is None:
-            logits, _ = self.evaluate(part)
-        else:
-            logits = part.mask(self._evaluate(self._encoded.originals(part.ids), self.network.classify)[0])
+        logits = self.classify(part)
         loss = self._loss(*map(torch.from_numpy, part.of_scored(logits))).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)
