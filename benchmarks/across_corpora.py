@@ -39,7 +39,7 @@ def main() -> None:
 def measure(model: str | None) -> list[dict[str, Any]]:
     """Measure one model on each corpus that it was not trained on."""
     recognizer = emocatcher.load(model)
-    trained_on = set(recognizer.config.training.corpus.split(","))
+    trained_on = set(recognizer.config.training.corpus.split("+"))
     rows = []
     for name in (one for one in CORPORA if one not in trained_on):
         corpus = corpora.load(name)

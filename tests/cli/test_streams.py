@@ -47,7 +47,7 @@ def test_an_encoding_without_bars_gets_other_characters(clip: str, encoding: str
 def test_json_is_utf_8_in_every_encoding() -> None:
     done = run(["info", "--json"], PYTHONIOENCODING="ascii")
     assert done.stdout == run(["info", "--json"], PYTHONIOENCODING="utf-8").stdout
-    assert b'"name": "emocatcher-2"' in done.stdout
+    assert b'"name": "emocatcher-3"' in done.stdout
 
 
 @pytest.mark.slow

@@ -220,6 +220,12 @@ def form(*files: tuple[str, bytes], field: str = "file") -> bytes:
     return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
+def streamed(recognizer: emocatcher.Recognizer, samples: Any, window_s: float = 3.0, hop_s: float = 0.5) -> list[Window]:
+    """The windows of a local stream. With an encoder, a timeline encodes what windows share once, and differs a little."""
+    stream = recognizer.stream(RATE, window_s, hop_s)
+    return [*stream.push(samples), *stream.finish()]
+
+
 def same_window(theirs: Window, ours: Window) -> bool:
     """Whether two windows are equal up to rounding, because sums are computed in another order."""
     same = (theirs.start_s, theirs.end_s, theirs.speech) == (ours.start_s, ours.end_s, ours.speech)

@@ -29,7 +29,7 @@ def test_the_model_is_described(server: Server) -> None:
     answer = server.get("/v1/model")
     model = msgspec.json.decode(answer.body, type=ModelDescription)
     assert model.labels[0] == "neutral"
-    assert (model.sample_rate_hz, model.listen_corpus, model.token_required) == (22_050, True, False)
+    assert (model.sample_rate_hz, model.listen_corpus, model.token_required) == (16_000, True, False)
     assert answer.json.keys() == set(ModelDescription.__struct_fields__)
 
 

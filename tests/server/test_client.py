@@ -14,7 +14,7 @@ import emocatcher
 from emocatcher.client import Client
 from emocatcher.foundation.errors import AudioError, DecodeError, ServerError, SettingError
 
-from .conftest import RATE, Server, same_window, sound, voice
+from .conftest import RATE, Server, same_window, sound, streamed, voice
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,11 @@ def test_timeline_equals_a_local_recognizer(client: Client) -> None:
 
 
 @pytest.mark.parametrize("is_int16", [True, False])
-def test_stream_gives_the_windows_of_a_local_timeline(client: Client, is_int16: bool) -> None:
+def test_stream_gives_the_windows_of_a_local_stream(client: Client, is_int16: bool) -> None:
     samples = sound(8.3) if is_int16 else sound(8.3) / 32_768
     chunks = (samples[start : start + 7_777] for start in range(0, len(samples), 7_777))
     theirs = list(client.stream(chunks, RATE, hop_s=0.4))
-    ours = emocatcher.load().timeline((samples, RATE), 3.0, 0.4).windows
+    ours = streamed(emocatcher.load(), samples, 3.0, 0.4)
     assert len(theirs) == len(ours) > 10
     assert all(map(same_window, theirs, ours))
     for threshold, abstains in ((1.0, True), (0.0, False)):

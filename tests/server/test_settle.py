@@ -21,7 +21,7 @@ from emocatcher.server.limits import Limits
 from emocatcher.server.profiles import Profiles
 from emocatcher.server.worker_process import RefusedError
 
-from .conftest import RATE, Server, same_window, sound, voice
+from .conftest import RATE, Server, same_window, sound, streamed, voice
 
 FEW = ("neutral", "sad", "angry")
 # Sent to both routes; none of them makes a profile.
@@ -77,7 +77,7 @@ def test_answers_with_a_profile_are_those_of_a_settled_recognizer(
     samples = sound(5.0)
     windows = list(client.stream([samples], RATE, settled=name, emotions=FEW))
     assert len(windows) == 5
-    assert all(map(same_window, windows, few.timeline((samples, RATE)).windows))
+    assert all(map(same_window, windows, streamed(few, samples)))
 
 
 def test_emotions_restrict_the_answers_without_a_profile(server: Server) -> None:

@@ -17,9 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 import emocatcher
-from emocatcher.recognition.timeline import Window, Windows
+from emocatcher.recognition.timeline import Window
 
-from .conftest import RATE, Server, same_window, sound
+from .conftest import RATE, Server, same_window, sound, streamed
 
 HELLO: dict[str, Any] = {"type": "hello", "sample_rate": RATE, "encoding": "pcm16"}
 
@@ -86,7 +86,7 @@ def test_a_stream_gives_the_windows_of_a_file(server: Server, encoding: str, siz
     samples = sound(8.3)
     sent = samples if encoding == "pcm16" else (samples / 32_768).astype("<f4")
     theirs, duration_s = windows_of(server, sent, sizes, encoding=encoding, window_s=2.0, hop_s=0.3)
-    ours: Windows = emocatcher.load().timeline((samples, RATE), 2.0, 0.3).windows  # type: ignore[assignment]
+    ours = streamed(emocatcher.load(), samples, 2.0, 0.3)
     assert duration_s == pytest.approx(8.3, abs=1e-3)
     assert len(theirs) == len(ours) > 15
     assert all(map(same_window, theirs, ours))

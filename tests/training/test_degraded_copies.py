@@ -30,9 +30,11 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
     base = ["network.n_copies=2", "training.n_epochs=6", f'encoder.source="{source}"', "encoder.n_layers=2"]
 
     def recipe(*changes: str) -> Settings:
-        return encoder_weights.resolve(
-            load_preset("emocatcher-3", [*base, *(f"degradation.{change}" for change in changes)])
-        )
+        zeros = [f"degradation.{name}=0" for name in ("noisy", "rooms", "telephone", "coded", "cut")]
+        settings = load_preset("emocatcher-3", [*base, *zeros, *(f"degradation.{change}" for change in changes)])
+        if not changes:
+            settings = msgspec.structs.replace(settings, degradation=msgspec.UNSET)
+        return encoder_weights.resolve(settings)
 
     return recipe
 
@@ -55,7 +57,7 @@ def drawn(corpus: Corpus, settings: Settings, seed: int = 0) -> np.ndarray | Non
 
 
 def test_recipes_without_the_section_stay_what_they_were() -> None:
-    plain = load_preset("emocatcher-3")
+    plain = msgspec.structs.replace(load_preset("emocatcher-3"), degradation=msgspec.UNSET)
     assert "degradation" not in plain.to_toml()
     chosen = load_preset("emocatcher-3", ["degradation.noisy=0.5", "degradation.snr_db=[5, 20]"])
     assert chosen.degradation.snr_db == (5.0, 20.0)  # type: ignore[union-attr]

@@ -273,4 +273,4 @@ def _train(task: _Task) -> Bundle:
     )
     trainer.run(training_pool.report)
     graph = checked_onnx(trainer.network, config.settings, config.labels, int8=task.int8)
-    return model_folder.write(task.folder, config, trainer.network.stored_weights(frozen=not task.int8), graph)
+    return model_folder.write(task.folder, config, trainer.network.stored_weights(frozen=False), graph)

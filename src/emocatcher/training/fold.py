@@ -225,7 +225,7 @@ def _write_model(
         training=training,
         n_parameters=n_parameters,
     )
-    weights = trainer.network.stored_weights()
+    weights = trainer.network.stored_weights(frozen=False)  # the graph has the others
     model_folder.write(folder, config, weights, checked_onnx(trainer.network, task.settings, task.labels))
 
 

@@ -42,6 +42,16 @@ def test_the_weights_are_those_of_the_network_to_half_a_step(whole, small):
         assert (np.abs(found[name] - value) <= 0.5001 * step + 1e-7).all(), name
 
 
+def test_a_graph_in_32_bits_has_the_weights_themselves(whole, tmp_path):
+    weights, config = whole.weights(), whole.config
+    trained = {name: value for name, value in weights.items() if not name.startswith("encoder.")}
+    folder = model_folder.write(tmp_path, config, trained, whole.onnx_path.read_bytes())
+    found = stored_weights.read(folder)
+    assert found.keys() == weights.keys()
+    for name, value in weights.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
 def test_a_folder_with_all_weights_keeps_them(whole):
     for name, value in whole.weights().items():
         np.testing.assert_array_equal(stored_weights.read(whole)[name], value)

@@ -1,4 +1,4 @@
-"""Read all weights of a model folder; a folder with 8-bit weights has those of its encoder in the graph alone."""
+"""Read all weights of a model folder, which has those of an encoder in its graph alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("Reading the weights of a graph", "export") from error
 
 _ENCODER = "encoder."
-_ROUNDED = ".int8"
+_ROUNDED, _TURNED = ".int8", ".weight.T"
 
 
 def read(model: Bundle) -> dict[str, NDArray[Any]]:
@@ -27,7 +27,8 @@ def read(model: Bundle) -> dict[str, NDArray[Any]]:
         model: an opened model folder.
 
     Returns:
-        all weights; those of an encoder that are only in the graph are as the graph multiplies by them, in 32 bits.
+        all weights; those of an encoder that are only in the graph are as the graph has them, or, of a graph in 8 bits,
+        as it multiplies by them.
 
     Raises:
         ModelError: if a file cannot be read.
@@ -49,6 +50,8 @@ def read(model: Bundle) -> dict[str, NDArray[Any]]:
         elif name.endswith(_ROUNDED):
             weight = name.removesuffix(_ROUNDED)
             weights[weight] = value * stored[f"{weight}.scale"]
+        elif name.endswith(_TURNED):  # (n_in, n_out)
+            weights[name.removesuffix(".T")] = np.ascontiguousarray(value.T)
         elif name.endswith((".weight", ".bias")):
             weights[name] = value
     return weights
