@@ -220,9 +220,9 @@ def form(*files: tuple[str, bytes], field: str = "file") -> bytes:
     return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
-def streamed(recognizer: emocatcher.Recognizer, samples: Any, window_s: float = 3.0, hop_s: float = 0.5) -> list[Window]:
-    """The windows of a local stream. With an encoder, a timeline encodes what windows share once, and differs a little."""
-    stream = recognizer.stream(RATE, window_s, hop_s)
+def streamed(ours: emocatcher.Recognizer, samples: Any, window_s: float = 3.0, hop_s: float = 0.5) -> list[Window]:
+    """The windows of a local stream; with an encoder, a timeline encodes shared frames once, and differs a little."""
+    stream = ours.stream(RATE, window_s, hop_s)
     return [*stream.push(samples), *stream.finish()]
 
 

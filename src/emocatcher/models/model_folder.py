@@ -128,7 +128,7 @@ def bundled_names() -> list[str]:
 
     Examples:
         >>> bundled_names()
-        ['emocatcher-3', 'cabg', 'emocatcher-2']
+        ['emocatcher-3', 'cabg', 'emocatcher-2', 'emocatcher-3-free']
     """
     names = sorted(folder.name for folder in (Path(__file__).parent / "shipped").iterdir() if bundled(folder.name))
     return sorted(names, key=lambda name: name != BUNDLED)
