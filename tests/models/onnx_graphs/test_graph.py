@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
+from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_graphs import as_onnx, to_onnx, to_waveform_onnx
 from emocatcher.models.onnx_graphs.graph import FLOAT, Graph
@@ -118,10 +119,16 @@ def test_nothing_but_the_weights_is_rounded(
             assert np.abs(ours - theirs).max() <= 1e-4
 
 
-def test_labels_mostly_stay(bundled: Bundle, opened: Any, made_clips: list[np.ndarray]) -> None:
-    whole, small = (opened(as_onnx(bundled, waveform=True, int8=int8)) for int8 in (False, True))
+@pytest.mark.parametrize("name", ["emocatcher-3", "emocatcher-2"])
+def test_clear_labels_stay(name: str, opened: Any, made_clips: list[np.ndarray]) -> None:
+    folder = model_folder.bundled(name)
+    assert folder is not None
+    model = model_folder.read(folder)
+    whole, small = (opened(as_onnx(model, waveform=True, int8=int8)) for int8 in (False, True))
     pairs = [(whole(waveform=clip)[0], small(waveform=clip)[0]) for clip in made_clips]
     differences = np.array([np.abs(ours - theirs).max() for ours, theirs in pairs])
     assert differences.max() < 0.1
     assert differences.max() > 0  # else nothing was rounded
-    assert sum(ours.argmax() == theirs.argmax() for ours, theirs in pairs) >= 0.9 * len(pairs)
+    clear = [(ours, theirs) for ours, theirs in pairs if np.diff(np.sort(ours)[-2:]) > 0.1]
+    assert len(clear) > 3
+    assert all(ours.argmax() == theirs.argmax() for ours, theirs in clear)
