@@ -33,7 +33,7 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True):
     end_s: float | None = None  # None: the file's last sample
     split: str | None = None  # "train", "valid" or "test", if the manifest has the column
     corpus: str | None = None  # its name, if several corpora are joined
-    votes: dict[str, int] = {}  # how many listeners chose each emotion by voice alone; empty: unknown
+    votes: tuple[tuple[str, int], ...] = ()  # (emotion, number of listeners who chose it by voice alone)
 
 
 class Corpus(msgspec.Struct, frozen=True, kw_only=True):

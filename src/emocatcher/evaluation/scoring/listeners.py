@@ -33,7 +33,8 @@ def score(
             None for all.
         corpus: the name of the corpus, for utterances that name none.
     """
-    votes = np.array([[utterance.votes.get(label, 0) for label in labels] for utterance in utterances])
+    by_label = [dict(utterance.votes) for utterance in utterances]
+    votes = np.array([[one.get(label, 0) for label in labels] for one in by_label])
     if scored is not None:
         votes *= scored
     corpora = np.array([(utterance.corpus or corpus) if utterance.votes else "" for utterance in utterances])
