@@ -192,10 +192,10 @@ LABELS = ("calm and slow", "aroused", "Zärtlich", "<b>bored</b>", "e", "wütend
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with the name and the version of the package's, and with other labels, temperature and weights."""
     pytest.importorskip("onnx", reason="needs the extra 'export'")
-    from emocatcher.models.onnx_graphs import to_onnx
+    from emocatcher.models.onnx_graphs import stored_weights, to_onnx
 
     bundled = model_folder.read(model_folder.bundled())
-    weights = {name: np.asarray(value * 0.97, value.dtype) for name, value in bundled.weights().items()}
+    weights = {name: np.asarray(value * 0.97, value.dtype) for name, value in stored_weights.read(bundled).items()}
     config = msgspec.structs.replace(bundled.config, labels=LABELS, temperature=3.0, abstain_below=0.3)
     folder = tmp_path_factory.mktemp("mine") / "model"
     model_folder.write(folder, config, weights, to_onnx(weights, config.settings, LABELS))
@@ -213,7 +213,7 @@ def test_the_page_runs_the_served_model_with_its_labels_and_colours(
     mean = load(mine)
     with serving("--model", str(mine)) as address:
         tab = open_tab(at=address)
-        assert "emocatcher-2 runs in this browser" in tab.page.inner_text(".foot")
+        assert "emocatcher-3 runs in this browser" in tab.page.inner_text(".foot")
         assert labels(tab, ".known li") == list(LABELS)
         tab.choose(clip)
         tab.wait_for_answer()
@@ -245,7 +245,7 @@ def test_without_a_graph_for_browsers_the_page_offers_only_the_server(
         tab = open_tab(at=address, offline=False)
         assert not any("waveform.onnx" in url for url in tab.requests)
         assert not tab.page.locator("#where-browser").count()
-        assert "The model emocatcher-2 runs on this server only" in tab.page.inner_text(".foot")
+        assert "The model emocatcher-3 runs on this server only" in tab.page.inner_text(".foot")
         tab.choose(clip)
         tab.wait_for_answer()
         assert "by the server" in tab.page.inner_text(".answer")
