@@ -2,8 +2,8 @@
 
 ```
 config.json          settings, labels and training: `ModelConfig`, with the other files' hashes
-model.safetensors    the weights, with the parameter names of the PyTorch module (`emocatcher.models.networks.registry`)
-model.onnx           the same network for inference without PyTorch
+model.safetensors    the trained weights, named as in the PyTorch module (`emocatcher.models.networks.registry`)
+model.onnx           the same network for inference without PyTorch; it alone has the weights of an encoder
 README.md            the model card, as the Hugging Face hub shows it
 ```
 """
