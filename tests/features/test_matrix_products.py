@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -68,10 +69,14 @@ def test_recognition_costs_the_same_with_and_without_threads_of_blas(model: str,
         run = [sys.executable, "-c", CPU_SECONDS, model]
         return float(subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout)
 
-    # The least of three, in turns, because other programs only add.
-    pairs = [(cost(plain), cost(plain | {"OMP_NUM_THREADS": "1"})) for _ in range(3)]
-    with_threads, without = (min(column) for column in zip(*pairs, strict=True))
-    assert with_threads < 1.15 * without
+    # Other programs only add, so the least of several counts; threads that wait for each other would add to every one.
+    with_threads, without = math.inf, math.inf
+    for _ in range(10):
+        with_threads = min(with_threads, cost(plain))
+        without = min(without, cost(plain | {"OMP_NUM_THREADS": "1"}))
+        if with_threads < 1.15 * without:
+            return
+    pytest.fail(f"{1e3 * with_threads:.2f} ms of processor time with threads, {1e3 * without:.2f} ms without")
 
 
 @pytest.fixture
