@@ -16,7 +16,8 @@ from emocatcher.corpora import joined, synthetic
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation import protocols
 from emocatcher.foundation.settings import Settings, load_preset
-from emocatcher.training.dataset import FeatureTable, Part, load_features
+from emocatcher.training.dataset import Part, load_features
+from emocatcher.training.feature_cache import FeatureTable
 
 pytest_plugins = ("generated_runs", "made_models")
 
@@ -125,9 +126,6 @@ class InProcess:
 
     def __exit__(self, *_: object) -> None:
         self.patch.undo()
-
-    def share(self, table: FeatureTable) -> FeatureTable:
-        return table
 
     def run(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         yield from map(function, reversed(tasks))  # outcomes come in any order

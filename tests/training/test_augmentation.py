@@ -118,3 +118,13 @@ def test_the_same_seed_gives_the_same_clip_and_the_source_is_unchanged() -> None
     assert np.array_equal(first, again)
     assert first.shape != other.shape or not np.array_equal(first, other)
     assert np.array_equal(log_mel, kept)
+
+
+@pytest.mark.parametrize("n_frames", [1, 5, 8, 9, 100, 333])
+def test_the_number_of_frames_is_known_before_the_clip_is_varied(n_frames):
+    augmenter = Augmenter(RECIPE.augmentation, FRONT_END)
+    random = np.random.default_rng(n_frames)
+    for _ in range(20):
+        variation = augmenter.draw(random)
+        varied = augmenter.vary(np.zeros((FRONT_END.n_channels, n_frames), np.float32), variation)
+        assert varied.shape == (FRONT_END.n_channels, augmenter.n_frames(n_frames, variation))

@@ -21,7 +21,8 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import DamagedStateError, RunError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models.networks.registry import build
-from emocatcher.training.dataset import FeatureTable, Part, load_features
+from emocatcher.training.dataset import Part, load_features
+from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.fold_trainer import FoldTrainer
 
 Make = Callable[..., FoldTrainer]

@@ -6,6 +6,8 @@ import contextlib
 import glob
 import hashlib
 import json
+import math
+import mmap
 import os
 import secrets
 import sys
@@ -20,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 Tensors = dict[str, NDArray[Any]]
+_DTYPES = {"F32": np.float32, "I64": np.int64}  # of what is mapped
 _LOCKED_AFTER_S = 1.0  # a process locks its temporary file at once
 
 
@@ -108,6 +111,28 @@ def read_tensors(path: Path) -> tuple[Tensors, Any] | None:
         return tensors, json.loads(metadata["meta"])
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
+
+
+def map_tensors(path: Path) -> Tensors:
+    """Map a file that `write_tensors` wrote into memory: read-only arrays, whose checksum is not tested.
+
+    Raises:
+        OSError: if the file cannot be opened.
+    """
+    with path.open("rb") as file:
+        # Python holds a copy of the descriptor of each mapping otherwise, and a process may have few.
+        unheld = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+        whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **unheld)
+    # The format: the length of the header in 8 bytes, the header in JSON, the arrays.
+    start = 8 + int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8:start])
+    return {
+        name: np.frombuffer(
+            whole, _DTYPES[one["dtype"]], math.prod(one["shape"]), start + one["data_offsets"][0]
+        ).reshape(one["shape"])
+        for name, one in header.items()
+        if name != "__metadata__"
+    }
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]], text: str) -> str:

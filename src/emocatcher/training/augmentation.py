@@ -6,6 +6,8 @@ turns faster), made louder or softer, and filtered with a random smooth curve.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,15 @@ from emocatcher.foundation.settings import Augmentation, FrontEnd
 
 _FEWEST_FRAMES = 8  # a faster tempo leaves at least these
 _N_WAVES = 4  # cosines that a random filter curve is the sum of
+
+
+class Variation(NamedTuple):
+    """How one clip is changed, as shares of what the settings allow."""
+
+    gain: float  # -1 to 1
+    tempo: float  # -1 to 1
+    pitch: float  # -1 to 1
+    waves: NDArray[np.float64]  # (4,), standard normal; the weights of the cosines of the filter curve
 
 
 class Augmenter:
@@ -38,22 +49,35 @@ class Augmenter:
         self._waves = np.cos(np.outer(np.arange(1, _N_WAVES + 1), position)) / np.sqrt(_N_WAVES)
 
     def __call__(self, channels: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-        """Augment one clip.
+        """Draw a variation and apply it to one clip; see `vary`."""
+        return self.vary(channels, self.draw(random))
+
+    def draw(self, random: np.random.Generator) -> Variation:
+        """Draw the variation of a clip; it does not depend on the clip."""
+        gain, tempo, pitch = random.uniform(-1.0, 1.0, 3).tolist()
+        return Variation(gain, tempo, pitch, random.standard_normal(_N_WAVES))
+
+    def n_frames(self, n_frames: int, variation: Variation) -> int:
+        """Return how many frames a clip of `n_frames` has afterwards: at least 8, unless it is shorter."""
+        tempo = self._settings.tempo
+        return max(round(n_frames / (1.0 + tempo * variation.tempo)), min(_FEWEST_FRAMES, n_frames))
+
+    def vary(self, channels: NDArray[np.float32], variation: Variation) -> NDArray[np.float32]:
+        """Apply a variation to one clip.
 
         Args:
             channels: shape (n_channels, n_frames), from `extraction.compute_channels`.
-            random: the generator; the same number of values is drawn for every clip.
+            variation: from `draw`.
 
         Returns:
-            shape (n_channels, n_frames'); n_frames' is at least 8, unless the clip is shorter.
+            shape (n_channels, n_frames'); see `n_frames`.
         """
         settings = self._settings
-        gain, tempo, pitch = random.uniform(-1.0, 1.0, 3)
-        waves = random.standard_normal(_N_WAVES)
+        gain, _, pitch, waves = variation
         n_mels, n_frames = len(self._centres_hz), channels.shape[1]
         rows, tracks = channels[:n_mels].T, channels[n_mels:]
         if settings.tempo:
-            times = self._times(n_frames, 1.0 + settings.tempo * tempo)
+            times = np.linspace(0.0, n_frames - 1.0, self.n_frames(n_frames, variation))
             # Interpolating the pitch between voiced and unvoiced frames, or between octaves, would give a pitch that
             # is in neither; the nearest frame's is taken.
             rows, tracks = _at(rows, times), tracks[:, np.rint(times).astype(np.int64)]
@@ -67,11 +91,6 @@ class Augmenter:
             return np.asarray(varied)
         octaves = tracks[:1] - np.float32(np.log2(1.0 + settings.pitch * pitch))
         return np.concatenate([varied, octaves, tracks[1:]])
-
-    @staticmethod
-    def _times(n_frames: int, speed: float) -> NDArray[np.float64]:
-        n = max(round(n_frames / speed), min(_FEWEST_FRAMES, n_frames))
-        return np.linspace(0.0, n_frames - 1.0, n)
 
 
 def _at(rows: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float32]:

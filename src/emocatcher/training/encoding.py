@@ -20,7 +20,7 @@ from emocatcher.corpora.places import cache_dir
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.settings import Encoder, EncoderNetwork, Settings
 from emocatcher.models import encoder_weights
-from emocatcher.training.dataset import FeatureTable
+from emocatcher.training.feature_cache import FeatureCache, FeatureTable
 from emocatcher.training.training_pool import TrainingPool
 
 if TYPE_CHECKING:
@@ -72,18 +72,20 @@ def encode(
     on_progress: Callable[[int, int], None] | None = None,
     folder: Path | None = None,
 ) -> EncodedClips | None:
-    """Encode all clips and their augmented copies on all cores, or read them from the cache.
+    """Encode all clips and their augmented copies on all cores, or find them in the cache.
+
+    They are saved as they are encoded, so an interrupted run continues where it stopped.
 
     Args:
         pool: processes to compute in.
         corpus: the utterances, whose recordings are read again where they are degraded.
-        features: the clips, as shared with the pool.
+        features: the clips.
         settings: the recipe, with the sizes of its encoder.
         on_progress: called with (done, total) clips.
         folder: the cache folder; by default, the user's.
 
     Returns:
-        the statistics, shared with the pool; None if the network has no encoder.
+        the statistics; None if the network has no encoder.
 
     Raises:
         ModelError: if the encoder cannot be found.
@@ -101,36 +103,37 @@ def encode(
         recipe += [_DEGRADATION_VERSION, settings.vad, settings.degradation]
     name = f"encoded-{hashlib.sha256(msgspec.json.encode(recipe)).hexdigest()[:16]}.safetensors"
     path = (folder or cache_dir() / "features") / name
-    known = FeatureTable.read(path) or FeatureTable(
-        np.empty((0, 2 * encoder.n_layers * encoder.width), np.float32), (), np.empty(0, np.int64)
-    )
-    keys = {
-        _copy_id(id_, number): f"{hashlib.sha256(features.clip(id_).tobytes()).hexdigest()[:32]}#{number}"
-        for id_ in features.ids
-        for number in range(network.n_copies + 1)
-    }
-    rows = {key: known.clip(key)[:, 0] for key in known.ids}
-    missing = {key: copy for copy, key in keys.items() if key not in rows}
-    by_id = {utterance.id: utterance for utterance in corpus}
-    todo = tuple((key, by_id[copy.rpartition("#")[0]], int(copy.rpartition("#")[2])) for key, copy in missing.items())
-    tasks = [_Task(features, settings, todo[start : start + _AT_ONCE]) for start in range(0, len(todo), _AT_ONCE)]
+    cache = FeatureCache(path)
+    keys: dict[str, str] = {}  # by the id of a copy
+    missing: dict[str, tuple[str, Utterance, int]] = {}
+    for utterance in corpus:
+        content = hashlib.sha256(features.clip(utterance.id).tobytes()).hexdigest()[:32]
+        for number in range(network.n_copies + 1):
+            key = keys[_copy_id(utterance.id, number)] = f"{content}#{number}"
+            if key not in cache:
+                missing.setdefault(key, (key, utterance, number))
     n_done = 0
-    for found in pool.run(_encode, tasks):
-        rows |= found
-        n_done += len(found)
-        if on_progress:
-            on_progress(n_done, len(todo))
-    if todo:
-        _table(rows).save(path)
-    return EncodedClips(pool.share(_table({copy: rows[key] for copy, key in keys.items()})), network.n_copies)
+    with cache:
+        for found in pool.run(_encode, _tasks(features, settings, list(missing.values()))):
+            for key, row in found.items():
+                cache.add(key, row[:, None])
+            n_done += len(found)
+            if on_progress:
+                on_progress(n_done, len(missing))
+    return EncodedClips(cache.table(list(keys), list(keys.values())), network.n_copies)
+
+
+def _tasks(features: FeatureTable, settings: Settings, missing: Sequence[tuple[str, Utterance, int]]) -> list[_Task]:
+    """Cut the work into tasks; each contains only what it needs, because it is sent to another process."""
+    cuts = [tuple(missing[start : start + _AT_ONCE]) for start in range(0, len(missing), _AT_ONCE)]
+    return [
+        _Task(features.select(list(dict.fromkeys(utterance.id for _, utterance, _ in cut))), settings, cut)
+        for cut in cuts
+    ]
 
 
 def _copy_id(utterance: str, number: int) -> str:
     return f"{utterance}#{number}"
-
-
-def _table(rows: dict[str, NDArray[np.float32]]) -> FeatureTable:
-    return FeatureTable(np.stack(list(rows.values())), list(rows), np.ones(len(rows), np.int64))
 
 
 def _encode(task: _Task) -> dict[str, NDArray[np.float32]]:
@@ -155,7 +158,7 @@ def _statistics(task: _Task) -> Iterator[tuple[str, NDArray[np.float32]]]:
             degraded = draw_channels(utterance, task.settings, np.random.default_rng([*seed, number, 1]))
             clip = clip if degraded is None else degraded
             clip = augmenter(clip, np.random.default_rng([*seed, number]))
-        channels = torch.from_numpy(np.ascontiguousarray(clip)[None])
+        channels = torch.from_numpy(np.array(clip[None], order="C"))
         with torch.inference_mode():
             yield key, statistics(encoder, channels, torch.tensor([clip.shape[1]]))[0].numpy()
 

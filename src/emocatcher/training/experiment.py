@@ -124,7 +124,6 @@ def run(
     with TrainingPool(n_workers, fold.warm_up, on_report) as pool:
         features = load_features(corpus, settings, on_progress=notify_of("features"))
         run_writer.write_start(out, plan, settings, split, features)
-        features = pool.share(features)
         encoded = encoding.encode(pool, corpus, features, settings, on_progress=notify_of("encoding"))
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)

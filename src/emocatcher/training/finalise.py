@@ -24,8 +24,9 @@ from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.reports import run_report
 from emocatcher.training import encoding, fold, held_out_decisions, training_pool
-from emocatcher.training.dataset import FeatureTable, Part, load_features
+from emocatcher.training.dataset import Part, load_features
 from emocatcher.training.encoding import EncodedClips
+from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.training_pool import TrainingPool
 
 
@@ -122,9 +123,8 @@ def finalise(
         ),
     )
     with TrainingPool(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
-        shared = pool.share(features)
         task = _Task(
-            folder=folder, config=config, features=shared, encoded=encoding.encode(pool, corpus, shared, settings),
+            folder=folder, config=config, features=features, encoded=encoding.encode(pool, corpus, features, settings),
             everything=Part(ids, true), teachers=tuple(teachers), int8=int8,
         )  # fmt: skip
         (written,) = pool.run(_train, [task])

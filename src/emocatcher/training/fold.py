@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ from emocatcher.foundation.errors import DamagedStateError, ModelError, RunError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
 from emocatcher.training import training_pool
-from emocatcher.training.dataset import FeatureTable, Part
+from emocatcher.training.dataset import Part
 from emocatcher.training.encoding import EncodedClips
+from emocatcher.training.feature_cache import FeatureTable
 
 if TYPE_CHECKING:
     from emocatcher.training.fold_trainer import FoldTrainer
@@ -198,14 +198,9 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
 
 def _probe(task: FoldTask, trainer: FoldTrainer, attention: list[NDArray[np.float32]]) -> faithfulness.Probe:
     """Compare the network's attention on the test part with chance and with occlusion."""
-    shortened = copy.copy(trainer)  # the same network, with other features
 
     def classify(clips: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        ids = tuple(map(str, range(len(clips))))
-        lengths = np.array([clip.shape[1] for clip in clips], np.int64)
-        shortened.features = FeatureTable(np.concatenate([clip.T for clip in clips]), ids, lengths)
-        logits, _ = shortened.evaluate(msgspec.structs.replace(task.parts["test"], ids=ids))
-        return logits
+        return task.parts["test"].mask(trainer.evaluate_clips(clips)[0])
 
     clips = task.features.clips(task.parts["test"].ids)
     seed, fewer = (task.seed, task.fold), {"most_clips": _PROBED_WITH_ENCODER} if task.encoded else {}

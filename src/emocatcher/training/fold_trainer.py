@@ -23,13 +23,14 @@ from emocatcher.foundation.settings import Settings, reading
 from emocatcher.models.networks import registry
 from emocatcher.training import encoding, optimiser, sampling, saved_state, schedule
 from emocatcher.training.augmentation import Augmenter
-from emocatcher.training.dataset import FeatureTable, Part, batches
+from emocatcher.training.classification import classify
+from emocatcher.training.dataset import Part, batches
 from emocatcher.training.encoding import EncodedClips
+from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.loss import smoothed_cross_entropy
 
 _SAVE_EVERY_S = 5.0
 _STATE = "state.safetensors"
-_EVALUATION_BATCH = 96  # utterances
 
 
 class Snapshot(msgspec.Struct):
@@ -120,33 +121,24 @@ class FoldTrainer:
 
     def evaluate(self, part: Part) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         """Return logits (n_utterances, n_classes), masked, and attention, one array (n_frames',) per utterance."""
-        logits, attention = self._evaluate(self.features.clips(part.ids), self.network)
+        logits, attention = self.evaluate_clips(self.features.clips(part.ids))
         return part.mask(logits), attention
+
+    def evaluate_clips(self, clips: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Return logits (n_clips, n_classes) and attention of clips, each of shape (n_channels, n_frames)."""
+        return self._evaluate(self.network, clips)
 
     def classify(self, part: Part) -> NDArray[np.float32]:
         """Return the logits of `evaluate` alone; with an encoder, from what it has encoded."""
         if self._encoded is None:
             return self.evaluate(part)[0]
-        return part.mask(self._evaluate(self._encoded.originals(part.ids), self.network.classify)[0])
+        return part.mask(self._evaluate(self.network.classify, self._encoded.originals(part.ids))[0])
 
     def _evaluate(
-        self, clips: list[NDArray[np.float32]], classify: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+        self, network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], clips: list[NDArray[np.float32]]
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         self.network.eval()
-        # Sorted by length, which leaves little padding.
-        order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
-        logits = np.empty((len(order), len(self.labels)), np.float32)
-        attention: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(order)
-        with torch.inference_mode():
-            for start in range(0, len(order), _EVALUATION_BATCH):
-                batch = order[start : start + _EVALUATION_BATCH]
-                channels, lengths = pad_batch([clips[i] for i in batch])
-                batch_logits, weights = classify(torch.from_numpy(channels), torch.from_numpy(lengths))
-                logits[batch] = batch_logits.numpy()
-                pooled = self.settings.network.n_steps(lengths)
-                for i, row, n in zip(batch, weights.numpy(), pooled, strict=True):
-                    attention[i] = row[:n]
-        return logits, attention
+        return classify(network, clips, self.settings.network.n_steps, len(self.labels))
 
     def save(self) -> None:
         """Write the whole state to one file, atomically.
@@ -245,10 +237,12 @@ class FoldTrainer:
         random = np.random.default_rng(variation)
         order = sampling.draw(part, self.settings.training.balance, np.random.default_rng(shuffle))
         clips = self._encoded.drawn(part.ids, random) if self._encoded else self.features.clips(part.ids)
-        if self._augmenter:
-            clips = [self._augmenter(clip, random) for clip in clips]
-        recipe = self.settings.training
         n_frames = np.array([clip.shape[1] for clip in clips], np.int64)
+        variations = []
+        if self._augmenter:  # drawn now, for all clips; computed batch by batch, because all do not fit into memory
+            variations = [self._augmenter.draw(random) for _ in clips]
+            n_frames = np.array([*map(self._augmenter.n_frames, n_frames.tolist(), variations)], np.int64)
+        recipe = self.settings.training
         together = batches(order, recipe.batch_size, n_frames, recipe.batches_by_length)
         if recipe.batches_by_length > 1:  # otherwise batches would come in the order of their lengths
             together = [together[turn] for turn in random.permutation(len(together))]
@@ -257,7 +251,10 @@ class FoldTrainer:
         self._learner.set_noise(np.random.SFC64(noise))
         for batch in together:
             true = torch.from_numpy(part.true[batch])
-            logits, loss = self._train_batch([clips[i] for i in batch], true, random)
+            chosen = [clips[i] for i in batch]
+            if self._augmenter:
+                chosen = [self._augmenter.vary(clips[i], variations[i]) for i in batch]
+            logits, loss = self._train_batch(chosen, true, random)
             loss_value = loss.item()
             if not math.isfinite(loss_value):
                 raise DivergedError(

@@ -23,7 +23,8 @@ from emocatcher.features import mel
 from emocatcher.foundation import atomic_files, csv_cells, process_setup
 from emocatcher.foundation.errors import RunError
 from emocatcher.foundation.settings import Settings
-from emocatcher.training.dataset import FeatureTable, Part
+from emocatcher.training.dataset import Part
+from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.fold import FoldOutcome, FoldTask
 
 _N_EXAMPLES = 16
@@ -84,16 +85,16 @@ def write_start(out: Path, plan: Plan, settings: Settings, split: str, features:
     Raises:
         RunError: if the resumed run had other features, or the folder cannot be written.
     """
-    pin = out / "features.sha256"
+    pin, digest = out / "features.sha256", features.digest()
     try:
-        if pin.exists() and pin.read_bytes() != features.digest().encode():
+        if pin.exists() and pin.read_bytes() != digest.encode():
             raise RunError(
                 f"{out} holds a run of other recordings: the features of '{plan.corpus}' have changed since. "
                 "Name another folder with --out"
             )
         for name, text in _start_files(plan, settings, split).items():
             atomic_files.write_text(out / name, text)
-        atomic_files.write_text(pin, features.digest())
+        atomic_files.write_text(pin, digest)
     except OSError as error:
         raise RunError(f"The run folder {out} cannot be written: {error.strerror}") from error
 

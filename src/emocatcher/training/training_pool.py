@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -20,9 +19,6 @@ from typing import Any, TypeVar
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import RunError
 from emocatcher.foundation.executor import EndableExecutor, PoolContext
-from emocatcher.training import shared_rows
-from emocatcher.training.dataset import FeatureTable
-from emocatcher.training.shared_rows import RowFile
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -76,8 +72,7 @@ class TrainingPool:
         self._failure: Exception | None = None
         self._receiver = threading.Thread(target=self._receive, args=(on_report,), daemon=True)
         self._receiver.start()
-        self._rows = None if sys.platform == "win32" else RowFile()
-        self._pool = EndableExecutor(n_workers, _start, (self._queue, warm_up, self._rows))
+        self._pool = EndableExecutor(n_workers, _start, (self._queue, warm_up))
         with process_setup.single_threaded():
             # The processes start with the first tasks and inherit the environment of that moment.
             for _ in range(n_workers):
@@ -91,19 +86,9 @@ class TrainingPool:
             self._pool.shutdown(cancel_futures=True)
         else:
             self._pool.end()
-        if self._rows is not None:
-            self._rows.close()
         # In a daemon thread: a process that was terminated while it reported leaves the queue locked.
         threading.Thread(target=self._queue.put, args=(_NO_MORE,), daemon=True).start()
         self._receiver.join(timeout=5)
-
-    def share(self, table: FeatureTable) -> FeatureTable:
-        """Return the table for the tasks, with its rows in a file that all processes map.
-
-        Raises:
-            FeatureCacheError: if no temporary file can hold the rows.
-        """
-        return table if self._rows is None else table.share(self._rows)
 
     def run(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Run a function on every task, and yield the outcomes as tasks finish.
@@ -146,11 +131,9 @@ def report(message: Any) -> None:
     _report(message)
 
 
-def _start(queue: Any, warm_up: Callable[[], None], rows: RowFile | None) -> None:
+def _start(queue: Any, warm_up: Callable[[], None]) -> None:
     global _report
     _report = queue.put
-    if rows is not None:
-        shared_rows.inherit(rows)
     # Ctrl-C reaches every process of the terminal; only the caller handles it, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process_setup.exit_with_parent()

@@ -31,6 +31,15 @@ def network():
     return built.requires_grad_(False)
 
 
+def test_statistics_fitted_in_pieces_are_those_of_all_at_once():
+    built = registry.build(SETTINGS, len(LABELS))
+    rows = np.random.default_rng(3).normal(2.0, 3.0, (517, 128)).astype(np.float32)
+    built.fit([row[:, None] for row in rows])
+    whole = torch.from_numpy(rows)
+    assert torch.equal(built.mean, whole.mean(dim=0))
+    assert torch.equal(built.deviation, whole.std(dim=0))
+
+
 @pytest.fixture(scope="module")
 def clips():
     random = np.random.default_rng(1)

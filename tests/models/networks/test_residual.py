@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emocatcher.foundation.settings import ResidualNetwork, load_preset
+from emocatcher.models.networks import residual
 from emocatcher.models.networks.registry import build
 from emocatcher.models.networks.residual import InputLayer, ResidualModule
 
@@ -234,6 +235,17 @@ def test_noise_comes_clip_by_clip_while_it_learns_and_only_then() -> None:
     assert -32.0 < float(noise_db.max()) <= -29.9
     layer.fit([np.full((3, 7), -200.0, np.float32)])  # knows of no noise
     torch.testing.assert_close(layer.mean, torch.full_like(layer.mean, math.log(1e-4)))
+
+
+def test_channels_fitted_one_after_the_other_are_those_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    clips = [random.normal(-40.0, 9.0, (3, n)).astype(np.float32) for n in (700, 1, 313)]
+    whole, pieces = (input_layer(level="relative", contrast=True) for _ in range(2))
+    whole.fit(clips)
+    monkeypatch.setattr(residual, "_FITTED_AT_ONCE", 2 * 1014)
+    pieces.fit(clips)
+    assert torch.equal(whole.mean, pieces.mean)
+    assert torch.equal(whole.deviation, pieces.deviation)
 
 
 def test_fitting_standardises_every_channel() -> None:

@@ -20,6 +20,8 @@ from emocatcher.models.networks.convolution import Dropout
 from emocatcher.models.networks.emotion_network import EmotionNetwork
 from emocatcher.models.networks.whisper import WhisperEncoder, scale
 
+_FITTED_AT_ONCE = 64  # statistics
+
 
 class EncoderModule(EmotionNetwork):
     """An encoder, statistics over time of the states of all its layers, and a linear layer.
@@ -30,6 +32,9 @@ class EncoderModule(EmotionNetwork):
         n_classes: number of emotions.
         encoder: the encoder's sizes. Its weights are drawn at random; `whisper.load` sets those of a file.
     """
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, settings: EncoderNetwork, front_end: FrontEnd, n_classes: int, encoder: Encoder) -> None:
         super().__init__()
@@ -46,9 +51,11 @@ class EncoderModule(EmotionNetwork):
         Args:
             clips: one array of shape (n_statistics, 1) per clip, from `statistics`.
         """
-        rows = torch.from_numpy(np.stack([clip[:, 0] for clip in clips]))
-        self.mean = rows.mean(dim=0)
-        self.deviation = rows.std(dim=0).clamp_min(1e-3)
+        for start in range(0, len(self.mean), _FITTED_AT_ONCE):  # all statistics may not fit into memory
+            some = slice(start, start + _FITTED_AT_ONCE)
+            rows = torch.from_numpy(np.stack([clip[some, 0] for clip in clips]))
+            self.mean[some] = rows.mean(dim=0)
+            self.deviation[some] = rows.std(dim=0).clamp_min(1e-3)
 
     def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Classify by statistics, without attention: the mean and the deviation of a clip have no place in time.

@@ -23,6 +23,7 @@ from emocatcher.models.networks.convolution import Dropout
 from emocatcher.models.networks.emotion_network import EmotionNetwork
 from emocatcher.models.networks.recurrent import BidirectionalGRU, Packing
 
+_FITTED_AT_ONCE = 1 << 28  # values of channels, 1 GB
 _N_MOVING_PITCH = 3  # channels computed from the pitch that change over time
 
 
@@ -139,6 +140,9 @@ class InputLayer(nn.Module):
         n_still: how many are constant over a clip; without `contrast` these are not separated, and it is 0.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, settings: ResidualNetwork, n_mels: int, *, has_pitch: bool) -> None:
         super().__init__()
         self.n_mels, self.has_pitch = n_mels, has_pitch
@@ -159,11 +163,17 @@ class InputLayer(nn.Module):
 
     def fit(self, clips: Sequence[NDArray[np.float32]]) -> None:
         """Set each channel's mean and deviation to those of all frames."""
-        batches = [torch.tensor(clip).unsqueeze(0) for clip in clips]
-        channels = [self._channels(batch, torch.ones(1, 1, batch.shape[2]), self.noise_floor)[0] for batch in batches]
-        frames = torch.cat(channels, dim=1)
-        self.mean = frames.mean(dim=1, keepdim=True)
-        self.deviation = frames.std(dim=1, keepdim=True).clamp_min(1e-3)
+        n_frames = sum(clip.shape[1] for clip in clips)
+        at_once = max(_FITTED_AT_ONCE // n_frames, 1)
+        for start in range(0, self.n_channels, at_once):  # the channels of a large corpus do not all fit into memory
+            some = slice(start, start + at_once)
+            frames, done = torch.empty(len(self.mean[some]), n_frames), 0
+            for clip in clips:
+                batch, n = torch.tensor(clip).unsqueeze(0), clip.shape[1]
+                frames[:, done : done + n] = self._channels(batch, torch.ones(1, 1, n), self.noise_floor)[0, some]
+                done += n
+            self.mean[some] = frames.mean(dim=1, keepdim=True)
+            self.deviation[some] = frames.std(dim=1, keepdim=True).clamp_min(1e-3)
 
     def _noise_floor(self, n_clips: int) -> float | Tensor:
         """One for all clips, or, in training, one drawn for each clip, shape (n_clips, 1, 1)."""

@@ -13,8 +13,9 @@ from emocatcher.evaluation.protocols import Protocol
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.settings import FrontEnd, Settings, VoiceActivity, reading
 from emocatcher.training import encoding, experiment, training_pool
-from emocatcher.training.dataset import FeatureTable, load_features
+from emocatcher.training.dataset import load_features
 from emocatcher.training.encoding import EncodedClips
+from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.sweep import folder, inner_folds, ranking, trial
 from emocatcher.training.sweep.inner_folds import InnerFold
 from emocatcher.training.sweep.plan import Plan
@@ -129,7 +130,7 @@ def _train(
     left = [number for number, one in enumerate(trials) if one not in finished]
     n_workers = training_pool.n_processes(len(left), process_setup.usable_cores())
     with TrainingPool(n_workers, warm_up, on_report) as pool:
-        tables = {key: pool.share(table) for key, table in _load_features(plan, corpus, notify).items()}
+        tables = _load_features(plan, corpus, notify)
         folder.write_start(out, files, [table.digest() for table in tables.values()], corpus.name)
         # Removes a line that a kill cut off; otherwise the next line would be appended to it.
         folder.write_trials(out, folder.in_order(trials, finished))

@@ -10,8 +10,9 @@ import msgspec
 from emocatcher.foundation.errors import DamagedStateError, DivergedError
 from emocatcher.foundation.settings import Settings
 from emocatcher.training import training_pool
-from emocatcher.training.dataset import FeatureTable, Part
+from emocatcher.training.dataset import Part
 from emocatcher.training.encoding import EncodedClips
+from emocatcher.training.feature_cache import FeatureTable
 
 if TYPE_CHECKING:
     from emocatcher.training.fold_trainer import FoldTrainer
