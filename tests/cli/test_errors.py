@@ -41,6 +41,7 @@ def assert_one_line(outcome: Any, *needed: str) -> None:
         ([*TRAIN, "--protocol", "stratified-1"], ["stratified-1"]),
         ([*TRAIN, "--protocol", "reference-holdout"], ["needs", "lacks"]),
         ([*TRAIN, "--protocol", "manifest"], ["split"]),
+        ([*TRAIN, "--device", "tpu"], ["There is no device 'tpu'", "auto, cpu, cuda, mps"]),
         ([*TRAIN, "--corpus", "ravdes"], ["Did you mean 'ravdess'?"]),
         ([*TRAIN, "--corpus", "{tmp}/none.csv"], ["none.csv"]),
         ([*TRAIN, "--out", "{voices}/truth.csv"], ["truth.csv is a file"]),

@@ -19,7 +19,7 @@ from emocatcher.foundation.errors import AudioError, LeakError, ProtocolError, R
 from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
 from emocatcher.reports import run_report
-from emocatcher.training import experiment
+from emocatcher.training import device, experiment
 
 Train = Callable[..., Any]
 
@@ -246,12 +246,16 @@ def test_an_existing_run_is_refused_without_resume(train_here: Train, small_run:
     [
         ("run.json", {"seed": 1}),
         ("run.json", {"name": "stratified-3"}),
+        ("run.json", {"device": "cuda"}),
         ("run.json", {"corpus": "without the last"}),
         ("config.toml", {"settings": {"n_epochs": 13}}),
         ("split.csv", {"corpus": "with another emotion"}),
     ],
 )
-def test_another_run_is_not_resumed(train_here: Train, small_run: Any, named: str, change: dict[str, Any]) -> None:
+def test_another_run_is_not_resumed(
+    monkeypatch: pytest.MonkeyPatch, train_here: Train, small_run: Any, named: str, change: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(device, "_available", lambda: ["cuda", "cpu"])
     corpus, settings = small_run.corpus, small_run.settings
     first, *others = corpus.utterances
     if change.get("corpus") == "without the last":
@@ -269,6 +273,7 @@ def test_another_run_is_not_resumed(train_here: Train, small_run: Any, named: st
             change.get("name", "stratified-2"),
             settings,
             seed=change.get("seed", 0),
+            device=change.get("device", "cpu"),
             resume=True,
         )
     assert reproducible_files(small_run.folder) == before
@@ -414,7 +419,8 @@ def test_nothing_in_a_run_is_pickled(small_run: Any) -> None:
 def test_the_environment_is_recorded(small_run: Any) -> None:
     environment = json.loads((small_run.folder / "environment.json").read_text())
     assert environment.keys() == {
-        "emocatcher", "python", "torch", "numpy", "platform", "processor", "n_cores", "threads_per_fold", "created",
+        "emocatcher", "python", "torch", "numpy", "platform", "processor", "device", "n_cores", "threads_per_fold",
+        "created",
     }  # fmt: skip
 
 

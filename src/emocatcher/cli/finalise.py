@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 if TYPE_CHECKING:
     from emocatcher.evaluation.scoring.run_result import Epoch
 
@@ -58,6 +60,7 @@ def finalise(
             "`export --int8` measures what it costs.",
         ),
     ] = False,
+    device: options.Device = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
 ) -> None:
     """Train one model on all recordings of a run's corpus, calibrated on the run's held-out predictions."""
@@ -87,6 +90,7 @@ def finalise(
             teachers=teacher or (),
             untaught=untaught,
             int8=int8,
+            device=device,
             on_epoch=show,
         )
     scores = model.config.training.scores

@@ -42,6 +42,7 @@ def matrix(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed of the trainings.")] = 0,
     epochs: options.Epochs = None,
+    device: options.Device = "cpu",
     setting: options.Set = None,
     no_audit: Annotated[bool, typer.Option("--no-audit", help="Skip the audits; the reports note that.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page and its figure.")] = False,
@@ -60,7 +61,7 @@ def matrix(
             raise SettingError("--corpora needs --out, the folder for the runs")
         page: Path | None = out / "matrix.html"  # made again from the runs each time
         overrides = [*(setting or ()), *([f"training.n_epochs={epochs}"] if epochs else ())]
-        runs = _train(corpora, preset, overrides, out, seed=seed, audited=not no_audit)
+        runs = _train(corpora, preset, overrides, out, device=device, seed=seed, audited=not no_audit)
         overwrite = True
     else:
         page = None if as_json and out is None else out or Path("matrix.html")
@@ -77,7 +78,9 @@ def matrix(
     screen.console().print(f"Matrix: {screen.one_line(page)}", markup=False)
 
 
-def _train(corpora: str, preset: str, overrides: list[str], out: Path, *, seed: int, audited: bool) -> list[Path]:
+def _train(
+    corpora: str, preset: str, overrides: list[str], out: Path, *, device: str, seed: int, audited: bool
+) -> list[Path]:
     from emocatcher.cli import screen, training_screen
     from emocatcher.cli.loading import load_corpus
     from emocatcher.foundation.settings import load_preset
@@ -93,7 +96,7 @@ def _train(corpora: str, preset: str, overrides: list[str], out: Path, *, seed: 
         with screen.progress(unit="done") as start:
             show, show_audit = training_screen.watch(start)
             trained = matrix_runs.train(
-                one, settings, seed=seed, audited=audited, on_audit=show_audit, on_progress=show
+                one, settings, seed=seed, device=device, audited=audited, on_audit=show_audit, on_progress=show
             )
         if not trained:
             log.print("It is finished already.", markup=False)

@@ -36,4 +36,11 @@ Set = Annotated[
         autocompletion=completion.settings,
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda|mps",
+        help="What to train on; auto takes cuda, else mps, else cpu. Only cpu gives the same weights each time.",
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)]

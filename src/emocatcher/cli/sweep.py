@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emocatcher.cli import options
+
 if TYPE_CHECKING:
     from emocatcher.cli.screen import Advance
     from emocatcher.training.sweep import Progress, Ranking, Row, Score
@@ -28,6 +30,7 @@ def sweep(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The sweep folder to write.")] = Path("runs/sweep"),
+    device: options.Device = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Resume the sweep in --out where it stopped.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ranking as one JSON object.")] = False,
 ) -> None:
@@ -57,7 +60,7 @@ def sweep(
                 log.print(f"Warning: {step.warning}", markup=False)
 
         try:
-            ranking, seconds = sweeps.run(plan, corpus, protocol, out, resume=resume, on_progress=show)
+            ranking, seconds = sweeps.run(plan, corpus, protocol, out, device=device, resume=resume, on_progress=show)
         except KeyboardInterrupt:
             kept = f"{len(sweeps.read_trials(out))} of {n_trials}" if n_trials else "None"
             rest = f"Resume with --resume --out {screen.one_line(out)}"

@@ -32,6 +32,7 @@ def train(
     preset: options.Preset = "cabg",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")] = 0,
     epochs: options.Epochs = None,
+    device: options.Device = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out where it stopped.")] = False,
     setting: options.Set = None,
     teacher: Annotated[
@@ -58,7 +59,7 @@ def train(
         show, show_audit = training_screen.watch(start)
         page = experiment.run(
             loaded, folds, settings, out,
-            seed=seed, corpus_argument=corpus, teachers=teacher or (), resume=resume,
+            seed=seed, corpus_argument=corpus, teachers=teacher or (), device=device, resume=resume,
             audited=not no_audit, strict=strict, on_audit=show_audit, on_progress=show,
         )  # fmt: skip
     run = run_report.read(out)

@@ -19,6 +19,7 @@ def classify(
     clips: Sequence[NDArray[np.float32]],
     n_steps: Callable[[NDArray[np.int64]], NDArray[np.int64]],
     n_classes: int,
+    device: str,
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
     """Return logits (n_clips, n_classes) and attention, one array (n_frames',) per clip.
 
@@ -27,6 +28,7 @@ def classify(
         clips: each of shape (n_channels, n_frames).
         n_steps: from lengths in frames to lengths of the attention.
         n_classes: number of emotions.
+        device: the network's.
     """
     # Sorted by length, which leaves little padding.
     order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
@@ -36,8 +38,8 @@ def classify(
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
             channels, lengths = pad_batch([clips[i] for i in batch])
-            answers, weights = network(torch.from_numpy(channels), torch.from_numpy(lengths))
-            logits[batch] = answers.numpy()
-            for i, row, n in zip(batch, weights.numpy(), n_steps(lengths), strict=True):
+            answers, weights = network(torch.from_numpy(channels).to(device), torch.from_numpy(lengths).to(device))
+            logits[batch] = answers.cpu().numpy()
+            for i, row, n in zip(batch, weights.cpu().numpy(), n_steps(lengths), strict=True):
                 attention[i] = row[:n]
     return logits, attention

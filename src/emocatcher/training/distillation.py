@@ -26,13 +26,16 @@ class Teachers:
         folders: model folders with the front end and the network settings of the student.
         settings: the student's settings.
         labels: the student's labels.
+        device: the student's device.
 
     Raises:
         RunError: if a teacher has another front end, voice activity detector, network or labels than the student.
         ModelError: if a teacher cannot be read.
     """
 
-    def __init__(self, folders: Sequence[Path], settings: Settings, labels: tuple[str, ...]) -> None:
+    def __init__(
+        self, folders: Sequence[Path], settings: Settings, labels: tuple[str, ...], device: str = "cpu"
+    ) -> None:
         self._networks = []
         for folder in folders:
             opened = model_folder.read(folder)
@@ -49,7 +52,7 @@ class Teachers:
             network = registry.build(theirs, len(labels)).eval()
             weights = stored_weights.read(opened)
             network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-            self._networks.append(network)
+            self._networks.append(network.to(device))
 
     @torch.no_grad()
     def __call__(self, prepared: Tensor, lengths: Tensor) -> Tensor:

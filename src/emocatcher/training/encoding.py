@@ -36,6 +36,7 @@ class _Task(msgspec.Struct, frozen=True):
     features: FeatureTable
     settings: Settings
     keys: tuple[tuple[str, Utterance, int], ...]  # (key in the cache, utterance, copy)
+    device: str
 
 
 class EncodedClips:
@@ -69,6 +70,7 @@ def encode(
     features: FeatureTable,
     settings: Settings,
     *,
+    device: str = "cpu",
     on_progress: Callable[[int, int], None] | None = None,
     folder: Path | None = None,
 ) -> EncodedClips | None:
@@ -81,6 +83,7 @@ def encode(
         corpus: the utterances, whose recordings are read again where they are degraded.
         features: the clips.
         settings: the recipe, with the sizes of its encoder.
+        device: to encode on. What a GPU encoded has a cache of its own, because it is not bit-identical.
         on_progress: called with (done, total) clips.
         folder: the cache folder; by default, the user's.
 
@@ -101,6 +104,8 @@ def encode(
     recipe = [_CODE_VERSION, source, encoder.n_layers, settings.front_end, settings.augmentation]
     if settings.degradation is not msgspec.UNSET:
         recipe += [_DEGRADATION_VERSION, settings.vad, settings.degradation]
+    if device != "cpu":
+        recipe.append(device)
     name = f"encoded-{hashlib.sha256(msgspec.json.encode(recipe)).hexdigest()[:16]}.safetensors"
     path = (folder or cache_dir() / "features") / name
     cache = FeatureCache(path)
@@ -114,7 +119,7 @@ def encode(
                 missing.setdefault(key, (key, utterance, number))
     n_done = 0
     with cache:
-        for found in pool.run(_encode, _tasks(features, settings, list(missing.values()))):
+        for found in pool.run(_encode, _tasks(features, settings, list(missing.values()), device)):
             for key, row in found.items():
                 cache.add(key, row[:, None])
             n_done += len(found)
@@ -123,11 +128,13 @@ def encode(
     return EncodedClips(cache.table(list(keys), list(keys.values())), network.n_copies)
 
 
-def _tasks(features: FeatureTable, settings: Settings, missing: Sequence[tuple[str, Utterance, int]]) -> list[_Task]:
+def _tasks(
+    features: FeatureTable, settings: Settings, missing: Sequence[tuple[str, Utterance, int]], device: str
+) -> list[_Task]:
     """Cut the work into tasks; each contains only what it needs, because it is sent to another process."""
     cuts = [tuple(missing[start : start + _AT_ONCE]) for start in range(0, len(missing), _AT_ONCE)]
     return [
-        _Task(features.select(list(dict.fromkeys(utterance.id for _, utterance, _ in cut))), settings, cut)
+        _Task(features.select(list(dict.fromkeys(utterance.id for _, utterance, _ in cut))), settings, cut, device)
         for cut in cuts
     ]
 
@@ -149,7 +156,7 @@ def _statistics(task: _Task) -> Iterator[tuple[str, NDArray[np.float32]]]:
     from emocatcher.training.degraded_copies import draw_channels
 
     assert isinstance(task.settings.encoder, Encoder)  # noqa: S101 (`encode` has checked it)
-    encoder = _encoder(task.settings.encoder, task.settings.front_end.n_mels)
+    encoder = _encoder(task.settings.encoder, task.settings.front_end.n_mels, task.device)
     augmenter = Augmenter(task.settings.augmentation, task.settings.front_end)
     for key, utterance, number in task.keys:
         clip = task.features.clip(utterance.id)
@@ -159,8 +166,10 @@ def _statistics(task: _Task) -> Iterator[tuple[str, NDArray[np.float32]]]:
             clip = clip if degraded is None else degraded
             clip = augmenter(clip, np.random.default_rng([*seed, number]))
         channels = torch.from_numpy(np.array(clip[None], order="C"))
+        lengths = torch.tensor([clip.shape[1]])
         with torch.inference_mode():
-            yield key, statistics(encoder, channels, torch.tensor([clip.shape[1]]))[0].numpy()
+            found = statistics(encoder, channels.to(task.device), lengths.to(task.device))[0]
+        yield key, found.cpu().numpy()
 
 
 def load_encoder(network: object, settings: Settings) -> None:
@@ -173,9 +182,9 @@ def load_encoder(network: object, settings: Settings) -> None:
 
 
 @lru_cache(maxsize=1)
-def _encoder(settings: Encoder, n_mels: int) -> WhisperEncoder:
+def _encoder(settings: Encoder, n_mels: int, device: str) -> WhisperEncoder:
     from emocatcher.models.networks.whisper import WhisperEncoder, load
 
     encoder = WhisperEncoder(settings, n_mels)
     load(encoder, encoder_weights.read(settings))
-    return encoder.eval()
+    return encoder.eval().to(device)

@@ -21,6 +21,7 @@ from emocatcher.foundation.settings import Settings
 from emocatcher.models import encoder_weights
 from emocatcher.models.model_folder import Training
 from emocatcher.reports import run_report
+from emocatcher.training import device as devices
 from emocatcher.training import encoding, fold, run_scores, run_writer, training_pool
 from emocatcher.training.dataset import Part, load_features
 from emocatcher.training.fold import FoldTask
@@ -46,6 +47,7 @@ def run(
     seed: int = 0,
     corpus_argument: str = "",
     teachers: Sequence[Path] = (),
+    device: str = "cpu",
     resume: bool = False,
     audited: bool = True,
     strict: bool = False,
@@ -60,10 +62,11 @@ def run(
         protocol: the folds; it fits the corpus.
         settings: the recipe.
         out: the run folder to write.
-        seed: seed of all random numbers. The same seed on the same machine gives the same weights, bit for bit.
+        seed: seed of all random numbers. The same seed on the same CPU gives the same weights, bit for bit.
         corpus_argument: the argument that named the corpus; the report prints it in its command.
         teachers: finished runs of the same recipe and protocol, whose networks teach these, fold by fold.
-        resume: resume the run in `out`; the weights are the same as without the interruption.
+        device: "auto", "cpu", "cuda" or "mps" (see `device.resolve`); a run is resumed on the same one.
+        resume: resume the run in `out`; on a CPU, the weights are the same as without the interruption.
         audited: audit before training; otherwise the report states that there was no audit.
         strict: refuse to train if the audit finds a leak.
         reported: write the report.
@@ -74,7 +77,7 @@ def run(
         the report, `report.html` in the run folder; without a report, the run folder.
 
     Raises:
-        SettingError: if `strict` is set and `audited` is not.
+        SettingError: if `strict` is set and `audited` is not, or if the device is not available.
         MissingExtraError: if a part of the extra 'train' is not installed, also one that only the report needs.
         LeakError: if `strict` is set and the audit finds a leak.
         RunError: if `out` contains a run and `resume` is not set, or another run; or if a teacher is not a finished run
@@ -84,6 +87,7 @@ def run(
     if strict and not audited:
         raise SettingError("--strict needs the audit, which --no-audit skips. Leave one of them out")
     require_training(report=reported)
+    device = devices.resolve(device)
     notify = on_progress or (lambda step: warn(step.warning))
 
     def notify_of(stage: str) -> Callable[[int, int], None]:
@@ -96,6 +100,7 @@ def run(
         seed=seed,
         n_utterances=len(corpus),
         teachers=tuple(str(run) for run in teachers),
+        device=device,
     )
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
     split = run_writer.split_table(corpus, folds)
@@ -124,7 +129,7 @@ def run(
     with TrainingPool(n_workers, fold.warm_up, on_report) as pool:
         features = load_features(corpus, settings, on_progress=notify_of("features"))
         run_writer.write_start(out, plan, settings, split, features)
-        encoded = encoding.encode(pool, corpus, features, settings, on_progress=notify_of("encoding"))
+        encoded = encoding.encode(pool, corpus, features, settings, device=device, on_progress=notify_of("encoding"))
         features_s = time.perf_counter() - started
         training = _training(corpus, protocol, seed)
         tasks = [
@@ -140,6 +145,7 @@ def run(
                 resume=resume,
                 encoded=encoded,
                 teachers=teacher_folders[number],
+                device=device,
             )
             for number, one in enumerate(folds)
         ]
@@ -154,7 +160,7 @@ def run(
     result = run_scores.score_run(
         corpus, plan, protocol, settings, tasks, outcomes, seconds, corpus_argument or corpus.name
     )
-    run_writer.finish(out, corpus, tasks, outcomes, result)
+    run_writer.finish(out, corpus, tasks, outcomes, result, devices.describe(device))
     if not reported:
         return out
     notify_of("report")(0, 1)

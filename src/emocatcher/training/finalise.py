@@ -23,6 +23,7 @@ from emocatcher.foundation.errors import RunError
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.reports import run_report
+from emocatcher.training import device as devices
 from emocatcher.training import encoding, fold, held_out_decisions, training_pool
 from emocatcher.training.dataset import Part, load_features
 from emocatcher.training.encoding import EncodedClips
@@ -40,6 +41,7 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     everything: Part
     teachers: tuple[Path, ...]
     int8: bool
+    device: str
 
 
 def finalise(
@@ -53,6 +55,7 @@ def finalise(
     teachers: Sequence[Path] = (),
     untaught: Path | None = None,
     int8: bool = False,
+    device: str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Bundle:
     """Train on the whole corpus of a run, calibrated by the held-out answers of the run.
@@ -70,6 +73,7 @@ def finalise(
         teachers: for a run with teachers, as many finalised models: each one's run, finalised on the same corpus.
         untaught: for a run with teachers, a finished run of the same recipe, protocol and seed without them.
         int8: whether `model.onnx` has 8-bit weights (see `onnx_graphs.to_onnx`); the scores are those in 32 bits.
+        device: "auto", "cpu", "cuda" or "mps" (see `device.resolve`).
         on_epoch: called after every epoch, from another thread.
 
     Raises:
@@ -78,6 +82,7 @@ def finalise(
             is not worse beyond chance.
         ModelError: if a teacher cannot be read, or the folder cannot be written.
     """
+    device = devices.resolve(device)
     run, seeds, by_teachers = check(run_dir, teachers, untaught)
     known = {utterance.id for utterance in corpus.utterances}
     if run.result.corpus != corpus.name or not known.issuperset(run.predictions.utterance.tolist()):
@@ -123,9 +128,10 @@ def finalise(
         ),
     )
     with TrainingPool(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
+        encoded = encoding.encode(pool, corpus, features, settings, device=device)
         task = _Task(
-            folder=folder, config=config, features=features, encoded=encoding.encode(pool, corpus, features, settings),
-            everything=Part(ids, true), teachers=tuple(teachers), int8=int8,
+            folder=folder, config=config, features=features, encoded=encoded,
+            everything=Part(ids, true), teachers=tuple(teachers), int8=int8, device=device,
         )  # fmt: skip
         (written,) = pool.run(_train, [task])
     return written
@@ -269,8 +275,10 @@ def _train(task: _Task) -> Bundle:
         seed=config.training.seed or 0,
         resume_dir=None,
         encoded=task.encoded,
-        teachers=Teachers(task.teachers, config.settings, config.labels) if task.teachers else None,
+        device=task.device,
+        teachers=Teachers(task.teachers, config.settings, config.labels, task.device) if task.teachers else None,
     )
     trainer.run(training_pool.report)
-    graph = checked_onnx(trainer.network, config.settings, config.labels, int8=task.int8)
-    return model_folder.write(task.folder, config, trainer.network.stored_weights(frozen=False), graph)
+    network = trainer.network.on_cpu()
+    graph = checked_onnx(network, config.settings, config.labels, int8=task.int8)
+    return model_folder.write(task.folder, config, network.stored_weights(frozen=False), graph)

@@ -43,6 +43,7 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool
     encoded: EncodedClips | None = None  # the clips after the encoder, if the network has one
     teachers: tuple[Path, ...] = ()  # model folders
+    device: str = "cpu"
 
 
 class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,8 @@ def run(task: FoldTask) -> FoldOutcome:
         seed=task.seed,
         resume_dir=task.folder / "resume",
         encoded=task.encoded,
-        teachers=Teachers(task.teachers, task.settings, task.labels) if task.teachers else None,
+        device=task.device,
+        teachers=Teachers(task.teachers, task.settings, task.labels, task.device) if task.teachers else None,
     )
     if task.resume:
         try:
@@ -220,8 +222,9 @@ def _write_model(
         training=training,
         n_parameters=n_parameters,
     )
-    weights = trainer.network.stored_weights(frozen=False)  # the graph has the others
-    model_folder.write(folder, config, weights, checked_onnx(trainer.network, task.settings, task.labels))
+    network = trainer.network.on_cpu()
+    weights = network.stored_weights(frozen=False)  # the graph has the others
+    model_folder.write(folder, config, weights, checked_onnx(network, task.settings, task.labels))
 
 
 def _write_outcome(task: FoldTask, outcome: FoldOutcome) -> None:

@@ -1,4 +1,4 @@
-"""Train one fold: an explicit loop whose state is saved and restored, bit for bit."""
+"""Train one fold: an explicit loop whose state is saved and restored, on a CPU bit for bit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,12 +19,11 @@ from emocatcher.evaluation.scoring import metrics
 from emocatcher.evaluation.scoring.run_result import Epoch
 from emocatcher.features.padding import pad_batch
 from emocatcher.foundation import atomic_files
-from emocatcher.foundation.errors import DamagedStateError, DivergedError, ProtocolError, RunError
+from emocatcher.foundation.errors import DamagedStateError, DivergedError, ProtocolError
 from emocatcher.foundation.settings import Settings, reading
 from emocatcher.models.networks import registry
-from emocatcher.training import encoding, optimiser, sampling, saved_state, schedule
+from emocatcher.training import classification, encoding, optimiser, sampling, saved_state, schedule
 from emocatcher.training.augmentation import Augmenter
-from emocatcher.training.classification import classify
 from emocatcher.training.dataset import Part, batches
 from emocatcher.training.encoding import EncodedClips
 from emocatcher.training.feature_cache import FeatureTable
@@ -53,6 +53,7 @@ class FoldTrainer:
         seed: the seed of the run.
         resume_dir: the folder for the state; None to save none.
         encoded: the clips after the encoder, from `encoding.encode`, if the network has one.
+        device: the network's and its batches': "cpu", "cuda" or "mps".
         teachers: returns the teachers' probabilities of a batch (see `Teachers`), which are targets next to the labels;
             None for the labels alone.
     """
@@ -69,9 +70,10 @@ class FoldTrainer:
         resume_dir: Path | None,
         encoded: EncodedClips | None = None,
         teachers: Callable[[Tensor, Tensor], Tensor] | None = None,
+        device: str = "cpu",
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
-        self.fold, self.seed, self._teachers, self._encoded = fold, seed, teachers, encoded
+        self.fold, self.seed, self._teachers, self._encoded, self._device = fold, seed, teachers, encoded, device
         if len(parts["train"].ids) < 2:
             raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: add recordings")
         reading.check_smoothing(settings, len(labels))
@@ -83,6 +85,7 @@ class FoldTrainer:
         else:
             encoding.load_encoder(self._learner, settings)
             self._learner.fit(encoded.all_copies(parts["train"].ids))
+        self._learner.to(device)  # drawn and fitted on the CPU, so the same on every device
         self._flat = optimiser.flatten(self._learner)
         self._optimiser = optimiser.build(settings.optimiser, self._flat)
         recipe = settings.training
@@ -138,7 +141,8 @@ class FoldTrainer:
         self, network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], clips: list[NDArray[np.float32]]
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         self.network.eval()
-        return classify(network, clips, self.settings.network.n_steps, len(self.labels))
+        n_steps = self.settings.network.n_steps
+        return classification.classify(network, clips, n_steps, len(self.labels), self._device)
 
     def save(self) -> None:
         """Write the whole state to one file, atomically.
@@ -148,13 +152,11 @@ class FoldTrainer:
         """
         if self._state_path is None:
             return
-        moments = self._optimiser.state[self._flat]
-        tensors = {f"network.{name}": tensor for name, tensor in optimiser.trained_state(self.network).items()}
-        tensors |= {f"optimiser.{name}": tensor for name, tensor in moments.items()}
+        tensors = {"network": optimiser.trained_state(self.network), "optimiser": self._optimiser.state[self._flat]}
         if self._average:
-            tensors |= {f"learner.{name}": tensor for name, tensor in optimiser.trained_state(self._learner).items()}
+            tensors["learner"] = optimiser.trained_state(self._learner)
         if self.best:
-            tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
+            tensors["best"] = self.best.weights
         group = self._optimiser.param_groups[0]
         meta = {
             "epochs": msgspec.to_builtins(self.epochs),
@@ -163,15 +165,7 @@ class FoldTrainer:
             "learning_rate": group["lr"],
             "schedule": self._schedule.state_dict(),
         }
-        try:
-            atomic_files.write_tensors(
-                self._state_path, {name: tensor.numpy() for name, tensor in tensors.items()}, meta
-            )
-        except OSError as error:
-            raise RunError(
-                f"Fold {self.fold} cannot save its state to {self._state_path}: {error.strerror}. The last saved "
-                "state is intact. Fix the problem, then rerun with --resume"
-            ) from error
+        saved_state.write(self._state_path, tensors, meta, self.fold)
         self._saved_at = time.monotonic()
 
     def restore(self) -> bool:
@@ -193,7 +187,8 @@ class FoldTrainer:
         self.network.load_state_dict(tensors["network"], strict=False)
         if self._average:
             self._learner.load_state_dict(tensors["learner"], strict=False)
-        self._optimiser.state[self._flat].update(tensors["optimiser"])
+        for name, tensor in tensors["optimiser"].items():  # a number of steps stays on the CPU
+            self._optimiser.state[self._flat][name] = tensor.to(self._device) if tensor.dim() else tensor
         self._optimiser.param_groups[0]["lr"] = meta.learning_rate
         if meta.step is not None:
             self._optimiser.param_groups[0]["step"] = meta.step
@@ -250,7 +245,7 @@ class FoldTrainer:
         self._learner.train()
         self._learner.set_noise(np.random.SFC64(noise))
         for batch in together:
-            true = torch.from_numpy(part.true[batch])
+            true = self._tensor(part.true[batch])
             chosen = [clips[i] for i in batch]
             if self._augmenter:
                 chosen = [self._augmenter.vary(clips[i], variations[i]) for i in batch]
@@ -276,7 +271,7 @@ class FoldTrainer:
     ) -> tuple[Tensor, Tensor]:
         """Return logits and loss of a batch; its gradient is stored in the flat parameter."""
         channels, lengths = pad_batch(clips)
-        logits, loss = self._forward(torch.from_numpy(channels), torch.from_numpy(lengths), true, random)
+        logits, loss = self._forward(self._tensor(channels), self._tensor(lengths), true, random)
         # Gradients are written to one tensor; accumulating them would need a pass that sets them to zero.
         gradients = torch.autograd.grad(loss, optimiser.trainable(self._learner))
         self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
@@ -290,7 +285,7 @@ class FoldTrainer:
         share, other = 1.0, true
         if alpha := self.settings.augmentation.mixup:
             drawn = float(random.beta(alpha, alpha))
-            share, partners = max(drawn, 1.0 - drawn), torch.from_numpy(random.permutation(len(true)))
+            share, partners = max(drawn, 1.0 - drawn), self._tensor(random.permutation(len(true)))
             prepared = prepared.lerp(prepared[partners], 1.0 - share)
             lengths, other = torch.maximum(lengths, lengths[partners]), true[partners]
         each, _ = self._learner.answers(prepared, lengths)
@@ -307,6 +302,9 @@ class FoldTrainer:
         loss = self._loss(*map(torch.from_numpy, part.of_scored(logits))).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
 
     def _loss(self, logits: Tensor, true: Tensor) -> Tensor:
         return smoothed_cross_entropy(logits, true, self.settings.training.label_smoothing)

@@ -93,6 +93,7 @@ def _refuse_another(planned: PlannedRun, settings: Settings, seed: int) -> None:
     wanted = Plan(corpus=planned.corpus.name, protocol=planned.protocol, seed=seed, n_utterances=len(planned.corpus))
     try:
         found = msgspec.json.decode((planned.folder / "run.json").read_bytes(), type=Plan)
+        found = msgspec.structs.replace(found, device=wanted.device)  # any will do
         same = found == wanted and (planned.folder / "config.toml").read_text(encoding="utf-8") == settings.to_toml()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{planned.folder} is not a whole run: {error}. Name another folder with --out") from None

@@ -35,7 +35,7 @@ def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool
 
     Args:
         out: the run folder.
-        plan: the run's corpus, protocol, seed and teachers.
+        plan: the run's corpus, protocol, seed, teachers and device.
         settings: the recipe.
         split: from `split_table`.
         resume: whether to resume a run in the folder.
@@ -50,7 +50,7 @@ def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool
         return
     if not resume:
         raise RunError(f"{out} holds a run already. Resume it with --resume, or name another folder with --out")
-    refuse_another(out, files, "run", "settings, corpus, protocol and seed")
+    refuse_another(out, files, "run", "settings, corpus, protocol, seed and device")
 
 
 def refuse_another(out: Path, files: Mapping[str, str], kind: str, same: str) -> None:
@@ -126,14 +126,16 @@ def _start_files(plan: Plan, settings: Settings, split: str) -> dict[str, str]:
     }
 
 
-def finish(out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome], result: Result) -> None:
+def finish(
+    out: Path, corpus: Corpus, tasks: list[FoldTask], outcomes: list[FoldOutcome], result: Result, device: str
+) -> None:
     """Write the files of a finished run. `result.json` is the last, so a run that has it is complete.
 
     Raises:
         RunError: if a file cannot be written.
     """
     try:
-        _write_environment(out)
+        _write_environment(out, device)
         _write_metrics(out, outcomes)
         _write_predictions(out, corpus, tasks, outcomes)
         for task, outcome in zip(tasks, outcomes, strict=True):
@@ -154,7 +156,7 @@ def read_seconds(out: Path) -> dict[str, float] | None:
     return found
 
 
-def _write_environment(out: Path) -> None:
+def _write_environment(out: Path, device: str) -> None:
     environment = {
         "emocatcher": __version__,
         "python": platform.python_version(),
@@ -162,6 +164,7 @@ def _write_environment(out: Path) -> None:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "processor": _processor(),
+        "device": device,
         "n_cores": process_setup.usable_cores(),
         "threads_per_fold": process_setup.N_THREADS,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

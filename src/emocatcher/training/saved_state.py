@@ -1,8 +1,9 @@
-"""Check that the saved state of a training is of this fold and this network, before anything is restored from it."""
+"""The saved state of a training: written atomically, and restored only if it is of this fold and this network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emocatcher.evaluation.scoring.run_result import Epoch
+from emocatcher.foundation import atomic_files
+from emocatcher.foundation.errors import RunError
 from emocatcher.training.optimiser import trained_state
 
 
@@ -29,6 +32,24 @@ class SavedState(NamedTuple):
 
     tensors: dict[str, dict[str, Tensor]]
     meta: Meta
+
+
+def write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], meta: object, fold: int) -> None:
+    """Write a state to one file, atomically; tensors by owner and name, from any device.
+
+    Raises:
+        RunError: if it cannot be written; the last saved state is intact.
+    """
+    arrays = {
+        f"{owner}.{name}": tensor.cpu().numpy() for owner, named in tensors.items() for name, tensor in named.items()
+    }
+    try:
+        atomic_files.write_tensors(path, arrays, meta)
+    except OSError as error:
+        raise RunError(
+            f"Fold {fold} cannot save its state to {path}: {error.strerror}. The last saved state is intact. "
+            "Fix the problem, then rerun with --resume"
+        ) from error
 
 
 def check(

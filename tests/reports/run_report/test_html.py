@@ -254,6 +254,15 @@ def test_page_shows_settings_environment_and_command(folds_dir: Path) -> None:
     assert run.result.licence in page.text
 
 
+def test_only_a_run_on_a_cpu_claims_the_same_bits(folds_dir: Path) -> None:
+    run = run_report.read(folds_dir)
+    assert "bit for bit" in html.render(run, [])
+    elsewhere = dataclasses.replace(run, environment={**run.environment, "device": "cuda (NVIDIA H200)"})
+    source = html.render(elsewhere, [])
+    assert "bit for bit" not in source
+    assert "Trained on cuda (NVIDIA H200)" in source
+
+
 def test_only_a_reference_run_is_compared_with_the_published_figures(holdout_dir: Path, folds_dir: Path) -> None:
     beside = Page(holdout_dir / "report.html")
     assert "Comparison with the published figures" in beside.text

@@ -68,6 +68,13 @@ def test_command_reproduces_the_settings(made_run: Callable[..., Path]) -> None:
     assert load_preset("cabg", changes) == run.settings
 
 
+def test_command_names_another_device_than_the_cpu(made_run: Callable[..., Path]) -> None:
+    run = read(made_run(n_utterances=120, n_epochs=2))
+    assert "--device" not in text.command(run)
+    run.environment["device"] = "cuda (NVIDIA H200)"
+    assert "--device cuda --" in text.command(run)
+
+
 def test_command_reads_a_user_s_own_preset_from_the_run_folder(made_run: Callable[..., Path]) -> None:
     run = read(made_run(n_utterances=120, n_epochs=2))
     result = msgspec.structs.replace(run.result, preset="mine")

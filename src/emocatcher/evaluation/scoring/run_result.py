@@ -15,6 +15,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int
     n_utterances: int
     teachers: tuple[str, ...] = ()  # run folders
+    device: str = "cpu"  # only there, the same seed gives the same weights bit for bit
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,8 +61,8 @@ class CABGModule(EmotionNetwork):
 
     def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """See `EmotionNetwork.answers`; there is one branch."""
-        layout = _Layout(lengths.numpy(), self.gap, self.pool_size)
-        valid = torch.arange(prepared.shape[2]) < lengths[:, None]
+        layout = _Layout(lengths.cpu().numpy(), self.gap, self.pool_size, prepared.device)
+        valid = torch.arange(prepared.shape[2], device=prepared.device) < lengths[:, None]
         rows = prepared.new_zeros(layout.n_rows, prepared.shape[1])
         rows[layout.clip_rows] = prepared.transpose(1, 2)[valid]
         for block in self.blocks:
@@ -126,21 +126,21 @@ class BahdanauAttention(nn.Module):
 class _Layout:
     """The row of every frame of a batch when its clips are laid end to end."""
 
-    def __init__(self, lengths: np.ndarray, gap: int, pool_size: int) -> None:
+    def __init__(self, lengths: np.ndarray, gap: int, pool_size: int, device: torch.device) -> None:
         starts = np.cumsum(lengths + gap) - (lengths + gap)
         pooled = np.maximum(lengths // pool_size, 1)
         self.n_rows = int((lengths + gap).sum())
-        self.clip_rows = torch.from_numpy(_runs(starts, lengths))
-        self.is_clip = torch.zeros(self.n_rows, 1)
+        self.clip_rows = torch.from_numpy(_runs(starts, lengths)).to(device)
+        self.is_clip = torch.zeros(self.n_rows, 1, device=device)
         self.is_clip[self.clip_rows] = 1.0
         # After pooling, rows are steps instead of frames, in the order that the GRU needs.
-        self.packing = Packing(pooled)
+        self.packing = Packing(pooled, device)
         clip, step = self.packing.order[self.packing.place], self.packing.step
-        self.clip, self.step = torch.from_numpy(clip), torch.from_numpy(step)
+        self.clip, self.step = torch.from_numpy(clip).to(device), torch.from_numpy(step).to(device)
         members = (starts[clip] + step * pool_size)[:, None] + np.arange(pool_size)
-        self.pool_members = torch.from_numpy(members)
-        self.owners = torch.from_numpy(np.equal.outer(np.arange(len(pooled)), self.packing.place))
-        self.places = torch.from_numpy(np.argsort(self.packing.order))
+        self.pool_members = torch.from_numpy(members).to(device)
+        self.owners = torch.from_numpy(np.equal.outer(np.arange(len(pooled)), self.packing.place)).to(device)
+        self.places = torch.from_numpy(np.argsort(self.packing.order)).to(device)
 
 
 def _runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -155,4 +155,5 @@ class Dropout(nn.Module):
         if not self.training or self.probability == 0.0:
             return None
         noise = self.bit_generator.random_raw(-(-x.numel() // 4)).view(np.uint16)[: x.numel()]
-        return torch.from_numpy((noise >= round(self.probability * 65_536)).view(np.uint8)).view(x.shape)
+        kept = torch.from_numpy((noise >= round(self.probability * 65_536)).view(np.uint8)).view(x.shape)
+        return kept.to(x.device)  # drawn by NumPy, so the same on every device

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,10 @@ class EmotionNetwork(nn.Module, abc.ABC):
                 clip's valid steps, 0 beyond.
         """
         return self.classify(self.prepare(channels, lengths), lengths)
+
+    def on_cpu(self) -> Self:
+        """Return this network, or a copy of it if it is on another device."""
+        return self if next(self.parameters()).device.type == "cpu" else copy.deepcopy(self).cpu()
 
     def stored_weights(self, *, frozen: bool = True) -> dict[str, NDArray[Any]]:
         """Return the weights as a model folder stores them.

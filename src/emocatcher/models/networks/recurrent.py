@@ -21,6 +21,7 @@ class Packing:
 
     Args:
         lengths: shape (batch,), each at least 1.
+        device: of the tensors.
 
     Attributes:
         order: shape (batch,), int64, the sequences from the longest to the shortest; "place" is a position in it.
@@ -34,7 +35,7 @@ class Packing:
         ([1, 0], [2, 1, 1], [0, 0, 1, 2], [0, 1, 0, 0])
     """
 
-    def __init__(self, lengths: NDArray[np.int64]) -> None:
+    def __init__(self, lengths: NDArray[np.int64], device: torch.device | str = "cpu") -> None:
         self.order = np.argsort(-lengths, kind="stable")
         from_longest = lengths[self.order]
         goes_on = np.arange(from_longest[0])[:, None] < from_longest
@@ -43,11 +44,11 @@ class Packing:
         first = np.cumsum(n_going) - n_going
         self.sizes: list[int] = n_going.tolist()
         # The last row of each sequence, and the new position of each row when every sequence is reversed.
-        self.last = torch.from_numpy(first[from_longest - 1] + np.arange(len(lengths)))
-        self.turned = torch.from_numpy(first[from_longest[self.place] - 1 - self.step] + self.place)
+        self.last = torch.from_numpy(first[from_longest - 1] + np.arange(len(lengths))).to(device)
+        self.turned = torch.from_numpy(first[from_longest[self.place] - 1 - self.step] + self.place).to(device)
         # The row before each, if one initial row for each sequence is put before all rows.
         before = np.concatenate([np.zeros(1, np.int64), first + len(lengths)])
-        self.before = torch.from_numpy(before[self.step] + self.place)
+        self.before = torch.from_numpy(before[self.step] + self.place).to(device)
 
 
 class BidirectionalGRU(nn.GRU):

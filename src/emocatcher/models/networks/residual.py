@@ -107,8 +107,9 @@ class Branch(nn.Module):
         for block in self.blocks:
             x, mask = block(x, mask, offset)
             offset = None
-        packing = Packing(mask[:, 0].sum(dim=1).numpy().astype(np.int64))
-        clip, step = torch.from_numpy(packing.order[packing.place]), torch.from_numpy(packing.step)
+        packing = Packing(mask[:, 0].sum(dim=1).cpu().numpy().astype(np.int64), x.device)
+        places = (packing.order[packing.place], packing.step)
+        clip, step = (torch.from_numpy(place).to(x.device) for place in places)
         outputs, _ = self.gru(x.transpose(1, 2)[clip, step], packing)
         context, weights = self.attention(outputs, clip, len(lengths))
         attention = weights.new_zeros(len(lengths), len(packing.sizes)).index_put((clip, step), weights)
@@ -180,7 +181,7 @@ class InputLayer(nn.Module):
         if not self.training:
             return self.noise_floor
         noise_db = np.random.Generator(self.bit_generator).uniform(*self.noise_db, (n_clips, 1, 1))
-        return torch.from_numpy((self.noise_floor + 10.0 ** (noise_db / 10.0)).astype(np.float32))
+        return torch.from_numpy((self.noise_floor + 10.0 ** (noise_db / 10.0)).astype(np.float32)).to(self.mean.device)
 
     def _channels(self, channels: Tensor, mask: Tensor, noise_floor: float | Tensor) -> Tensor:
         power = torch.exp(channels[:, : self.n_mels] * (math.log(10.0) / 10.0)) * mask
@@ -259,7 +260,7 @@ class AttentiveStatistics(nn.Module):
             attention: shape (n_rows,), sums to 1 over a clip's rows.
         """
         scores = self.score(torch.tanh(self.hidden(rows))).T
-        is_own = clip == torch.arange(n_clips)[:, None]
+        is_own = clip == torch.arange(n_clips, device=clip.device)[:, None]
         weights = torch.softmax(scores.masked_fill(~is_own, -torch.inf), dim=1)
         mean = weights @ rows
         variance = weights @ (rows - mean[clip]).square()
@@ -289,4 +290,4 @@ def _relative_pitch(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def _mask(lengths: Tensor, n_frames: int) -> Tensor:
     """Shape (batch, 1, n_frames), float32: 1 where valid."""
-    return (torch.arange(n_frames) < lengths[:, None]).to(torch.float32).unsqueeze(1)
+    return (torch.arange(n_frames, device=lengths.device) < lengths[:, None]).to(torch.float32).unsqueeze(1)

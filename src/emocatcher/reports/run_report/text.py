@@ -133,6 +133,8 @@ def command(
         words += ["--preset", f"{run.name}/config.toml"]
     words += ["--corpus", result.corpus_argument, "--protocol", protocol or result.protocol]
     words += ["--seed", f"{result.seed if seed is None else seed}"]
+    device, _, _ = str(run.environment.get("device", "cpu")).partition(" ")  # of an earlier version: not stated
+    words += [] if device == "cpu" else ["--device", device]
     for key, value in {**settings, **(changes or {})}.items():
         words += ["--set", f"{key}={value}"]
     return shlex.join([*words, "--out", out or f"{run.name}-again"])

@@ -12,6 +12,7 @@ from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.protocols import Protocol
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.settings import FrontEnd, Settings, VoiceActivity, reading
+from emocatcher.training import device as devices
 from emocatcher.training import encoding, experiment, training_pool
 from emocatcher.training.dataset import load_features
 from emocatcher.training.encoding import EncodedClips
@@ -49,6 +50,7 @@ def run(
     protocol: Protocol,
     out: Path,
     *,
+    device: str = "cpu",
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Ranking, dict[str, float]]:
@@ -59,7 +61,8 @@ def run(
         corpus: the utterances.
         protocol: the folds; it fits the corpus. Its test parts are discarded first.
         out: the sweep folder to write.
-        resume: resume the sweep in `out`; the ranking is the same as without the interruption.
+        device: "auto", "cpu", "cuda" or "mps" (see `device.resolve`).
+        resume: resume the sweep in `out`; on a CPU, the ranking is the same as without the interruption.
         on_progress: called after each utterance and epoch, from another thread.
 
     Returns:
@@ -67,12 +70,13 @@ def run(
 
     Raises:
         MissingExtraError: if PyTorch or another part of the extra 'train' is not installed.
-        SettingError: if a setting is not allowed with this corpus.
+        SettingError: if a setting is not allowed with this corpus, or the device is not available.
         ProtocolError: if a training part cannot be cut into inner folds.
         RunError: if `out` contains a sweep and `resume` is not set, or contains something else.
         AudioError: if a recording cannot be decoded.
     """
     experiment.require_training()
+    device = devices.resolve(device)
     for choice in plan.choices:
         reading.check_smoothing(choice.settings, len(corpus.labels))
     inner = inner_folds.cut(corpus, protocol, plan.file.folds, plan.file.inner)
@@ -84,7 +88,7 @@ def run(
     finished = _usable(saved, trials, inner, corpus)
     if len(finished) < len(trials):
         notify = on_progress or (lambda step: experiment.warn(step.warning))
-        _train(plan, corpus, inner, trials, finished, out, files, notify)
+        _train(plan, corpus, inner, trials, finished, out, files, device, notify)
     shutil.rmtree(out / folder.UNDER_WAY, ignore_errors=True)
     folder.write_trials(out, folder.in_order(trials, finished))
     found = ranking.rank(plan, corpus, inner, finished)
@@ -100,6 +104,7 @@ def _train(
     finished: dict[Trial, Finished],
     out: Path,
     files: dict[str, str],
+    device: str,
     notify: Callable[[Progress], None],
 ) -> None:
     """Run the remaining trials, and add them to `finished`."""
@@ -135,10 +140,13 @@ def _train(
         # Removes a line that a kill cut off; otherwise the next line would be appended to it.
         folder.write_trials(out, folder.in_order(trials, finished))
         encoded = {
-            name: encoding.encode(pool, corpus, tables[recipe.front_end, recipe.vad], recipe)
+            name: encoding.encode(pool, corpus, tables[recipe.front_end, recipe.vad], recipe, device=device)
             for name, recipe in settings.items()
         }
-        tasks = [_task(corpus, inner, trials[n], n, settings, tables, encoded, folder.resume_dir(out, n)) for n in left]
+        tasks = [
+            _task(corpus, inner, trials[n], n, settings, tables, encoded, folder.resume_dir(out, n), device)
+            for n in left
+        ]
         for number, one in pool.run(_run, tasks):
             folder.append_trial(out, one)
             finished[one.trial] = one
@@ -160,6 +168,7 @@ def _task(
     tables: dict[_FeatureKey, FeatureTable],
     encoded: dict[str, EncodedClips | None],
     resume_dir: Path,
+    device: str,
 ) -> TrialTask:
     place = next(i for i, each in enumerate(inner) if (each.fold, each.split) == (one.fold, one.split))
     parts = experiment.parts_of(inner[place].parts, corpus)
@@ -175,6 +184,7 @@ def _task(
         train=parts["train"],
         valid=parts["valid"],
         resume_dir=resume_dir,
+        device=device,
     )
 
 

@@ -58,6 +58,7 @@ class TrialTask(msgspec.Struct, frozen=True, kw_only=True):
     train: Part
     valid: Part
     resume_dir: Path
+    device: str = "cpu"
 
 
 class EpochDone(msgspec.Struct, frozen=True):
@@ -87,6 +88,7 @@ def run(task: TrialTask) -> Finished:
         seed=task.trial.seed,
         resume_dir=task.resume_dir,
         encoded=task.encoded,
+        device=task.device,
     )
     try:
         trainer.restore()
