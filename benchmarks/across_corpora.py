@@ -4,7 +4,8 @@
 
 The corpora lie in EMOCATCHER_CORPORA. A model answers with the emotions of the corpus alone, calm counts as neutral,
 and a recording without speech is a wrong answer that is not given. Settled: on up to 200 of the corpus's own clips,
-without their labels, as `emocatcher predict --settle` does.
+without their labels, as `emocatcher predict --settle` does. Flagged: the answers with the caution
+outside-training-conditions, and how many of these and of the others are right.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def score(corpus: Corpus, outcomes: Sequence[Prediction], config: Any, shift: Se
     probabilities: NDArray[np.float64] = kept / kept.sum(axis=1, keepdims=True)
     predicted = np.where(has_speech, probabilities.argmax(axis=1), (true + 1) % len(labels))
     answered = has_speech & (probabilities.max(axis=1) >= config.abstain_below)
+    right = predicted == true
+    flagged = np.array([any(one.code == "outside-training-conditions" for one in each.cautions) for each in outcomes])
     found = metrics.bootstrap_intervals(true, predicted, [one.speaker for one in corpus], len(labels))
     error = metrics.expected_calibration_error(probabilities[:, classes], np.searchsorted(classes, true))
     return {
@@ -82,8 +85,16 @@ def score(corpus: Corpus, outcomes: Sequence[Prediction], config: Any, shift: Se
         "interval": found.unweighted_average_recall,
         "calibration_error": error,
         "answered": float(answered.mean()),
-        "right_where_answered": float((predicted == true)[answered].mean()) if answered.any() else None,
+        "right_where_answered": mean(right[answered]),
+        "flagged": float(flagged.mean()),
+        "right_where_flagged": mean(right[flagged]),
+        "right_elsewhere": mean(right[~flagged]),
     }
+
+
+def mean(right: NDArray[np.bool_]) -> float | None:
+    """Return the share of true values, or None for none at all."""
+    return float(right.mean()) if len(right) else None
 
 
 def text(rows: Sequence[dict[str, Any]]) -> str:
@@ -91,12 +102,15 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         low, high = row["interval"]
-        right = row["right_where_answered"]
+        right, of_flagged, of_others = (
+            "-" if row[name] is None else f"{100 * row[name]:.0f}"
+            for name in ("right_where_answered", "right_where_flagged", "right_elsewhere")
+        )
         lines.append([
             f"`{row['model']}`", row["corpus"] + (", settled" if row["settled"] else ""), str(row["n_clips"]),
             f"{100 / row['n_classes']:.0f}", f"**{100 * row['unweighted_average_recall']:.1f}**",
             f"{100 * low:.1f} to {100 * high:.1f}", f"{row['calibration_error']:.2f}", f"{100 * row['answered']:.0f}",
-            "-" if right is None else f"{100 * right:.0f}",
+            right, f"{100 * row['flagged']:.0f}", f"{of_flagged} / {of_others}",
         ])  # fmt: skip
     header = [
         "model",
@@ -108,6 +122,8 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
         "calibration error",
         "answered",
         "of them right",
+        "flagged",
+        "right: flagged / others",
     ]
     return f"{' '.join((__doc__ or '').split())}\n\n{results.table(header, lines)}"
 

@@ -55,17 +55,16 @@ def test_a_network_without_an_encoder_needs_no_encoding(tmp_path, voices, featur
     assert encode(voices, features, small_settings, tmp_path) is None
 
 
-def test_the_copies_of_a_clip_differ_and_half_of_the_training_is_the_clip_itself(tmp_path, voices, clips, settings):
+def test_the_copies_of_a_clip_differ_and_are_drawn_for_training(tmp_path, voices, clips, settings):
     encoded = encode(voices, clips, settings, tmp_path)
     ids = clips.ids[:40]
     one, two, three = np.split(np.array(encoded.all_copies(ids)).reshape(40, 3, -1), 3, axis=1)
     assert np.abs(one - two).max() > 0.01
     assert np.abs(two - three).max() > 0.01
-    random = np.random.default_rng(0)
-    drawn = np.array([encoded.drawn(ids, random) for _ in range(25)]).reshape(25, 40, -1)
-    chosen = np.array([(drawn == copies[:, 0]).all(axis=2) for copies in (one, two, three)])
-    assert (chosen.sum(axis=0) == 1).all()
-    assert chosen.mean(axis=(1, 2)) == pytest.approx([0.5, 0.25, 0.25], abs=0.05)
+    drawn = np.array(encoded.drawn(ids, np.random.default_rng(0))).reshape(40, 1, -1)
+    chosen = [(drawn == copies).all(axis=(1, 2)) for copies in (one, two, three)]
+    assert (sum(one.astype(int) for one in chosen) == 1).all()
+    assert all(each.any() for each in chosen)
 
 
 def test_a_trained_network_is_a_whole_model(finished, settings, voices):

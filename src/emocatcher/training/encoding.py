@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _CODE_VERSION = 2
 _DEGRADATION_VERSION = 1  # the same for degraded copies alone
 _AT_ONCE = 32  # clips of a task
-# How often training draws a clip itself and not a copy; the validation is in benchmarks/RESULTS.md.
-_ORIGINAL_SHARE = 0.5
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -61,12 +59,9 @@ class EncodedClips:
         return self.table.clips([_copy_id(id_, number) for id_ in ids for number in range(self._n_copies + 1)])
 
     def drawn(self, ids: Sequence[str], random: np.random.Generator) -> list[NDArray[np.float32]]:
-        """Return the clip itself, half of the time, or one of its copies, drawn for each utterance."""
-        numbers = np.zeros(len(ids), np.int64)
-        if self._n_copies:
-            of_copies = random.integers(1, self._n_copies + 1, size=len(ids))
-            numbers = np.where(random.random(len(ids)) < _ORIGINAL_SHARE, 0, of_copies)
-        return self.table.clips([_copy_id(id_, number) for id_, number in zip(ids, numbers.tolist(), strict=True)])
+        """Return one of the clip and its copies, drawn for each utterance."""
+        numbers = random.integers(self._n_copies + 1, size=len(ids)).tolist()
+        return self.table.clips([_copy_id(id_, number) for id_, number in zip(ids, numbers, strict=True)])
 
 
 def encode(
