@@ -6,6 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from emocatcher import audio
+from emocatcher.features import extraction
 from emocatcher.foundation.errors import SettingError
 from emocatcher.recognition import settling
 from emocatcher.recognition.prediction import Failure, Prediction
@@ -103,6 +105,29 @@ def test_a_file_keeps_what_a_model_settled_on(recognizer, settled, clips, tmp_pa
     other = load(small_run.folder / "fold_1" / "last")
     with pytest.raises(SettingError, match=r"is of the model .* with other weights"):
         settling.read(path, other.config)
+
+
+def test_a_recogniser_refuses_what_another_model_settled_on(settled, small_run):
+    other = load(small_run.folder / "fold_1" / "last")
+    with pytest.raises(SettingError, match=r"is of the model .* with other weights"):
+        other.with_settled(settled.settled)
+
+
+def test_occlusion_is_of_the_settled_and_restricted_answer(recognizer, clips):
+    """It measures the fall of the probability that `predict` gives, whatever changed it."""
+    config = recognizer.config
+    shift = tuple(6.0 if label == recognizer.predict(clips[0]).emotion else 0.0 for label in config.labels)
+    even = [answer(config.labels, np.full(len(config.labels), 1 / len(config.labels)))] * 5
+    moved = recognizer.with_settled(msgspec.structs.replace(settling.estimate(even, config), shift=shift))
+    for adjusted in (moved, moved.only(config.labels[2:])):
+        found, falls = adjusted.predict(clips[0]), adjusted.occlusion(clips[0])
+        assert found.emotion != recognizer.predict(clips[0]).emotion
+        settings = config.settings
+        waveform = audio.read(clips[0], settings.front_end.sample_rate).waveform
+        channels = extraction.extract(waveform, settings.front_end, settings.vad).channels
+        left = adjusted.probabilities(recognizer.run([channels[:, 2:], channels[:, 4:]])[0])
+        left = left[:, adjusted.config.labels.index(found.emotion)]  # without the spans that contain the first step
+        assert falls[0][1] == pytest.approx((found.probability - left).mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize(

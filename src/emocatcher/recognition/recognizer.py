@@ -43,6 +43,7 @@ class Recognizer:
 
     Raises:
         ModelError: if the network cannot be run, or its labels differ from those in `config.json`.
+        SettingError: if `settled` is of another model, or an emotion is not among the model's.
     """
 
     def __init__(
@@ -50,13 +51,14 @@ class Recognizer:
         session: OnnxSession | None = None,
     ) -> None:  # fmt: skip
         self.path, self.config, self.settled = model.path, model.config, settled
-        self._emotions, self._model = emotions, model
+        self._emotions, self._model, self._session = emotions, model, session or OnnxSession(model)
+        if settled is not None:
+            settling.check(settled, model.config)
         if emotions is not None:
             labels = settling.chosen(emotions, model.config)
             self._kept = [model.config.labels.index(label) for label in labels]
             self.config = msgspec.structs.replace(model.config, labels=labels)
         self._judge = Judge(model.config.conditions) if model.config.conditions else None
-        self._session = session or OnnxSession(model)
         self.overlapping = OverlappingClips(model, self._session) if self._session.has_states else None
 
     def __repr__(self) -> str:
@@ -85,7 +87,7 @@ class Recognizer:
         return self.with_settled(settling.settle(Recognizer(self._model, session=self._session), sources, workers))
 
     def with_settled(self, settled: Settled) -> Recognizer:
-        """Return a recogniser that uses what the same model settled on before."""
+        """Return a recogniser that uses what the same model settled on before; another model's is a SettingError."""
         return Recognizer(self._model, emotions=self._emotions, settled=settled, session=self._session)
 
     def predict(
@@ -201,9 +203,8 @@ class Recognizer:
         Raises:
             SettingError: if the sample rate, the window, the hop or `abstain_below` is out of range.
         """
-        return Stream(
-            self, speech_gate.has_speech_at_once, sample_rate, window_s, hop_s, self._threshold(abstain_below)
-        )
+        threshold = self._threshold(abstain_below)
+        return Stream(self, speech_gate.has_speech_at_once, sample_rate, window_s, hop_s, threshold)
 
     def occlusion(self, source: audio.Source) -> tuple[tuple[float, float], ...]:
         """Measure how much each moment contributes to the prediction, without attention (see `faithfulness.occlusion`).
@@ -226,7 +227,8 @@ class Recognizer:
         clip = extraction.extract(recording.waveform, settings.front_end, settings.vad)
 
         def classify(channels: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-            return self.run(channels)[0] / np.float64(self.config.temperature)
+            # Logarithms, whose softmax gives the same again: of the answer as settled, and of the emotions kept.
+            return np.log(np.maximum(self.probabilities(self.run(channels)[0]), np.finfo(np.float64).tiny))
 
         return self._over_time(clip, faithfulness.occlusion(classify, clip.channels, settings))
 

@@ -198,12 +198,26 @@ def decode(content: bytes, name: str | Path, config: ModelConfig) -> Settled:
         settled = msgspec.json.decode(content, type=Settled)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise _not_a_file(name, error) from None
+    check(settled, config, name)
+    return settled
+
+
+def check(settled: Settled, config: ModelConfig, name: str | Path = "The profile") -> None:
+    """Check that a model settled on this itself.
+
+    Args:
+        settled: what a model settled on.
+        config: of the model that will use it.
+        name: of its file, for the message.
+
+    Raises:
+        SettingError: if it is of another model.
+    """
     if settled.onnx_sha256 != config.sha256.get("model.onnx", "") or settled.labels != config.labels:
         raise SettingError(
             f"{name} is of the model '{settled.model}', and this is '{config.name}' with other weights. Settle again "
             "with this one"
         )
-    return settled
 
 
 def _not_a_file(name: str | Path, error: Exception) -> SettingError:
