@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from fastapi import Depends, FastAPI, Path, Query, Request, Response, WebSocket
 
-from emocatcher.foundation.errors import suggest
+from emocatcher.foundation.errors import SettingError, suggest
 from emocatcher.recognition.prediction import Failure
 from emocatcher.server import openapi, security, tasks
 from emocatcher.server.problems import ProblemError
@@ -85,6 +85,9 @@ def _add_recognition(app: FastAPI, service: Service) -> None:
                 return Response(answer, media_type=_JSON)
             answers = await pool.submit_all(requested, limits.predict_s)
         service.count([answer.error if isinstance(answer, RefusedError) else "ok" for answer in answers])
+        for one in answers:
+            if isinstance(one, RefusedError) and one.error == SettingError.__name__:
+                raise one  # of the request, such as an unknown emotion, and so of each recording
         items = map(_encode, uploads.recordings, answers)
         return Response(b"[" + b",".join(items) + b"]", media_type=_JSON)
 
@@ -135,7 +138,7 @@ def _add_settling(app: FastAPI, service: Service) -> None:
             answers = await pool.submit_all(requested, limits.predict_s)
         service.count([one.error if isinstance(one, RefusedError) else "ok" for one in answers])
         failures = [
-            Failure(path=upload.name, error=one.error, message=one.detail)
+            _failure(upload, one)
             for upload, one in zip(uploads.recordings, answers, strict=True)
             if isinstance(one, RefusedError)
         ]
@@ -144,7 +147,7 @@ def _add_settling(app: FastAPI, service: Service) -> None:
 
     @app.post("/v1/settle/profile", dependencies=_STRICT, **openapi.PROFILES)
     async def use_profile(request: Request) -> Response:
-        """Use a profile again: of an earlier answer, of `emocatcher settle`, or of the page."""
+        """Use a profile again: of an earlier answer, or of `emocatcher settle`."""
         pool.check_room()
         content = await service.spool.read(request, _PROFILE_BYTES)
         return answer(request, await pool.submit(tasks.CheckProfile(content), limits.predict_s), [])
@@ -253,4 +256,8 @@ async def _counted(service: Service, answer: Awaitable[bytes]) -> bytes:
 def _encode(upload: Upload, answer: bytes | RefusedError) -> bytes:
     if isinstance(answer, bytes):
         return answer
-    return msgspec.json.encode(Failure(path=upload.name, error=answer.error, message=answer.detail))
+    return msgspec.json.encode(_failure(upload, answer))
+
+
+def _failure(upload: Upload, refused: RefusedError) -> Failure:
+    return Failure(path=upload.name, error=refused.error, message=refused.detail)
