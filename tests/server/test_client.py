@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 import emocatcher
 from emocatcher.client import Client
+from emocatcher.client.replies import decode_message
 from emocatcher.foundation.errors import AudioError, DecodeError, ServerError, SettingError
 
 from .conftest import RATE, Server, same_window, sound, streamed, voice
@@ -148,6 +151,42 @@ def test_an_unreachable_server_and_an_invalid_url_raise_errors() -> None:
         list(client.stream(iter([sound(0.5)]), RATE))
     with pytest.raises(SettingError, match="not a server's address"):
         Client("localhost:8000")
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """A server that answers all requests with success and a page, as some proxies do."""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Sign in</html>" if self.path.endswith("predict") else b'{"other": "\xff"}')
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_answer_of_another_kind_of_server_raises_an_error() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{server.server_port}")
+        for call in (
+            lambda: client.predict(voice()), lambda: client.timeline(voice()), client.model,
+            lambda: client.settle([voice()]), lambda: client.use_profile(b"{}"),
+            lambda: list(client.stream(iter([sound(0.5)]), RATE)),
+        ):  # fmt: skip
+            with pytest.raises(ServerError, match=r"an emocatcher server's|cannot be reached"):
+                call()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("message", [b"\xff", "[]", "{}", '{"type": "window"}', '{"type": "error"}', '{"type": 3}'])
+def test_a_message_of_another_kind_raises_an_error(message: str | bytes) -> None:
+    with pytest.raises(ServerError, match="the same version"):
+        decode_message(message, "window", "done")
 
 
 def test_the_token_is_sent(serve: Callable[..., AbstractContextManager[Server]]) -> None:

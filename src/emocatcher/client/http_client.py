@@ -17,13 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.client import request_bodies
-from emocatcher.client.live_sound import Encoder, Sender, decode_message
+from emocatcher.client.live_sound import Encoder, Sender
+from emocatcher.client.replies import decode, decode_message, refusal
 from emocatcher.client.request_bodies import Source
 from emocatcher.foundation.errors import MissingExtraError, ServerError, SettingError
 from emocatcher.recognition.prediction import Prediction
 from emocatcher.recognition.timeline import Timeline, Window
 
 _BYTES = "application/octet-stream"
+
+
+class _Named(msgspec.Struct):
+    settled: str
 
 
 class Client:
@@ -70,7 +75,7 @@ class Client:
             DecodeError: if there is no such file.
         """
         payload = self._send_recording("/v1/predict", source, _changes(abstain_below, settled, emotions))
-        return msgspec.json.decode(payload, type=Prediction)
+        return decode(payload, Prediction)
 
     def timeline(
         self,
@@ -98,7 +103,7 @@ class Client:
         """
         query = {"window_s": window_s, "hop_s": hop_s, **_changes(abstain_below, settled, emotions)}
         payload = self._send_recording("/v1/timeline", source, query)
-        return msgspec.json.decode(payload, type=Timeline)
+        return decode(payload, Timeline)
 
     def model(self) -> dict[str, Any]:
         """Return the server's description of its model: labels, sample rate, scores, card.
@@ -106,8 +111,7 @@ class Client:
         Raises:
             ServerError: if the server refuses it or cannot be reached.
         """
-        described: dict[str, Any] = json.loads(self._request("GET", "/v1/model"))
-        return described
+        return decode(self._request("GET", "/v1/model"), dict[str, Any])
 
     def stream(
         self,
@@ -216,8 +220,7 @@ class Client:
 
     @staticmethod
     def _named(payload: bytes) -> str:
-        name: str = json.loads(payload)["settled"]
-        return name
+        return decode(payload, _Named).settled
 
     def _send_recording(self, path: str, source: Source, query: dict[str, float | str]) -> bytes:
         parameters: dict[str, float | str] = {**query}
@@ -244,7 +247,7 @@ class Client:
         finally:
             connection.close()
         if answer.status not in {http.client.OK, http.client.NO_CONTENT}:
-            raise _refusal(answer.status, payload, answer.headers.get("Retry-After"))
+            raise refusal(answer.status, payload, answer.headers.get("Retry-After"))
         return payload
 
 
@@ -257,13 +260,3 @@ def _changes(
     if emotions is not None:
         changes["emotions"] = ",".join(emotions)
     return changes
-
-
-def _refusal(status: int, payload: bytes, retry_after: str | None) -> ServerError:
-    wait_s = float(retry_after) if retry_after and retry_after.isdecimal() else None
-    try:
-        problem = json.loads(payload)
-        return ServerError(problem["detail"], status=status, error=problem["error"], retry_after_s=wait_s)
-    except (ValueError, KeyError, TypeError):  # the answer of a proxy, for example
-        detail = f"The server returned {status} without details. Check that the address is an emocatcher server's"
-        return ServerError(detail, status=status, retry_after_s=wait_s)

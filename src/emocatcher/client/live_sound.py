@@ -1,21 +1,18 @@
-"""Send live sound to a server's stream, and decode its messages."""
+"""Send live sound to a server's stream."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emocatcher.audio import arrays
 from emocatcher.audio.channels import LiveMixer
 from emocatcher.client.request_bodies import is_mono_int16
-from emocatcher.foundation.errors import ServerError, SettingError
-from emocatcher.recognition.timeline import Window
+from emocatcher.foundation.errors import SettingError
 
 _MESSAGE_S = 0.5  # of live sound; a server accepts several seconds in one message
 
@@ -84,16 +81,3 @@ class Sender:
         """Raise the exception of the caller's iterator, if there was one."""
         if self._failure is not None:
             raise self._failure
-
-
-def decode_message(text: str | bytes, *allowed: str) -> Window | None:
-    """Decode a message of the server: a window, or None for "ready" and "done"."""
-    message = json.loads(text)
-    if message["type"] == "error":
-        raise ServerError(message["detail"], error=message["error"])
-    if message["type"] not in allowed:
-        raise ServerError(
-            f"The server sent a message of type '{message['type']}' instead of {' or '.join(allowed)}. "
-            "Use the same version of emocatcher on both sides"
-        )
-    return msgspec.convert(message, Window) if message["type"] == "window" else None

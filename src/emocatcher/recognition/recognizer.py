@@ -227,8 +227,7 @@ class Recognizer:
         clip = extraction.extract(recording.waveform, settings.front_end, settings.vad)
 
         def classify(channels: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-            # Logarithms, whose softmax gives the same again: of the answer as settled, and of the emotions kept.
-            return np.log(np.maximum(self.probabilities(self.run(channels)[0]), np.finfo(np.float64).tiny))
+            return np.log(self.probabilities(self.run(channels)[0]) + 1e-300)  # whose softmax gives them again
 
         return self._over_time(clip, faithfulness.occlusion(classify, clip.channels, settings))
 

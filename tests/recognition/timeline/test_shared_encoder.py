@@ -82,3 +82,18 @@ def test_a_stream_of_long_windows_runs_the_encoder_on_pieces(recognizer, wavefor
     assert window.speech
     assert len(lengths) > 10
     assert max(lengths) <= 300
+
+
+def test_a_stream_runs_fewer_windows_at_once_the_longer_they_are(recognizer, waveform, monkeypatch):
+    """Windows of half a minute would take gigabytes in the batches of short ones."""
+    n_classes, squares = len(recognizer.config.labels), []
+
+    def run(clips, batch_size=64):
+        squares.append(min(batch_size, len(clips)) * max(clip.shape[1] for clip in clips) ** 2)
+        return np.zeros((len(clips), n_classes), np.float32), []
+
+    monkeypatch.setattr(recognizer, "run", run)
+    for window_s in (3.0, 14.0, 29.0):
+        stream = timeline.Stream(recognizer, is_loud, 16_000, window_s=window_s)
+        assert len(stream.push(waveform[: 40 * 16_000])) > 20
+    assert max(squares) <= 3000**2

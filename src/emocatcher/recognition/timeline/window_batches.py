@@ -14,7 +14,7 @@ from emocatcher.recognition.timeline.windows import Windows
 
 _BATCH_SIZE = 32  # windows; fewer would make the network's thread wait for the GIL more often, more need more padding
 _GROUP_SIZE = 128  # windows that are sorted into batches of similar length
-_MOST_FRAMES_AT_ONCE = 3000  # for an encoder, whose memory grows with the square of the length
+_MOST_FRAMES_AT_ONCE = 3000  # of one clip for an encoder, whose memory grows with the square of the length
 _MAX_FRAMES = 1 << 16  # in a group and in a batch, because a window may be ten minutes long
 
 
@@ -155,5 +155,7 @@ class WindowBatches:
         # Sort by length, because the network pads every clip to the longest one in its batch.
         order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
         batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
+        if self._network.overlapping is not None:
+            batch_size = min(batch_size, (_MOST_FRAMES_AT_ONCE // longest) ** 2)  # the memory of one clip at most
         logits, _ = self._network.run([clips[i] for i in order], batch_size)
         return np.asarray(logits[np.argsort(order)])
