@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation import protocols
 from emocatcher.foundation.errors import ModelError, ProtocolError
 from emocatcher.models.model_folder import ALL_RECORDINGS
@@ -96,6 +97,59 @@ def test_unknown_training_and_training_on_all_recordings_are_stated(
     assert found.n_test_trained_on == (found.n_utterances if shares_all else None)
     assert found.speakers_shared
     assert len(found.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "phrase", "shares_all"),
+    [
+        ({"protocol": ALL_RECORDINGS, "fold": None}, "all recordings of 'other+synthetic'", True),
+        ({}, "unknown recordings of 'other+synthetic' (stratified-2)", None),
+    ],
+)
+def test_a_model_of_several_corpora_was_trained_on_each_of_them(
+    small_run: Any, change: dict[str, Any], phrase: str, shares_all: bool | None
+) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    training = msgspec.structs.replace(recognizer.config.training, corpus="other+synthetic", **change)
+    recognizer.config = msgspec.structs.replace(recognizer.config, training=training)
+    found = fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 0)
+    assert found.trained_on == phrase
+    assert found.n_test_trained_on == (found.n_utterances if shares_all else None)
+    assert found.speakers_shared
+    assert len(found.warnings) == 1
+
+
+def test_of_a_joined_corpus_the_recordings_of_the_models_own_are_counted(several: Corpus, small_run: Any) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    training = msgspec.structs.replace(recognizer.config.training, corpus="larger", protocol=ALL_RECORDINGS, fold=None)
+    recognizer.config = msgspec.structs.replace(recognizer.config, training=training)
+    protocol = protocols.load("leave-one-corpus-out", several)
+    counts = {
+        protocol.folds[fold].between.tested_on: fold_evaluation.evaluate(recognizer, several, protocol, fold)
+        for fold in range(3)
+    }
+    assert {names: found.n_test_trained_on for names, found in counts.items()} == {
+        ("with-calm",): 0,
+        ("lacking",): 0,
+        ("larger",): counts["larger",].n_utterances,
+    }
+    assert [found.speakers_shared for found in counts.values()] == [False, False, True]
+
+
+def test_a_model_of_another_corpus_with_the_same_people_shares_speakers(small_run: Any) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+
+    def shared(model: str, tested: str) -> bool:
+        training = msgspec.structs.replace(recognizer.config.training, corpus=model)
+        recognizer.config = msgspec.structs.replace(recognizer.config, training=training)
+        corpus = msgspec.structs.replace(small_run.corpus, name=tested)
+        found = fold_evaluation.evaluate(recognizer, corpus, small_run.protocol, 0)
+        assert (found.n_test_trained_on, found.warnings) == (0, ())
+        return found.speakers_shared
+
+    assert shared("tess+ravdess", "ravdess-song")
+    assert shared("ravdess-song", "ravdess")
+    assert not shared("tess", "ravdess-song")
 
 
 @pytest.mark.parametrize("fold", [-1, 2])

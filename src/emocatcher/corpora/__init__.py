@@ -28,9 +28,9 @@ def parts(name: str) -> list[str]:
     """
     if folder_search.expand_home(name).exists():
         return [name]
-    pluses = name.split("+")
+    pluses = joined.names(name)
     if len(pluses) > 1 and all(cards.find(one) for one in pluses):
-        return pluses
+        return list(pluses)
     return [part.strip() for part in name.split(",") if part.strip()] or [name]
 
 

@@ -47,6 +47,16 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
     )
 
 
+def names(name: str) -> tuple[str, ...]:
+    """Return the names of the corpora that a corpus is joined from, given its name; its own if it is not joined.
+
+    Examples:
+        >>> names("tess+nemo"), names("tess")
+        (('tess', 'nemo'), ('tess',))
+    """
+    return tuple(name.split("+"))
+
+
 def _renamed(utterance: Utterance, name: str, people: str) -> Utterance:
     return msgspec.structs.replace(
         utterance,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora import cards, joined
+from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.evaluation import protocols
 from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring import metrics, speaker_groups
@@ -88,7 +89,9 @@ def evaluate(
         fold=fold,
         trained_on=_provenance(training, corpus, protocol, fold, None if trained is None else bool(n_trained)),
         n_test_trained_on=n_trained,
-        speakers_shared=trained is None or (bool(trained) and protocols.speakers_shared(compared, corpus)),
+        speakers_shared=trained is None
+        or (bool(trained) and protocols.speakers_shared(compared, corpus))
+        or _knows_people(training, corpus, utterances),
         speaker_groups=speaker_groups.score(
             utterances, true, predicted, len(labels), answered=answered, corpus=corpus.name
         ),
@@ -111,13 +114,18 @@ def check_labels(recognizer: Recognizer, corpus: Corpus, emotions: Sequence[str]
 
 
 def trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int) -> frozenset[str] | None:
-    """Return the ids of the corpus's recordings that a model was trained or selected on; None if unknown."""
-    if training.corpus != corpus.name:
+    """Return the ids of the corpus's recordings that a model was trained or selected on; None if unknown.
+
+    A model of several corpora was trained on each of them; a corpus that is joined from several may contain the
+    model's.
+    """
+    shared = _shared_corpora(training, corpus)
+    if not shared:
         return frozenset()
-    known = frozenset(utterance.id for utterance in corpus)
+    known = frozenset(utterance.id for utterance in corpus if (utterance.corpus or corpus.name) in shared)
     if training.protocol == ALL_RECORDINGS:
         return known
-    if training.fold is None:
+    if training.corpus != corpus.name or training.fold is None:
         return None
     # A protocol that is made on the fly differs with the seed.
     same = training.protocol == protocol.name and (protocol.corpus is not None or training.seed == seed)
@@ -132,13 +140,33 @@ def trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int
 
 def _provenance(training: Training, corpus: Corpus, protocol: Protocol, fold: int, trained: bool | None) -> str:
     """Describe a model's training recordings in one phrase."""
-    if training.corpus != corpus.name:
+    if not _shared_corpora(training, corpus):
         return f"another corpus, '{training.corpus}'"
+    named = "this corpus" if training.corpus == corpus.name else f"'{training.corpus}'"
     if training.protocol == ALL_RECORDINGS:
-        return "all recordings of this corpus"
+        return f"all recordings of {named}"
     if trained is None:
-        return f"unknown recordings of this corpus ({training.protocol})"
+        return f"unknown recordings of {named} ({training.protocol})"
     if training.protocol == protocol.name and training.fold == fold and not trained:
         return "the training part of this fold"
     kind = "another fold" if training.protocol == protocol.name else "another protocol"
     return f"{kind}, {training.protocol}, fold {training.fold}, seed {training.seed}"
+
+
+def _shared_corpora(training: Training, corpus: Corpus) -> frozenset[str]:
+    """Return the names of the corpora that are both in the model's and in the tested corpus."""
+    if training.corpus == corpus.name:
+        return frozenset(utterance.corpus or corpus.name for utterance in corpus)
+    return frozenset(joined.names(training.corpus)).intersection(joined.names(corpus.name))
+
+
+def _knows_people(training: Training, corpus: Corpus, tested: Sequence[Utterance]) -> bool:
+    """Whether the model's corpora have the same people as a tested corpus that is not one of them."""
+    own = joined.names(training.corpus)
+    others = {utterance.corpus or corpus.name for utterance in tested}.difference(own, (training.corpus,))
+    return not {_people(name) for name in others}.isdisjoint(map(_people, own))
+
+
+def _people(name: str) -> str:
+    card = cards.find(name)
+    return (card.same_speakers_as if card else "") or name

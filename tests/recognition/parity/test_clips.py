@@ -166,3 +166,11 @@ def test_recordings_are_read_as_waveforms_at_the_models_sample_rate(config: Mode
     first, second = Clips(what="two", utterances=(whole, part)).waveforms(8000)
     np.testing.assert_array_equal(first, audio.load(whole.path, 8000)[0])
     assert len(second) == pytest.approx(0.75 * 8000, abs=2)
+
+
+def test_clips_of_one_of_the_models_several_corpora_are_not_held_out(
+    config: ModelConfig, voices_dir: Path, voices: Corpus
+) -> None:
+    clips = choose(changed(config, corpus=f"other+{voices.name}", fold=None), str(voices_dir))
+    assert clips.note == f"the model was trained on recordings of {voices.name}, perhaps on these"
+    assert not clips.held_out

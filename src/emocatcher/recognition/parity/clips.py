@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from emocatcher import audio, corpora
-from emocatcher.corpora import cards
+from emocatcher.corpora import cards, joined
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.evaluation import protocols
 from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, MissingExtraError, ProtocolError
@@ -71,6 +71,9 @@ def choose(config: ModelConfig, corpus_argument: str | None = None, most: int | 
         )
     everything = Clips(what=f"all {len(corpus)} clips of {corpus.name}", utterances=corpus.utterances)
     if corpus.name != training.corpus:
+        if shared := set(joined.names(training.corpus)).intersection(joined.names(corpus.name)):
+            note = f"the model was trained on recordings of {', '.join(sorted(shared))}, perhaps on these"
+            return _draw(msgspec.structs.replace(everything, note=note), most or _N_TRAINED)
         note = f"{corpus.name} is not the model's own corpus"
         return _draw(msgspec.structs.replace(everything, note=note), most)
     if training.fold is None:
