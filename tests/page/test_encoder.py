@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import runpy
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ import emocatcher
 from emocatcher.foundation.settings import Encoder, load_preset
 from emocatcher.models.model_folder import Bundle
 
-from .conftest import ROOT, Files, Tab
+from .conftest import ROOT, Tab, serving_files
 
 pytestmark = pytest.mark.page
 ENCODER = Encoder(source="random", n_layers=2, width=32, n_heads=4, hidden=48)
@@ -35,13 +32,8 @@ def address(built: Path, model: Bundle, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("page") / "page"
     shutil.copytree(built, folder)
     runpy.run_path(str(ROOT / "web" / "model_files.py"))["write"](folder, str(model.path))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving_files(folder) as address:
+        yield address
 
 
 def test_an_encoder_gives_pythons_prediction_and_attention(

@@ -13,10 +13,9 @@ import pytest
 import soundfile
 
 from emocatcher import audio
-from emocatcher.features import extraction, speech_gate
 from emocatcher.recognition.recognizer import Recognizer
 
-from .conftest import Tab
+from .conftest import Tab, odds_of_speech
 
 pytestmark = pytest.mark.page
 CLOSE = 1e-3
@@ -31,13 +30,6 @@ def unsure(voices_dir: Path, recognizer: Recognizer) -> Path:
     """
     clips = [clip for clip in sorted(voices_dir.rglob("*.wav"))[::9] if odds_of_speech(clip) > 1.0]
     return min(clips[:16], key=lambda clip: recognizer.predict(clip).margin)
-
-
-def odds_of_speech(clip: Path) -> float:
-    """The gate's log odds; noise of 8 bits changes them by a few tenths."""
-    waveform, rate = audio.load(clip, 16_000)
-    log_mel = extraction.log_mel_spectrogram(waveform, speech_gate.front_end(rate))
-    return speech_gate.log_odds(log_mel, speech_gate.loudness_db(log_mel))
 
 
 def compare(tab: Tab, recognizer: Recognizer, files: Iterator[Path]) -> dict[str, float]:
