@@ -2,10 +2,10 @@
 
     python benchmarks/across_corpora.py [MODEL ...]
 
-The corpora lie in EMOCATCHER_CORPORA. A model answers with the emotions of the corpus alone, calm counts as neutral,
-and a recording without speech is a wrong answer that is not given. Settled: on up to 200 of the corpus's own clips,
-without their labels, as `emocatcher predict --settle` does. Flagged: the answers with the caution
-outside-training-conditions, and how many of these and of the others are right.
+The corpora lie in EMOCATCHER_CORPORA. A model answers with the emotions of the corpus alone, of which those that it
+does not know are left out; calm counts as neutral, and a recording without speech is a wrong answer that is not given.
+Settled: on up to 200 of the corpus's own clips, without their labels, as `emocatcher predict --settle` does. Flagged:
+the answers with the caution outside-training-conditions, and how many of these and of the others are right.
 """
 
 from __future__ import annotations
@@ -61,13 +61,18 @@ def measure(model: str | None) -> list[dict[str, Any]]:
 def score(corpus: Corpus, outcomes: Sequence[Prediction], config: Any, shift: Sequence[float] | None) -> dict[str, Any]:
     """Score the answers for one corpus, at the model's threshold for abstaining."""
     labels = tuple(label for label in config.labels if label != "calm")
-    true = np.array([labels.index("neutral" if one.emotion == "calm" else one.emotion) for one in corpus])
+    emotions = ["neutral" if one.emotion == "calm" else one.emotion for one in corpus]
+    known = np.array([emotion in labels for emotion in emotions])
+    outcomes = [one for one, is_known in zip(outcomes, known, strict=True) if is_known]
+    speakers = [one.speaker for one, is_known in zip(corpus, known, strict=True) if is_known]
+    true = np.array([labels.index(emotion) for emotion in emotions if emotion in labels])
     has_speech = np.array([one.emotion is not None for one in outcomes])
     given = np.array([[one.probabilities.get(label, 1.0) for label in config.labels] for one in outcomes])
     if shift is not None:
         given = settling.apply(given, shift)
-    merged = np.delete(given, config.labels.index("calm"), axis=1)
-    merged[:, labels.index("neutral")] += given[:, config.labels.index("calm")]
+    merged = given[:, [config.labels.index(label) for label in labels]]
+    if "calm" in config.labels:
+        merged[:, labels.index("neutral")] += given[:, config.labels.index("calm")]
     classes = np.unique(true)
     kept = np.zeros_like(merged)
     kept[:, classes] = merged[:, classes]
@@ -75,8 +80,8 @@ def score(corpus: Corpus, outcomes: Sequence[Prediction], config: Any, shift: Se
     predicted = np.where(has_speech, probabilities.argmax(axis=1), (true + 1) % len(labels))
     answered = has_speech & (probabilities.max(axis=1) >= config.abstain_below)
     right = predicted == true
-    flagged = np.array([any(one.code == "outside-training-conditions" for one in each.cautions) for each in outcomes])
-    found = metrics.bootstrap_intervals(true, predicted, [one.speaker for one in corpus], len(labels))
+    flagged = np.array([any(one.code == "outside-training-conditions" for one in each.warnings) for each in outcomes])
+    found = metrics.bootstrap_intervals(true, predicted, speakers, len(labels))
     error = metrics.expected_calibration_error(probabilities[:, classes], np.searchsorted(classes, true))
     return {
         "n_clips": len(true),
