@@ -104,6 +104,61 @@ def test_a_recording_that_cannot_be_used_does_not_stop_the_others(
     assert "5 or more are needed" in tab.page.inner_text(".settle-count")
 
 
+def test_forget_also_ends_the_recordings_that_are_being_processed(
+    open_tab: Callable[..., Tab], voices: list[Path]
+) -> None:
+    tab = open_tab()
+    settle(tab, voices)
+    tab.page.set_input_files("#settle-panel input[type=file]", [str(path) for path in voices])
+    tab.page.wait_for_selector("#settle-panel .note:has-text('Processing')")
+    tab.page.click("button:has-text('Forget')")
+    tab.page.wait_for_selector("#settle-panel button:has-text('Record a sentence'):enabled")
+    assert tab.page.locator(".adjusting").get_attribute("data-recordings") == "0"
+    assert not tab.page.locator(".chip.is-set").count()
+
+
+SLOW_MICROPHONE = """() => {
+    window.opened = [];
+    window.allow = null;
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        await new Promise((allow) => { window.allow = allow; });
+        const stream = await open(wanted);
+        window.opened.push(...stream.getTracks());
+        return stream;
+    };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("view", "button"),
+    [
+        ("try", ".entry button:has-text('Record')"),
+        ("try", "#settle-panel button.is-first"),
+        ("live", ".live-control button"),
+    ],
+)
+def test_a_view_that_is_left_while_the_microphone_is_opened_leaves_it_closed(
+    open_tab: Callable[..., Tab], view: str, button: str
+) -> None:
+    """The browser asks for permission, which can take any time."""
+    tab = open_tab(view)
+    tab.page.evaluate(SLOW_MICROPHONE)
+    if "settle" in button:
+        tab.page.click("button:has-text('Get used to me')")
+    tab.page.click(button)
+    tab.page.wait_for_function("() => window.allow")
+    tab.page.click(button)  # again: one microphone is opened, not two
+    tab.go("about")
+    tab.page.evaluate("() => window.allow()")
+    tab.page.wait_for_function(
+        "() => window.opened.length && window.opened.every((track) => track.readyState === 'ended')"
+    )
+    assert tab.page.evaluate("window.opened.length") == 1
+    tab.go(view)
+    assert not tab.page.locator("button.is-on").count()
+
+
 def test_a_servers_own_profile_is_used_in_the_browser_and_on_the_server(
     built: Path,
     open_tab: Callable[..., Tab],

@@ -40,22 +40,30 @@ export async function openMicrophone(take: (block: Float32Array) => void): Promi
       : new PageError(strings.errors.noMicrophone, strings.errors.noMicrophoneNext);
   }
   const context = new AudioContext();
-  const address = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
-  await context.audioWorklet.addModule(address);
-  URL.revokeObjectURL(address);
-  const node = new AudioWorkletNode(context, "take", { numberOfOutputs: 0 });
-  node.port.onmessage = ({ data }) => take(data as Float32Array);
-  context.createMediaStreamSource(stream).connect(node);
-  await context.resume();
-  return {
-    stream,
-    rate: context.sampleRate,
-    async stop() {
-      node.port.onmessage = null;
-      for (const track of stream.getTracks()) track.stop();
-      await context.close();
-    },
+  const close = async (): Promise<void> => {
+    for (const track of stream.getTracks()) track.stop();
+    await context.close();
   };
+  try {
+    const address = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
+    await context.audioWorklet.addModule(address);
+    URL.revokeObjectURL(address);
+    const node = new AudioWorkletNode(context, "take", { numberOfOutputs: 0 });
+    node.port.onmessage = ({ data }) => take(data as Float32Array);
+    context.createMediaStreamSource(stream).connect(node);
+    await context.resume();
+    return {
+      stream,
+      rate: context.sampleRate,
+      async stop() {
+        node.port.onmessage = null;
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** A ring buffer of the newest samples. */

@@ -8,38 +8,41 @@ import { writeWav } from "./wav";
 const SHORTEST_S = 0.2;
 
 export class Take {
+  /** The microphone, as soon as it is open. */
+  readonly opened: Promise<Microphone>;
+  isOpen = false;
+  private isStopped = false;
   private readonly blocks: Float32Array[] = [];
   private n = 0;
-  private microphone!: Microphone;
-
-  private constructor() {}
 
   /** Start to record; `onBlock` receives every block of samples, and the length so far. */
-  static async start(onBlock: (block: Float32Array, timeS: number) => void): Promise<Take> {
-    const take = new Take();
-    take.microphone = await openMicrophone((block) => {
-      take.blocks.push(block);
-      take.n += block.length;
-      onBlock(block, take.n / (take.microphone?.rate ?? 48000));
+  constructor(onBlock: (block: Float32Array, timeS: number) => void) {
+    let rate = 48000;
+    this.opened = openMicrophone((block) => {
+      if (this.isStopped) return;
+      this.blocks.push(block);
+      this.n += block.length;
+      onBlock(block, this.n / rate);
+    }).then((microphone) => {
+      ({ rate } = microphone);
+      this.isOpen = true;
+      return microphone;
     });
-    return take;
   }
 
-  get stream(): MediaStream {
-    return this.microphone.stream;
-  }
-
-  /** Close the microphone. */
-  stop(): Promise<void> {
-    return this.microphone.stop();
+  /** Close the microphone, also one that is still being opened. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    const microphone = await this.opened.catch(() => null); // whoever opened it shows the error
+    await microphone?.stop();
   }
 
   /**
    * What was recorded.
    * @throws PageError if it is too short
    */
-  recording(name: string): Recording {
-    const { rate } = this.microphone;
+  async recording(name: string): Promise<Recording> {
+    const { rate } = await this.opened;
     const samples = new Float32Array(this.n);
     let at = 0;
     for (const block of this.blocks) {

@@ -101,20 +101,25 @@ export class Adjusting {
     if (this.busy) return;
     this.notice.clear();
     const words = strings.settle;
-    if (this.take) {
-      const take = this.take;
+    const { take } = this;
+    if (take && !take.isOpen) return;
+    if (take) {
       await this.stop();
-      await this.add([{ name: words.sentence(this.predictions.length + 1), read: async () => take.recording(words.sentence(this.predictions.length + 1)) }]);
+      const name = words.sentence(this.predictions.length + 1);
+      await this.add([{ name, read: () => take.recording(name) }]);
       return;
     }
+    const started = (this.take = new Take((block, timeS) => {
+      this.level.push(block);
+      this.status.textContent = strings.try.recording(timeS);
+    }));
     try {
-      this.take = await Take.start((block, timeS) => {
-        this.level.push(block);
-        this.status.textContent = strings.try.recording(timeS);
-      });
-      void this.level.start(this.take.stream);
+      const { stream } = await started.opened;
+      if (this.take !== started) return; // the panel was closed before the microphone was open
+      void this.level.start(stream);
       announce(words.starts);
     } catch (error) {
+      await this.stop();
       this.notice.show(error);
     }
     this.draw();
@@ -137,12 +142,14 @@ export class Adjusting {
     this.busy = true;
     this.draw();
     let skipped = "";
+    const { predictions } = this; // another list after "Forget", which also ends this
     for (const [i, { name, read }] of several.entries()) {
       this.status.textContent = strings.settle.reading(name, i + 1, several.length);
       try {
         const found = await predict(this.engine.plain, await read());
+        if (predictions !== this.predictions) break;
         if (found.emotion === null) skipped = strings.settle.noSpeech(name);
-        else this.predictions.push(found);
+        else predictions.push(found);
       } catch (error) {
         this.notice.show(error);
       }
@@ -150,7 +157,10 @@ export class Adjusting {
     }
     this.busy = false;
     const n = this.predictions.length;
-    if (n >= ENOUGH || (this.isOwn && n >= facts.settling.fewest)) this.settle();
+    if (predictions !== this.predictions) {
+      this.status.textContent = "";
+      this.draw();
+    } else if (n >= ENOUGH || (this.isOwn && n >= facts.settling.fewest)) this.settle();
     else {
       this.status.textContent = skipped;
       announce([skipped, strings.settle.of(n, ENOUGH)].join(" "));
@@ -223,7 +233,7 @@ export class Adjusting {
       settled && h("button", { type: "button", class: "chip", "data-forget": "", onclick: () => this.forget() }, icon("cross", 16), words.forget),
       toggle(this.emotionsPanel, emotions ? strings.emotions.only(emotions.length) : strings.emotions.button, emotions !== null),
     );
-    const on = this.take !== null;
+    const on = this.take?.isOpen ?? false;
     replace(this.recordButton, icon(on ? "stop" : "microphone", 18), on ? words.stop : words.record);
     this.recordButton.classList.toggle("is-on", on);
     this.recordButton.disabled = this.busy;

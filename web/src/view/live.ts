@@ -32,6 +32,7 @@ export class LiveView implements View {
   private microphone: Microphone | null = null;
   private live: Live | null = null;
   private starting = false;
+  private wanted = false; // false if the view was left before the microphone was open
   private windows: Window[] = [];
   private spokenAt = 0;
   private spoken = "";
@@ -92,7 +93,7 @@ export class LiveView implements View {
   private async toggle(): Promise<void> {
     if (this.microphone) return this.stop();
     if (this.starting) return;
-    this.starting = true;
+    this.starting = this.wanted = true;
     this.notice.clear();
     try {
       this.reset();
@@ -102,6 +103,7 @@ export class LiveView implements View {
         if (this.live) this.live.push(block);
         else early.push(block);
       });
+      if (!this.wanted) return await microphone.stop();
       this.microphone = microphone;
       this.live = this.state.engine.live(
         microphone.rate,
@@ -127,6 +129,7 @@ export class LiveView implements View {
   private async stop(): Promise<void> {
     const { microphone, live } = this;
     this.microphone = this.live = null;
+    this.wanted = false;
     live?.stop();
     this.level.stop();
     this.label();

@@ -146,12 +146,15 @@ export class TryView implements View {
   private async record(): Promise<void> {
     await this.guarded(async () => {
       const { take } = this;
+      if (take && !take.isOpen) return;
       if (!take) {
-        this.take = await Take.start((block, timeS) => {
+        const started = (this.take = new Take((block, timeS) => {
           this.level.push(block);
           this.busy.textContent = strings.try.recording(timeS);
-        });
-        void this.level.start(this.take.stream);
+        }));
+        const { stream } = await started.opened;
+        if (this.take !== started) return; // the view was left before the microphone was open
+        void this.level.start(stream);
         announce(strings.try.recordingStarts);
         this.labelRecord();
         return;
@@ -259,7 +262,7 @@ export class TryView implements View {
   }
 
   private labelRecord(): void {
-    const on = this.take !== null;
+    const on = this.take?.isOpen ?? false;
     replace(this.recordButton, icon(on ? "stop" : "microphone", 18), on ? strings.try.stop : strings.try.record);
     this.recordButton.classList.toggle("is-on", on);
     this.entry.classList.toggle("is-recording", on);
