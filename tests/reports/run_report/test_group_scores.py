@@ -33,6 +33,11 @@ def test_a_difference_beyond_the_intervals_is_stated_and_another_is_not() -> Non
     )
 
 
+def test_a_small_group_with_the_lowest_mean_does_not_hide_a_difference_of_others() -> None:
+    groups = [group("small", 0.50, 0.30), group("female", 0.55, 0.05), group("male", 0.75, 0.05)]
+    assert "sex: male, UAR 75.00%, and female, 55.00%" in group_scores.sentence(groups)
+
+
 def test_a_difference_in_answering_is_stated() -> None:
     shares = [Estimate(0.5, (0.45, 0.55)), Estimate(0.9, (0.85, 0.95))]
     groups = [group("female", 0.7, share_answered=shares[0]), group("male", 0.7, share_answered=shares[1])]

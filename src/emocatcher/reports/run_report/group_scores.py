@@ -48,14 +48,16 @@ def sentence(groups: Sequence[SpeakerGroup]) -> str:
 
 
 def _differences(groups: Sequence[SpeakerGroup], quantity: str) -> list[str]:
-    """Describe the lowest and the highest group of each trait, where their intervals do not overlap."""
+    """Describe two groups of each trait whose intervals do not overlap: those that are farthest apart, if there are."""
     words = {"unweighted_average_recall": "UAR", "share_answered": "answered"}[quantity]
     found = []
     for _, members in groupby(groups, key=lambda one: (one.corpus, one.trait)):
         known = [(value, one) for one in members if (value := getattr(one, quantity)) is not None]
         if len(known) < 2:
             continue
-        (low, lowest), (high, highest) = (pick(known, key=lambda pair: pair[0].mean) for pick in (min, max))
+        # By the bounds, not the means: a small group at an end overlaps with all, though others may differ.
+        low, lowest = min(known, key=lambda pair: pair[0].interval[1])
+        high, highest = max(known, key=lambda pair: pair[0].interval[0])
         if low.interval[1] < high.interval[0]:
             found.append(
                 f"{_name(highest, groups)}, {words} {percent(high.mean)}%, and {lowest.name}, {percent(low.mean)}%"
