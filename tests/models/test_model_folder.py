@@ -195,6 +195,24 @@ def test_the_card_states_what_limits_the_scores(tmp_path: Path) -> None:
     assert facts["Seed"] == "not known"
 
 
+def test_the_card_states_that_the_scores_are_on_other_corpora_if_the_field_does(tmp_path: Path) -> None:
+    """The name of a score means nothing: anyone may choose it."""
+    words = "a model trained on the others"
+    model_folder.write(tmp_path, config(across_corpora=True), WEIGHTS, b"")
+    assert words in " ".join((tmp_path / "README.md").read_text().split())
+    named = config(scores={"unweighted_average_recall_on_mine": 0.5})
+    model_folder.write(tmp_path, named, WEIGHTS, b"")
+    assert words not in " ".join((tmp_path / "README.md").read_text().split())
+
+
+def test_the_cards_of_the_included_encoders_are_those_of_their_configs() -> None:
+    for name in ("emocatcher-3", "emocatcher-3-free"):
+        opened = model_folder.read(model_folder.bundled(name) or Path())
+        card = (opened.path / model_folder.CARD).read_text(encoding="utf-8")
+        assert opened.config.training.across_corpora == (name == "emocatcher-3")
+        assert card == model_folder._card(opened.config)
+
+
 @pytest.mark.parametrize(
     ("change", "needed"),
     [

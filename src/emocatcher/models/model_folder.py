@@ -60,6 +60,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None  # None: not known
     seed: int | None
     scores: dict[str, float] = {}
+    across_corpora: bool = False  # the scores are on corpora that were not in the training part
     speaker_groups: tuple[SpeakerGroup, ...] = ()  # held out, as the scores; none: unknown
     synthetic: bool = False
     note: str = ""
@@ -227,7 +228,7 @@ def _card(config: ModelConfig) -> str:
         owner = " (MIT licence, OpenAI; Radford et al. 2022)" if taken.source.startswith("openai/whisper-") else ""
         encoder = f" The encoder is {named}{owner}, not trained further; its licence applies to it."
     limits = _ACTED_LIMITS if training.corpus == "ravdess" else _OTHER_LIMITS
-    if any(name.startswith("unweighted_average_recall_on_") for name in training.scores):
+    if training.across_corpora:
         limits = _CORPORA_LIMITS
     return f"""---
 library_name: emocatcher

@@ -116,6 +116,7 @@ def finalise(
                 **_calibration_scores(held_out),
                 **_faithfulness_scores(run.result.faithfulness),
             },
+            across_corpora=_is_across_corpora(run.result),
             speaker_groups=_speaker_groups(run, corpus, held_out),
             note=_note(run, held_out, gain, seeds, by_teachers),
         ),
@@ -177,6 +178,10 @@ def _seeds_of(teachers: Sequence[Path], run_dir: Path, corpus: str) -> tuple[int
     return tuple(training.seed for training in trainings)
 
 
+def _is_across_corpora(result: Result) -> bool:
+    return any(fold.between for fold in result.folds)
+
+
 def _scores_on_corpora(result: Result) -> dict[str, float]:
     """The UAR on each corpus by the model that was trained on the others, of a protocol that has such folds."""
     return {
@@ -209,7 +214,7 @@ def _faithfulness_scores(found: Faithfulness | None) -> dict[str, float]:
 
 
 def _speaker_groups(run: run_report.Run, corpus: Corpus, held_out: Calibration) -> tuple[SpeakerGroup, ...]:
-    """Score the held-out answers by group, under the temperature and the threshold of the final model's calibration."""
+    """Score the held-out answers by group; each fold's under the temperature and threshold that the others chose."""
     answers = run.predictions
     return speaker_groups.score(
         corpus.select(answers.utterance.tolist()),
@@ -230,7 +235,7 @@ def _note(
 ) -> str:
     result = run.result
     trained_on = "speakers that were " + ("also" if result.speakers_shared else "not") + " in the training part"
-    if any(fold.between for fold in result.folds):
+    if _is_across_corpora(result):
         trained_on = "a corpus that was not in the training part"
     low, high = gain.interval
     changed = f"by {gain.log_loss:.4f} nats, 95% interval {low:.4f} to {high:.4f} by drawing {gain.resampled}"
