@@ -132,6 +132,14 @@ def test_a_room_decays_in_the_asked_time(size_m, rt60_s):
     assert np.abs(before).max() < 0.1 * response[direct]  # nothing comes before the direct sound
 
 
+def test_a_place_is_found_even_if_few_are_possible():
+    for seed in range(40):  # most first draws fail
+        room = degradation.draw_room(np.random.default_rng(seed), (2.1, 1.9, 2.4), 0.3, 1.6)
+        assert np.linalg.norm(np.subtract(room.source_m, room.microphone_m)) == pytest.approx(1.6)
+    with pytest.raises(ValueError, match="a larger room"):
+        degradation.draw_room(np.random.default_rng(0), (1.5, 1.5, 1.5), 0.3, 1.6)
+
+
 def test_a_room_keeps_length_time_and_level_and_blurs():
     voice, random = speech(), np.random.default_rng(5)
     room = degradation.draw_room(random, (4.0, 3.5, 2.6), 0.4, 1.0)

@@ -6,6 +6,7 @@ the run: the same recipe, each time tested on recordings that it was not trained
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -183,11 +184,16 @@ def _is_across_corpora(result: Result) -> bool:
 
 
 def _scores_on_corpora(result: Result) -> dict[str, float]:
-    """The UAR on each corpus by the model that was trained on the others, of a protocol that has such folds."""
+    """The UAR on each corpus by a model that was not trained on it, of a protocol that has such folds.
+
+    Where several folds test on the same corpora, the names tell what each was trained on.
+    """
+    folds = [(fold.between, fold.unweighted_average_recall.last) for fold in result.folds if fold.between]
+    n_tests = Counter(between.tested_on for between, _ in folds)
     return {
-        f"unweighted_average_recall_on_{'+'.join(fold.between.tested_on)}": fold.unweighted_average_recall.last
-        for fold in result.folds
-        if fold.between
+        f"unweighted_average_recall_on_{'+'.join(between.tested_on)}"
+        + (f"_by_{'+'.join(between.trained_on)}" if n_tests[between.tested_on] > 1 else ""): recall
+        for between, recall in folds
     }
 
 

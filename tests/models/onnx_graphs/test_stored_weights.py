@@ -72,5 +72,15 @@ def test_an_export_in_8_bits_is_the_same_graph(small):
 def test_a_damaged_graph_is_named(small, tmp_path):
     folder = shutil.copytree(small.path, tmp_path / "damaged")
     (folder / "model.onnx").write_bytes(b"\xff" * 100)
+    with pytest.raises(ModelError, match=r"model\.onnx is not run"):
+        stored_weights.read(model_folder.Bundle(folder, small.config))
+
+
+def test_a_graph_without_a_scale_is_named(small, tmp_path):
+    folder = shutil.copytree(small.path, tmp_path / "altered")
+    graph = onnx.load_model_from_string(small.onnx_path.read_bytes())
+    (scale,) = [one for one in graph.graph.initializer if one.name.endswith("layers.0.fc1.scale")][:1]
+    scale.name = "other"
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
     with pytest.raises(ModelError, match=r"model\.onnx cannot be read"):
         stored_weights.read(model_folder.Bundle(folder, small.config))

@@ -29,6 +29,7 @@ _PASSED_HZ = (
 )  # echoes add up below these, as Allen and Berkley note; and a loudspeaker or a voice has none of it
 _MARGIN_M = 0.4  # between source or microphone and a wall
 _N_TRIES = 256
+_N_DRAWS = 64  # of so many tries
 
 
 class Room(NamedTuple):
@@ -60,14 +61,24 @@ def draw_room(
         1.5
     """
     free = np.asarray(size_m) - 2.0 * _MARGIN_M
+    if free.min() < 0.0 or np.linalg.norm(free) < distance_m:
+        raise ValueError(f"a room of {size_m} m has no place for a distance of {distance_m} m; needed: a larger room")
+    # In the smallest rooms, all tries of one draw fail 30 times in a million.
+    for _ in range(_N_DRAWS):
+        places = _places(random, free, distance_m)
+        if places is not None:
+            source_m, microphone_m = (places + _MARGIN_M).tolist()
+            return Room(size_m, tuple(source_m), tuple(microphone_m), rt60_s)
+    raise ValueError(f"a room of {size_m} m has hardly a place for a distance of {distance_m} m; needed: a larger room")
+
+
+def _places(random: np.random.Generator, free: NDArray[np.float64], distance_m: float) -> NDArray[np.float64] | None:
+    """Draw source and microphone, shape (2, 3), in a box of sides `free`, shape (3,), in m; None if no try fits."""
     sources = random.uniform(0.0, 1.0, (_N_TRIES, 3)) * free
     directions = random.standard_normal((_N_TRIES, 3)) * (1.0, 1.0, 0.2)  # nearly level, as among people
     microphones = sources + distance_m * directions / np.linalg.norm(directions, axis=1, keepdims=True)
     inside = np.flatnonzero(((microphones >= 0.0) & (microphones <= free)).all(axis=1))
-    if len(inside) == 0 or free.min() < 0.0:
-        raise ValueError(f"a room of {size_m} m has no place for a distance of {distance_m} m; needed: a larger room")
-    places = (np.stack([sources, microphones])[:, inside[0]] + _MARGIN_M).tolist()
-    return Room(size_m, tuple(places[0]), tuple(places[1]), rt60_s)
+    return np.stack([sources, microphones])[:, inside[0]] if len(inside) else None
 
 
 def reverberate(waveform: Waveform, sample_rate: int, room: Room, random: np.random.Generator) -> Waveform:

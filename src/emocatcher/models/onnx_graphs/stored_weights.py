@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.foundation.errors import MissingExtraError, ModelError
+from emocatcher.models import onnx_check
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_graphs.encoder import ROW_STEPS, WHOLE
 
@@ -36,13 +38,22 @@ def read(model: Bundle) -> dict[str, NDArray[Any]]:
     weights = model.weights()
     if not model.config.settings.encoder or any(name.startswith(_ENCODER) for name in weights):
         return weights
+    payload = model.onnx_path.read_bytes()
+    onnx_check.check(payload, str(model.onnx_path))
     try:
-        graph = onnx.load_model_from_string(model.onnx_path.read_bytes()).graph
+        graph = onnx.load_model_from_string(payload).graph
         stored = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+        return weights | _of_the_encoder(stored)
     except Exception as error:  # the errors of protobuf have no common class
         raise ModelError(f"{model.onnx_path} cannot be read: {error}. Copy the model folder again") from error
-    encoder = {name: value for name, value in stored.items() if name.startswith(_ENCODER)}
-    for name, value in encoder.items():
+
+
+def _of_the_encoder(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the encoder's weights by their names in the network, of all values that a graph has stored."""
+    weights = {}
+    for name, value in stored.items():
+        if not name.startswith(_ENCODER):
+            continue
         if name.endswith(WHOLE):  # (n_in, n_out)
             layer = name.removesuffix(WHOLE)
             scale = stored[f"{layer}.scale"] * np.float32(ROW_STEPS)  # the graph's includes the scale of the rows
