@@ -40,7 +40,7 @@ ROWS_INSIDE = {
         ("prediction",),
         ("cautions", "failures", "parallel"),
         ("timeline",),
-        ("settling",),
+        ("each_channel", "settling", "utterance"),
         ("recognizer",),
     ),
     "reports": (("run_report",), ("comparison", "matrix")),

@@ -124,3 +124,19 @@ def test_a_long_recording_is_shown_by_the_shares_of_its_speech(
     several = call("predict", long, clip, "--model", model).out.splitlines()
     assert several[0].split()[:2] == [ranked[0][1], f"{ranked[0][0]:.0%}"]
     assert f" {long}: {first}" in several[0]
+
+
+def test_each_channel_has_its_card_and_its_line(call: Call, model: Path, clip: Path, tmp_path: Path) -> None:
+    samples, rate = soundfile.read(clip)
+    stereo = tmp_path / "call.wav"
+    soundfile.write(stereo, np.stack([samples, samples[::-1]], axis=1), rate)
+    names = [f"{stereo}, channel {channel}" for channel in (1, 2)]
+    cards = call("predict", stereo, "--model", model, "--channels", "each")
+    assert [line for line in cards.out.splitlines() if line.startswith(str(stereo))] == names
+    lines = call("predict", stereo, clip, "--model", model, "--channels", "each").out.splitlines()
+    assert [line.partition(" ! ")[0].rstrip().endswith(name) for line, name in zip(lines, names, strict=False)] == [
+        True
+    ] * 2
+    assert f"{clip}, channel 1" in lines[2]
+    missing = call("predict", clip, "--model", model, "--channels", "right")
+    assert (missing.code, "so there is no channel 2" in missing.err) == (2, True)

@@ -138,3 +138,20 @@ def test_a_long_recording_has_a_progress_bar(call: Call, model: Path, talk: Path
     outcome = call("timeline", long, "--model", model, "--hop", "3")
     assert outcome.code == 0
     assert "timeline: " in outcome.err
+
+
+def test_each_channel_has_its_table_and_its_tiers(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
+    samples, rate = soundfile.read(talk)
+    stereo, out = tmp_path / "call.wav", tmp_path / "call.TextGrid"
+    soundfile.write(stereo, np.stack([samples, samples[::-1]], axis=1), rate)
+    printed = call("timeline", stereo, "--model", model, "--channels", "each")
+    assert printed.code == 0
+    assert [line for line in printed.out.splitlines() if line.startswith("channel")] == ["channel 1", "channel 2"]
+    plot = tmp_path / "call.svg"
+    assert call("timeline", stereo, "--model", model, "--channels", "each", "--out", out, "--plot", plot).code == 0
+    assert 'name = "emotion 2"' in out.read_text()
+    assert "channel 2" in plot.read_text()
+    right = json.loads(call("timeline", stereo, "--model", model, "--channels", "right", "--format", "json").out)
+    assert right["channel"] == 2
+    missing = call("timeline", talk, "--model", model, "--channels", "right")
+    assert (missing.code, "so there is no channel 2" in missing.err) == (2, True)

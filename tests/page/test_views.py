@@ -120,7 +120,7 @@ def test_predictions_timelines_and_figures_can_be_saved(tab: Tab, spoken: Path, 
     assert timeline.model == recognizer.config.name
     # The command line's writer gives the page's CSV file for the page's timeline.
     decoded = msgspec.structs.replace(timeline, windows=list(timeline.windows))
-    assert tab.saved(".csv") == to_csv(decoded)
+    assert tab.saved(".csv") == to_csv([decoded])
     cues = list(srt.parse(tab.saved(".srt").decode()))
     assert len(cues) == sum(segment.emotion is not None for segment in timeline.segments)
     drawing = ET.fromstring(tab.saved(".svg"))

@@ -8,6 +8,7 @@ export interface Caution {
 export interface Prediction {
   schema_version: number;
   path: string;
+  channel: number | null; // from 1, if it was recognised alone; the page recognises all together
   emotion: string | null; // null without speech, as are the other fields that may be null
   probability: number | null;
   probabilities: Record<string, number>; // empty without speech
@@ -49,6 +50,7 @@ export interface Segment {
 export interface Timeline {
   schema_version: number;
   path: string;
+  channel: number | null;
   model: string;
   model_version: string;
   labels: string[];

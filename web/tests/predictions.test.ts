@@ -22,6 +22,7 @@ const windows = [
 const timeline: Timeline = {
   schema_version: 2,
   path: "a.wav",
+  channel: null,
   model: "m",
   model_version: "1",
   labels: model.labels,

@@ -13,7 +13,7 @@ from emocatcher.audio.decoding import Track
 from emocatcher.audio.live import LiveSound
 from emocatcher.audio.offset import OffsetRemover, remove_offset
 from emocatcher.audio.resampling import Resampler, Waveform, resample
-from emocatcher.audio.sections import SECTION_S, LeftOut, Section, Sections
+from emocatcher.audio.sections import SECTION_S, LeftOut, Section, Sections, count_channels
 from emocatcher.audio.sources import Source, check_source
 from emocatcher.foundation.errors import AudioError, EmptyAudioError, TooLongError
 
@@ -28,6 +28,7 @@ __all__ = [
     "Waveform",
     "blocks",
     "check_source",
+    "count_channels",
     "load",
     "read",
     "remove_offset",
@@ -62,6 +63,7 @@ class Recording(NamedTuple):
     channels_cancel: tuple[LeftOut, ...] = ()  # those left out: the average would cancel the voice
     n_unread: int = 0  # bytes behind the end that the header declares; they may be another recording
     n_tracks: int = 1  # sound tracks of the file, of which the default one is read
+    voices: tuple[int, ...] = ()  # channels from 0 that have sound where the others have none, as of several persons
 
 
 @dataclass
@@ -73,11 +75,12 @@ class Facts:
     peak: float = 0.0  # largest magnitude of a sample in any channel; full scale is 1
     clipped: bool = False
     truncated: bool = False  # the end is missing
-    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`, and so are the next four
+    lost: tuple[tuple[float, float], ...] = ()  # as in `Recording`, and so are the next five
     divisor: float = 1.0
     channels_cancel: tuple[LeftOut, ...] = ()
     n_unread: int = 0
     n_tracks: int = 1
+    voices: tuple[int, ...] = ()
     quiet_channels: tuple[int, ...] = ()  # from 0, left out somewhere: they are silent, or have steady noise only
 
 
@@ -125,6 +128,7 @@ def read(
     start_s: float | None = None,
     end_s: float | None = None,
     longest_s: float = math.inf,
+    channel: int | None = None,
 ) -> Recording:
     """Read a recording for recognition: as `load`, without offset, and with its peak, clipping, truncation and rate.
 
@@ -136,9 +140,10 @@ def read(
         start_s: as for `load`.
         end_s: as for `load`.
         longest_s: the longest recording to accept, in seconds; a longer one is refused before all of it is decoded.
+        channel: the one to use alone, from 0, which peak and clipping are then of; None for the mix.
 
     Raises:
-        AudioError: as `load`.
+        AudioError: as `load`, or if there is no such channel.
         TooLongError: if the recording is longer than `longest_s`.
 
     Examples:
@@ -149,7 +154,7 @@ def read(
     track = Track(source, section_s)
     parts: list[Waveform] = []
     peak, n_samples, clipped = 0.0, 0, False
-    sections = Sections(track, section_s)
+    sections = Sections(track, section_s, channel)
     for section in sections:
         parts.append(section.mono)
         n_samples += len(section.mono)
@@ -173,6 +178,7 @@ def read(
         sections.channels_cancel,
         track.n_unread,
         track.n_tracks,
+        sections.voices,
     )
 
 
@@ -183,6 +189,7 @@ def blocks(
     block_s: float = SECTION_S,
     offset_s: float | None = None,
     facts: Facts | None = None,
+    channel: int | None = None,
 ) -> Iterator[Waveform]:
     """Read a recording of any length block by block; the joined blocks equal what `load` returns.
 
@@ -194,6 +201,7 @@ def blocks(
         block_s: approximate length of a block, in seconds.
         offset_s: removes the offset, which is the mean of this many seconds (see `OffsetRemover`); None to keep it.
         facts: is filled while the blocks are read.
+        channel: as for `read`.
 
     Yields:
         shape (n_samples,), float32, at least one sample.
@@ -202,7 +210,7 @@ def blocks(
         AudioError: as `load`, when the section with the problem is reached.
     """
     track = Track(source, block_s)
-    sections = Sections(track)
+    sections = Sections(track, channel=channel)
     resampler: Resampler | None = None
     remover: OffsetRemover | None = None
     facts = Facts() if facts is None else facts
@@ -221,7 +229,7 @@ def blocks(
             if len(block) and len(resampled := resampler.push(block)):
                 yield resampled
     facts.truncated, facts.lost, facts.n_unread = track.truncated, tuple(track.lost), track.n_unread
-    facts.n_tracks = track.n_tracks
+    facts.n_tracks, facts.voices = track.n_tracks, sections.voices
     facts.divisor, facts.channels_cancel = sections.divisor, sections.channels_cancel
     facts.quiet_channels = tuple(sorted(sections.quiet_channels))
     if resampler is not None:

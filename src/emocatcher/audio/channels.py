@@ -5,18 +5,24 @@ Both show in the correlation of the channels over time: its peak is negative, or
 channel is used of those with the same voice, and of channels that have sound where the loudest has none: in a call with
 a person on each side, an echo of the one in the channel of the other correlates too. Channels that are silent, or have
 steady noise only, are left out of the average.
+
+Or one channel is used alone (`index_of`), as in a call with a person on each side.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.audio.resampling import Waveform
+from emocatcher.foundation.errors import SettingError
 
+Channels: TypeAlias = str | int  # "mix", "left", "right", or a number from 1; "each" where there may be several answers
+
+_SIDES = ("left", "right")  # the first two channels
 _SILENT = 1e-4  # power relative to the loudest channel
 _FRAME_S = 0.1  # at most
 _N_FRAMES = 16  # that are compared, of those within 20 dB of the loudest
@@ -38,17 +44,52 @@ class Choice(NamedTuple):
 
     used: tuple[int, ...]
     cancelling: tuple[int, ...] = ()  # left out because the average would cancel the voice
+    own_s: tuple[float, ...] = ()  # by channel, how long it has sound where the others have none, seconds
+
+
+def index_of(channels: Channels) -> int | None:
+    """Return the index, from 0, of the channel that is to be used alone; None for the mix.
+
+    Raises:
+        SettingError: if it is neither "mix", "left", "right" nor a number from 1.
+
+    Examples:
+        >>> index_of("mix"), index_of("left"), index_of("right"), index_of("3"), index_of(3)
+        (None, 0, 1, 2, 2)
+    """
+    name = str(channels)
+    if name == "mix":
+        return None
+    if name in _SIDES:
+        return _SIDES.index(name)
+    if name.isdecimal() and (number := int(name)) >= 1:
+        return number - 1
+    if name == "each":
+        raise SettingError("'each' gives several answers, and this gives one: use predict_each or timeline_each")
+    raise SettingError(f"Channels '{name}'. Give mix, left, right, each, or the number of a channel, from 1")
+
+
+def check(channels: Channels) -> None:
+    """Check a choice of channels that may also be "each".
+
+    Raises:
+        SettingError: if it is neither that nor a choice for `index_of`.
+    """
+    if channels != "each":
+        index_of(channels)
 
 
 def choose(samples: Waveform, sample_rate: int) -> Choice:
     """Choose the channels of a recording, shape (n_samples, n_channels), whose average keeps the voice.
 
+    Two persons, each in one channel, do not cancel, so both are used; `own_s` shows them.
+
     Examples:
         >>> voice = np.random.default_rng(0).normal(size=8_000).astype(np.float32)
         >>> choose(np.stack([0.8 * voice, -voice], axis=1), 8_000)
-        Choice(used=(1,), cancelling=(0,))
+        Choice(used=(1,), cancelling=(0,), own_s=(0.0, 0.0))
         >>> choose(np.stack([0.8 * voice, voice], axis=1), 8_000)
-        Choice(used=(0, 1), cancelling=())
+        Choice(used=(0, 1), cancelling=(), own_s=(0.0, 0.0))
     """
     n_channels = samples.shape[1]
     everything = Choice(tuple(range(n_channels)))
@@ -60,6 +101,7 @@ def choose(samples: Waveform, sample_rate: int) -> Choice:
     frames = centred.reshape(n_channels, n_frames, n)
     power = np.square(frames).sum(axis=2).astype(np.float64)
     used = _with_voice(power)
+    own_s = tuple(count * n / sample_rate for count in _count_own(power).tolist())
     loudest = max(used, key=lambda channel: float(power[channel].sum()))
     active = np.flatnonzero(power[loudest] >= _ACTIVE * power[loudest].max())
     active = active[np.linspace(0, len(active) - 1, min(len(active), _N_FRAMES)).astype(np.int64)]
@@ -73,10 +115,10 @@ def choose(samples: Waveform, sample_rate: int) -> Choice:
             related.update([other] if same_voice else [])
             cancelling.update([other] if cancels else [])
     if not cancelling:
-        return Choice(used)
+        return Choice(used, own_s=own_s)
     # The loudest is not related to itself.
     left_out = tuple(one for one in used if one in related and not _has_own_sound(power[one], power[loudest]))
-    return Choice(tuple(channel for channel in used if channel not in left_out), left_out)
+    return Choice(tuple(channel for channel in used if channel not in left_out), left_out, own_s)
 
 
 def mix(samples: Waveform, used: tuple[int, ...]) -> Waveform:
@@ -114,6 +156,18 @@ def _has_own_sound(other: NDArray[np.float64], loudest: NDArray[np.float64]) -> 
     """Whether a channel has sound where the loudest has none, given the power of the frames of both."""
     least = np.maximum(_OWN * np.quantile(other, 0.1), _ACTIVE * loudest.max())
     return bool(((other >= _OWN * loudest) & (other >= least)).sum() >= _OWN_FRAMES)
+
+
+def _count_own(power: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Count each channel's frames with sound while all others have none, given the power of each frame.
+
+    A person may be much louder than the other, so what is sound is relative to the channel's own level.
+    """
+    others = np.stack([np.delete(power, channel, axis=0).max(axis=0) for channel in range(len(power))])
+    least = np.maximum(_OWN * np.quantile(power, 0.1, axis=1), _ACTIVE * power.max(axis=1))
+    is_own = (power > _OWN * others) & (power >= least[:, None])
+    is_own &= (power.sum(axis=1) >= _SILENT * power.sum(axis=1).max())[:, None]
+    return np.count_nonzero(is_own, axis=1)
 
 
 def _compare(one: Waveform, other: Waveform, sample_rate: int) -> tuple[bool, bool]:

@@ -32,7 +32,8 @@ def show(prediction: Prediction, target: Console, timeline: Timeline | None = No
     from rich.text import Text
 
     # Text, not markup: a file name or a label may contain brackets.
-    target.print(Text(one_line(prediction.path)))
+    of_channel = "" if prediction.channel is None else f", channel {prediction.channel}"
+    target.print(Text(one_line(prediction.path) + of_channel))
     if prediction.emotion is None:
         target.print(Text("  no speech found", "bold") + Text(f" in {prediction.duration_s:.2f} s", "dim"))
     elif timeline is not None:

@@ -48,6 +48,11 @@ def timeline_formats(incomplete: str) -> list[str]:
     return _begin(["table", *FORMATS], incomplete)
 
 
+def channels(incomplete: str) -> list[str]:
+    """Return the choices of channels that begin like this."""
+    return _begin(["mix", "each", "left", "right"], incomplete)
+
+
 def settings(incomplete: str) -> list[str]:
     """Return the settings of a preset that begin like this, each with its "="."""
     import msgspec

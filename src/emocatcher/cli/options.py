@@ -20,6 +20,14 @@ AbstainBelow = Annotated[
         metavar="P", help="Mark answers below this probability (0 to 1) as uncertain; by default the model's threshold."
     ),
 ]
+Channels = Annotated[
+    str,
+    typer.Option(
+        metavar="mix|each|left|right|N",
+        help="Recognise the mix of all channels, each on its own, or one of them, by its number from 1.",
+        autocompletion=completion.channels,
+    ),
+]
 _CORPUS = "A corpus name, NAME=FOLDER, a table of recordings, or a folder; or several with commas."
 CorpusName = Annotated[str, typer.Option(help=_CORPUS, autocompletion=completion.corpora)]
 CorpusArgument = Annotated[str, typer.Argument(help=_CORPUS, autocompletion=completion.corpora)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "emocatcher predict voice.m4a",
     "emocatcher predict a.wav calls/ '*.ogg' --out results.parquet --workers 2",
+    "emocatcher predict calls/ --channels each --out calls.csv",
     "find . -name '*.wav' | emocatcher predict - --format jsonl",
 )
 
@@ -33,6 +34,7 @@ def predict(
         ),
     ],
     model: options.Model = None,
+    channels: options.Channels = "mix",
     format_: Annotated[
         str | None,
         typer.Option(
@@ -67,11 +69,13 @@ def predict(
     import itertools
     import sys
 
+    from emocatcher.audio.channels import check
     from emocatcher.foundation import process_setup
     from emocatcher.foundation.errors import one_line
     from emocatcher.recognition import batch
     from emocatcher.recognition.recognizer import load
 
+    check(channels)
     kind = batch.format_of(format_, out) if format_ or out else None
     if resume and out is None:
         raise typer.BadParameter("no table to resume. Give --out too", param_hint="--resume")
@@ -92,12 +96,13 @@ def predict(
     recognizer, n_workers = load(model), workers or process_setup.usable_cores()
     if settle:
         names = listed = list(names)
-        recognizer = settling_options.settle(recognizer, listed, n_workers)
+        recognizer = settling_options.settle(recognizer, listed, n_workers, channels)
     recognizer = settling_options.adjust(recognizer, settled, emotions)
     if kind is None:
-        _print(
-            recognizer, names, single=len(files) == 1 and not piped, n_workers=n_workers, abstain_below=abstain_below
-        )
+        if len(files) == 1 and not piped:
+            _print_cards(recognizer, files[0], channels, abstain_below)
+        else:
+            _print_lines(recognizer, names, n_workers, channels, abstain_below)
         return
     from emocatcher.cli import screen
 
@@ -124,6 +129,7 @@ def predict(
                 retry_failed=retry_failed,
                 overwrite=overwrite,
                 abstain_below=abstain_below,
+                channels=channels,
                 on_row=show,
             )
         except KeyboardInterrupt:
@@ -136,22 +142,31 @@ def predict(
         raise typer.Exit(1)
 
 
-def _print(
-    recognizer: Recognizer, names: Iterable[str], *, single: bool, n_workers: int, abstain_below: float | None
-) -> None:
-    """Print a card for a single recording, or one line for each of several."""
+def _print_cards(recognizer: Recognizer, name: str, channels: str, abstain_below: float | None) -> None:
+    """Print a card for a recording, or for each of its channels."""
     from emocatcher.cli import card, screen
+
+    timelines: list[Timeline] = []
+    how: dict[str, Any] = {"abstain_below": abstain_below, "on_timeline": timelines.append}
+    if channels == "each":
+        found = recognizer.predict_each(name, **how)
+    else:
+        found = (recognizer.predict(name, channels=channels, **how),)
+    long = {timeline.channel: timeline for timeline in timelines}
+    for prediction in found:
+        card.show(prediction, screen.console(), long.get(prediction.channel))
+
+
+def _print_lines(
+    recognizer: Recognizer, names: Iterable[str], n_workers: int, channels: str, abstain_below: float | None
+) -> None:
+    """Print a line for each of several recordings, or for each of their channels."""
+    from emocatcher.cli import screen
     from emocatcher.recognition.prediction import Failure
 
     target = screen.console()
-    if single:
-        (name,) = names
-        timelines: list[Timeline] = []
-        found = recognizer.predict(name, abstain_below=abstain_below, on_timeline=timelines.append)
-        card.show(found, target, *timelines)
-        return
     n_failed, width = 0, max(len("no speech"), *(len(screen.one_line(label)) for label in recognizer.config.labels))
-    for result in recognizer.predict_many(names, workers=n_workers, abstain_below=abstain_below):
+    for result in recognizer.predict_many(names, channels=channels, workers=n_workers, abstain_below=abstain_below):
         if isinstance(result, Failure):
             n_failed += 1
         target.print(_line(result, width), markup=False, soft_wrap=True)
@@ -170,6 +185,7 @@ def _line(result: Prediction | Failure, width: int) -> str:
         return f"{'failed':<{width}}        {one_line(result.path)}: {result.message}"
     codes = " ".join(caution.code for caution in result.warnings)
     name, emotion, share, unsure = one_line(result.path), result.emotion, result.probability, result.abstain
+    name += "" if result.channel is None else f", channel {result.channel}"
     if result.shares and emotion is not None:
         share = result.shares[emotion]
         name, unsure = f"{name}: {card.shares_in_words(result.shares)} of the speech", False

@@ -35,7 +35,7 @@ def adjust(recognizer: Recognizer, settled: Path | None, emotions: str | None) -
     return recognizer
 
 
-def settle(recognizer: Recognizer, names: Sequence[str], n_workers: int) -> Recognizer:
+def settle(recognizer: Recognizer, names: Sequence[str], n_workers: int, channels: str = "mix") -> Recognizer:
     """Return the recogniser settled on a sample of the recordings, and print on how many.
 
     Raises:
@@ -51,9 +51,9 @@ def settle(recognizer: Recognizer, names: Sequence[str], n_workers: int) -> Reco
         def show(_: object) -> None:
             nonlocal n_done
             n_done += 1
-            advance(n_done, len(chosen), "")
+            advance(n_done, max(n_done, len(chosen)), "")  # with a row for each channel there are more
 
-        found = settling.settle(recognizer, chosen, n_workers, show)
+        found = settling.settle(recognizer, chosen, n_workers, show, channels)
     part = "" if len(chosen) == len(names) else f" of {len(names)}"
     typer.echo(f"Settled on {found.n_recordings}{part} recordings", err=True)
     return recognizer.with_settled(found)

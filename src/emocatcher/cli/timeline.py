@@ -13,12 +13,14 @@ from emocatcher.cli import completion, options, settling_options
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from emocatcher import audio
     from emocatcher.audio import Waveform
     from emocatcher.recognition.timeline import Timeline
 
 EXAMPLES = (
     "emocatcher timeline interview.mp3",
     "emocatcher timeline interview.mp3 --out interview.TextGrid --plot interview.svg",
+    "emocatcher timeline call.wav --channels each --out call.TextGrid",
     "emocatcher timeline interview.mp3 --window 3 --hop 0.5 --format csv",
 )
 
@@ -29,6 +31,7 @@ _LONG_S = 120.0  # from this duration on, show a progress bar
 def timeline(
     recording: Annotated[Path, typer.Argument(help="A recording of any length, in any common format.")],
     model: options.Model = None,
+    channels: options.Channels = "mix",
     settled: settling_options.SettledFile = None,
     emotions: settling_options.Emotions = None,
     window: options.Window = 3.0,
@@ -49,19 +52,21 @@ def timeline(
     plot_width: Annotated[float, typer.Option(help="Width of the figure, inches.", min=3, max=40)] = 10.0,
 ) -> None:
     """Recognise how the emotion changes over a long recording."""
+    from emocatcher.audio.channels import check
     from emocatcher.foundation.errors import SettingError
+    from emocatcher.recognition import each_channel
     from emocatcher.recognition.recognizer import load
     from emocatcher.recognition.timeline import formats
     from emocatcher.recognition.timeline import plot as picture
     from emocatcher.recognition.timeline.envelope import Envelope
 
     # Check all arguments before hours of sound are processed.
+    check(channels)
     kind = formats.choose(format_, out)
     if kind == "parquet" and out is None and sys.stdout.isatty():
         raise SettingError("Parquet is binary and cannot be shown in a terminal. Give --out FILE")
     for path in filter(None, (out, plot)):
         _check_free(path, overwrite=overwrite)
-    envelope = Envelope() if plot else None
     if plot is not None:
         plot_kind = picture.kind_of(plot)
         picture.check()
@@ -73,33 +78,47 @@ def timeline(
     with screen.progress(unit="s") as start:
         expected_s = declared_duration_s(recording)  # only for the progress bar
         advance = start("timeline") if expected_s is None or expected_s >= _LONG_S else None
-        n_samples = 0
+        envelopes: list[Envelope] = []
 
-        def watch(block: Waveform) -> None:
-            nonlocal n_samples
-            n_samples += len(block)
-            if envelope is not None:
-                envelope.push(block)
+        def recognise(source: audio.Source, channel: int | str) -> Timeline:
+            envelope, n_samples = Envelope(), 0
+            note = "" if channels == "mix" else f"channel {channel}"
+
+            def watch(block: Waveform) -> None:
+                nonlocal n_samples
+                n_samples += len(block)
+                if plot is not None:
+                    envelope.push(block)
+                if advance is not None:
+                    advance(n_samples // rate, max(round(expected_s or 0), n_samples // rate + 1), note)
+
+            found = recognizer.timeline(
+                source, window, hop, channels=channel, abstain_below=abstain_below, on_block=watch
+            )
+            envelopes.append(envelope)
             if advance is not None:
-                advance(n_samples // rate, max(round(expected_s or 0), n_samples // rate + 1), "")
+                advance(round(found.duration_s), round(found.duration_s), note)
+            return found
 
-        result = recognizer.timeline(recording, window_s=window, hop_s=hop, abstain_below=abstain_below, on_block=watch)
-        if advance is not None:
-            advance(round(result.duration_s), round(result.duration_s), "")
-    if plot is not None and envelope is not None:
-        _write(plot, picture.draw(result, envelope, plot_kind, plot_width))
-    _print_or_write(result, kind, out)
+        each = channels == "each"
+        found = each_channel.recognise(recognise, recording) if each else (recognise(recording, channels),)
+    if plot is not None:
+        parts = list(zip(found, envelopes, strict=True))
+        _write(plot, picture.draw_channels(parts, plot_kind, plot_width))
+    _print_or_write(found if each else found[0], kind, out)
 
 
-def _print_or_write(result: Timeline, kind: str, out: Path | None) -> None:
+def _print_or_write(result: Timeline | tuple[Timeline, ...], kind: str, out: Path | None) -> None:
     from rich.console import Console
 
     from emocatcher.cli import screen
     from emocatcher.recognition.timeline import formats
 
+    timelines = result if isinstance(result, tuple) else (result,)
     if kind != "table":
-        for caution in result.warnings:  # most formats have no place for them
-            typer.echo(f"! {caution.message}", err=True)
+        for timeline in timelines:
+            for caution in timeline.warnings:  # most formats have no place for them
+                typer.echo(f"! {timeline.of_channel}{caution.message}", err=True)
         payload = formats.encode(result, kind)
         if out is not None:
             _write(out, payload)
@@ -108,13 +127,15 @@ def _print_or_write(result: Timeline, kind: str, out: Path | None) -> None:
             sys.stdout.buffer.write(payload)
             sys.stdout.buffer.flush()
     elif out is None:
-        screen.console().print(_table(result), soft_wrap=False)
+        for timeline in timelines:
+            screen.console().print(_table(timeline), soft_wrap=False)
     else:
         import io
 
         text = Console(file=io.StringIO(), width=100, color_system=None)
         with text.capture() as captured:
-            text.print(_table(result))
+            for timeline in timelines:
+                text.print(_table(timeline))
         _write(out, captured.get().encode())
 
 
@@ -127,7 +148,8 @@ def _table(result: Timeline) -> Group:
     from emocatcher.cli import screen
 
     shades = screen.shades(result.labels)
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    title = None if result.channel is None else f"channel {result.channel}"
+    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in (("from", "right"), ("to", "right"), ("emotion", "left"), ("probability", "left")):
         drawn.add_column(name, justify="right" if justify == "right" else "left")
     for segment in result.segments:

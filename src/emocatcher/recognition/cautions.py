@@ -72,6 +72,8 @@ def of_reading(recording: audio.Recording | audio.Facts, duration_s: float) -> t
         found.append(Caution("rescaled", f"rescaled: {divided}, because their values are beyond full scale"))
     if recording.channels_cancel:
         found.append(Caution("channels-cancel", _left_out(recording.channels_cancel)))
+    if recording.voices:
+        found.append(Caution("channels-differ", _differ(recording.voices)))
     return tuple(found)
 
 
@@ -85,6 +87,19 @@ def _left_out(channels: tuple[audio.LeftOut, ...]) -> str:
     where = ", ".join(f"channel {i + 1} from {start_s:.1f} to {end_s:.1f} s" for start_s, end_s, i in channels[:_NAMED])
     more = f" and {len(channels) - _NAMED} more" if len(channels) > _NAMED else ""
     return f"a voice in opposite phase, or late, in several channels; left out: {where}{more}"
+
+
+def _differ(channels: tuple[int, ...]) -> str:
+    """Describe channels that have sound where the others have none; they are counted from 1.
+
+    Examples:
+        >>> _differ((0, 1))
+        'channels 1 and 2 have sound of their own, as of several persons: recognise each channel on its own'
+    """
+    *firsts, last = (str(channel + 1) for channel in channels[:_NAMED])
+    more = f" and {len(channels) - _NAMED} more" if len(channels) > _NAMED else ""
+    own = f"channels {', '.join(firsts)} and {last}{more} have sound of their own"
+    return f"{own}, as of several persons: recognise each channel on its own"
 
 
 def of_the_file(

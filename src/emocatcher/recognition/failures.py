@@ -1,33 +1,54 @@
-"""Turn the error of one of many recordings into a `Failure`, so that the others continue."""
+"""Recognise many recordings: the error of one becomes a `Failure`, so that the others continue."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from numbers import Real
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from emocatcher import audio
 from emocatcher.audio.sources import is_pipe
 from emocatcher.foundation.errors import AudioError
+from emocatcher.recognition import parallel
 from emocatcher.recognition.prediction import Failure, Prediction
 
 Outcome: TypeAlias = Prediction | Failure
-Predict: TypeAlias = Callable[[audio.Source], Prediction]
+Predict: TypeAlias = Callable[[audio.Source], tuple[Prediction, ...]]  # one, or one for each channel
 
 
-def sendable(predict: Predict, source: audio.Source) -> audio.Source | Outcome:
+class _Ready(NamedTuple):
+    """What came out of a source that cannot be sent to another process."""
+
+    found: tuple[Outcome, ...]
+
+
+def outcomes(
+    predict: Predict, sources: Iterable[audio.Source], n_workers: int, *, ordered: bool
+) -> Iterator[tuple[Outcome, ...]]:
+    """Recognise many recordings: predictions, or one failure, for each source (see `parallel.ordered_map`)."""
+    return parallel.ordered_map(
+        partial(_attempt, predict),
+        map(partial(_sendable, predict), sources),
+        n_workers=n_workers,
+        ordered=ordered,
+        on_death=_worker_died,
+    )
+
+
+def _sendable(predict: Predict, source: audio.Source) -> audio.Source | _Ready:
     """Return a source that can be sent to another process, or the outcome: an open file or a pipe cannot be sent."""
     try:
         audio.check_source(source)
     except TypeError as error:
-        return Failure(path=path_of(source), error="TypeError", message=str(error))
+        return _Ready((Failure(path=path_of(source), error="TypeError", message=str(error)),))
     if isinstance(source, str | os.PathLike) and is_pipe(source):
-        return attempt(predict, source)
+        return _Ready(_attempt(predict, source))
     if isinstance(source, tuple) and not (_are_numbers(source[0]) and isinstance(source[1], Real)):
-        return attempt(predict, source)
+        return _Ready(_attempt(predict, source))
     return source
 
 
@@ -38,26 +59,25 @@ def _are_numbers(samples: object) -> bool:
         return False
 
 
-def attempt(predict: Predict, source: audio.Source | Outcome) -> Outcome:
+def _attempt(predict: Predict, source: audio.Source | _Ready) -> tuple[Outcome, ...]:
     """Recognise a recording; an earlier outcome stays as it is."""
-    if isinstance(source, Prediction | Failure):
-        return source
+    if isinstance(source, _Ready):
+        return source.found
     try:
         return predict(source)
     except AudioError as error:
-        return Failure(path=path_of(source), error=type(error).__name__, message=error.reason)
+        return (Failure(path=path_of(source), error=type(error).__name__, message=error.reason),)
     except MemoryError:
-        return Failure(
-            path=path_of(source), error="MemoryError", message="there is not enough memory. Cut the recording"
-        )
+        message = "there is not enough memory. Cut the recording"
+        return (Failure(path=path_of(source), error="MemoryError", message=message),)
 
 
-def worker_died(source: audio.Source | Outcome) -> Outcome:
+def _worker_died(source: audio.Source | _Ready) -> tuple[Outcome, ...]:
     """Return the outcome of a recording that ended its worker process."""
-    if isinstance(source, Prediction | Failure):
-        return source
+    if isinstance(source, _Ready):
+        return source.found
     message = "the worker process ended unexpectedly: it was killed, or the file crashed it. Check or convert the file"
-    return Failure(path=path_of(source), error="WorkerDied", message=message)
+    return (Failure(path=path_of(source), error="WorkerDied", message=message),)
 
 
 def path_of(source: audio.Source) -> str:

@@ -23,6 +23,10 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     "Prediction": {
         "schema_version": {"description": "Version of this schema.", "const": SCHEMA_VERSION},
         "path": {"description": "The recording as given; empty for bytes and arrays."},
+        "channel": {
+            "description": "The channel that was recognised alone, from 1; null for all channels together.",
+            "minimum": 1,
+        },
         "emotion": {
             "description": "The most probable label, or that of the largest share. Every field that may be null is "
             "null without speech."

@@ -21,6 +21,7 @@ Code: TypeAlias = Literal[
     "unread",
     "rescaled",
     "channels-cancel",
+    "channels-differ",
     "no-voiced-span",
     "outside-training-conditions",
 ]
@@ -46,6 +47,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
     schema_version: int = SCHEMA_VERSION
     path: str  # as given; "" for bytes and arrays
+    channel: int | None = None  # from 1, if it was recognised alone; None for the mix of all
     emotion: str | None = None  # the most probable label; None without speech, as are the other optional fields
     probability: float | None = None  # of that emotion, calibrated
     probabilities: dict[str, float] = {}  # by label, in the model's order; they sum to 1; empty without speech

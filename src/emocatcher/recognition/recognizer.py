@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -13,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher import audio
+from emocatcher.audio.channels import Channels, check, index_of
 from emocatcher.audio.sources import is_pipe, readable
-from emocatcher.evaluation.scoring import faithfulness
 from emocatcher.evaluation.scoring.softmax import softmax
-from emocatcher.features import extraction, speech_gate
-from emocatcher.features.extraction import Features
+from emocatcher.features import speech_gate
 from emocatcher.features.padding import pad_batch
 from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.errors import SettingError, TooLongError
@@ -26,8 +26,8 @@ from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_session import OnnxSession
 from emocatcher.models.overlapping_clips import OverlappingClips
-from emocatcher.recognition import cautions, failures, parallel, settling, timeline
-from emocatcher.recognition.prediction import Caution, Failure, Prediction
+from emocatcher.recognition import each_channel, failures, settling, timeline, utterance
+from emocatcher.recognition.prediction import Failure, Prediction
 from emocatcher.recognition.settling import Settled
 from emocatcher.recognition.timeline import LONG_S, Stream, Timeline, summarise
 
@@ -94,6 +94,7 @@ class Recognizer:
         self,
         source: audio.Source,
         *,
+        channels: Channels = "mix",
         abstain_below: float | None = None,
         longest_s: float = math.inf,
         on_timeline: Callable[[Timeline], object] | None = None,
@@ -103,37 +104,44 @@ class Recognizer:
 
         Args:
             source: a path, an encoded file's bytes, or (samples, sample_rate).
+            channels: "mix" for all channels together (see `audio.channels`), or the one to use alone: "left", "right",
+                or its number from 1.
             abstain_below: a prediction with a lower probability is marked `abstain`; None for the model's threshold.
             longest_s: longer recordings are refused, seconds.
             on_timeline: called with the timeline of a recording that is longer than 10 s.
             threads: as for `timeline`, for such a recording.
 
         Raises:
-            AudioError: if the recording cannot be used, or is longer than `longest_s`.
-            SettingError: if `abstain_below` is not within 0 … 1.
+            AudioError: if the recording cannot be used, has no such channel, or is longer than `longest_s`.
+            SettingError: if `channels` is none of these, or `abstain_below` is not within 0 … 1.
         """
-        threshold = self._threshold(abstain_below)
-        settings, path = self.config.settings, failures.path_of(source)
+        threshold, channel = self._threshold(abstain_below), index_of(channels)
+        rate, path = self.config.settings.front_end.sample_rate, failures.path_of(source)
         if path and is_pipe(path):
             source = readable(path)  # a pipe can be read only once, and a long recording is opened twice
         try:
-            recording = audio.read(source, settings.front_end.sample_rate, longest_s=min(longest_s, LONG_S))
+            recording = audio.read(source, rate, longest_s=min(longest_s, LONG_S), channel=channel)
         except TooLongError:
             if longest_s <= LONG_S:
                 raise
-            long = self.timeline(source, abstain_below=abstain_below, longest_s=longest_s, threads=threads)
+            long = self.timeline(
+                source, channels=channels, abstain_below=abstain_below, longest_s=longest_s, threads=threads
+            )
             if on_timeline is not None:
                 on_timeline(long)
             return msgspec.structs.replace(summarise(long), path=path)
-        channels = extraction.compute_channels(recording.waveform, settings.front_end)
-        clip = extraction.cut_voiced_span(channels, recording.waveform, settings.front_end, settings.vad)
-        found = cautions.find(recording, channels[: settings.front_end.n_mels], clip, settings.front_end, self._judge)
-        return self._prediction(path, clip, found, threshold)
+        number = None if channel is None else channel + 1
+        return utterance.recognise(self, recording, threshold, path=path, channel=number, judge=self._judge)
+
+    def predict_each(self, source: audio.Source, **options: Any) -> tuple[Prediction, ...]:
+        """Recognise each channel of a recording on its own, with the other options of `predict`."""
+        return each_channel.recognise(lambda again, n: self.predict(again, channels=n, **options), source)
 
     def predict_many(
         self,
         sources: Iterable[audio.Source],
         *,
+        channels: Channels = "mix",
         workers: int = 1,
         ordered: bool = True,
         abstain_below: float | None = None,
@@ -143,18 +151,27 @@ class Recognizer:
         Args:
             sources: as for `predict`; consumed lazily, so there may be millions. A value that cannot be a recording,
                 such as None or NaN in a column of paths, gives a `Failure` with the error "TypeError".
+            channels: as for `predict`, or "each" for a prediction for each channel, one after another.
             workers: number of worker processes; 1 runs in this process.
             ordered: whether results come in the order of the sources, or as soon as they are ready.
             abstain_below: as for `predict`.
 
         Raises:
-            SettingError: if `workers` or `abstain_below` is out of range.
+            SettingError: if `channels`, `workers` or `abstain_below` is not allowed.
         """
+        options: dict[str, Any] = {"channels": channels, "workers": workers, "ordered": ordered}
+        return itertools.chain.from_iterable(self.predict_by_source(sources, abstain_below=abstain_below, **options))
+
+    def predict_by_source(
+        self, sources: Iterable[audio.Source], *, channels: Channels = "mix", workers: int = 1, ordered: bool = True,
+        abstain_below: float | None = None,
+    ) -> Iterator[tuple[Prediction | Failure, ...]]:  # fmt: skip
+        """Do the same as `predict_many`, with the outcomes of each source together: one, or one for each channel."""
         self._threshold(abstain_below)
-        predict = partial(self.predict, abstain_below=abstain_below, threads=None if workers == 1 else 1)
-        sendable = map(partial(failures.sendable, predict), sources)
-        task = partial(failures.attempt, predict)
-        return parallel.ordered_map(task, sendable, n_workers=workers, ordered=ordered, on_death=failures.worker_died)
+        check(channels)
+        threads = None if workers == 1 else 1
+        predict = partial(self._predict_all, channels, abstain_below=abstain_below, threads=threads)
+        return failures.outcomes(predict, sources, workers, ordered=ordered)
 
     def timeline(
         self,
@@ -162,6 +179,7 @@ class Recognizer:
         window_s: float = 3.0,
         hop_s: float = 0.5,
         *,
+        channels: Channels = "mix",
         abstain_below: float | None = None,
         longest_s: float = math.inf,
         on_block: Callable[[audio.Waveform], object] | None = None,
@@ -173,6 +191,7 @@ class Recognizer:
             source: as for `predict`; of any length, because it is never in memory as a whole.
             window_s: length of a window, seconds.
             hop_s: from the start of one window to the start of the next, seconds.
+            channels: as for `predict`.
             abstain_below: as for `predict`, for windows and segments.
             longest_s: as for `predict`.
             on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
@@ -180,14 +199,18 @@ class Recognizer:
                 for 2 if this process may use two cores, else 1.
 
         Raises:
-            AudioError: if the recording cannot be used, or is longer than `longest_s`.
-            SettingError: if the window, the hop, `abstain_below` or `threads` is out of range.
+            AudioError: if the recording cannot be used, has no such channel, or is longer than `longest_s`.
+            SettingError: if `channels`, the window, the hop, `abstain_below` or `threads` is not allowed.
         """
         threshold = self._threshold(abstain_below)
         return timeline.recognise(
             self, speech_gate.has_speech_at_once, source, window_s, hop_s, threshold, on_block, threads,
-            longest_s=longest_s, judge=self._judge,
+            longest_s=longest_s, judge=self._judge, channel=index_of(channels),
         )  # fmt: skip
+
+    def timeline_each(self, source: audio.Source, *arguments: Any, **options: Any) -> tuple[Timeline, ...]:
+        """Recognise each channel of a recording on its own, with the other arguments of `timeline`."""
+        return each_channel.recognise(lambda again, n: self.timeline(again, *arguments, channels=n, **options), source)
 
     def stream(
         self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None
@@ -222,14 +245,8 @@ class Recognizer:
         Raises:
             AudioError: if the recording cannot be used, or is longer than 10 s.
         """
-        settings = self.config.settings
-        recording = audio.read(source, settings.front_end.sample_rate, longest_s=LONG_S)
-        clip = extraction.extract(recording.waveform, settings.front_end, settings.vad)
-
-        def classify(channels: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-            return np.log(self.probabilities(self.run(channels)[0]) + 1e-300)  # whose softmax gives them again
-
-        return self._over_time(clip, faithfulness.occlusion(classify, clip.channels, settings))
+        recording = audio.read(source, self.config.settings.front_end.sample_rate, longest_s=LONG_S)
+        return utterance.occlusion(self, recording)
 
     def run(
         self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64
@@ -265,37 +282,15 @@ class Recognizer:
             probabilities = kept / kept.sum(axis=1, keepdims=True)
         return probabilities
 
+    def _predict_all(self, channels: Channels, source: audio.Source, **options: Any) -> tuple[Prediction, ...]:
+        if channels == "each":
+            return self.predict_each(source, **options)
+        return (self.predict(source, channels=channels, **options),)
+
     def _threshold(self, abstain_below: float | None) -> float:
         if abstain_below is not None and not 0.0 <= abstain_below <= 1.0:
             raise SettingError(f"The threshold for abstaining is {abstain_below:g}. Give a probability, 0 to 1")
         return self.config.abstain_below if abstain_below is None else abstain_below
-
-    def _prediction(self, path: str, clip: Features, found: tuple[Caution, ...], threshold: float) -> Prediction:
-        prediction = Prediction(
-            path=path,
-            abstain=True,
-            duration_s=clip.duration_s,
-            model=self.config.name,
-            model_version=self.config.version,
-            settled_on=self.n_settled_on,
-            warnings=found,
-        )
-        if any(caution.code == "no-speech" for caution in found):
-            return prediction
-        logits, attention = self.run([clip.channels])
-        return prediction.answered(
-            dict(zip(self.config.labels, self.probabilities(logits)[0].tolist(), strict=True)),
-            threshold,
-            voiced_start_s=clip.voiced_start_s,
-            voiced_end_s=clip.voiced_end_s,
-            attention=self._over_time(clip, attention[0]),
-        )
-
-    def _over_time(self, clip: Features, values: NDArray[np.floating]) -> tuple[tuple[float, float], ...]:
-        """Pair each attention step's value with the step's time in the recording, seconds."""
-        settings = self.config.settings
-        step_s = settings.network.frames_per_step * settings.front_end.frame_period_s
-        return tuple((round(clip.voiced_start_s + i * step_s, 6), value) for i, value in enumerate(values.tolist()))
 
 
 def load(model: str | Path | None = None) -> Recognizer:

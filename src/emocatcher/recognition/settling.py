@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher import audio
+from emocatcher.audio.channels import Channels
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import OutputError, SettingError
 from emocatcher.models.model_folder import Label, ModelConfig, Name
@@ -53,7 +54,9 @@ class Model(Protocol):
     def config(self) -> Any:
         """The model's config."""
 
-    def predict_many(self, sources: Iterable[audio.Source], *, workers: int) -> Iterable[Prediction | Failure]:
+    def predict_many(
+        self, sources: Iterable[audio.Source], *, channels: Channels, workers: int
+    ) -> Iterable[Prediction | Failure]:
         """Recognise many recordings."""
 
 
@@ -62,6 +65,7 @@ def settle(
     sources: Iterable[audio.Source],
     workers: int = 1,
     on_outcome: Callable[[Prediction | Failure], object] | None = None,
+    channels: Channels = "mix",
 ) -> Settled:
     """Recognise some recordings, and settle on them by the answers.
 
@@ -69,13 +73,14 @@ def settle(
         recognizer: the model, with all its emotions, settled on nothing.
         sources: 25 or more recordings of one set: a room, a microphone, a language.
         workers: number of worker processes.
-        on_outcome: called after each recording.
+        on_outcome: called after each answer.
+        channels: as for `Recognizer.predict_many`.
 
     Raises:
         SettingError: if fewer than five of the recordings have speech.
     """
     outcomes = []
-    for outcome in recognizer.predict_many(sources, workers=workers):
+    for outcome in recognizer.predict_many(sources, channels=channels, workers=workers):
         outcomes.append(outcome)
         if on_outcome is not None:
             on_outcome(outcome)

@@ -71,6 +71,7 @@ _JSON_EXAMPLE = {"audio_base64": "UklGRiQAAABXQVZFZm10IBAAAAABAAEAgLsAAAB3AQACAB
 _PREDICTION_EXAMPLE = {
     "schema_version": 2,
     "path": "voice.wav",
+    "channel": None,
     "emotion": "angry",
     "probability": 0.85,
     "probabilities": {"angry": 0.85, "happy": 0.1, "sad": 0.05},

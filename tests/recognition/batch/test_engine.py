@@ -426,7 +426,7 @@ def test_a_table_on_a_full_disk_keeps_its_whole_rows_and_is_resumed(recognizer, 
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
     assert "cannot be written: File too large" in done.stdout
     n_done = int(n_rows) - (kind == "csv")  # its first line is the header
-    assert (f"{n_done} rows are done" in done.stdout) == (n_done > 0)
+    assert (f"{n_done} recordings are done" in done.stdout) == (n_done > 0)
     kept = out if kind in ("jsonl", "csv") else unfinished_tables.journal_of(out)
     if n_done:
         assert kept.read_bytes().count(b"\n") == int(n_rows)

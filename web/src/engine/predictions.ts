@@ -31,6 +31,7 @@ export function withoutEmotion({ path, duration_s, model, model_version, settled
   return {
     schema_version: facts.schema_version,
     path,
+    channel: null,
     emotion: null,
     probability: null,
     probabilities: {},
@@ -136,6 +137,7 @@ export function toTimeline(
   return {
     schema_version: facts.schema_version,
     path: name,
+    channel: null,
     model: model.name,
     model_version: model.version,
     labels: model.labels,

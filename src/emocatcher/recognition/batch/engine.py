@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from emocatcher.audio.channels import Channels
 from emocatcher.foundation.errors import OutputError
 from emocatcher.recognition.batch import starting, table_writing
 from emocatcher.recognition.batch.rows import Outcome
@@ -21,9 +22,9 @@ from emocatcher.recognition.recognizer import Recognizer
 class Done(msgspec.Struct):
     """The progress of a batch."""
 
-    n: int = 0  # rows, including those of earlier runs
+    n: int = 0  # recordings, including those of earlier runs
     n_failed: int = 0  # failures among them
-    n_before: int = 0  # rows of earlier runs
+    n_before: int = 0  # recordings of earlier runs
 
 
 def run(
@@ -39,6 +40,7 @@ def run(
     retry_failed: bool = False,
     overwrite: bool = False,
     abstain_below: float | None = None,
+    channels: Channels = "mix",
     on_row: Callable[[Done, Outcome], None] = lambda *_: None,
 ) -> Done:
     """Recognise every input, and write its row as soon as it is done.
@@ -61,7 +63,8 @@ def run(
             after the existing rows. All inputs are read first.
         overwrite: replace the content of `out`.
         abstain_below: as for `Recognizer.predict`.
-        on_row: called after each row.
+        channels: as for `Recognizer.predict_many`; with "each", all rows of a recording are written in one go.
+        on_row: called with each row, after the recording's rows are written.
 
     Raises:
         OutputError: if the file exists and neither `resume` nor `overwrite` is set, belongs to another batch, has
@@ -73,6 +76,7 @@ def run(
         onnx_sha256=recognizer.config.sha256.get("model.onnx", ""),
         abstain_below=abstain_below,
         ordered=ordered,
+        channels=str(channels),
         settled_on=recognizer.n_settled_on,
         settled=recognizer.settled.shift if recognizer.settled else (),
     )
@@ -85,13 +89,16 @@ def run(
         inputs = start.remaining(inputs)
         done = Done(start.n, start.n_failed, start.n)
     output = _Output(out, kind, recognizer.config.labels, stream, start, done)
-    outcomes = recognizer.predict_many(inputs, workers=workers, ordered=ordered, abstain_below=abstain_below)
+    found = recognizer.predict_by_source(
+        inputs, channels=channels, workers=workers, ordered=ordered, abstain_below=abstain_below
+    )
     with output:
-        for outcome in outcomes:
-            output.append(outcome)
+        for outcomes in found:
+            output.append(outcomes)
             done.n += 1
-            done.n_failed += isinstance(outcome, Failure)
-            on_row(done, outcome)
+            done.n_failed += any(isinstance(outcome, Failure) for outcome in outcomes)
+            for outcome in outcomes:
+                on_row(done, outcome)
         output.is_whole = True
     return done
 
@@ -111,9 +118,9 @@ class _Output:
     def __enter__(self) -> None:
         pass
 
-    def append(self, outcome: Outcome) -> None:
+    def append(self, outcomes: Sequence[Outcome]) -> None:
         with self._named_errors():
-            self._opened().append(outcome)
+            self._opened().append(*outcomes)
 
     def __exit__(self, kind: object, *_: object) -> None:
         with self._device, self._named_errors() if kind is None else contextlib.suppress(OSError):
@@ -143,5 +150,5 @@ class _Output:
                 raise
             todo = "Fix the problem, then run it again"
             if self._start is not None and self._done.n:
-                todo = f"{self._done.n} rows are done: fix the problem, then rerun with --resume"
+                todo = f"{self._done.n} recordings are done: fix the problem, then rerun with --resume"
             raise OutputError(f"{self._out} cannot be written: {error.strerror}. {todo}") from error

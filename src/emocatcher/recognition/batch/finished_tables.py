@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import msgspec
 
-from emocatcher.foundation.errors import OutputError
+from emocatcher import audio
+from emocatcher.audio.channels import Channels, index_of
+from emocatcher.foundation.errors import AudioError, OutputError
 from emocatcher.models.model_folder import ModelConfig
 from emocatcher.recognition.batch import rows, table_reading
 from emocatcher.recognition.batch.rows import Written
@@ -17,6 +20,7 @@ from emocatcher.recognition.prediction import SCHEMA_VERSION
 
 _NEEDED = [
     "path",
+    "channel",
     "error",
     "model",
     "model_version",
@@ -28,8 +32,15 @@ _NEEDED = [
 ]
 
 
-def read(out: Path, kind: str, config: ModelConfig, abstain_below: float | None, settled_on: int = 0) -> list[Written]:
-    """Return the path of each row of a finished table, in order, and whether it failed.
+def read(
+    out: Path,
+    kind: str,
+    config: ModelConfig,
+    abstain_below: float | None,
+    settled_on: int = 0,
+    channels: Channels = "mix",
+) -> list[Written]:
+    """Return the path and channel of each row of a finished table, in order, and whether it failed.
 
     The table does not identify its model's file. Rows of the same batch are recognised by the model's name, version and
     emotions, and by which predictions are marked `abstain`.
@@ -40,20 +51,25 @@ def read(out: Path, kind: str, config: ModelConfig, abstain_below: float | None,
         config: the model that would add rows.
         abstain_below: as for `Recognizer.predict`.
         settled_on: the number of recordings that it settled on.
+        channels: as for `Recognizer.predict_many`.
 
     Raises:
-        OutputError: if it is not such a table, or its rows come from another model or another `abstain_below`.
+        OutputError: if it is not such a table, or its rows come from another model, other channels or another
+            `abstain_below`.
         MissingExtraError: if it is Parquet and pyarrow is not installed.
     """
     threshold = config.abstain_below if abstain_below is None else abstain_below
     found = []
     try:
         for row in _rows(out, kind, config.labels):
-            found.append(Written(row["path"], bool(row["error"])))
+            channel = int(row["channel"]) if row["channel"] else None
+            found.append(Written(row["path"], bool(row["error"]), channel))
             if int(row["schema_version"]) != SCHEMA_VERSION:
                 raise _of_another_version(out, int(row["schema_version"]))
             if row["model"]:
                 _check(row, out, config, threshold)
+                if not _is_of(channel, channels):
+                    raise _of_other_channels(out, channels)
                 if int(row["settled_on"]) != settled_on:
                     raise OutputError(
                         f"{out} was settled on {row['settled_on']} recordings, and this on {settled_on}. Give the same "
@@ -61,7 +77,35 @@ def read(out: Path, kind: str, config: ModelConfig, abstain_below: float | None,
                     )
     except (msgspec.MsgspecError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError) as error:
         raise OutputError(f"{out} is not a table of emocatcher ({error}). Give --overwrite, or another file") from None
+    if channels == "each":
+        _check_each(found, out)
     return found
+
+
+def _is_of(channel: int | None, channels: Channels) -> bool:
+    """Whether a row's channel is one that a batch with these channels writes."""
+    if channels == "each":
+        return channel is not None
+    index = index_of(channels)
+    return channel == (None if index is None else index + 1)
+
+
+def _check_each(found: list[Written], out: Path) -> None:
+    """Refuse a table with one channel of each recording, although the recordings have several."""
+    done = [row for row in found if not row.failed]
+    n_firsts = sum(row.channel == 1 for row in done)
+    if done and not n_firsts:
+        raise _of_other_channels(out, "each")
+    for row in done if n_firsts == len(done) else ():
+        with contextlib.suppress(AudioError):
+            if audio.count_channels(row.path) > 1:
+                raise _of_other_channels(out, "each")
+
+
+def _of_other_channels(out: Path, channels: Channels) -> OutputError:
+    return OutputError(
+        f"{out} was written with other channels than {channels}. Give the same --channels, or --overwrite"
+    )
 
 
 def _check(row: Mapping[str, Any], out: Path, config: ModelConfig, threshold: float) -> None:

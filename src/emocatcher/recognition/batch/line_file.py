@@ -33,7 +33,7 @@ class LineFile:
         return self._end == 0
 
     def append(self, line: bytes) -> None:
-        """Append a line, which ends with its line break."""
+        """Append a line, which ends with its line break, or several of them, all or none."""
         rest = memoryview(line)
         try:
             while rest:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from emocatcher.audio.channels import Channels
 from emocatcher.foundation.errors import one_line
 from emocatcher.recognition.prediction import Failure, Prediction
 
 Outcome: TypeAlias = Prediction | Failure
 Value: TypeAlias = str | float | bool | int | None
 
-_BEFORE: dict[str, type] = {"path": str, "emotion": str, "probability": float}
+_BEFORE: dict[str, type] = {"path": str, "channel": int, "emotion": str, "probability": float}
 _AFTER: dict[str, type] = {
     "margin": float,
     "entropy": float,
@@ -31,18 +33,27 @@ _AFTER: dict[str, type] = {
 
 
 class Written(NamedTuple):
-    """What a row on disk says of its recording."""
+    """A row on disk."""
 
     path: str
     failed: bool
+    channel: int | None = None  # from 1; None for the mix, and for failures
+
+
+def recordings(written: Iterable[Written], channels: Channels) -> list[Written]:
+    """Return one row for each recording: of a recording with a row for each channel, which are one after another.
+
+    Such rows are written in one go, so a recording has all of them, or none.
+    """
+    return [row for row in written if channels != "each" or row.channel in (None, 1)]
 
 
 def columns(labels: tuple[str, ...]) -> dict[str, type]:
     """Return the name and type of each column; every label has a column for its probability and for its share.
 
     Examples:
-        >>> list(columns(("calm", "sad")))[:5]
-        ['path', 'emotion', 'probability', 'probability_calm', 'probability_sad']
+        >>> list(columns(("calm", "sad")))[:6]
+        ['path', 'channel', 'emotion', 'probability', 'probability_calm', 'probability_sad']
     """
     of_labels = [f"{name}_{label}" for name in ("probability", "share") for label in labels]
     return _BEFORE | dict.fromkeys(of_labels, float) | _AFTER

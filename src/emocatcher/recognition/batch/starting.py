@@ -15,7 +15,7 @@ import msgspec
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import OutputError, one_line
 from emocatcher.models.model_folder import ModelConfig
-from emocatcher.recognition.batch import finished_tables, retrying, table_writing, unfinished_tables
+from emocatcher.recognition.batch import finished_tables, retrying, rows, table_writing, unfinished_tables
 from emocatcher.recognition.batch.rows import Written
 from emocatcher.recognition.prediction import SCHEMA_VERSION
 
@@ -28,10 +28,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     onnx_sha256: str
     abstain_below: float | None
     ordered: bool
+    channels: str = "mix"
     settled_on: int = 0  # recordings
     settled: tuple[float, ...] = ()  # what is subtracted from the answers
     schema_version: int = SCHEMA_VERSION
-    n_finished: int = 0  # rows of the finished table to which this batch adds; they may have any order
+    n_finished: int = 0  # recordings of the finished table to which this batch adds; they may have any order
 
 
 class Start:
@@ -145,10 +146,13 @@ def inspect(
         return Start(out, options, config.labels, (), overwrite=True)
     if resume and is_begun:
         options = _checked(out, options)
-        written = unfinished_tables.read(out, options.kind, config.labels)
+        written = rows.recordings(unfinished_tables.read(out, options.kind, config.labels), options.channels)
         return Start(out, options, config.labels, written, retry_failed=retry_failed)
     if resume and out.exists():
-        written = finished_tables.read(out, options.kind, config, options.abstain_below, options.settled_on)
+        found = finished_tables.read(
+            out, options.kind, config, options.abstain_below, options.settled_on, options.channels
+        )
+        written = rows.recordings(found, options.channels)
         return Start(out, options, config.labels, written, is_finished=True, retry_failed=retry_failed)
     if out.exists() or is_begun:
         state = "is unfinished: give --resume to continue, or" if is_begun else "exists: give"

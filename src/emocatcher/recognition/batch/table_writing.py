@@ -8,6 +8,7 @@ file, which is replaced atomically.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -28,8 +29,8 @@ ROW_GROUP = 10_000  # rows
 class Table(Protocol):
     """A table that rows are written to."""
 
-    def append(self, outcome: Outcome) -> None:
-        """Add one row; once this returns, a kill cannot lose the row."""
+    def append(self, *outcomes: Outcome) -> None:
+        """Add the rows of one recording, all or none; once this returns, a kill cannot lose them."""
 
     def close(self, *, finished: bool) -> None:
         """Close the file so that it can be read; `finished` means that no rows will follow."""
@@ -106,13 +107,12 @@ class _Lines:
         if kind == "csv" and is_new:
             self._file.append(csv_cells.write_rows([self._columns]).encode())
 
-    def append(self, outcome: Outcome) -> None:
-        outcome = rows.printable(outcome)
+    def append(self, *outcomes: Outcome) -> None:
         if self._kind == "jsonl":
-            self._file.append(msgspec.json.encode(outcome) + b"\n")
+            self._file.append(_json_lines(outcomes))
         else:
-            values = rows.row(outcome, self._labels)
-            self._file.append(csv_cells.write_rows([[values[name] for name in self._columns]]).encode())
+            found = [rows.row(rows.printable(outcome), self._labels) for outcome in outcomes]
+            self._file.append(csv_cells.write_rows([row[name] for name in self._columns] for row in found).encode())
 
     def close(self, *, finished: bool) -> None:  # noqa: ARG002 (lines are complete at any moment)
         self._file.close()
@@ -124,10 +124,11 @@ class _Array:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._before = stream, b"[\n"
 
-    def append(self, outcome: Outcome) -> None:
-        self._stream.write(self._before + msgspec.json.encode(rows.printable(outcome)))
-        self._stream.flush()
-        self._before = b",\n"
+    def append(self, *outcomes: Outcome) -> None:
+        for outcome in outcomes:
+            self._stream.write(self._before + msgspec.json.encode(rows.printable(outcome)))
+            self._stream.flush()
+            self._before = b",\n"
 
     def close(self, *, finished: bool) -> None:  # noqa: ARG002 (an interrupted table is valid JSON too)
         self._stream.write(b"[]\n" if self._before == b"[\n" else b"\n]\n")
@@ -139,8 +140,8 @@ class _Journalled:
         self._path, self._journal = path, journal_of(path)
         self._file = LineFile(self._journal)
 
-    def append(self, outcome: Outcome) -> None:
-        self._file.append(msgspec.json.encode(rows.printable(outcome)) + b"\n")
+    def append(self, *outcomes: Outcome) -> None:
+        self._file.append(_json_lines(outcomes))
 
     def close(self, *, finished: bool) -> None:
         self._file.close()
@@ -177,9 +178,9 @@ class _Parquet(_Journalled):
         if self._n_waiting == 0:
             self._file.clear()  # its rows are in the table already
 
-    def append(self, outcome: Outcome) -> None:
-        super().append(outcome)
-        self._n_waiting += 1
+    def append(self, *outcomes: Outcome) -> None:
+        super().append(*outcomes)
+        self._n_waiting += len(outcomes)
         if self._n_waiting >= ROW_GROUP:
             self._move_rows()
 
@@ -198,6 +199,10 @@ class _Parquet(_Journalled):
         rewrite_parquet(self._path, self._labels, waiting)
         self._file.clear()
         self._n_waiting = 0
+
+
+def _json_lines(outcomes: Sequence[Outcome]) -> bytes:
+    return b"".join(msgspec.json.encode(rows.printable(outcome)) + b"\n" for outcome in outcomes)
 
 
 def rewrite_parquet(

@@ -45,12 +45,12 @@ def _rows(path: Path, kind: str, labels: tuple[str, ...]) -> Iterator[Written]:
             raise ValueError(f"its first line is {','.join(found)[:60]!r}")
         for values in lines:
             row = dict(zip(columns, values, strict=True))
-            yield Written(row["path"], bool(row["error"]))
+            yield Written(row["path"], bool(row["error"]), int(row["channel"]) if row["channel"] else None)
     elif kind == "jsonl":
         yield from map(_written, table_reading.whole_lines(path))
     elif kind == "parquet":
-        for cells in table_reading.parquet_rows(path, ["path", "error"]):
-            yield Written(cells["path"], bool(cells["error"]))
+        for cells in table_reading.parquet_rows(path, ["path", "error", "channel"]):
+            yield Written(cells["path"], bool(cells["error"]), cells["channel"])
         yield from waiting(path)
     elif path.exists() and not journal_of(path).exists():
         yield from map(_written, table_reading.array_lines(path))
@@ -73,4 +73,6 @@ def waiting(path: Path) -> list[Written]:
 
 def _written(line: bytes) -> Written:
     outcome = rows.decode(line)
-    return Written(outcome.path, isinstance(outcome, Failure))
+    if isinstance(outcome, Failure):
+        return Written(outcome.path, failed=True)
+    return Written(outcome.path, failed=False, channel=outcome.channel)

@@ -1,8 +1,8 @@
-"""Encode a timeline in one of several file formats."""
+"""Encode a timeline, or one for each channel, in one of several file formats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ class Format(NamedTuple):
     """A file format."""
 
     suffix: str  # of its files, in lower case
-    encode: Callable[[Timeline], bytes]
+    encode: Callable[[Sequence[Timeline]], bytes]
 
 
 FORMATS = {
-    "json": Format(".json", window_tables.to_json),
+    "json": Format(".json", window_tables.to_json_list),
     "csv": Format(".csv", window_tables.to_csv),
     "parquet": Format(".parquet", window_tables.to_parquet),
     "srt": Format(".srt", subtitles.to_srt),
@@ -30,11 +30,11 @@ FORMATS = {
 }
 
 
-def encode(timeline: Timeline, name: str) -> bytes:
-    """Encode a timeline as the content of a file.
+def encode(timeline: Timeline | Sequence[Timeline], name: str) -> bytes:
+    """Encode a timeline, or those of the channels of a recording, as the content of a file.
 
     Args:
-        timeline: the timeline to encode.
+        timeline: one; or one for each channel, which are then rows, tiers, cues or a list of one file.
         name: one of `FORMATS`.
 
     Raises:
@@ -43,6 +43,8 @@ def encode(timeline: Timeline, name: str) -> bytes:
     """
     if name not in FORMATS:
         raise SettingError(suggest(name, FORMATS, "format"))
+    if isinstance(timeline, Timeline):
+        return window_tables.to_json(timeline) if name == "json" else FORMATS[name].encode([timeline])
     return FORMATS[name].encode(timeline)
 
 

@@ -78,11 +78,15 @@ def kind_of(path: Path) -> Kind:
 
 
 def draw(timeline: Timeline, envelope: Envelope, kind: Kind, width: float = 10.0) -> bytes:
-    """Plot a timeline.
+    """Plot a timeline (see `draw_channels`)."""
+    return draw_channels([(timeline, envelope)], kind, width)
+
+
+def draw_channels(parts: Sequence[tuple[Timeline, Envelope]], kind: Kind, width: float = 10.0) -> bytes:
+    """Plot a timeline, or those of the channels of a recording, one below the other.
 
     Args:
-        timeline: the timeline to plot.
-        envelope: outline of the same recording's waveform.
+        parts: each timeline to plot, with the outline of the same waveform.
         kind: image format.
         width: of the image, inches; its height depends on the recording's length, and is bounded.
 
@@ -99,12 +103,19 @@ def draw(timeline: Timeline, envelope: Envelope, kind: Kind, width: float = 10.0
     defaults: dict[Any, Any] = {
         key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")
     }
-    rows = _rows(timeline.duration_s)
+    timeline = parts[0][0]
+    rows = _rows(timeline.duration_s, max(_MAX_ROWS // len(parts), 1))
     smoothing_s = max((rows[0][1] - rows[0][0]) / 50, timeline.hop_s)
-    heights = _ONE_ROW if len(rows) == 1 else _MANY_ROWS
+    heights = _ONE_ROW if len(rows) * len(parts) == 1 else _MANY_ROWS
     row_height = sum(heights) + 2 * _GAP + _BELOW_ROW
-    spans = [smoothing.spans(timeline, row, smoothing_s, len(rows)) for row in rows]
-    words = _words(timeline, width, smoothing_s, has_doubts=any(span.abstain for each in spans for span in each))
+    drawn = [
+        (each, envelope, row, smoothing.spans(each, row, smoothing_s, len(rows)))
+        for row in rows
+        for each, envelope in parts
+    ]
+    has_doubts = any(span.abstain for *_, spans in drawn for span in spans)
+    codes = dict.fromkeys(caution.code for each, _ in parts for caution in each.warnings)
+    words = _words(timeline, width, smoothing_s, list(codes), has_doubts=has_doubts)
     legend = _legend(timeline, width)
     top = _TOP + _WORDS_LINE * len(words) + _LEGEND_LINE * (1 + legend[-1].line)
     with mpl.rc_context(), warnings.catch_warnings():
@@ -112,20 +123,20 @@ def draw(timeline: Timeline, envelope: Envelope, kind: Kind, width: float = 10.0
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         mpl.rcParams.update(defaults)  # override the user's own settings
         mpl.rcParams.update(_STYLE)
-        figure = Figure(figsize=(width, top + len(rows) * row_height), dpi=150)
+        figure = Figure(figsize=(width, top + len(drawn) * row_height), dpi=150)
         _head(figure, timeline, words, legend)
-        for i, row in enumerate(rows):
+        for i, (each, envelope, row, spans) in enumerate(drawn):
             panels, ceiling = [], top + i * row_height
             for height in heights:
                 panels.append(_panel(figure, ceiling, height))
                 ceiling += height + _GAP
-            plot_row.draw(panels, timeline, envelope, row, smoothing_s, spans[i])
+            plot_row.draw(panels, each, envelope, row, smoothing_s, spans)
         sink = io.BytesIO()
         figure.savefig(sink, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return sink.getvalue()
 
 
-def _rows(duration_s: float) -> list[tuple[float, float]]:
+def _rows(duration_s: float, most: int = _MAX_ROWS) -> list[tuple[float, float]]:
     """Return the start and the end of each row, seconds. All rows are of one length; the last may lie beyond the end.
 
     Examples:
@@ -136,7 +147,7 @@ def _rows(duration_s: float) -> list[tuple[float, float]]:
     """
     if duration_s <= 1.1 * _ROW_S:
         return [(0.0, duration_s)]
-    longest_s = duration_s / _MAX_ROWS
+    longest_s = duration_s / most
     row_s = next((step for step in (_ROW_S, *_LONG_ROWS_S) if step >= longest_s), longest_s)
     n_rows = int(np.ceil(duration_s / row_s))
     return [(i * row_s, (i + 1) * row_s) for i in range(n_rows)]
@@ -175,13 +186,15 @@ def _legend(timeline: Timeline, width: float) -> list[_Entry]:
     return found
 
 
-def _words(timeline: Timeline, width: float, smoothing_s: float, *, has_doubts: bool) -> list[str]:
+def _words(
+    timeline: Timeline, width: float, smoothing_s: float, codes: Sequence[str], *, has_doubts: bool
+) -> list[str]:
     """Return the lines below the title: what was smoothed, what is uncertain, and the warnings."""
     words = f"Means over {smoothing_s:.2g} s."
     if has_doubts:
         words += f" Pale, with “?”: below {timeline.abstain_below:.0%}, treat it as no answer."
-    if timeline.warnings:
-        words += f" Warnings: {', '.join(caution.code for caution in timeline.warnings)}."
+    if codes:
+        words += f" Warnings: {', '.join(codes)}."
     return textwrap.wrap(words, int((width - _LEFT - _RIGHT) / 0.058))
 
 

@@ -52,7 +52,8 @@ def draw(
         panel.tick_params(bottom=panel is strip, labelbottom=panel is strip)
     _clock_axis(strip, row, timeline.duration_s, max(1.2 * inches, 2.0))
     if row[0] == 0.0:
-        wave.set_ylabel("waveform", color=FAINT, labelpad=24, fontsize=7)
+        name = "waveform" if timeline.channel is None else f"channel {timeline.channel}"
+        wave.set_ylabel(name, color=FAINT, labelpad=24, fontsize=7)
         shares.set_ylabel("probability", color=FAINT, labelpad=1, fontsize=7)
 
 

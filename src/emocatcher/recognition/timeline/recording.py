@@ -31,6 +31,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
     schema_version: int = SCHEMA_VERSION
     path: str  # as given; bytes that are not valid text as \xNN; "" for bytes and arrays
+    channel: int | None = None  # from 1, if it was recognised alone; None for the mix of all
     model: str
     model_version: str  # of emocatcher, when the model was written
     labels: tuple[str, ...]  # in the model's order
@@ -42,6 +43,11 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Caution, ...] = ()  # reasons to trust it less, most serious first
     segments: tuple[Segment, ...]  # from 0 to the end, without gaps
     windows: Sequence[Window]
+
+    @property
+    def of_channel(self) -> str:
+        """What stands before a text about a channel that was recognised alone, "channel 2: "; else nothing."""
+        return "" if self.channel is None else f"channel {self.channel}: "
 
 
 def recognise(
@@ -56,6 +62,7 @@ def recognise(
     *,
     longest_s: float = math.inf,
     judge: Judge | None = None,
+    channel: int | None = None,
 ) -> Timeline:
     """Recognise a recording window by window. Apart from the timeline itself, memory does not grow with its length.
 
@@ -71,6 +78,7 @@ def recognise(
             with 1. None for 2 if this process may use two cores, else 1.
         longest_s: longer recordings are refused, seconds.
         judge: compares windows with the model's training conditions, for the warnings; None if they are not known.
+        channel: the one to use alone, from 0; None for the mix.
 
     Raises:
         AudioError: if the recording cannot be used, or is longer than `longest_s`.
@@ -93,7 +101,7 @@ def recognise(
             network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor, on_speech=speech.add
         )
         rate = network.config.settings.front_end.sample_rate
-        for block in audio.blocks(source, rate, block_s=_BLOCK_S, offset_s=window_s, facts=facts):
+        for block in audio.blocks(source, rate, block_s=_BLOCK_S, offset_s=window_s, facts=facts, channel=channel):
             if engine.duration_s + len(block) / rate > longest_s:
                 name = os.fspath(source) if isinstance(source, str | Path) else "the recording"
                 raise TooLongError(name, f"is longer than {longest_s:g} s. Cut it into parts")
@@ -107,6 +115,7 @@ def recognise(
     config = network.config
     windows = Windows.join(config.labels, parts)
     return Timeline(
+        channel=None if channel is None else channel + 1,
         path=_printable(os.fspath(source)) if isinstance(source, str | Path) else "",
         model=config.name,
         model_version=config.version,

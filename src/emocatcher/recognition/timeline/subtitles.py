@@ -1,41 +1,52 @@
-"""Segments as subtitles: SubRip and WebVTT. Segments without speech are left out; abstained ones read "sad?"."""
+"""Segments as subtitles: SubRip and WebVTT. Segments without speech are left out; abstained ones read "sad?".
+
+Of several channels, each cue begins with its channel.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from emocatcher.recognition.timeline.recording import Timeline
 
 
-def to_srt(timeline: Timeline) -> bytes:
+def to_srt(timelines: Sequence[Timeline]) -> bytes:
     """Encode as SubRip: numbered cues, times as hh:mm:ss,mmm."""
     cues = (
         f"{i}\n{_clock(start_ms, ',')} --> {_clock(end_ms, ',')}\n{text}\n"
-        for i, (start_ms, end_ms, text) in enumerate(_cues(timeline), 1)
+        for i, (start_ms, end_ms, text) in enumerate(_cues(timelines), 1)
     )
     return "\n".join(cues).encode()
 
 
-def to_vtt(timeline: Timeline) -> bytes:
+def to_vtt(timelines: Sequence[Timeline]) -> bytes:
     """Encode as WebVTT, which browsers show below a player (W3C, "WebVTT: The Web Video Text Tracks Format").
 
     Each warning is a comment at the top.
     """
     cues = [
         f"{_clock(start_ms, '.')} --> {_clock(end_ms, '.')}\n{_escaped(text)}\n"
-        for start_ms, end_ms, text in _cues(timeline)
+        for start_ms, end_ms, text in _cues(timelines)
     ]
-    notes = [f"NOTE {_escaped(' '.join(caution.message.split()))}\n" for caution in timeline.warnings]
+    notes = [
+        f"NOTE {_escaped(timeline.of_channel + ' '.join(caution.message.split()))}\n"
+        for timeline in timelines
+        for caution in timeline.warnings
+    ]
     return "\n".join(["WEBVTT\n", *notes, *cues]).encode()
 
 
-def _cues(timeline: Timeline) -> Iterator[tuple[int, int, str]]:
-    """Yield each cue's start and end in whole ms, and its text on one line."""
+def _cues(timelines: Sequence[Timeline]) -> list[tuple[int, int, str]]:
+    """Return each cue's start and end in whole ms, and its text on one line, in order of time."""
+    return sorted((cue for timeline in timelines for cue in _cues_of(timeline)), key=lambda cue: cue[0])
+
+
+def _cues_of(timeline: Timeline) -> Iterator[tuple[int, int, str]]:
     for segment in timeline.segments:
         start_ms, end_ms = round(1000 * segment.start_s), round(1000 * segment.end_s)
         if segment.emotion is not None and segment.probability is not None and start_ms < end_ms:
             name = " ".join(segment.emotion.split()) + "?" * segment.abstain
-            yield start_ms, end_ms, f"{name} {segment.probability:.0%}"
+            yield start_ms, end_ms, f"{timeline.of_channel}{name} {segment.probability:.0%}"
 
 
 def _clock(time_ms: int, point: str) -> str:

@@ -31,6 +31,7 @@ def summarise(timeline: Timeline) -> Prediction:
     """
     prediction = Prediction(
         path=timeline.path,
+        channel=timeline.channel,
         abstain=True,
         duration_s=timeline.duration_s,
         model=timeline.model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,13 +34,20 @@ def to_json(timeline: Timeline) -> bytes:
     return bytes(payload)
 
 
+def to_json_list(timelines: Sequence[Timeline]) -> bytes:
+    """Encode as a JSON array with the timeline of each channel."""
+    return b"[\n" + b",\n".join(to_json(timeline).removesuffix(b"\n") for timeline in timelines) + b"\n]\n"
+
+
 def columns(timeline: Timeline) -> list[str]:
     """Return the column names of CSV and Parquet.
 
-    A row is a window; emotion, probability and `probability_LABEL` are empty without speech.
+    A row is a window; there is a channel only if it was recognised alone; emotion, probability and `probability_LABEL`
+    are empty without speech.
     """
     return [
         "path",
+        *([] if timeline.channel is None else ["channel"]),
         "start_s",
         "end_s",
         "time_s",
@@ -53,32 +61,35 @@ def columns(timeline: Timeline) -> list[str]:
     ]
 
 
-def to_csv(timeline: Timeline) -> bytes:
+def to_csv(timelines: Sequence[Timeline]) -> bytes:
     """Encode as CSV: a header, and one row per window; times and probabilities to six decimal places."""
-    rows = ([_cell(value) for value in _row(timeline, window)] for window in timeline.windows)
-    return csv_cells.write_rows(itertools.chain([columns(timeline)], rows)).encode()
+    rows = ([_cell(value) for value in _row(timeline, window)] for timeline in timelines for window in timeline.windows)
+    return csv_cells.write_rows(itertools.chain([columns(timelines[0])], rows)).encode()
 
 
-def to_parquet(timeline: Timeline) -> bytes:
+def to_parquet(timelines: Sequence[Timeline]) -> bytes:
     """Encode as Parquet: one row per window; the schema's metadata has the model, window, hop, threshold, warnings.
 
     Raises:
         MissingExtraError: if pyarrow is not installed.
     """
     pa, parquet = import_pyarrow()
-    schema = _schema(timeline)
+    schema = _schema(timelines)
     sink = io.BytesIO()
     with parquet.ParquetWriter(sink, schema) as writer:
-        for start in range(0, max(len(timeline.windows), 1), _ROWS_PER_BATCH):
-            rows = [_row(timeline, window) for window in timeline.windows[start : start + _ROWS_PER_BATCH]]
-            arrays = [pa.array([row[i] for row in rows], type=schema.field(i).type) for i in range(len(schema.names))]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+        for timeline in timelines:
+            for start in range(0, max(len(timeline.windows), 1), _ROWS_PER_BATCH):
+                rows = [_row(timeline, window) for window in timeline.windows[start : start + _ROWS_PER_BATCH]]
+                values = ([row[i] for row in rows] for i in range(len(schema.names)))
+                arrays = [pa.array(column, type=schema.field(i).type) for i, column in enumerate(values)]
+                writer.write_batch(pa.record_batch(arrays, schema=schema))
     return sink.getvalue()
 
 
 def _row(timeline: Timeline, window: Window) -> list[Any]:
     return [
         timeline.path,
+        *([] if timeline.channel is None else [timeline.channel]),
         window.start_s,
         window.end_s,
         window.time_s,
@@ -96,10 +107,17 @@ def _cell(value: Any) -> Any:
     return f"{value:.6f}" if isinstance(value, float) else value
 
 
-def _schema(timeline: Timeline) -> pa.Schema:
+def _schema(timelines: Sequence[Timeline]) -> pa.Schema:
     import pyarrow as pa
 
-    types = {"path": pa.string(), "speech": pa.bool_(), "emotion": pa.string(), "abstain": pa.bool_()}
+    timeline, cautions = timelines[0], [caution for each in timelines for caution in each.warnings]
+    types = {
+        "path": pa.string(),
+        "channel": pa.int64(),
+        "speech": pa.bool_(),
+        "emotion": pa.string(),
+        "abstain": pa.bool_(),
+    }
     facts = {
         "schema_version": timeline.schema_version,
         "path": timeline.path,
@@ -109,7 +127,7 @@ def _schema(timeline: Timeline) -> pa.Schema:
         "hop_s": timeline.hop_s,
         "abstain_below": timeline.abstain_below,
         "duration_s": timeline.duration_s,
-        "warnings": msgspec.json.encode(timeline.warnings).decode(),
+        "warnings": msgspec.json.encode(list(dict.fromkeys(cautions))).decode(),
     }
     metadata = {name: str(value) for name, value in facts.items()}
     fields = [pa.field(name, types.get(name, pa.float64())) for name in columns(timeline)]

@@ -1,0 +1,34 @@
+"""Recognise each channel of a recording on its own, as of a call with a person in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from emocatcher import audio
+from emocatcher.audio.sources import is_pipe, readable
+from emocatcher.foundation.errors import one_line
+from emocatcher.recognition.failures import path_of
+from emocatcher.recognition.prediction import Prediction
+from emocatcher.recognition.timeline import Timeline
+
+Found = TypeVar("Found", Prediction, Timeline)
+
+
+def recognise(one: Callable[[audio.Source, int], Found], source: audio.Source) -> tuple[Found, ...]:
+    """Call a function for each channel of a recording: one after another, so that no channel needs more memory.
+
+    Args:
+        one: recognises a recording's channel, which is counted from 1.
+        source: the recording; a pipe is read once.
+
+    Raises:
+        AudioError: if it cannot be used.
+    """
+    path = path_of(source)
+    if path and is_pipe(path):
+        found = recognise(one, readable(path))
+        return tuple(msgspec.structs.replace(each, path=one_line(path)) for each in found)
+    return tuple(one(source, channel) for channel in range(1, audio.count_channels(source) + 1))
