@@ -38,7 +38,8 @@ ROWS_INSIDE = {
     "models": (("model_folder",),),
     "recognition": (
         ("prediction",),
-        ("cautions", "failures", "parallel"),
+        ("cautions", "parallel"),
+        ("failures",),
         ("timeline",),
         ("each_channel", "settling", "utterance"),
         ("recognizer",),

@@ -167,7 +167,8 @@ def _count_own(power: NDArray[np.float64]) -> NDArray[np.int64]:
     least = np.maximum(_OWN * np.quantile(power, 0.1, axis=1), _ACTIVE * power.max(axis=1))
     is_own = (power > _OWN * others) & (power >= least[:, None])
     is_own &= (power.sum(axis=1) >= _SILENT * power.sum(axis=1).max())[:, None]
-    return np.count_nonzero(is_own, axis=1)
+    found: NDArray[np.int64] = np.count_nonzero(is_own, axis=1)
+    return found
 
 
 def _compare(one: Waveform, other: Waveform, sample_rate: int) -> tuple[bool, bool]:
