@@ -146,7 +146,10 @@ def test_each_channel_has_its_table_and_its_tiers(call: Call, model: Path, talk:
     soundfile.write(stereo, np.stack([samples, samples[::-1]], axis=1), rate)
     printed = call("timeline", stereo, "--model", model, "--channels", "each")
     assert printed.code == 0
-    assert [line for line in printed.out.splitlines() if line.startswith("channel")] == ["channel 1", "channel 2"]
+    assert [line.strip() for line in printed.out.splitlines() if line.startswith("channel")] == [
+        "channel 1",
+        "channel 2",
+    ]
     plot = tmp_path / "call.svg"
     assert call("timeline", stereo, "--model", model, "--channels", "each", "--out", out, "--plot", plot).code == 0
     assert 'name = "emotion 2"' in out.read_text()

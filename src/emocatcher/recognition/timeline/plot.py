@@ -114,8 +114,10 @@ def draw_channels(parts: Sequence[tuple[Timeline, Envelope]], kind: Kind, width:
         for each, envelope in parts
     ]
     has_doubts = any(span.abstain for *_, spans in drawn for span in spans)
-    codes = dict.fromkeys(caution.code for each, _ in parts for caution in each.warnings)
-    words = _words(timeline, width, smoothing_s, list(codes), has_doubts=has_doubts)
+    codes: list[str] = []
+    for each, _ in parts:
+        codes += [caution.code for caution in each.warnings if caution.code not in codes]
+    words = _words(timeline, width, smoothing_s, codes, has_doubts=has_doubts)
     legend = _legend(timeline, width)
     top = _TOP + _WORDS_LINE * len(words) + _LEGEND_LINE * (1 + legend[-1].line)
     with mpl.rc_context(), warnings.catch_warnings():
