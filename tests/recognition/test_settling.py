@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from emocatcher import audio
+from emocatcher.client import Client
 from emocatcher.features import extraction
 from emocatcher.foundation.errors import SettingError
 from emocatcher.recognition import settling
@@ -86,6 +87,13 @@ def test_too_few_recordings_are_refused(recognizer, clips, tmp_path):
         recognizer.settle([*clips[:4], tmp_path / "missing.wav", (np.zeros(16_000, np.float32), 16_000)])
 
 
+def test_one_recording_is_not_taken_letter_by_letter(recognizer, clips):
+    for one in (str(clips[0]), clips[0], clips[0].read_bytes(), (np.zeros(16_000, np.float32), 16_000)):
+        for use in (recognizer.settle, recognizer.predict_many, Client("http://127.0.0.1:9").settle):
+            with pytest.raises(TypeError, match="several recordings are needed"):
+                use(one)
+
+
 def test_settling_is_the_same_in_timelines_streams_and_processes(recognizer, clips, settled):
     clip = str(clips[0])
     expected = settled.predict(clip)
@@ -143,6 +151,13 @@ def test_other_files_are_refused(recognizer, tmp_path, change):
         settling.read(path, recognizer.config)
     with pytest.raises(SettingError, match="is not a file of `emocatcher settle`"):
         settling.read(tmp_path / "missing.json", recognizer.config)
+
+
+def test_a_file_of_a_later_format_is_refused(settled, recognizer, tmp_path):
+    path = tmp_path / "x.json"
+    path.write_bytes(msgspec.json.encode(msgspec.to_builtins(settled.settled) | {"format": 2}))
+    with pytest.raises(SettingError, match="is not a file of `emocatcher settle`"):
+        settling.read(path, recognizer.config)
 
 
 def test_shifts_of_another_length_are_refused(settled, recognizer, tmp_path):

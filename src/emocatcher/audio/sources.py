@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import stat
+from numbers import Real
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -32,6 +33,22 @@ def check_source(source: object) -> None:
         return
     kind = f"tuple of {len(source)}" if isinstance(source, tuple) else type(source).__name__
     raise TypeError(f"{kind} is not a recording. Give a path, an encoded file's bytes, or (samples, sample_rate)")
+
+
+def check_several(sources: object) -> None:
+    """Check that a value is not one recording, whose letters or bytes would each be taken for a recording.
+
+    Raises:
+        TypeError: if it is.
+
+    Examples:
+        >>> check_several("clip.wav")
+        Traceback (most recent call last):
+        TypeError: several recordings are needed, and this is one. Give a list
+    """
+    is_sound = isinstance(sources, tuple) and len(sources) == 2 and isinstance(sources[1], Real)
+    if is_sound or isinstance(sources, bytes | str | os.PathLike):
+        raise TypeError("several recordings are needed, and this is one. Give a list")
 
 
 def name_of(source: Source) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emocatcher.audio import arrays
+from emocatcher.audio.sources import check_several
 from emocatcher.foundation.errors import DecodeError
 
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
@@ -61,6 +62,7 @@ def form(sources: Iterable[Source]) -> tuple[bytes, str]:
     Raises:
         DecodeError: if there is no such file.
     """
+    check_several(sources)
     boundary, parts = secrets.token_hex(16), []
     for source in sources:
         name = os.fspath(source) if isinstance(source, str | Path) else ""

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from emocatcher import audio
-from emocatcher.audio.sources import is_pipe
+from emocatcher.audio.sources import check_several, is_pipe
 from emocatcher.foundation.errors import AudioError
 from emocatcher.recognition import parallel
 from emocatcher.recognition.prediction import Failure, Prediction
@@ -30,6 +30,7 @@ def outcomes(
     predict: Predict, sources: Iterable[audio.Source], n_workers: int, *, ordered: bool
 ) -> Iterator[tuple[Outcome, ...]]:
     """Recognise many recordings: predictions, or one failure, for each source (see `parallel.ordered_map`)."""
+    check_several(sources)
     return parallel.ordered_map(
         partial(_attempt, predict),
         map(partial(_sendable, predict), sources),

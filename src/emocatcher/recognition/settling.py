@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -35,7 +35,7 @@ _Shift = Annotated[float, msgspec.Meta(ge=-100, le=100)]
 class Settled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model settled on; a file of a few hundred bytes, which contains nothing of the recordings but this."""
 
-    format: int = 1
+    format: Literal[1] = 1  # of the file; a later one is refused
     model: Name
     onnx_sha256: Annotated[str, msgspec.Meta(max_length=64)]
     labels: tuple[Label, ...]
