@@ -84,6 +84,12 @@ def test_a_model_of_another_corpus_was_trained_on_no_recording_of_the_fold(small
         ({"protocol": "somebody-elses"}, "unknown recordings of this corpus (somebody-elses)", None),
         ({"fold": None}, "unknown recordings of this corpus (stratified-2)", None),
         ({"protocol": "speakers-2", "seed": None}, "unknown recordings of this corpus (speakers-2)", None),
+        (
+            {"corpus": "other+synthetic", "protocol": ALL_RECORDINGS, "fold": None},
+            "all recordings of 'other+synthetic'",
+            True,
+        ),
+        ({"corpus": "other+synthetic"}, "unknown recordings of 'other+synthetic' (stratified-2)", None),
     ],
 )
 def test_unknown_training_and_training_on_all_recordings_are_stated(
@@ -91,26 +97,6 @@ def test_unknown_training_and_training_on_all_recordings_are_stated(
 ) -> None:
     recognizer = load(small_run.folder / "fold_0" / "last")
     training = msgspec.structs.replace(recognizer.config.training, **change)
-    recognizer.config = msgspec.structs.replace(recognizer.config, training=training)
-    found = fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 0)
-    assert found.trained_on == phrase
-    assert found.n_test_trained_on == (found.n_utterances if shares_all else None)
-    assert found.speakers_shared
-    assert len(found.warnings) == 1
-
-
-@pytest.mark.parametrize(
-    ("change", "phrase", "shares_all"),
-    [
-        ({"protocol": ALL_RECORDINGS, "fold": None}, "all recordings of 'other+synthetic'", True),
-        ({}, "unknown recordings of 'other+synthetic' (stratified-2)", None),
-    ],
-)
-def test_a_model_of_several_corpora_was_trained_on_each_of_them(
-    small_run: Any, change: dict[str, Any], phrase: str, shares_all: bool | None
-) -> None:
-    recognizer = load(small_run.folder / "fold_0" / "last")
-    training = msgspec.structs.replace(recognizer.config.training, corpus="other+synthetic", **change)
     recognizer.config = msgspec.structs.replace(recognizer.config, training=training)
     found = fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 0)
     assert found.trained_on == phrase
