@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from emocatcher.features import extraction
 from emocatcher.foundation.settings import Encoder, load_preset
 from emocatcher.models.networks import whisper
+from emocatcher.models.onnx_graphs import encoder as encoder_graph
+from emocatcher.models.onnx_graphs.graph import INT64, Graph
 
 transformers = pytest.importorskip("transformers", reason="the original encoder is in the extra 'dev'")
 
@@ -73,6 +76,47 @@ def test_a_long_clip_is_encoded_in_equal_pieces_that_do_not_attend_to_each_other
     assert torch.allclose(states[-1][0, :30], others[-1][0, :30], atol=1e-6)
     assert not torch.allclose(states[-1][0, :30], whole[-1][0, :30], atol=1e-2)
     assert torch.allclose(states[-1][1, :20], whole[-1][1, :20], atol=1e-5)  # as long as a piece
+
+
+@pytest.mark.parametrize("longest", [1, 7, 20, 150])
+def test_no_piece_is_empty_or_too_long_at_any_length(longest, opened):
+    """A step of an empty piece would have nothing to attend to; from longest² on, the sizes differ most."""
+    square = longest * longest
+    lengths = np.array(sorted({*range(1, min(square, 400)), *range(max(square - longest, 1), square + longest + 2, 3)}))
+    piece, place = (found.numpy() for found in whisper._pieces(torch.from_numpy(lengths), int(lengths.max()), longest))
+    graph = Graph({}, int8=False)
+    for name, found in zip(("piece", "place"), encoder_graph._pieces(graph, "padded", "lengths", longest), strict=True):
+        graph.add("Identity", [found], outputs=[name])
+    ports = {"piece": (INT64, ["batch", "steps"]), "place": (INT64, ["batch", "steps"])}
+    payload = graph.serialise({"padded": (INT64, [1]), "lengths": (INT64, ["batch"])}, ports, {})
+    theirs = opened(payload)(padded=lengths.max(keepdims=True), lengths=lengths)
+    assert np.array_equal(piece, theirs[0])
+    assert np.array_equal(place, theirs[1])
+    for n_steps, pieces, places in zip(lengths.tolist(), piece, place, strict=True):
+        sizes = np.bincount(pieces[:n_steps])
+        assert len(sizes) == -(-n_steps // longest)
+        assert sizes.min() >= 1
+        assert sizes.max() <= longest
+        assert pieces.max() == len(sizes) - 1  # steps beyond the end attend to the last
+        assert np.array_equal(places[:n_steps], np.concatenate([np.arange(size) for size in sizes]))
+
+
+def test_memory_does_not_grow_with_the_square_of_a_clip(pair):
+    class Largest(TorchDispatchMode):
+        n_values = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            found = func(*args, **(kwargs or {}))
+            tensors = found if isinstance(found, tuple | list) else (found,)
+            self.n_values = max(self.n_values, *(t.numel() for t in tensors if isinstance(t, torch.Tensor)), 0)
+            return found
+
+    def largest(n_frames):
+        with torch.inference_mode(), Largest() as mode:
+            pair[1](torch.randn(1, N_MELS, n_frames), torch.tensor([n_frames]), 20)
+        return mode.n_values
+
+    assert largest(8_000) <= 4.1 * largest(2_000)
 
 
 def test_the_spectrogram_is_that_of_whisper():

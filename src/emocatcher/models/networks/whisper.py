@@ -42,7 +42,8 @@ class WhisperEncoder(nn.Module):
                 and none attends to another. 0 for one piece.
 
         Returns:
-            states: of each layer, shape (batch, n_steps, width), before any normalisation of the next layer.
+            states: of each layer, shape (batch, n_steps, width), before any normalisation of the next layer;
+                zero where not valid.
             mask: shape (batch, n_steps), True where valid; a clip has (n_frames + 1) // 2 steps.
         """
         mask = torch.arange(log_mel.shape[2], device=log_mel.device) < lengths[:, None]
@@ -51,11 +52,19 @@ class WhisperEncoder(nn.Module):
         mask = mask[:, ::2]
         piece, place = _pieces((lengths + 1) // 2, x.shape[1], longest or x.shape[1])
         x = x + positions(x.shape[1], self.width).to(x)[place]
-        attended = mask.unsqueeze(1) & (piece.unsqueeze(1) == piece.unsqueeze(2))
+        # Each piece is a row of a batch: a mask of all steps by all would grow with the square of a clip's length.
+        n_pieces = piece.amax(dim=1) + 1
+        row = (piece + (n_pieces.cumsum(0) - n_pieces).unsqueeze(1))[mask]
+        step = place[mask]
+        pieces = x.new_zeros(int(n_pieces.sum()), int(step.max()) + 1, self.width)
+        pieces[row, step] = x[mask]
+        valid = mask.new_zeros(pieces.shape[:2])
+        valid[row, step] = True
         states = []
         for layer in self.layers:
-            x = layer(x, attended)
-            states.append(x)
+            pieces = layer(pieces, valid)
+            states.append(torch.zeros_like(x))
+            states[-1][mask] = pieces[row, step]
         return states, mask
 
 
@@ -71,7 +80,7 @@ class Layer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(sizes.width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """From (batch, n_steps, width) to the same; `mask` (batch, n_steps, n_steps) is True where a step attends."""
+        """From (batch, n_steps, width) to the same; no step attends where `mask` (batch, n_steps) is False."""
         x = x + self.self_attn(self.self_attn_layer_norm(x), mask)
         output: Tensor = x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
         return output
@@ -89,10 +98,10 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(sizes.width, sizes.width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """From (batch, n_steps, width) to the same; `mask` (batch, n_steps, n_steps) is True where a step attends."""
+        """From (batch, n_steps, width) to the same; no step attends where `mask` (batch, n_steps) is False."""
         parts = (part(x) for part in (self.q_proj, self.k_proj, self.v_proj))
         query, key, value = (part.unflatten(2, (self.n_heads, -1)).transpose(1, 2) for part in parts)
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask.unsqueeze(1))
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None])
         output: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return output
 
