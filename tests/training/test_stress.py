@@ -1,12 +1,14 @@
 """The stress test: clean scores are those of the run, the clips are degraded as asked, one seed one result."""
 
 import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+import soundfile
 
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.scoring import robustness
@@ -74,10 +76,8 @@ def test_the_result_depends_on_the_seed_alone(found: robustness.Stress, few: Cor
 def test_voices_of_a_cafe_are_others_of_the_training_part(few: Corpus, trained: Path) -> None:
     tested = stress.open_models(str(trained), few, "speakers-2", None)
     for item in stress._items(tested, few, 0):
-        names = {voice.id for voice in item.voices}
-        assert names <= set(tested.protocol.folds[item.fold].train)
+        assert {voice.id for voice in item.voices} == set(tested.protocol.folds[item.fold].train)
         assert item.utterance.speaker not in {voice.speaker for voice in item.voices}
-        assert len(names) == 8
 
 
 def test_one_speaker_makes_no_cafe(few: Corpus, trained: Path) -> None:
@@ -122,6 +122,36 @@ def test_a_damaged_recording_is_named(few: Corpus, trained: Path, tmp_path: Path
     broken = tuple(msgspec.structs.replace(u, path=tmp_path / "bad.wav") if u.id == first else u for u in few)
     with pytest.raises(AudioError, match=r"bad\.wav"):
         stress.run(tested, msgspec.structs.replace(few, utterances=broken))
+
+
+@pytest.fixture
+def silenced(few: Corpus, tmp_path: Path) -> Callable[[Collection[str]], Corpus]:
+    """The corpus with a second of silence in place of some recordings."""
+
+    def silence(ids: Collection[str]) -> Corpus:
+        soundfile.write(path := tmp_path / "silent.wav", np.zeros(RATE, np.float32), RATE)
+        changed = tuple(msgspec.structs.replace(u, path=path) if u.id in ids else u for u in few)
+        return msgspec.structs.replace(few, utterances=changed)
+
+    return silence
+
+
+def test_silent_voices_are_left_out_of_a_cafe(
+    silenced: Callable[[Collection[str]], Corpus], few: Corpus, trained: Path
+) -> None:
+    train = stress.open_models(str(trained), few, "speakers-2", 0).protocol.folds[0].train
+    corpus = silenced(train[:-1])  # one voice remains
+    tested = stress.open_models(str(trained), corpus, "speakers-2", 0)
+    found = stress.run(tested, corpus)
+    assert found.scores.n_utterances == len(tested.protocol.folds[0].test)
+
+
+def test_a_corpus_of_silent_voices_is_refused(
+    silenced: Callable[[Collection[str]], Corpus], few: Corpus, trained: Path
+) -> None:
+    corpus = silenced(stress.open_models(str(trained), few, "speakers-2", 0).protocol.folds[0].train)
+    with pytest.raises(CorpusError, match="fold 0 .*silent"):
+        stress.run(stress.open_models(str(trained), corpus, "speakers-2", 0), corpus)
 
 
 def test_a_recording_is_in_the_same_cafe_at_each_ratio() -> None:

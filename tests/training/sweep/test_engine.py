@@ -15,6 +15,7 @@ from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation import protocols
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import AudioError, ProtocolError, RunError, SettingError
+from emocatcher.training import device as devices
 from emocatcher.training.sweep import engine, folder
 from emocatcher.training.sweep.plan import Named, SweepFile
 
@@ -175,7 +176,9 @@ def test_a_trial_with_invalid_predictions_is_run_again(
     assert reproducible_files(out) == before
 
 
-def test_another_sweep_in_the_folder_is_refused(sweep_here: Sweep, small_sweep: Any, voices: Corpus) -> None:
+def test_another_sweep_in_the_folder_is_refused(
+    sweep_here: Sweep, small_sweep: Any, voices: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = reproducible_files(small_sweep.folder)
     with pytest.raises(RunError, match=r"holds a sweep already.*--resume"):
         sweep_here(small_sweep.folder, voices, small_sweep.file)
@@ -189,6 +192,11 @@ def test_another_sweep_in_the_folder_is_refused(sweep_here: Sweep, small_sweep: 
     fewer = msgspec.structs.replace(voices, utterances=voices.utterances[:-1])
     with pytest.raises(RunError, match=r"another sweep: its split\.csv differs"):
         sweep_here(small_sweep.folder, fewer, small_sweep.file, resume=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(devices, "_available", lambda: ["cuda", "cpu"])
+        for elsewhere in ("auto", "cuda"):
+            with pytest.raises(RunError, match=r"another sweep: its device\.txt differs.* same .*device"):
+                sweep_here(small_sweep.folder, voices, small_sweep.file, device=elsewhere, resume=True)
     assert reproducible_files(small_sweep.folder) == before
 
 

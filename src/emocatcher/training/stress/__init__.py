@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +45,7 @@ class Tested(NamedTuple):
 class _Item(NamedTuple):
     fold: int
     utterance: Utterance
-    voices: tuple[Utterance, ...]  # of others
+    voices: tuple[Utterance, ...]  # of others, in the order in which a café takes those that are not silent
 
 
 def open_models(model: str, corpus: Corpus, protocol: str, fold: int | None) -> Tested:
@@ -107,7 +108,7 @@ def run(
 
     Raises:
         ModelError: if an emotion of the corpus is not among a model's labels.
-        CorpusError: if there are no voices of others for a café.
+        CorpusError: if there are no voices of others for a café, or all are silent.
         AudioError: if a recording cannot be decoded.
         RunError: if a worker process ended early.
     """
@@ -155,7 +156,13 @@ def _recognise(recognizers: dict[int, Recognizer], seed: int, item: _Item) -> ND
 
     clean = features(waveform)
     voiced = slice(int(clean.voiced_start_s * rate), max(int(clean.voiced_end_s * rate), 1))
-    voices = [_voice(voice, rate, settings) for voice in item.voices]
+    audible = (voice for one in item.voices if (voice := _voice(one, rate, settings)).any())
+    voices = list(islice(audible, degradation.N_VOICES))
+    if not voices:
+        raise CorpusError(
+            f"All {len(item.voices)} recordings that were drawn from the training part of fold {item.fold} for the "
+            "noise of a café are silent. Test on a corpus with audible recordings"
+        )
     clip = Recording(waveform, rate, voiced, voices)
     degraded = [conditions.degrade(name, clip, item.utterance.id, seed) for name in CONDITIONS]
     return recognizer.run([clean.channels, *(features(waveform).channels for waveform in degraded)])[0]
@@ -227,6 +234,5 @@ def _items(tested: Tested, corpus: Corpus, seed: int) -> list[_Item]:
                     f"of fold {number}, for the noise of a café. Test on a corpus of several speakers"
                 )
             drawn = conditions.generator(utterance.id, "voices", seed).permutation(len(others))
-            voices = tuple(others[place] for place in drawn[: degradation.N_VOICES].tolist())
-            items.append(_Item(number, utterance, voices))
+            items.append(_Item(number, utterance, tuple(others[place] for place in drawn.tolist())))
     return items
