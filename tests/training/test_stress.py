@@ -150,7 +150,7 @@ def test_a_corpus_of_silent_voices_is_refused(
     silenced: Callable[[Collection[str]], Corpus], few: Corpus, trained: Path
 ) -> None:
     corpus = silenced(stress.open_models(str(trained), few, "speakers-2", 0).protocol.folds[0].train)
-    with pytest.raises(CorpusError, match="fold 0 .*silent"):
+    with pytest.raises(CorpusError, match=r"fold 0 .*silent"):
         stress.run(stress.open_models(str(trained), corpus, "speakers-2", 0), corpus)
 
 

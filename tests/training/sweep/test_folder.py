@@ -70,7 +70,10 @@ def test_folders_with_something_else_are_refused(tmp_path):
 
 def test_a_finished_sweep_has_its_files(small_sweep):
     names = {path.name for path in small_sweep.folder.iterdir()}
-    assert names == {"sweep.toml", "config.toml", "split.csv", "features.sha256", "trials.jsonl", "ranking.json"}
+    assert names == {
+        "sweep.toml", "config.toml", "split.csv", "device.txt", "features.sha256", "trials.jsonl", "ranking.json",
+    }  # fmt: skip
+    assert (small_sweep.folder / "device.txt").read_text() == "cpu\n"
     ranking = json.loads((small_sweep.folder / "ranking.json").read_text())
     assert msgspec.convert(ranking, type(small_sweep.ranking)) == small_sweep.ranking
     lines = (small_sweep.folder / "trials.jsonl").read_text().splitlines()

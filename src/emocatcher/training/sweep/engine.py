@@ -61,7 +61,7 @@ def run(
         corpus: the utterances.
         protocol: the folds; it fits the corpus. Its test parts are discarded first.
         out: the sweep folder to write.
-        device: "auto", "cpu", "cuda" or "mps" (see `device.resolve`).
+        device: "auto", "cpu", "cuda" or "mps" (see `device.resolve`); a sweep is resumed on the same one.
         resume: resume the sweep in `out`; on a CPU, the ranking is the same as without the interruption.
         on_progress: called after each utterance and epoch, from another thread.
 
@@ -81,7 +81,7 @@ def run(
         reading.check_smoothing(choice.settings, len(corpus.labels))
     inner = inner_folds.cut(corpus, protocol, plan.file.folds, plan.file.inner)
     corpus = inner_folds.corpus_of(inner, corpus)  # the rest has no access to other utterances
-    files = folder.start_files(plan, corpus, inner)
+    files = folder.start_files(plan, corpus, inner, device)
     folder.check(out, files, resume=resume)
     trials = ranking.all_trials(plan.choices, inner, plan.file.seeds)
     saved = folder.read_trials(out) if resume else []

@@ -21,7 +21,7 @@ TRIALS, RANKING, UNDER_WAY = "trials.jsonl", "ranking.json", "under_way"
 _PIN = "features.sha256"
 
 
-def start_files(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold]) -> dict[str, str]:
+def start_files(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], device: str) -> dict[str, str]:
     """Return the text of the start files by name; a sweep is resumed only if they are the same.
 
     The folds of `split.csv` are numbered consecutively, in the order of the inner folds.
@@ -30,6 +30,7 @@ def start_files(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold]) -> dict[
         "sweep.toml": plan.to_toml(),
         "config.toml": plan.base.to_toml(),
         "split.csv": run_writer.split_table(corpus, [one.parts for one in inner]),
+        "device.txt": f"{device}\n",
     }
 
 
@@ -49,7 +50,7 @@ def check(out: Path, files: Mapping[str, str], *, resume: bool) -> None:
         return
     if not resume:
         raise RunError(f"{out} holds a sweep already. Resume it with --resume, or name another folder with --out")
-    run_writer.refuse_another(out, files, "sweep", "sweep file and corpus")
+    run_writer.refuse_another(out, files, "sweep", "sweep file, corpus and device")
 
 
 def write_start(out: Path, files: Mapping[str, str], digests: Iterable[str], corpus: str) -> None:
