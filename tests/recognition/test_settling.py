@@ -115,6 +115,22 @@ def test_a_file_keeps_what_a_model_settled_on(recognizer, settled, clips, tmp_pa
         settling.read(path, other.config)
 
 
+def test_a_restricted_recogniser_reads_what_its_model_settled_on(recognizer, settled, clips, tmp_path):
+    path, few = tmp_path / "room.json", recognizer.only(["sad", "angry", "neutral"])
+    settling.write(settled.settled, path)
+    again = few.with_settled(settling.read(path, few.config))
+    assert again.predict(clips[0]) == settled.only(few.config.labels).predict(clips[0])
+
+
+def test_what_a_restricted_recogniser_settled_on_is_refused_by_its_emotions(recognizer, settled, tmp_path):
+    config, path = recognizer.config, tmp_path / "room.json"
+    for labels in (("neutral", "sad"), (*config.labels, "bored")):
+        other = msgspec.structs.replace(settled.settled, labels=labels, shift=(0.0,) * len(labels))
+        settling.write(other, path)
+        with pytest.raises(SettingError, match=f"emotions {', '.join(labels)}; {config.name} has .*Settle again"):
+            recognizer.with_settled(settling.read(path, config))
+
+
 def test_a_recogniser_refuses_what_another_model_settled_on(settled, small_run):
     other = load(small_run.folder / "fold_1" / "last")
     with pytest.raises(SettingError, match=r"is of the model .* with other weights"):

@@ -175,7 +175,7 @@ def read(path: Path, config: ModelConfig) -> Settled:
 
     Args:
         path: from `write`.
-        config: of the model that will use it.
+        config: of the model that will use it, or of one that is restricted by `Recognizer.only`.
 
     Raises:
         SettingError: if it is not such a file, or is of another model.
@@ -203,6 +203,8 @@ def decode(content: bytes, name: str | Path, config: ModelConfig) -> Settled:
         settled = msgspec.json.decode(content, type=Settled)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise _not_a_file(name, error) from None
+    if set(config.labels) < set(settled.labels):  # of a recogniser that is restricted, which checks it again
+        config = msgspec.structs.replace(config, labels=settled.labels)
     check(settled, config, name)
     return settled
 
@@ -218,10 +220,15 @@ def check(settled: Settled, config: ModelConfig, name: str | Path = "The profile
     Raises:
         SettingError: if it is of another model.
     """
-    if settled.onnx_sha256 != config.sha256.get("model.onnx", "") or settled.labels != config.labels:
+    if settled.onnx_sha256 != config.sha256.get("model.onnx", ""):
         raise SettingError(
             f"{name} is of the model '{settled.model}', and this is '{config.name}' with other weights. Settle again "
             "with this one"
+        )
+    if settled.labels != config.labels:
+        raise SettingError(
+            f"{name} is of the emotions {', '.join(settled.labels)}; {config.name} has {', '.join(config.labels)}. "
+            "Settle again with all of them"
         )
 
 
