@@ -60,6 +60,17 @@ def test_it_needs_runs_or_corpora_with_a_folder(call: Call, arguments: tuple[str
     assert "--corpora" in outcome.err
 
 
+@pytest.mark.parametrize(
+    "option",
+    [("--preset", "cabg"), ("--seed", "0"), ("--epochs", "2"), ("--device", "cpu"), ("--set", "training.n_epochs=2"),
+     ("--no-audit",)],
+)  # fmt: skip
+def test_an_option_of_training_is_refused_with_finished_runs(call: Call, option: tuple[str, ...]) -> None:
+    outcome = call("matrix", "runs/a", *option)
+    assert outcome.code == 2
+    assert f"{option[0]} is for training, with --corpora" in outcome.err
+
+
 def test_one_corpus_makes_no_matrix(tables: str, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="needs two or more corpora"):
         matrix_runs.plan(tables.split(",")[0], tmp_path)

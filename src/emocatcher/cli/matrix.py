@@ -18,7 +18,11 @@ EXAMPLES = (
 )
 
 
+_OF_TRAINING = ("preset", "seed", "epochs", "device", "setting", "no_audit")  # parameters
+
+
 def matrix(
+    context: typer.Context,
     runs: Annotated[
         list[Path] | None, typer.Argument(metavar="[RUN_DIR]...", help="Finished run folders.", show_default=False)
     ] = None,
@@ -64,6 +68,7 @@ def matrix(
         runs = _train(corpora, preset, overrides, out, device=device, seed=seed, audited=not no_audit)
         overwrite = True
     else:
+        _refuse_options_of_training(context)
         page = None if as_json and out is None else out or Path("matrix.html")
     if page is not None:
         report.check_page_path(page, overwrite=overwrite)
@@ -76,6 +81,16 @@ def matrix(
         return
     _show(found)
     screen.console().print(f"Matrix: {screen.one_line(page)}", markup=False)
+
+
+def _refuse_options_of_training(context: typer.Context) -> None:
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in _OF_TRAINING and source is not None and source.name != "DEFAULT":
+            name = parameter.opts[0]
+            raise typer.BadParameter(
+                f"{name} is for training, with --corpora; finished runs have their own. Leave it out", param_hint=name
+            )
 
 
 def _train(
