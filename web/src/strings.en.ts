@@ -62,6 +62,7 @@ export const strings = {
     recording: (timeS: number) => `Recording ${clock(timeS)}`,
     recordingName: "recording.wav",
     recordingStarts: "Recording. Speak a sentence as you would to another person.",
+    recordingFull: (most: number) => `The recording was stopped at ${most / 60} minutes, the most that this page takes.`,
     recordingTooShort: "That recording is empty.",
     recordingTooShortNext: "Record again, and speak for a second or more.",
     known: (n: number) => `The model distinguishes ${n} emotions. Each has its own colour and symbol.`,

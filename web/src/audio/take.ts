@@ -1,4 +1,5 @@
 /** One recording from the microphone. */
+import { facts } from "../facts";
 import { strings } from "../strings.en";
 import { PageError, type Recording } from "../types";
 import { toRecording } from "./decode";
@@ -11,18 +12,27 @@ export class Take {
   /** The microphone, as soon as it is open. */
   readonly opened: Promise<Microphone>;
   isOpen = false;
+  /** Whether it has reached the length of the longest recording of the page; nothing is recorded beyond. */
+  isFull = false;
   private isStopped = false;
   private readonly blocks: Float32Array[] = [];
   private n = 0;
 
-  /** Start to record; `onBlock` receives every block of samples, and the length so far. */
-  constructor(onBlock: (block: Float32Array, timeS: number) => void) {
+  /**
+   * Start to record.
+   * @param onBlock receives every block of samples, and the length so far
+   * @param onFull called once, when it is as long as a recording of the page may be
+   */
+  constructor(onBlock: (block: Float32Array, timeS: number) => void, onFull: () => void, open = openMicrophone) {
     let rate = 48000;
-    this.opened = openMicrophone((block) => {
-      if (this.isStopped) return;
+    this.opened = open((block) => {
+      if (this.isStopped || this.isFull) return;
+      block = block.subarray(0, Math.floor(facts.longest_s * rate) - this.n);
       this.blocks.push(block);
       this.n += block.length;
       onBlock(block, this.n / rate);
+      this.isFull = this.n >= Math.floor(facts.longest_s * rate);
+      if (this.isFull) onFull();
     }).then((microphone) => {
       ({ rate } = microphone);
       this.isOpen = true;

@@ -106,13 +106,16 @@ export class Adjusting {
     if (take) {
       await this.stop();
       const name = words.sentence(this.predictions.length + 1);
-      await this.add([{ name, read: () => take.recording(name) }]);
+      await this.add([{ name, read: () => take.recording(name) }], take.isFull ? strings.try.recordingFull(facts.longest_s) : "");
       return;
     }
-    const started = (this.take = new Take((block, timeS) => {
-      this.level.push(block);
-      this.status.textContent = strings.try.recording(timeS);
-    }));
+    const started = (this.take = new Take(
+      (block, timeS) => {
+        this.level.push(block);
+        this.status.textContent = strings.try.recording(timeS);
+      },
+      () => void this.record(),
+    ));
     try {
       const { stream } = await started.opened;
       if (this.take !== started) return; // the panel was closed before the microphone was open
@@ -135,20 +138,23 @@ export class Adjusting {
     await take.stop();
   }
 
-  /** Recognise recordings one after the other; one that cannot be used does not stop the others. */
-  private async add(several: { name: string; read: () => Promise<Recording> }[]): Promise<void> {
+  /**
+   * Recognise recordings one after the other; one that cannot be used does not stop the others.
+   * @param note what to know about them
+   */
+  private async add(several: { name: string; read: () => Promise<Recording> }[], note = ""): Promise<void> {
     if (this.busy || several.length === 0) return;
     this.notice.clear();
     this.busy = true;
     this.draw();
-    let skipped = "";
+    let skipped = note;
     const { predictions } = this; // another list after "Forget", which also ends this
     for (const [i, { name, read }] of several.entries()) {
       this.status.textContent = strings.settle.reading(name, i + 1, several.length);
       try {
         const found = await predict(this.engine.plain, await read());
         if (predictions !== this.predictions) break;
-        if (found.emotion === null) skipped = strings.settle.noSpeech(name);
+        if (found.emotion === null) skipped = [note, strings.settle.noSpeech(name)].join(" ").trim();
         else predictions.push(found);
       } catch (error) {
         this.notice.show(error);

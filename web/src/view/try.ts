@@ -3,6 +3,7 @@ import { decode } from "../audio/decode";
 import { Take } from "../audio/take";
 import { HOP_S, WINDOW_S } from "../engine/engine";
 import { speechS, toTimeline } from "../engine/predictions";
+import { facts } from "../facts";
 import { clock, strings } from "../strings.en";
 import type { Model, Prediction, Recording, Window } from "../types";
 import { Bars } from "./bars";
@@ -148,10 +149,13 @@ export class TryView implements View {
       const { take } = this;
       if (take && !take.isOpen) return;
       if (!take) {
-        const started = (this.take = new Take((block, timeS) => {
-          this.level.push(block);
-          this.busy.textContent = strings.try.recording(timeS);
-        }));
+        const started = (this.take = new Take(
+          (block, timeS) => {
+            this.level.push(block);
+            this.busy.textContent = strings.try.recording(timeS);
+          },
+          () => void this.record(),
+        ));
         const { stream } = await started.opened;
         if (this.take !== started) return; // the view was left before the microphone was open
         void this.level.start(stream);
@@ -160,10 +164,16 @@ export class TryView implements View {
         return;
       }
       const name = strings.try.recordingName;
-      await this.openWith(name, async () => {
-        await this.stopTake();
-        return take.recording(name);
-      });
+      const note = take.isFull ? strings.try.recordingFull(facts.longest_s) : "";
+      if (note) announce(note);
+      await this.openWith(
+        name,
+        async () => {
+          await this.stopTake();
+          return take.recording(name);
+        },
+        note,
+      );
     });
   }
 
