@@ -101,6 +101,15 @@ def test_too_few_recordings_make_no_profile(server: Server, recordings: list[byt
     assert "1 of the recordings have speech" in detail
     files = [(f"{i}", b"no sound") for i in range(9)]
     assert "0 of the recordings" in server.post_files("/v1/settle", *files).problem(422, "SettingError")
+    mixed = [("good.wav", recordings[0]), ("empty.wav", b""), *((f"{i}{'x' * 500}.txt", b"no sound") for i in range(9))]
+    detail = server.post_files("/v1/settle", *mixed).problem(422, "SettingError")
+    reasons = detail.partition(" Not used: ")[2]
+    assert reasons.startswith("empty.wav (")
+    assert "0xxx" in reasons
+    assert "cannot be decoded" in reasons
+    assert "good.wav" not in reasons
+    assert reasons.endswith("; and 5 more")
+    assert len(detail) < 2_000
     for body in HOSTILE:
         assert server.post("/v1/settle", body, "application/json").status in {400, 422}
     assert server.metric("profiles") == before

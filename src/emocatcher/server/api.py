@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 _GUESS_BYTES = 4096
 _PROFILE_BYTES = 1 << 16
+_MOST_NAMED, _LONGEST_NAME, _LONGEST_REASON = 5, 60, 200  # recordings, characters, characters
 Probability = Annotated[float | None, Query(ge=0, le=1, description=openapi.ABSTAIN)]
 Seconds = Annotated[float, Query(gt=0, le=600, allow_inf_nan=False)]
 Name = Annotated[str, Query(max_length=1024, description=openapi.NAME)]
@@ -143,7 +144,11 @@ def _add_settling(app: FastAPI, service: Service) -> None:
             if isinstance(one, RefusedError)
         ]
         predictions = [one for one in answers if isinstance(one, bytes)]
-        return answer(request, await pool.submit(tasks.Settle(predictions), limits.predict_s), failures)
+        try:
+            profile = await pool.submit(tasks.Settle(predictions), limits.predict_s)
+        except RefusedError as refused:
+            raise RefusedError(refused.error, refused.detail + _not_used(failures)) from refused
+        return answer(request, profile, failures)
 
     @app.post("/v1/settle/profile", dependencies=_STRICT, **openapi.PROFILES)
     async def use_profile(request: Request) -> Response:
@@ -261,3 +266,11 @@ def _encode(upload: Upload, answer: bytes | RefusedError) -> bytes:
 
 def _failure(upload: Upload, refused: RefusedError) -> Failure:
     return Failure(path=upload.name, error=refused.error, message=refused.detail)
+
+
+def _not_used(failures: list[Failure]) -> str:
+    """Name some recordings that cannot be used, and why; an empty text for none."""
+    named = [f"{one.path[:_LONGEST_NAME]} ({one.message[:_LONGEST_REASON]})" for one in failures[:_MOST_NAMED]]
+    if len(failures) > _MOST_NAMED:
+        named.append(f"and {len(failures) - _MOST_NAMED} more")
+    return f". Not used: {'; '.join(named)}" if named else ""
