@@ -31,10 +31,25 @@ HEADING = "Corpora that a model was not trained on"
 
 
 def main() -> None:
-    """Measure the models, and write the table and `results/across-corpora.json`."""
+    """Measure the models, and write the table and `results/across-corpora.json`; rows of other models stay."""
+    path = results.FOLDER / "results" / "across-corpora.json"
     rows = [row for model in sys.argv[1:] or [None] for row in measure(model)]
-    (results.FOLDER / "results" / "across-corpora.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    rows = merge(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else [], rows)
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     results.rewrite(HEADING, text(rows))
+
+
+def merge(earlier: Sequence[dict[str, Any]], measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Replace the rows of the measured models, in their places; those of other models stay.
+
+    Examples:
+        >>> old = [{"model": "a", "n": 1}, {"model": "b", "n": 1}]
+        >>> merge(old, [{"model": "c", "n": 2}, {"model": "a", "n": 2}])
+        [{'model': 'a', 'n': 2}, {'model': 'b', 'n': 1}, {'model': 'c', 'n': 2}]
+    """
+    names = dict.fromkeys(row["model"] for row in (*earlier, *measured))
+    renewed = {row["model"] for row in measured}
+    return [row for name in names for row in (measured if name in renewed else earlier) if row["model"] == name]
 
 
 def measure(model: str | None) -> list[dict[str, Any]]:
