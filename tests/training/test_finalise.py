@@ -9,7 +9,7 @@ from emocatcher.foundation.errors import RunError
 from emocatcher.models import model_folder
 from emocatcher.recognition import recognizer
 from emocatcher.reports import run_report
-from emocatcher.training import experiment, finalise
+from emocatcher.training import experiment, finalise, held_out_decisions
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,7 @@ def test_the_final_model_has_the_recipe_of_the_run(final, small_run):
     assert (config.training.protocol, config.training.fold, config.training.seed) == ("all", None, 0)
     assert config.abstain_below == 0.3
     assert "stratified-2" in (final.path / "README.md").read_text()
+    assert "| Device of the training | cpu |" in (final.path / "README.md").read_text()
     prediction = recognizer.load(final.path).predict(small_run.corpus.utterances[0].path)
     assert prediction.model == "mine"
 
@@ -82,6 +83,13 @@ def test_the_card_has_calibration_and_faithfulness(final, small_run):
         run_report.verdict(run_report.read(small_run.folder)),
     ):  # fmt: skip
         assert words in card
+
+
+def test_the_card_states_that_calm_counted_as_neutral_in_the_folds(final, across):
+    run, seeds, by_teachers = finalise.check(across.folder)
+    held_out, gain = held_out_decisions.calibrate(run, None)
+    assert "calm counted as neutral" in finalise._note(run, held_out, gain, seeds, by_teachers)
+    assert "calm" not in final.config.training.note
 
 
 def test_the_card_has_the_held_out_scores_of_each_group_of_speakers(final, small_run, crowded):

@@ -63,6 +63,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     across_corpora: bool = False  # the scores are on corpora that were not in the training part
     speaker_groups: tuple[SpeakerGroup, ...] = ()  # held out, as the scores; none: unknown
     synthetic: bool = False
+    device: str = ""  # that it was trained on, such as "cpu"; "" for not known
     note: str = ""
 
 
@@ -217,6 +218,8 @@ def _card(config: ModelConfig) -> str:
         "Temperature": f"{config.temperature:g}" + (" (not calibrated)" if config.temperature == 1.0 else ""),
         "Abstains below": f"{config.abstain_below:g}" if config.abstain_below else "never",
     }
+    if training.device:
+        facts["Device of the training"] = training.device
     rows = "\n".join(f"| {name} | {_plain(value)} |" for name, value in facts.items())
     scores = "\n".join(f"| {_plain(name.replace('_', ' '))} | {value:.4f} |" for name, value in training.scores.items())
     scores_table = f"\n## Scores\n\n| score | held out |\n|---|---|\n{scores}\n" if scores else ""

@@ -110,6 +110,7 @@ def finalise(
             epoch=settings.training.n_epochs,
             seed=run.result.seed,
             synthetic=corpus.synthetic,
+            device=devices.describe(device),
             scores={
                 **_scores_on_corpora(run.result),
                 "accuracy": mean.accuracy.last,
@@ -243,6 +244,9 @@ def _note(
     trained_on = "speakers that were " + ("also" if result.speakers_shared else "not") + " in the training part"
     if _is_across_corpora(result):
         trained_on = "a corpus that was not in the training part"
+    merged = ""
+    if any(fold.between and fold.between.calm_as_neutral for fold in result.folds):
+        merged = ", except that calm counted as neutral, also in training, which this model distinguishes"
     low, high = gain.interval
     changed = f"by {gain.log_loss:.4f} nats, 95% interval {low:.4f} to {high:.4f} by drawing {gain.resampled}"
     distilled = temperature = threshold = ""
@@ -264,9 +268,9 @@ def _note(
     attention = run_report.verdict(run)
     return (
         f"It was trained on every recording of its corpus, so no recording is left to measure it on. {distilled}The "
-        f"scores are those of the same recipe under {result.protocol}: the mean over {len(result.folds)} folds, on "
-        f"{trained_on}. {temperature}{threshold} Each calibrated score is of a fold under what the "
-        "other folds chose." + (f" {attention}" if attention else "")
+        f"scores are those of the same recipe under {result.protocol}{merged}: the mean over "
+        f"{len(result.folds)} folds, on {trained_on}. {temperature}{threshold} Each calibrated score is of a "
+        "fold under what the other folds chose." + (f" {attention}" if attention else "")
     )
 
 
