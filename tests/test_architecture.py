@@ -42,6 +42,7 @@ ROWS_INSIDE = {
         ("failures",),
         ("timeline",),
         ("each_channel", "settling", "utterance"),
+        ("speakers",),
         ("recognizer",),
     ),
     "reports": (("run_report",), ("comparison", "matrix")),

@@ -43,6 +43,7 @@ def test_every_command_is_a_module_of_its_name() -> None:
         "safe_console",
         "screen",
         "settling_options",
+        "speaker_card",
         "streams",
     }
     shared |= {"training_screen"}

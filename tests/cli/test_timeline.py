@@ -158,3 +158,39 @@ def test_each_channel_has_its_table_and_its_tiers(call: Call, model: Path, talk:
     assert right["channel"] == 2
     missing = call("timeline", talk, "--model", model, "--channels", "right")
     assert (missing.code, "so there is no channel 2" in missing.err) == (2, True)
+
+
+def test_turns_of_speakers_are_printed_with_a_sum_for_each(
+    call: Call, model: Path, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = tmp_path / "turns.csv"
+    turns.write_text("start,end,speaker\n0,2,Ann\n1.5,4,Bob [x]\n4,6,Ann\n5,6.5,Ann\n")
+    printed = call("timeline", talk, "--model", model, "--speakers", turns)
+    assert printed.code == 0
+    assert printed.err == "Note: 1 turns overlap another one of the same speaker and are joined with it\n"
+    words = [line.split() for line in printed.out.splitlines() if line.strip()]
+    assert words[0][:4] == ["speaker", "turns", "seconds", "overlap"]
+    assert words[2][:4] == ["Ann", "2", "4.5", "11%"]
+    assert words[3][:5] == ["Bob", "[x]", "1", "2.5", "20%"]
+    of_turns = [line for line in words[5:] if line[0].startswith("0:")]
+    assert [line[:3] for line in of_turns] == [["0:00.0", "0:02.0", "Ann"], ["0:01.5", "0:04.0", "Bob"],
+                                               ["0:04.0", "0:06.5", "Ann"]]  # fmt: skip
+    assert [line[-2:] == ["0.5", "s"] for line in of_turns] == [True, True, False]
+    out, plot = tmp_path / "t.json", tmp_path / "t.svg"
+    assert call("timeline", talk, "--model", model, "--speakers", turns, "--out", out, "--plot", plot).code == 0
+    assert [one["speaker"] for one in json.loads(out.read_text())] == ["Ann", "Bob [x]"]
+    assert "Bob [x]" in plot.read_text(encoding="utf-8")
+    left = call("timeline", talk, "--model", model, "--speakers", turns, "--channels", "left", "--format", "csv")
+    assert left.out.startswith("path,channel,speaker,start_s,")
+
+
+def test_turns_that_cannot_be_used_leave_nothing_behind(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:
+    out, turns = tmp_path / "t.csv", tmp_path / "turns.rttm"
+    out.write_text("mine")
+    turns.write_text("SPEAKER talk 1 500 2 <NA> <NA> Ann <NA> <NA>\n")
+    outcome = call("timeline", talk, "--model", model, "--speakers", turns, "--out", out, "--overwrite")
+    assert (outcome.code, outcome.out, out.read_text()) == (2, "", "mine")
+    assert "1 of 1 turns are past the end" in outcome.err.splitlines()[-1]
+    both = call("timeline", talk, "--speakers", turns, "--channels", "each")
+    assert (both.code, both.out) == (2, "")
+    assert both.err == "Error: --speakers and --channels each both divide the recording. Give only one of them\n"

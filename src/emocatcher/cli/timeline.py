@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emocatcher.cli import completion, options, settling_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Group
 
     from emocatcher import audio
@@ -21,6 +23,7 @@ EXAMPLES = (
     "emocatcher timeline interview.mp3",
     "emocatcher timeline interview.mp3 --out interview.TextGrid --plot interview.svg",
     "emocatcher timeline call.wav --channels each --out call.TextGrid",
+    "emocatcher timeline meeting.wav --speakers meeting.rttm --out meeting.json",
     "emocatcher timeline interview.mp3 --window 3 --hop 0.5 --format csv",
 )
 
@@ -32,6 +35,13 @@ def timeline(
     recording: Annotated[Path, typer.Argument(help="A recording of any length, in any common format.")],
     model: options.Model = None,
     channels: options.Channels = "mix",
+    speakers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Recognise each turn of each speaker: RTTM, CSV or JSON of a diariser (pyannote, NeMo, WhisperX).",
+        ),
+    ] = None,
     settled: settling_options.SettledFile = None,
     emotions: settling_options.Emotions = None,
     window: options.Window = 3.0,
@@ -53,7 +63,7 @@ def timeline(
 ) -> None:
     """Recognise how the emotion changes over a long recording."""
     from emocatcher.audio.channels import check
-    from emocatcher.foundation.errors import SettingError
+    from emocatcher.foundation.errors import SettingError, one_line
     from emocatcher.recognition import each_channel
     from emocatcher.recognition.recognizer import load
     from emocatcher.recognition.timeline import formats
@@ -62,6 +72,8 @@ def timeline(
 
     # Check all arguments before hours of sound are processed.
     check(channels)
+    if speakers is not None and channels == "each":
+        raise SettingError("--speakers and --channels each both divide the recording. Give only one of them")
     kind = formats.choose(format_, out)
     if kind == "parquet" and out is None and sys.stdout.isatty():
         raise SettingError("Parquet is binary and cannot be shown in a terminal. Give --out FILE")
@@ -80,11 +92,12 @@ def timeline(
         advance = start("timeline") if expected_s is None or expected_s >= _LONG_S else None
         envelopes: list[Envelope] = []
 
-        def recognise(source: audio.Source, channel: int | str) -> Timeline:
+        def watch(note: str) -> Callable[[Waveform], None]:
+            """Return what is called with each block of one more waveform."""
             envelope, n_samples = Envelope(), 0
-            note = "" if channels == "mix" else f"channel {channel}"
+            envelopes.append(envelope)
 
-            def watch(block: Waveform) -> None:
+            def block_done(block: Waveform) -> None:
                 nonlocal n_samples
                 n_samples += len(block)
                 if plot is not None:
@@ -92,33 +105,46 @@ def timeline(
                 if advance is not None:
                     advance(n_samples // rate, max(round(expected_s or 0), n_samples // rate + 1), note)
 
-            found = recognizer.timeline(
-                source, window, hop, channels=channel, abstain_below=abstain_below, on_block=watch
-            )
-            envelopes.append(envelope)
-            if advance is not None:
-                advance(round(found.duration_s), round(found.duration_s), note)
-            return found
+            return block_done
 
-        each = channels == "each"
-        found = each_channel.recognise(recognise, recording) if each else (recognise(recording, channels),)
+        def recognise(source: audio.Source, channel: int | str) -> Timeline:
+            note = "" if channels == "mix" else f"channel {channel}"
+            how["on_block"] = watch(note)
+            return recognizer.timeline(source, channels=channel, **how)
+
+        def note(text: str) -> None:
+            typer.echo(f"Note: {one_line(text)}", err=True)
+
+        how: dict[str, Any] = {"window_s": window, "hop_s": hop, "abstain_below": abstain_below}
+        found: tuple[Timeline, ...]
+        if speakers is not None:
+            how |= {"channels": channels, "on_block": watch(""), "on_note": note}
+            found = recognizer.timeline_by_speaker(recording, speakers, **how)
+            envelopes *= len(found)
+        elif channels == "each":
+            found = each_channel.recognise(recognise, recording)
+        else:
+            found = (recognise(recording, channels),)
+        if advance is not None:
+            advance(round(found[0].duration_s), round(found[0].duration_s), "")
     if plot is not None:
         parts = list(zip(found, envelopes, strict=True))
         _write(plot, picture.draw_channels(parts, plot_kind, plot_width))
-    _print_or_write(found if each else found[0], kind, out)
+    _print_or_write(found if channels == "each" or speakers is not None else found[0], kind, out)
 
 
 def _print_or_write(result: Timeline | tuple[Timeline, ...], kind: str, out: Path | None) -> None:
     from rich.console import Console
 
-    from emocatcher.cli import screen
-    from emocatcher.recognition.timeline import formats
+    from emocatcher.cli import screen, speaker_card
+    from emocatcher.recognition.timeline import SpeakerTimeline, formats
 
     timelines = result if isinstance(result, tuple) else (result,)
+    speakers = [timeline for timeline in timelines if isinstance(timeline, SpeakerTimeline)]
     if kind != "table":
-        for timeline in timelines:
-            for caution in timeline.warnings:  # most formats have no place for them
-                typer.echo(f"! {timeline.of_channel}{caution.message}", err=True)
+        own = (f"{timeline.of_part}{caution.message}" for timeline in timelines for caution in timeline.warnings)
+        for warning in speaker_card.warnings(speakers) if speakers else own:  # most formats have no place for them
+            typer.echo(f"! {warning}", err=True)
         payload = formats.encode(result, kind)
         if out is not None:
             _write(out, payload)
@@ -126,16 +152,18 @@ def _print_or_write(result: Timeline | tuple[Timeline, ...], kind: str, out: Pat
             sys.stdout.flush()
             sys.stdout.buffer.write(payload)
             sys.stdout.buffer.flush()
-    elif out is None:
-        for timeline in timelines:
-            screen.console().print(_table(timeline), soft_wrap=False)
+        return
+    tables = [speaker_card.table(speakers)] if speakers else [_table(timeline) for timeline in timelines]
+    if out is None:
+        for table in tables:
+            screen.console().print(table, soft_wrap=False)
     else:
         import io
 
         text = Console(file=io.StringIO(), width=100, color_system=None)
         with text.capture() as captured:
-            for timeline in timelines:
-                text.print(_table(timeline))
+            for table in tables:
+                text.print(table)
         _write(out, captured.get().encode())
 
 
@@ -148,7 +176,7 @@ def _table(result: Timeline) -> Group:
     from emocatcher.cli import screen
 
     shades = screen.shades(result.labels)
-    title = None if result.channel is None else f"channel {result.channel}"
+    title = result.part or None
     drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in (("from", "right"), ("to", "right"), ("emotion", "left"), ("probability", "left")):
         drawn.add_column(name, justify="right" if justify == "right" else "left")

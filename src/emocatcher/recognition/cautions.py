@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +15,7 @@ from emocatcher.features import mel, speech_gate
 from emocatcher.features.extraction import Features
 from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.settings import FrontEnd
-from emocatcher.recognition.prediction import Caution
+from emocatcher.recognition.prediction import CODES, Caution
 
 _NAMED = 4  # damaged parts, or channels
 _SHORTEST_S = 0.4  # voiced span
@@ -134,6 +136,20 @@ def of_the_file(
     return tuple(found)
 
 
+def of_turns(facts: audio.Facts, duration_s: float, warnings: Sequence[Sequence[Caution]]) -> tuple[Caution, ...]:
+    """Find the reasons to trust the turns of a speaker less: of the recording, and how many turns have one.
+
+    Args:
+        facts: of the recording, all of which was read.
+        duration_s: of the recording.
+        warnings: of each turn.
+    """
+    found = [*of_reading(facts, duration_s), *_clipped(facts)]
+    counts = Counter(code for of_turn in warnings for code in {caution.code for caution in of_turn})
+    found += [Caution(code, f"{code} in {counts[code]} of {len(warnings)} turns") for code in CODES if counts[code]]
+    return tuple(found)
+
+
 class SpeechOverTime:
     """Collects what the cautions of a timeline need from its windows with speech.
 
@@ -196,15 +212,18 @@ def _unlike_the_training() -> Caution:
 
 def _of_the_voice(facts: audio.Facts | audio.Recording, above_db: float, power: float) -> list[Caution]:
     """Find the cautions for clipping, a narrow band and a low level; `power` is the mean square of the samples."""
-    found = []
-    if facts.clipped:
-        found.append(Caution("clipped", f"clipped: samples stay at the peak, {facts.peak:.3f} of full scale"))
+    found = _clipped(facts)
     if above_db < _BAND_DB or facts.native_rate <= 2 * _BAND_HZ:
         level = f"nothing within {-above_db:.0f} dB of the loudest lies above {_BAND_HZ / 1000:.1f} kHz"
         found.append(Caution("narrow-band", f"narrow band: {level}, as over a telephone"))
     if (rms_db := 10.0 * math.log10(max(power, 1e-20))) < _QUIET_DB:
         found.append(Caution("very-quiet", f"very quiet: {-rms_db:.0f} dB rms below full scale"))
     return found
+
+
+def _clipped(facts: audio.Facts | audio.Recording) -> list[Caution]:
+    message = f"clipped: samples stay at the peak, {facts.peak:.3f} of full scale"
+    return [Caution("clipped", message)] if facts.clipped else []
 
 
 @lru_cache(maxsize=8)

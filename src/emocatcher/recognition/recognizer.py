@@ -26,10 +26,11 @@ from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_session import OnnxSession
 from emocatcher.models.overlapping_clips import OverlappingClips
-from emocatcher.recognition import each_channel, failures, settling, timeline, utterance
+from emocatcher.recognition import each_channel, failures, settling, speakers, timeline, utterance
 from emocatcher.recognition.prediction import Failure, Prediction
 from emocatcher.recognition.settling import Settled
-from emocatcher.recognition.timeline import LONG_S, Stream, Timeline, summarise
+from emocatcher.recognition.speakers import Turns
+from emocatcher.recognition.timeline import LONG_S, SpeakerTimeline, Stream, Timeline, summarise
 
 
 class Recognizer:
@@ -195,8 +196,7 @@ class Recognizer:
             abstain_below: as for `predict`, for windows and segments.
             longest_s: as for `predict`.
             on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
-            threads: 2 to run the network in a second thread, 1 to run everything in one; the result is the same. None
-                for 2 if this process may use two cores, else 1.
+            threads: 1, or 2 to run the network in its own; the result is the same. None for 2 if two cores may be used.
 
         Raises:
             AudioError: if the recording cannot be used, has no such channel, or is longer than `longest_s`.
@@ -211,6 +211,11 @@ class Recognizer:
     def timeline_each(self, source: audio.Source, *arguments: Any, **options: Any) -> tuple[Timeline, ...]:
         """Recognise each channel of a recording on its own, with the other arguments of `timeline`."""
         return each_channel.recognise(lambda again, n: self.timeline(again, *arguments, channels=n, **options), source)
+
+    def timeline_by_speaker(self, source: audio.Source, turns: Turns, **options: Any) -> tuple[SpeakerTimeline, ...]:
+        """Recognise each turn of each speaker on its own, from a diariser's turns (see `speakers.recognise`)."""
+        options["abstain_below"] = self._threshold(options.get("abstain_below"))
+        return speakers.recognise(self, self._judge, source, turns, **options)
 
     def stream(
         self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None

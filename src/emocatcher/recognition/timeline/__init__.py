@@ -2,6 +2,7 @@
 
 from emocatcher.recognition.timeline.recording import Timeline, recognise
 from emocatcher.recognition.timeline.segments import Segment
+from emocatcher.recognition.timeline.speaker_timeline import SpeakerTimeline, Turn
 from emocatcher.recognition.timeline.stream import Stream
 from emocatcher.recognition.timeline.summary import LONG_S, speech_s, summarise
 from emocatcher.recognition.timeline.window_batches import Network
@@ -11,8 +12,10 @@ __all__ = [
     "LONG_S",
     "Network",
     "Segment",
+    "SpeakerTimeline",
     "Stream",
     "Timeline",
+    "Turn",
     "Window",
     "Windows",
     "recognise",

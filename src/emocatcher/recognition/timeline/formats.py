@@ -1,4 +1,4 @@
-"""Encode a timeline, or one for each channel, in one of several file formats."""
+"""Encode a timeline, or one for each channel or speaker, in one of several file formats."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ FORMATS = {
 
 
 def encode(timeline: Timeline | Sequence[Timeline], name: str) -> bytes:
-    """Encode a timeline, or those of the channels of a recording, as the content of a file.
+    """Encode a timeline, or those of the channels or speakers of a recording, as the content of a file.
 
     Args:
-        timeline: one; or one for each channel, which are then rows, tiers, cues or a list of one file.
+        timeline: one; or one for each channel or speaker, which are then rows, tiers, cues or a list of one file.
         name: one of `FORMATS`.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from emocatcher.recognition.timeline import plot_row, smoothing
 from emocatcher.recognition.timeline.envelope import Envelope
 from emocatcher.recognition.timeline.plot_row import FAINT, INK, SILENCE
 from emocatcher.recognition.timeline.recording import Timeline
+from emocatcher.recognition.timeline.speaker_timeline import SpeakerTimeline, overlaps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,7 @@ Kind: TypeAlias = Literal["svg", "png"]
 
 _ROW_S = 300.0  # length of a row, seconds, up to half an hour
 _MAX_ROWS = 6  # longer recordings have longer rows, so that the plot stays as high
+_MOST_SPEAKERS = 12  # that are plotted
 _LONG_ROWS_S = (600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0)
 
 # Distances in inches: heights of the three panels of a row, gaps between them, margins.
@@ -83,7 +86,9 @@ def draw(timeline: Timeline, envelope: Envelope, kind: Kind, width: float = 10.0
 
 
 def draw_channels(parts: Sequence[tuple[Timeline, Envelope]], kind: Kind, width: float = 10.0) -> bytes:
-    """Plot a timeline, or those of the channels of a recording, one below the other.
+    """Plot a timeline, or those of the channels or speakers of a recording, one below the other.
+
+    Of more than twelve speakers, those who speak longest are plotted.
 
     Args:
         parts: each timeline to plot, with the outline of the same waveform.
@@ -103,9 +108,13 @@ def draw_channels(parts: Sequence[tuple[Timeline, Envelope]], kind: Kind, width:
     defaults: dict[Any, Any] = {
         key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")
     }
+    n_speakers = len(parts)
+    parts = _longest(parts)
     timeline = parts[0][0]
     rows = _rows(timeline.duration_s, max(_MAX_ROWS // len(parts), 1))
-    smoothing_s = max((rows[0][1] - rows[0][0]) / 50, timeline.hop_s)
+    # A speaker's turns are short, and nothing lies between them.
+    n_means = 200 if isinstance(timeline, SpeakerTimeline) else 50
+    smoothing_s = max((rows[0][1] - rows[0][0]) / n_means, timeline.hop_s)
     heights = _ONE_ROW if len(rows) * len(parts) == 1 else _MANY_ROWS
     row_height = sum(heights) + 2 * _GAP + _BELOW_ROW
     drawn = [
@@ -117,7 +126,12 @@ def draw_channels(parts: Sequence[tuple[Timeline, Envelope]], kind: Kind, width:
     codes: list[str] = []
     for each, _ in parts:
         codes += [caution.code for caution in each.warnings if caution.code not in codes]
-    words = _words(timeline, width, smoothing_s, codes, has_doubts=has_doubts)
+    speakers = [each for each, _ in parts if isinstance(each, SpeakerTimeline)]
+    shared = overlaps(turn for each in speakers for turn in each.turns)
+    more = " A line above the waveform: several speakers." if len(shared) else ""
+    if len(parts) < n_speakers:
+        more += f" {len(parts)} of {n_speakers} speakers, who speak longest."
+    words = _words(timeline, width, smoothing_s, codes, more, has_doubts=has_doubts)
     legend = _legend(timeline, width)
     top = _TOP + _WORDS_LINE * len(words) + _LEGEND_LINE * (1 + legend[-1].line)
     with mpl.rc_context(), warnings.catch_warnings():
@@ -133,9 +147,23 @@ def draw_channels(parts: Sequence[tuple[Timeline, Envelope]], kind: Kind, width:
                 panels.append(_panel(figure, ceiling, height))
                 ceiling += height + _GAP
             plot_row.draw(panels, each, envelope, row, smoothing_s, spans)
+            if isinstance(each, SpeakerTimeline):
+                plot_row.mark(panels[0], overlaps(itertools.chain(each.turns, map(_Part._make, shared.tolist()))))
         sink = io.BytesIO()
         figure.savefig(sink, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return sink.getvalue()
+
+
+class _Part(NamedTuple):
+    start_s: float
+    end_s: float
+
+
+def _longest(parts: Sequence[tuple[Timeline, Envelope]]) -> Sequence[tuple[Timeline, Envelope]]:
+    """Return the speakers who speak longest, in their order, if there are many; other timelines as they are."""
+    seconds = [each.speaking_s for each, _ in parts if isinstance(each, SpeakerTimeline)]
+    kept = sorted(range(len(seconds)), key=lambda i: -seconds[i])[:_MOST_SPEAKERS]
+    return [parts[i] for i in sorted(kept)] if len(seconds) > _MOST_SPEAKERS else parts
 
 
 def _rows(duration_s: float, most: int = _MAX_ROWS) -> list[tuple[float, float]]:
@@ -176,7 +204,8 @@ class _Entry(NamedTuple):
 
 def _legend(timeline: Timeline, width: float) -> list[_Entry]:
     """Place the names and colours in as many lines as they need."""
-    shades = {**colours(timeline.labels), "no speech": SILENCE}
+    nothing = "no turn, or no speech" if isinstance(timeline, SpeakerTimeline) else "no speech"
+    shades = {**colours(timeline.labels), nothing: SILENCE}
     line, left, found = 0, 0.0, []
     for label, shade in shades.items():
         name = label if len(label) <= _MAX_LABEL else label[: _MAX_LABEL - 1] + "…"
@@ -189,12 +218,13 @@ def _legend(timeline: Timeline, width: float) -> list[_Entry]:
 
 
 def _words(
-    timeline: Timeline, width: float, smoothing_s: float, codes: Sequence[str], *, has_doubts: bool
+    timeline: Timeline, width: float, smoothing_s: float, codes: Sequence[str], more: str, *, has_doubts: bool
 ) -> list[str]:
     """Return the lines below the title: what was smoothed, what is uncertain, and the warnings."""
     words = f"Means over {smoothing_s:.2g} s."
     if has_doubts:
         words += f" Pale, with “?”: below {timeline.abstain_below:.0%}, treat it as no answer."
+    words += more
     if codes:
         words += f" Warnings: {', '.join(codes)}."
     return textwrap.wrap(words, int((width - _LEFT - _RIGHT) / 0.058))

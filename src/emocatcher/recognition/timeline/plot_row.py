@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emocatcher.foundation.labels import colours
 from emocatcher.recognition.timeline.envelope import Envelope
 from emocatcher.recognition.timeline.recording import Timeline
 from emocatcher.recognition.timeline.smoothing import Span, smooth
+from emocatcher.recognition.timeline.speaker_timeline import SpeakerTimeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +21,7 @@ INK, FAINT, SILENCE = "#222222", "#767676", "#E4E4E4"
 _WAVE = "#444444"
 _DOUBTFUL: dict[str, Any] = {"facecolor": "#FFFFFFA0", "linewidth": 0}  # over the emotion's colour
 _N_COLUMNS = 200  # of the probabilities; more could not be told apart by eye
+_MAX_NAME = 60  # letters of a speaker's name
 _LETTER = 0.085  # inches, upper estimate of a letter's width
 
 
@@ -52,9 +55,19 @@ def draw(
         panel.tick_params(bottom=panel is strip, labelbottom=panel is strip)
     _clock_axis(strip, row, timeline.duration_s, max(1.2 * inches, 2.0))
     if row[0] == 0.0:
-        name = "waveform" if timeline.channel is None else f"channel {timeline.channel}"
-        wave.set_ylabel(name, color=FAINT, labelpad=24, fontsize=7)
+        if isinstance(timeline, SpeakerTimeline):
+            name = timeline.part if len(timeline.part) <= _MAX_NAME else timeline.part[: _MAX_NAME - 1] + "…"
+            wave.text(0.0, 1.02, name, transform=wave.transAxes, va="bottom", fontsize=7, fontweight="bold")
+        else:
+            wave.set_ylabel(timeline.part or "waveform", color=FAINT, labelpad=24, fontsize=7)
         shares.set_ylabel("probability", color=FAINT, labelpad=1, fontsize=7)
+
+
+def mark(wave: Axes, places: NDArray[np.float64]) -> None:
+    """Mark parts, shape (n_parts, 2), seconds, above a waveform that was drawn."""
+    if len(places):
+        top = wave.get_ylim()[1]
+        wave.hlines(np.full(len(places), top), places[:, 0], places[:, 1], color=INK, linewidth=3)
 
 
 def _draw_wave(axes: Axes, timeline: Timeline, envelope: Envelope, row: tuple[float, float]) -> None:
@@ -105,7 +118,8 @@ def _draw_strip(axes: Axes, timeline: Timeline, spans: Sequence[Span], row: tupl
         axes.bar(span.start_s, 1.0, width_s, align="edge", color=shades[span.label], linewidth=0)
         if span.abstain:
             axes.bar(span.start_s, 1.0, width_s, align="edge", **_DOUBTFUL)
-        name = "no speech" if span.label is None else span.label + "?" * span.abstain
+        nothing = "" if isinstance(timeline, SpeakerTimeline) else "no speech"  # it may be the turn of another one
+        name = nothing if span.label is None else span.label + "?" * span.abstain
         if width_s * inches_a_second >= _LETTER * len(name):
             red, green, blue = to_rgb(shades[span.label])
             dark = not span.abstain and 0.299 * red + 0.587 * green + 0.114 * blue < 0.52  # luma, ITU-R BT.601

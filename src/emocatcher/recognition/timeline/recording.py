@@ -7,6 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 import msgspec
@@ -45,9 +46,78 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     windows: Sequence[Window]
 
     @property
-    def of_channel(self) -> str:
-        """What stands before a text about a channel that was recognised alone, "channel 2: "; else nothing."""
-        return "" if self.channel is None else f"channel {self.channel}: "
+    def part(self) -> str:
+        """The name of what was recognised alone of the recording, "channel 2" or a speaker; else nothing."""
+        return "" if self.channel is None else f"channel {self.channel}"
+
+    @property
+    def of_part(self) -> str:
+        """What stands before a text about such a part, "channel 2: "; else nothing."""
+        return self.part and f"{self.part}: "
+
+
+class BlockRecogniser:
+    """Recognises a waveform that arrives in blocks window by window, and collects what its timeline needs.
+
+    Args:
+        network: the model.
+        has_speech: whether a window contains speech, as for `Engine`.
+        window_s: length of a window, seconds.
+        hop_s: from the start of one window to the start of the next, seconds.
+        abstain_below: windows and segments with a lower probability are marked `abstain`.
+        executor: a pool of one thread in which the network runs; None to run it in the caller's thread.
+        judge: compares windows with the model's training conditions, for the warnings; None if they are not known.
+
+    Raises:
+        SettingError: if the window or the hop is out of range.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        has_speech: HasSpeech,
+        window_s: float,
+        hop_s: float,
+        abstain_below: float,
+        *,
+        executor: Executor | None = None,
+        judge: Judge | None = None,
+    ) -> None:
+        self._network, self._window_s, self._hop_s, self._abstain_below = network, window_s, hop_s, abstain_below
+        self._speech = speech = cautions.SpeechOverTime(network.config.settings.front_end, judge)
+        self._engine = Engine(
+            network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor, on_speech=speech.add
+        )
+        self._parts: list[Windows] = []
+
+    @property
+    def duration_s(self) -> float:
+        """Duration of all blocks pushed so far, seconds."""
+        return self._engine.duration_s
+
+    def push(self, block: audio.Waveform) -> None:
+        """Add the next samples, at the model's rate and without offset."""
+        self._parts.append(self._engine.push(block))
+
+    def finish(self, facts: audio.Facts) -> Timeline:
+        """End the waveform, of which these are the facts, and return its timeline, without a path."""
+        self._parts.append(self._engine.finish())
+        config, duration_s = self._network.config, self._engine.duration_s
+        windows = Windows.join(config.labels, self._parts)
+        return Timeline(
+            path="",
+            model=config.name,
+            model_version=config.version,
+            labels=config.labels,
+            window_s=float(self._window_s),
+            hop_s=float(self._hop_s),
+            abstain_below=float(self._abstain_below),
+            duration_s=duration_s,
+            settled_on=self._network.n_settled_on,
+            warnings=self._speech.cautions(facts, duration_s),
+            segments=segments.merge(windows, duration_s, self._abstain_below),
+            windows=windows,
+        )
 
 
 def recognise(
@@ -86,8 +156,7 @@ def recognise(
     """
     if threads not in (None, 1, 2):
         raise SettingError(f"{threads} threads. Give 1 or 2: one prepares the windows, the other runs the network")
-    parts: list[Windows] = []
-    facts, speech = audio.Facts(), cautions.SpeechOverTime(network.config.settings.front_end, judge)
+    facts = audio.Facts()
     with contextlib.ExitStack() as stack:
         executor = None
         # Python starts no thread pool once the main thread has ended.
@@ -97,40 +166,28 @@ def recognise(
             executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
             # After an error, groups that have not started are not needed.
             stack.callback(executor.shutdown, cancel_futures=True)
-        engine = Engine(
-            network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor, on_speech=speech.add
+        recogniser = BlockRecogniser(
+            network, has_speech, window_s, hop_s, abstain_below, executor=executor, judge=judge
         )
         rate = network.config.settings.front_end.sample_rate
         for block in audio.blocks(source, rate, block_s=_BLOCK_S, offset_s=window_s, facts=facts, channel=channel):
-            if engine.duration_s + len(block) / rate > longest_s:
+            if recogniser.duration_s + len(block) / rate > longest_s:
                 name = os.fspath(source) if isinstance(source, str | Path) else "the recording"
                 raise TooLongError(name, f"is longer than {longest_s:g} s. Cut it into parts")
             # An array arrives as one block of its full length.
             step = round(_BLOCK_S * rate)
             for start in range(0, len(block), step):
-                parts.append(engine.push(block[start : start + step]))
+                recogniser.push(block[start : start + step])
                 if on_block is not None:
                     on_block(block[start : start + step])
-        parts.append(engine.finish())
-    config = network.config
-    windows = Windows.join(config.labels, parts)
-    return Timeline(
+        timeline = recogniser.finish(facts)
+    return msgspec.structs.replace(
+        timeline,
         channel=None if channel is None else channel + 1,
-        path=_printable(os.fspath(source)) if isinstance(source, str | Path) else "",
-        model=config.name,
-        model_version=config.version,
-        labels=config.labels,
-        window_s=float(window_s),
-        hop_s=float(hop_s),
-        abstain_below=float(abstain_below),
-        duration_s=engine.duration_s,
-        settled_on=network.n_settled_on,
-        warnings=speech.cautions(facts, engine.duration_s),
-        segments=segments.merge(windows, engine.duration_s, abstain_below),
-        windows=windows,
+        path=printable(os.fspath(source)) if isinstance(source, str | Path) else "",
     )
 
 
-def _printable(path: str) -> str:
+def printable(path: str) -> str:
     """Return the path as text that every format can hold."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
@@ -18,18 +20,19 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     abstain: bool  # that mean is below the threshold, or there is no speech: treat it as no answer
 
 
-def merge(windows: Windows, duration_s: float, abstain_below: float) -> tuple[Segment, ...]:
+def merge(windows: Windows, duration_s: float, abstain_below: float, starts: Sequence[int] = ()) -> tuple[Segment, ...]:
     """Merge neighbouring windows whose most probable label is the same.
 
     Args:
         windows: in order of time.
         duration_s: of the recording.
         abstain_below: a segment with a lower probability is marked `abstain`.
+        starts: windows, counted from 0, that begin a segment in any case.
     """
     if not len(windows):
         return ()
     best, bounds_s = windows.best(), windows.bounds_s(duration_s)
-    firsts = np.concatenate([[0], 1 + np.flatnonzero(np.diff(best))])
+    firsts = np.union1d([0, *starts], 1 + np.flatnonzero(np.diff(best))).astype(np.int64)
     n_windows = np.diff(firsts, append=len(best))
     highest = np.where(best < 0, np.nan, windows.probabilities[np.arange(len(best)), best])
     # The mean of equal numbers may round to less than the numbers, and so below a threshold that they reach.

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.recognition.timeline.recording import Timeline
+from emocatcher.recognition.timeline.speaker_timeline import SpeakerTimeline
 from emocatcher.recognition.timeline.windows import Windows
 
 _N_COLUMNS = 200  # into which a part is divided
 _MAX_SEGMENTS = 40  # in a part; more would be too narrow
+_MAX_TURNS = 400  # segments of a speaker, most of whose time is between them
 
 
 def smooth(timeline: Timeline, times_s: NDArray[np.float64], width_s: float) -> NDArray[np.float64]:
@@ -55,7 +57,8 @@ def spans(timeline: Timeline, part: tuple[float, float], smoothing_s: float, n_p
         smoothing_s: as `width_s` of `smooth`.
         n_parts: into how many such parts the recording is divided.
     """
-    if len(timeline.segments) <= _MAX_SEGMENTS * n_parts:
+    most = _MAX_TURNS if isinstance(timeline, SpeakerTimeline) else _MAX_SEGMENTS
+    if len(timeline.segments) <= most * n_parts:
         cut = ((max(one.start_s, part[0]), min(one.end_s, part[1]), one) for one in timeline.segments)
         return [
             Span(start_s, end_s, one.emotion, one.abstain and one.emotion is not None)

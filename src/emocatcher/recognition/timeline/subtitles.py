@@ -1,6 +1,6 @@
 """Segments as subtitles: SubRip and WebVTT. Segments without speech are left out; abstained ones read "sad?".
 
-Of several channels, each cue begins with its channel.
+Of several channels or speakers, each cue begins with its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def to_vtt(timelines: Sequence[Timeline]) -> bytes:
         for start_ms, end_ms, text in _cues(timelines)
     ]
     notes = [
-        f"NOTE {_escaped(timeline.of_channel + ' '.join(caution.message.split()))}\n"
+        f"NOTE {_escaped(timeline.of_part + ' '.join(caution.message.split()))}\n"
         for timeline in timelines
         for caution in timeline.warnings
     ]
@@ -46,7 +46,7 @@ def _cues_of(timeline: Timeline) -> Iterator[tuple[int, int, str]]:
         start_ms, end_ms = round(1000 * segment.start_s), round(1000 * segment.end_s)
         if segment.emotion is not None and segment.probability is not None and start_ms < end_ms:
             name = " ".join(segment.emotion.split()) + "?" * segment.abstain
-            yield start_ms, end_ms, f"{timeline.of_channel}{name} {segment.probability:.0%}"
+            yield start_ms, end_ms, f"{timeline.of_part}{name} {segment.probability:.0%}"
 
 
 def _clock(time_ms: int, point: str) -> str:

@@ -105,11 +105,9 @@ class Windows(Sequence[Window]):
     def bounds_s(self, duration_s: float) -> Column:
         """Return the bounds of each window's span of the timeline, shape (n_windows + 1,), seconds.
 
-        A window's span is what is nearer to its centre than to its neighbours' centres, because overlapping windows
-        share their edges.
+        Neighbours divide what they both cover in its middle, because overlapping windows share their edges.
         """
-        centres = self.time_s
-        return np.concatenate([[0.0], 0.5 * (centres[1:] + centres[:-1]), [duration_s]])
+        return np.concatenate([[0.0], 0.5 * (self.end_s[:-1] + self.start_s[1:]), [duration_s]])
 
     def __len__(self) -> int:
         return len(self.start_s)
