@@ -45,7 +45,7 @@ ROWS_INSIDE = {
         ("speakers",),
         ("recognizer",),
     ),
-    "reports": (("run_report",), ("comparison", "matrix")),
+    "reports": (("run_report",), ("comparison", "matrix", "table_report")),
 }
 # Modules that share a name because they are the same thing in two rooms.
 SAME_NAMES = {

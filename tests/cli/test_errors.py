@@ -112,6 +112,7 @@ def test_an_error_is_one_line_in_a_subprocess(process: Callable[..., Any], tmp_p
         ("matplotlib", "train", ["report", "{run}"]),
         ("jinja2", "train", ["report", "{run}"]),
         ("matplotlib", "train", ["compare", "{run}", "--out", "{tmp}/a.html"]),
+        ("jinja2", "plot", ["report", "{run}/predictions.csv"]),
         ("matplotlib", "plot", ["timeline", "{clip}", "--model", "{run}/fold_0/last", "--plot", "{tmp}/a.svg"]),
         ("pyarrow", "batch", ["predict", "{clip}", "--model", "{run}/fold_0/last", "--out", "{tmp}/a.parquet"]),
     ],

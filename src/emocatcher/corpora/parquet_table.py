@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,18 @@ _LONGEST_TEXT = 1 << 16  # bytes
 _ROWS_AT_ONCE = 1 << 14
 
 
+def columns(path: Path) -> list[str]:
+    """Return the names of all columns.
+
+    Raises:
+        ManifestError: if the file is not Parquet.
+        MissingExtraError: if pyarrow is not installed.
+    """
+    _, parquet = import_pyarrow()
+    with _readable(path):
+        return list(parquet.read_schema(path).names)
+
+
 def rows(path: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yield the cells of each row by their column; columns that are not wanted are None.
 
@@ -21,15 +34,15 @@ def rows(path: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
         ManifestError: if the file is not Parquet, or expands to more than such tables hold.
         MissingExtraError: if pyarrow is not installed.
     """
-    pa, parquet = import_pyarrow()
-    try:
+    _, parquet = import_pyarrow()
+    with _readable(path):
         metadata = parquet.read_metadata(path)
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-        columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+        chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
         names = metadata.schema.to_arrow_schema().names
         known = [name for name in names if name in wanted]
         others = dict.fromkeys(name for name in names if name not in wanted)
-        found = [one for one in columns if _first(one) in wanted and one.path_in_schema not in others]
+        found = [one for one in chunks if _first(one) in wanted and one.path_in_schema not in others]
         if (n_rows := metadata.num_rows) > _MOST_ROWS:
             raise ManifestError(f"{path} has {n_rows:,} rows; allowed are {_MOST_ROWS:,}. Split the table")
         if (n_bytes := sum(column.total_uncompressed_size for column in found)) > _MOST_BYTES:
@@ -42,11 +55,28 @@ def rows(path: Path, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=known):
                 for name in texts:
                     _refuse_long_texts(path, name, batch.column(name))
-                for cells in batch.to_pylist():
+                for cells in _in_microseconds(batch).to_pylist():
                     yield {**cells, **others}
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    pa, _ = import_pyarrow()
+    try:
+        yield
     except (pa.ArrowException, KeyError, OSError) as error:  # KeyError: two columns of one name
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(".")
         raise ManifestError(f"{path} is not a Parquet file: {reason}. Write the table again.") from None
+
+
+def _in_microseconds(batch: Any) -> Any:
+    """Return the rows with times in nanoseconds, which pandas writes, as those that Python has."""
+    pa, _ = import_pyarrow()
+    for number, field in enumerate(batch.schema):
+        if pa.types.is_timestamp(field.type) and field.type.unit == "ns":
+            values = batch.column(number).cast(pa.timestamp("us", field.type.tz), safe=False)
+            batch = batch.set_column(number, field.name, values)
+    return batch
 
 
 def _first(column: Any) -> str:

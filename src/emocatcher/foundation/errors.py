@@ -201,4 +201,7 @@ def one_line(value: object) -> str:
         >>> print(one_line("two\nlines.wav"))
         two\nlines.wav
     """
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(value))
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

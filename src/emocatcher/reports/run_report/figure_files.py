@@ -82,8 +82,6 @@ def write(drawing: Drawing, stem: Path) -> str:
     Returns:
         The SVG element for embedding in a page, with ids unique to this figure.
     """
-    import matplotlib as mpl
-
     # Light compression makes a report a fifth faster. Matplotlib's name and version are left out of the file.
     drawing.figure.savefig(
         stem.with_name(f"{stem.name}.png"),
@@ -92,14 +90,26 @@ def write(drawing: Drawing, stem: Path) -> str:
         metadata={"Software": None},
         pil_kwargs={"compress_level": 1},
     )
+    svg = _text(drawing)
+    stem.with_name(f"{stem.name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+    return svg[svg.index("<svg") :]
+
+
+def element(drawing: Drawing) -> str:
+    """Return the SVG element of a stamped figure, for a page alone: no file is written."""
+    svg = _text(drawing)
+    return svg[svg.index("<svg") :]
+
+
+def _text(drawing: Drawing) -> str:
+    import matplotlib as mpl
+
     buffer = StringIO()
     with mpl.rc_context({"svg.hashsalt": drawing.name}):
         drawing.figure.savefig(
             buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), dpi=PNG_DPI
         )
-    svg = _with_unique_ids(buffer.getvalue(), drawing.name)
-    stem.with_name(f"{stem.name}.svg").write_text(svg, encoding="utf-8", newline="\n")
-    return svg[svg.index("<svg") :]
+    return _with_unique_ids(buffer.getvalue(), drawing.name)
 
 
 def _with_unique_ids(svg: str, name: str) -> str:

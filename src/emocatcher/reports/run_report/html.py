@@ -40,16 +40,16 @@ class Picture:
     caption: str
     svg: Markup
     wide: bool
-    file: str  # path relative to the page, without its suffix
+    file: str  # path relative to the page, without its suffix; "" if it is on the page alone
 
 
-def picture(drawing: style.Drawing, svg: str, file: str = "") -> Picture:
+def picture(drawing: style.Drawing, svg: str, file: str | None = None) -> Picture:
     """Prepare a saved drawing for embedding in a page.
 
     Args:
         drawing: the drawing.
-        svg: its SVG element, as `save.save` returned it.
-        file: its path relative to the page, without its suffix; by default that of a report's figures.
+        svg: its SVG element, from `figure_files`.
+        file: its path relative to the page, without its suffix; by default that of a report's figures, "" for none.
     """
     from markupsafe import Markup
 
@@ -64,7 +64,7 @@ def picture(drawing: style.Drawing, svg: str, file: str = "") -> Picture:
         caption=drawing.caption,
         svg=Markup(page_colours.follow_theme(body).replace("<svg ", label, 1)),  # noqa: S704 - matplotlib escaped it, and so did `escape`
         wide=width > _WIDE_INCHES,
-        file=file or f"figures/{drawing.name}",
+        file=f"figures/{drawing.name}" if file is None else file,
     )
 
 

@@ -10,13 +10,14 @@ from emocatcher.foundation.errors import MissingExtraError, OutputError
 KINDS = (".svg", ".png")  # of every figure
 
 
-def check(page_path: Path, stems: Sequence[Path], *, overwrite: bool) -> None:
+def check(page_path: Path, stems: Sequence[Path] = (), *, overwrite: bool, extra: str = "train") -> None:
     """Refuse a page path that cannot be written or would overwrite files.
 
     Args:
         page_path: the page.
         stems: the paths of its figures, without suffix.
         overwrite: whether existing files are replaced.
+        extra: the smallest one that has what the page needs.
 
     Raises:
         OutputError: if the path does not name an HTML page, or the page or a figure exists and `overwrite` is false.
@@ -33,4 +34,4 @@ def check(page_path: Path, stems: Sequence[Path], *, overwrite: bool) -> None:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401, ICN001
     except ImportError:
-        raise MissingExtraError("The page", "train") from None
+        raise MissingExtraError("The page", extra) from None
