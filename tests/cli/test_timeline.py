@@ -167,7 +167,7 @@ def test_turns_of_speakers_are_printed_with_a_sum_for_each(
     turns.write_text("start,end,speaker\n0,2,Ann\n1.5,4,Bob [x]\n4,6,Ann\n5,6.5,Ann\n")
     printed = call("timeline", talk, "--model", model, "--speakers", turns)
     assert printed.code == 0
-    assert printed.err == "Note: 1 turns overlap another one of the same speaker and are joined with it\n"
+    assert printed.err == "Note: 1 of 4 turns joined with another of their speaker that they overlap\n"
     words = [line.split() for line in printed.out.splitlines() if line.strip()]
     assert words[0][:4] == ["speaker", "turns", "seconds", "overlap"]
     assert words[2][:4] == ["Ann", "2", "4.5", "11%"]

@@ -23,6 +23,8 @@ from emocatcher.recognition.timeline import Network, Windows, segments
 from emocatcher.recognition.timeline.recording import printable
 from emocatcher.recognition.timeline.speaker_timeline import SpeakerTimeline, Turn, overlaps, overlaps_s
 
+_ROUNDING_S = 2e-6  # a shorter gap would have no length in files, whose times are in microseconds
+
 
 def recognise(
     network: Network,
@@ -78,10 +80,7 @@ def recognise(
     answers, facts, duration_s = answer_all(new, source, found, channel, on_block)
     cut = [_cut(turn, duration_s) for turn in found]
     if n_beyond := sum(turn is None for turn in cut):
-        verbs = ("begins", "is") if n_beyond == 1 else ("begin", "are")
-        on_note(
-            f"{n_beyond} of {len(cut)} turns {verbs[0]} where the recording ends, or later, and {verbs[1]} left out"
-        )
+        on_note(f"{n_beyond} of {len(cut)} turns left out, because the recording ends before")
     kept = [(turn, answer) for turn, answer in zip(cut, answers, strict=True) if turn is not None and answer]
     in_common = overlaps([turn for turn, _ in kept])
     by_speaker: dict[str, list[tuple[SpeakerTurn, Answer]]] = defaultdict(list)
@@ -128,8 +127,8 @@ def recognise(
 
 
 def _cut(turn: SpeakerTurn, duration_s: float) -> SpeakerTurn | None:
-    """Return what of a turn is within the recording."""
-    end_s = min(turn.end_s, duration_s)
+    """Return what of a turn is within the recording; an end within the rounding of times is that of the recording."""
+    end_s = turn.end_s if turn.end_s < duration_s - _ROUNDING_S else duration_s
     return turn._replace(end_s=end_s) if turn.start_s < end_s else None
 
 

@@ -73,16 +73,18 @@ def tidy(
             "pyannote, NeMo, or WhisperX with --diarize"
         )
     if n_without:
-        on_note(f"{n_without} of {len(found)} turns have no speaker: their speaker is called '{UNKNOWN}'")
+        on_note(f"{n_without} of {len(found)} turns without a speaker: they are of '{UNKNOWN}'")
         found = [turn if turn.speaker else turn._replace(speaker=UNKNOWN) for turn in found]
     long = [turn for turn in found if turn.end_s - turn.start_s >= _SHORTEST_S]
     if not long:
         raise SettingError(f"{name} has only turns without any length. Give start and end in seconds")
     if len(long) < len(found):
-        on_note(f"{len(found) - len(long)} of {len(found)} turns have no length and are left out")
+        on_note(f"{len(found) - len(long)} of {len(found)} turns left out, because they have no length")
     joined = _joined(long)
     if len(joined) < len(long):
-        on_note(f"{len(long) - len(joined)} turns overlap another one of the same speaker and are joined with it")
+        on_note(
+            f"{len(long) - len(joined)} of {len(long)} turns joined with another of their speaker that they overlap"
+        )
     if (n_speakers := len({turn.speaker for turn in joined})) > MOST_SPEAKERS:
         raise SettingError(f"{name} has {n_speakers} speakers; {MOST_SPEAKERS} are allowed. Is it the right column?")
     return joined
