@@ -249,7 +249,9 @@ def _warnings(tally: Tally) -> Table | None:
 
 def _facts(tally: Tally) -> list[tuple[str, str]]:
     """Return what the table says about itself: name and value."""
-    facts = [("Table", f"{tally.table}, {in_words.number(tally.n_rows, 'row')}"), ("Folder", tally.root or "several")]
+    facts = [("Table", f"{tally.table}, {in_words.number(tally.n_rows, 'row')}")]
+    if tally.root:
+        facts.append(("Folder", tally.root))
     for model in tally.models:
         settled = f"settled on {in_words.number(model.settled_on, 'recording')}" if model.settled_on else "not settled"
         facts.append(("Model", f"{model.name} {model.version}, {settled}: {in_words.number(model.n, 'row')}"))
