@@ -180,8 +180,6 @@ def test_turns_of_speakers_are_printed_with_a_sum_for_each(
     assert call("timeline", talk, "--model", model, "--speakers", turns, "--out", out, "--plot", plot).code == 0
     assert [one["speaker"] for one in json.loads(out.read_text())] == ["Ann", "Bob [x]"]
     assert "Bob [x]" in plot.read_text(encoding="utf-8")
-    left = call("timeline", talk, "--model", model, "--speakers", turns, "--channels", "left", "--format", "csv")
-    assert left.out.startswith("path,channel,speaker,start_s,")
 
 
 def test_turns_that_cannot_be_used_leave_nothing_behind(call: Call, model: Path, talk: Path, tmp_path: Path) -> None:

@@ -139,6 +139,7 @@ def test_one_channel_can_be_taken_and_emotions_restricted(recognizer: Recognizer
     right = recognizer.timeline_by_speaker(stereo, turns, channels="right")
     alone = recognizer.timeline_by_speaker((meeting.samples, 16_000), turns)
     assert [one.channel for one in right] == [2, 2]
+    assert formats.encode(right, "csv").startswith(b"path,channel,speaker,start_s,end_s,")
     assert [one.turns for one in right] == [one.turns for one in alone]
     kept = recognizer.only(["sad", "happy"]).timeline_by_speaker(stereo, turns)
     assert {turn.emotion for one in kept for turn in one.turns} <= {"sad", "happy"}
