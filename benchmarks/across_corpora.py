@@ -4,8 +4,7 @@
 
 The corpora lie in EMOCATCHER_CORPORA. A model answers with the emotions of the corpus alone, of which those that it
 does not know are left out; calm counts as neutral, and a recording without speech is a wrong answer that is not given.
-Settled: on up to 200 of the corpus's own clips, without their labels, as `emocatcher predict --settle` does. Flagged:
-the answers with the caution outside-training-conditions, and how many of these and of the others are right.
+Settled: on up to 200 of the corpus's own clips, without their labels, as `emocatcher predict --settle` does.
 """
 
 from __future__ import annotations
@@ -95,7 +94,6 @@ def score(corpus: Corpus, outcomes: Sequence[Prediction], config: Any, shift: Se
     predicted = np.where(has_speech, probabilities.argmax(axis=1), (true + 1) % len(labels))
     answered = has_speech & (probabilities.max(axis=1) >= config.abstain_below)
     right = predicted == true
-    flagged = np.array([any(one.code == "outside-training-conditions" for one in each.warnings) for each in outcomes])
     found = metrics.bootstrap_intervals(true, predicted, speakers, len(labels))
     error = metrics.expected_calibration_error(probabilities[:, classes], np.searchsorted(classes, true))
     return {
@@ -105,16 +103,8 @@ def score(corpus: Corpus, outcomes: Sequence[Prediction], config: Any, shift: Se
         "interval": found.unweighted_average_recall,
         "calibration_error": error,
         "answered": float(answered.mean()),
-        "right_where_answered": mean(right[answered]),
-        "flagged": float(flagged.mean()),
-        "right_where_flagged": mean(right[flagged]),
-        "right_elsewhere": mean(right[~flagged]),
+        "right_where_answered": float(right[answered].mean()) if answered.any() else None,
     }
-
-
-def mean(right: NDArray[np.bool_]) -> float | None:
-    """Return the share of true values, or None for none at all."""
-    return float(right.mean()) if len(right) else None
 
 
 def text(rows: Sequence[dict[str, Any]]) -> str:
@@ -122,15 +112,12 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         low, high = row["interval"]
-        right, of_flagged, of_others = (
-            "-" if row[name] is None else f"{100 * row[name]:.0f}"
-            for name in ("right_where_answered", "right_where_flagged", "right_elsewhere")
-        )
+        right = "-" if row["right_where_answered"] is None else f"{100 * row['right_where_answered']:.0f}"
         lines.append([
             f"`{row['model']}`", row["corpus"] + (", settled" if row["settled"] else ""), str(row["n_clips"]),
             f"{100 / row['n_classes']:.0f}", f"**{100 * row['unweighted_average_recall']:.1f}**",
             f"{100 * low:.1f} to {100 * high:.1f}", f"{row['calibration_error']:.2f}", f"{100 * row['answered']:.0f}",
-            right, f"{100 * row['flagged']:.0f}", f"{of_flagged} / {of_others}",
+            right,
         ])  # fmt: skip
     header = [
         "model",
@@ -142,8 +129,6 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
         "calibration error",
         "answered",
         "of them right",
-        "flagged",
-        "right: flagged / others",
     ]
     return f"{' '.join((__doc__ or '').split())}\n\n{results.table(header, lines)}"
 

@@ -32,7 +32,6 @@ import emocatcher
 import results
 from emocatcher import audio, corpora
 from emocatcher.features import extraction
-from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation import process_setup
 from emocatcher.models import model_folder
 from emocatcher.recognition import cautions
@@ -168,7 +167,6 @@ def steps(recognizer: Recognizer, path: Path) -> dict[str, Callable[[], object]]
     """Return the timed functions of one clip: the whole, each step, and bare decoding and resampling."""
     config, content = recognizer.config, path.read_bytes()
     front_end, vad = config.settings.front_end, config.settings.vad
-    judge = Judge(config.conditions) if config.conditions else None
     native = audio.read(content)
     recording = audio.read(content, front_end.sample_rate)
     channels = extraction.compute_channels(recording.waveform, front_end)
@@ -181,7 +179,7 @@ def steps(recognizer: Recognizer, path: Path) -> dict[str, Callable[[], object]]
         "resample": lambda: audio.resample(native.waveform, native.sample_rate, front_end.sample_rate),
         "front end": lambda: extraction.compute_channels(recording.waveform, front_end),
         "voiced span": lambda: extraction.cut_voiced_span(channels, recording.waveform, front_end, vad),
-        "warnings": lambda: cautions.find(recording, log_mel, clip, front_end, judge),
+        "warnings": lambda: cautions.find(recording, log_mel, clip, front_end, config.longest_voiced_s),
         "network": lambda: recognizer.run([clip.channels]),
     }
 

@@ -63,7 +63,7 @@ def _channels() -> dict[str, object]:
 
 
 def _gate() -> dict[str, object]:
-    """Collect the numbers of the speech gate, and of the summary that the training conditions use too."""
+    """Collect the numbers of the speech gate."""
     constants = vars(speech_gate)
     return {
         "front_end": to_builtins(speech_gate.front_end()),

@@ -199,10 +199,14 @@ def test_the_card_states_that_the_scores_are_on_other_corpora_if_the_field_does(
     """The name of a score means nothing: anyone may choose it."""
     words = "a model trained on the others"
     model_folder.write(tmp_path, config(across_corpora=True), WEIGHTS, b"")
-    assert words in " ".join((tmp_path / "README.md").read_text().split())
+    card = " ".join((tmp_path / "README.md").read_text().split())
+    assert words in card
+    assert "acted" not in card  # corpora of any kind
     named = config(scores={"unweighted_average_recall_on_mine": 0.5})
     model_folder.write(tmp_path, named, WEIGHTS, b"")
-    assert words not in " ".join((tmp_path / "README.md").read_text().split())
+    card = " ".join((tmp_path / "README.md").read_text().split())
+    assert words not in card
+    assert "not measured" not in card  # others may have measured it
 
 
 def test_the_cards_of_the_included_encoders_are_those_of_their_configs() -> None:
@@ -223,10 +227,7 @@ def test_the_cards_of_the_included_encoders_are_those_of_their_configs() -> None
         ({"labels": ["x" * 101, "y"]}, "labels"),
         ({"name": "two\nlines"}, "name"),
         ({"temperature": 1e-300}, "temperature"),
-        (
-            {"conditions": {"longest_voiced_s": 1, "mean": [1], "scale": [1], "precision": [[1, 2]], "limit": 1}},
-            "scales",
-        ),
+        ({"longest_voiced_s": "3"}, "longest_voiced_s"),
     ],
 )
 def test_settings_that_no_model_has_are_refused(folder: Path, change: dict[str, Any], needed: str) -> None:
@@ -234,6 +235,15 @@ def test_settings_that_no_model_has_are_refused(folder: Path, change: dict[str, 
     (folder / "config.json").write_text(json.dumps(raw | change))
     with pytest.raises(ModelError, match=needed):
         model_folder.read(folder)
+
+
+def test_configs_that_earlier_versions_wrote_keep_the_longest_voiced_span(folder: Path) -> None:
+    raw = json.loads((folder / "config.json").read_text())
+    del raw["longest_voiced_s"]
+    earlier = {"longest_voiced_s": 3.5, "mean": [1.0], "scale": [1.0], "precision": [[1.0]], "limit": 2.0}
+    for conditions, expected in ((earlier, 3.5), (None, None)):
+        (folder / "config.json").write_text(json.dumps(raw | {"conditions": conditions}))
+        assert model_folder.read(folder).config.longest_voiced_s == expected
 
 
 def test_deep_and_large_settings_are_refused(folder: Path) -> None:

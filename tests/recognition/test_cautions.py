@@ -8,7 +8,6 @@ import soundfile
 
 import emocatcher
 from emocatcher import audio
-from emocatcher.features.training_conditions import Judge
 from emocatcher.recognition.prediction import CODES, Prediction
 from emocatcher.recognition.recognizer import Recognizer
 
@@ -68,16 +67,8 @@ def test_timelines_have_the_same_cautions_except_those_about_one_voiced_span(rec
         ((np.zeros_like(noise), rate), {"no-speech"}),
     ):
         found = recognizer.timeline(source).warnings
-        assert {caution.code for caution in found} - {"outside-training-conditions"} == expected
+        assert {caution.code for caution in found} == expected
         assert recognizer.predict(source).warnings == found
-
-
-@pytest.mark.corpus
-def test_timelines_of_sounds_unlike_the_training_recordings_have_the_caution(recognizer, clip):
-    samples, rate = clip
-    fast = audio.resample(np.tile(samples, 8), rate, 11_025)
-    found = {caution.code for caution in recognizer.timeline((fast, rate)).warnings}
-    assert "outside-training-conditions" in found
 
 
 @pytest.mark.corpus
@@ -86,7 +77,7 @@ def test_few_real_clips_have_a_caution(recognizer, ravdess_dir):
     doubted = [caution.code for prediction in found for caution in prediction.warnings]
     assert len(found) == 30
     assert {"narrow-band", "too-short", "too-long", "truncated", "no-voiced-span"}.isdisjoint(doubted)
-    assert doubted.count("no-speech") + doubted.count("outside-training-conditions") <= 1
+    assert doubted.count("no-speech") <= 1
 
 
 def test_noise_and_silence_give_the_no_speech_caution(recognizer):
@@ -121,14 +112,13 @@ def test_every_code_is_in_the_schema_and_has_a_message_in_words(recognizer):
         assert len(caution.message.split()) > 3
 
 
-def test_the_default_model_has_conditions_and_calibration(recognizer):
-    assert recognizer.config.conditions is not None
-    # The longest voiced span of its corpora, in frames of the model's own.
-    longest_s = Judge(recognizer.config.conditions).longest_voiced_s
+def test_the_default_model_has_a_longest_voiced_span_and_calibration(recognizer):
+    # Of its corpora, in frames of the model's own.
+    longest_s = recognizer.config.longest_voiced_s
     assert longest_s == pytest.approx(5.23, abs=recognizer.config.settings.front_end.frame_period_s)
     assert recognizer.config.training.protocol == "all"
-    assert 0.5 < recognizer.config.temperature < 2.0
+    assert recognizer.config.temperature > 1.0
     scores = recognizer.config.training.scores
-    assert scores["expected_calibration_error"] <= 0.05
+    assert scores["expected_calibration_error"] <= min(0.05, scores["expected_calibration_error_before"])
     assert scores["accuracy_where_not_abstained"] > scores["accuracy"]
     assert "CC BY-NC-SA 4.0" in (recognizer.path / "README.md").read_text()

@@ -4,7 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from emocatcher import audio
 from emocatcher.evaluation.scoring import calibration
+from emocatcher.features import extraction
 from emocatcher.foundation.errors import RunError
 from emocatcher.models import model_folder
 from emocatcher.recognition import recognizer
@@ -45,6 +47,15 @@ def test_with_int8_only_the_graph_for_recognition_is_smaller(final, small_run, t
     recording = small_run.corpus.utterances[0].path
     expected = recognizer.load(final.path).predict(recording).probabilities
     assert recognizer.load(small.path).predict(recording).probabilities == pytest.approx(expected, abs=0.05)
+
+
+def test_the_final_model_has_the_longest_voiced_span_of_its_recordings(final, small_run):
+    front_end, vad = small_run.settings.front_end, small_run.settings.vad
+    clips = [
+        extraction.extract(audio.load(one.path, front_end.sample_rate)[0], front_end, vad) for one in small_run.corpus
+    ]
+    longest_s = max(clip.log_mel.shape[1] for clip in clips) * front_end.frame_period_s
+    assert model_folder.read(final.path).config.longest_voiced_s == pytest.approx(longest_s, abs=1e-6)
 
 
 def test_the_licence_is_the_given_one(final):

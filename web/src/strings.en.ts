@@ -148,7 +148,7 @@ export const strings = {
     noWarnings: "The checks found no reason to doubt this answer.",
     checked: "What is checked",
     checkedHere:
-      "Whether there is speech, whether the voice is shorter or longer than in training, whether the recording is clipped, of a narrow band, very quiet or cut off, and whether it is unlike the training recordings.",
+      "Whether there is speech, whether the voice is shorter or longer than in training, and whether the recording is clipped, of a narrow band, very quiet or cut off.",
     checkedServer:
       "A server and the command line ask a second network where it is doubtful whether a sound is speech; here, a simpler check decides alone.",
     checkedThere: "The server ran all checks.",
@@ -170,7 +170,6 @@ export const strings = {
     clipped: (peak: number) => `clipped: samples stay at the peak, ${peak.toFixed(3)} of full scale`,
     narrowBand: (highDb: number, bandHz: number) =>
       `narrow band: nothing within ${Math.round(-highDb)} dB of the loudest lies above ${(bandHz / 1000).toFixed(1)} kHz, as over a telephone`,
-    outside: "unlike the recordings the model was trained on: its scores do not apply here",
     veryQuiet: (db: number) => `very quiet: ${Math.round(-db)} dB rms below full scale`,
   },
 

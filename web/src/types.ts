@@ -77,15 +77,6 @@ export interface FrontEnd {
   floor_db: number;
 }
 
-/** Statistics of the training recordings: `emocatcher.features.training_conditions.Conditions`. */
-export interface Conditions {
-  longest_voiced_s: number;
-  mean: number[];
-  scale: number[];
-  precision: number[][];
-  limit: number;
-}
-
 /** What a model settled on: `emocatcher.recognition.settling.Settled`, of which the page reads these. */
 export interface Settled {
   n_recordings: number;
@@ -107,7 +98,6 @@ export interface Model {
   n_parameters: number;
   longest_voiced_s: number | null;
   front_end: FrontEnd;
-  conditions: Conditions | null;
   training: Record<string, unknown> & { scores?: Record<string, number> };
   card: string;
   waveform_onnx: string | null;

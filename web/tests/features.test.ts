@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { centresHz, cutFrames, logMel } from "../src/features/log_mel";
+import { centresHz, logMel } from "../src/features/log_mel";
 import { cutGate, gateSpectrogram, speechOdds } from "../src/features/speech_gate";
-import { distance } from "../src/features/training_conditions";
 import { facts } from "../src/facts";
 import type { FrontEnd } from "../src/types";
 
@@ -23,12 +22,11 @@ function hum(seconds: number, rate = RATE): Float32Array {
 }
 
 // The numbers are those of `emocatcher.features` for the same sound; after a new fit of the gate they must be replaced.
-test("the log-mel spectrogram, the speech gate and the distance from the training recordings are Python's", () => {
+test("the log-mel spectrogram and the speech gate are Python's", () => {
   const found = logMel(hum(2.5), frontEnd);
   expect([found.nFrames, found.nMels]).toEqual([216, 96]);
   const cells = [found.cells[0], found.cells[96], found.cells[100 * 96 + 5], found.cells[200 * 96 + 40]];
   [-16.072939, -16.249172, -2.0192459, -71.836525].forEach((db, i) => expect(cells[i]).toBeCloseTo(db, 2));
-  expect(distance(cutFrames(found, 10, 216), config.conditions)).toBeCloseTo(3.94028, 2);
   expect(speechOdds(gateSpectrogram(hum(2.5), frontEnd))).toBeCloseTo(-0.10791, 2);
   expect(speechOdds(gateSpectrogram(hum(2.5), facts.gate.fitted_front_end))).toBeCloseTo(-0.12616, 2);
   const at16 = gateSpectrogram(hum(2.5, 16000), { ...frontEnd, sample_rate: 16000 });

@@ -10,7 +10,6 @@ export const model = {
   frames_per_step: 2,
   frame_period_s: 0.05,
   longest_voiced_s: 3,
-  conditions: { limit: 1.5 },
 } as Model;
 
 const read = { truncated: false, clipped: false, peak: 0.5, divisor: 1, channelsCancel: [] };
@@ -28,7 +27,6 @@ export function output(happy: number, change: Partial<NetworkOutput> = {}): Netw
     speech: true,
     loudestDb: -5,
     highDb: -30,
-    distance: 1,
     ...change,
   };
 }

@@ -220,7 +220,7 @@ def traits(log_mel: NDArray[np.float32], loudness: NDArray[np.float32]) -> NDArr
     n_frames = bands.shape[1]
     ordered = np.sort(bands, axis=1)
     quiet, middle, loud = (ordered[:, i] for i in (n_frames // 10, n_frames // 2, n_frames - 1 - n_frames // 10))
-    shape = cosines(N_MELS)[1:] @ floored[:, loudness > _LOUD_DB].mean(axis=1)
+    shape = _cosines()[1:] @ floored[:, loudness > _LOUD_DB].mean(axis=1)
     return np.concatenate(
         [
             loud - middle,
@@ -302,8 +302,8 @@ def _ripple_matrices() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return to_spectrum.astype(np.float32), to_products.astype(np.float32)
 
 
-@lru_cache(maxsize=4)
-def cosines(n_mels: int) -> NDArray[np.float32]:
-    """Return the first rows of the discrete cosine transform (type II), shape (N_CEPSTRA, n_mels)."""
-    angles = np.pi * np.arange(N_CEPSTRA)[:, None] * (2 * np.arange(n_mels) + 1) / (2 * n_mels)
-    return np.asarray(np.cos(angles) * np.sqrt(2.0 / n_mels), np.float32)
+@lru_cache(maxsize=1)
+def _cosines() -> NDArray[np.float32]:
+    """Return the first rows of the discrete cosine transform (type II), shape (N_CEPSTRA, N_MELS)."""
+    angles = np.pi * np.arange(N_CEPSTRA)[:, None] * (2 * np.arange(N_MELS) + 1) / (2 * N_MELS)
+    return np.asarray(np.cos(angles) * np.sqrt(2.0 / N_MELS), np.float32)

@@ -21,8 +21,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from emocatcher.evaluation.scoring.adaptation import Adaptation
 from emocatcher.evaluation.scoring.run_result import Estimate, SpeakerGroup
-from emocatcher.features.training_conditions import Conditions
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import ModelError, one_line
 from emocatcher.foundation.settings import Settings, upgrade
@@ -34,15 +34,17 @@ _NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"  # such characters could c
 Name = Annotated[str, msgspec.Meta(pattern=_NO_CONTROL, max_length=300)]
 Label = Annotated[str, msgspec.Meta(pattern=_NO_CONTROL, min_length=1, max_length=100)]
 _ACTED_LIMITS = (
-    "The corpus has acted emotions, recorded in a studio in North American English. How well the model works on "
-    "spontaneous speech, in other languages or in noise was not measured."
+    "The corpus has acted emotions, recorded in a studio in North American English. The scores do not show how well "
+    "the model works on spontaneous speech, in other languages or in noise."
 )
 _CORPORA_LIMITS = (
-    "The corpora have acted emotions, recorded without much noise. The score on a corpus is that of a model trained on "
-    "the others, so it shows what to expect of recordings unlike those of the training: they differ widely, and "
-    "recordings of your own with known emotions are the only sure test. Spontaneous speech was not measured."
+    "The score on a corpus is that of a model trained on the others, so it shows what to expect of recordings unlike "
+    "those of the training: they differ widely, and recordings of your own with known emotions are the only sure test."
 )
-_OTHER_LIMITS = "How well the model works on voices, languages and rooms unlike those of its corpus was not measured."
+_OTHER_LIMITS = (
+    "The scores are on recordings of its corpus. They do not show how well the model works on voices, languages and "
+    "rooms unlike those."
+)
 BUNDLED = "emocatcher-3"  # the default model
 ALL_RECORDINGS = "all"  # the protocol of a model that was trained on all recordings of its corpus
 WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
@@ -79,7 +81,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_parameters: int
     temperature: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)] = 1.0  # logits are divided by it before the softmax
     abstain_below: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrated probability of the answer
-    conditions: Conditions | None = None  # of the training recordings
+    longest_voiced_s: float | None = None  # of the training recordings; None: not known
+    adaptation: Adaptation | None = None  # if it was adapted from another model
     sha256: dict[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -185,6 +188,8 @@ def read(folder: Path) -> Bundle:
             )
         raw = msgspec.json.decode(payload)
         upgrade(raw.get("settings"))
+        if isinstance(earlier := raw.get("conditions"), dict):  # which earlier configs have instead
+            raw.setdefault("longest_voiced_s", earlier.get("longest_voiced_s"))
         config = msgspec.convert(raw, ModelConfig)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise ModelError(f"{path} does not describe a model: {error}. Copy the model folder again") from None
@@ -246,7 +251,7 @@ A speech emotion recognition model of emocatcher {config.version}.
 | | |
 |---|---|
 {rows}
-{scores_table}{_groups_section(training.speaker_groups)}
+{scores_table}{_adaptation_section(config.adaptation)}{_groups_section(training.speaker_groups)}
 ## Licence
 
 The weights are derived from the corpus, whose licence is: {_plain(training.licence)}.{encoder}
@@ -258,6 +263,30 @@ The model recognises what a voice sounds like, not what a person feels. Do not u
 truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
 held-out recordings of that corpus, and may be wrong on other recordings.
 """
+
+
+def _adaptation_section(found: Adaptation | None) -> str:
+    if found is None:
+        return ""
+    speakers = (
+        "" if found.n_speakers is None else f" of {found.n_speakers} speaker{'' if found.n_speakers == 1 else 's'}"
+    )
+    of_labels = ", ".join(f"{n} {_plain(label)}" for label, n in zip(found.labels, found.n_of_label, strict=False))
+    what = (
+        f"{found.n_recordings} recordings{speakers} of {_plain(found.corpus)}{f' ({of_labels})' if of_labels else ''}"
+    )
+    rows = "\n".join(
+        f"| {one.name}{', chosen' if one.name == found.chosen else ''} | {one.unweighted_average_recall:.3f} "
+        f"({one.interval[0]:.3f} to {one.interval[1]:.3f}) | {one.log_loss:.3f} |"
+        for one in found.steps
+    )
+    table = f"\n| step | UAR on validation | log loss |\n|---|---|---|\n{rows}\n" if rows else ""
+    measured = (
+        "It settled on them without labels, so nothing was measured on them."
+        if found.validated_by == "nothing"
+        else f"Validation was on {found.validated_by} that a step was not fitted to."
+    )
+    return f"\n## Adaptation\n\nAdapted from {_plain(found.model)} to {what}. {measured}\n{table}"
 
 
 def _groups_section(groups: tuple[SpeakerGroup, ...]) -> str:

@@ -58,7 +58,7 @@ class OverlappingClips:
             # Each clip is limited to some dB below its own maximum; the lowest limit is the nearest to the recording.
             np.minimum(union[:, first:last], clip, out=union[:, first:last])
         states, places = self._encode(union)
-        rows = [self._statistics(states[places[first:last:2]]) for first, last in spans]
+        rows = [statistics(states[places[first:last:2]], self._n_layers) for first, last in spans]
         mean, deviation, matrix, bias = self._head
         return np.asarray((np.stack(rows) - mean) / deviation @ matrix.T + bias, np.float32)
 
@@ -94,8 +94,17 @@ class OverlappingClips:
                 n_steps += len(states[-1])
         return np.concatenate(states), places
 
-    def _statistics(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Compute `models.networks.encoder.statistics` of a clip from its states, shape (n_steps, n_layers · width)."""
-        mean = states.mean(axis=0)
-        deviation = np.sqrt(states.var(axis=0) + np.float32(EncoderNetwork.SMALLEST_VARIANCE))
-        return np.stack([part.reshape(self._n_layers, -1) for part in (mean, deviation)], axis=1).reshape(-1)
+
+def statistics(states: NDArray[np.float32], n_layers: int) -> NDArray[np.float32]:
+    """Compute `models.networks.encoder.statistics` of a clip.
+
+    Args:
+        states: shape (n_steps, n_layers · width), from `OnnxSession.states`.
+        n_layers: of the encoder.
+
+    Returns:
+        shape (2 · n_layers · width,).
+    """
+    mean = states.mean(axis=0)
+    deviation = np.sqrt(states.var(axis=0) + np.float32(EncoderNetwork.SMALLEST_VARIANCE))
+    return np.stack([part.reshape(n_layers, -1) for part in (mean, deviation)], axis=1).reshape(-1)

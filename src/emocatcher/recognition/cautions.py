@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from emocatcher import audio
 from emocatcher.features import mel, speech_gate
 from emocatcher.features.extraction import Features
-from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.settings import FrontEnd
 from emocatcher.recognition.prediction import CODES, Caution
 
@@ -31,7 +30,7 @@ def find(
     log_mel: NDArray[np.float32],
     clip: Features,
     front_end: FrontEnd,
-    judge: Judge | None,
+    longest_voiced_s: float | None,
 ) -> tuple[Caution, ...]:
     """Find all reasons to trust a prediction less.
 
@@ -40,7 +39,7 @@ def find(
         log_mel: shape (n_mels, n_frames), dB, of the whole clip.
         clip: features of its voiced span.
         front_end: computed both.
-        judge: compares with the model's training conditions; None if they are not known.
+        longest_voiced_s: of the model's training recordings; None if it is not known.
 
     Returns:
         the cautions, most serious first.
@@ -57,12 +56,10 @@ def find(
     voiced_s = clip.voiced_end_s - clip.voiced_start_s
     if voiced_s < _SHORTEST_S:
         found.append(Caution("too-short", f"only {voiced_s:.2f} s of voice: at least {_SHORTEST_S:g} s are needed"))
-    if judge is not None and voiced_s > judge.longest_voiced_s:
-        longest = f"the model was trained on at most {judge.longest_voiced_s:.2f} s"
+    if longest_voiced_s is not None and voiced_s > longest_voiced_s:
+        longest = f"the model was trained on at most {longest_voiced_s:.2f} s"
         found.append(Caution("too-long", f"{voiced_s:.2f} s of voice, but {longest}: use the timeline"))
     found += _of_the_voice(recording, _above_the_band(clip.log_mel, front_end), _power(recording, clip))
-    if judge is not None and judge.outside(clip.log_mel):
-        found.append(_unlike_the_training())
     return tuple(found)
 
 
@@ -155,12 +152,11 @@ class SpeechOverTime:
 
     Args:
         front_end: computed the windows.
-        judge: compares with the model's training conditions; None if they are not known.
     """
 
-    def __init__(self, front_end: FrontEnd, judge: Judge | None) -> None:
-        self._front_end, self._judge = front_end, judge
-        self._n_windows = self._n_outside = self._n_samples = 0
+    def __init__(self, front_end: FrontEnd) -> None:
+        self._front_end = front_end
+        self._n_windows = self._n_samples = 0
         self._energy = 0.0
         self._loudest_db = self._loudest_above_db = -math.inf
 
@@ -168,7 +164,6 @@ class SpeechOverTime:
         """Add a window's voiced span: shape (n_channels, n_frames), and (n_samples,)."""
         log_mel = channels[: self._front_end.n_mels]
         self._n_windows += 1
-        self._n_outside += self._judge is not None and self._judge.outside(log_mel)
         self._n_samples += len(voice)
         self._energy += float(np.square(voice).sum())
         self._loudest_db = max(self._loudest_db, float(log_mel.max()))
@@ -189,8 +184,6 @@ class SpeechOverTime:
         if self._n_windows:
             above_db = min(self._loudest_above_db - self._loudest_db, 0.0)
             found += _of_the_voice(facts, above_db, self._energy / max(self._n_samples, 1))
-            if 2 * self._n_outside > self._n_windows:
-                found.append(_unlike_the_training())
         return tuple(found)
 
 
@@ -203,11 +196,6 @@ def _above_the_band(log_mel: NDArray[np.float32], front_end: FrontEnd) -> float:
 def _no_speech(n_tracks: int) -> Caution:
     more = f". Of {n_tracks} sound tracks, only the default one was read" if n_tracks > 1 else ""
     return Caution("no-speech", f"no speech was found, so there is no emotion{more}")
-
-
-def _unlike_the_training() -> Caution:
-    message = "unlike the recordings the model was trained on: its scores do not apply here"
-    return Caution("outside-training-conditions", message)
 
 
 def _of_the_voice(facts: audio.Facts | audio.Recording, above_db: float, power: float) -> list[Caution]:

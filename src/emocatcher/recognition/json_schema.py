@@ -1,7 +1,8 @@
 """The published JSON Schema of predictions, generated from the types.
 
 `recognition/json_schemas/` keeps every version as a file. A changed type needs a new SCHEMA_VERSION and a new file:
-`emocatcher info --schema > src/emocatcher/recognition/json_schemas/prediction-VERSION.json`.
+`emocatcher info --schema > src/emocatcher/recognition/json_schemas/prediction-VERSION.json`. A warning code that is not
+written any more is only removed from the newest file: what is written conforms to the list with it, too.
 """
 
 from __future__ import annotations

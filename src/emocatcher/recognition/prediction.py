@@ -23,7 +23,6 @@ Code: TypeAlias = Literal[
     "channels-cancel",
     "channels-differ",
     "no-voiced-span",
-    "outside-training-conditions",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
 

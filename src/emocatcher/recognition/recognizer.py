@@ -19,7 +19,6 @@ from emocatcher.audio.sources import is_pipe, readable
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.features import speech_gate
 from emocatcher.features.padding import pad_batch
-from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.errors import SettingError, TooLongError
 from emocatcher.models import model_folder
 from emocatcher.models.finding import find_folder
@@ -59,7 +58,6 @@ class Recognizer:
             labels = settling.chosen(emotions, model.config)
             self._kept = [model.config.labels.index(label) for label in labels]
             self.config = msgspec.structs.replace(model.config, labels=labels)
-        self._judge = Judge(model.config.conditions) if model.config.conditions else None
         self.overlapping = OverlappingClips(model, self._session) if self._session.has_states else None
 
     def __repr__(self) -> str:
@@ -132,7 +130,7 @@ class Recognizer:
                 on_timeline(long)
             return msgspec.structs.replace(summarise(long), path=path)
         number = None if channel is None else channel + 1
-        return utterance.recognise(self, recording, threshold, path=path, channel=number, judge=self._judge)
+        return utterance.recognise(self, recording, threshold, path=path, channel=number)
 
     def predict_each(self, source: audio.Source, **options: Any) -> tuple[Prediction, ...]:
         """Recognise each channel of a recording on its own, with the other options of `predict`."""
@@ -205,7 +203,7 @@ class Recognizer:
         threshold = self._threshold(abstain_below)
         return timeline.recognise(
             self, speech_gate.has_speech_at_once, source, window_s, hop_s, threshold, on_block, threads,
-            longest_s=longest_s, judge=self._judge, channel=index_of(channels),
+            longest_s=longest_s, channel=index_of(channels),
         )  # fmt: skip
 
     def timeline_each(self, source: audio.Source, *arguments: Any, **options: Any) -> tuple[Timeline, ...]:
@@ -215,7 +213,7 @@ class Recognizer:
     def timeline_by_speaker(self, source: audio.Source, turns: Turns, **options: Any) -> tuple[SpeakerTimeline, ...]:
         """Recognise each turn of each speaker on its own, from a diariser's turns (see `speakers.recognise`)."""
         options["abstain_below"] = self._threshold(options.get("abstain_below"))
-        return speakers.recognise(self, self._judge, source, turns, **options)
+        return speakers.recognise(self, source, turns, **options)
 
     def stream(
         self, sample_rate: int, window_s: float = 3.0, hop_s: float = 0.5, *, abstain_below: float | None = None

@@ -9,7 +9,6 @@ from emocatcher import audio
 from emocatcher.evaluation.scoring import faithfulness
 from emocatcher.features import extraction
 from emocatcher.features.extraction import Features
-from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.settings import Settings
 from emocatcher.recognition import cautions
 from emocatcher.recognition.prediction import Prediction
@@ -23,7 +22,6 @@ def recognise(
     *,
     path: str,
     channel: int | None,
-    judge: Judge | None,
 ) -> Prediction:
     """Recognise a recording that was read.
 
@@ -33,13 +31,12 @@ def recognise(
         abstain_below: the prediction is marked `abstain` if its probability is lower.
         path: of the recording, as given.
         channel: that was read alone, from 1; None for the mix.
-        judge: compares with the model's training conditions; None if they are not known.
     """
     config = network.config
     settings, front_end = config.settings, config.settings.front_end
     channels = extraction.compute_channels(recording.waveform, front_end)
     clip = extraction.cut_voiced_span(channels, recording.waveform, front_end, settings.vad)
-    found = cautions.find(recording, channels[: front_end.n_mels], clip, front_end, judge)
+    found = cautions.find(recording, channels[: front_end.n_mels], clip, front_end, config.longest_voiced_s)
     prediction = Prediction(
         path=path,
         channel=channel,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from emocatcher.features.training_conditions import Conditions
 from emocatcher.foundation.settings import FrontEnd
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle
@@ -40,7 +39,6 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     n_parameters: int
     longest_voiced_s: float | None  # of the training recordings; None: not known
     front_end: FrontEnd
-    conditions: Conditions | None  # statistics of the training recordings; None: not known
     training: TrainingDescription
     card: str  # Markdown
     waveform_onnx: str | None  # address of the ONNX graph with a waveform input; None: not available
@@ -74,9 +72,8 @@ def describe(
         temperature=config.temperature,
         abstain_below=config.abstain_below,
         n_parameters=config.n_parameters,
-        longest_voiced_s=config.conditions.longest_voiced_s if config.conditions else None,
+        longest_voiced_s=config.longest_voiced_s,
         front_end=front_end,
-        conditions=config.conditions,
         training=TrainingDescription(
             corpus=training.corpus,
             licence=training.licence,

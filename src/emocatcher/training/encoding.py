@@ -20,6 +20,7 @@ from emocatcher.corpora.places import cache_dir
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.settings import Encoder, EncoderNetwork, Settings
 from emocatcher.models import encoder_weights
+from emocatcher.models.model_folder import Bundle
 from emocatcher.training.feature_cache import FeatureCache, FeatureTable
 from emocatcher.training.training_pool import TrainingPool
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from emocatcher.models.networks.whisper import WhisperEncoder
 
 # Increment it when the code computes other statistics from the same settings: older caches are then not read.
-_CODE_VERSION = 2
+_CODE_VERSION = 3
 _DEGRADATION_VERSION = 1  # the same for degraded copies alone
 _AT_ONCE = 32  # clips of a task
 
@@ -37,6 +38,7 @@ class _Task(msgspec.Struct, frozen=True):
     settings: Settings
     keys: tuple[tuple[str, Utterance, int], ...]  # (key in the cache, utterance, copy)
     device: str
+    model: Path | None  # whose graph encodes; None for the encoder of the settings
 
 
 class EncodedClips:
@@ -71,6 +73,8 @@ def encode(
     settings: Settings,
     *,
     device: str = "cpu",
+    model: Bundle | None = None,
+    n_copies: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     folder: Path | None = None,
 ) -> EncodedClips | None:
@@ -84,6 +88,8 @@ def encode(
         features: the clips.
         settings: the recipe, with the sizes of its encoder.
         device: to encode on. What a GPU encoded has a cache of its own, because it is not bit-identical.
+        model: whose graph encodes, on the CPU; None for the encoder that the settings name.
+        n_copies: augmented copies of each clip; None for those of the settings.
         on_progress: called with (done, total) clips.
         folder: the cache folder; by default, the user's.
 
@@ -98,43 +104,50 @@ def encode(
     network, encoder = settings.network, settings.encoder
     if not isinstance(network, EncoderNetwork) or isinstance(encoder, msgspec.UnsetType):
         return None
-    weights = encoder_weights.locate(encoder) / encoder_weights.WEIGHTS
-    with weights.open("rb") as file:
+    path = model.onnx_path if model else encoder_weights.locate(encoder) / encoder_weights.WEIGHTS
+    with path.open("rb") as file:
         source = hashlib.file_digest(file, "sha256").hexdigest()
+    n_copies = network.n_copies if n_copies is None else n_copies
     recipe = [_CODE_VERSION, source, encoder.n_layers, settings.front_end, settings.augmentation]
     if settings.degradation is not msgspec.UNSET:
         recipe += [_DEGRADATION_VERSION, settings.vad, settings.degradation]
     if device != "cpu":
         recipe.append(device)
     name = f"encoded-{hashlib.sha256(msgspec.json.encode(recipe)).hexdigest()[:16]}.safetensors"
-    path = (folder or cache_dir() / "features") / name
-    cache = FeatureCache(path)
+    cache = FeatureCache((folder or cache_dir() / "features") / name)
     keys: dict[str, str] = {}  # by the id of a copy
     missing: dict[str, tuple[str, Utterance, int]] = {}
     for utterance in corpus:
         content = hashlib.sha256(features.clip(utterance.id).tobytes()).hexdigest()[:32]
-        for number in range(network.n_copies + 1):
+        for number in range(n_copies + 1):
             key = keys[_copy_id(utterance.id, number)] = f"{content}#{number}"
             if key not in cache:
                 missing.setdefault(key, (key, utterance, number))
     n_done = 0
     with cache:
-        for found in pool.run(_encode, _tasks(features, settings, list(missing.values()), device)):
+        tasks = _tasks(features, settings, list(missing.values()), device, model.path if model else None)
+        for found in pool.run(_encode, tasks):
             for key, row in found.items():
                 cache.add(key, row[:, None])
             n_done += len(found)
             if on_progress:
                 on_progress(n_done, len(missing))
-    return EncodedClips(cache.table(list(keys), list(keys.values())), network.n_copies)
+    return EncodedClips(cache.table(list(keys), list(keys.values())), n_copies)
 
 
 def _tasks(
-    features: FeatureTable, settings: Settings, missing: Sequence[tuple[str, Utterance, int]], device: str
+    features: FeatureTable,
+    settings: Settings,
+    missing: Sequence[tuple[str, Utterance, int]],
+    device: str,
+    model: Path | None,
 ) -> list[_Task]:
     """Cut the work into tasks; each contains only what it needs, because it is sent to another process."""
     cuts = [tuple(missing[start : start + _AT_ONCE]) for start in range(0, len(missing), _AT_ONCE)]
     return [
-        _Task(features.select(list(dict.fromkeys(utterance.id for _, utterance, _ in cut))), settings, cut, device)
+        _Task(
+            features.select(list(dict.fromkeys(utterance.id for _, utterance, _ in cut))), settings, cut, device, model
+        )
         for cut in cuts
     ]
 
@@ -149,14 +162,10 @@ def _encode(task: _Task) -> dict[str, NDArray[np.float32]]:
 
 
 def _statistics(task: _Task) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    import torch
-
-    from emocatcher.models.networks.encoder import statistics
     from emocatcher.training.augmentation import Augmenter
     from emocatcher.training.degraded_copies import draw_channels
 
-    assert isinstance(task.settings.encoder, Encoder)  # noqa: S101 (`encode` has checked it)
-    encoder = _encoder(task.settings.encoder, task.settings.front_end.n_mels, task.device)
+    pooled = _pooling_of_graph(task.model) if task.model else _pooling(task.settings, task.device)
     augmenter = Augmenter(task.settings.augmentation, task.settings.front_end)
     for key, utterance, number in task.keys:
         clip = task.features.clip(utterance.id)
@@ -165,11 +174,38 @@ def _statistics(task: _Task) -> Iterator[tuple[str, NDArray[np.float32]]]:
             degraded = draw_channels(utterance, task.settings, np.random.default_rng([*seed, number, 1]))
             clip = clip if degraded is None else degraded
             clip = augmenter(clip, np.random.default_rng([*seed, number]))
-        channels = torch.from_numpy(np.array(clip[None], order="C"))
-        lengths = torch.tensor([clip.shape[1]])
+        yield key, pooled(np.array(clip, order="C"))
+
+
+def _pooling(settings: Settings, device: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Return a function from channels to their statistics, by PyTorch."""
+    import torch
+
+    from emocatcher.models.networks.encoder import statistics
+
+    assert isinstance(settings.encoder, Encoder)  # noqa: S101 (`encode` has checked it)
+    encoder = _encoder(settings.encoder, settings.front_end.n_mels, device)
+
+    def pooled(clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        channels, lengths = torch.from_numpy(clip[None]), torch.tensor([clip.shape[1]])
         with torch.inference_mode():
-            found = statistics(encoder, channels.to(task.device), lengths.to(task.device))[0]
-        yield key, found.cpu().numpy()
+            return np.asarray(statistics(encoder, channels.to(device), lengths.to(device))[0].cpu().numpy())
+
+    return pooled
+
+
+@lru_cache(maxsize=1)
+def _pooling_of_graph(folder: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Return a function from channels to their statistics, by the graph of a model folder."""
+    from emocatcher.models import model_folder
+    from emocatcher.models.onnx_session import OnnxSession
+    from emocatcher.models.overlapping_clips import statistics
+
+    model = model_folder.read(folder)
+    session, encoder = OnnxSession(model), model.config.settings.encoder
+    assert isinstance(encoder, Encoder)  # noqa: S101 (`encode` has checked it)
+    n_layers = encoder.n_layers
+    return lambda clip: statistics(session.states(clip), n_layers)
 
 
 def load_encoder(network: object, settings: Settings) -> None:

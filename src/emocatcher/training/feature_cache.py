@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import FeatureCacheError
+from emocatcher.foundation.settings import FrontEnd
 
 _LARGEST_PART = 1 << 27  # bytes; a part is copied about three times while it is written
 _SAVE_AFTER_S = 30.0
@@ -64,6 +65,10 @@ class FeatureTable:
     def clips(self, ids: Sequence[str]) -> list[NDArray[np.float32]]:
         """Return the channels of several utterances, in the order of `ids`."""
         return [self.clip(id_) for id_ in ids]
+
+    def longest_s(self, front_end: FrontEnd) -> float:
+        """Return the length of the longest utterance in seconds; `front_end` computed the features."""
+        return round(int(self.lengths.max()) * front_end.frame_period_s, 6)
 
     def select(self, ids: Sequence[str]) -> FeatureTable:
         """Return the table of some utterances."""

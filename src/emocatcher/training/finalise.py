@@ -19,7 +19,6 @@ from emocatcher.evaluation.scoring import calibration, speaker_groups
 from emocatcher.evaluation.scoring.calibration import TemperatureGain
 from emocatcher.evaluation.scoring.paired_tests import PairedDifference
 from emocatcher.evaluation.scoring.run_result import Calibration, Epoch, Faithfulness, Result, SpeakerGroup
-from emocatcher.features import training_conditions
 from emocatcher.foundation.errors import RunError
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig
@@ -125,10 +124,7 @@ def finalise(
         n_parameters=run.result.n_parameters,
         temperature=round(held_out.temperature, 6),
         abstain_below=held_out.abstain_below or 0.0,
-        conditions=training_conditions.fit(
-            [clip[: settings.front_end.n_mels] for clip in features.clips(ids)],
-            settings.front_end.frame_period_s,
-        ),
+        longest_voiced_s=features.longest_s(settings.front_end),
     )
     with TrainingPool(1, fold.warm_up, on_epoch or (lambda _: None)) as pool:
         encoded = encoding.encode(pool, corpus, features, settings, device=device)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from emocatcher.evaluation.scoring import calibration
 from emocatcher.evaluation.scoring.calibration import TemperatureGain
@@ -31,8 +34,29 @@ def calibrate(run: run_report.Run, abstain_below: float | None) -> tuple[Calibra
             of them.
     """
     answers = run.predictions
-    given = answers.probabilities, answers.emotion, answers.fold
     speakers = [speaker or None for speaker in answers.speaker.tolist()]
+    return calibrate_answers(answers.probabilities, answers.emotion, answers.fold, speakers, abstain_below)
+
+
+def calibrate_answers(
+    probabilities: NDArray[np.floating],
+    true: NDArray[np.integer],
+    folds: NDArray[np.integer],
+    speakers: Sequence[str | None],
+    abstain_below: float | None = None,
+    otherwise: float = ABSTAIN_BELOW,
+) -> tuple[Calibration, TemperatureGain]:
+    """Calibrate by held-out answers; see `calibrate`.
+
+    Args:
+        probabilities: shape (n_utterances, n_classes).
+        true: shape (n_utterances,), classes.
+        folds: shape (n_utterances,), of two or more folds.
+        speakers: one for each utterance.
+        abstain_below: as for `calibrate`.
+        otherwise: the threshold if none is useful.
+    """
+    given = probabilities, true, folds
     gain = calibration.temperature_gain(*given, calibration.calibrate(*given), speakers)
     temperature = None if gain.beyond_chance else 1.0
 
@@ -41,7 +65,7 @@ def calibrate(run: run_report.Run, abstain_below: float | None) -> tuple[Calibra
 
     found = calibrate_at(abstain_below)
     useful = found.abstain_below is not None and found.share_kept >= _LEAST_COVERAGE
-    return (found if abstain_below is not None or useful else calibrate_at(ABSTAIN_BELOW)), gain
+    return (found if abstain_below is not None or useful else calibrate_at(otherwise)), gain
 
 
 def measure_teacher_gain(run: run_report.Run, run_dir: Path, untaught: Path | None) -> PairedDifference:

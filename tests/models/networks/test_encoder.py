@@ -8,9 +8,9 @@ import torch
 from onnx import numpy_helper
 
 from emocatcher.features.padding import pad_batch
-from emocatcher.foundation.settings import Encoder, load_preset
+from emocatcher.foundation.settings import Encoder, EncoderNetwork, load_preset
 from emocatcher.models import onnx_check
-from emocatcher.models.networks import registry
+from emocatcher.models.networks import registry, whisper
 from emocatcher.models.networks.encoder import statistics
 from emocatcher.models.onnx_graphs import parity_error, to_onnx
 
@@ -66,6 +66,17 @@ def test_padding_changes_no_answer(network, clips):
         assert not attention[i, n_steps:].any()
 
 
+def test_the_level_of_a_clip_changes_no_answer(network, clips, opened):
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    run = opened(to_onnx(weights, SETTINGS, LABELS))
+    levels = [clip + np.float32(-40.0 + 15.0 * i) for i, clip in enumerate(clips)]
+    for changed, usual in zip(classify(network, levels), classify(network, clips), strict=True):
+        np.testing.assert_allclose(changed, usual, atol=1e-4)
+    (channels, lengths), (louder, _) = pad_batch(clips), pad_batch(levels)
+    changed, usual = (run(log_mel=rows, lengths=lengths) for rows in (louder, channels))
+    np.testing.assert_allclose(changed[0], usual[0], atol=1e-4)
+
+
 def test_training_on_statistics_gives_the_answers_of_the_whole_network(network, clips):
     channels, lengths = (torch.from_numpy(one) for one in pad_batch(clips))
     with torch.inference_mode():
@@ -78,7 +89,8 @@ def test_the_steps_contributions_add_up_to_the_logit(network, clips):
     """The attention is what each step adds to the answer's logit, where it is positive."""
     clip = torch.from_numpy(clips[0])[None]
     with torch.inference_mode():
-        states, _ = network.encoder(clip / 40.0 + 1.0, torch.tensor([clip.shape[2]]))
+        lengths = torch.tensor([clip.shape[2]])
+        states, _ = network.encoder(whisper.scale(clip, lengths, EncoderNetwork.LOUDEST_DB), lengths)
         logits, attention = network(clip, torch.tensor([clip.shape[2]]))
     terms = []
     for state in states:

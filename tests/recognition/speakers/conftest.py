@@ -64,6 +64,7 @@ class _Config(NamedTuple):
     name: str = "loudness"
     version: str = "0.0.1"
     labels: tuple[str, ...] = ("soft", "loud")
+    longest_voiced_s: float | None = None
 
 
 class LoudnessNetwork:

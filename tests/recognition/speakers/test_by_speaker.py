@@ -32,7 +32,7 @@ from emocatcher.recognition.timeline.envelope import Envelope
 def found(network: Any, meeting: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[SpeakerTimeline, ...]:
     path = tmp_path_factory.mktemp("turns") / "meeting.rttm"
     path.write_text(meeting.rttm())
-    return speakers.recognise(network, None, meeting.path, path, abstain_below=0.2)
+    return speakers.recognise(network, meeting.path, path, abstain_below=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_windows_and_segments_cover_the_recording_and_are_empty_between_turns(fo
 
 
 def test_a_long_turn_that_ends_between_two_frames_is_covered_to_its_end(network: Any, meeting: Any) -> None:
-    (one,) = speakers.recognise(network, None, meeting.path, [(10.0, 23.004, "Ann")])
+    (one,) = speakers.recognise(network, meeting.path, [(10.0, 23.004, "Ann")])
     for parts in (one.windows, one.segments):
         assert [part.start_s for part in parts if part.end_s >= 23.004] == [parts[-2].start_s, 23.004]
     assert len(one.windows) > 4
@@ -120,7 +120,7 @@ def test_the_answers_do_not_depend_on_how_the_recording_and_the_turns_are_given(
 ) -> None:
     as_mappings = [one._asdict() for one in meeting.turns]
     for source in (meeting.path.read_bytes(), (meeting.samples, 16_000)):
-        again = speakers.recognise(network, None, source, as_mappings, abstain_below=0.2)
+        again = speakers.recognise(network, source, as_mappings, abstain_below=0.2)
         for one, other in zip(found, again, strict=True):
             assert other.turns == one.turns
             assert other.segments == one.segments
@@ -128,7 +128,7 @@ def test_the_answers_do_not_depend_on_how_the_recording_and_the_turns_are_given(
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(meeting.path.read_bytes(),))
     writer.start()
-    again = speakers.recognise(network, None, pipe, meeting.turns, abstain_below=0.2)
+    again = speakers.recognise(network, pipe, meeting.turns, abstain_below=0.2)
     writer.join(timeout=30)
     assert again[0].turns == found[0].turns
 
@@ -158,16 +158,16 @@ def test_a_turn_past_the_end_is_an_error_before_anything_is_recognised(
         "2 of 8 turns are past the end of the recording, which has 25.00 s; the first is that of 'Ann' from 24.00 to"
     )
     with pytest.raises(SettingError, match=message):
-        speakers.recognise(network, None, meeting.path.read_bytes(), turns)
+        speakers.recognise(network, meeting.path.read_bytes(), turns)
     monkeypatch.setattr(type(network), "run", lambda *_: pytest.fail("recognised"))
     with pytest.raises(SettingError, match=message):
-        speakers.recognise(network, None, meeting.path, turns)
+        speakers.recognise(network, meeting.path, turns)
 
 
 def test_a_turn_that_ends_a_little_late_is_cut_and_one_without_sound_left_out(network: Any, meeting: Any) -> None:
     notes: list[str] = []
     turns = [*meeting.turns, (24.5, 25.9, "Ann"), (25.1, 25.9, "Eve")]
-    found = speakers.recognise(network, None, meeting.path, turns, on_note=notes.append)
+    found = speakers.recognise(network, meeting.path, turns, on_note=notes.append)
     assert [one.speaker for one in found] == ["Bob", "Ann"]
     assert (found[1].turns[-1].start_s, found[1].turns[-1].end_s) == (24.5, 25.0)
     assert notes == ["1 of 8 turns left out, because the recording ends before"]
@@ -176,7 +176,7 @@ def test_a_turn_that_ends_a_little_late_is_cut_and_one_without_sound_left_out(ne
 def test_no_interval_of_a_textgrid_is_without_length(network: Any, meeting: Any) -> None:
     samples = meeting.samples[: 16_000 * 3 + 1]  # ends at 3.0000625 s, between two microseconds
     turns = [(0.5, 3.000062, "Bob"), (2.0, 3.000062, "Ann")]
-    text = formats.encode(speakers.recognise(network, None, (samples, 16_000), turns), "textgrid").decode()
+    text = formats.encode(speakers.recognise(network, (samples, 16_000), turns), "textgrid").decode()
     starts, ends = (re.findall(rf"^            {name} = (\S+)", text, re.MULTILINE) for name in ("xmin", "xmax"))
     assert len(starts) == 6
     assert all(float(start) < float(end) for start, end in zip(starts, ends, strict=True))
@@ -184,7 +184,7 @@ def test_no_interval_of_a_textgrid_is_without_length(network: Any, meeting: Any)
 
 @pytest.mark.parametrize("length_s", [0.0006, 0.01, 0.1])
 def test_the_shortest_turn_has_an_answer_or_no_speech(network: Any, meeting: Any, length_s: float) -> None:
-    (one,) = speakers.recognise(network, None, meeting.path, [(0.8, 0.8 + length_s, "Bob")])
+    (one,) = speakers.recognise(network, meeting.path, [(0.8, 0.8 + length_s, "Bob")])
     assert one.turns[0].warnings
     assert one.duration_s == 25.0
 
@@ -192,11 +192,11 @@ def test_the_shortest_turn_has_an_answer_or_no_speech(network: Any, meeting: Any
 def test_values_of_a_caller_that_are_no_turns_are_refused(network: Any, meeting: Any) -> None:
     for value in ((0.0, 1.0), "A B C", 5, None):
         with pytest.raises(SettingError, match=r"turn 1 is .*Give \(start_s, end_s, speaker\)"):
-            speakers.recognise(network, None, meeting.path, [value])  # type: ignore[list-item]
+            speakers.recognise(network, meeting.path, [value])  # type: ignore[list-item]
     with pytest.raises(SettingError, match="speakers has no turns"):
-        speakers.recognise(network, None, meeting.path, [])
+        speakers.recognise(network, meeting.path, [])
     with pytest.raises(SettingError, match="turn 1: the end is no number: nan"):
-        speakers.recognise(network, None, meeting.path, [(0.0, float("nan"), "A")])
+        speakers.recognise(network, meeting.path, [(0.0, float("nan"), "A")])
 
 
 # Files
@@ -254,7 +254,7 @@ def test_cues_begin_with_their_speaker_in_order_of_time(found: Any, kind: str, m
 def test_touching_turns_of_one_emotion_have_a_cue_each(network: Any, meeting: Any) -> None:
     first = meeting.turns[0]
     halves = [(first.start_s, 1.8, "Bob"), (1.8, first.end_s, "Bob")]
-    (one,) = speakers.recognise(network, None, meeting.path, halves)
+    (one,) = speakers.recognise(network, meeting.path, halves)
     assert [turn.emotion for turn in one.turns] == ["loud", "loud"]
     assert formats.encode([one], "srt").decode().count("Bob: loud") == 2
 
@@ -289,4 +289,4 @@ def test_a_long_turn_needs_no_more_memory_than_a_timeline(network: Any, meeting:
 
     gate = speech_gate.has_speech_at_once
     expected = peak(lambda: timeline.recognise(network, gate, path, hop_s=3.0, threads=1))
-    assert peak(lambda: speakers.recognise(network, None, path, [(0.0, 100.0, "Bob")], hop_s=3.0)) <= 1.1 * expected
+    assert peak(lambda: speakers.recognise(network, path, [(0.0, 100.0, "Bob")], hop_s=3.0)) <= 1.1 * expected

@@ -18,7 +18,6 @@ export interface NetworkOutput {
   speech: boolean;
   loudestDb: number; // the loudest cell of the voiced span
   highDb: number; // of its loudest cell above the telephone band, relative to `loudestDb`
-  distance: number | null; // from the training recordings; null where it is not needed or not known
 }
 
 export type WorkerReply =

@@ -7,11 +7,7 @@ import type { NetworkOutput } from "./messages";
 const SHORTEST_VOICE_S = 0.1; // in a window; shorter sounds are clicks
 
 export function toPrediction(output: NetworkOutput, model: Model, recording: Recording): Prediction {
-  const measured = {
-    ...output,
-    voicedS: output.voicedEndS - output.voicedStartS,
-    isOutside: (output.distance ?? 0) > (model.conditions?.limit ?? Infinity),
-  };
+  const measured = { ...output, voicedS: output.voicedEndS - output.voicedStartS };
   const recordingAndModel = { path: recording.name, duration_s: output.durationS, model: model.name, model_version: model.version };
   const empty = withoutEmotion(recordingAndModel, cautions(measured, model, recording));
   if (!output.speech) return empty;
@@ -76,7 +72,6 @@ export function withEmotion(
 /** What the cautions read. */
 export interface Measured extends Pick<NetworkOutput, "speech" | "durationS" | "highDb" | "rmsDb"> {
   voicedS: number | null; // null for a long recording
-  isOutside: boolean; // unlike the training recordings
 }
 
 /** The cautions of `emocatcher.recognition.cautions`, gravest first. */
@@ -97,7 +92,6 @@ export function cautions(output: Measured, model: Model, recording: Recording): 
   if (output.highDb < facts.band_db || recording.rate <= 2 * facts.band_hz)
     add("narrow-band", words.narrowBand(output.highDb, facts.band_hz));
   if (output.rmsDb < facts.quiet_db) add("very-quiet", words.veryQuiet(output.rmsDb));
-  if (output.isOutside) add("outside-training-conditions", words.outside);
   return found;
 }
 

@@ -34,14 +34,12 @@ export function cautionsOverTime(spoken: NetworkOutput[], model: Model, recordin
   const seconds = (output: NetworkOutput): number => output.voicedEndS - output.voicedStartS;
   const energy = spoken.reduce((sum, one) => sum + seconds(one) * 10 ** (one.rmsDb / 10), 0);
   const voicedS = spoken.reduce((sum, one) => sum + seconds(one), 0);
-  const limit = model.conditions?.limit ?? Infinity;
   const measured = {
     speech: spoken.length > 0,
     durationS: recording.durationS,
     voicedS: null,
     highDb: most((one) => one.loudestDb + one.highDb) - most((one) => one.loudestDb),
     rmsDb: 10 * Math.log10(Math.max(energy / voicedS, 1e-20)),
-    isOutside: 2 * spoken.filter((one) => (one.distance ?? 0) > limit).length > spoken.length,
   };
   return cautions(measured, model, recording);
 }

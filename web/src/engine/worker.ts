@@ -6,7 +6,6 @@ import { facts } from "../facts";
 import { centresHz, cutFrames, floored, levels, logMel, type Spectrogram } from "../features/log_mel";
 import { cutGate, gateSpectrogram, speechOdds } from "../features/speech_gate";
 import { largest } from "../features/statistics";
-import { distance } from "../features/training_conditions";
 import type { Model, Window } from "../types";
 import { cuts } from "./cuts";
 import type { WorkerRequest, NetworkOutput, WorkerReply } from "./messages";
@@ -139,9 +138,9 @@ async function recogniseWindow(request: Extract<WorkerRequest, { kind: "window" 
 
 /**
  * @param forGate what the speech gate reads of this waveform
- * @param forTraining makes its log-mel spectrogram, if the voiced span is to be compared with the training recordings
+ * @param forBand makes its log-mel spectrogram, if the band of the voiced span is to be measured
  */
-async function run(waveform: Float32Array, forGate: Spectrogram, forTraining?: () => Spectrogram): Promise<NetworkOutput> {
+async function run(waveform: Float32Array, forGate: Spectrogram, forBand?: () => Spectrogram): Promise<NetworkOutput> {
   if (!session) throw new Error("the network is not loaded yet");
   const rate = model.sample_rate_hz;
   const given = new ort.Tensor("float32", waveform, [waveform.length]);
@@ -160,19 +159,19 @@ async function run(waveform: Float32Array, forGate: Spectrogram, forTraining?: (
     durationS: waveform.length / rate,
     rmsDb: rmsDb(waveform, Math.floor(voicedStartS * rate), Math.floor(voicedEndS * rate)),
     speech,
-    ...(forTraining && speech
-      ? compareWithTraining(forTraining(), waveform.length / rate, voicedStartS, voicedEndS)
-      : { loudestDb: 0, highDb: 0, distance: null }),
+    ...(forBand && speech
+      ? measureBand(forBand(), waveform.length / rate, voicedStartS, voicedEndS)
+      : { loudestDb: 0, highDb: 0 }),
   };
 }
 
-/** Measure the voiced span: its level above the telephone band, and how far it is from the training recordings. */
-function compareWithTraining(
+/** Measure the level of the voiced span above the telephone band. */
+function measureBand(
   whole: Spectrogram,
   durationS: number,
   startS: number,
   endS: number,
-): Pick<NetworkOutput, "loudestDb" | "highDb" | "distance"> {
+): Pick<NetworkOutput, "loudestDb" | "highDb"> {
   const frontEnd = model.front_end;
   const frame = (timeS: number): number => Math.round((timeS * frontEnd.sample_rate) / frontEnd.hop_length);
   // The span's end is cut at the end of the recording, which lies within the last frame.
@@ -181,11 +180,7 @@ function compareWithTraining(
   const firstHigh = centresHz(frontEnd).filter((hz) => hz < facts.band_hz).length;
   const high = firstHigh === span.nMels ? null : largest(span.cells.filter((_, i) => i % span.nMels >= firstHigh));
   const loudestDb = largest(span.cells);
-  return {
-    loudestDb,
-    highDb: high === null ? 0 : high - loudestDb,
-    distance: model.conditions && distance(span, model.conditions),
-  };
+  return { loudestDb, highDb: high === null ? 0 : high - loudestDb };
 }
 
 function rmsDb(waveform: Float32Array, first: number, last: number): number {

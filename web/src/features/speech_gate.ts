@@ -5,7 +5,6 @@ import type { FrontEnd } from "../types";
 import { clicks, withoutClicks } from "./clicks";
 import { cutFrames, logMel, type Spectrogram } from "./log_mel";
 import { deviation, largest, mean } from "./statistics";
-import { cosines, loudnessDb } from "./training_conditions";
 
 const gate = facts.gate;
 const OWN: FrontEnd = { ...gate.front_end, floor_db: Infinity };
@@ -66,6 +65,18 @@ export function speechOdds(marked: Spectrogram): number {
 /** Whether the gate can read the spectrogram of a model: that of the front end which it was fitted to. */
 function isFitted(model: FrontEnd): boolean {
   return Object.entries(gate.fitted_front_end).every(([name, value]) => model[name as keyof FrontEnd] === value);
+}
+
+/** The loudness of each frame relative to the loudest, at least -60 dB. */
+function loudnessDb({ nFrames, nMels, cells }: Spectrogram): number[] {
+  const highest = largest(cells);
+  const levels = Array.from({ length: nFrames }, (_, frame) => {
+    let power = 0;
+    for (let band = 0; band < nMels; band++) power += Math.exp((cells[frame * nMels + band] - highest) * (Math.LN10 / 10));
+    return 10 * Math.log10(Math.max(power, 1e-30));
+  });
+  const loudest = largest(levels);
+  return levels.map((level) => Math.max(level - loudest, gate.quietest_db));
 }
 
 /** How the bands rise and fall, together or not, and whether there are harmonics: the numbers that the gate reads. */
@@ -164,4 +175,11 @@ function steps(bands: number[][]): number[] {
   if (nSteps === 0) return [0, 0, 0];
   const ofFrames = Array.from({ length: nSteps }, (_, i) => mean(sizes.map((band) => band[i])));
   return [mean(ofFrames), deviation(ofFrames), mean(sizes.map((band) => largest(band)))];
+}
+
+/** The first rows of the discrete cosine transform (type II). */
+function cosines(nMels: number): number[][] {
+  return Array.from({ length: gate.n_cepstra }, (_, k) =>
+    Array.from({ length: nMels }, (_, i) => Math.cos((Math.PI * k * (2 * i + 1)) / (2 * nMels)) * Math.sqrt(2 / nMels)),
+  );
 }

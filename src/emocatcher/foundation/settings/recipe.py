@@ -210,6 +210,8 @@ class EncoderNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
     SMALLEST_VARIANCE: ClassVar[float] = 1e-6  # added to the variance over time
     # Steps, 3 s: longer clips are encoded in pieces, because the statistics were fitted to utterances about as long.
     LONGEST_PIECE: ClassVar[int] = 150
+    # dB, of every clip's log-mel spectrogram: its level tells more about the microphone than about the voice.
+    LOUDEST_DB: ClassVar[float] = 10.0
 
     dropout: Fraction  # of the statistics
     n_copies: Annotated[int, msgspec.Meta(ge=0, le=64)]  # augmented copies of each clip, made before training

@@ -107,7 +107,8 @@ def statistics(encoder: WhisperEncoder, channels: Tensor, lengths: Tensor) -> Te
 
 def _states(encoder: WhisperEncoder, channels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Return the states (batch, n_steps, n_layers, width) and the mask (batch, n_steps), float32."""
-    states, mask = encoder(scale(channels[:, :, : int(lengths.max())]), lengths, EncoderNetwork.LONGEST_PIECE)
+    scaled = scale(channels[:, :, : int(lengths.max())], lengths, EncoderNetwork.LOUDEST_DB)
+    states, mask = encoder(scaled, lengths, EncoderNetwork.LONGEST_PIECE)
     return torch.stack(states, dim=2), mask.to(torch.float32)
 
 

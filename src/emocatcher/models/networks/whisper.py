@@ -123,9 +123,20 @@ def load(encoder: WhisperEncoder, weights: Mapping[str, NDArray[np.float32]]) ->
     encoder.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
 
 
-def scale(log_mel: Tensor) -> Tensor:
-    """From dB, at most 80 below the clip's maximum, to the encoder's input: (log10 + 4) / 4."""
-    return log_mel / 40.0 + 1.0
+def scale(log_mel: Tensor, lengths: Tensor, loudest_db: float) -> Tensor:
+    """From dB to the encoder's input, (log10 + 4) / 4, after a shift that gives all clips the same maximum.
+
+    Args:
+        log_mel: shape (batch, n_mels, n_frames), dB, at most 80 below the clip's maximum.
+        lengths: shape (batch,), int64, valid frames, each at least 1.
+        loudest_db: the maximum of each clip's valid frames after the shift.
+
+    Returns:
+        shape (batch, n_mels, n_frames).
+    """
+    beyond = torch.arange(log_mel.shape[2], device=log_mel.device) >= lengths[:, None]
+    loudest = log_mel.masked_fill(beyond.unsqueeze(1), -torch.inf).amax(dim=(1, 2), keepdim=True)
+    return (log_mel - loudest + loudest_db) / 40.0 + 1.0
 
 
 def positions(n_steps: int, width: int) -> Tensor:

@@ -28,8 +28,7 @@ def add_encoder(
     longest = graph.add("ReduceMax", [lengths], keepdims=1)
     channels = graph.add("Slice", [channels, graph.ints([0]), longest, graph.ints([2])])
     mask = layers.mask(graph, longest, lengths)
-    scaled = graph.add("Div", [channels, graph.number(40.0, np.float32)])
-    x = graph.add("Mul", [graph.add("Add", [scaled, graph.number(1.0, np.float32)]), mask])
+    x = graph.add("Mul", [_scaled(graph, channels, mask, network.LOUDEST_DB), mask])
     x = graph.add("Mul", [graph.gelu(layers.convolution(graph, "encoder.conv1", x, 3)), mask])
     x = graph.gelu(layers.convolution(graph, "encoder.conv2", x, 3, stride=2))
     x = graph.add("Transpose", [x], perm=[0, 2, 1])
@@ -50,6 +49,15 @@ def add_encoder(
         states.append(x)
     graph.add("Concat", states, axis=2, outputs=["states"])  # for `models.overlapping_clips`
     return _classify(graph, network, states, graph.add("Transpose", [mask], perm=[0, 2, 1]), attention)
+
+
+def _scaled(graph: Graph, channels: str, mask: str, loudest_db: float) -> str:
+    """Add `whisper.scale`; `mask` has the shape (batch, 1, n_frames)."""
+    beyond = graph.add("Mul", [graph.add("Sub", [mask, graph.number(1.0, np.float32)]), graph.number(1e9, np.float32)])
+    loudest = graph.add("ReduceMax", [graph.add("Add", [channels, beyond])], axes=[1, 2], keepdims=1)
+    shifted = graph.add("Add", [graph.add("Sub", [channels, loudest]), graph.number(loudest_db, np.float32)])
+    scaled = graph.add("Div", [shifted, graph.number(40.0, np.float32)])
+    return graph.add("Add", [scaled, graph.number(1.0, np.float32)])
 
 
 def _pieces(graph: Graph, n_padded: str, n_steps: str, longest: int) -> tuple[str, str]:

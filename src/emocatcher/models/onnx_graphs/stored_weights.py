@@ -38,14 +38,34 @@ def read(model: Bundle) -> dict[str, NDArray[Any]]:
     weights = model.weights()
     if not model.config.settings.encoder or any(name.startswith(_ENCODER) for name in weights):
         return weights
+    try:
+        return weights | _of_the_encoder(_stored(model))
+    except (KeyError, ValueError) as error:
+        raise _unreadable(model, error) from error
+
+
+def is_int8(model: Bundle) -> bool:
+    """Return whether an encoder's graph multiplies in whole numbers.
+
+    Raises:
+        ModelError: if the graph cannot be read.
+    """
+    return any(name.endswith(WHOLE) for name in _stored(model))
+
+
+def _stored(model: Bundle) -> dict[str, NDArray[Any]]:
+    """Read what a graph has stored, by name."""
     payload = model.onnx_path.read_bytes()
     onnx_check.check(payload, str(model.onnx_path))
     try:
         graph = onnx.load_model_from_string(payload).graph
-        stored = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
-        return weights | _of_the_encoder(stored)
+        return {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     except Exception as error:  # the errors of protobuf have no common class
-        raise ModelError(f"{model.onnx_path} cannot be read: {error}. Copy the model folder again") from error
+        raise _unreadable(model, error) from error
+
+
+def _unreadable(model: Bundle, error: Exception) -> ModelError:
+    return ModelError(f"{model.onnx_path} cannot be read: {error}. Copy the model folder again")
 
 
 def _of_the_encoder(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -11,7 +11,6 @@ import numpy as np
 from emocatcher import audio
 from emocatcher.audio.channels import Channels, index_of
 from emocatcher.audio.sources import is_pipe, readable
-from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.errors import SettingError
 from emocatcher.recognition import cautions
 from emocatcher.recognition.failures import path_of
@@ -28,7 +27,6 @@ _ROUNDING_S = 2e-6  # a shorter gap would have no length in files, whose times a
 
 def recognise(
     network: Network,
-    judge: Judge | None,
     source: audio.Source,
     speakers: Turns,
     window_s: float = 3.0,
@@ -46,7 +44,6 @@ def recognise(
 
     Args:
         network: the model.
-        judge: compares with the model's training conditions; None if they are not known.
         source: a path, an encoded file's bytes, or (samples, sample_rate).
         speakers: a file of turns (see `turn_files.read`); or turns as (start_s, end_s, speaker), or as mappings with
             these names.
@@ -72,7 +69,7 @@ def recognise(
         found = turn_files.read(speakers, path, on_note)
     else:
         found = turns.tidy(turns.given_by_caller(speakers), "speakers", path, on_note)
-    new = NewTurn(network, judge, window_s, hop_s, abstain_below)
+    new = NewTurn(network, window_s, hop_s, abstain_below)
     if path and is_pipe(path):
         source = readable(path)  # it can be read only once
     elif path:

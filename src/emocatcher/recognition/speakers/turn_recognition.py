@@ -10,7 +10,6 @@ import numpy as np
 from emocatcher import audio
 from emocatcher.audio.decoding import declared_duration_s
 from emocatcher.features import speech_gate
-from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation.errors import SettingError
 from emocatcher.recognition import utterance
 from emocatcher.recognition.prediction import Prediction
@@ -33,7 +32,6 @@ class NewTurn(NamedTuple):
     """What recognises a turn, before its first sample."""
 
     network: Network
-    judge: Judge | None
     window_s: float
     hop_s: float
     abstain_below: float
@@ -51,16 +49,13 @@ class NewTurn(NamedTuple):
             self.window_s,
             self.hop_s,
             self.abstain_below,
-            judge=self.judge,
         )
 
     def at_once(self, waveform: audio.Waveform, native_rate: int) -> Answer:
         """Recognise a turn of up to 10 s."""
         peak = float(np.abs(waveform).max())
         recording = audio.Recording(audio.remove_offset(waveform), self.rate, native_rate, peak, False, False)
-        found = utterance.recognise(
-            self.network, recording, self.abstain_below, path="", channel=None, judge=self.judge
-        )
+        found = utterance.recognise(self.network, recording, self.abstain_below, path="", channel=None)
         labels, speech = self.network.config.labels, found.emotion is not None
         voiced = found.voiced or (0.0, found.duration_s)
         start_s, end_s, *voiced_s = (np.array([time_s]) for time_s in (0.0, found.duration_s, *voiced))

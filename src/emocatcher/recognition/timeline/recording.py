@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from emocatcher import audio
-from emocatcher.features.training_conditions import Judge
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import SettingError, TooLongError
 from emocatcher.recognition import cautions
@@ -66,7 +65,6 @@ class BlockRecogniser:
         hop_s: from the start of one window to the start of the next, seconds.
         abstain_below: windows and segments with a lower probability are marked `abstain`.
         executor: a pool of one thread in which the network runs; None to run it in the caller's thread.
-        judge: compares windows with the model's training conditions, for the warnings; None if they are not known.
 
     Raises:
         SettingError: if the window or the hop is out of range.
@@ -81,10 +79,9 @@ class BlockRecogniser:
         abstain_below: float,
         *,
         executor: Executor | None = None,
-        judge: Judge | None = None,
     ) -> None:
         self._network, self._window_s, self._hop_s, self._abstain_below = network, window_s, hop_s, abstain_below
-        self._speech = speech = cautions.SpeechOverTime(network.config.settings.front_end, judge)
+        self._speech = speech = cautions.SpeechOverTime(network.config.settings.front_end)
         self._engine = Engine(
             network, has_speech, window_s, hop_s, abstain_below, at_once=False, executor=executor, on_speech=speech.add
         )
@@ -131,7 +128,6 @@ def recognise(
     threads: int | None = None,
     *,
     longest_s: float = math.inf,
-    judge: Judge | None = None,
     channel: int | None = None,
 ) -> Timeline:
     """Recognise a recording window by window. Apart from the timeline itself, memory does not grow with its length.
@@ -147,7 +143,6 @@ def recognise(
         threads: with 2, the network runs in its own thread while the next windows are prepared; the result is the same
             with 1. None for 2 if this process may use two cores, else 1.
         longest_s: longer recordings are refused, seconds.
-        judge: compares windows with the model's training conditions, for the warnings; None if they are not known.
         channel: the one to use alone, from 0; None for the mix.
 
     Raises:
@@ -166,9 +161,7 @@ def recognise(
             executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
             # After an error, groups that have not started are not needed.
             stack.callback(executor.shutdown, cancel_futures=True)
-        recogniser = BlockRecogniser(
-            network, has_speech, window_s, hop_s, abstain_below, executor=executor, judge=judge
-        )
+        recogniser = BlockRecogniser(network, has_speech, window_s, hop_s, abstain_below, executor=executor)
         rate = network.config.settings.front_end.sample_rate
         for block in audio.blocks(source, rate, block_s=_BLOCK_S, offset_s=window_s, facts=facts, channel=channel):
             if recogniser.duration_s + len(block) / rate > longest_s:

@@ -26,7 +26,7 @@ class OverlappingClips(Protocol):
 
 
 class NetworkConfig(Protocol):
-    """The fields that the timeline reads from a model's config."""
+    """The fields that recognition reads from a model's config."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -39,6 +39,9 @@ class NetworkConfig(Protocol):
 
     @property
     def settings(self) -> Settings: ...  # noqa: D102
+
+    @property
+    def longest_voiced_s(self) -> float | None: ...  # noqa: D102
 
 
 class Network(Protocol):

@@ -32,7 +32,6 @@ WARNINGS = {
     "channels-cancel": "a voice in opposite phase, or late, in several channels; channels were left out",
     "channels-differ": "channels with sound of their own, as of several persons: recognise each on its own",
     "no-voiced-span": "no voiced span was found: the whole recording was used",
-    "outside-training-conditions": "unlike the recordings the model was trained on: its scores do not apply",
 }
 
 

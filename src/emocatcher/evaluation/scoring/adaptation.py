@@ -1,0 +1,35 @@
+"""What an adaptation of a model tried, what each step gave on validation, and what was chosen."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to adapt, scored on recordings that it was not fitted to."""
+
+    name: str
+    unweighted_average_recall: float
+    interval: tuple[float, float]  # 95%
+    accuracy: float
+    log_loss: float  # nats, of the mean label
+
+
+class Adaptation(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model was adapted to recordings; part of its `config.json`."""
+
+    model: str  # the name of the model that it was adapted from
+    model_sha256: str  # of that model's graph
+    corpus: str  # the recordings
+    n_recordings: int
+    n_speakers: int | None = None  # None: not known
+    n_copies: int = 0  # augmented copies of each recording
+    labels: tuple[str, ...] = ()
+    n_of_label: tuple[int, ...] = ()
+    validated_by: Literal["speakers", "recordings", "nothing"]  # what validation and fitting did not share
+    steps: tuple[Step, ...] = ()  # the model as it was is the first
+    chosen: str
+    confusion: tuple[tuple[int, ...], ...] = ()  # on validation, of the chosen step; rows true, columns predicted
+    confusion_before: tuple[tuple[int, ...], ...] = ()
