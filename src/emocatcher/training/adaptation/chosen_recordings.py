@@ -1,0 +1,100 @@
+"""What a model is adapted to: which labels it will have, which recordings count, and how they are divided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from emocatcher.corpora.table import Corpus
+from emocatcher.foundation.errors import CorpusError
+from emocatcher.foundation.labels import canonical
+
+FEWEST = 8  # recordings of a label that the model does not know, and recordings in all
+MOST = 20_000  # recordings; more are better used for training
+_MOST_FOLDS = 5
+
+
+class Folds(NamedTuple):
+    """How validation divides recordings."""
+
+    of: NDArray[np.int64]  # (n_recordings,), the fold in which each is tested
+    validated_by: Literal["speakers", "recordings"]
+
+
+def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple[Corpus, list[str]]:
+    """Take the recordings whose labels the adapted model will have.
+
+    Args:
+        corpus: the recordings.
+        labels: of the adapted model; none for those of the recordings. Some may have no recording, if the model knows
+            them.
+        known: the labels of the model as it is.
+
+    Returns:
+        the recordings, with the model's spelling of their labels, and its labels; notes on what was left out.
+
+    Raises:
+        CorpusError: if the recordings do not suffice.
+    """
+    spelt = {label.casefold(): label for label in known}
+
+    def spelling(label: str) -> str:
+        found = canonical(label)
+        return found if found is not None and found in known else spelt.get(label.strip().casefold(), label.strip())
+
+    wanted = list(dict.fromkeys(map(spelling, labels)))
+    named = [msgspec.structs.replace(one, emotion=spelling(one.emotion)) for one in corpus.utterances]
+    used = [one for one in named if not wanted or one.emotion in wanted]
+    counts = Counter(one.emotion for one in used)
+    notes = []
+    if left_out := Counter(one.emotion for one in named if wanted and one.emotion not in wanted):
+        listed = ", ".join(f"{n} of '{label}'" for label, n in sorted(left_out.items()))
+        notes.append(f"{left_out.total()} recordings have labels that --labels does not name: {listed}")
+    order = wanted or [*(label for label in known if label in counts), *sorted(set(counts).difference(known))]
+    if len(counts) < 2:
+        have = f"all have the label '{next(iter(counts))}'" if counts else "none has one of the labels"
+        raise CorpusError(
+            f"{len(used)} recordings, and {have}. To adapt, recordings of two or more labels are needed; for "
+            "recordings without labels, use --unlabelled"
+        )
+    few = [label for label in order if label not in known and counts[label] < FEWEST]
+    if few:
+        listed = ", ".join(f"'{label}' has {counts[label]}" for label in few)
+        raise CorpusError(
+            f"{listed} recordings, and a label that the model does not know needs {FEWEST}. Record more, or leave it "
+            "out with --labels"
+        )
+    if len(used) < FEWEST:
+        raise CorpusError(
+            f"{len(used)} recordings are too few to adapt to; {FEWEST} a label are a good start. Record more"
+        )
+    if len(used) > MOST:
+        raise CorpusError(
+            f"{len(used):,} recordings; up to {MOST:,} are adapted to. Train with them: emocatcher train --preset "
+            "emocatcher-3"
+        )
+    chosen = msgspec.structs.replace(corpus, utterances=tuple(used), labels=tuple(order))
+    return chosen, notes
+
+
+def divide(corpus: Corpus) -> Folds:
+    """Divide recordings into two to five folds: by speakers if two or more are known, else by recordings."""
+    from sklearn.model_selection import GroupKFold
+
+    n, speakers = len(corpus), corpus.speakers
+    folds = np.zeros(n, np.int64)
+    if len(speakers) >= 2:
+        names = [one.speaker for one in corpus]
+        splits = GroupKFold(min(_MOST_FOLDS, len(speakers))).split(names, groups=names)
+        for number, (_, tested) in enumerate(splits):
+            folds[tested] = number
+        return Folds(folds, "speakers")
+    # One label after another, each dealt to the folds in turn.
+    order = sorted(range(n), key=lambda i: corpus.labels.index(corpus.utterances[i].emotion))
+    folds[order] = np.arange(n) % _MOST_FOLDS
+    return Folds(folds, "recordings")
