@@ -59,7 +59,7 @@ def test_columns_without_a_value_give_zeros() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["cabg", "emocatcher-2"])
 def test_recognition_wakes_no_threads_of_blas(model: str, busy_core: None) -> None:
-    """Threads that wait for a busy core spin, so a product that is shared out costs at least two callers' time."""
+    """Threads that wait for a busy core spin, so a shared product costs more processor time than its caller uses."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {name: value for name, value in os.environ.items() if name not in names}
     run = [sys.executable, "-c", PROCESSOR_TIME, model]

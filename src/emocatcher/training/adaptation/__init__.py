@@ -35,7 +35,7 @@ AS_IT_IS = "as it is"
 _MOST_ROWS = 5_000  # recordings and copies; many recordings need no copies
 _LEAST_PROBABILITY = 1e-7
 # Of what settling subtracts, for recordings that will be of other voices: all of it does harm on some corpora.
-SHARE_FOR_OTHERS = 0.5
+SHARE_FOR_OTHERS = 0.25
 
 
 class _Validated(msgspec.Struct, frozen=True):
@@ -145,11 +145,11 @@ def adapt(
 
 
 def shift(model: Bundle, by: tuple[float, ...], n_recordings: int, corpus: str, folder: Path, *, name: str) -> Bundle:
-    """Write a model that has half settled on recordings as a model folder of its own, for recordings of other voices.
+    """Write a model that has settled a little on recordings as a model folder, for recordings of other voices.
 
     Args:
         model: an opened model folder with an encoder.
-        by: what settling subtracts from the log-probabilities; half of it is subtracted here.
+        by: what settling subtracts from the log-probabilities; a quarter of it is subtracted here.
         n_recordings: on how many it settled.
         corpus: the name of the recordings.
         folder: the model folder to write.

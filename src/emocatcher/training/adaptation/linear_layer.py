@@ -12,7 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+
+from emocatcher.foundation.errors import MissingExtraError
+
+try:
+    from scipy import optimize
+except ModuleNotFoundError as error:
+    raise MissingExtraError("Adapting a model", "train") from error
 
 _MOST_STEPS = 150  # of the optimiser
 
