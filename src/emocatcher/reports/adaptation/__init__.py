@@ -50,10 +50,10 @@ def write(model: Bundle) -> Path:
 def outcome(found: Adaptation) -> str:
     """Say in one sentence what the adaptation gave."""
     before, after = found.steps[0], next(step for step in found.steps if step.name == found.chosen)
-    others = "speakers" if found.validated_by == "speakers" else "recordings"
+    others = "speakers" if found.validated_by == "speakers" else "recordings, perhaps of the same voices,"
     if after is before:
         return (
-            f"No step recognises {others} that it was not fitted to better than {found.model} as it is (UAR "
+            f"On {others} that it was not fitted to, no step is better than {found.model} as it is (UAR "
             f"{_percent(before.unweighted_average_recall)}%), so its weights were kept."
         )
     return (
