@@ -53,6 +53,7 @@ def test_recordings_without_labels_are_enough(process, table, voices, tmp_path):
         (["--labels", "sad,disgust", "--unlabelled"], "--labels needs labelled recordings"),
         (["other.csv"], "one table or one folder"),
         (["--model", "cabg"], "has no encoder"),
+        (["--model", "cabg", "--unlabelled"], "has no encoder"),
         (["--labels", "sad"], "all have the label 'sad'"),
         (["--labels", "sad,disgust,bored"], "'bored' has 0 recordings"),
     ],

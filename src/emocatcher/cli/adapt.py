@@ -105,6 +105,7 @@ def _settle(opened: Bundle, recordings: list[str], to: Path, name: str) -> None:
     from emocatcher.recognition.recognizer import load
     from emocatcher.training import adaptation
 
+    adaptation.check(opened)  # before minutes of recognition
     names = batch.expand(recordings, on_note=lambda note: typer.echo(f"Note: {one_line(note)}", err=True))
     settled = settling_options.settle(load(opened.path), names, process_setup.usable_cores()).settled
     if settled is not None:

@@ -35,7 +35,7 @@ AS_IT_IS = "as it is"
 _MOST_ROWS = 5_000  # recordings and copies; many recordings need no copies
 _LEAST_PROBABILITY = 1e-7
 # Of what settling subtracts, for recordings that will be of other voices: all of it does harm on some corpora.
-SHARE_FOR_OTHERS = 0.25
+_SHARE_FOR_OTHERS = 0.25
 
 
 class _Validated(msgspec.Struct, frozen=True):
@@ -76,12 +76,8 @@ def adapt(
         CorpusError: if the recordings do not suffice; see `chosen_recordings.choose`.
         AudioError: if a recording cannot be decoded.
     """
+    check(model)
     config = model.config
-    if not config.settings.encoder:
-        raise ModelError(
-            f"{config.name} has no encoder, and only models of the preset emocatcher-3 can be adapted. Train another "
-            "one on your recordings: emocatcher train"
-        )
     corpus, notes = chosen_recordings.choose(corpus, labels, config.labels)
     folds = chosen_recordings.divide(corpus)
     if folds.validated_by == "recordings":
@@ -144,6 +140,19 @@ def adapt(
     return _write(model, adapted, layer, folder)
 
 
+def check(model: Bundle) -> None:
+    """Check that a model can be adapted.
+
+    Raises:
+        ModelError: if it has no encoder.
+    """
+    if not model.config.settings.encoder:
+        raise ModelError(
+            f"{model.config.name} has no encoder, and only models of the preset emocatcher-3 can be adapted. Train "
+            "another one on your recordings: emocatcher train"
+        )
+
+
 def shift(model: Bundle, by: tuple[float, ...], n_recordings: int, corpus: str, folder: Path, *, name: str) -> Bundle:
     """Write a model that has settled a little on recordings as a model folder, for recordings of other voices.
 
@@ -158,8 +167,9 @@ def shift(model: Bundle, by: tuple[float, ...], n_recordings: int, corpus: str, 
     Raises:
         ModelError: if the model has no encoder, or cannot be read or written.
     """
+    check(model)
     weights, config = model.weights(), model.config
-    bias = weights["output.bias"] - np.asarray(by, np.float32) * np.float32(SHARE_FOR_OTHERS * config.temperature)
+    bias = weights["output.bias"] - np.asarray(by, np.float32) * np.float32(_SHARE_FOR_OTHERS * config.temperature)
     adaptation = Adaptation(
         model=config.name,
         model_sha256=config.sha256.get(model_folder.ONNX, ""),
