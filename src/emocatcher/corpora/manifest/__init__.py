@@ -1,0 +1,100 @@
+"""Read the user's own recordings: from a table, or from a folder with one sub-folder per emotion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from emocatcher.corpora.manifest import columns, label_spellings, table_rows
+from emocatcher.corpora.manifest.labelled_folder import read_folder
+from emocatcher.corpora.manifest.table_rows import FORMATS, Row
+from emocatcher.corpora.table import Corpus
+from emocatcher.foundation.errors import ManifestError
+
+__all__ = ["FORMATS", "read", "read_folder", "read_paths"]
+
+
+def read(path: Path, *, missing_ok: bool = False) -> Corpus:
+    """Read a table with one recording, or one segment of a recording, per row.
+
+    The columns are `path` (relative paths start at the table's folder), `label` (or `emotion`) and optionally
+    `speaker`, `start_s`, `end_s` (seconds), `split` (train, valid or test) and `id`; others are ignored. Either all
+    rows have a speaker or none; the same holds for the split. The default `id` is the path, with "#start-end" appended
+    if several rows share a file.
+
+    Args:
+        path: CSV (with a header; commas, semicolons or tabs), JSONL or Parquet. Errors number the rows like an
+            editor's lines; Parquet rows start at 1.
+        missing_ok: accept rows whose recording does not exist.
+
+    Returns:
+        the corpus, in the table's order, named like the file; the labels are the known emotions that occur, in
+        their canonical order, followed by the others, sorted.
+
+    Raises:
+        ManifestError: if the table or a row cannot be used; the message names the file and the row.
+        MissingExtraError: if the table is Parquet and pyarrow is not installed.
+    """
+    rows = list(table_rows.read(path, columns.COLUMNS))
+    if not rows:
+        raise ManifestError(f"{path} has no rows. Give one row per recording, with the columns path and label.")
+    names = list(dict.fromkeys(column for row in rows for column in row.cells))
+    label = "emotion" if "emotion" in names and "label" not in names else "label"
+    for needed in ("path", label):
+        if needed not in names:
+            raise ManifestError(
+                f"{path} has no column '{needed}'. Its columns: {', '.join(names)}. "
+                f"Needed: path, label; optional: {', '.join(columns.COLUMNS[3:])}"
+            )
+    shared = Counter(columns.text_of(row, "path") for row in rows)
+    utterances = [columns.utterance(row, path.parent, label, shared) for row in rows]
+    missing = [row for row, utterance in zip(rows, utterances, strict=True) if not utterance.path.is_file()]
+    if missing and not missing_ok:
+        more = f" {len(missing)} of {len(rows)} rows have none; list them with: emocatcher check {path} --all."
+        named = columns.text_of(missing[0], "path")
+        raise ManifestError(
+            f"{missing[0].place}: no such recording: '{named}'.{more if len(missing) > 1 else ''} "
+            f"Relative paths start at the table's folder, {path.parent}"
+        )
+    for column in ("speaker", "split"):
+        filled = [getattr(utterance, column) is not None for utterance in utterances]
+        if any(filled) and not all(filled):
+            place = rows[filled.index(False)].place
+            raise ManifestError(
+                f"{place}: no {column}, but {sum(filled)} of {len(rows)} rows have one. Give a {column} in all rows or "
+                "in none."
+            )
+    first: dict[str, Row] = {}
+    for row, utterance in zip(rows, utterances, strict=True):
+        if utterance.id in first:
+            raise ManifestError(
+                f"{row.place}: the id '{utterance.id}' is already used in {first[utterance.id].place}. "
+                "Remove one of the two rows, or give each its own id."
+            )
+        first[utterance.id] = row
+    unused = [column for column in names if column not in {"path", label, *columns.COLUMNS[3:]}]
+    shown = ", ".join(unused[:8]) + (" …" if len(unused) > 8 else "")
+    notes = [f"{len(unused)} column{'s are' if len(unused) > 1 else ' is'} not used: {shown}"] if unused else []
+    return label_spellings.corpus(path.stem, utterances, notes)
+
+
+def read_paths(path: Path) -> list[str]:
+    """Read only the column `path` of such a table, for recordings without labels; they need not exist.
+
+    Raises:
+        ManifestError: if the table cannot be used, a path is empty, or the table has segments (`start_s`, `end_s`).
+        MissingExtraError: if the table is Parquet and pyarrow is not installed.
+    """
+    paths = []
+    for row in table_rows.read(path, columns.COLUMNS):
+        if "path" not in row.cells:
+            raise ManifestError(
+                f"{path} has no column 'path', which names the recordings. Its columns: {', '.join(row.cells)}"
+            )
+        if columns.text_of(row, "start_s") or columns.text_of(row, "end_s"):
+            raise ManifestError(
+                f"{row.place}: start_s and end_s name a part of a recording, and only whole recordings are recognised "
+                "here. Cut it into files, remove the columns, or use `emocatcher timeline`"
+            )
+        paths.append(columns.needed_path(row))
+    return paths

@@ -1,0 +1,90 @@
+"""Turn the cells of one row of a table into an utterance."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+from emocatcher.audio import folder_search
+from emocatcher.corpora.manifest.table_rows import Row
+from emocatcher.corpora.table import Utterance
+from emocatcher.foundation.errors import ManifestError, suggest
+
+SPLITS = ("train", "valid", "test")
+COLUMNS = ("path", "label", "emotion", "speaker", "start_s", "end_s", "split", "id")
+
+
+def utterance(row: Row, folder: Path, label: str, shared: Counter[str | None]) -> Utterance:
+    """Return the recording, or the segment, of one row.
+
+    Args:
+        row: one row of the table.
+        folder: where relative paths start.
+        label: the column with the label.
+        shared: how many rows have each path; several mean segments, whose default ids differ by their times.
+
+    Raises:
+        ManifestError: if a cell cannot be used; the message names the row.
+    """
+    path = needed_path(row)
+    emotion = text_of(row, label)
+    if emotion is None:
+        raise ManifestError(f"{row.place}: the {label} is empty. Give the {label} of every recording.")
+    start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
+    if end_s is not None and (start_s or 0.0) >= end_s:
+        raise ManifestError(
+            f"{row.place}: start_s {start_s or 0.0:g} is not before end_s {end_s:g}. Give start_s < end_s, in seconds."
+        )
+    split = text_of(row, "split")
+    if split is not None and split not in SPLITS:
+        raise ManifestError(f"{row.place}: {suggest(split, SPLITS, 'split')}")
+    segment = f"#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}" if shared[path] > 1 else ""
+    return Utterance(
+        id=text_of(row, "id") or f"{path}{segment}",
+        path=folder / folder_search.expand_home(path),
+        emotion=emotion,
+        speaker=text_of(row, "speaker"),
+        start_s=start_s,
+        end_s=end_s,
+        split=split,
+    )
+
+
+def needed_path(row: Row) -> str:
+    """Return the cell `path`, which must not be empty.
+
+    Raises:
+        ManifestError: if it is empty.
+    """
+    path = text_of(row, "path")
+    if path is None:
+        raise ManifestError(f"{row.place}: the path is empty. Give the recording's path, from the table's folder.")
+    return path
+
+
+def text_of(row: Row, column: str) -> str | None:
+    """Return a cell as text; None if it is empty or missing, or the NaN that pandas writes for both.
+
+    Raises:
+        ManifestError: if it is a list or the like.
+    """
+    value = row.cells.get(column)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if not isinstance(value, (str, int, float)):
+        raise ManifestError(f"{row.place}: {column} is {value!r}. Give text or a number.")
+    return str(value).strip() or None
+
+
+def _seconds(row: Row, column: str) -> float | None:
+    text = text_of(row, column)
+    try:
+        value = None if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise ManifestError(
+            f"{row.place}: {column} is '{text}'. Give seconds as a number of 0 or more, with a decimal point."
+        )
+    return value

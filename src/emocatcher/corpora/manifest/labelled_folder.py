@@ -1,0 +1,52 @@
+"""Read a folder with one sub-folder per emotion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from emocatcher.audio import folder_search
+from emocatcher.corpora.manifest import label_spellings
+from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.foundation.errors import ManifestError
+
+
+def read_folder(root: Path) -> Corpus:
+    """Read a folder with one sub-folder per emotion, each with recordings at any depth.
+
+    Returns:
+        the corpus, sorted by path, named like the folder, without speakers. Its notes count the files that are left
+        out, and name sub-folders without recordings.
+
+    Raises:
+        ManifestError: if there are no such recordings, or some lie outside the sub-folders.
+    """
+    found = folder_search.search(root)
+    paths = [(path, path.relative_to(root)) for path in sorted(map(Path, found.recordings))]
+    loose = [str(path) for path, relative in paths if len(relative.parts) == 1]
+    if loose:
+        more = f" and {len(loose) - 1} more are" if len(loose) > 1 else " is"
+        raise ManifestError(
+            f"{loose[0]}{more} not in an emotion's folder. Put each recording into a sub-folder named after its "
+            "emotion, or give a table with the columns path and label."
+        )
+    if not paths:
+        raise ManifestError(
+            f"{root} contains no recordings. Give one sub-folder per emotion, with files such as .wav, .mp3 or .m4a."
+        )
+    utterances = [Utterance(id=relative.as_posix(), path=path, emotion=relative.parts[0]) for path, relative in paths]
+    notes = [*folder_search.notes(found), *_notes_on_folders(root, utterances)]
+    return label_spellings.corpus(root.resolve().name, utterances, notes)
+
+
+def _notes_on_folders(root: Path, utterances: Sequence[Utterance]) -> Iterator[str]:
+    used = {utterance.emotion for utterance in utterances}
+    empty = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if empty := [name for name in empty if name not in used]:
+        yield f"{len(empty)} sub-folder{'s have' if len(empty) > 1 else ' has'} no recordings: {', '.join(empty[:5])}"
+    if deeper := [utterance for utterance in utterances if utterance.id.count("/") > 1]:
+        what = "recording lies in a folder" if len(deeper) == 1 else "recordings lie in folders"
+        yield (
+            f"{len(deeper)} {what} inside the sub-folders. The first folder is the label: {deeper[0].id} is "
+            f"'{deeper[0].emotion}'"
+        )
