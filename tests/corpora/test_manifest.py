@@ -92,7 +92,7 @@ def test_label_takes_precedence_over_emotion(folder):
 def test_labels_are_known_emotions_in_canonical_order_then_others_sorted(folder):
     written = ("zeal", "surprised", "awe", "Happy", "neutral", "envy", "angry", "boredom")
     path = write_csv(folder, "path,label,id\n" + "".join(f"c.wav,{label},{label}\n" for label in written))
-    assert manifest.read(path).labels == ("neutral", "angry", "surprised", "Happy", "awe", "boredom", "envy", "zeal")
+    assert manifest.read(path).labels == ("neutral", "happy", "angry", "surprised", "awe", "boredom", "envy", "zeal")
 
 
 def test_own_ids_and_absolute_paths_are_accepted(folder, tmp_path_factory):
@@ -238,11 +238,6 @@ def test_a_sub_folder_that_cannot_be_opened_is_counted(tmp_path, monkeypatch):
     found = manifest.read_folder(tmp_path)
     assert [u.id for u in found] == ["sad/1.wav"]
     assert f"1 folder cannot be opened, and is left out: {tmp_path}/locked" in found.notes
-
-
-def test_labels_that_differ_only_in_case_are_noted(folder):
-    (folder / "t.csv").write_text("path,label\na.wav,Sad\nsub/b.wav,sad\n")
-    assert manifest.read(folder / "t.csv").notes == ("labels that differ only in case are kept apart: Sad, sad",)
 
 
 def test_columns_that_are_not_used_are_noted(folder):

@@ -81,7 +81,7 @@ def test_answers_with_a_profile_are_those_of_a_settled_recognizer(
 
 
 def test_emotions_restrict_the_answers_without_a_profile(server: Server) -> None:
-    answer = server.post("/v1/predict?emotions=angry,%20sad", voice()).json
+    answer = server.post("/v1/predict?emotions=Anger,%20sad", voice()).json
     assert list(answer["probabilities"]) == ["sad", "angry"]
     assert sum(answer["probabilities"].values()) == pytest.approx(1.0)
     assert answer["settled_on"] == 0

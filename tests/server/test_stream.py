@@ -106,6 +106,9 @@ def test_the_ready_message_contains_labels_window_and_hop(server: Server) -> Non
         ready = receive(socket)
         assert (ready["window_s"], ready["hop_s"]) == (3.0, 1.0)
         assert ready["labels"] == server.get("/v1/model").json["labels"]
+    with opened(server) as socket:
+        send(socket, HELLO | {"emotions": ["SAD", "anger"]})
+        assert receive(socket)["labels"] == ["sad", "angry"]
 
 
 @pytest.mark.parametrize(

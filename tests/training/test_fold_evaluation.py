@@ -30,6 +30,19 @@ def test_scores_equal_those_of_the_run(small_run: Any, fold: int, batch_size: in
     assert found.warnings == ()
 
 
+def test_a_corpus_with_other_spellings_than_the_model_gets_the_same_scores(small_run: Any) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    shouted = msgspec.structs.replace(
+        small_run.corpus,
+        utterances=tuple(msgspec.structs.replace(one, emotion=one.emotion.upper()) for one in small_run.corpus),
+        labels=tuple(label.upper() for label in small_run.corpus.labels),
+    )
+    found, same = (
+        fold_evaluation.evaluate(recognizer, corpus, small_run.protocol, 0) for corpus in (shouted, small_run.corpus)
+    )
+    assert found == same
+
+
 def test_groups_of_speakers_are_scored(small_run: Any, crowded: Any) -> None:
     recognizer = load(small_run.folder / "fold_0" / "last")
     corpus = crowded(small_run.corpus)

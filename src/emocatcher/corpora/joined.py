@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from emocatcher.corpora import label_spellings
 from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.foundation import labels
 from emocatcher.foundation.errors import CorpusError
-from emocatcher.foundation.labels import EMOTIONS, canonical
 
 
 def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corpus:
@@ -21,7 +22,7 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
 
     Returns:
         a corpus of all utterances, with the ids NAME/ID and the speakers NAME:SPEAKER; speakers whom two corpora share
-        have one name. Emotions have their canonical names; other labels stay as they are, and follow in sorted order.
+        have one name. Each label has one spelling (see `label_spellings`).
 
     Raises:
         CorpusError: if two corpora have the same name.
@@ -31,19 +32,19 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
         raise CorpusError(
             f"Two of the corpora are named '{twice[0]}'. Name each corpus once; rename a table or a folder."
         )
-    utterances = tuple(
+    renamed = [
         _renamed(utterance, corpus.name, same_speakers_as.get(corpus.name) or corpus.name)
         for corpus in corpora
         for utterance in corpus
-    )
-    present = {utterance.emotion for utterance in utterances}
+    ]
+    utterances, spelt = label_spellings.join(renamed)
     return Corpus(
         name="+".join(names),
-        utterances=utterances,
-        labels=(*(e for e in EMOTIONS if e in present), *sorted(present.difference(EMOTIONS))),
+        utterances=tuple(utterances),
+        labels=labels.ordered(utterance.emotion for utterance in utterances),
         licence="; ".join(f"{corpus.name}: {corpus.licence}" for corpus in corpora),
         synthetic=any(corpus.synthetic for corpus in corpora),
-        notes=tuple(f"{corpus.name}: {note}" for corpus in corpora for note in corpus.notes),
+        notes=(*(f"{corpus.name}: {note}" for corpus in corpora for note in corpus.notes), *spelt),
     )
 
 
@@ -62,6 +63,5 @@ def _renamed(utterance: Utterance, name: str, people: str) -> Utterance:
         utterance,
         id=f"{name}/{utterance.id}",
         corpus=name,
-        emotion=canonical(utterance.emotion) or utterance.emotion,
         speaker=None if utterance.speaker is None else f"{people}:{utterance.speaker}",
     )

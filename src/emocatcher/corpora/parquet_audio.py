@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from emocatcher.audio import folder_search
-from emocatcher.corpora import parquet_table
+from emocatcher.corpora import label_spellings, parquet_table
 from emocatcher.corpora.places import corpus_dir, staged
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError
-from emocatcher.foundation.labels import EMOTIONS, canonical
+from emocatcher.foundation.labels import canonical, ordered
 from emocatcher.foundation.parquet import import_pyarrow
 
 # Columns of the same meaning, as the hub's corpora name them; the first that is there counts.
@@ -63,8 +63,8 @@ def read(paths: Sequence[Path], name: str, *, licence: str = "unknown", only_emo
         only_emotions: leave out rows with other labels than the eight emotions.
 
     Returns:
-        the corpus, in the files' order. Labels have their canonical names. If a column `dataset` says that several
-        corpora are in it, ids and speakers begin with its value.
+        the corpus, in the files' order. Each label has one spelling (see `label_spellings`). If a column `dataset`
+        says that several corpora are in it, ids and speakers begin with its value.
 
     Raises:
         CorpusError: if a file has no column of emotions, or the sound cannot be unpacked.
@@ -80,22 +80,25 @@ def read(paths: Sequence[Path], name: str, *, licence: str = "unknown", only_emo
         for number, row in enumerate(rows):
             row["id"] = f"{row['id']}#{number}"
     usable = [(row, files[number]) for number, row in enumerate(rows) if number in files]
-    unknown = Counter(row["emotion"] for row, _ in usable if only_emotions and row["emotion"] not in (None, *EMOTIONS))
-    utterances = [
+    unknown = Counter(
+        row["emotion"] for row, _ in usable if only_emotions and row["emotion"] and canonical(row["emotion"]) is None
+    )
+    labelled = [
         Utterance(path=path, **row)
         for row, path in usable
         if row["emotion"] is not None and row["emotion"] not in unknown
     ]
-    present = {utterance.emotion for utterance in utterances}
+    utterances, spelt = label_spellings.join(labelled)
     silent = [str(row["id"]) for number, row in enumerate(rows) if number not in files]
     unlabelled = [str(row["id"]) for row, _ in usable if row["emotion"] is None]
     notes = folder_search.left_out(silent, "row has no sound", "rows have no sound")
     notes += folder_search.left_out(unlabelled, "row has no emotion", "rows have no emotion")
     notes += [f"{n:,} rows are left out (label '{label}')" for label, n in unknown.most_common()]
+    notes += [] if only_emotions else spelt
     return Corpus(
         name=name,
         utterances=tuple(utterances),
-        labels=(*(e for e in EMOTIONS if e in present), *sorted(present.difference(EMOTIONS))),
+        labels=ordered(utterance.emotion for utterance in utterances),
         licence="; ".join(licences) or licence,
         notes=tuple(notes),
     )
@@ -125,12 +128,12 @@ def _rows(paths: Sequence[Path], licences: dict[str, None]) -> Iterator[dict[str
 
 
 def _row(texts: dict[str, str | None], number: int) -> dict[str, Any]:
-    source, label = texts["dataset"], texts["emotion"]
+    source = texts["dataset"]
     gender = (texts["gender"] or "").casefold()
     return {
         "id": "/".join(filter(None, (source, texts["id"] or f"row {number}"))),
         "speaker": texts["speaker"] and ":".join(filter(None, (source, texts["speaker"]))),
-        "emotion": label and (canonical(label) or label),
+        "emotion": texts["emotion"],
         "gender": {"m": "male", "f": "female"}.get(gender, gender if gender in ("female", "male") else None),
         "split": texts["split"] if texts["split"] in ("train", "valid", "test") else None,
     }

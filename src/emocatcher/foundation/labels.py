@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 # The order of the codes in RAVDESS's file names (01 neutral … 08 surprised), which the published network's outputs use.
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -65,7 +66,72 @@ def canonical(label: str) -> str | None:
         >>> canonical("anger"), canonical(" HAPPY "), canonical("ps"), canonical("bored")
         ('angry', 'happy', 'surprised', None)
     """
-    return _EMOTION_OF.get(label.strip().casefold())
+    return _EMOTION_OF.get(_folded(label))
+
+
+def spelling(label: str, known: Collection[str] = ()) -> str:
+    """Return the known label that a label is a spelling of; without one, the emotion that it names, or itself.
+
+    Two texts are spellings of one label if they differ in case, in blanks at an end, in how many blanks are between
+    two words, or in the Unicode form of their letters, or if both are names of one emotion. Nothing else is joined:
+    whether calm is neutral, or excited happy, is for the user to decide.
+
+    Args:
+        label: as it was given.
+        known: labels that are known, such as those of a model.
+
+    Examples:
+        >>> spelling("ANGER"), spelling(" so  Annoyed"), spelling("Happy", ("joy",)), spelling("calm", ("neutral",))
+        ('angry', 'so Annoyed', 'joy', 'calm')
+    """
+    if label in known:
+        return label
+    same = [one for one in known if _key(one) == _key(label)]
+    return same[0] if same else canonical(label) or _tidy(label)
+
+
+def one_spelling(counts: Mapping[str, int]) -> dict[str, str]:
+    """Choose one spelling for each label: the name of the emotion, or the most frequent spelling.
+
+    Args:
+        counts: how often each spelling occurs. Of equally frequent ones, the one in lower case is chosen.
+
+    Returns:
+        the given spelling → the chosen one.
+
+    Examples:
+        >>> one_spelling({"anger": 3, "Annoyed": 1, "annoyed ": 2, "calm": 4})
+        {'anger': 'angry', 'Annoyed': 'annoyed', 'annoyed ': 'annoyed', 'calm': 'calm'}
+    """
+    chosen: dict[str, str] = {}
+    for one in sorted(counts, key=lambda one: (counts[one], one)):  # small letters are behind capitals
+        chosen[_key(one)] = canonical(one) or _tidy(one)
+    return {one: chosen[_key(one)] for one in counts}
+
+
+def ordered(present: Iterable[str]) -> tuple[str, ...]:
+    """Return different labels in the order of a model's outputs: the emotions as in `EMOTIONS`, then others, sorted.
+
+    Examples:
+        >>> ordered(["bored", "sad", "awed", "happy", "sad"])
+        ('happy', 'sad', 'awed', 'bored')
+    """
+    found = set(present)
+    return (*(emotion for emotion in EMOTIONS if emotion in found), *sorted(found.difference(EMOTIONS)))
+
+
+def _tidy(label: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", label).split())
+
+
+def _folded(label: str) -> str:
+    return unicodedata.normalize("NFC", _tidy(label).casefold())
+
+
+def _key(label: str) -> str:
+    """Return a text that all spellings of a label have in common."""
+    folded = _folded(label)
+    return _EMOTION_OF.get(folded, folded)
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from emocatcher import audio
 from emocatcher.audio.channels import Channels
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import OutputError, SettingError
+from emocatcher.foundation.labels import spelling
 from emocatcher.models.model_folder import Label, ModelConfig, Name
 from emocatcher.recognition.prediction import Failure, Prediction
 
@@ -237,11 +238,12 @@ def _not_a_file(name: str | Path, error: Exception) -> SettingError:
 
 
 def chosen(emotions: Sequence[str], config: ModelConfig) -> tuple[str, ...]:
-    """Check the emotions that answers are restricted to; return them in the model's order.
+    """Check the emotions that answers are restricted to, in any spelling; return them in the model's order.
 
     Raises:
         SettingError: if fewer than two are given, or one is not among the model's.
     """
+    emotions = [spelling(emotion, config.labels) for emotion in emotions]
     if unknown := [emotion for emotion in emotions if emotion not in config.labels]:
         raise SettingError(
             f"'{unknown[0]}' is not among the emotions of {config.name}: {', '.join(config.labels)}. Correct it"

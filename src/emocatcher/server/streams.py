@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from emocatcher.foundation.labels import spelling
 from emocatcher.server import tasks
 from emocatcher.server.limits import Limits
 from emocatcher.server.shares import Shares, Turns, client_of
@@ -185,7 +186,9 @@ class Streams:
         )
         try:
             await take_turn(start)
-            kept = [label for label in await labels() if hello.emotions is None or label in hello.emotions]
+            all_labels = await labels()
+            wanted = all_labels if hello.emotions is None else [spelling(one, all_labels) for one in hello.emotions]
+            kept = [label for label in all_labels if label in wanted]
             await _send(socket, Ready(kept, hello.window_s, hello.hop_s))
             is_last = False
             while not is_last:

@@ -14,6 +14,7 @@ from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring import metrics, speaker_groups
 from emocatcher.evaluation.scoring.run_result import SpeakerGroup
 from emocatcher.foundation.errors import ModelError, ProtocolError
+from emocatcher.foundation.labels import spelling
 from emocatcher.models.model_folder import ALL_RECORDINGS, Training
 from emocatcher.recognition.recognizer import Recognizer
 from emocatcher.training.dataset import Part, load_features
@@ -60,13 +61,13 @@ def evaluate(
     labels = recognizer.config.labels
     one = protocol.folds[fold]
     utterances = corpus.select(one.test)
-    emotions = [one.emotion(utterance) for utterance in utterances]
-    check_labels(recognizer, corpus, emotions)
+    emotions = in_words_of(recognizer, corpus, [one.emotion(utterance) for utterance in utterances])
     tested = msgspec.structs.replace(corpus, utterances=utterances)
     features = load_features(tested, recognizer.config.settings)
     logits, _ = recognizer.run(features.clips([utterance.id for utterance in utterances]), batch_size)
     true = np.array([labels.index(emotion) for emotion in emotions])
-    scored = np.array([i for i, label in enumerate(labels) if label in one.between.classes]) if one.between else None
+    classes = [spelling(label, labels) for label in one.between.classes] if one.between else labels
+    scored = np.array([i for i, label in enumerate(labels) if label in classes]) if one.between else None
     masked = Part(one.test, true, scored=scored).mask(logits)
     predicted = masked.argmax(axis=1)
     scores = metrics.score(true, predicted, labels)
@@ -99,18 +100,20 @@ def evaluate(
     )
 
 
-def check_labels(recognizer: Recognizer, corpus: Corpus, emotions: Sequence[str]) -> None:
-    """Refuse to test a model on emotions that it has no label for.
+def in_words_of(recognizer: Recognizer, corpus: Corpus, emotions: Sequence[str]) -> list[str]:
+    """Return the emotions of a corpus in the spelling of a model's labels.
 
     Raises:
         ModelError: if there is one.
     """
     labels = recognizer.config.labels
-    if unknown := sorted(set(emotions) - set(labels)):
+    spelt = {emotion: spelling(emotion, labels) for emotion in set(emotions)}
+    if unknown := sorted(set(spelt.values()) - set(labels)):
         raise ModelError(
             f"'{recognizer.config.name}' has no label for the emotion '{unknown[0]}' of corpus '{corpus.name}'. "
             f"Its labels: {', '.join(labels)}. Name a corpus or a model with the same emotions"
         )
+    return [spelt[emotion] for emotion in emotions]
 
 
 def trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int) -> frozenset[str] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from emocatcher.corpora.manifest import columns, label_spellings, table_rows
+from emocatcher.corpora import label_spellings
+from emocatcher.corpora.manifest import columns, table_rows
 from emocatcher.corpora.manifest.labelled_folder import read_folder
 from emocatcher.corpora.manifest.table_rows import FORMATS, Row
 from emocatcher.corpora.table import Corpus

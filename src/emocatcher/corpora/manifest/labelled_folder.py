@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from emocatcher.audio import folder_search
-from emocatcher.corpora.manifest import label_spellings
+from emocatcher.corpora import label_spellings
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import ManifestError
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emocatcher.corpora.table import Corpus
 from emocatcher.foundation.errors import CorpusError
-from emocatcher.foundation.labels import canonical
+from emocatcher.foundation.labels import spelling
 
 FEWEST = 8  # recordings of a label that the model does not know, and recordings in all
 MOST = 20_000  # recordings; more are better used for training
@@ -41,14 +41,8 @@ def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple
     Raises:
         CorpusError: if the recordings do not suffice.
     """
-    spelt = {label.casefold(): label for label in known}
-
-    def spelling(label: str) -> str:
-        found = canonical(label)
-        return found if found is not None and found in known else spelt.get(label.strip().casefold(), label.strip())
-
-    wanted = list(dict.fromkeys(map(spelling, labels)))
-    named = [msgspec.structs.replace(one, emotion=spelling(one.emotion)) for one in corpus.utterances]
+    wanted = list(dict.fromkeys(spelling(label, (*known, *corpus.labels)) for label in labels))
+    named = [msgspec.structs.replace(one, emotion=spelling(one.emotion, known)) for one in corpus.utterances]
     used = [one for one in named if not wanted or one.emotion in wanted]
     counts = Counter(one.emotion for one in used)
     notes = []

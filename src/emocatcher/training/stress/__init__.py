@@ -22,6 +22,7 @@ from emocatcher.evaluation.scoring.robustness import Stress
 from emocatcher.evaluation.scoring.run_result import Result
 from emocatcher.features import extraction
 from emocatcher.foundation.errors import AudioError, CorpusError, ProtocolError, RunError
+from emocatcher.foundation.labels import spelling
 from emocatcher.foundation.settings import Settings
 from emocatcher.models.finding import find_folder
 from emocatcher.recognition import parallel
@@ -45,6 +46,7 @@ class Tested(NamedTuple):
 class _Item(NamedTuple):
     fold: int
     utterance: Utterance
+    emotion: str  # in the spelling of the model's labels
     voices: tuple[Utterance, ...]  # of others, in the order in which a café takes those that are not silent
 
 
@@ -123,7 +125,7 @@ def run(
             on_progress(len(rows), total)
     answers = np.stack(rows)
     labels = next(iter(tested.recognizers.values())).config.labels
-    true = np.array([labels.index(tested.protocol.folds[one.fold].emotion(one.utterance)) for one in items])
+    true = np.array([labels.index(one.emotion) for one in items])
     scores = robustness.compare(
         true,
         answers[:, 0],
@@ -192,7 +194,8 @@ def _ended(item: _Item) -> NDArray[np.float32]:
 def _answers(item: _Item, logits: NDArray[np.float32], tested: Tested) -> NDArray[np.int64]:
     between, labels = tested.protocol.folds[item.fold].between, tested.recognizers[item.fold].config.labels
     if between is not None:
-        logits = np.where([label in between.classes for label in labels], logits, -np.inf)
+        classes = [spelling(label, labels) for label in between.classes]
+        logits = np.where([label in classes for label in labels], logits, -np.inf)
     return np.asarray(logits.argmax(axis=1), np.int64)
 
 
@@ -222,11 +225,12 @@ def _items(tested: Tested, corpus: Corpus, seed: int) -> list[_Item]:
     for number, recognizer in tested.recognizers.items():
         fold = tested.protocol.folds[number]
         utterances = corpus.select(fold.test)
-        fold_evaluation.check_labels(recognizer, corpus, [fold.emotion(utterance) for utterance in utterances])
+        named = [fold.emotion(utterance) for utterance in utterances]
+        emotions = fold_evaluation.in_words_of(recognizer, corpus, named)
         random = np.random.default_rng([seed, number])
         trained = corpus.select(fold.train)
         pool = [trained[place] for place in random.permutation(len(trained))[:_N_VOICES].tolist()]
-        for utterance in utterances:
+        for utterance, emotion in zip(utterances, emotions, strict=True):
             others = [voice for voice in pool if voice.speaker is None or voice.speaker != utterance.speaker]
             if not others:
                 raise CorpusError(
@@ -234,5 +238,5 @@ def _items(tested: Tested, corpus: Corpus, seed: int) -> list[_Item]:
                     f"of fold {number}, for the noise of a café. Test on a corpus of several speakers"
                 )
             drawn = conditions.generator(utterance.id, "voices", seed).permutation(len(others))
-            items.append(_Item(number, utterance, tuple(others[place] for place in drawn.tolist())))
+            items.append(_Item(number, utterance, emotion, tuple(others[place] for place in drawn.tolist())))
     return items
