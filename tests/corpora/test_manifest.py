@@ -2,6 +2,7 @@ import json
 import os
 import resource
 import sys
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,12 +34,12 @@ def write_csv(folder, text, name="mine.csv", encoding="utf-8"):
     return folder / name
 
 
-def as_csv(folder, separator=",", line_end="\n", encoding="utf-8"):
+def as_csv(folder, separator=",", line_end="\n", encoding="utf-8", first="", name="mine.csv"):
     def cell(value):
         return "" if value is None else str(value)
 
     lines = [separator.join(ROWS[0]), *(separator.join(map(cell, row.values())) for row in ROWS)]
-    return write_csv(folder, line_end.join(lines), encoding=encoding)
+    return write_csv(folder, first + line_end.join(lines), name, encoding)
 
 
 def as_jsonl(folder):
@@ -58,10 +59,14 @@ def as_parquet(folder):
         as_csv,
         lambda folder: as_csv(folder, ";", "\r\n", "utf-8-sig"),
         lambda folder: as_csv(folder, "\t"),
+        lambda folder: as_csv(folder, "\t", "\r\n", "utf-16"),
+        lambda folder: as_csv(folder, "\t", name="mine.tsv"),
+        lambda folder: as_csv(folder, ";", "\r\n", first="sep=;\r\n"),
+        lambda folder: as_csv(folder, "|", encoding="utf-16-le", first="\ufeffSEP=|\n\n"),
         as_jsonl,
         as_parquet,
     ],
-    ids=["csv", "excel", "tabs", "jsonl", "parquet"],
+    ids=["csv", "excel", "tabs", "unicode text", "tsv", "sep", "any separator", "jsonl", "parquet"],
 )
 def test_every_format_gives_the_same_corpus(folder, write):
     corpus = manifest.read(write(folder))
@@ -131,6 +136,11 @@ def test_nan_and_null_cells_count_as_empty(folder):
         ("path,label,id\nc.wav,happy,one\na.wav,sad,one\n", 3, ["'one'", "row 2"]),
         ("path,label\nc.wav,happy,sad\n", 2, ["3 cells for 2 columns"]),
         ('path,label\n"c.wav,happy\n', 2, ["not CSV"]),
+        ("sep=;\r\npath;label\r\nc.wav;sad;glad\r\n", 3, ["3 cells for 2 columns"]),
+        ("sep=;\npath;label\n", None, ["no rows"]),
+        ("path,label\nC:\\\\calls\\c.wav,sad\n", 2, ["C:\\\\calls\\c.wav' is a path of Windows", "such as 'c.wav'"]),
+        ("path,label\n\\\\server\\calls\\c.wav,sad\n", 2, ["is a path of Windows", "such as 'c.wav'"]),
+        (f"path,label\n{'x' * 300}.wav,sad\n", 2, ["no such recording"]),
         ("path,label\n", None, ["no rows"]),
         ("", None, ["no rows"]),
     ],
@@ -171,7 +181,7 @@ def test_a_file_that_is_not_a_table_is_refused(folder):
     (folder / "mine.parquet").write_text("hello")
     with pytest.raises(ManifestError, match="not a Parquet file"):
         manifest.read(folder / "mine.parquet")
-    with pytest.raises(ManifestError, match=r"\.csv, \.jsonl, \.parquet"):
+    with pytest.raises(ManifestError, match=r"\.csv, \.tsv, \.jsonl, \.parquet"):
         manifest.read(folder / "a.wav")
     with pytest.raises(ManifestError, match="no such file"):
         manifest.read(folder / "no.csv")
@@ -253,6 +263,19 @@ def test_missing_recordings_are_counted(folder):
     with pytest.raises(ManifestError, match=r"row 3: no such recording: 'no.wav'. 2 of 3 rows have none; .* check"):
         manifest.read(folder / "t.csv")
     assert len(manifest.read(folder / "t.csv", missing_ok=True)) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["sub\\b.wav", ".\\sub\\b.wav", "été/à.wav", "e\u0301te\u0301/a\u0300.wav", "été\\à.wav", "sub/x\\y.wav"]
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_from_another_computer_is_found(folder, name, form):
+    for one in ("été/à.wav", "sub/x\\y.wav"):
+        (folder / unicodedata.normalize(form, one)).parent.mkdir(exist_ok=True)
+        (folder / unicodedata.normalize(form, one)).touch()
+    (utterance,) = manifest.read(write_csv(folder, f"path,label\n{name},sad\n"))
+    assert utterance.path.is_file()
+    assert utterance.id == name
 
 
 def test_a_recording_outside_the_emotion_folders_is_refused(tmp_path):

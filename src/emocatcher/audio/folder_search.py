@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import msgspec
 
@@ -17,6 +19,7 @@ ape gsm sph nist voc 8svx iff avr ircam sf paf sd2 rm ra dss mpc aa aax
 """
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 _SHOWN = 3
+_WINDOWS = re.compile(r"(?:^|/)((?:[a-z]:[\\/]|\\\\).*)", re.IGNORECASE | re.DOTALL)
 
 
 class Found(msgspec.Struct):
@@ -36,6 +39,41 @@ def expand_home(name: str) -> Path:
         '~nobody-has-this-name.wav'
     """
     return Path(os.path.expanduser(name))  # noqa: PTH111 (pathlib's raises an exception for an unknown user)
+
+
+def find_named(folder: Path, name: str) -> Path:
+    """Return the file that a table names; relative names start at the table's folder.
+
+    A name from another computer is found too: with backslashes, as on Windows, or with accents that are characters of
+    their own, as macOS writes them. If there is no such file, the path is returned as the table has it.
+    """
+    path = folder / expand_home(name)
+    if is_file(path):
+        return path
+    forms = (unicodedata.normalize(form, text) for text in (name, name.replace("\\", "/")) for form in ("NFC", "NFD"))
+    return next((found for found in (folder / form for form in forms) if is_file(found)), path)
+
+
+def other_computer(name: str) -> str:
+    """Return a sentence on what to do where a file is missing because its name is an absolute path of Windows, or "".
+
+    Examples:
+        >>> other_computer("calls/a.wav")
+        ''
+    """
+    found = _WINDOWS.search(name)
+    if os.name == "nt" or not found:
+        return ""
+    last = PureWindowsPath(found[1]).name
+    return f" '{found[1]}' is a path of Windows. Give it as it is here, from the table's folder, such as '{last}'."
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no file has a name that is too long for one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def search(folder: str | Path) -> Found:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from emocatcher.audio.folder_search import other_computer
 from emocatcher.foundation.errors import DecodeError, EmptyAudioError
 
 Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
@@ -84,7 +85,8 @@ def readable(source: str | Path | bytes) -> str | bytes:
         if is_pipe(path):
             return _with_lengths(_from_pipe(path, name))
         if not path.is_file():
-            raise DecodeError(name, "is a folder, not a recording" if path.is_dir() else "no such file")
+            missing = "is a folder, not a recording" if path.is_dir() else "no such file"
+            raise DecodeError(name, f"{missing}.{hint}" if (hint := other_computer(name)) else missing)
         if path.stat().st_size == 0:
             raise EmptyAudioError(name, "is an empty file (0 bytes). Record it again, or leave it out")
         with path.open("rb") as file:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from emocatcher import audio
+from emocatcher.audio import folder_search
 from emocatcher.corpora import ravdess
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation import process_setup
@@ -122,8 +123,9 @@ def _measure_all(files: list[list[Utterance]], n_workers: int) -> Iterator[list[
 def _measure(utterances: list[Utterance]) -> list[_Measurement]:
     """Decode one file once, for all utterances in it."""
     path = utterances[0].path
-    if not path.is_file():
-        return [_Measurement(u.id, "missing", f"{path}: no such file") for u in utterances]
+    if not folder_search.is_file(path):
+        reason = f"{path}: no such file{folder_search.other_computer(str(path))}"
+        return [_Measurement(u.id, "missing", reason) for u in utterances]
     try:
         facts = audio.Facts()
         waveform = np.concatenate(list(audio.blocks(path, facts=facts)))

@@ -2,6 +2,7 @@
 
 import io
 import os
+import unicodedata
 
 import pytest
 
@@ -56,11 +57,27 @@ def test_a_name_in_a_list_may_begin_with_a_tilde(calls, list_name, content):
     assert batch.expand([list_name]) == ["~x.wav"]
 
 
-@pytest.mark.parametrize("list_name", ["l.txt", "l.csv", "l.jsonl"])
-def test_a_list_in_utf_16_is_named(calls, list_name):
-    (calls / list_name).write_text("path\nb.wav\n", encoding="utf-16")
-    with pytest.raises(ManifestError, match="is UTF-16 text"):
-        batch.expand([list_name])
+@pytest.mark.parametrize(
+    ("list_name", "content"),
+    [
+        ("l.txt", "calls/ü.wav\r\n"),
+        ("l.csv", "path\tnote\r\ncalls/ü.wav\tx\r\n"),
+        ("l.jsonl", '{"path": "calls/ü.wav"}\n'),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_list_is_read_as_windows_saves_it(calls, list_name, content, encoding):
+    (calls / list_name).write_text(content, encoding=encoding, newline="")
+    assert batch.expand([list_name]) == ["calls/ü.wav"]
+
+
+@pytest.mark.parametrize("list_name", ["l.txt", "l.csv", "l.tsv"])
+def test_a_list_from_another_computer_names_the_files_that_are_here(calls, list_name):
+    here = unicodedata.normalize("NFC", "calls/deep/é.wav")
+    (calls / here).touch()
+    names = ["calls\\deep\\c.mp4", unicodedata.normalize("NFD", here), "calls\\gone.wav"]
+    (calls / list_name).write_text("\n".join(names if list_name == "l.txt" else ["path", *names]))
+    assert batch.expand([list_name]) == ["calls/deep/c.mp4", here, "calls\\gone.wav"]
 
 
 def test_patterns_files_and_repeats_keep_their_order(calls):

@@ -80,6 +80,7 @@ SHAPES: dict[str, Shape] = {
     "CSV": lambda found: table(found, "start end speaker"),
     "CSV of WhisperX": lambda found: table(found, "index segment label speaker start end"),
     "CSV with durations": lambda found: table(found, "speaker start_time duration text", ";"),
+    "CSV of Excel": lambda found: "sep=;\n" + table(found, "start end speaker", ";"),
     "TSV": lambda found: table(found, "Start End Speaker".lower(), "\t"),
 }  # fmt: skip
 
@@ -98,6 +99,7 @@ def test_every_shape_gives_the_same_turns(tmp_path: Path, shape: Shape) -> None:
     mixed = random.Random(0).sample(KNOWN, len(KNOWN))  # in another order than that of time
     assert read(tmp_path, shape(mixed)) == KNOWN
     assert read(tmp_path, b"\xef\xbb\xbf" + shape(mixed).replace("\n", "\r\n").encode()) == KNOWN
+    assert read(tmp_path, shape(mixed).encode("utf-16")) == KNOWN
 
 
 _NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Z")), min_size=1, max_size=8).filter(
@@ -182,7 +184,7 @@ LINE = "SPEAKER meeting 1 {} {} <NA> <NA> A <NA> <NA>\n"
         ('{"text": "Yes."}', "has no list of turns. Its keys: text."),
         ('{"segments": [', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("Ünï".encode("utf-16"), "is UTF-16 text"),
+        ("Ünï".encode("utf-16"), "is neither RTTM"),
         (b"RIFF\x00\xff\xfe\x00WAVE", "line 1: not UTF-8 text"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from emocatcher.audio import folder_search
 from emocatcher.corpora import label_spellings
 from emocatcher.corpora.manifest import columns, table_rows
 from emocatcher.corpora.manifest.labelled_folder import read_folder
@@ -24,8 +25,8 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     if several rows share a file.
 
     Args:
-        path: CSV (with a header; commas, semicolons or tabs), JSONL or Parquet. Errors number the rows like an
-            editor's lines; Parquet rows start at 1.
+        path: CSV or TSV (with a header; commas, semicolons or tabs, or what a first line `sep=` names; UTF-8 or
+            UTF-16), JSONL or Parquet. Errors number the rows like an editor's lines; Parquet rows start at 1.
         missing_ok: accept rows whose recording does not exist.
 
     Returns:
@@ -49,13 +50,14 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
             )
     shared = Counter(columns.text_of(row, "path") for row in rows)
     utterances = [columns.utterance(row, path.parent, label, shared) for row in rows]
-    missing = [row for row, utterance in zip(rows, utterances, strict=True) if not utterance.path.is_file()]
+    is_there = [folder_search.is_file(utterance.path) for utterance in utterances]
+    missing = [row for row, found in zip(rows, is_there, strict=True) if not found]
     if missing and not missing_ok:
         more = f" {len(missing)} of {len(rows)} rows have none; list them with: emocatcher check {path} --all."
-        named = columns.text_of(missing[0], "path")
+        named = columns.needed_path(missing[0])
         raise ManifestError(
             f"{missing[0].place}: no such recording: '{named}'.{more if len(missing) > 1 else ''} "
-            f"Relative paths start at the table's folder, {path.parent}"
+            f"Relative paths start at the table's folder, {path.parent}.{folder_search.other_computer(named)}"
         )
     for column in ("speaker", "split"):
         filled = [getattr(utterance, column) is not None for utterance in utterances]

@@ -42,7 +42,7 @@ def utterance(row: Row, folder: Path, label: str, shared: Counter[str | None]) -
     segment = f"#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}" if shared[path] > 1 else ""
     return Utterance(
         id=text_of(row, "id") or f"{path}{segment}",
-        path=folder / folder_search.expand_home(path),
+        path=folder_search.find_named(folder, path),
         emotion=emotion,
         speaker=text_of(row, "speaker"),
         start_s=start_s,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
-from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from emocatcher.corpora import parquet_table
-from emocatcher.foundation import csv_cells
+from emocatcher.foundation import text_tables
 from emocatcher.foundation.errors import ManifestError
 
-FORMATS = (".csv", ".jsonl", ".parquet")
+FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 class Row(NamedTuple):
@@ -36,7 +33,7 @@ def read(path: Path, wanted: Collection[str]) -> Iterator[Row]:
     if not path.is_file():
         raise ManifestError(f"{path}: no such file. Give a table as {', '.join(FORMATS)}")
     match path.suffix.lower():
-        case ".csv":
+        case ".csv" | ".tsv":
             return _csv_rows(path)
         case ".jsonl":
             return _jsonl_rows(path)
@@ -47,37 +44,18 @@ def read(path: Path, wanted: Collection[str]) -> Iterator[Row]:
 
 def _read_text(path: Path) -> str:
     content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as Excel's "Unicode text"
-        raise ManifestError(f"{path} is UTF-16 text. Save the table again with the encoding UTF-8.")
+    encoding = text_tables.encoding_of(content[:4])
     try:
-        return content.decode("utf-8-sig")  # Excel writes UTF-8 with a byte order mark
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
-        raise ManifestError(f"{path}, row {row}: not UTF-8. Save the table again with the encoding UTF-8.") from None
+        known = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        raise ManifestError(f"{path}, row {row}: not {known}. Save the table again with the encoding UTF-8.") from None
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    text = _read_text(path)
-    header_line = text.partition("\n")[0]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header_line.count), strict=True)
-    try:
-        header = [column.strip().lower() for column in next(lines, [])]
-        if twice := [column for column, n in Counter(filter(None, header)).items() if n > 1]:
-            raise ManifestError(f"{path} has the column '{twice[0]}' twice. Rename or remove one of them.")
-        for cells in lines:
-            if not any(cell.strip() for cell in cells):
-                continue
-            place = f"{path}, row {lines.line_num}"
-            if len(cells) > len(header):
-                raise ManifestError(
-                    f"{place}: {len(cells)} cells for {len(header)} columns ({', '.join(header)}). "
-                    "Put cells that contain the separator in double quotes."
-                )
-            # Some programs omit empty cells at the end of a row.
-            whole = [*map(csv_cells.unmarked, cells), *[""] * (len(header) - len(cells))]
-            yield Row(place, dict(zip(header, whole, strict=True)))
-    except csv.Error as error:
-        raise ManifestError(f"{path}, row {lines.line_num}: not CSV: {error}. Correct the row.") from None
+    rows = text_tables.CsvRows(io.StringIO(_read_text(path), newline=""), str(path), str.lower)
+    return (Row(f"{path}, row {number}", cells) for number, cells in rows)
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:

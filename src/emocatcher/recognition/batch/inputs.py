@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 import glob
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from emocatcher.audio import folder_search
+from emocatcher.foundation import text_tables
 from emocatcher.foundation.errors import AudioError, ManifestError, SettingError
 
-LISTS = (".csv", ".jsonl", ".parquet", ".txt")  # lists of recordings
+LISTS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")  # lists of recordings
 _CHUNK_SIZE = 1 << 16  # bytes
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as Windows' Notepad may write
 
 
 def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None) -> list[str]:
@@ -24,9 +24,9 @@ def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None)
 
     Args:
         names: files; folders, which are searched recursively for audio; patterns such as `calls/*.ogg` or `**/*.wav`;
-            lists of recordings: a table (.csv, .jsonl, .parquet) with the column `path`, or text (.txt) with one name
-            per line, where relative names start at the list's folder. Any other name is returned as it is, so that it
-            gets a row with the error.
+            lists of recordings: a table (.csv, .tsv, .jsonl, .parquet) with the column `path`, or text (.txt) with one
+            name per line, where relative names start at the list's folder. Any other name is returned as it is, so
+            that it gets a row with the error.
         on_note: called with a line for each folder that has hidden files, or files with other suffixes.
 
     Raises:
@@ -88,18 +88,17 @@ def _trim(name: bytes) -> bytes:
 
 def _listed(path: Path) -> list[str]:
     if path.suffix.lower() == ".txt":
-        with path.open("rb") as file:
-            if file.read(2) in _UTF_16:
-                raise ManifestError(f"{path} is UTF-16 text. Save it as UTF-8")
-            file.seek(0)
-            names = [name.removeprefix("\ufeff") for name in lines(file)]
+        content = path.read_bytes()
+        if text_tables.encoding_of(content[:4]) == "utf-16":  # as Windows' Notepad may write
+            content = content.decode("utf-16", "replace").encode()
+        names = [name.removeprefix("\ufeff") for name in lines(io.BytesIO(content))]
     else:
         from emocatcher.corpora import manifest  # imported here, because few calls need it
 
         names = manifest.read_paths(path)
     if not names:
         raise ManifestError(f"{path} names no recording. Give one per line")
-    return [str(path.parent / folder_search.expand_home(name)) for name in names]
+    return [str(folder_search.find_named(path.parent, name)) for name in names]
 
 
 def _in_folder(folder: str, on_note: Callable[[str], object] | None) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable
 from pathlib import Path
 
 from emocatcher.foundation.errors import SettingError, one_line
+from emocatcher.foundation.text_tables import encoding_of
 from emocatcher.recognition.speakers import rttm, turn_records
 from emocatcher.recognition.speakers.turns import SpeakerTurn, tidy
 
@@ -52,10 +52,8 @@ def _text(path: Path, name: str) -> str:
         raise SettingError(f"{name} cannot be read: {reason}. Give a file of turns: RTTM, CSV or JSON") from None
     if len(content) > LARGEST:
         raise SettingError(f"{name} has more than {LARGEST >> 20} MiB. Leave out what is not start, end or speaker")
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise SettingError(f"{name} is UTF-16 text. Save it again with the encoding UTF-8")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(encoding_of(content[:4]))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise SettingError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from emocatcher.foundation import csv_cells
-from emocatcher.foundation.errors import SettingError, one_line
+from emocatcher.foundation import text_tables
+from emocatcher.foundation.errors import ManifestError, SettingError, one_line
 from emocatcher.recognition.speakers.turns import MOST_TURNS, GivenTurn, check_number
 
 # The first that occurs is taken. WhisperX writes `label` beside `speaker`, for the track.
@@ -51,30 +50,25 @@ def from_csv(text: str, name: str) -> list[GivenTurn]:
     Raises:
         SettingError: if it is no CSV, or has no column for the start, the end or the speaker.
     """
-    header_line = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=header_line.count)
-    lines = csv.reader(io.StringIO(text.lstrip(), newline=""), delimiter=delimiter, strict=True)
     try:
-        header = [column.strip().lower() for column in next(lines, [])]
-        if delimiter not in header_line or not {*_STARTS, *_ENDS, *_DURATIONS, *_SPEAKERS} & {*header}:
+        rows = text_tables.CsvRows(io.StringIO(text, newline=""), name, str.lower)
+        if len(rows.columns) < 2 or not {*_STARTS, *_ENDS, *_DURATIONS, *_SPEAKERS} & {*rows.columns}:
             raise SettingError(
                 f"{name} is neither RTTM, nor CSV with the columns start, end and speaker, nor JSON: it begins with "
-                f"'{one_line(header_line.strip()):.40}'. Give the file that a diariser wrote"
+                f"'{one_line(text.lstrip().partition(chr(10))[0].strip()):.40}'. Give the file that a diariser wrote"
             )
         for names, what in ((_STARTS, "start"), ((*_ENDS, *_DURATIONS), "end"), (_SPEAKERS, "speaker")):
-            if not {*names} & {*header}:
-                shown = ", ".join(one_line(column) for column in header[:12])
+            if not {*names} & {*rows.columns}:
+                shown = ", ".join(one_line(column) for column in rows.columns[:12])
                 raise SettingError(f"{name} has no column '{what}'. Its columns: {shown}. Needed: start, end, speaker")
         found = []
-        for cells in lines:
-            if any(cell.strip() for cell in cells):
-                row = dict(zip(header, map(csv_cells.unmarked, cells), strict=False))
-                filled = {column: cell.strip() for column, cell in row.items() if cell.strip()}
-                found.append(from_record(filled, f"{name}, line {lines.line_num}"))
+        for number, cells in rows:
+            filled = {column: cell.strip() for column, cell in cells.items() if cell.strip()}
+            found.append(from_record(filled, f"{name}, line {number}"))
             if len(found) > MOST_TURNS:
                 break
-    except csv.Error as error:
-        raise SettingError(f"{name}, line {lines.line_num}: not CSV: {error}. Correct the line") from None
+    except ManifestError as error:
+        raise SettingError(str(error)) from None
     return found
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,8 +10,8 @@ from typing import Any, TextIO
 import msgspec
 
 from emocatcher.corpora import parquet_table
-from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import ManifestError
+from emocatcher.foundation.text_tables import CsvRows, encoding_of
 from emocatcher.recognition.batch import FORMATS
 from emocatcher.recognition.batch.unfinished_tables import journal_of
 
@@ -78,17 +75,12 @@ class StoredRows:
         if self.kind != "csv":
             return None
         with self._open() as file:
-            header = next(self._lines(file), "")
-        columns = [name.strip() for name in next(csv.reader([header], delimiter=_separator(header)), [])]
-        if twice := [name for name, n in Counter(columns).items() if n > 1 and name]:
-            raise ManifestError(f"{self.path} has the column '{twice[0]}' twice. Rename or remove one of them.")
-        return columns
+            return CsvRows(self._lines(file), str(self.path)).columns
 
     def _open(self) -> TextIO:
         with self.path.open("rb") as file:
-            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                raise ManifestError(f"{self.path} is UTF-16 text. Save the table again with the encoding UTF-8.")
-        return self.path.open(encoding="utf-8-sig", newline="")
+            encoding = encoding_of(file.read(4))
+        return self.path.open(encoding=encoding, newline="")
 
     def _pieces(self, read: Callable[[], str]) -> Iterator[str]:
         try:
@@ -106,38 +98,26 @@ class StoredRows:
             yield line
 
     def _csv(self) -> Iterator[tuple[int, Cells]]:
-        columns = self._columns or []
+        ends = True
+
+        def lines(file: TextIO) -> Iterator[str]:
+            nonlocal ends
+            for line in self._lines(file):
+                ends = line.endswith(("\n", "\r"))
+                yield line
+
         with self._open() as file:
-            separator = _separator(next(self._lines(file), ""))
-            file.seek(0)
-            ends = True
-
-            def lines() -> Iterator[str]:
-                nonlocal ends
-                for line in self._lines(file):
-                    ends = line.endswith(("\n", "\r"))
-                    yield line
-
-            reader = csv.reader(lines(), delimiter=separator, strict=True)
+            rows = CsvRows(lines(file), str(self.path))
             try:
-                next(reader, None)
-                for cells in reader:
-                    if not any(cell.strip() for cell in cells):
-                        continue
-                    if len(cells) < len(columns) and not ends:
+                for number, cells in rows:
+                    if rows.n_cells < len(rows.columns) and not ends:
                         self.notes.append(_INCOMPLETE)
                         return
-                    if len(cells) > len(columns):
-                        what = f"{len(cells)} cells for {len(columns)} columns. Put cells that contain the separator"
-                        raise self.fault(reader.line_num, f"{what} in double quotes.")
-                    # Some programs omit empty cells at the end of a row.
-                    whole = [*map(csv_cells.unmarked, cells), *[""] * (len(columns) - len(cells))]
-                    yield reader.line_num, dict(zip(columns, whole, strict=True))
-            except csv.Error as error:
-                if not ends:  # a quote was opened in the incomplete line
-                    self.notes.append(_INCOMPLETE)
-                    return
-                raise self.fault(reader.line_num, f"not CSV: {error}. Correct the row.") from None
+                    yield number, cells
+            except ManifestError:
+                if ends:
+                    raise
+                self.notes.append(_INCOMPLETE)  # a quote was opened in the incomplete line
 
     def _jsonl(self) -> Iterator[tuple[int, Cells]]:
         with self._open() as file:
@@ -165,10 +145,6 @@ class StoredRows:
 
 
 _INCOMPLETE = "The last row is incomplete, and is left out."
-
-
-def _separator(header: str) -> str:
-    return max(",;\t", key=header.count)
 
 
 def _until_broken(elements: Iterator[Any], error: Callable[[object], ManifestError]) -> Iterator[Any]:
