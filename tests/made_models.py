@@ -38,13 +38,13 @@ def opened() -> Callable[[bytes], Run]:
 
 @pytest.fixture(scope="session")
 def make_network() -> Callable[..., Any]:
-    """Return a function: (settings, n_classes) → a network of random weights, none of them at its initial value."""
+    """Return a function: (settings, n_classes, n_dimensions) → a network, with no weight at its initial value."""
     torch = pytest.importorskip("torch", reason="needs the extra 'train'")
     from emocatcher.models.networks import registry
 
-    def make(settings: Settings, n_classes: int = len(LABELS)) -> Any:
+    def make(settings: Settings, n_classes: int = len(LABELS), n_dimensions: int = 0) -> Any:
         torch.manual_seed(2)
-        network = registry.build(settings, n_classes)
+        network = registry.build(settings, n_classes, n_dimensions)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))

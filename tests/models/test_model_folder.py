@@ -13,7 +13,7 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import ModelError
 from emocatcher.foundation.settings import load_preset
 from emocatcher.models import model_folder
-from emocatcher.models.model_folder import ModelConfig, Training
+from emocatcher.models.model_folder import ModelConfig, Training, model_card
 
 TRAINING = Training(
     corpus="my voices", licence="CC BY 4.0 (someone)", protocol="speakers-5", fold=3, speakers_shared=False,
@@ -214,7 +214,7 @@ def test_the_cards_of_the_included_encoders_are_those_of_their_configs() -> None
         opened = model_folder.read(model_folder.bundled(name) or Path())
         card = (opened.path / model_folder.CARD).read_text(encoding="utf-8")
         assert opened.config.training.across_corpora == (name == "emocatcher-3")
-        assert card == model_folder._card(opened.config)
+        assert card == model_card.text(opened.config)
 
 
 @pytest.mark.parametrize(

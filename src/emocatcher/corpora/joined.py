@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from emocatcher.corpora import label_spellings
-from emocatcher.corpora.table import Corpus, Utterance
-from emocatcher.foundation import labels
+from emocatcher.corpora.table import Corpus, Utterance, ratings
+from emocatcher.foundation import dimensions, labels
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.errors import CorpusError
 
 
@@ -22,7 +23,8 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
 
     Returns:
         a corpus of all utterances, with the ids NAME/ID and the speakers NAME:SPEAKER; speakers whom two corpora share
-        have one name. Each label has one spelling (see `label_spellings`).
+        have one name. Each label has one spelling (see `label_spellings`). Where the ranges of a dimension differ,
+        ratings are converted to the range of the first corpus that has it.
 
     Raises:
         CorpusError: if two corpora have the same name.
@@ -32,10 +34,20 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
         raise CorpusError(
             f"Two of the corpora are named '{twice[0]}'. Name each corpus once; rename a table or a folder."
         )
+    ranges: dict[str, Dimension] = {}
+    for one in (one for corpus in corpora for one in corpus.dimensions):
+        ranges.setdefault(one.name, one)
     renamed = [
-        _renamed(utterance, corpus.name, same_speakers_as.get(corpus.name) or corpus.name)
+        _renamed(_rescaled(utterance, corpus, ranges), corpus.name, same_speakers_as.get(corpus.name) or corpus.name)
         for corpus in corpora
         for utterance in corpus
+    ]
+    converted = [
+        f"{corpus.name}: {one.name} is converted from {one.low:g} … {one.high:g} to {ranges[one.name].low:g} … "
+        f"{ranges[one.name].high:g}"
+        for corpus in corpora
+        for one in corpus.dimensions
+        if one != ranges[one.name]
     ]
     utterances, spelt = label_spellings.join(renamed)
     return Corpus(
@@ -44,7 +56,8 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
         labels=labels.ordered(utterance.emotion for utterance in utterances),
         licence="; ".join(f"{corpus.name}: {corpus.licence}" for corpus in corpora),
         synthetic=any(corpus.synthetic for corpus in corpora),
-        notes=(*(f"{corpus.name}: {note}" for corpus in corpora for note in corpus.notes), *spelt),
+        notes=(*(f"{corpus.name}: {note}" for corpus in corpora for note in corpus.notes), *spelt, *converted),
+        dimensions=tuple(ranges[name] for name in dimensions.NAMES if name in ranges),
     )
 
 
@@ -65,3 +78,14 @@ def _renamed(utterance: Utterance, name: str, people: str) -> Utterance:
         corpus=name,
         speaker=None if utterance.speaker is None else f"{people}:{utterance.speaker}",
     )
+
+
+def _rescaled(utterance: Utterance, corpus: Corpus, ranges: Mapping[str, Dimension]) -> Utterance:
+    """Convert the ratings of an utterance to other ranges."""
+    own = [one for one in corpus.dimensions if one.name in dict(utterance.dimensions)]
+    wanted = [ranges[one.name] for one in own]
+    if own == wanted:
+        return utterance
+    values = dimensions.unscaled(dimensions.scaled(ratings([utterance], own), own), wanted)[0].tolist()
+    found = tuple((one.name, value) for one, value in zip(own, values, strict=True))
+    return msgspec.structs.replace(utterance, dimensions=found)

@@ -10,15 +10,24 @@ import msgspec
 
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation import labels
+from emocatcher.foundation.dimensions import Dimension
 
 _SHOWN = 8
 
 
-def corpus(name: str, utterances: Sequence[Utterance], notes: Sequence[str]) -> Corpus:
+def corpus(
+    name: str, utterances: Sequence[Utterance], notes: Sequence[str], dimensions: tuple[Dimension, ...] = ()
+) -> Corpus:
     """Return the corpus of a table or a folder, with one spelling for each label, and a note on what was joined."""
     joined, more = join(utterances)
     present = {utterance.emotion for utterance in joined}
-    return Corpus(name=name, utterances=tuple(joined), labels=labels.ordered(present), notes=(*notes, *more))
+    return Corpus(
+        name=name,
+        utterances=tuple(joined),
+        labels=labels.ordered(present),
+        notes=(*notes, *more),
+        dimensions=dimensions,
+    )
 
 
 def join(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[str]]:

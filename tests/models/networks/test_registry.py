@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.settings import (
     Encoder,
     EncoderNetwork,
@@ -26,6 +27,7 @@ from emocatcher.models.onnx_graphs import cabg, parity_error, to_onnx
 KINDS = get_args(Network)
 TINY = Encoder(source="random", n_layers=2, width=16, n_heads=2, hidden=24)
 LENGTHS = np.array([30, 1, 17, 2, 53])
+DIMENSIONS = (Dimension("arousal", 1.0, 7.0), Dimension("dominance", -1.0, 1.0))
 
 
 def recipe_of(kind: type[Network], *, has_pitch: bool) -> Settings:
@@ -54,18 +56,19 @@ def test_every_kind_of_network_has_an_entry() -> None:
 def test_settings_module_and_twin_of_a_network_agree(make_network: Any, kind: type[Network], has_pitch: bool) -> None:
     recipe = recipe_of(kind, has_pitch=has_pitch)
     assert from_toml(recipe.to_toml(), "a recipe") == recipe
-    network, log_mel = make_network(recipe, 5), clips(recipe)
+    network, log_mel = make_network(recipe, 5, len(DIMENSIONS)), clips(recipe)
     assert isinstance(network, EmotionNetwork)
     with torch.inference_mode():
-        logits, attention = network(torch.from_numpy(log_mel), torch.from_numpy(LENGTHS))
-    assert logits.shape == (len(LENGTHS), 5)
+        answers, attention = network(torch.from_numpy(log_mel), torch.from_numpy(LENGTHS))
+    assert answers.shape == (len(LENGTHS), 5 + len(DIMENSIONS))
+    assert (answers[:, 5:].abs() < 1.0).any(), "no rating is within its range"
     steps = recipe.network.n_steps(LENGTHS)
     for weights, n_steps in zip(attention, steps, strict=True):
         assert float(weights[:n_steps].sum()) == pytest.approx(1.0, abs=1e-5)
         assert float(weights[n_steps:].abs().sum()) == 0.0
     state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    graph = to_onnx(state, recipe, ("a", "b", "c", "d", "e"))
-    assert parity_error(graph, network, log_mel, LENGTHS) <= 1e-5
+    graph = to_onnx(state, recipe, ("a", "b", "c", "d", "e"), DIMENSIONS)
+    assert parity_error(graph, network, log_mel, LENGTHS, DIMENSIONS) <= 1e-5
 
 
 def test_an_encoder_takes_no_pitch() -> None:

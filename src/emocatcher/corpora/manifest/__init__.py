@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emocatcher.audio import folder_search
 from emocatcher.corpora import label_spellings
-from emocatcher.corpora.manifest import columns, table_rows
+from emocatcher.corpora.manifest import columns, dimension_columns, table_rows
 from emocatcher.corpora.manifest.labelled_folder import read_folder
 from emocatcher.corpora.manifest.table_rows import FORMATS, Row
 from emocatcher.corpora.table import Corpus
@@ -20,9 +20,10 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     """Read a table with one recording, or one segment of a recording, per row.
 
     The columns are `path` (relative paths start at the table's folder), `label` (or `emotion`) and optionally
-    `speaker`, `start_s`, `end_s` (seconds), `split` (train, valid or test) and `id`; others are ignored. Either all
-    rows have a speaker or none; the same holds for the split. The default `id` is the path, with "#start-end" appended
-    if several rows share a file.
+    `speaker`, `start_s`, `end_s` (seconds), `split` (train, valid or test), `id`, and the ratings `arousal[LOW:HIGH]`,
+    `valence[LOW:HIGH]` and `dominance[LOW:HIGH]`, whose cells may be empty; others are ignored. Either all rows have a
+    speaker or none; the same holds for the split. The default `id` is the path, with "#start-end" appended if several
+    rows share a file.
 
     Args:
         path: CSV or TSV (with a header; commas, semicolons or tabs, or what a first line `sep=` names; UTF-8 or
@@ -37,7 +38,7 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
         ManifestError: if the table or a row cannot be used; the message names the file and the row.
         MissingExtraError: if the table is Parquet and pyarrow is not installed.
     """
-    rows = list(table_rows.read(path, columns.COLUMNS))
+    rows = list(table_rows.read(path, _is_read))
     if not rows:
         raise ManifestError(f"{path} has no rows. Give one row per recording, with the columns path and label.")
     names = list(dict.fromkeys(column for row in rows for column in row.cells))
@@ -75,10 +76,12 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
                 "Remove one of the two rows, or give each its own id."
             )
         first[utterance.id] = row
-    unused = [column for column in names if column not in {"path", label, *columns.COLUMNS[3:]}]
+    used = {"path", label, *columns.COLUMNS[3:], *filter(dimension_columns.is_one, names)}
+    unused = [column for column in names if column not in used]
     shown = ", ".join(unused[:8]) + (" …" if len(unused) > 8 else "")
     notes = [f"{len(unused)} column{'s are' if len(unused) > 1 else ' is'} not used: {shown}"] if unused else []
-    return label_spellings.corpus(path.stem, utterances, notes)
+    utterances, dimensions, more_notes = dimension_columns.rate(path, rows, names, utterances)
+    return label_spellings.corpus(path.stem, utterances, [*notes, *more_notes], dimensions)
 
 
 def read_paths(path: Path) -> list[str]:
@@ -89,7 +92,7 @@ def read_paths(path: Path) -> list[str]:
         MissingExtraError: if the table is Parquet and pyarrow is not installed.
     """
     paths = []
-    for row in table_rows.read(path, columns.COLUMNS):
+    for row in table_rows.read(path, _is_read):
         if "path" not in row.cells:
             raise ManifestError(
                 f"{path} has no column 'path', which names the recordings. Its columns: {', '.join(row.cells)}"
@@ -101,3 +104,7 @@ def read_paths(path: Path) -> list[str]:
             )
         paths.append(columns.needed_path(row))
     return paths
+
+
+def _is_read(column: str) -> bool:
+    return column in columns.COLUMNS or dimension_columns.is_one(column)

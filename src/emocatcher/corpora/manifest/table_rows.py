@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ class Row(NamedTuple):
     cells: dict[str, Any]
 
 
-def read(path: Path, wanted: Collection[str]) -> Iterator[Row]:
+def read(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[Row]:
     """Yield the rows of a table; of Parquet only the wanted columns, of the others all.
 
     Raises:
@@ -38,7 +38,7 @@ def read(path: Path, wanted: Collection[str]) -> Iterator[Row]:
         case ".jsonl":
             return _jsonl_rows(path)
         case ".parquet":
-            return _parquet_rows(path, wanted)
+            return _parquet_rows(path, is_wanted)
     raise ManifestError(f"{path} is not a table that can be read. Allowed: {', '.join(FORMATS)}")
 
 
@@ -68,6 +68,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
                 raise ManifestError(f"{place}: not a JSON object: {error}. Give one object per line.") from None
 
 
-def _parquet_rows(path: Path, wanted: Collection[str]) -> Iterator[Row]:
+def _parquet_rows(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[Row]:
+    wanted = set(filter(is_wanted, parquet_table.columns(path)))
     for number, cells in enumerate(parquet_table.rows(path, wanted), start=1):
         yield Row(f"{path}, row {number}", cells)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from emocatcher.foundation.settings import NORM_EPSILON, CABGNetwork, FrontEnd
 from emocatcher.models.networks.convolution import ConvolutionBlock, Dropout, RowPooling
-from emocatcher.models.networks.emotion_network import EmotionNetwork
+from emocatcher.models.networks.emotion_network import EmotionNetwork, outputs
 from emocatcher.models.networks.recurrent import BidirectionalGRU, Packing
 
 
@@ -27,6 +27,7 @@ class CABGModule(EmotionNetwork):
         settings: the sizes.
         front_end: it computes the input.
         n_classes: number of emotions.
+        n_dimensions: number of dimensions.
 
     Examples:
         >>> from emocatcher.foundation.settings.reading import load_preset
@@ -39,7 +40,7 @@ class CABGModule(EmotionNetwork):
         (torch.Size([2, 8]), torch.Size([2, 15]))
     """
 
-    def __init__(self, settings: CABGNetwork, front_end: FrontEnd, n_classes: int) -> None:
+    def __init__(self, settings: CABGNetwork, front_end: FrontEnd, n_classes: int, n_dimensions: int = 0) -> None:
         super().__init__()
         channels = (front_end.n_channels, *settings.conv_channels)
         width = 2 * settings.gru_units
@@ -57,6 +58,7 @@ class CABGModule(EmotionNetwork):
         self.hidden_norm = nn.BatchNorm1d(settings.classifier_units, eps=NORM_EPSILON)
         self.hidden_dropout = Dropout(settings.classifier_dropout)
         self.output = nn.Linear(settings.classifier_units, n_classes)
+        self.dimensions = nn.Linear(settings.classifier_units, n_dimensions) if n_dimensions else None
         self._initialise()
 
     def answers(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,12 +70,12 @@ class CABGModule(EmotionNetwork):
         for block in self.blocks:
             rows = block(rows, layout.is_clip)
         pooled: Tensor = RowPooling.apply(rows, layout.pool_members)  # type: ignore[no-untyped-call]
-        outputs, final = self.gru(self.norm(pooled), layout.packing)
-        context, weights = self.attention(final, outputs, layout.owners)
+        steps, final = self.gru(self.norm(pooled), layout.packing)
+        context, weights = self.attention(final, steps, layout.owners)
         context, attention = context[layout.places], weights.new_zeros(len(lengths), len(layout.packing.sizes))
         attention[layout.clip, layout.step] = weights
         hidden = self.hidden_dropout(functional.gelu(self.hidden_norm(self.hidden(context))))
-        return self.output(hidden).unsqueeze(0), attention
+        return outputs(hidden, self.output, self.dimensions).unsqueeze(0), attention
 
     def _initialise(self) -> None:
         """The published initialisation: Kaiming normal with biases of 0, except for the GRU and the attention."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, cat, nn
 
 from emocatcher.models.networks.convolution import Dropout
 
@@ -17,8 +17,10 @@ from emocatcher.models.networks.convolution import Dropout
 class EmotionNetwork(nn.Module, abc.ABC):
     """A network from channels and lengths to logits and attention.
 
-    A subclass is constructed from its section of the recipe, the front end and the number of emotions (see
-    `emocatcher.models.networks.registry.build`).
+    A subclass is constructed from its section of the recipe, the front end and the numbers of emotions and dimensions
+    (see `emocatcher.models.networks.registry.build`). A network that estimates dimensions, such as arousal, returns
+    them behind the logits: wherever the shape is (…, n_classes), it is then (…, n_classes + n_dimensions), the
+    dimensions in the units of `foundation.dimensions.scaled`.
     """
 
     def fit(self, clips: Sequence[NDArray[np.float32]]) -> None:
@@ -99,3 +101,9 @@ class EmotionNetwork(nn.Module, abc.ABC):
         for module in self.modules():
             if isinstance(module, Dropout):
                 module.bit_generator = bit_generator
+
+
+def outputs(features: Tensor, output: nn.Linear, dimensions: nn.Linear | None) -> Tensor:
+    """Return the logits of pooled features, shape (batch, n), and behind them the dimensions, if there are any."""
+    logits: Tensor = output(features)
+    return logits if dimensions is None else cat([logits, dimensions(features)], dim=1)

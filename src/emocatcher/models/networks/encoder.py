@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from emocatcher.foundation.settings import Encoder, EncoderNetwork, FrontEnd
 from emocatcher.models.networks.convolution import Dropout
-from emocatcher.models.networks.emotion_network import EmotionNetwork
+from emocatcher.models.networks.emotion_network import EmotionNetwork, outputs
 from emocatcher.models.networks.whisper import WhisperEncoder, scale
 
 _FITTED_AT_ONCE = 64  # statistics
@@ -31,12 +31,15 @@ class EncoderModule(EmotionNetwork):
         front_end: its log-mel spectrogram must be Whisper's.
         n_classes: number of emotions.
         encoder: the encoder's sizes. Its weights are drawn at random; `whisper.load` sets those of a file.
+        n_dimensions: number of dimensions.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, settings: EncoderNetwork, front_end: FrontEnd, n_classes: int, encoder: Encoder) -> None:
+    def __init__(
+        self, settings: EncoderNetwork, front_end: FrontEnd, n_classes: int, encoder: Encoder, n_dimensions: int = 0
+    ) -> None:
         super().__init__()
         self.encoder = WhisperEncoder(encoder, front_end.n_mels).requires_grad_(False)
         n_statistics = 2 * encoder.n_layers * encoder.width
@@ -44,6 +47,7 @@ class EncoderModule(EmotionNetwork):
         self.register_buffer("deviation", torch.ones(n_statistics))
         self.dropout = Dropout(settings.dropout)
         self.output = nn.Linear(n_statistics, n_classes)
+        self.dimensions = nn.Linear(n_statistics, n_dimensions) if n_dimensions else None
 
     def fit(self, clips: Sequence[NDArray[np.float32]]) -> None:
         """Take the mean and the deviation of each statistic over the training part.
@@ -68,13 +72,14 @@ class EncoderModule(EmotionNetwork):
             logits: shape (1, batch, n_classes).
             attention: shape (batch, 1), all 1.
         """
-        return self._logits(prepared[:, :, 0]).unsqueeze(0), prepared.new_ones(len(prepared), 1)
+        return self._outputs(prepared[:, :, 0]).unsqueeze(0), prepared.new_ones(len(prepared), 1)
 
     def forward(self, channels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """See `EmotionNetwork.forward`; a clip's attention is zero where a step speaks against its emotion."""
         states, mask = _states(self.encoder, channels, lengths)
         mean, deviation = _moments(states, mask)
-        logits = self._logits(torch.cat([mean, deviation], dim=2).flatten(1))
+        answers = self._outputs(torch.cat([mean, deviation], dim=2).flatten(1))
+        logits = answers[:, : self.output.out_features]
         # What a step adds to the logit of the answer, compared with other emotions and with the training part.
         weights = self.output.weight - self.output.weight.mean(dim=0)
         chosen = (weights[logits.argmax(dim=1)] / self.deviation).view(-1, states.shape[2], 2, states.shape[3])
@@ -84,11 +89,10 @@ class EncoderModule(EmotionNetwork):
         shares = shares + ((spread - usual[:, 1]) * chosen[:, None, :, 1]).sum((2, 3))
         shares = (shares * mask).clamp_min(0.0)
         shares = torch.where(shares.sum(dim=1, keepdim=True) > 0.0, shares, mask)
-        return logits, shares / shares.sum(dim=1, keepdim=True)
+        return answers, shares / shares.sum(dim=1, keepdim=True)
 
-    def _logits(self, statistics: Tensor) -> Tensor:
-        logits: Tensor = self.output(self.dropout((statistics - self.mean) / self.deviation))
-        return logits
+    def _outputs(self, statistics: Tensor) -> Tensor:
+        return outputs(self.dropout((statistics - self.mean) / self.deviation), self.output, self.dimensions)
 
 
 def statistics(encoder: WhisperEncoder, channels: Tensor, lengths: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Entry(NamedTuple):
     """One kind of network; a place is `module:name`."""
 
-    # An encoder, if the recipe has one, is the last argument of both.
-    module: str  # of its `EmotionNetwork`: (settings, front end, n_classes) → the network
+    # An encoder, if the recipe has one, is the last argument of both by place.
+    module: str  # of its `EmotionNetwork`: (settings, front end, n_classes; n_dimensions) → the network
     twin: str  # of the function behind `add_to_graph`: (graph, settings, front end, channels, lengths, attention)
 
 
@@ -37,15 +37,17 @@ ENTRIES: dict[type[Network], Entry] = {
 }
 
 
-def build(settings: Settings, n_classes: int) -> EmotionNetwork:
+def build(settings: Settings, n_classes: int, n_dimensions: int = 0) -> EmotionNetwork:
     """Build the network of a recipe, with fresh weights drawn from PyTorch's global generator.
 
     Args:
         settings: the recipe.
         n_classes: number of emotions.
+        n_dimensions: number of dimensions; without any, the network has no part for them.
     """
     module: type[EmotionNetwork] = pkgutil.resolve_name(ENTRIES[type(settings.network)].module)
-    return module(settings.network, settings.front_end, n_classes, *_encoder(settings))
+    more = _encoder(settings)
+    return module(settings.network, settings.front_end, n_classes, *more, n_dimensions=n_dimensions)
 
 
 def add_to_graph(graph: Graph, settings: Settings, channels: str, lengths: str, attention: str) -> str:
@@ -59,7 +61,7 @@ def add_to_graph(graph: Graph, settings: Settings, channels: str, lengths: str, 
         attention: name to give to the attention, shape (batch, n_frames').
 
     Returns:
-        the name of the logits, shape (batch, n_classes).
+        the name of the logits, shape (batch, n_classes), with the dimensions behind them if the weights have any.
     """
     add = pkgutil.resolve_name(ENTRIES[type(settings.network)].twin)
     logits: str = add(graph, settings.network, settings.front_end, channels, lengths, attention, *_encoder(settings))

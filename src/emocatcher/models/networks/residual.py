@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from emocatcher.foundation.settings import NORM_EPSILON, FrontEnd, ResidualNetwork
 from emocatcher.models.networks.convolution import Dropout
-from emocatcher.models.networks.emotion_network import EmotionNetwork
+from emocatcher.models.networks.emotion_network import EmotionNetwork, outputs
 from emocatcher.models.networks.recurrent import BidirectionalGRU, Packing
 
 _FITTED_AT_ONCE = 1 << 28  # values of channels, 1 GB
@@ -34,6 +34,7 @@ class ResidualModule(EmotionNetwork):
         settings: the sizes.
         front_end: it computes the input.
         n_classes: number of emotions.
+        n_dimensions: number of dimensions.
 
     Examples:
         >>> from emocatcher.foundation.settings.reading import load_preset
@@ -44,11 +45,12 @@ class ResidualModule(EmotionNetwork):
         (torch.Size([2, 8]), True)
     """
 
-    def __init__(self, settings: ResidualNetwork, front_end: FrontEnd, n_classes: int) -> None:
+    def __init__(self, settings: ResidualNetwork, front_end: FrontEnd, n_classes: int, n_dimensions: int = 0) -> None:
         super().__init__()
         self.input = InputLayer(settings, front_end.n_mels, has_pitch=front_end.pitch is not None)
         self.branches = nn.ModuleList(
-            Branch(settings, self.input.n_moving, self.input.n_still, n_classes) for _ in range(settings.branches)
+            Branch(settings, self.input.n_moving, self.input.n_still, n_classes, n_dimensions)
+            for _ in range(settings.branches)
         )
 
     def fit(self, clips: Sequence[NDArray[np.float32]]) -> None:
@@ -81,9 +83,12 @@ class Branch(nn.Module):
         n_moving: number of input channels that change over time.
         n_still: number of input channels after those, which are constant over a clip.
         n_classes: number of emotions.
+        n_dimensions: number of dimensions.
     """
 
-    def __init__(self, settings: ResidualNetwork, n_moving: int, n_still: int, n_classes: int) -> None:
+    def __init__(
+        self, settings: ResidualNetwork, n_moving: int, n_still: int, n_classes: int, n_dimensions: int
+    ) -> None:
         super().__init__()
         channels, width = settings.channels, 2 * settings.gru_units
         self.n_moving = n_moving
@@ -99,6 +104,7 @@ class Branch(nn.Module):
         self.hidden_norm = nn.BatchNorm1d(settings.classifier_units, eps=NORM_EPSILON)
         self.hidden_dropout = Dropout(settings.classifier_dropout)
         self.output = nn.Linear(settings.classifier_units, n_classes)
+        self.dimensions = nn.Linear(settings.classifier_units, n_dimensions) if n_dimensions else None
 
     def forward(self, prepared: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (batch, n_classes) and attention (batch, n_frames')."""
@@ -110,11 +116,11 @@ class Branch(nn.Module):
         packing = Packing(mask[:, 0].sum(dim=1).cpu().numpy().astype(np.int64), x.device)
         places = (packing.order[packing.place], packing.step)
         clip, step = (torch.from_numpy(place).to(x.device) for place in places)
-        outputs, _ = self.gru(x.transpose(1, 2)[clip, step], packing)
-        context, weights = self.attention(outputs, clip, len(lengths))
+        steps, _ = self.gru(x.transpose(1, 2)[clip, step], packing)
+        context, weights = self.attention(steps, clip, len(lengths))
         attention = weights.new_zeros(len(lengths), len(packing.sizes)).index_put((clip, step), weights)
         hidden = self.hidden_norm(self.hidden(self.context_dropout(context)))
-        return self.output(self.hidden_dropout(functional.gelu(hidden))), attention
+        return outputs(self.hidden_dropout(functional.gelu(hidden)), self.output, self.dimensions), attention
 
 
 class InputLayer(nn.Module):

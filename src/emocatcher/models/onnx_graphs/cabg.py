@@ -34,7 +34,7 @@ def add_cabg(
     graph.add("Squeeze", [weights, graph.ints([1])], outputs=[attention])
     context = graph.add("Squeeze", [graph.add("MatMul", [weights, outputs]), graph.ints([1])])
     hidden = graph.gelu(layers.batch_norm(graph, "hidden_norm", layers.linear(graph, "hidden", context)))
-    return layers.linear(graph, "output", hidden)
+    return layers.outputs(graph, "", hidden)[1]
 
 
 def _block(graph: Graph, name: str, rows: str, mask: str, kernel_size: int) -> str:

@@ -134,7 +134,7 @@ def _int8_product(graph: Graph, name: str, rows: str) -> str:
 
 
 def _classify(graph: Graph, network: EncoderNetwork, states: list[str], mask: str, attention: str) -> str:
-    """Return the logits (batch, n_classes) of the states of all layers; `mask` has the shape (batch, n_steps, 1)."""
+    """Return `layers.outputs` of the states of all layers; `mask` has the shape (batch, n_steps, 1)."""
     count = graph.add("ReduceSum", [mask, graph.ints([1])], keepdims=1)
     statistics, terms = [], []  # the mean of a term over time is the statistic
     for state in states:
@@ -148,7 +148,7 @@ def _classify(graph: Graph, network: EncoderNetwork, states: list[str], mask: st
         terms += [state, graph.add("Div", [squares, deviation])]
     pooled = graph.add("Squeeze", [graph.add("Concat", statistics, axis=2), graph.ints([1])])
     scaled = graph.add("Div", [graph.add("Sub", [pooled, graph.weight("mean")]), graph.weight("deviation")])
-    logits = layers.linear(graph, "output", scaled)
+    logits, outputs = layers.outputs(graph, "", scaled)
     answer = graph.add("ArgMax", [logits], axis=1, keepdims=0)
     weights = graph.weights["output.weight"]
     contrast = np.split((weights - weights.mean(axis=0)) / graph.weights["deviation"], len(terms), axis=1)
@@ -165,7 +165,7 @@ def _classify(graph: Graph, network: EncoderNetwork, states: list[str], mask: st
     positive = graph.add("Add", [positive, even])
     weighed = graph.add("Div", [positive, _over_time(graph, positive)])
     graph.add("Squeeze", [weighed, graph.ints([2])], outputs=[attention])
-    return logits
+    return outputs
 
 
 def _sum(graph: Graph, parts: list[str]) -> str:

@@ -44,6 +44,18 @@ def linear(graph: Graph, name: str, rows: str) -> str:
     return graph.add("Add", [graph.add("MatMul", [rows, weight]), graph.weight(f"{name}.bias")])
 
 
+def outputs(graph: Graph, prefix: str, features: str) -> tuple[str, str]:
+    """Add the last layers of a network (see `emotion_network.outputs`), whose names begin with `prefix`.
+
+    Returns:
+        the names of the logits, and of the logits with the dimensions behind them; the same if there are none.
+    """
+    logits = linear(graph, f"{prefix}output", features)
+    if f"{prefix}dimensions.weight" not in graph.weights:
+        return logits, logits
+    return logits, graph.add("Concat", [logits, linear(graph, f"{prefix}dimensions", features)], axis=1)
+
+
 def gru(graph: Graph, name: str, rows: str, lengths: str, units: int) -> tuple[str, str]:
     """From (batch, n_steps, n_in) to outputs (batch, n_steps, 2 · units) and final states (batch, 1, 2 · units)."""
 

@@ -60,7 +60,7 @@ def _branch(
     weights = layers.attention_weights(graph, scores, mask)
     context = layers.linear(graph, f"{name}.hidden", _statistics(graph, outputs, weights))
     activated = graph.gelu(layers.batch_norm(graph, f"{name}.hidden_norm", context))
-    return layers.linear(graph, f"{name}.output", activated), weights
+    return layers.outputs(graph, f"{name}.", activated)[1], weights
 
 
 def _input(

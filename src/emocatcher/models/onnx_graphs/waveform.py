@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from emocatcher.foundation.settings import Settings
+from emocatcher.models.model_folder import ModelConfig
 from emocatcher.models.networks.registry import add_to_graph
 from emocatcher.models.onnx_graphs.front_end import add_front_end
 from emocatcher.models.onnx_graphs.graph import DOUBLE, FLOAT, Graph
+from emocatcher.models.onnx_graphs.ratings import add_ratings
 from emocatcher.models.onnx_graphs.voiced_span import add_clicks, add_span
 
 
-def add_recognition(graph: Graph, settings: Settings, temperature: float) -> None:
+def add_recognition(graph: Graph, config: ModelConfig) -> None:
     """Add all steps from `waveform` (n_samples,) to the outputs that `to_waveform_onnx` names.
 
     Args:
         graph: the graph to extend.
-        settings: the settings of the model.
-        temperature: the divisor of the logits.
+        config: of the model.
     """
-    front_end = settings.front_end
+    settings, front_end = config.settings, config.settings.front_end
     waveform = _without_offset(graph, "waveform")
     log_mel, tracks = add_front_end(graph, front_end, waveform)
     first, last = add_span(graph, settings.vad, log_mel, add_clicks(graph, front_end, waveform, log_mel))
@@ -28,9 +28,12 @@ def add_recognition(graph: Graph, settings: Settings, temperature: float) -> Non
     voiced = graph.add("Transpose", [graph.add("Slice", [channels, *edges, graph.ints([0])])], perm=[1, 0])
     clip = graph.add("Unsqueeze", [voiced, graph.ints([0])])
     length = graph.add("Sub", [edges[1], edges[0]])
-    logits = add_to_graph(graph, settings, clip, length, attention="attention_of_batch")
-    calibrated = graph.add("Div", [logits, graph.number(temperature, np.float32)])
+    answers = add_to_graph(graph, settings, clip, length, attention="attention_of_batch")
+    logits = add_ratings(graph, answers, len(config.labels), config.dimensions, "dimensions_of_batch")
+    calibrated = graph.add("Div", [logits, graph.number(config.temperature, np.float32)])
     rows = {"probabilities": graph.add("Softmax", [calibrated], axis=1), "attention": "attention_of_batch"}
+    if config.dimensions:
+        rows["dimensions"] = "dimensions_of_batch"
     for name, row in rows.items():
         graph.add("Squeeze", [row, graph.ints([0])], outputs=[name])
     n_samples = graph.add("Cast", [graph.add("Squeeze", [graph.add("Shape", ["waveform"])])], to=FLOAT)

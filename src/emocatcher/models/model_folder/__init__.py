@@ -22,10 +22,12 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from emocatcher.evaluation.scoring.adaptation import Adaptation
-from emocatcher.evaluation.scoring.run_result import Estimate, SpeakerGroup
-from emocatcher.foundation import atomic_files
-from emocatcher.foundation.errors import ModelError, one_line
+from emocatcher.evaluation.scoring.run_result import SpeakerGroup
+from emocatcher.foundation import atomic_files, dimensions
+from emocatcher.foundation.dimensions import Dimension
+from emocatcher.foundation.errors import ModelError
 from emocatcher.foundation.settings import Settings, upgrade
+from emocatcher.models.model_folder import model_card
 
 FORMAT = 1
 _NAME = re.compile(r"\w[\w.-]*")
@@ -33,18 +35,7 @@ _LARGEST_CONFIG = 1 << 24  # bytes
 _NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"  # such characters could control a terminal, or end a line
 Name = Annotated[str, msgspec.Meta(pattern=_NO_CONTROL, max_length=300)]
 Label = Annotated[str, msgspec.Meta(pattern=_NO_CONTROL, min_length=1, max_length=100)]
-_ACTED_LIMITS = (
-    "The corpus has acted emotions, recorded in a studio in North American English. The scores do not show how well "
-    "the model works on spontaneous speech, in other languages or in noise."
-)
-_CORPORA_LIMITS = (
-    "The score on a corpus is that of a model trained on the others, so it shows what to expect of recordings unlike "
-    "those of the training: they differ widely, and recordings of your own with known emotions are the only sure test."
-)
-_OTHER_LIMITS = (
-    "The scores are on recordings of its corpus. They do not show how well the model works on voices, languages and "
-    "rooms unlike those."
-)
+_SHIPPED = Path(__file__).parents[1] / "shipped"
 BUNDLED = "emocatcher-3"  # the default model
 ALL_RECORDINGS = "all"  # the protocol of a model that was trained on all recordings of its corpus
 WEIGHTS, ONNX, CARD, CONFIG = "model.safetensors", "model.onnx", "README.md", "config.json"
@@ -79,6 +70,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     training: Training
     n_parameters: int
+    dimensions: tuple[Dimension, ...] = ()  # that it estimates beside the emotion, in the order of its outputs
     temperature: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)] = 1.0  # logits are divided by it before the softmax
     abstain_below: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrated probability of the answer
     longest_voiced_s: float | None = None  # of the training recordings; None: not known
@@ -88,6 +80,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("two of the labels are the same")
+        dimensions.check(self.dimensions)
 
 
 class _Format(msgspec.Struct):
@@ -124,7 +117,7 @@ def bundled(name: str = BUNDLED) -> Path | None:
         >>> bundled("no-such-model") is None
         True
     """
-    folder = Path(__file__).parent / "shipped" / name
+    folder = _SHIPPED / name
     return folder if _NAME.fullmatch(name) and (folder / CONFIG).is_file() else None
 
 
@@ -135,7 +128,7 @@ def bundled_names() -> list[str]:
         >>> bundled_names()
         ['emocatcher-3', 'cabg', 'emocatcher-2', 'emocatcher-3-free']
     """
-    names = sorted(folder.name for folder in (Path(__file__).parent / "shipped").iterdir() if bundled(folder.name))
+    names = sorted(folder.name for folder in _SHIPPED.iterdir() if bundled(folder.name))
     return sorted(names, key=lambda name: name != BUNDLED)
 
 
@@ -151,7 +144,7 @@ def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], o
     Raises:
         ModelError: if the folder cannot be written.
     """
-    parts = {WEIGHTS: save_tensors(weights), ONNX: onnx, CARD: _card(config).encode()}
+    parts = {WEIGHTS: save_tensors(weights), ONNX: onnx, CARD: model_card.text(config).encode()}
     hashes = {name: hashlib.sha256(payload).hexdigest() for name, payload in parts.items() if name != CARD}
     config = msgspec.structs.replace(config, sha256=hashes)
     try:
@@ -205,112 +198,3 @@ def read(folder: Path) -> Bundle:
         if digest != config.sha256.get(name):
             raise ModelError(f"{part} is not the file that {CONFIG} describes. Copy the model folder again")
     return Bundle(folder, config)
-
-
-def _card(config: ModelConfig) -> str:
-    training, front_end = config.training, config.settings.front_end
-    shared = {None: "not known", True: "yes: the scores hold only for speakers in the training part", False: "no"}
-    facts = {
-        "Emotions": ", ".join(config.labels),
-        "Parameters": f"{config.n_parameters:,}",
-        "Corpus": training.corpus + (" (SYNTHETIC: generated voices, for tests only)" if training.synthetic else ""),
-        "Protocol": training.protocol + ("" if training.fold is None else f", fold {training.fold}"),
-        "Speakers shared between training and test": shared[training.speakers_shared],
-        "Selection": training.selection + (" (optimistic)" if training.selection == "best-test" else ""),
-        "Epoch": "not known" if training.epoch is None else str(training.epoch),
-        "Seed": "not known" if training.seed is None else str(training.seed),
-        "Sample rate": f"{front_end.sample_rate} Hz",
-        "Temperature": f"{config.temperature:g}" + (" (not calibrated)" if config.temperature == 1.0 else ""),
-        "Abstains below": f"{config.abstain_below:g}" if config.abstain_below else "never",
-    }
-    if training.device:
-        facts["Device of the training"] = training.device
-    rows = "\n".join(f"| {name} | {_plain(value)} |" for name, value in facts.items())
-    scores = "\n".join(f"| {_plain(name.replace('_', ' '))} | {value:.4f} |" for name, value in training.scores.items())
-    scores_table = f"\n## Scores\n\n| score | held out |\n|---|---|\n{scores}\n" if scores else ""
-    note = f"\n{training.note}\n" if training.note else ""
-    encoder = ""
-    if config.settings.encoder:
-        taken = config.settings.encoder
-        named = f"the first {taken.n_layers} layers of {_plain(taken.source)}"
-        owner = " (MIT licence, OpenAI; Radford et al. 2022)" if taken.source.startswith("openai/whisper-") else ""
-        encoder = f" The encoder is {named}{owner}, not trained further; its licence applies to it."
-    limits = _ACTED_LIMITS if training.corpus == "ravdess" else _OTHER_LIMITS
-    if training.across_corpora:
-        limits = _CORPORA_LIMITS
-    return f"""---
-library_name: emocatcher
-license: other
-tags: [speech-emotion-recognition, audio-classification]
----
-
-# {_plain(config.name)}
-
-A speech emotion recognition model of emocatcher {config.version}.
-{note}
-| | |
-|---|---|
-{rows}
-{scores_table}{_adaptation_section(config.adaptation)}{_groups_section(training.speaker_groups)}
-## Licence
-
-The weights are derived from the corpus, whose licence is: {_plain(training.licence)}.{encoder}
-
-## Limits
-
-{limits}
-The model recognises what a voice sounds like, not what a person feels. Do not use it to judge people: their
-truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
-held-out recordings of that corpus, and may be wrong on other recordings.
-"""
-
-
-def _adaptation_section(found: Adaptation | None) -> str:
-    if found is None:
-        return ""
-    speakers = (
-        "" if found.n_speakers is None else f" of {found.n_speakers} speaker{'' if found.n_speakers == 1 else 's'}"
-    )
-    of_labels = ", ".join(f"{n} {_plain(label)}" for label, n in zip(found.labels, found.n_of_label, strict=False))
-    what = (
-        f"{found.n_recordings} recordings{speakers} of {_plain(found.corpus)}{f' ({of_labels})' if of_labels else ''}"
-    )
-    rows = "\n".join(
-        f"| {one.name}{', chosen' if one.name == found.chosen else ''} | {one.unweighted_average_recall:.3f} "
-        f"({one.interval[0]:.3f} to {one.interval[1]:.3f}) | {one.log_loss:.3f} |"
-        for one in found.steps
-    )
-    table = f"\n| step | UAR on validation | log loss |\n|---|---|---|\n{rows}\n" if rows else ""
-    measured = (
-        "It settled on them without labels, so nothing was measured on them."
-        if found.validated_by == "nothing"
-        else f"Validation was on {found.validated_by} that a step was not fitted to."
-    )
-    return f"\n## Adaptation\n\nAdapted from {_plain(found.model)} to {what}. {measured}\n{table}"
-
-
-def _groups_section(groups: tuple[SpeakerGroup, ...]) -> str:
-    if not groups:
-        return ""
-
-    def cell(found: Estimate | None) -> str:
-        if found is None:
-            return "not scored"
-        low, high = found.interval
-        return f"{found.mean:.3f} ({low:.3f} to {high:.3f})"
-
-    rows = "\n".join(
-        f"| {_plain(one.corpus)} | {one.trait} | {_plain(one.name)} | {one.n_speakers} "
-        f"| {cell(one.unweighted_average_recall)} | {cell(one.share_answered)} |"
-        for one in groups
-    )
-    return (
-        "\n## For whom it works\n\nHeld out, with 95% intervals by drawing speakers. Groups of few speakers are not "
-        "scored.\n\n| corpus | trait | group | speakers | UAR | share answered |\n|---|---|---|---|---|---|\n"
-        f"{rows}\n"
-    )
-
-
-def _plain(text: str) -> str:
-    """Escape what Markdown would take for a cell, a tag or a link: names and labels come from others."""
-    return re.sub(r"([\\`|<>\[\]])", r"\\\1", one_line(text))

@@ -1,0 +1,138 @@
+"""Write the model card: training data, scores, licence and limits, as the Hugging Face hub shows them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from emocatcher.evaluation.scoring.adaptation import Adaptation
+from emocatcher.evaluation.scoring.run_result import Estimate, SpeakerGroup
+from emocatcher.foundation.errors import one_line
+
+if TYPE_CHECKING:
+    from emocatcher.models.model_folder import ModelConfig
+
+_ACTED_LIMITS = (
+    "The corpus has acted emotions, recorded in a studio in North American English. The scores do not show how well "
+    "the model works on spontaneous speech, in other languages or in noise."
+)
+_CORPORA_LIMITS = (
+    "The score on a corpus is that of a model trained on the others, so it shows what to expect of recordings unlike "
+    "those of the training: they differ widely, and recordings of your own with known emotions are the only sure test."
+)
+_OTHER_LIMITS = (
+    "The scores are on recordings of its corpus. They do not show how well the model works on voices, languages and "
+    "rooms unlike those."
+)
+
+
+def text(config: ModelConfig) -> str:
+    """Return the model card of a config, in Markdown with the header that the Hugging Face hub reads."""
+    training, front_end = config.training, config.settings.front_end
+    shared = {None: "not known", True: "yes: the scores hold only for speakers in the training part", False: "no"}
+    facts = {
+        "Emotions": ", ".join(config.labels),
+        "Parameters": f"{config.n_parameters:,}",
+        "Corpus": training.corpus + (" (SYNTHETIC: generated voices, for tests only)" if training.synthetic else ""),
+        "Protocol": training.protocol + ("" if training.fold is None else f", fold {training.fold}"),
+        "Speakers shared between training and test": shared[training.speakers_shared],
+        "Selection": training.selection + (" (optimistic)" if training.selection == "best-test" else ""),
+        "Epoch": "not known" if training.epoch is None else str(training.epoch),
+        "Seed": "not known" if training.seed is None else str(training.seed),
+        "Sample rate": f"{front_end.sample_rate} Hz",
+        "Temperature": f"{config.temperature:g}" + (" (not calibrated)" if config.temperature == 1.0 else ""),
+        "Abstains below": f"{config.abstain_below:g}" if config.abstain_below else "never",
+    }
+    if config.dimensions:
+        facts["Dimensions"] = ", ".join(f"{one.name} ({one.low:g} to {one.high:g})" for one in config.dimensions)
+    if training.device:
+        facts["Device of the training"] = training.device
+    rows = "\n".join(f"| {name} | {_plain(value)} |" for name, value in facts.items())
+    scores = "\n".join(f"| {_plain(name.replace('_', ' '))} | {value:.4f} |" for name, value in training.scores.items())
+    scores_table = f"\n## Scores\n\n| score | held out |\n|---|---|\n{scores}\n" if scores else ""
+    note = f"\n{training.note}\n" if training.note else ""
+    encoder = ""
+    if config.settings.encoder:
+        taken = config.settings.encoder
+        named = f"the first {taken.n_layers} layers of {_plain(taken.source)}"
+        owner = " (MIT licence, OpenAI; Radford et al. 2022)" if taken.source.startswith("openai/whisper-") else ""
+        encoder = f" The encoder is {named}{owner}, not trained further; its licence applies to it."
+    limits = _ACTED_LIMITS if training.corpus == "ravdess" else _OTHER_LIMITS
+    if training.across_corpora:
+        limits = _CORPORA_LIMITS
+    return f"""---
+library_name: emocatcher
+license: other
+tags: [speech-emotion-recognition, audio-classification]
+---
+
+# {_plain(config.name)}
+
+A speech emotion recognition model of emocatcher {config.version}.
+{note}
+| | |
+|---|---|
+{rows}
+{scores_table}{_adaptation_section(config.adaptation)}{_groups_section(training.speaker_groups)}
+## Licence
+
+The weights are derived from the corpus, whose licence is: {_plain(training.licence)}.{encoder}
+
+## Limits
+
+{limits}
+The model recognises what a voice sounds like, not what a person feels. Do not use it to judge people: their
+truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
+held-out recordings of that corpus, and may be wrong on other recordings.
+"""
+
+
+def _adaptation_section(found: Adaptation | None) -> str:
+    if found is None:
+        return ""
+    speakers = (
+        "" if found.n_speakers is None else f" of {found.n_speakers} speaker{'' if found.n_speakers == 1 else 's'}"
+    )
+    of_labels = ", ".join(f"{n} {_plain(label)}" for label, n in zip(found.labels, found.n_of_label, strict=False))
+    what = (
+        f"{found.n_recordings} recordings{speakers} of {_plain(found.corpus)}{f' ({of_labels})' if of_labels else ''}"
+    )
+    rows = "\n".join(
+        f"| {one.name}{', chosen' if one.name == found.chosen else ''} | {one.unweighted_average_recall:.3f} "
+        f"({one.interval[0]:.3f} to {one.interval[1]:.3f}) | {one.log_loss:.3f} |"
+        for one in found.steps
+    )
+    table = f"\n| step | UAR on validation | log loss |\n|---|---|---|\n{rows}\n" if rows else ""
+    measured = (
+        "It settled on them without labels, so nothing was measured on them."
+        if found.validated_by == "nothing"
+        else f"Validation was on {found.validated_by} that a step was not fitted to."
+    )
+    return f"\n## Adaptation\n\nAdapted from {_plain(found.model)} to {what}. {measured}\n{table}"
+
+
+def _groups_section(groups: tuple[SpeakerGroup, ...]) -> str:
+    if not groups:
+        return ""
+
+    def cell(found: Estimate | None) -> str:
+        if found is None:
+            return "not scored"
+        low, high = found.interval
+        return f"{found.mean:.3f} ({low:.3f} to {high:.3f})"
+
+    rows = "\n".join(
+        f"| {_plain(one.corpus)} | {one.trait} | {_plain(one.name)} | {one.n_speakers} "
+        f"| {cell(one.unweighted_average_recall)} | {cell(one.share_answered)} |"
+        for one in groups
+    )
+    return (
+        "\n## For whom it works\n\nHeld out, with 95% intervals by drawing speakers. Groups of few speakers are not "
+        "scored.\n\n| corpus | trait | group | speakers | UAR | share answered |\n|---|---|---|---|---|---|\n"
+        f"{rows}\n"
+    )
+
+
+def _plain(text: str) -> str:
+    """Escape what Markdown would take for a cell, a tag or a link: names and labels come from others."""
+    return re.sub(r"([\\`|<>\[\]])", r"\\\1", one_line(text))
