@@ -136,6 +136,34 @@ def test_recordings_that_ravdess_has_beside_its_speech_are_counted(tmp_path):
     assert note.startswith("3 recordings are not RAVDESS's speech (03-01-*), and are left out: ")
 
 
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("happy/03-01-03-01-01-01-01.wav", "happy/a.wav", "bored/03-01-01-01-01-01-01.wav"), {"happy", "bored"}),
+        (("sad/03-01-04-01-01-01-01.wav", "sad/03-01-04-01-02-01-01.wav", "bored/b.wav"), {"sad", "bored"}),
+    ],
+)
+def test_clips_of_ravdess_that_are_sorted_beside_others_have_the_folders_labels(tmp_path, names, labels):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = corpora.load(str(tmp_path))
+    assert {u.id for u in found} == set(names)
+    assert set(found.labels) == labels
+
+
+def test_recordings_beside_the_folders_of_ravdess_are_not_lost(tmp_path):
+    names = [f"Actor_{n:02d}/03-01-05-01-01-01-{n:02d}.wav" for n in range(1, 9)]
+    for name in (*names, "mine/happy/a.m4a", "mine/sad/b.m4a", "Actor_01/hidden/.x.wav", "Actor_02/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    with pytest.raises(CorpusError, match=r"2 other recordings, such as mine/happy/a\.m4a\. .* ravdess=") as caught:
+        corpora.load(str(tmp_path))
+    alone = corpora.load(str(caught.value).rpartition(": ")[2])
+    assert len(alone) == 8
+    assert sum(int(note.split()[0]) for note in alone.notes) == 4, alone.notes
+
+
 def test_folders_of_ravdess_clips_by_own_labels_are_noted(tmp_path):
     for label, emotion in (("good", "03"), ("bad", "05")):
         (tmp_path / label).mkdir()

@@ -214,7 +214,7 @@ def test_a_folder_with_one_sub_folder_per_emotion_is_read(tmp_path):
 
 
 def test_every_file_of_a_folder_is_read_or_counted(tmp_path):
-    suffixes = ("wav", "WAV", "opus", "amr", "m4a", "mp4", "wma", "Ogg", "3gp", "aiff", "weba", "txt", "xyz", "")
+    suffixes = ("wav", "WAV", "opus", "amr", "m4a", "mp4", "wma", "Ogg", "3gp", "aiff", "pdf", "txt", "xyz", "")
     for number, suffix in enumerate(suffixes):
         path = tmp_path / "corpus" / ("glad" if number % 2 else "sad") / "deep" / f"{number}.{suffix}".rstrip(".")
         path.parent.mkdir(parents=True, exist_ok=True)

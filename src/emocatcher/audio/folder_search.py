@@ -16,6 +16,8 @@ _NAMES = """
 wav wave flac ogg oga opus mp3 m4a m4b aac webm amr awb aif aiff aifc au snd caf w64 rf64 wma ac3 mp2 mka mp4 m4v mkv
 mov avi 3gp 3gpp 3ga 3g2 ts mts m2ts vob mpg mpeg mpga ogv ogx flv f4v wmv asf qt qta m4r m4p eac3 ec3 wv tta dts spx
 ape gsm sph nist voc 8svx iff avr ircam sf paf sd2 rm ra dss mpc aa aax
+weba 3gp2 3gpp2 f4a f4b isma ismv dvd m2t wtv gxf mxf nut mpa m2a mp1 adts latm loas g722 sln htk sds pvf wve xi
+oma omg aa3 tak shn mlp thd lc3 qoa sox adx afc apm ast aud dfpwm rso vag
 """
 SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 _SHOWN = 3

@@ -155,9 +155,25 @@ def _load_path(name: str, path: Path | None, *, missing_ok: bool) -> Corpus:
 
 
 def _is_ravdess(folder: Path) -> bool:
-    """Whether most recordings of a folder have names of RAVDESS; one such name among a user's own means nothing."""
-    stems = [Path(path).stem for path in folder_search.search(folder).recordings]
-    return any(map(ravdess.is_clip_id, stems)) and 2 * sum(map(ravdess.is_of_ravdess, stems)) > len(stems)
+    """Whether a folder is RAVDESS: most recordings have its names, and no others lie in folders beside them.
+
+    Raises:
+        CorpusError: if the folders are those of RAVDESS, and there are others beside them.
+    """
+    paths = [Path(path).relative_to(folder) for path in folder_search.search(folder).recordings]
+    if not any(ravdess.is_clip_id(path.stem) for path in paths):
+        return False
+    own = [path for path in paths if not ravdess.is_of_ravdess(path.stem)]
+    in_folders = [path for path in own if len(path.parts) > 1]
+    theirs = {path.parts[0] for path in paths if len(path.parts) > 1 and ravdess.is_of_ravdess(path.stem)}
+    if 2 * len(own) >= len(paths) or (in_folders and not any(map(ravdess.is_folder_of_ravdess, theirs))):
+        return False
+    if beside := [path for path in in_folders if path.parts[0] not in theirs]:
+        raise CorpusError(
+            f"{folder} contains RAVDESS and {len(beside)} other recording{'s' if len(beside) > 1 else ''}, such as "
+            f"{beside[0]}. Put the others into a folder of their own, or read RAVDESS alone: ravdess={folder}"
+        )
+    return True
 
 
 def _read_ravdess(path: Path) -> Corpus:

@@ -47,6 +47,16 @@ def is_clip_id(stem: str) -> bool:
     return _NAME.fullmatch(stem) is not None
 
 
+def is_folder_of_ravdess(name: str) -> bool:
+    """Whether a folder's name is one of RAVDESS's, rather than a label.
+
+    Examples:
+        >>> is_folder_of_ravdess("Actor_01"), is_folder_of_ravdess("angry")
+        (True, False)
+    """
+    return re.search("actor|ravdess", name, re.IGNORECASE) is not None
+
+
 def parse(path: Path) -> Utterance:
     """Read the labels from a recording's file name.
 
@@ -81,8 +91,8 @@ def read(root: Path) -> Corpus:
     """Read a folder of RAVDESS's speech recordings, in any sub-folders.
 
     Returns:
-        the corpus, sorted by actor and then by id; statements and repetitions are "01" or "02". Its notes count other
-        recordings in the folder, such as RAVDESS's songs.
+        the corpus, sorted by actor and then by id; statements and repetitions are "01" or "02". Its notes count what is
+        left out, such as RAVDESS's songs.
 
     Raises:
         CorpusError: if the folder contains no such recording, a file name is invalid, or a recording occurs twice.
@@ -99,9 +109,9 @@ def read(root: Path) -> Corpus:
     notes = folder_search.left_out(
         others, "recording is not RAVDESS's speech (03-01-*)", "recordings are not RAVDESS's speech (03-01-*)"
     )
-    notes += folder_search.left_out(found.closed, "folder cannot be opened", "folders cannot be opened")
+    notes += folder_search.notes(found)
     folders = sorted({clip.path.relative_to(root).parts[0] for clip in utterances if clip.path.parent != root})
-    if len(folders) > 1 and not any(re.search("actor", name, re.IGNORECASE) for name in folders):
+    if len(folders) > 1 and not any(map(is_folder_of_ravdess, folders)):
         named = ", ".join(folders[:3]) + (" …" if len(folders) > 3 else "")
         notes.append(
             f"the emotions are those of RAVDESS's file names, not the folders' names ({named}). To train on the "
