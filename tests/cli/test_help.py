@@ -42,6 +42,7 @@ def test_every_command_is_a_module_of_its_name() -> None:
         "options",
         "safe_console",
         "screen",
+        "server_options",
         "settling_options",
         "speaker_card",
         "streams",

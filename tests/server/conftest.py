@@ -130,7 +130,11 @@ def is_running(pid: int) -> bool:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, *arguments: object, limits: dict[str, object] | None = None, system: str = "true"
+    folder: Path,
+    *arguments: object,
+    limits: dict[str, object] | None = None,
+    system: str = "true",
+    name: str = "serve",
 ) -> Iterator[Server]:
     """Start a server, wait until it is ready, and stop it afterwards.
 
@@ -139,11 +143,12 @@ def serving(
         arguments: of the command.
         limits: the server's limits that differ from the default.
         system: a shell command that runs before it, such as `ulimit -n 256`.
+        name: of the command.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.txt"
     chosen = [f"--limit={name}={value}" for name, value in (limits or {}).items()]
-    command = ["sh", "-c", f'{system}; exec "$@"', "sh", sys.executable, "-m", "emocatcher", "serve", "--port", "0"]
+    command = ["sh", "-c", f'{system}; exec "$@"', "sh", sys.executable, "-m", "emocatcher", name, "--port", "0"]
     command += [*map(str, arguments), *chosen]
     environment = {name: value for name, value in os.environ.items() if name != "EMOCATCHER_TOKENS"}
     with log.open("w") as output:

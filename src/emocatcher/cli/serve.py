@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from emocatcher.cli import completion, options, settling_options
+from emocatcher.cli import completion, options, server_options, settling_options
 
 EXAMPLES = (
     "emocatcher serve --open",
@@ -17,33 +15,22 @@ EXAMPLES = (
     "EMOCATCHER_TOKENS=secret emocatcher serve --host 0.0.0.0",
 )
 
-_NEEDED = ("fastapi", "uvicorn", "httptools", "websockets", "python_multipart", "prometheus_client")
-_TOKENS = "EMOCATCHER_TOKENS"
-
 
 def serve(
     model: options.Model = None,
-    host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 accepts the whole network.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port; 0 means any free one.")] = 8000,
+    host: server_options.Host = "127.0.0.1",
+    port: server_options.Port = 8000,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Worker processes; 0 means one per core.")] = 0,
     listen_corpus: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of clips, named as in RAVDESS, for the guessing game.")
     ] = None,
     settled: settling_options.SettledFile = None,
-    token: Annotated[
-        list[str] | None,
-        typer.Option(help=f"A bearer token to require; may be repeated. Or set {_TOKENS}, separated by commas."),
-    ] = None,
+    token: server_options.Token = None,
     cors: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="A site whose pages may use the API; may be repeated.")
     ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="A name of this server besides localhost and its address; may be repeated."),
-    ] = None,
+    allow_host: server_options.AllowHost = None,
     access_log: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a line of JSON for each request; - for stdout.")
     ] = None,
@@ -59,7 +46,6 @@ def serve(
 ) -> None:
     """Serve a web page, an HTTP API and a WebSocket. Stop with Ctrl-C."""
     from emocatcher.foundation import process_setup
-    from emocatcher.foundation.errors import MissingExtraError
     from emocatcher.server import limits as settings
 
     chosen = settings.parse(limit or ())
@@ -67,8 +53,7 @@ def serve(
         for name in chosen.__struct_fields__:
             typer.echo(f"{name}={getattr(chosen, name)}")
         return
-    if any(find_spec(name) is None for name in _NEEDED):
-        raise MissingExtraError("The server", "serve")
+    server_options.check_installed("The server")
     from emocatcher.server.temporary_folder import TemporaryFolder
 
     folder = TemporaryFolder()
@@ -79,7 +64,7 @@ def serve(
     from emocatcher.server import run
     from emocatcher.server.service import Options
 
-    folder_of_model = _folder(model)
+    folder_of_model = server_options.model_folder(model)
     options = Options(
         model=folder_of_model,
         profile=_profile(settled, folder_of_model),
@@ -87,14 +72,15 @@ def serve(
         port=port,
         n_workers=workers or process_setup.usable_cores(),
         limits=chosen,
-        tokens=tuple(filter(None, [*(token or ()), *os.environ.get(_TOKENS, "").split(",")])),
+        tokens=server_options.all_tokens(token),
         origins=tuple(cors or ()),
         listen_corpus=listen_corpus,
         hosts=tuple(allow_host or ()),
         access_log=access_log,
     )
     if run.reachable_without_token(options):
-        typer.echo(f"Warning: anyone who can reach {host} can use this server. Set {_TOKENS} or --token", err=True)
+        warning = f"Warning: anyone who can reach {host} can use this server. Set {server_options.TOKENS} or --token"
+        typer.echo(warning, err=True)
 
     def announce(address: str) -> None:
         typer.echo(f"EmoCatcher is at {address} (API: {address}docs). Stop it with Ctrl-C", err=True)
@@ -102,15 +88,6 @@ def serve(
             typer.launch(address)
 
     run.serve(options, folder, announce)
-
-
-def _folder(model: str | None) -> str | None:
-    if model is None:
-        return None
-    # Download it from the hub once, for all workers.
-    from emocatcher.models import finding
-
-    return str(finding.find_folder(model).absolute())
 
 
 def _profile(settled: Path | None, folder: str | None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -44,7 +45,15 @@ def create(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    api.add(app, service)
+    if service.labelling is None:
+        api.add(app, service)
+        page = web_page.find()
+    else:
+        # Imported here, because `emocatcher serve` does not need it.
+        from emocatcher.server.labelling import label_routes
+
+        label_routes.add(app, service, service.labelling)
+        page = label_routes.PAGE
     _add_health(app, service)
     _add_documents(app)
     app.add_exception_handler(ProblemError, problems.on_problem)
@@ -64,7 +73,7 @@ def create(service: Service) -> FastAPI:
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics, log=service.log)
-    _add_page(app)
+    _add_page(app, page)
     return app
 
 
@@ -77,7 +86,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/readyz", tags=["Health"], response_class=PlainTextResponse, responses=openapi.NOT_READY)
     async def readyz() -> Response:
         """Report whether all worker processes are warmed up."""
-        if not (service.pool.is_ready and service.streams.is_ready):
+        if not service.is_ready:
             reason = service.pool.failure.detail if service.pool.failure else "the model is being loaded"
             raise ProblemError(503, f"Not ready: {reason}", "NotReady", {"Retry-After": "1"})
         return PlainTextResponse("ready\n")
@@ -102,8 +111,8 @@ def _add_documents(app: FastAPI) -> None:
         return HTMLResponse(docs.as_html(document(), str(request.base_url).rstrip("/")))
 
 
-def _add_page(app: FastAPI) -> None:
-    files, default = web_page.Page(web_page.find()), app.router.default
+def _add_page(app: FastAPI, folder: Path | None) -> None:
+    files, default = web_page.Page(folder), app.router.default
 
     async def page_or_default(scope: Scope, receive: Receive, send: Send) -> None:
         # Called only if no route matches: a wrong method for a route still gives 405.

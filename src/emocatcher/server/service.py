@@ -24,6 +24,7 @@ from emocatcher.server.worker_pool import Pool
 
 if TYPE_CHECKING:
     from emocatcher.server.guess_clips import Listening
+    from emocatcher.server.labelling import LabelSession
 
 _WAVEFORM = "/v1/model/waveform.onnx"
 # Of a description; the others are the model's.
@@ -31,7 +32,7 @@ _SERVER_FIELDS = {"waveform_onnx", "listen_corpus", "token_required", "settled"}
 
 
 class Options(NamedTuple):
-    """The options of `emocatcher serve`."""
+    """The options of `emocatcher serve`, and of `emocatcher label`."""
 
     model: str | None = None  # a model folder; None for the default model of the package
     host: str = "127.0.0.1"
@@ -44,6 +45,7 @@ class Options(NamedTuple):
     hosts: tuple[str, ...] = ()  # names of this server besides localhost and its address
     access_log: str | None = None  # a file, or "-"
     profile: bytes = b""  # what the model settled on by default, as JSON; empty for nothing
+    labelling: LabelSession | None = None  # serve its page and its routes instead of all others
 
 
 class Service:
@@ -67,6 +69,7 @@ class Service:
         self.hosts = Hosts(options.host, options.hosts)
         self._access_log = AccessLog(options.access_log) if options.access_log is not None else None
         self.listening = _listening(options.listen_corpus)
+        self.labelling = options.labelling
         self.folder = folder
         self.spool = Spool(limits, folder)
         self.pool = Pool(options.model, limits, options.n_workers, folder.path)
@@ -78,13 +81,19 @@ class Service:
 
     @property
     def is_able(self) -> bool:
-        """Whether there is a ready process for recordings, and one for streams."""
-        return bool(self.pool.pids) and self.streams.is_ready
+        """Whether there is a ready process for recordings, and one for streams if there are any."""
+        return bool(self.pool.pids) and (self.labelling is not None or self.streams.is_ready)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all processes are ready."""
+        return self.pool.is_ready and (self.labelling is not None or self.streams.is_ready)
 
     def start(self) -> None:
         """Launch the processes, without waiting for them."""
         self.pool.start()
-        self.streams.start()
+        if self.labelling is None:
+            self.streams.start()
 
     async def stop(self) -> None:
         """Stop the processes, and delete the uploads."""

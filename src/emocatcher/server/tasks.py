@@ -5,6 +5,7 @@ A frame is its length in four bytes, big-endian, followed by that many bytes.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Literal, TypeAlias
 
@@ -63,6 +64,7 @@ class ReadClip(msgspec.Struct, tag=True):
     """A recording → a 16-bit WAV file at its own sample rate."""
 
     path: str
+    longest_s: float = math.inf  # a longer one is refused
 
 
 class ExportWaveform(msgspec.Struct, tag=True):

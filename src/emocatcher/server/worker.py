@@ -98,7 +98,7 @@ class Worker:
             case tasks.MeasureClips():
                 return msgspec.json.encode([declared_duration_s(path) for path in task.paths])
             case tasks.ReadClip():
-                return _wav(task.path)
+                return _wav(task.path, task.longest_s)
             case tasks.ExportWaveform():
                 from emocatcher.models.onnx_graphs import as_onnx
 
@@ -214,12 +214,12 @@ def _limit_processor_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def _wav(path: str) -> bytes:
+def _wav(path: str, longest_s: float) -> bytes:
     import io
 
-    waveform, sample_rate = audio.load(path)
+    recording = audio.read(path, longest_s=longest_s)
     target = io.BytesIO()
-    soundfile.write(target, waveform, sample_rate, format="WAV", subtype="PCM_16")
+    soundfile.write(target, recording.waveform, recording.sample_rate, format="WAV", subtype="PCM_16")
     return target.getvalue()
 
 
