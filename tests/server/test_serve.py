@@ -42,7 +42,7 @@ def test_user_errors_are_reported_in_one_line(tmp_path: Path) -> None:
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "emocatcher.cli.serve.find_spec", lambda name: None if name == "uvicorn" else util.find_spec(name)
+        "emocatcher.cli.server_options.find_spec", lambda name: None if name == "uvicorn" else util.find_spec(name)
     )
     with pytest.raises(MissingExtraError, match=r"The server needs the extra 'serve'. .*\[serve\]'"):
         command(workers=1)
