@@ -173,7 +173,7 @@ def several(voices: Corpus) -> Corpus:
     """Three joined corpora: one has calm, one lacks happy and has listeners, who chose happy most, one is larger."""
     first, second, third, _ = voices.speakers
     lacking = piece(voices, "lacking", (second,), ("neutral", "sad", "angry"))
-    voted = tuple(msgspec.structs.replace(u, votes=(("happy", 9), (u.emotion, 5))) for u in lacking)
+    voted = tuple(msgspec.structs.replace(u, listeners=(("happy", 9), (u.emotion, 5))) for u in lacking)
     return joined.join(
         [
             piece(voices, "with-calm", (first,), ("neutral", "calm", "happy", "sad", "fearful")),

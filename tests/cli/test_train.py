@@ -155,11 +155,15 @@ def test_a_command_prints_what_of_a_folder_is_not_used(call: Call, voices_dir: P
     assert "1 file has another suffix, .txt (1), and is left out" in outcome.err
 
 
-def test_check_prints_names_that_look_like_markup(call: Call, voices_dir: Path, tmp_path: Path) -> None:
-    clips = sorted((voices_dir / "Actor_01").glob("*.wav"))[:4]
-    rows = "".join(f"{clip},[/red]\n" for clip in clips)
+def test_check_prints_names_that_look_like_markup_and_recordings_without_a_label(
+    call: Call, voices_dir: Path, tmp_path: Path
+) -> None:
+    *clips, last = sorted((voices_dir / "Actor_01").glob("*.wav"))[:5]
+    rows = "".join(f"{clip},[/red]\n" for clip in clips) + f"{last},\n"
     (tmp_path / "a[b].csv").write_text(f"path,label\n{rows}")
     outcome = call("check", tmp_path / "a[b].csv")
     assert outcome.code == 0
-    assert "a[b]: 4 of 4" in outcome.out
+    assert "a[b]: 5 of 5" in outcome.out
     assert "[/red]" in outcome.out
+    assert "(no label)" in outcome.out
+    assert "- note: 1 recording has no label" in outcome.out

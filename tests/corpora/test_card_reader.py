@@ -308,14 +308,14 @@ TREES = {
                 ethnicity="Hispanic",
                 intensity=None,
                 statement="DFA",
-                votes=tuple({"angry": 6, "disgust": 2, "fearful": 0, "happy": 0, "neutral": 1, "sad": 0}.items()),
+                listeners=tuple({"angry": 6, "disgust": 2, "fearful": 0, "happy": 0, "neutral": 1, "sad": 0}.items()),
             ),
             "AudioWAV/1002_IEO_FEA_LO.opus": of("fearful", "1002", gender=None, age=None, race=None, intensity="low"),
-            "AudioWAV/1003_IEO_FEA_LO.wav": of("fearful", "1003", gender="female", age=None, race=None, votes=()),
+            "AudioWAV/1003_IEO_FEA_LO.wav": of("fearful", "1003", gender="female", age=None, race=None, listeners=()),
             "AudioWAV/1040_ITH_SAD_X.wav": of(  # one X, and two in the table
                 "sad",
                 "1040",
-                votes=tuple({"angry": 0, "disgust": 0, "fearful": 0, "happy": 0, "neutral": 4, "sad": 5}.items()),
+                listeners=tuple({"angry": 0, "disgust": 0, "fearful": 0, "happy": 0, "neutral": 4, "sad": 5}.items()),
             ),
             "AudioWAV/1076_MTI_SAD_XX.wav": "silent",
             "AudioWAV/1006_TIE_HAP_XX.wav": "identical",
@@ -517,7 +517,7 @@ def test_the_majority_of_the_listeners_of_crema_d_is_the_acted_emotion_as_often_
     corpus = corpora.load(f"crema-d={real_corpora / 'crema-d'}")
     right = 0
     for utterance in corpus:
-        votes = dict(utterance.votes)
+        votes = dict(utterance.listeners)
         first, second = sorted(votes.values(), reverse=True)[:2]
         right += first > second and votes[utterance.emotion] == first
     assert right / len(corpus) == pytest.approx(0.416, abs=0.001)

@@ -53,6 +53,16 @@ def test_a_clean_corpus_is_counted_and_has_no_findings(made_dir):
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
+def test_recordings_without_a_label_are_decoded_and_counted(tmp_path):
+    made = corpus_of(tmp_path, one=tone(), two=tone(0.1, frequency=300.0), three=tone(2.0))
+    first, *others = made.utterances
+    apart = tuple(Utterance(id=one.id, path=one.path, emotion="") for one in others)
+    report = check(Corpus(name="mine", utterances=(first,), labels=("sad",), unlabelled=apart))
+    assert (report.n_utterances, report.n_decoded, report.n_unlabelled) == (3, 3, 2)
+    assert report.per_emotion == {"sad": 1}
+    assert findings(report) == {("short", ("two",))}
+
+
 def test_a_duplicate_id_is_refused_and_both_files_are_named(tmp_path):
     twice = [Utterance(id="a", path=tmp_path / name, emotion="sad", speaker="x") for name in ("a.wav", "a.flac")]
     with pytest.raises(CorpusError, match=r"named 'a': .*a\.wav and .*a\.flac"):

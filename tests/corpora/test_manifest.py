@@ -119,8 +119,7 @@ def test_nan_and_null_cells_count_as_empty(folder):
     [
         ("path,labl\nc.wav,happy\n", None, ["no column 'label'", "path, labl", "Needed: path, label"]),
         ("file,label\nc.wav,happy\n", None, ["no column 'path'"]),
-        ("path,label\nc.wav,happy\na.wav, \n", 3, ["label is empty"]),
-        ("path,emotion\na.wav,\n", 2, ["emotion is empty"]),
+        ("path,emotion\na.wav,\n", None, ["all labels are empty", "--unlabelled", "emocatcher label"]),
         ("path,label\n,happy\n", 2, ["path is empty"]),
         ("path,label\nc.wav,happy\n\nno.wav,sad\n", 4, ["no such recording", "no.wav"]),
         ("path,label\nsub,happy\n", 2, ["no such recording"]),

@@ -335,3 +335,20 @@ def test_batches_contain_every_utterance_once_and_never_a_single_one(n_utterance
         assert [len(batch) for batch in cut] == [1]
     else:
         assert cut == []
+
+
+def test_targets_are_the_votes_and_all_of_the_label_without_votes(tmp_path):
+    def made(emotion, votes=None):
+        return Utterance(id=str(votes), path=tmp_path, emotion=emotion, votes=votes)
+
+    labels = ("neutral", "calm", "sad")
+    given = [
+        made("sad", (("calm", 0.25), ("sad", 0.75))),
+        made("neutral"),
+        made("calm", (("neutral", 0.5), ("calm", 0.5))),
+    ]
+    shares = dataset.target_shares(given, labels)
+    assert shares.tolist() == [[0.0, 0.25, 0.75], [1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]
+    merged = dataset.target_shares(given, labels, lambda label: "neutral" if label == "calm" else label)
+    assert merged.tolist() == [[0.25, 0.0, 0.75], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    assert dataset.target_shares([made("sad")], labels) is None

@@ -249,6 +249,7 @@ def test_an_existing_run_is_refused_without_resume(train_here: Train, small_run:
         ("run.json", {"device": "cuda"}),
         ("run.json", {"corpus": "without the last"}),
         ("config.toml", {"settings": {"n_epochs": 13}}),
+        ("run.json", {"corpus": "with votes"}),
         ("split.csv", {"corpus": "with another emotion"}),
     ],
 )
@@ -261,8 +262,8 @@ def test_another_run_is_not_resumed(
     if change.get("corpus") == "without the last":
         corpus = msgspec.structs.replace(corpus, utterances=corpus.utterances[:-1])
     elif "corpus" in change:
-        relabelled = msgspec.structs.replace(first, emotion="angry")
-        corpus = msgspec.structs.replace(corpus, utterances=(relabelled, *others))
+        new = {"votes": (("sad", 0.5), ("angry", 0.5))} if "votes" in change["corpus"] else {"emotion": "angry"}
+        corpus = msgspec.structs.replace(corpus, utterances=(msgspec.structs.replace(first, **new), *others))
     if "settings" in change:
         settings = with_training(settings, **change["settings"])
     before = reproducible_files(small_run.folder)
@@ -492,3 +493,19 @@ def test_best_valid_without_speakers_to_carve_is_refused_before_anything_is_writ
     with pytest.raises(ProtocolError, match="selection = last"):
         train_here(tmp_path / "run", two, "speakers-2", with_training(small_settings, selection="best-valid"))
     assert not (tmp_path / "run").exists()
+
+
+def test_only_the_training_part_takes_votes_and_scores_stay_against_the_labels(voices: Corpus) -> None:
+    fold = protocols.load("stratified-2", voices, 0).folds[0]
+    without = experiment.parts_of(fold, voices)
+    assert all(part.shares is None for part in without.values())
+    votes = (("sad", 0.75), ("angry", 0.25))
+    voted = msgspec.structs.replace(
+        voices, utterances=tuple(msgspec.structs.replace(one, votes=votes) for one in voices)
+    )
+    parts = experiment.parts_of(fold, voted)
+    assert parts["test"].shares is None
+    sad, angry = voices.labels.index("sad"), voices.labels.index("angry")
+    assert (parts["train"].shares[:, [sad, angry]] == (0.75, 0.25)).all()
+    for name, part in parts.items():
+        np.testing.assert_array_equal(part.true, without[name].true)

@@ -123,6 +123,11 @@ def test_one_fold_or_another_corpus_is_refused(small_run, tmp_path, monkeypatch)
     other = msgspec.structs.replace(small_run.corpus, name="another")
     with pytest.raises(RunError, match="not on this 'another'"):
         finalise.finalise(small_run.folder, other, tmp_path, name="mine")
+    first, *rest = small_run.corpus.utterances
+    with_votes = (msgspec.structs.replace(first, votes=((first.emotion, 1.0),)), *rest)
+    voted = msgspec.structs.replace(small_run.corpus, utterances=with_votes)
+    with pytest.raises(RunError, match="a run with other votes"):
+        finalise.finalise(small_run.folder, voted, tmp_path, name="mine")
     run = run_report.read(small_run.folder)
     single = msgspec.structs.replace(run.result, folds=run.result.folds[:1])
     monkeypatch.setattr(finalise.run_report, "read", lambda _: type(run)(**{**vars(run), "result": single}))

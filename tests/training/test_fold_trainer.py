@@ -244,6 +244,22 @@ def test_the_loss_smooths_labels_by_a_tenth(make: Make, parts: dict[str, Part]) 
     assert [float(weights.sum()) for weights in attention] == pytest.approx([1.0] * len(attention), abs=1e-5)
 
 
+def test_votes_that_agree_train_like_labels_and_others_do_not(make: Make, parts: dict[str, Part]) -> None:
+    certain = np.eye(8, dtype=np.float32)[parts["train"].true]
+    found = []
+    for name, shares in (
+        ("labels", None),
+        ("agreed", certain),
+        ("split", 0.5 * certain + 0.5 * np.roll(certain, 1, 1)),
+    ):
+        trainer = make(name, training={"n_epochs": 1})
+        trainer.parts = parts | {"train": msgspec.structs.replace(parts["train"], shares=shares)}
+        trainer.run()
+        found.append(trainer.epochs[0].train_loss)
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+    assert found[2] > found[0]  # the entropy of the votes is the lower bound
+
+
 def test_steps_and_rates_equal_a_plain_pytorch_loop(
     make: Make, voices: Corpus, features: FeatureTable, parts: dict[str, Part]
 ) -> None:

@@ -33,7 +33,9 @@ def check(
         f"{found.shortest_s:.2f} to {found.longest_s:.2f} s, {len(found.per_speaker)} speakers",
         markup=False,
     )
-    screen.table(("emotion", "recordings"), [(name, str(n)) for name, n in found.per_emotion.items()])
+    without = {"(no label)": found.n_unlabelled} if found.n_unlabelled else {}
+    rows = [(name, str(n)) for name, n in (found.per_emotion | without).items()]
+    screen.table(("emotion", "recordings"), rows)
     for note in loaded.notes:
         target.print(f"- note: {screen.one_line(note)}", markup=False)
     if not found.findings and not loaded.notes:

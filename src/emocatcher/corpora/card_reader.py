@@ -93,7 +93,7 @@ class _Reading:
         age = self._field("age", data) or ""
         fields["age"] = int(age) if age.isdecimal() else None
         votes = {emotion: card_tables.fill(template, data) or "" for emotion, template in self._card.listeners.items()}
-        fields["votes"] = tuple((emotion, int(n)) for emotion, n in votes.items() if n.isdecimal())
+        fields["listeners"] = tuple((emotion, int(n)) for emotion, n in votes.items() if n.isdecimal())
         return Utterance(id=id_, path=path, emotion=emotion, **fields)
 
     def _emotion(self, id_: str, data: dict[str, str]) -> str | None:

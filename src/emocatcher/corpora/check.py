@@ -47,6 +47,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     shortest_s: float
     longest_s: float
     per_emotion: dict[str, int]
+    n_unlabelled: int  # of the utterances
     per_speaker: dict[str, int]
     findings: tuple[Finding, ...]
 
@@ -86,7 +87,8 @@ def check(
         the report; unusable recordings are findings, not exceptions.
     """
     by_path: dict[Path, list[Utterance]] = defaultdict(list)
-    for utterance in corpus:
+    everything = (*corpus.utterances, *corpus.unlabelled)
+    for utterance in everything:
         by_path[utterance.path].append(utterance)
     if n_workers is None:
         n_workers = max(1, min(process_setup.usable_cores(), len(by_path) // _FILES_PER_PROCESS))
@@ -94,18 +96,19 @@ def check(
     for measured in _measure_all(list(by_path.values()), n_workers):
         measurements += measured
         if on_progress is not None:
-            on_progress(len(measurements), len(corpus))
+            on_progress(len(measurements), len(everything))
     usable = [measurement for measurement in measurements if not measurement.problem]
     durations = [measurement.duration_s for measurement in usable]
     return CheckReport(
         corpus=corpus.name,
-        n_utterances=len(corpus),
+        n_utterances=len(everything),
         n_decoded=len(usable),
         n_partial=sum(m.truncated or bool(m.lost) or m.n_unread > 0 for m in usable),
         hours=sum(durations) / 3600,
         shortest_s=min(durations, default=0.0),
         longest_s=max(durations, default=0.0),
         per_emotion={label: sum(u.emotion == label for u in corpus) for label in corpus.labels},
+        n_unlabelled=len(corpus.unlabelled),
         per_speaker={speaker: sum(u.speaker == speaker for u in corpus) for speaker in corpus.speakers},
         findings=tuple(_find(corpus, measurements)),
     )

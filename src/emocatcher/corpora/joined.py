@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from emocatcher.corpora import label_spellings
+from emocatcher.corpora import given_labels
 from emocatcher.corpora.table import Corpus, Utterance, ratings
 from emocatcher.foundation import dimensions, labels
 from emocatcher.foundation.dimensions import Dimension
@@ -22,9 +22,8 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
         same_speakers_as: name of a corpus → name of the corpus whose speakers it shares.
 
     Returns:
-        a corpus of all utterances, with the ids NAME/ID and the speakers NAME:SPEAKER; speakers whom two corpora share
-        have one name. Each label has one spelling (see `label_spellings`). Where the ranges of a dimension differ,
-        ratings are converted to the range of the first corpus that has it.
+        a corpus of all utterances, also those without a label, with the ids NAME/ID and the speakers NAME:SPEAKER;
+        speakers whom two corpora share have one name. Each label has one spelling (see `given_labels`).
 
     Raises:
         CorpusError: if two corpora have the same name.
@@ -37,11 +36,11 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
     ranges: dict[str, Dimension] = {}
     for one in (one for corpus in corpora for one in corpus.dimensions):
         ranges.setdefault(one.name, one)
-    renamed = [
-        _renamed(_rescaled(utterance, corpus, ranges), corpus.name, same_speakers_as.get(corpus.name) or corpus.name)
-        for corpus in corpora
-        for utterance in corpus
-    ]
+
+    def renamed(corpus: Corpus, utterances: Sequence[Utterance]) -> list[Utterance]:
+        people = same_speakers_as.get(corpus.name) or corpus.name
+        return [_renamed(_rescaled(utterance, corpus, ranges), corpus.name, people) for utterance in utterances]
+
     converted = [
         f"{corpus.name}: {one.name} is converted from {one.low:g} … {one.high:g} to {ranges[one.name].low:g} … "
         f"{ranges[one.name].high:g}"
@@ -49,10 +48,12 @@ def join(corpora: Sequence[Corpus], same_speakers_as: Mapping[str, str]) -> Corp
         for one in corpus.dimensions
         if one != ranges[one.name]
     ]
-    utterances, spelt = label_spellings.join(renamed)
+    labelled = [one for corpus in corpora for one in renamed(corpus, corpus.utterances)]
+    utterances, spelt = given_labels.join(labelled)
     return Corpus(
         name="+".join(names),
         utterances=tuple(utterances),
+        unlabelled=tuple(one for corpus in corpora for one in renamed(corpus, corpus.unlabelled)),
         labels=labels.ordered(utterance.emotion for utterance in utterances),
         licence="; ".join(f"{corpus.name}: {corpus.licence}" for corpus in corpora),
         synthetic=any(corpus.synthetic for corpus in corpora),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emocatcher.audio import folder_search
-from emocatcher.corpora import label_spellings, parquet_table
+from emocatcher.corpora import given_labels, parquet_table
 from emocatcher.corpora.places import corpus_dir, staged
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError
@@ -63,7 +63,7 @@ def read(paths: Sequence[Path], name: str, *, licence: str = "unknown", only_emo
         only_emotions: leave out rows with other labels than the eight emotions.
 
     Returns:
-        the corpus, in the files' order. Each label has one spelling (see `label_spellings`). If a column `dataset`
+        the corpus, in the files' order. Each label has one spelling (see `given_labels`). If a column `dataset`
         says that several corpora are in it, ids and speakers begin with its value.
 
     Raises:
@@ -88,7 +88,7 @@ def read(paths: Sequence[Path], name: str, *, licence: str = "unknown", only_emo
         for row, path in usable
         if row["emotion"] is not None and row["emotion"] not in unknown
     ]
-    utterances, spelt = label_spellings.join(labelled)
+    utterances, spelt = given_labels.join(labelled)
     silent = [str(row["id"]) for number, row in enumerate(rows) if number not in files]
     unlabelled = [str(row["id"]) for row, _ in usable if row["emotion"] is None]
     notes = folder_search.left_out(silent, "row has no sound", "rows have no sound")

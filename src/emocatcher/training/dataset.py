@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Part(msgspec.Struct, frozen=True):
     true: NDArray[np.int64]  # (n_utterances,), positions in the labels
     corpus: NDArray[np.int64] | None = None  # (n_utterances,), the corpus of each, if several are joined
     scored: NDArray[np.int64] | None = None  # positions of the classes that count, sorted; None for all
+    shares: NDArray[np.float32] | None = None  # (n_utterances, n_labels), targets of training; None for `true` alone
 
     def mask(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits with minus infinity for the classes that do not count, so that their probability is 0."""
@@ -46,6 +47,31 @@ class Part(msgspec.Struct, frozen=True):
         if self.scored is None:
             return logits, self.true
         return logits[:, self.scored], np.searchsorted(self.scored, self.true)
+
+
+def target_shares(
+    utterances: Sequence[Utterance],
+    labels: Sequence[str],
+    counted_as: Callable[[str], str] = lambda label: label,
+) -> NDArray[np.float32] | None:
+    """Return the targets of training where there are votes: the share of each label, or all for the label alone.
+
+    Args:
+        utterances: of one part.
+        labels: the classes, in order.
+        counted_as: the class of a label (see `protocols.Fold.counted_as`).
+
+    Returns:
+        shape (n_utterances, n_labels), each row with the sum 1; None if no utterance has votes.
+    """
+    if all(utterance.votes is None for utterance in utterances):
+        return None
+    position = {label: number for number, label in enumerate(labels)}
+    shares = np.zeros((len(utterances), len(labels)), np.float32)
+    for row, utterance in zip(shares, utterances, strict=True):
+        for label, share in utterance.votes or ((utterance.emotion, 1.0),):
+            row[position[counted_as(label)]] += share
+    return shares
 
 
 def load_features(

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from emocatcher.corpora import votes
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation import audit, protocols
 from emocatcher.evaluation.protocols import Protocol
@@ -23,7 +24,7 @@ from emocatcher.models.model_folder import Training
 from emocatcher.reports import run_report
 from emocatcher.training import device as devices
 from emocatcher.training import encoding, fold, run_scores, run_writer, training_pool
-from emocatcher.training.dataset import Part, load_features
+from emocatcher.training.dataset import Part, load_features, target_shares
 from emocatcher.training.fold import FoldTask
 from emocatcher.training.training_pool import TrainingPool
 
@@ -101,6 +102,7 @@ def run(
         n_utterances=len(corpus),
         teachers=tuple(str(run) for run in teachers),
         device=device,
+        votes_sha256=votes.digest(corpus),
     )
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
     split = run_writer.split_table(corpus, folds)
@@ -225,6 +227,7 @@ def parts_of(one: protocols.Fold, corpus: Corpus) -> dict[str, Part]:
             np.array([position[one.emotion(utterance)] for utterance in utterances], np.int64),
             np.array([number[utterance.corpus] for utterance in utterances], np.int64) if len(number) > 1 else None,
             scored if name == "test" else None,
+            target_shares(utterances, corpus.labels, one.counted_as) if name == "train" else None,
         )
         for name in ("train", "valid", "test")
         if (ids := getattr(one, name)) and (utterances := corpus.select(ids))

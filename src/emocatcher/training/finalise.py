@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from emocatcher import __version__
+from emocatcher.corpora import votes
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.scoring import calibration, speaker_groups
 from emocatcher.evaluation.scoring.calibration import TemperatureGain
@@ -25,7 +26,7 @@ from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.reports import run_report
 from emocatcher.training import device as devices
 from emocatcher.training import encoding, fold, held_out_decisions, training_pool
-from emocatcher.training.dataset import Part, load_features
+from emocatcher.training.dataset import Part, load_features, target_shares
 from emocatcher.training.encoding import EncodedClips
 from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.training_pool import TrainingPool
@@ -89,6 +90,8 @@ def finalise(
         raise RunError(
             f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Give the corpus of the run"
         )
+    if held_out_decisions.read_plan(run_dir).votes_sha256 != votes.digest(corpus):
+        raise RunError(f"{run_dir} is a run with other votes than '{corpus.name}' has now. Give its table as it was")
     held_out, gain = held_out_decisions.calibrate(run, abstain_below)
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)
@@ -130,7 +133,8 @@ def finalise(
         encoded = encoding.encode(pool, corpus, features, settings, device=device)
         task = _Task(
             folder=folder, config=config, features=features, encoded=encoded,
-            everything=Part(ids, true), teachers=tuple(teachers), int8=int8, device=device,
+            everything=Part(ids, true, shares=target_shares(corpus.utterances, corpus.labels)),
+            teachers=tuple(teachers), int8=int8, device=device,
         )  # fmt: skip
         (written,) = pool.run(_train, [task])
     return written

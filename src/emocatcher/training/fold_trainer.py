@@ -246,10 +246,11 @@ class FoldTrainer:
         self._learner.set_noise(np.random.SFC64(noise))
         for batch in together:
             true = self._tensor(part.true[batch])
+            targets = true if part.shares is None else self._tensor(part.shares[batch])
             chosen = [clips[i] for i in batch]
             if self._augmenter:
                 chosen = [self._augmenter.vary(clips[i], variations[i]) for i in batch]
-            logits, loss = self._train_batch(chosen, true, random)
+            logits, loss = self._train_batch(chosen, targets, random)
             loss_value = loss.item()
             if not math.isfinite(loss_value):
                 raise DivergedError(
@@ -267,30 +268,31 @@ class FoldTrainer:
         return losses / len(order), n_correct / len(order)
 
     def _train_batch(
-        self, clips: list[NDArray[np.float32]], true: Tensor, random: np.random.Generator
+        self, clips: list[NDArray[np.float32]], targets: Tensor, random: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         """Return logits and loss of a batch; its gradient is stored in the flat parameter."""
         channels, lengths = pad_batch(clips)
-        logits, loss = self._forward(self._tensor(channels), self._tensor(lengths), true, random)
+        logits, loss = self._forward(self._tensor(channels), self._tensor(lengths), targets, random)
         # Gradients are written to one tensor; accumulating them would need a pass that sets them to zero.
         gradients = torch.autograd.grad(loss, optimiser.trainable(self._learner))
         self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
         return logits, loss
 
     def _forward(
-        self, channels: Tensor, lengths: Tensor, true: Tensor, random: np.random.Generator
+        self, channels: Tensor, lengths: Tensor, targets: Tensor, random: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         """Return logits and loss of a batch, with mixup if the recipe has it (Zhang et al. 2018)."""
         prepared = self._learner.prepare(channels, lengths)
-        share, other = 1.0, true
+        share, other = 1.0, targets
         if alpha := self.settings.augmentation.mixup:
             drawn = float(random.beta(alpha, alpha))
-            share, partners = max(drawn, 1.0 - drawn), self._tensor(random.permutation(len(true)))
+            share, partners = max(drawn, 1.0 - drawn), self._tensor(random.permutation(len(targets)))
             prepared = prepared.lerp(prepared[partners], 1.0 - share)
-            lengths, other = torch.maximum(lengths, lengths[partners]), true[partners]
+            lengths, other = torch.maximum(lengths, lengths[partners]), targets[partners]
         each, _ = self._learner.answers(prepared, lengths)
         logits, n = each.flatten(0, 1), len(each)
-        loss = share * self._loss(logits, true.repeat(n)) + (1.0 - share) * self._loss(logits, other.repeat(n))
+        targets, other = (one.repeat(n, *[1] * (one.dim() - 1)) for one in (targets, other))  # for each answer
+        loss = share * self._loss(logits, targets) + (1.0 - share) * self._loss(logits, other)
         if self._teachers:
             taught = functional.cross_entropy(logits, self._teachers(prepared.detach(), lengths).repeat(n, 1))
             loss = loss.lerp(taught, self.settings.training.teacher_share)

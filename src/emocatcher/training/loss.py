@@ -12,11 +12,11 @@ def smoothed_cross_entropy(logits: Tensor, true: Tensor, smoothing: float) -> Te
     """Compute the mean cross-entropy with label smoothing, in nats.
 
     The target of the true class is 1 - smoothing; the other classes share the smoothing evenly. Szegedy et al. (2016)
-    spread it over all classes, the true one included.
+    spread it over all classes, the true one included. Targets that are shares are the mean of these over the classes.
 
     Args:
         logits: shape (n_utterances, n_classes), float32.
-        true: shape (n_utterances,), int64, class indices.
+        true: shape (n_utterances,), int64, class indices; or (n_utterances, n_classes), float32, shares of the classes.
         smoothing: the share of all other classes together, 0 to 1 - 1/n_classes.
 
     Returns:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from emocatcher import corpora
+from emocatcher.corpora import votes
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation import protocols
 from emocatcher.evaluation.protocols import across_corpora
@@ -90,7 +91,11 @@ def train(planned: PlannedRun, settings: Settings, *, seed: int = 0, **options: 
 
 
 def _refuse_another(planned: PlannedRun, settings: Settings, seed: int) -> None:
-    wanted = Plan(corpus=planned.corpus.name, protocol=planned.protocol, seed=seed, n_utterances=len(planned.corpus))
+    corpus = planned.corpus
+    wanted = Plan(
+        corpus=corpus.name, protocol=planned.protocol, seed=seed, n_utterances=len(corpus),
+        votes_sha256=votes.digest(corpus),
+    )  # fmt: skip
     try:
         found = msgspec.json.decode((planned.folder / "run.json").read_bytes(), type=Plan)
         found = msgspec.structs.replace(found, device=wanted.device)  # any will do

@@ -14,7 +14,7 @@ LABELS = ("happy", "sad", "angry")
 def made(votes, emotion="happy", speaker="a", corpus=None):
     return {
         "path": Path("a.wav"), "emotion": emotion, "speaker": speaker, "corpus": corpus,
-        "votes": tuple((label, n) for label, n in zip(LABELS, votes, strict=True) if n),
+        "listeners": tuple((label, n) for label, n in zip(LABELS, votes, strict=True) if n),
     }  # fmt: skip
 
 
@@ -54,7 +54,9 @@ def test_votes_for_a_class_that_the_model_could_not_answer_do_not_count():
 def test_intervals_draw_speakers_for_listeners_and_model_alike():
     random = np.random.default_rng(0)
     rows = [made(random.integers(0, 9, 3), LABELS[i % 3], f"speaker {i % 6}") for i in range(240)]
-    majority = listeners.majority(np.array([[dict(row["votes"]).get(label, 0) for label in LABELS] for row in rows]))
+    majority = listeners.majority(
+        np.array([[dict(row["listeners"]).get(label, 0) for label in LABELS] for row in rows])
+    )
     (found,) = score(rows, np.minimum(majority, 2))
     true = np.array([LABELS.index(row["emotion"]) for row in rows])
     expected = metrics.bootstrap_intervals(true, np.minimum(majority, 2), [row["speaker"] for row in rows], 3)

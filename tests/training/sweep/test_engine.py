@@ -192,6 +192,10 @@ def test_another_sweep_in_the_folder_is_refused(
     fewer = msgspec.structs.replace(voices, utterances=voices.utterances[:-1])
     with pytest.raises(RunError, match=r"another sweep: its split\.csv differs"):
         sweep_here(small_sweep.folder, fewer, small_sweep.file, resume=True)
+    with_votes = tuple(msgspec.structs.replace(one, votes=((one.emotion, 1.0),)) for one in voices)
+    voted = msgspec.structs.replace(voices, utterances=with_votes)
+    with pytest.raises(RunError, match=r"another sweep: its votes\.sha256 differs"):
+        sweep_here(small_sweep.folder, voted, small_sweep.file, resume=True)
     with monkeypatch.context() as patched:
         patched.setattr(devices, "_available", lambda: ["cuda", "cpu"])
         for elsewhere in ("auto", "cuda"):

@@ -71,7 +71,8 @@ def test_folders_with_something_else_are_refused(tmp_path):
 def test_a_finished_sweep_has_its_files(small_sweep):
     names = {path.name for path in small_sweep.folder.iterdir()}
     assert names == {
-        "sweep.toml", "config.toml", "split.csv", "device.txt", "features.sha256", "trials.jsonl", "ranking.json",
+        "sweep.toml", "config.toml", "split.csv", "device.txt", "votes.sha256", "features.sha256", "trials.jsonl",
+        "ranking.json",
     }  # fmt: skip
     assert (small_sweep.folder / "device.txt").read_text() == "cpu\n"
     ranking = json.loads((small_sweep.folder / "ranking.json").read_text())

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from emocatcher.audio import folder_search
-from emocatcher.corpora import label_spellings
+from emocatcher.corpora import given_labels
 from emocatcher.corpora.manifest import columns, dimension_columns, table_rows
 from emocatcher.corpora.manifest.labelled_folder import read_folder
 from emocatcher.corpora.manifest.table_rows import FORMATS, Row
@@ -19,11 +19,12 @@ __all__ = ["FORMATS", "read", "read_folder", "read_paths"]
 def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     """Read a table with one recording, or one segment of a recording, per row.
 
-    The columns are `path` (relative paths start at the table's folder), `label` (or `emotion`) and optionally
-    `speaker`, `start_s`, `end_s` (seconds), `split` (train, valid or test), `id`, and the ratings `arousal[LOW:HIGH]`,
-    `valence[LOW:HIGH]` and `dominance[LOW:HIGH]`, whose cells may be empty; others are ignored. Either all rows have a
-    speaker or none; the same holds for the split. The default `id` is the path, with "#start-end" appended if several
-    rows share a file.
+    The columns are `path` (relative paths start at the table's folder), `label` (or `emotion`) and optionally `votes`
+    (see `votes.parse`; then the label may be empty or absent), `speaker`, `start_s`, `end_s` (seconds), `split` (train,
+    valid or test), `id`, and the ratings `arousal[LOW:HIGH]`, `valence[LOW:HIGH]` and `dominance[LOW:HIGH]`, whose
+    cells may be empty; others are ignored. A row with neither label nor votes is a recording without a label. Either
+    all labelled rows have a speaker or none; the same holds for the split. The default `id` is the path, with
+    "#start-end" appended if several rows share a file.
 
     Args:
         path: CSV or TSV (with a header; commas, semicolons or tabs, or what a first line `sep=` names; UTF-8 or
@@ -44,7 +45,7 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     names = list(dict.fromkeys(column for row in rows for column in row.cells))
     label = "emotion" if "emotion" in names and "label" not in names else "label"
     for needed in ("path", label):
-        if needed not in names:
+        if needed not in names and not (needed == label and "votes" in names):
             raise ManifestError(
                 f"{path} has no column '{needed}'. Its columns: {', '.join(names)}. "
                 f"Needed: path, label; optional: {', '.join(columns.COLUMNS[3:])}"
@@ -60,13 +61,19 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
             f"{missing[0].place}: no such recording: '{named}'.{more if len(missing) > 1 else ''} "
             f"Relative paths start at the table's folder, {path.parent}.{folder_search.other_computer(named)}"
         )
+    labelled = [(row, one) for row, one in zip(rows, utterances, strict=True) if one.emotion or one.votes]
+    if not labelled:
+        raise ManifestError(
+            f"{path}: all labels are empty ({len(rows)} rows). Adapt a model to recordings without labels: emocatcher "
+            f"adapt {path} --unlabelled --to MODEL; or label them: emocatcher label FOLDER --out labels.csv"
+        )
     for column in ("speaker", "split"):
-        filled = [getattr(utterance, column) is not None for utterance in utterances]
+        filled = [getattr(one, column) is not None for _, one in labelled]
         if any(filled) and not all(filled):
-            place = rows[filled.index(False)].place
+            place = labelled[filled.index(False)][0].place
             raise ManifestError(
-                f"{place}: no {column}, but {sum(filled)} of {len(rows)} rows have one. Give a {column} in all rows or "
-                "in none."
+                f"{place}: no {column}, but {sum(filled)} of {len(labelled)} rows have one. Give a {column} in all "
+                "rows or in none."
             )
     first: dict[str, Row] = {}
     for row, utterance in zip(rows, utterances, strict=True):
@@ -81,7 +88,7 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     shown = ", ".join(unused[:8]) + (" …" if len(unused) > 8 else "")
     notes = [f"{len(unused)} column{'s are' if len(unused) > 1 else ' is'} not used: {shown}"] if unused else []
     utterances, dimensions, more_notes = dimension_columns.rate(path, rows, names, utterances)
-    return label_spellings.corpus(path.stem, utterances, [*notes, *more_notes], dimensions)
+    return given_labels.corpus(path.stem, utterances, [*notes, *more_notes], dimensions)
 
 
 def read_paths(path: Path) -> list[str]:
@@ -92,7 +99,7 @@ def read_paths(path: Path) -> list[str]:
         MissingExtraError: if the table is Parquet and pyarrow is not installed.
     """
     paths = []
-    for row in table_rows.read(path, _is_read):
+    for row in table_rows.read(path, ("path", "start_s", "end_s").__contains__):
         if "path" not in row.cells:
             raise ManifestError(
                 f"{path} has no column 'path', which names the recordings. Its columns: {', '.join(row.cells)}"

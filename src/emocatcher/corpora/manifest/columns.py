@@ -7,12 +7,13 @@ from collections import Counter
 from pathlib import Path
 
 from emocatcher.audio import folder_search
+from emocatcher.corpora import votes
 from emocatcher.corpora.manifest.table_rows import Row
-from emocatcher.corpora.table import Utterance
+from emocatcher.corpora.table import Utterance, Votes
 from emocatcher.foundation.errors import ManifestError, suggest
 
 SPLITS = ("train", "valid", "test")
-COLUMNS = ("path", "label", "emotion", "speaker", "start_s", "end_s", "split", "id")
+COLUMNS = ("path", "label", "emotion", "votes", "speaker", "start_s", "end_s", "split", "id")
 
 
 def utterance(row: Row, folder: Path, label: str, shared: Counter[str | None]) -> Utterance:
@@ -21,16 +22,13 @@ def utterance(row: Row, folder: Path, label: str, shared: Counter[str | None]) -
     Args:
         row: one row of the table.
         folder: where relative paths start.
-        label: the column with the label.
+        label: the column with the label, which may be empty.
         shared: how many rows have each path; several mean segments, whose default ids differ by their times.
 
     Raises:
         ManifestError: if a cell cannot be used; the message names the row.
     """
     path = needed_path(row)
-    emotion = text_of(row, label)
-    if emotion is None:
-        raise ManifestError(f"{row.place}: the {label} is empty. Give the {label} of every recording.")
     start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
     if end_s is not None and (start_s or 0.0) >= end_s:
         raise ManifestError(
@@ -43,7 +41,8 @@ def utterance(row: Row, folder: Path, label: str, shared: Counter[str | None]) -
     return Utterance(
         id=text_of(row, "id") or f"{path}{segment}",
         path=folder_search.find_named(folder, path),
-        emotion=emotion,
+        emotion=text_of(row, label) or "",
+        votes=_votes(row),
         speaker=text_of(row, "speaker"),
         start_s=start_s,
         end_s=end_s,
@@ -75,6 +74,17 @@ def text_of(row: Row, column: str) -> str | None:
     if not isinstance(value, (str, int, float)):
         raise ManifestError(f"{row.place}: {column} is {value!r}. Give text or a number.")
     return str(value).strip() or None
+
+
+def _votes(row: Row) -> Votes | None:
+    cell = row.cells.get("votes")
+    try:
+        if isinstance(cell, dict):
+            return votes.parse(cell) if cell else None
+        text = text_of(row, "votes")
+        return None if text is None else votes.parse(text)
+    except ValueError as error:
+        raise ManifestError(f"{row.place}: {error}") from None
 
 
 def _seconds(row: Row, column: str) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from emocatcher.audio import folder_search
-from emocatcher.corpora import label_spellings
+from emocatcher.corpora import given_labels
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import ManifestError
 
@@ -36,7 +36,7 @@ def read_folder(root: Path) -> Corpus:
         )
     utterances = [Utterance(id=relative.as_posix(), path=path, emotion=relative.parts[0]) for path, relative in paths]
     notes = [*folder_search.notes(found), *_notes_on_folders(root, utterances)]
-    return label_spellings.corpus(root.resolve().name, utterances, notes)
+    return given_labels.corpus(root.resolve().name, utterances, notes)
 
 
 def _notes_on_folders(root: Path, utterances: Sequence[Utterance]) -> Iterator[str]:

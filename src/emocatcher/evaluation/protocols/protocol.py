@@ -21,9 +21,13 @@ class Fold(msgspec.Struct, frozen=True):
     between: Between | None = None  # for a fold that tests on other corpora than it trains on
 
     def emotion(self, utterance: Utterance) -> str:
-        """Return an utterance's class in this fold: its emotion, or neutral for calm where the fold counts it so."""
-        merged = self.between is not None and self.between.calm_as_neutral and utterance.emotion == "calm"
-        return "neutral" if merged else utterance.emotion
+        """Return an utterance's class in this fold."""
+        return self.counted_as(utterance.emotion)
+
+    def counted_as(self, label: str) -> str:
+        """Return the class of a label in this fold: itself, or neutral for calm where the fold counts it so."""
+        merged = self.between is not None and self.between.calm_as_neutral and label == "calm"
+        return "neutral" if merged else label
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):

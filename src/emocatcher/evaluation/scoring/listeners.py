@@ -22,7 +22,7 @@ def score(
     scored: NDArray[np.bool_] | None = None,
     corpus: str,
 ) -> tuple[Listeners, ...]:
-    """Score the listeners' majority and a model on the utterances of each corpus that have votes.
+    """Score the listeners' majority and a model on the utterances of each corpus that have listeners.
 
     Args:
         utterances: the tested ones.
@@ -33,11 +33,11 @@ def score(
             None for all.
         corpus: the name of the corpus, for utterances that name none.
     """
-    by_label = [dict(utterance.votes) for utterance in utterances]
+    by_label = [dict(utterance.listeners) for utterance in utterances]
     votes = np.array([[one.get(label, 0) for label in labels] for one in by_label])
     if scored is not None:
         votes *= scored
-    corpora = np.array([(utterance.corpus or corpus) if utterance.votes else "" for utterance in utterances])
+    corpora = np.array([(utterance.corpus or corpus) if utterance.listeners else "" for utterance in utterances])
     speakers = np.array([utterance.speaker for utterance in utterances], dtype=object)
     chosen = majority(votes)
     found = []

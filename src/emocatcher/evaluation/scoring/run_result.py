@@ -16,6 +16,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     n_utterances: int
     teachers: tuple[str, ...] = ()  # run folders
     device: str = "cpu"  # only there, the same seed gives the same weights bit for bit
+    votes_sha256: str = ""  # of the votes that it trains on; "" without votes
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from emocatcher.corpora import votes
 from emocatcher.corpora.table import Corpus
 from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import RunError
@@ -31,6 +32,7 @@ def start_files(plan: Plan, corpus: Corpus, inner: Sequence[InnerFold], device: 
         "config.toml": plan.base.to_toml(),
         "split.csv": run_writer.split_table(corpus, [one.parts for one in inner]),
         "device.txt": f"{device}\n",
+        "votes.sha256": votes.digest(corpus),
     }
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emocatcher import corpora
-from emocatcher.corpora import label_spellings
+from emocatcher.corpora import given_labels
 from emocatcher.corpora.table import Utterance
 from emocatcher.foundation.labels import ALIASES, EMOTIONS
 
@@ -29,8 +29,8 @@ def test_names_of_an_emotion_get_the_name_that_the_models_have(tmp_path):
     assert found.labels == ("happy", "angry", "surprised", "annoyed")
     assert found.notes == (
         (
-            "spellings of one label are joined: 'anger' (1 row) into 'angry'; 'HAPPY' (1 row) into 'happy'; "
-            "'ps' (1 row), 'Pleasant  Surprise' (1 row) into 'surprised'"
+            "spellings of one label are joined: 'anger' (1 recording) into 'angry'; 'HAPPY' (1 recording) into "
+            "'happy'; 'ps' (1 recording), 'Pleasant  Surprise' (1 recording) into 'surprised'"
         ),
     )
 
@@ -53,7 +53,7 @@ def test_a_label_of_the_user_gets_its_most_frequent_spelling(tmp_path, labels, c
 
 def test_a_spelling_that_looks_the_same_is_described(tmp_path):
     found = corpora.load(table(tmp_path, NFD, "gelöst"))
-    assert f"'{NFD}' in another Unicode form (1 row) into 'gelöst'" in found.notes[0]
+    assert f"'{NFD}' in another Unicode form (1 recording) into 'gelöst'" in found.notes[0]
 
 
 @pytest.mark.parametrize("kept", [("calm", "neutral"), ("excited", "happy"), ("annoyed", "angry"), ("sad", "saddened")])
@@ -77,14 +77,14 @@ def test_folders_are_joined_like_labels(tmp_path):
         "Happiness/1.wav": "happy", "happy/2.wav": "happy",
         "annoyed/3.wav": "annoyed", "Annoyed/4.wav": "annoyed", "annoyed/5.wav": "annoyed",
     }  # fmt: skip
-    assert "'Happiness' (1 row) into 'happy'" in " ".join(found.notes)
+    assert "'Happiness' (1 recording) into 'happy'" in " ".join(found.notes)
 
 
 def test_tables_that_are_joined_have_one_spelling(tmp_path):
     names = (table(tmp_path, "Annoyed", "sad", name="a.csv"), table(tmp_path, "annoyed", "annoyed", name="b.csv"))
     found = corpora.load(",".join(names))
     assert found.labels == ("sad", "annoyed")
-    assert found.notes == ("spellings of one label are joined: 'Annoyed' (1 row) into 'annoyed'",)
+    assert found.notes == ("spellings of one label are joined: 'Annoyed' (1 recording) into 'annoyed'",)
 
 
 def test_parquet_files_with_sound_are_joined_too(tmp_path):
@@ -92,7 +92,7 @@ def test_parquet_files_with_sound_are_joined_too(tmp_path):
     pq.write_table(pa.table({"audio": sound, "emotion": ["Anger", "bored", "BORED"]}), tmp_path / "clips.parquet")
     found = corpora.load(str(tmp_path / "clips.parquet"))
     assert [one.emotion for one in found] == ["angry", "bored", "bored"]
-    assert "'Anger' (1 row) into 'angry'; 'BORED' (1 row) into 'bored'" in found.notes[0]
+    assert "'Anger' (1 recording) into 'angry'; 'BORED' (1 recording) into 'bored'" in found.notes[0]
 
 
 def test_a_note_on_very_many_spellings_is_short(tmp_path):
@@ -101,7 +101,7 @@ def test_a_note_on_very_many_spellings_is_short(tmp_path):
         for number in range(200)
         for spelling in (f"label {number}", f"LABEL {number}")
     ]
-    joined, (note,) = label_spellings.join(made)
+    joined, (note,) = given_labels.join(made)
     assert len({one.emotion for one in joined}) == 200
     assert len(note) < 500
     assert note.endswith("and 192 more labels")
