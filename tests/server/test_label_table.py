@@ -28,16 +28,16 @@ def rows(path: Path) -> list[list[str]]:
 
 def test_rows_and_columns_of_an_earlier_table_are_kept(folder: Path) -> None:
     out = folder / "my.csv"
-    out.write_text('path,room,label,speaker\nclips/b.wav,"hall, north",,s1\nelsewhere.wav,attic,sad,s2\n')
+    out.write_text('path;room;label;speaker;arousal[1:7]\nclips/b.wav;"hall, north";;s1;2\n.\\e.wav;attic;sad;s2;3\n')
     with LabelTable(out) as table:
         table.write(Clip(folder / "clips/b.wav", "other"), "happy", note="n")
         table.write(Clip(folder / "clips/=c, d.wav", "s3"), "sad")
     found = rows(out)
-    assert found[0][:4] == ["path", "room", "label", "speaker"]
-    assert [row[:4] for row in found[1:]] == [
-        ["clips/b.wav", "hall, north", "happy", "s1"],
-        ["elsewhere.wav", "attic", "sad", "s2"],
-        ["clips/=c, d.wav", "", "sad", "s3"],
+    assert found[0][:5] == ["path", "room", "label", "speaker", "arousal[1:7]"]
+    assert [row[:5] for row in found[1:]] == [
+        ["clips/b.wav", "hall, north", "happy", "s1", "2"],
+        [".\\e.wav", "attic", "sad", "s2", "3"],
+        ["clips/=c, d.wav", "", "sad", "s3", ""],
     ]
     assert found[1][found[0].index("note")] == "n"
 

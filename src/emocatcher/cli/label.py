@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -96,7 +97,7 @@ def label(
     if n_labelled + n_skipped < len(clips):
         typer.echo("Run the same command again to go on")
     elif n_labelled:
-        typer.echo(f"Next: emocatcher adapt {one_line(out)} --to models/mine")
+        typer.echo(f"Next: emocatcher adapt {shlex.quote(str(out))} --to models/mine")
 
 
 def _labels_of(folder: str | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from emocatcher.corpora.manifest import columns, table_rows
 from emocatcher.foundation.errors import ManifestError
 from emocatcher.recognition import batch
 
+_COLUMNS = frozenset({"path", "speaker", "start_s", "end_s"})
 _NOT_TEXT = "name is not UTF-8 text, which a table of labels needs"
 _NOT_TEXTS = "names are not UTF-8 text, which a table of labels needs"
 
@@ -29,6 +31,7 @@ class Clip(NamedTuple):
         return key_of(self.path)
 
 
+@cache  # it asks the file system about each folder
 def key_of(path: Path) -> str:
     """Return a file's absolute path, with the links to its folder resolved, so that it is found under any name."""
     return str(Path(os.path.realpath(path.parent), path.name))
@@ -86,7 +89,7 @@ def _clip(name: str) -> Clip:
 
 def _listed(table: Path) -> list[Clip]:
     clips = []
-    for row in table_rows.read(table, ("path", "speaker", "start_s", "end_s")):
+    for row in table_rows.read(table, _COLUMNS.__contains__):
         if "path" not in row.cells:
             raise ManifestError(f"{table} has no column 'path', which names the recordings")
         if columns.text_of(row, "start_s") or columns.text_of(row, "end_s"):
@@ -94,7 +97,7 @@ def _listed(table: Path) -> list[Clip]:
                 f"{row.place}: start_s and end_s name a part of a recording, and only whole recordings are labelled "
                 "here. Cut it into files, or remove the columns"
             )
-        path = table.parent / folder_search.expand_home(columns.needed_path(row))
+        path = folder_search.find_named(table.parent, columns.needed_path(row))
         clips.append(Clip(path, columns.text_of(row, "speaker")))
     if not clips:
         raise ManifestError(f"{table} names no recording. Give one per row")

@@ -12,7 +12,7 @@ import fastapi
 import msgspec
 from fastapi import FastAPI, Request, Response
 
-from emocatcher.foundation.errors import OutputError
+from emocatcher.foundation.errors import OutputError, SettingError
 from emocatcher.server import tasks
 from emocatcher.server.labelling.label_session import LabelSession
 from emocatcher.server.problems import ProblemError
@@ -185,6 +185,8 @@ def _as_problem() -> Iterator[None]:
         yield
     except OutputError as error:
         raise ProblemError(507, str(error), "OutputError") from error
+    except SettingError as error:
+        raise ProblemError(409, str(error), "SettingError") from error
 
 
 def _answer(content: object) -> Response:

@@ -93,13 +93,14 @@ class LabelSession:
         """Write a label, or that the clip is skipped (None).
 
         Raises:
+            SettingError: if it has another label, as from another tab of the browser.
             OutputError: if the table cannot be written; then nothing changes.
         """
         now = self.describe_clip(i)
         if now["decided"] and (now["label"], now["note"]) == (label, note):
             return  # the same request again, because the answer was lost
-        if self._row(i).get("guess"):
-            self._shown.add(i)
+        if self.has_label(i):
+            raise SettingError(f"The clip has the label '{now['label']}' already. Undo it first")
         at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         cells = dict.fromkeys(OWN, "") | {"note": note, "listener": self._table.listener, "labelled_at": at}
         self._table.write(self.clips[i], label or "", **cells)

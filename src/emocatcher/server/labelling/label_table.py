@@ -95,7 +95,7 @@ class LabelTable:
             return {}, []
         rows: dict[str, Row] = {}
         header: dict[str, None] = {}
-        for row in table_rows.read(path, ()):
+        for row in table_rows.read(path, lambda _: True):
             if "path" not in row.cells or "" in row.cells:
                 what = "no column 'path'" if "path" not in row.cells else "a column without a name"
                 raise ManifestError(f"{path} has {what}, and is left as it is. Give another --out")
@@ -104,7 +104,7 @@ class LabelTable:
                     f"{row.place}: a part of a recording (start_s, end_s). Labels of whole recordings are written to a "
                     "table of their own: give another --out"
                 )
-            key = key_of(self._path.parent / folder_search.expand_home(columns.needed_path(row)))
+            key = key_of(folder_search.find_named(self._path.parent, columns.needed_path(row)))
             if key in rows:
                 raise ManifestError(
                     f"{row.place}: a second row of {row.cells['path']}. Keep one row for each recording, or give "

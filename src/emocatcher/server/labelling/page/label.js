@@ -15,6 +15,7 @@ const PLAY = "M8 5.5v13l10.5-6.5z";
 const AHEAD = 2; // clips that are fetched before they are asked
 const PACE = 20; // clips, of which the median time gives the time left
 const PAUSE_S = 300; // a longer time for one clip was a break
+const TOO_SOON_MS = 300; // after a clip is asked: the second half of a double click, or a key that bounces
 const TOKEN = "emocatcher-token";
 const GUESS_HIDDEN = "emocatcher-guess-hidden";
 
@@ -83,6 +84,7 @@ async function guarded(action) {
     await action();
   } catch (error) {
     if (error.status !== 401) tell(error.message);
+    if (error.status === 409) await refresh().catch(() => undefined); // labelled in another tab
   } finally {
     busy = false;
   }
@@ -139,7 +141,8 @@ function forget() {
 }
 
 async function play() {
-  if (!shown?.address) return;
+  if (!shown) return guarded(ask); // it could not be fetched before
+  if (!shown.address) return;
   sound.currentTime = 0;
   try {
     await sound.play();
@@ -195,7 +198,8 @@ async function ask() {
   at("undo").disabled = history.length === 0;
   at("unplayable").hidden = at("start").hidden = true;
   at("player").hidden = false;
-  at("time").textContent = "";
+  at("time").textContent = "…";
+  document.title = `${at("position").textContent} · EmoCatcher`;
   draw();
   at("play").setAttribute("aria-label", `Play clip ${number} of ${about.clips.length}`);
   at("play").focus({ preventScroll: true });
@@ -232,7 +236,9 @@ function showProgress() {
 function decide(label) {
   return guarded(async () => {
     const [number] = queue;
-    if (!number || (label !== null && !shown?.address)) return;
+    const isTooSoon = performance.now() - askedAt < TOO_SOON_MS;
+    if (!number || (label !== null && (!shown?.address || isTooSoon))) return;
+    if (!at("note-form").hidden) note = at("note").value.trim();
     const chosen = label === null ? null : document.querySelector(`.choice[data-label="${CSS.escape(label)}"]`);
     chosen?.classList.add("is-chosen");
     try {
@@ -269,7 +275,9 @@ function undo() {
 
 function showLast(number, guess) {
   const { label, name, note: written } = about.clips[number - 1];
-  const parts = [`Last: `, ...(label ? named(label) : ["skipped"])];
+  // The position is said first, because screen readers read this line after each label.
+  const now = element("span", "only-read", queue.length > 0 ? `${about.clips.length - queue.length + 1} of ${about.clips.length}. ` : "");
+  const parts = [now, "Last: ", ...(label ? named(label) : ["skipped"])];
   if (about.guesses && at("guess-shown").checked && label) {
     if (guess) parts.push(" · model: ", ...guessed(guess));
     else void showGuessLater(number);
@@ -436,10 +444,12 @@ function onKey(event) {
     if (event.key === "Escape") closeNote(false);
     return;
   }
-  const label = /^[1-9]$/.test(event.key) ? about.labels[Number(event.key) - 1] : undefined;
+  // On a French keyboard, for example, the keys of the digits write them only with Shift.
+  const digit = /^[0-9]$/.test(event.key) ? event.key : (/^Digit([0-9])$/.exec(event.code)?.[1] ?? "");
+  const label = about.labels[Number(digit) - 1];
   const isPressed = event.target instanceof HTMLElement && event.target.matches("button, input, a");
   if (label) void decide(label);
-  else if (event.key === "0" || event.key.toLowerCase() === "s") void decide(null);
+  else if (digit === "0" || event.key.toLowerCase() === "s") void decide(null);
   else if (event.key.toLowerCase() === "u" || event.key === "Backspace") void undo();
   else if (event.key.toLowerCase() === "n") showNote(true);
   else if (event.key === " " && !isPressed) void play(); // a button in focus is pressed instead
@@ -447,15 +457,23 @@ function onKey(event) {
   event.preventDefault();
 }
 
-async function start() {
+async function refresh() {
   about = await get("");
-  at("token-form").hidden = true;
-  at("listener").textContent = about.listener && `· ${about.listener}`;
   queue = about.clips.flatMap(({ decided }, i) => (decided ? [] : [i + 1]));
   history = about.clips
     .flatMap(({ decided, at: when }, i) => (decided ? [{ number: i + 1, when: when ?? "" }] : []))
     .sort((one, other) => (one.when < other.when ? -1 : one.when > other.when ? 1 : 0))
     .map(({ number }) => number);
+  await ask();
+}
+
+async function start() {
+  about = await get("");
+  at("token-form").hidden = true;
+  at("listener").textContent = about.listener && `· ${about.listener}`;
+  at("question").textContent = about.labels.every((label) => Object.hasOwn(GLYPHS, label))
+    ? "Which emotion is in the voice?"
+    : "Which label fits the voice?";
   at("guess-option").hidden = !about.guesses;
   at("guess-shown").checked = localStorage.getItem(GUESS_HIDDEN) === null;
   at("keys").textContent = `Keys: 1 to ${about.labels.length} choose, Space plays again, 0 or S skips, U or Backspace undoes, N adds a note.`;
@@ -472,7 +490,7 @@ async function start() {
       return choice;
     }),
   );
-  await ask();
+  await refresh();
 }
 
 at("play").append(drawing("icon", 26, ["path", { d: PLAY, fill: "currentColor" }]));
