@@ -48,6 +48,26 @@ def test_recordings_without_labels_are_enough(process, table, voices, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["{0},sad,a", "{1},disgust,b", "{2},sad,a"], "3 recordings are too few to adapt to; 8 a label"),
+        (["{0},sad,a"], "1 recording, and all have the label 'sad'"),
+        (["{0},sad,a", "gone.wav,disgust,b"], "row 3: no such recording: 'gone.wav'"),
+        ([], "has no rows"),
+    ],
+)
+def test_a_table_that_does_not_suffice_is_refused_in_a_line_and_nothing_is_written(call, voices, tmp_path, rows, words):
+    clips = [one.path for one in voices]
+    lines = ["path,label,speaker", *(row.format(*clips) for row in rows)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    done = call("adapt", tmp_path / "t.csv", "--to", tmp_path / "mine")
+    assert done.code == 2
+    assert words in done.err
+    assert done.err.splitlines()[-1].startswith("Error: ")
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         (["--labels", "sad,disgust", "--unlabelled"], "--labels needs labelled recordings"),

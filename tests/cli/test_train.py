@@ -155,6 +155,44 @@ def test_a_command_prints_what_of_a_folder_is_not_used(call: Call, voices_dir: P
     assert "1 file has another suffix, .txt (1), and is left out" in outcome.err
 
 
+TOO_FEW = {
+    "one label": (
+        ["sad"] * 12,
+        ["01", "02"],
+        "stratified-2",
+        "To train, recordings of two or more labels",
+        "label 'sad'",
+    ),
+    "one speaker": (["sad", "glad"] * 8, ["01"], "speakers-2", "1 speaker; at least 2", "are of the speaker 01"),
+    "three clips": (
+        ["sad", "glad", "sad"],
+        ["01", "02"],
+        "speakers-2",
+        "which no utterance of its training part has",
+        "sad (2), glad (1)",
+    ),
+    "a rare label": (["sad", "glad"] * 8 + ["low"], ["01", "02"], "stratified-2", "'low' with 1 utterance", "low (1)"),
+    "no row": ([], ["01"], "stratified-2", "has no rows", "has no rows"),
+}
+
+
+@pytest.mark.parametrize(("labels", "speakers", "protocol", "refused", "found"), TOO_FEW.values(), ids=TOO_FEW.keys())
+def test_too_few_recordings_are_named_by_check_and_refused_by_train_before_anything_is_written(
+    call: Call, voices_dir: Path, tmp_path: Path, labels: list[str], speakers: list[str], protocol: str, refused: str,
+    found: str,
+) -> None:  # fmt: skip
+    clips = sorted(voices_dir.rglob("*.wav"))
+    rows = [f"{clips[n]},{label},{speakers[n % len(speakers)]}\n" for n, label in enumerate(labels)]
+    (tmp_path / "t.csv").write_text("path,label,speaker\n" + "".join(rows))
+    outcome = call("train", "--corpus", tmp_path / "t.csv", "--protocol", protocol, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert refused in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("Error: ")
+    assert not (tmp_path / "run").exists()
+    checked = call("check", tmp_path / "t.csv")
+    assert found in (checked.out if labels else checked.err)
+
+
 def test_check_prints_names_that_look_like_markup_and_recordings_without_a_label(
     call: Call, voices_dir: Path, tmp_path: Path
 ) -> None:

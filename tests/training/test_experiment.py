@@ -447,7 +447,7 @@ def test_a_recording_that_cannot_be_decoded_is_named_before_training(
     corpus = msgspec.structs.replace(
         voices, name="bad", utterances=(*voices.utterances[:3], bad, *voices.utterances[4:])
     )
-    with pytest.raises(AudioError, match=r"bad\.wav"):
+    with pytest.raises(AudioError, match=r"bad\.wav: .* `emocatcher check` lists all"):
         train_here(tmp_path / "run", corpus, "stratified-2", small_settings)
 
 

@@ -38,7 +38,10 @@ def check(
     screen.table(("emotion", "recordings"), rows)
     for note in loaded.notes:
         target.print(f"- note: {screen.one_line(note)}", markup=False)
-    if not found.findings and not loaded.notes:
+    few = list(checking.too_few(loaded))
+    for sentence in few:
+        target.print(f"- few: {screen.one_line(sentence)}", markup=False)
+    if not (found.findings or loaded.notes or few):
         target.print("No problems found.")
     for finding in found.findings:
         shown = finding.utterances if everything else finding.utterances[:_SHOWN]

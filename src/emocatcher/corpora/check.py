@@ -23,6 +23,7 @@ from emocatcher.foundation.executor import PoolContext
 _FULL_SCALE = 0.999  # 0.01 dB below full scale, where players and encoders already clip
 _QUIET_RMS = 0.001  # -60 dBFS
 _SHORT_S = 0.3  # about one syllable
+_FEW = 8  # recordings; a model is not adapted to fewer of a label that it does not know
 _FILES_PER_PROCESS = 64  # starting a process takes about as long as decoding this many files
 
 
@@ -112,6 +113,17 @@ def check(
         per_speaker={speaker: sum(u.speaker == speaker for u in corpus) for speaker in corpus.speakers},
         findings=tuple(_find(corpus, measurements)),
     )
+
+
+def too_few(corpus: Corpus) -> Iterator[str]:
+    """Yield a sentence for each kind of recordings of which there are too few to train or to adapt a model."""
+    counts = Counter(utterance.emotion for utterance in corpus)
+    if len(counts) == 1:
+        yield f"all recordings have the label '{next(iter(counts))}': to train or to adapt, two or more are needed"
+    if few := [f"{label} ({counts[label]})" for label in corpus.labels if 0 < counts[label] < _FEW]:
+        yield f"labels with fewer than {_FEW} recordings: {', '.join(few)}. Record more of them, or leave them out"
+    if len(corpus.speakers) == 1:
+        yield f"all recordings are of the speaker {corpus.speakers[0]}: how a new voice does cannot be tested"
 
 
 def _measure_all(files: list[list[Utterance]], n_workers: int) -> Iterator[list[_Measurement]]:

@@ -112,7 +112,8 @@ def load_features(
                 content, settings.front_end.sample_rate, start_s=utterance.start_s, end_s=utterance.end_s
             )
         except AudioError as error:
-            raise type(error)(utterance.path, error.reason) from error
+            reason = f"{error.reason.rstrip('.')}. `emocatcher check` lists all recordings of a corpus with problems"
+            raise type(error)(utterance.path, reason) from error
         return key, extraction.extract(recording.waveform, settings.front_end, settings.vad).channels
 
     keys: list[str] = []

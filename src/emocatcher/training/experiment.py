@@ -17,8 +17,8 @@ from emocatcher.evaluation import audit, protocols
 from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring.run_result import Epoch, Plan
 from emocatcher.foundation import process_setup
-from emocatcher.foundation.errors import MissingExtraError, RunError, SettingError
-from emocatcher.foundation.settings import Settings
+from emocatcher.foundation.errors import MissingExtraError, ProtocolError, RunError, SettingError
+from emocatcher.foundation.settings import Settings, reading
 from emocatcher.models import encoder_weights
 from emocatcher.models.model_folder import Training
 from emocatcher.reports import run_report
@@ -78,7 +78,8 @@ def run(
         the report, `report.html` in the run folder; without a report, the run folder.
 
     Raises:
-        SettingError: if `strict` is set and `audited` is not, or if the device is not available.
+        SettingError: if `strict` is set and `audited` is not, the device is not available, or there is only one label.
+        ProtocolError: if a fold has one utterance to train on.
         MissingExtraError: if a part of the extra 'train' is not installed, also one that only the report needs.
         LeakError: if `strict` is set and the audit finds a leak.
         RunError: if `out` contains a run and `resume` is not set, or another run; or if a teacher is not a finished run
@@ -105,6 +106,10 @@ def run(
         votes_sha256=votes.digest(corpus),
     )
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
+    reading.check_classes(settings, len(corpus.labels))
+    for number, one in enumerate(folds):
+        if len(one.train) < 2:
+            raise ProtocolError(f"Fold {number} has 1 utterance to train on. At least 2 are needed: add recordings")
     split = run_writer.split_table(corpus, folds)
     run_writer.check(out, plan, settings, split, resume=resume)
     teacher_folders = _teacher_folders(teachers, split, len(folds))

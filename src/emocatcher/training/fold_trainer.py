@@ -19,8 +19,8 @@ from emocatcher.evaluation.scoring import metrics
 from emocatcher.evaluation.scoring.run_result import Epoch
 from emocatcher.features.padding import pad_batch
 from emocatcher.foundation import atomic_files
-from emocatcher.foundation.errors import DamagedStateError, DivergedError, ProtocolError
-from emocatcher.foundation.settings import Settings, reading
+from emocatcher.foundation.errors import DamagedStateError, DivergedError
+from emocatcher.foundation.settings import Settings
 from emocatcher.models.networks import registry
 from emocatcher.training import classification, encoding, optimiser, sampling, saved_state, schedule
 from emocatcher.training.augmentation import Augmenter
@@ -74,9 +74,6 @@ class FoldTrainer:
     ) -> None:
         self.settings, self.labels, self.features, self.parts = settings, labels, features, parts
         self.fold, self.seed, self._teachers, self._encoded, self._device = fold, seed, teachers, encoded, device
-        if len(parts["train"].ids) < 2:
-            raise ProtocolError(f"Fold {fold} has 1 utterance to train on. At least 2 are needed: add recordings")
-        reading.check_smoothing(settings, len(labels))
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
         self._learner = registry.build(settings, len(labels))

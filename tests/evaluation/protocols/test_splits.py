@@ -60,7 +60,7 @@ def partitions(folds, corpus_):
 def test_speaker_folds_partition_any_corpus_and_share_no_speaker(rows, n_folds, seed):
     small = corpus(rows)
     if n_folds > len(small.speakers):
-        with pytest.raises(ProtocolError, match=rf"has {n_folds} folds.* has {len(small.speakers)} speakers"):
+        with pytest.raises(ProtocolError, match=rf"has {n_folds} folds.* has {len(small.speakers)} speaker"):
             splits.speakers(small, n_folds, seed)
         return
     protocol = splits.speakers(small, n_folds, seed)
@@ -77,7 +77,7 @@ def test_stratified_folds_partition_any_corpus_and_differ_by_one_at_most(rows, n
     small = corpus(rows)
     counts = Counter(utterance.emotion for utterance in small)
     if n_folds > min(counts.values()):
-        with pytest.raises(ProtocolError, match=rf"has {n_folds} folds.* with {min(counts.values())} utterances"):
+        with pytest.raises(ProtocolError, match=rf"has {n_folds} folds.* with {min(counts.values())} utterance"):
             splits.stratified(small, n_folds, seed)
         return
     protocol = splits.stratified(small, n_folds, seed)

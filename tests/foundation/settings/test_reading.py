@@ -242,10 +242,15 @@ def test_extreme_numbers_are_unchanged_by_toml():
 def test_label_smoothing_above_an_even_spread_is_refused(smoothing, n_classes, allowed):
     settings = load_preset("cabg", [f"training.label_smoothing={smoothing}"])
     if allowed:
-        reading.check_smoothing(settings, n_classes)
+        reading.check_classes(settings, n_classes)
     else:
         with pytest.raises(SettingError, match=r"is 0\.51. With 2 emotions, give at most 0\.5,"):
-            reading.check_smoothing(settings, n_classes)
+            reading.check_classes(settings, n_classes)
+
+
+def test_one_label_is_too_few():
+    with pytest.raises(SettingError, match=r"^All recordings have the same label\. To train, "):
+        reading.check_classes(load_preset("emocatcher-2"), 1)
 
 
 def _with_one_changed(value, number):

@@ -59,7 +59,7 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
         named = columns.needed_path(missing[0])
         raise ManifestError(
             f"{missing[0].place}: no such recording: '{named}'.{more if len(missing) > 1 else ''} "
-            f"Relative paths start at the table's folder, {path.parent}.{folder_search.other_computer(named)}"
+            f"Relative paths start at the table's folder, {path.parent.resolve()}.{folder_search.other_computer(named)}"
         )
     labelled = [(row, one) for row, one in zip(rows, utterances, strict=True) if one.emotion or one.votes]
     if not labelled:

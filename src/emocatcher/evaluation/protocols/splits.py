@@ -38,7 +38,8 @@ def speakers(corpus: Corpus, n_folds: int, seed: int) -> Protocol:
     n_speakers = len(corpus.speakers)
     if not 2 <= n_folds <= n_speakers:
         raise ProtocolError(
-            f"Protocol '{name}' has {n_folds} folds. Corpus '{corpus.name}' has {n_speakers} speakers"
+            f"Protocol '{name}' has {n_folds} folds. Corpus '{corpus.name}' has {n_speakers} "
+            + ("speaker" if n_speakers == 1 else "speakers")
             + (f": allowed are 2 to {n_speakers}." if n_speakers >= 2 else "; at least 2 are needed.")
         )
     return Protocol(
@@ -67,7 +68,7 @@ def stratified(corpus: Corpus, n_folds: int, seed: int) -> Protocol:
     if not 2 <= n_folds <= fewest:
         raise ProtocolError(
             f"Protocol '{name}' has {n_folds} folds. The rarest emotion of corpus '{corpus.name}' is "
-            f"'{rarest}' with {fewest} utterances"
+            f"'{rarest}' with {fewest} utterance{'s' if fewest != 1 else ''}"
             + (f": allowed are 2 to {fewest}." if fewest >= 2 else "; at least 2 are needed.")
         )
     splitter = model_selection().StratifiedKFold(n_folds, shuffle=True, random_state=seed)

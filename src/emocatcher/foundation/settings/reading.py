@@ -102,16 +102,18 @@ def load_preset(name: str, overrides: Iterable[str] = ()) -> Settings:
     return _convert(raw, f"Preset '{name}'")
 
 
-def check_smoothing(settings: Settings, n_classes: int) -> None:
-    """Check that label smoothing leaves the true class at least as much weight as every other class.
+def check_classes(settings: Settings, n_classes: int) -> None:
+    """Check that a recipe can be trained with so many classes.
 
     Args:
         settings: the recipe.
         n_classes: number of emotions.
 
     Raises:
-        SettingError: if the label smoothing is too large.
+        SettingError: if there is only one, or label smoothing leaves the true class less weight than another one.
     """
+    if n_classes < 2:
+        raise SettingError("All recordings have the same label. To train, recordings of two or more labels are needed")
     largest = (n_classes - 1) / n_classes
     if settings.training.label_smoothing > largest:
         raise SettingError(

@@ -53,14 +53,14 @@ def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple
     if len(counts) < 2:
         have = f"all have the label '{next(iter(counts))}'" if counts else "none has one of the labels"
         raise CorpusError(
-            f"{len(used)} recordings, and {have}. To adapt, recordings of two or more labels are needed; for "
+            f"{_recordings(len(used))}, and {have}. To adapt, recordings of two or more labels are needed; for "
             "recordings without labels, use --unlabelled"
         )
     few = [label for label in order if label not in known and counts[label] < FEWEST]
     if few:
-        listed = ", ".join(f"'{label}' has {counts[label]}" for label in few)
+        listed = ", ".join(f"'{label}' has {_recordings(counts[label])}" for label in few)
         raise CorpusError(
-            f"{listed} recordings, and a label that the model does not know needs {FEWEST}. Record more, or leave it "
+            f"{listed}, and a label that the model does not know needs {FEWEST}. Record more, or leave it "
             "out with --labels"
         )
     if len(used) < FEWEST:
@@ -74,6 +74,10 @@ def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple
         )
     chosen = msgspec.structs.replace(corpus, utterances=tuple(used), labels=tuple(order))
     return chosen, notes
+
+
+def _recordings(n: int) -> str:
+    return f"{n} recording" + ("s" if n != 1 else "")
 
 
 def divide(corpus: Corpus) -> Folds:

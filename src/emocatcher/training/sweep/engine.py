@@ -78,7 +78,7 @@ def run(
     experiment.require_training()
     device = devices.resolve(device)
     for choice in plan.choices:
-        reading.check_smoothing(choice.settings, len(corpus.labels))
+        reading.check_classes(choice.settings, len(corpus.labels))
     inner = inner_folds.cut(corpus, protocol, plan.file.folds, plan.file.inner)
     corpus = inner_folds.corpus_of(inner, corpus)  # the rest has no access to other utterances
     files = folder.start_files(plan, corpus, inner, device)
