@@ -1,0 +1,169 @@
+"""The labelling page of `emocatcher label`: keys, touch, notes, undo, a broken clip, the agreement at the end."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from emocatcher import audio
+from emocatcher.corpora import manifest
+
+from .conftest import PATIENCE_MS, RATE, ROOT, Tab, write_m4a
+
+pytestmark = pytest.mark.page
+_SOON_MS = 350  # the page takes no label sooner after a clip is asked
+_DOUBLE_TAP = """async () => {
+    const choice = document.querySelector(".choice[data-label=happy]");
+    choice.click();
+    for (const end = performance.now() + 30000; performance.now() < end; ) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        const time = document.getElementById("time").textContent;
+        if (!document.title.startsWith("Clip 2 of 4") || time.startsWith("…")) continue;
+        choice.click();
+        return;
+    }
+}"""
+
+
+class Labelling:
+    """A server of `emocatcher label`, and its table."""
+
+    def __init__(self, address: str, out: Path) -> None:
+        self.address, self.out = address, out
+
+    def rows(self) -> list[dict[str, str]]:
+        with self.out.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def labelling(voices_dir: Path, tmp_path: Path) -> Iterator[Labelling]:
+    """Four clips: WAV, AAC, one that cannot be read, and silence."""
+    pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    first, second = sorted(voices_dir.rglob("*.wav"))[:2]
+    (clips / "1.wav").write_bytes(first.read_bytes())
+    write_m4a(clips / "2.m4a", audio.load(second, RATE)[0], RATE)
+    (clips / "3.wav").write_bytes(b"RIFF, but no more")
+    soundfile.write(clips / "4.wav", np.zeros(RATE), RATE)
+    command = [
+        sys.executable,
+        "-m",
+        "emocatcher",
+        "label",
+        str(clips),
+        "--out",
+        str(tmp_path / "my.csv"),
+        "--no-browser",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        try:
+            line = process.stderr.readline()
+            found = re.search(r"http://127\.0\.0\.1:\d+/", line)
+            assert found, line
+            yield Labelling(found[0], tmp_path / "my.csv")
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def open_page(browser: Any, address: str, **options: Any) -> Tab:
+    context = browser.new_context(**options)
+    tab = Tab(context.new_page(), address)
+    tab.page.goto(address)
+    return tab
+
+
+def wait_for_clip(page: Any, number: int, *, playable: bool = True) -> None:
+    page.wait_for_function(f"() => document.title.startsWith('Clip {number} of 4')")
+    if playable:
+        page.wait_for_function("() => / s$/.test(document.getElementById('time').textContent)")
+        page.wait_for_timeout(_SOON_MS)
+    else:
+        page.wait_for_selector("#unplayable:visible")
+
+
+def test_clips_are_labelled_by_keys_and_the_session_is_continued(browser: Any, labelling: Labelling) -> None:
+    tab = open_page(browser, labelling.address, viewport={"width": 1280, "height": 900})
+    page = tab.page
+    wait_for_clip(page, 1)
+    drawn = "() => new Set(document.getElementById('waveform').getContext('2d').getImageData(0, 0, 400, 100).data).size"
+    assert page.evaluate(drawn) > 2, "the waveform is drawn"
+    page.keyboard.press("n")
+    page.keyboard.type("5 voices")  # a digit in a note is no label
+    page.keyboard.press("Enter")
+    page.keyboard.press("5")
+    wait_for_clip(page, 2)
+    # The next clip plays at once, after the first key.
+    page.wait_for_function("() => Number.parseFloat(document.getElementById('time').textContent) > 0.1")
+    last = "Last:\\\\s+angry · model:\\\\s+\\\\w+ \\\\d+% · note: 5 voices"
+    page.wait_for_function(f"() => new RegExp('{last}').test(document.getElementById('last').innerText)")
+    (row,) = labelling.rows()
+    assert (row["path"], row["label"], row["note"]) == ("clips/1.wav", "angry", "5 voices")
+    assert row["guess"]
+    assert 0 < float(row["probability"]) <= 1
+    page.keyboard.press("u")
+    wait_for_clip(page, 1)
+    assert labelling.rows()[0]["label"] == ""
+    assert "Note: 5 voices" in page.inner_text("#note-open")
+    page.keyboard.press("4")
+    wait_for_clip(page, 2)
+    page.reload()
+    wait_for_clip(page, 2)
+    page.keyboard.press("3")
+    wait_for_clip(page, 3, playable=False)
+    page.keyboard.press("1")  # there is nothing to label
+    page.keyboard.press("0")
+    wait_for_clip(page, 4)
+    page.keyboard.press("1")
+    page.wait_for_selector("#agreement:visible")
+    assert page.inner_text("#results-heading") == "All 4 clips are done"
+    # The first was labelled again after its guess was shown; the silence has no guess.
+    assert "of 1 clips" in page.inner_text("#agreement-text")
+    assert page.inner_text("#command") == f"emocatcher adapt {labelling.out} --to models/mine"
+    assert [row["label"] for row in labelling.rows()] == ["sad", "happy", "", "neutral"]
+    assert labelling.rows()[2]["note"].startswith("Not played: ")
+    page.click("text=Ask the 1 skipped again")
+    page.wait_for_selector("#unplayable:visible")
+    console = [line for line in tab.console if "422" not in line]  # of the clip that cannot be played
+    assert console == []
+    assert all(url.startswith(labelling.address) for url in tab.requests)
+    page.context.close()
+
+
+def test_labels_are_given_by_touch_on_a_phone_without_showing_guesses(browser: Any, labelling: Labelling) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "color_scheme": "dark"}
+    page = open_page(browser, labelling.address, **phone).page
+    page.set_default_timeout(PATIENCE_MS)
+    wait_for_clip(page, 1)
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    for button in page.query_selector_all("#work button:visible"):
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 44, button.inner_text()
+        assert box["y"] + box["height"] <= 844, "all buttons are on the first screen"
+    page.uncheck("#guess-shown")
+    page.evaluate(_DOUBLE_TAP)
+    wait_for_clip(page, 2)
+    assert [row["label"] for row in labelling.rows()] == ["happy"]
+    assert "model" not in page.inner_text("#last")
+    page.tap("#show-results")
+    page.wait_for_selector("#results:visible")
+    assert "1 labelled, 0 skipped, 3 to go" in page.inner_text("#results-lead")
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    page.tap("#back")
+    wait_for_clip(page, 2)
+    page.context.close()
+    assert len(manifest.read(labelling.out)) == 1
