@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.foundation.errors import CorpusError, ModelError
 from emocatcher.foundation.settings import load_preset
 from emocatcher.models import encoder_weights, model_folder
+from emocatcher.recognition import settling
 from emocatcher.recognition.recognizer import load
 from emocatcher.reports import adaptation as page
 from emocatcher.training import adaptation
-from emocatcher.training.adaptation import chosen_recordings, linear_layer
+from emocatcher.training.adaptation import chosen_recordings, linear_layer, steps
 from emocatcher.training.adaptation.linear_layer import Layer
 
 from ..conftest import InProcess
@@ -112,6 +114,80 @@ def test_the_card_and_the_page_state_what_it_was_adapted_to(adapted):
     assert "http" not in text.replace("http-equiv", "")
 
 
+def test_recordings_without_a_label_are_settled_on_if_validation_gains(model, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(adaptation, "TrainingPool", InProcess)
+    labelled, others = few.utterances[::2], few.utterances[1::2]
+    apart = tuple(msgspec.structs.replace(one, emotion="") for one in others)
+    corpus = msgspec.structs.replace(few, utterances=labelled, unlabelled=apart)
+    made = adaptation.adapt(model, corpus, tmp_path / "mine", name="mine")
+    found = made.config.adaptation
+    assert (found.n_recordings, found.n_unlabelled) == (len(labelled), len(apart))
+    *steps, settled = found.steps
+    assert settled.name == f"{min(steps, key=lambda one: one.log_loss).name}, settled"
+    assert found.chosen == min(found.steps, key=lambda one: one.log_loss).name
+    for text in ((made.path / model_folder.CARD).read_text(encoding="utf-8"), page.write(made).read_text("utf-8")):
+        assert f"and {len(apart)} without a label" in text
+    notes = []
+    few_apart = msgspec.structs.replace(corpus, unlabelled=apart[:4])
+    made = adaptation.adapt(model, few_apart, tmp_path / "few", name="few", on_note=notes.append)
+    assert "4 recordings without a label are too few to settle on" in notes[0]
+    assert made.config.adaptation.n_unlabelled == 0
+
+
+def test_the_settled_step_moves_the_biases_by_a_quarter_of_what_settling_subtracts():
+    random = np.random.default_rng(0)
+    start = Layer(random.normal(size=(3, 5)).astype(np.float32), np.array([2.0, 0.0, 0.0], np.float32))
+    true = np.arange(60) % 3
+    rows = (start.weight[true] + random.normal(size=(60, 5)))[:, None].astype(np.float32)
+    given = steps.Recordings(
+        rows=rows, true=true, targets=np.eye(3, dtype=np.float32)[true], folds=np.arange(60) // 3 % 5,
+        speakers=[None] * 60, unlabelled=rows[::2, 0],
+    )  # fmt: skip
+    tried = steps.validate(start, given, 1.5)
+    assert tried[-1].settles
+    layer = steps.apply(tried[-1], start, given, 1.5)
+    unsettled = steps.apply(msgspec.structs.replace(tried[-1], settles=False), start, given, 1.5)
+    np.testing.assert_array_equal(layer.weight, unsettled.weight)
+    shift = settling.common_shift(softmax(unsettled.logits(given.unlabelled), 1.5))
+    np.testing.assert_allclose(layer.bias, unsettled.bias - 0.25 * 1.5 * shift, rtol=1e-5)
+
+
+def test_votes_are_learnt_with_less_error_than_their_majority():
+    """Three listeners vote on clips whose true shares are known: votes come closer to these than the majority."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(600, 6)).astype(np.float32)
+    share = softmax(rows @ random.normal(size=(6, 3)))
+    votes = np.stack([random.multinomial(3, one) for one in share]).astype(np.float32) / 3
+    majority = np.eye(3, dtype=np.float32)[votes.argmax(axis=1)]
+    nothing = Layer(np.zeros((3, 6), np.float32), np.zeros(3, np.float32))
+
+    def cross_entropy(targets):
+        layer = linear_layer.fit(nothing, rows[:300], targets[:300], np.ones(300), 0.001)
+        return -(share[300:] * np.log(softmax(layer.logits(rows[300:])))).sum(axis=1).mean()
+
+    entropy = -(share[300:] * np.log(share[300:])).sum(axis=1).mean()
+    assert cross_entropy(votes) - entropy < 0.5 * (cross_entropy(majority) - entropy)
+
+
+def test_votes_are_the_targets_of_adapting_and_the_label_is_scored(model, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(adaptation, "TrainingPool", InProcess)
+    fitted = []
+    fit = linear_layer.fit
+    monkeypatch.setattr(linear_layer, "fit", lambda *args: fitted.append(args[2]) or fit(*args))
+    first, *others = few.utterances
+    other = "bored" if first.emotion == "sad" else "sad"
+    voted = msgspec.structs.replace(first, votes=((first.emotion, 0.75), (other, 0.25)))
+    made = adaptation.adapt(
+        model, msgspec.structs.replace(few, utterances=(voted, *others)), tmp_path / "mine", name="mine"
+    )
+    targets = fitted[-1][:: made.config.adaptation.n_copies + 1]
+    assert sorted(targets[0].tolist()) == [0.0, 0.25, 0.75]
+    assert (targets[1:].max(axis=1) == 1.0).all()
+    assert made.config.adaptation.n_with_votes == 1
+    assert "1 of them with votes" in (made.path / model_folder.CARD).read_text(encoding="utf-8")
+    assert sum(made.config.adaptation.n_of_label) == len(few)
+
+
 def test_a_model_that_no_step_improves_keeps_its_weights(adapted, few, tmp_path, monkeypatch):
     """It was adapted to these recordings, so what is fitted to a part of them recognises the others less well."""
     monkeypatch.setattr(adaptation, "TrainingPool", InProcess)
@@ -161,6 +237,16 @@ def test_labels_get_the_spelling_of_the_model_and_the_order_of_the_option(tmp_pa
     assert notes == ["10 recordings have labels that --labels does not name: 10 of 'sad'"]
     chosen, notes = chosen_recordings.choose(corpus, (), KNOWN)
     assert (chosen.labels, notes) == (("happy", "sad", "angry", "bored"), [])
+
+
+def test_votes_get_the_spelling_of_the_model_and_those_for_other_labels_are_left_out(tmp_path):
+    corpus = corpus_of(tmp_path, *["ANGER", "Joy", "bored"] * 10)
+    first, *others = corpus.utterances
+    voted = msgspec.structs.replace(first, votes=(("ANGER", 0.6), ("Joy", 0.2), ("bored", 0.2)))
+    corpus = msgspec.structs.replace(corpus, utterances=(voted, *others))
+    chosen, notes = chosen_recordings.choose(corpus, ("happiness", "angry"), KNOWN)
+    assert chosen.utterances[0].votes == (("angry", pytest.approx(0.75)), ("happy", pytest.approx(0.25)))
+    assert "votes for labels that the adapted model will not have are left out: 'bored' (1 recording)" in notes
 
 
 def test_folds_share_no_speaker_where_speakers_are_known(tmp_path):

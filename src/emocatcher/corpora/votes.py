@@ -46,7 +46,7 @@ def parse(cell: str | dict[str, Any]) -> Votes:
         raise ValueError("all votes are 0. Give one above 0, or leave the cell empty")
     scaled = {name: count / largest for name, count in counts.items()}  # a sum of huge counts would be infinite
     total = math.fsum(scaled.values())
-    return tuple((name, share / total) for name, share in scaled.items() if share > 0.0)
+    return tuple((name, share / total) for name, share in scaled.items() if share / total > 0.0)
 
 
 def name_by_majority(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[str]]:
@@ -79,8 +79,15 @@ def name_by_majority(utterances: Sequence[Utterance]) -> tuple[list[Utterance], 
     return named, notes
 
 
-def within(utterances: Sequence[Utterance], known: Collection[str]) -> tuple[list[Utterance], list[str]]:
+def within(
+    utterances: Sequence[Utterance], known: Collection[str], what: str = "labels that no recording has"
+) -> tuple[list[Utterance], list[str]]:
     """Leave out votes for other labels than these; the shares of the rest sum to 1 again.
+
+    Args:
+        utterances: with votes or without.
+        known: the labels that are kept.
+        what: a description of all others, for the note.
 
     Returns:
         the utterances, without votes where none is left, and a note that counts what was left out.
@@ -99,7 +106,7 @@ def within(utterances: Sequence[Utterance], known: Collection[str]) -> tuple[lis
     if not outside:
         return kept, []
     named = ", ".join(f"'{label}' ({recordings(n)})" for label, n in sorted(outside.items()))
-    return kept, [f"votes for labels that no recording has are left out: {named}"]
+    return kept, [f"votes for {what} are left out: {named}"]
 
 
 def merged(votes: Iterable[tuple[str, float]]) -> Votes:

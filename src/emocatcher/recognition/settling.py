@@ -105,16 +105,25 @@ def estimate(outcomes: Iterable[Prediction | Failure], config: ModelConfig) -> S
             "Add recordings of the same room and microphone"
         )
     probabilities = np.array([[one.probabilities[label] for label in config.labels] for one in answers])
-    rows = np.log(np.maximum(probabilities, 1e-30))
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    shift = centred.mean(axis=0) * (len(answers) / (len(answers) + HALF)) * variety(probabilities)
     return Settled(
         model=config.name,
         onnx_sha256=config.sha256.get("model.onnx", ""),
         labels=config.labels,
         n_recordings=len(answers),
-        shift=tuple(round(float(one), 6) for one in shift),
+        shift=tuple(round(float(one), 6) for one in common_shift(probabilities)),
     )
+
+
+def common_shift(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is subtracted from the log-probabilities of answers, shape (n_classes,).
+
+    Args:
+        probabilities: shape (n_clips, n_classes), of the clips to settle on.
+    """
+    rows = np.log(np.maximum(probabilities, 1e-30))
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    n = len(probabilities)
+    return np.asarray(centred.mean(axis=0) * (n / (n + HALF)) * variety(probabilities))
 
 
 def variety(probabilities: NDArray[np.float64]) -> float:

@@ -26,6 +26,8 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True):
     n_recordings: int
     n_speakers: int | None = None  # None: not known
     n_copies: int = 0  # augmented copies of each recording
+    n_with_votes: int = 0  # recordings whose targets were votes
+    n_unlabelled: int = 0  # recordings without a label that a step settled on
     labels: tuple[str, ...] = ()
     n_of_label: tuple[int, ...] = ()
     validated_by: Literal["speakers", "recordings", "nothing"]  # what validation and fitting did not share
@@ -33,3 +35,9 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True):
     chosen: str
     confusion: tuple[tuple[int, ...], ...] = ()  # on validation, of the chosen step; rows true, columns predicted
     confusion_before: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def also(self) -> str:
+        """What else it was adapted to than labels, to be put behind the number of recordings; "" for nothing."""
+        votes = f", {self.n_with_votes} of them with votes" if self.n_with_votes else ""
+        return votes + (f", and {self.n_unlabelled} without a label" if self.n_unlabelled else "")

@@ -94,9 +94,8 @@ def _adaptation_section(found: Adaptation | None) -> str:
         "" if found.n_speakers is None else f" of {found.n_speakers} speaker{'' if found.n_speakers == 1 else 's'}"
     )
     of_labels = ", ".join(f"{n} {_plain(label)}" for label, n in zip(found.labels, found.n_of_label, strict=False))
-    what = (
-        f"{found.n_recordings} recordings{speakers} of {_plain(found.corpus)}{f' ({of_labels})' if of_labels else ''}"
-    )
+    by_label = f" ({of_labels})" if of_labels else ""
+    what = f"{found.n_recordings} recordings{speakers} of {_plain(found.corpus)}{by_label}{found.also}"
     rows = "\n".join(
         f"| {one.name}{', chosen' if one.name == found.chosen else ''} | {one.unweighted_average_recall:.3f} "
         f"({one.interval[0]:.3f} to {one.interval[1]:.3f}) | {one.log_loss:.3f} |"

@@ -17,33 +17,20 @@ from numpy.typing import NDArray
 from emocatcher import __version__
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.scoring import metrics
-from emocatcher.evaluation.scoring.adaptation import Adaptation, Step
-from emocatcher.evaluation.scoring.softmax import softmax
+from emocatcher.evaluation.scoring.adaptation import Adaptation
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import ModelError
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.training import encoding, held_out_decisions
-from emocatcher.training.adaptation import chosen_recordings, linear_layer
+from emocatcher.training.adaptation import chosen_recordings, steps
 from emocatcher.training.adaptation.linear_layer import Layer
-from emocatcher.training.dataset import load_features
+from emocatcher.training.dataset import load_features, target_shares
+from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.training_pool import TrainingPool
 
-# The penalty of a step is so many recordings' worth: divided by their number, it is the penalty on their mean loss.
-_PULLS = {"the biases alone": np.inf, "a strong pull": 150.0, "a medium pull": 15.0, "a weak pull": 1.5}
-AS_IT_IS = "as it is"
+AS_IT_IS = steps.AS_IT_IS
 _MOST_ROWS = 5_000  # recordings and copies; many recordings need no copies
-_LEAST_PROBABILITY = 1e-7
-# Of what settling subtracts, for recordings that will be of other voices: all of it does harm on some corpora.
-_SHARE_FOR_OTHERS = 0.25
-
-
-class _Validated(msgspec.Struct, frozen=True):
-    """The answers of a step for recordings that it was not fitted to."""
-
-    step: Step
-    probabilities: NDArray[np.float64]  # (n_recordings, n_labels)
-    pull: float | None  # None: the model as it is
 
 
 def adapt(
@@ -60,7 +47,8 @@ def adapt(
 
     Args:
         model: an opened model folder with an encoder.
-        corpus: the recordings. If two or more speakers are known, validation is on speakers that were left out.
+        corpus: the recordings. If two or more speakers are known, validation is on speakers that were left out. Votes
+            are what it is fitted to. It settles on the recordings without a label, if validation gains by that.
         folder: the model folder to write.
         name: of the adapted model.
         labels: of the adapted model, old or new; none for those of the recordings.
@@ -85,29 +73,43 @@ def adapt(
         notes.append(f"{who}, so validation is on other recordings of the same voices: other voices will do worse")
     for note in notes:
         on_note(note)
-    ids = [utterance.id for utterance in corpus]
     features = load_features(corpus, config.settings, on_progress=lambda *at: on_progress("features", *at))
     n_copies = min(getattr(config.settings.network, "n_copies", 0), max(_MOST_ROWS // len(corpus) - 1, 0))
+    apart = chosen_recordings.without_labels(corpus)
     with TrainingPool(process_setup.usable_cores(), _warm_up, lambda _: None) as pool:
-        encoded = encoding.encode(
-            pool, corpus, features, config.settings,
-            model=model, n_copies=n_copies, on_progress=lambda *at: on_progress("encoding", *at),
-        )  # fmt: skip
-    assert encoded is not None  # noqa: S101 (the model has an encoder)
-    weights = model.weights()
-    rows = np.stack([clip[:, 0] for clip in encoded.all_copies(ids)]).reshape(len(ids), n_copies + 1, -1)
-    rows = (rows - weights["mean"]) / weights["deviation"]
+
+        def encode(part: Corpus, table: FeatureTable, n_copies: int) -> NDArray[np.float32]:
+            encoded = encoding.encode(
+                pool, part, table, config.settings,
+                model=model, n_copies=n_copies, on_progress=lambda *at: on_progress("encoding", *at),
+            )  # fmt: skip
+            assert encoded is not None  # noqa: S101 (the model has an encoder)
+            rows = np.stack([clip[:, 0] for clip in encoded.all_copies([one.id for one in part])])
+            return np.asarray((rows - weights["mean"]) / weights["deviation"], np.float32)
+
+        weights = model.weights()
+        rows = encode(corpus, features, n_copies)
+        unlabelled = rows[:0] if apart is None else encode(apart, load_features(apart, config.settings), 0)
     true = np.array([corpus.labels.index(utterance.emotion) for utterance in corpus], np.int64)
-    start = _start(Layer(weights["output.weight"], weights["output.bias"]), config.labels, corpus.labels)
-    tried = _validate(start, rows, true, corpus, folds.of, config.temperature)
-    chosen = _best(tried)
-    layer = start if chosen.pull is None else _fit(start, rows, true, chosen.pull)
+    shares = target_shares(corpus.utterances, corpus.labels)
     speakers = [utterance.speaker for utterance in corpus]
+    given = steps.Recordings(
+        rows=rows.reshape(len(corpus), n_copies + 1, -1),
+        true=true,
+        targets=np.eye(len(corpus.labels), dtype=np.float32)[true] if shares is None else shares,
+        folds=folds.of,
+        speakers=speakers,
+        unlabelled=unlabelled,
+    )
+    start = steps.start_from(Layer(weights["output.weight"], weights["output.bias"]), config.labels, corpus.labels)
+    tried = steps.validate(start, given, config.temperature)
+    chosen = steps.best(tried)
+    layer = steps.apply(chosen, start, given, config.temperature)
     found, _ = held_out_decisions.calibrate_answers(
         chosen.probabilities, true, folds.of, speakers, otherwise=config.abstain_below
     )
 
-    def confusion(one: _Validated) -> tuple[tuple[int, ...], ...]:
+    def confusion(one: steps.Validated) -> tuple[tuple[int, ...], ...]:
         counts = metrics.confusion_matrix(true, one.probabilities.argmax(axis=1), len(corpus.labels))
         return tuple(map(tuple, counts.tolist()))
 
@@ -116,9 +118,11 @@ def adapt(
         model=config.name,
         model_sha256=config.sha256.get(model_folder.ONNX, ""),
         corpus=corpus.name,
-        n_recordings=len(ids),
+        n_recordings=len(corpus),
         n_speakers=len(corpus.speakers) or None,
         n_copies=n_copies,
+        n_with_votes=sum(one.votes is not None for one in corpus),
+        n_unlabelled=len(unlabelled),
         labels=corpus.labels,
         n_of_label=tuple(counts.tolist()),
         validated_by=folds.validated_by,
@@ -169,7 +173,7 @@ def shift(model: Bundle, by: tuple[float, ...], n_recordings: int, corpus: str, 
     """
     check(model)
     weights, config = model.weights(), model.config
-    bias = weights["output.bias"] - np.asarray(by, np.float32) * np.float32(_SHARE_FOR_OTHERS * config.temperature)
+    layer = Layer(weights["output.weight"], weights["output.bias"])
     adaptation = Adaptation(
         model=config.name,
         model_sha256=config.sha256.get(model_folder.ONNX, ""),
@@ -180,63 +184,7 @@ def shift(model: Bundle, by: tuple[float, ...], n_recordings: int, corpus: str, 
         chosen="settled",
     )
     adapted = msgspec.structs.replace(config, name=name, version=__version__, adaptation=adaptation)
-    return _write(model, adapted, Layer(weights["output.weight"], bias), folder)
-
-
-def _start(layer: Layer, known: tuple[str, ...], labels: tuple[str, ...]) -> Layer:
-    """Take the rows of the labels that the model knows; a new label starts between all of them."""
-    rows = [known.index(label) if label in known else -1 for label in labels]
-    weight = np.vstack([layer.weight, layer.weight.mean(axis=0)])[rows]
-    return Layer(weight.astype(np.float32), np.append(layer.bias, layer.bias.mean())[rows].astype(np.float32))
-
-
-def _fit(start: Layer, rows: NDArray[np.float32], true: NDArray[np.int64], pull: float) -> Layer:
-    """Fit to recordings and copies, shape (n_recordings, n_copies + 1, n_statistics), all labels of equal weight."""
-    n, n_each, _ = rows.shape
-    targets = np.eye(len(start.bias), dtype=np.float32)[true]
-    weights = 1.0 / np.bincount(true, minlength=len(start.bias))[true]
-    return linear_layer.fit(
-        start, rows.reshape(n * n_each, -1), targets.repeat(n_each, axis=0), weights.repeat(n_each), pull / n
-    )
-
-
-def _validate(
-    start: Layer,
-    rows: NDArray[np.float32],
-    true: NDArray[np.int64],
-    corpus: Corpus,
-    folds: NDArray[np.int64],
-    temperature: float,
-) -> list[_Validated]:
-    """Answer for every recording by a layer that was fitted to the other folds, for each step."""
-    speakers, n_labels = [utterance.speaker for utterance in corpus], len(start.bias)
-    tried = []
-    for name, pull in ({AS_IT_IS: None} | _PULLS).items():
-        logits = np.empty((len(true), n_labels))
-        for fold in np.unique(folds):
-            here = folds == fold
-            layer = start if pull is None else _fit(start, rows[~here], true[~here], pull)
-            logits[here] = layer.logits(rows[here, 0])
-        probabilities = softmax(logits, temperature)
-        bounds = metrics.bootstrap_intervals(true, probabilities.argmax(axis=1), speakers, n_labels)
-        counts = metrics.confusion_matrix(true, probabilities.argmax(axis=1), n_labels)
-        losses = -np.log(np.maximum(probabilities[np.arange(len(true)), true], _LEAST_PROBABILITY))
-        step = Step(
-            name=name,
-            unweighted_average_recall=metrics.unweighted_average_recall_score(counts),
-            interval=bounds.unweighted_average_recall,
-            accuracy=metrics.accuracy_score(counts),
-            log_loss=float(np.mean([losses[true == label].mean() for label in np.unique(true)])),
-        )
-        tried.append(_Validated(step, probabilities, pull))
-    return tried
-
-
-def _best(tried: list[_Validated]) -> _Validated:
-    """Return the step of the lowest loss; the model as it is, if it recognises as much."""
-    before, best = tried[0], min(tried, key=lambda one: one.step.log_loss)
-    gains = best.step.unweighted_average_recall > before.step.unweighted_average_recall
-    return best if gains else before
+    return _write(model, adapted, steps.settled(layer, np.array(by), config.temperature), folder)
 
 
 def _config(model: Bundle, corpus: Corpus, name: str, adaptation: Adaptation) -> ModelConfig:

@@ -10,9 +10,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora import votes
+from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError
 from emocatcher.foundation.labels import spelling
+from emocatcher.recognition import settling
 
 FEWEST = 8  # recordings of a label that the model does not know, and recordings in all
 MOST = 20_000  # recordings; more are better used for training
@@ -42,7 +44,7 @@ def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple
         CorpusError: if the recordings do not suffice.
     """
     wanted = list(dict.fromkeys(spelling(label, (*known, *corpus.labels)) for label in labels))
-    named = [msgspec.structs.replace(one, emotion=spelling(one.emotion, known)) for one in corpus.utterances]
+    named = [_spelt(one, known) for one in corpus.utterances]
     used = [one for one in named if not wanted or one.emotion in wanted]
     counts = Counter(one.emotion for one in used)
     notes = []
@@ -72,8 +74,26 @@ def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple
             f"{len(used):,} recordings; up to {MOST:,} are adapted to. Train with them: emocatcher train --preset "
             "emocatcher-3"
         )
-    chosen = msgspec.structs.replace(corpus, utterances=tuple(used), labels=tuple(order))
-    return chosen, notes
+    kept, left_out_votes = votes.within(used, order, "labels that the adapted model will not have")
+    notes += left_out_votes
+    if 0 < (n := len(corpus.unlabelled)) < settling.FEWEST:
+        notes.append(f"{n} recordings without a label are too few to settle on, and are not used; 25 are a good start")
+    return msgspec.structs.replace(corpus, utterances=tuple(kept), labels=tuple(order)), notes
+
+
+def without_labels(corpus: Corpus) -> Corpus | None:
+    """Return the recordings without a label that a model settles on; None if they are too few."""
+    if len(corpus.unlabelled) < settling.FEWEST:
+        return None
+    taken = set(settling.sample([one.id for one in corpus.unlabelled]))
+    utterances = tuple(one for one in corpus.unlabelled if one.id in taken)
+    return Corpus(name=corpus.name, utterances=utterances, labels=("",))
+
+
+def _spelt(utterance: Utterance, known: Sequence[str]) -> Utterance:
+    """Return an utterance with the model's spelling of its labels."""
+    spelt = utterance.votes and votes.merged((spelling(label, known), share) for label, share in utterance.votes)
+    return msgspec.structs.replace(utterance, emotion=spelling(utterance.emotion, known), votes=spelt)
 
 
 def _recordings(n: int) -> str:
