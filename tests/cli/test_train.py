@@ -79,6 +79,15 @@ def test_evaluate_agrees_with_the_run(call: Call, trained: Any, model: str) -> N
     assert found["n_utterances"] == 28
 
 
+def test_evaluate_scores_all_recordings_of_a_corpus_without_a_protocol(
+    call: Call, small_run: Any, voices_dir: Path
+) -> None:
+    outcome = call("evaluate", small_run.folder / "fold_0" / "last", "--corpus", voices_dir / "Actor_01")
+    assert outcome.code == 0, outcome.err
+    assert "all recordings" in outcome.out
+    assert "of 60" in outcome.out
+
+
 def test_evaluate_prints_the_scores_and_warns_of_training_recordings(
     call: Call, small_run: Any, voices_dir: Path
 ) -> None:
@@ -130,6 +139,19 @@ def test_check_counts_the_recordings(call: Call, trained: Any, voices_dir: Path,
     assert outcome.code == 0
     n = 112 if corpus == "table" else 240
     assert f"{n} of {n} recordings decode" in outcome.out
+
+
+def test_check_decodes_recordings_that_have_no_labels_yet(call: Call, voices_dir: Path, tmp_path: Path) -> None:
+    clips = sorted(voices_dir.rglob("*.wav"))[:3]
+    for number, clip in enumerate(clips):
+        (tmp_path / f"{number}.wav").symlink_to(clip)
+    outcome = call("check", tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert "3 of 3 recordings decode" in outcome.out
+    assert "(no label)" in outcome.out
+    (tmp_path / "clips.csv").write_text("path,speaker\n0.wav,a\n1.wav,b\n2.wav,b\n")
+    assert "2 speakers" in call("check", tmp_path / "clips.csv").out
+    assert "emocatcher label" in call("train", "--corpus", tmp_path, "--protocol", "stratified-2", "--out", "run").err
 
 
 def test_check_lists_every_recording_that_does_not_exist(call: Call, voices_dir: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def read(folder: Path, name: str, header: str = "arousal[1:7]", cells: list[obje
         table.write_text("\n".join(lines), encoding="utf-8")
     else:
         pq.write_table(pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows]), table)
-    return manifest.read(table, missing_ok=True)
+    return manifest.read(table, to_check=True)
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
@@ -86,7 +86,7 @@ def test_what_cannot_be_used_is_named_with_file_and_row(
 def test_two_columns_of_one_dimension_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,label,arousal,arousal[1:7]\na.wav,sad,1,2\nb.wav,sad,2,3\n")
     with pytest.raises(ManifestError, match="two columns for arousal"):
-        manifest.read(tmp_path / "mine.csv", missing_ok=True)
+        manifest.read(tmp_path / "mine.csv", to_check=True)
 
 
 def one_corpus(name: str, high: float, rating: float) -> Corpus:

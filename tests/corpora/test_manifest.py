@@ -261,7 +261,7 @@ def test_missing_recordings_are_counted(folder):
     (folder / "t.csv").write_text("path,label\na.wav,sad\nno.wav,sad\nnor.wav,glad\n")
     with pytest.raises(ManifestError, match=r"row 3: no such recording: 'no.wav'. 2 of 3 rows have none; .* check"):
         manifest.read(folder / "t.csv")
-    assert len(manifest.read(folder / "t.csv", missing_ok=True)) == 3
+    assert len(manifest.read(folder / "t.csv", to_check=True)) == 3
 
 
 @pytest.mark.parametrize(
@@ -286,6 +286,15 @@ def test_a_recording_outside_the_emotion_folders_is_refused(tmp_path):
     (tmp_path / "looser.wav").touch()
     with pytest.raises(ManifestError, match=r"loose\.wav and 1 more are not in an emotion's folder"):
         manifest.read_folder(tmp_path)
+
+
+def test_recordings_without_labels_are_read_to_be_checked(folder):
+    corpus = manifest.read_folder(folder, to_check=True)
+    assert [one.id for one in corpus.unlabelled] == ["a.wav", "c.wav"]
+    assert [(one.id, one.emotion) for one in corpus] == [("sub/b.wav", "sub")]
+    for text in ("path,speaker\na.wav,x\nc.wav,y\n", "path,speaker,label\na.wav,x,\nc.wav,y,\n"):
+        corpus = manifest.read(write_csv(folder, text), to_check=True)
+        assert ([one.speaker for one in corpus.unlabelled], len(corpus)) == (["x", "y"], 0)
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path):

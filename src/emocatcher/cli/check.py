@@ -22,7 +22,7 @@ def check(
     from emocatcher.cli.loading import load_corpus
     from emocatcher.corpora import check as checking
 
-    loaded = load_corpus(corpus, missing_ok=True, with_notes=False)
+    loaded = load_corpus(corpus, to_check=True, with_notes=False)
     with screen.progress(unit="recordings") as start:
         advance = start("decoding")
         found = checking.check(loaded, on_progress=lambda done, total: advance(done, total, ""))

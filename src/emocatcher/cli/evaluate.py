@@ -9,7 +9,10 @@ import typer
 
 from emocatcher.cli import completion, options
 
-EXAMPLES = ("emocatcher evaluate runs/holdout/fold_0/last --protocol reference-holdout --fold 0 --json",)
+EXAMPLES = (
+    "emocatcher evaluate models/mine --corpus test.csv",
+    "emocatcher evaluate runs/holdout/fold_0/last --protocol reference-holdout --fold 0 --json",
+)
 
 
 def evaluate(
@@ -17,10 +20,11 @@ def evaluate(
     protocol: Annotated[
         str,
         typer.Option(
-            help="The protocol whose test part to use.",
+            help="The protocol whose test part to use; by default all recordings of the corpus.",
+            show_default=False,
             autocompletion=completion.protocols,
         ),
-    ],
+    ] = "",
     fold: Annotated[int, typer.Option(min=0, help="The fold, counting from 0.")] = 0,
     corpus: options.CorpusName = "ravdess",
     batch_size: Annotated[int, typer.Option(min=1, help="Utterances per batch; does not affect the scores.")] = 64,
@@ -35,7 +39,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Score a model on the test part of one fold."""
+    """Score a model on a corpus, or on the test part of one fold."""
     import msgspec
 
     from emocatcher.cli import screen
@@ -48,9 +52,8 @@ def evaluate(
     recognizer = load(model)
     loaded = load_corpus(corpus)
     chosen = (recognizer.config.training.seed or 0) if seed is None else seed
-    found = fold_evaluation.evaluate(
-        recognizer, loaded, protocols.load(protocol, loaded, chosen), fold, seed=chosen, batch_size=batch_size
-    )
+    folds = protocols.load(protocol, loaded, chosen) if protocol else protocols.whole(loaded)
+    found = fold_evaluation.evaluate(recognizer, loaded, folds, fold, seed=chosen, batch_size=batch_size)
     for warning in found.warnings:
         screen.console(stderr=True).print(f"Note: {warning}", markup=False)
     if as_json:
@@ -59,7 +62,8 @@ def evaluate(
         return
     target = screen.console()
     shared = "no" if not found.speakers_shared else "unknown" if found.n_test_trained_on is None else "yes"
-    target.print(f"{recognizer.config.name} on {loaded.name}, {found.protocol}, fold {found.fold}", markup=False)
+    part = f"{found.protocol}, fold {found.fold}" if protocol else "all recordings"
+    target.print(f"{recognizer.config.name} on {loaded.name}, {part}", markup=False)
     target.print(f"trained on: {found.trained_on}", markup=False)
     target.print(f"speakers shared with training: {shared}")
     rows = [

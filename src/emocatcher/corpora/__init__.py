@@ -64,7 +64,7 @@ def locate(name: str) -> Path | None:
     return path if path.exists() else None
 
 
-def load(name: str, *, missing_ok: bool = False) -> Corpus:
+def load(name: str, *, to_check: bool = False) -> Corpus:
     """Read a corpus. What a folder or a table has that is not used stands in its `notes`.
 
     Args:
@@ -74,7 +74,7 @@ def load(name: str, *, missing_ok: bool = False) -> Corpus:
             recordings anywhere in it, if most of its recordings have names of RAVDESS; a Parquet file with sound in it,
             or a folder of them. Several of these, separated by
             commas, are joined (see `emocatcher.corpora.joined`).
-        missing_ok: accept a table that names recordings which do not exist.
+        to_check: accept a table that names recordings which do not exist, and recordings without labels.
 
     Raises:
         CorpusNotFoundError: if it does not exist, or is none of the above.
@@ -84,11 +84,11 @@ def load(name: str, *, missing_ok: bool = False) -> Corpus:
     if len(names) > 1:
         known_here = [card for card, _ in map(_card_and_place, names) if card is not None]
         people = {card.name: card.same_speakers_as for card in known_here if card.same_speakers_as}
-        return joined.join([load(one, missing_ok=missing_ok) for one in names], people)
+        return joined.join([load(one, to_check=to_check) for one in names], people)
     path = locate(names[0])
     card, _ = _card_and_place(names[0])
     if card is None:
-        return _load_path(names[0], path, missing_ok=missing_ok)
+        return _load_path(names[0], path, to_check=to_check)
     if card.name == "synthetic":
         return synthetic.read(path or _generate_synthetic())
     if path is None or not path.is_dir():
@@ -135,13 +135,13 @@ def _parquet_files(card: CorpusCard | None, path: Path | None) -> list[Path]:
     return files if alone and parquet_audio.has_audio(files[0]) else []
 
 
-def _load_path(name: str, path: Path | None, *, missing_ok: bool) -> Corpus:
+def _load_path(name: str, path: Path | None, *, to_check: bool) -> Corpus:
     if path is not None and (shards := _parquet_files(None, path)):
         return parquet_audio.read(shards, path.resolve().name if path.is_dir() else path.stem)
     if path is not None and path.is_dir():
-        return _read_ravdess(path) if _is_ravdess(path) else manifest.read_folder(path)
+        return _read_ravdess(path) if _is_ravdess(path) else manifest.read_folder(path, to_check=to_check)
     if path is not None and path.suffix.lower() in manifest.FORMATS:
-        return manifest.read(path, missing_ok=missing_ok)
+        return manifest.read(path, to_check=to_check)
     if path is not None:
         problem = f"'{name}' is not a table of recordings."
     elif Path(name).suffix.lower() in manifest.FORMATS or Path(name).name != name:

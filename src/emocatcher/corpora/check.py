@@ -110,7 +110,7 @@ def check(
         longest_s=max(durations, default=0.0),
         per_emotion={label: sum(u.emotion == label for u in corpus) for label in corpus.labels},
         n_unlabelled=len(corpus.unlabelled),
-        per_speaker={speaker: sum(u.speaker == speaker for u in corpus) for speaker in corpus.speakers},
+        per_speaker=dict(sorted(Counter(u.speaker for u in everything if u.speaker is not None).items())),
         findings=tuple(_find(corpus, measurements)),
     )
 

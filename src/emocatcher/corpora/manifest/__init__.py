@@ -16,7 +16,7 @@ from emocatcher.foundation.errors import ManifestError
 __all__ = ["FORMATS", "read", "read_folder", "read_paths"]
 
 
-def read(path: Path, *, missing_ok: bool = False) -> Corpus:
+def read(path: Path, *, to_check: bool = False) -> Corpus:
     """Read a table with one recording, or one segment of a recording, per row.
 
     The columns are `path` (relative paths start at the table's folder), `label` (or `emotion`) and optionally `votes`
@@ -29,7 +29,7 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     Args:
         path: CSV or TSV (with a header; commas, semicolons or tabs, or what a first line `sep=` names; UTF-8 or
             UTF-16), JSONL or Parquet. Errors number the rows like an editor's lines; Parquet rows start at 1.
-        missing_ok: accept rows whose recording does not exist.
+        to_check: accept rows whose recording does not exist, and a table without labels.
 
     Returns:
         the corpus, in the table's order, named like the file; the labels are the known emotions that occur, in
@@ -45,7 +45,7 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     names = list(dict.fromkeys(column for row in rows for column in row.cells))
     label = "emotion" if "emotion" in names and "label" not in names else "label"
     for needed in ("path", label):
-        if needed not in names and not (needed == label and "votes" in names):
+        if needed not in names and not (needed == label and ("votes" in names or to_check)):
             raise ManifestError(
                 f"{path} has no column '{needed}'. Its columns: {', '.join(names)}. "
                 f"Needed: path, label; optional: {', '.join(columns.COLUMNS[3:])}"
@@ -54,7 +54,7 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
     utterances = [columns.utterance(row, path.parent, label, shared) for row in rows]
     is_there = [folder_search.is_file(utterance.path) for utterance in utterances]
     missing = [row for row, found in zip(rows, is_there, strict=True) if not found]
-    if missing and not missing_ok:
+    if missing and not to_check:
         more = f" {len(missing)} of {len(rows)} rows have none; list them with: emocatcher check {path} --all."
         named = columns.needed_path(missing[0])
         raise ManifestError(
@@ -62,7 +62,7 @@ def read(path: Path, *, missing_ok: bool = False) -> Corpus:
             f"Relative paths start at the table's folder, {path.parent.resolve()}.{folder_search.other_computer(named)}"
         )
     labelled = [(row, one) for row, one in zip(rows, utterances, strict=True) if one.emotion or one.votes]
-    if not labelled:
+    if not labelled and not to_check:
         raise ManifestError(
             f"{path}: all labels are empty ({len(rows)} rows). Adapt a model to recordings without labels: emocatcher "
             f"adapt {path} --unlabelled --to MODEL; or label them: emocatcher label FOLDER --out labels.csv"

@@ -11,8 +11,12 @@ from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import ManifestError
 
 
-def read_folder(root: Path) -> Corpus:
+def read_folder(root: Path, *, to_check: bool = False) -> Corpus:
     """Read a folder with one sub-folder per emotion, each with recordings at any depth.
+
+    Args:
+        root: the folder.
+        to_check: accept recordings outside the sub-folders, which have no label.
 
     Returns:
         the corpus, sorted by path, named like the folder, without speakers. Its notes count the files that are left
@@ -24,17 +28,20 @@ def read_folder(root: Path) -> Corpus:
     found = folder_search.search(root)
     paths = [(path, path.relative_to(root)) for path in sorted(map(Path, found.recordings))]
     loose = [str(path) for path, relative in paths if len(relative.parts) == 1]
-    if loose:
+    if loose and not to_check:
         more = f" and {len(loose) - 1} more are" if len(loose) > 1 else " is"
         raise ManifestError(
             f"{loose[0]}{more} not in an emotion's folder. Put each recording into a sub-folder named after its "
-            "emotion, or give a table with the columns path and label."
+            "emotion, give a table with the columns path and label, or label them: emocatcher label FOLDER --out my.csv"
         )
     if not paths:
         raise ManifestError(
             f"{root} contains no recordings. Give one sub-folder per emotion, with files such as .wav, .mp3 or .m4a."
         )
-    utterances = [Utterance(id=relative.as_posix(), path=path, emotion=relative.parts[0]) for path, relative in paths]
+    utterances = [
+        Utterance(id=place.as_posix(), path=path, emotion=place.parts[0] if len(place.parts) > 1 else "")
+        for path, place in paths
+    ]
     notes = [*folder_search.notes(found), *_notes_on_folders(root, utterances)]
     return given_labels.corpus(root.resolve().name, utterances, notes)
 

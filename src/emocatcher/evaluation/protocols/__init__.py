@@ -10,7 +10,7 @@ from emocatcher.evaluation.protocols.protocol import Fold, Protocol, check, spea
 from emocatcher.evaluation.protocols.validation import carve_validation
 from emocatcher.foundation.errors import ProtocolError, suggest
 
-__all__ = ["Fold", "Protocol", "carve_validation", "check", "load", "names", "speakers_shared"]
+__all__ = ["Fold", "Protocol", "carve_validation", "check", "load", "names", "speakers_shared", "whole"]
 
 
 def names() -> tuple[str, ...]:
@@ -21,6 +21,19 @@ def names() -> tuple[str, ...]:
         (('reference-holdout', 'reference-cv5', 'kfold-10'), ('speakers-K', 'stratified-K', 'manifest'))
     """
     return (*committed.COMMITTED, *across_corpora.NAMES, "speakers-K", "stratified-K", "manifest")
+
+
+def whole(corpus: Corpus) -> Protocol:
+    """Return the protocol that tests on all utterances of a corpus, for a model that was trained on others."""
+    return Protocol(
+        name="all",
+        title="all utterances",
+        corpus=None,
+        separates_speakers=False,
+        folds=(Fold(train=(), valid=(), test=tuple(utterance.id for utterance in corpus)),),
+        command="",
+        cannot_claim="",
+    )
 
 
 def load(name: str, corpus: Corpus, seed: int = 0) -> Protocol:
