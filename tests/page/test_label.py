@@ -132,11 +132,11 @@ def test_clips_are_labelled_by_keys_and_the_session_is_continued(browser: Any, l
     page.wait_for_selector("#agreement:visible")
     assert page.inner_text("#results-heading") == "All 4 clips are done"
     # The first was labelled again after its guess was shown; the silence has no guess.
-    assert "of 1 clips" in page.inner_text("#agreement-text")
+    assert "of 1 clip." in page.inner_text("#agreement-text")
     assert page.inner_text("#command") == f"emocatcher adapt {labelling.out} --to models/mine"
     assert [row["label"] for row in labelling.rows()] == ["sad", "happy", "", "neutral"]
     assert labelling.rows()[2]["note"].startswith("Not played: ")
-    page.click("text=Ask the 1 skipped again")
+    page.click("text=Ask the skipped clip again")
     page.wait_for_selector("#unplayable:visible")
     console = [line for line in tab.console if "422" not in line]  # of the clip that cannot be played
     assert console == []

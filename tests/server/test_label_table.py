@@ -173,6 +173,8 @@ def test_labels_that_the_model_does_not_know_are_counted_apart() -> None:
     found = agreement.compare(pairs, ["anger", "bored", "happy"], ["happy", "sad", "angry"])
     assert (found.n, found.n_same, found.n_other) == (3, 2, 1)
     assert found.labels == ["anger", "bored", "happy", "HAPPY"]
+    assert found.guesses == ["happy", "sad", "angry"]
+    assert found.same == [2, None, 0, 0]
     assert found.counts[1] == [0, 1, 0]
     nothing = agreement.compare([("bored", "sad")], ["bored"], ["happy", "sad"])
     assert (nothing.share, nothing.kappa, nothing.n_other) == (None, None, 1)

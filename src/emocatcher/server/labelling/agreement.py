@@ -20,6 +20,7 @@ class Agreement(msgspec.Struct):
     labels: list[str]  # the listener's, in order
     guesses: list[str]  # the model's, in order
     counts: list[list[int]]  # clips by label and guess
+    same: list[int | None]  # for each label, the position of the guess that is the same emotion
     n_other: int  # clips with a label that the model does not know
 
 
@@ -58,6 +59,7 @@ def compare(pairs: Sequence[tuple[str, str]], labels: Sequence[str], model_label
         labels=rows,
         guesses=guesses,
         counts=[[counts[label, guess] for guess in guesses] for label in rows],
+        same=[next((j for j, guess in enumerate(guesses) if _one(guess) == _one(label)), None) for label in rows],
         n_other=len(pairs) - n,
     )
 

@@ -210,7 +210,7 @@ async function ask() {
   at("player").hidden = Boolean(loaded.reason);
   at("unplayable").hidden = !loaded.reason;
   if (loaded.reason) {
-    at("unplayable").textContent = `This clip cannot be played. ${loaded.reason}. Skip it: the reason is written as its note.`;
+    at("unplayable").textContent = `${loaded.reason}. Skip this clip: the reason is written as its note.`;
     at("skip").focus({ preventScroll: true });
   } else {
     sound.src = loaded.address;
@@ -312,7 +312,7 @@ async function showResults() {
   at("results-lead").textContent = `${labelled.length} labelled, ${skipped.length} skipped, ${queue.length} to go. All is in ${about.out}.`;
   at("back").hidden = !open;
   at("again").hidden = open || skipped.length === 0;
-  at("again").textContent = `Ask the ${skipped.length} skipped again`;
+  at("again").textContent = skipped.length === 1 ? "Ask the skipped clip again" : `Ask the ${skipped.length} skipped clips again`;
   at("again").onclick = () => guarded(() => ((queue = skipped), ask()));
   at("undo-last").hidden = history.length === 0;
   const most = Math.max(1, ...about.labels.map((label) => labelled.filter((one) => one.label === label).length));
@@ -339,10 +339,12 @@ async function showResults() {
 function showAgreement(found) {
   if (found.labels.length === 0) return;
   at("agreement").hidden = false;
+  at("share").hidden = found.share === null;
   at("share").textContent = found.share === null ? "" : `${Math.round(found.share * 100)}%`;
   const kappa = found.kappa === null ? "undefined, because all answers are one label" : found.kappa.toFixed(2).replace("-", "−");
-  const same = `Same answer for ${found.n_same} of ${found.n} clips. Cohen's kappa is ${kappa}: 0 is agreement by chance, 1 is full agreement.`;
-  const other = found.n_other ? `${found.n_other} clips have a label that the model does not know.` : "";
+  const same = `Same answer for ${found.n_same} of ${found.n} ${found.n === 1 ? "clip" : "clips"}. Cohen's kappa is ${kappa}: 0 is agreement by chance, 1 is full agreement.`;
+  const apart = found.n_other === 1 ? "1 clip has" : `${found.n_other} clips have`;
+  const other = found.n_other ? `${apart} a label that the model does not know.` : "";
   at("agreement-text").textContent = `${found.n ? same : ""} ${other} Only labels chosen before the guess was shown are counted.`;
   const table = element("table");
   table.createCaption().textContent = "Rows: your label. Columns: the model's guess.";
@@ -353,11 +355,11 @@ function showAgreement(found) {
     const row = body.insertRow();
     row.append(heading(label, "row"));
     const total = found.counts[i].reduce((sum, n) => sum + n, 0);
-    found.guesses.forEach((guess, j) => {
+    found.guesses.forEach((_, j) => {
       const n = found.counts[i][j];
       const cell = row.insertCell();
       cell.textContent = String(n);
-      cell.className = label === guess ? "is-same" : n ? "is-other" : "is-none";
+      cell.className = j === found.same[i] ? "is-same" : n ? "is-other" : "is-none";
       cell.style.setProperty("--part", String(n / total));
     });
   });
