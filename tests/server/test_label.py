@@ -218,6 +218,21 @@ def test_what_was_decided_is_not_asked_again(labelling: Labelling, clips: list[C
     assert described["listener"] == "anna"
 
 
+def test_a_guess_of_an_earlier_session_counts_as_seen(labelling: Labelling, clips: list[Clip]) -> None:
+    labelling.put(1, "sad")
+    again = labelling.out.with_name("again.csv")
+    again.write_bytes(labelling.out.read_bytes())
+    with LabelTable(again) as table:
+        session = LabelSession(clips, table, EMOTIONS, "again.csv", EMOTIONS)
+        assert session.compare().n == 1
+        session.undo(0)
+        session.decide(0, "happy", "")
+        session.add_guess(0, "happy", 0.5)
+        session.decide(1, "happy", "")
+        session.add_guess(1, "happy", 0.5)
+        assert session.compare().counts == [[1]]
+
+
 @pytest.mark.parametrize(
     ("body", "word"),
     [

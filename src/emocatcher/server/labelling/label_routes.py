@@ -101,8 +101,6 @@ def add(app: FastAPI, service: Service, session: LabelSession) -> None:
     async def guess(number: Number) -> Response:
         """Return the model's guess for a clip that has a label."""
         i = find(number)
-        if not session.has_label(i):
-            raise ProblemError(409, "The guess is shown after the clip has a label", "TooEarly")
         if not session.model_labels:
             raise ProblemError(404, "This server makes no guesses. Start it without --no-guess", "NotFound")
         return _answer(await guesses.wait(i))
@@ -142,7 +140,7 @@ class _Guesses:
         self.prepare(i)
         if i in self._made:
             await asyncio.wait([self._made[i]])
-        if not self._session.has_label(i):  # it was taken back in the meantime
+        if not self._session.has_label(i):  # not before, because it may be taken back in the meantime
             raise ProblemError(409, "The guess is shown after the clip has a label", "TooEarly")
         return self._tell(i)
 
