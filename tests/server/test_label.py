@@ -200,6 +200,9 @@ def test_a_clip_that_cannot_be_played_is_skipped_with_the_reason(labelling: Labe
         ("", ""),
     ]
     assert labelling.workers.predicted == []
+    labelling.put(1, "sad")
+    corpus = manifest.read(labelling.out)
+    assert ([one.path.name for one in corpus], len(corpus.unlabelled)) == (["03-01-05-angry.wav"], 2)
 
 
 def test_what_was_decided_is_not_asked_again(labelling: Labelling, clips: list[Clip]) -> None:
