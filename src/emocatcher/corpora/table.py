@@ -125,4 +125,6 @@ def ratings(utterances: Sequence[Utterance], of: Sequence[Dimension]) -> NDArray
         [[6.0, nan]]
     """
     found = [dict(utterance.dimensions) for utterance in utterances]
-    return np.array([[row.get(one.name, np.nan) for one in of] for row in found], np.float64).reshape(-1, len(of))
+    return np.array([[row.get(one.name, np.nan) for one in of] for row in found], np.float64).reshape(
+        len(found), len(of)
+    )

@@ -45,6 +45,8 @@ class Predictions:
     predicted: Integers  # (n,), indices into the labels
     probability: Floats  # (n,), the probability of `predicted`
     probabilities: Floats  # (n, n_classes)
+    ratings: Floats  # (n, n_dimensions), of the dimensions of the result; NaN where there is none
+    estimated: Floats  # (n, n_dimensions), the model's
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -229,7 +231,11 @@ def _indices(emotions: list[str], labels: tuple[str, ...], path: Path) -> Intege
 def _read_predictions(path: Path, result: Result) -> Predictions:
     names = ("fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability")
     of_labels = tuple(f"probability_{label}" for label in result.labels)
-    fold, utterance, speaker, gender, emotion, predicted, probability, *each = _columns(path, (*names, *of_labels))
+    rated = tuple(one.name for one in result.dimensions)
+    of_dimensions = (*rated, *(f"estimated_{name}" for name in rated))
+    columns = _columns(path, (*names, *of_labels, *of_dimensions))
+    fold, utterance, speaker, gender, emotion, predicted, probability, *more = columns
+    each, values = more[: len(of_labels)], [_ratings(column, path) for column in more[len(of_labels) :]]
     folds = _numbers(fold, int, path)
     missing = {entry.fold for entry in result.folds} - set(folds.tolist())
     if missing:
@@ -245,7 +251,13 @@ def _read_predictions(path: Path, result: Result) -> Predictions:
         predicted=_indices(predicted, result.labels, path),
         probability=_numbers(probability, float, path),
         probabilities=np.stack([_numbers(column, float, path) for column in each], axis=1),
+        ratings=np.array(values[: len(rated)], np.float64).reshape(len(rated), len(fold)).T,
+        estimated=np.array(values[len(rated) :], np.float64).reshape(len(rated), len(fold)).T,
     )
+
+
+def _ratings(cells: list[str], path: Path) -> Floats:
+    return _numbers([cell or "nan" for cell in cells], float, path)
 
 
 def _read_split(path: Path, result: Result) -> Split:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,15 @@ from emocatcher.models import model_folder, onnx_check
 from emocatcher.models.model_folder import Bundle
 
 _INPUTS, _OUTPUTS, _STATES = ["log_mel", "lengths"], ["logits", "attention"], "states"
+_DIMENSIONS = "dimensions"
+
+
+class Answers(NamedTuple):
+    """What a network returns for some clips."""
+
+    logits: NDArray[np.float32]  # (n_clips, n_classes)
+    attention: list[NDArray[np.float32]]  # one array of shape (n_frames',) per clip, summing to 1
+    dimensions: NDArray[np.float32]  # (n_clips, n_dimensions), ratings within their ranges
 
 
 class OnnxSession:
@@ -22,7 +31,8 @@ class OnnxSession:
         model: an opened model folder.
 
     Attributes:
-        has_states: whether the graph has the states of an encoder as a third output.
+        has_states: whether the graph has the states of an encoder as its last output.
+        n_dimensions: number of dimensions that the network estimates.
 
     Raises:
         ModelError: if the graph is refused (see `onnx_check`) or cannot be opened, or its labels, inputs or outputs
@@ -42,6 +52,8 @@ class OnnxSession:
         encoder = model.config.settings.encoder
         self._n_states = encoder.n_layers * encoder.width if encoder else 0
         self._path, self._n_classes = model.onnx_path, len(model.config.labels)
+        self.n_dimensions = len(model.config.dimensions)
+        self._outputs = [*_OUTPUTS, *([_DIMENSIONS] if self.n_dimensions else [])]
         try:
             # The checked bytes, not the path: the file could be replaced in between.
             payload = self._path.read_bytes()
@@ -59,16 +71,14 @@ class OnnxSession:
                 f"{', '.join(model.config.labels)}. Copy the model folder again"
             )
         ports = [[port.name for port in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())]
-        self.has_states = ports[1][2:] == [_STATES]
-        if ports != [_INPUTS, _OUTPUTS + [_STATES] * self.has_states]:
+        self.has_states = ports[1][-1:] == [_STATES]
+        if ports != [_INPUTS, self._outputs + [_STATES] * self.has_states]:
             raise ModelError(
-                f"{self._path} has the inputs {ports[0]} and the outputs {ports[1]}; {_INPUTS} and {_OUTPUTS} are "
+                f"{self._path} has the inputs {ports[0]} and the outputs {ports[1]}; {_INPUTS} and {self._outputs} are "
                 "needed. Copy the model folder again"
             )
 
-    def run(
-        self, batch: NDArray[np.float32], lengths: NDArray[np.int64], n_steps: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    def run(self, batch: NDArray[np.float32], lengths: NDArray[np.int64], n_steps: NDArray[np.int64]) -> Answers:
         """Run one batch.
 
         Args:
@@ -76,25 +86,24 @@ class OnnxSession:
             lengths: shape (n_clips,), frames of each clip.
             n_steps: shape (n_clips,), attention weights of each clip.
 
-        Returns:
-            logits: shape (n_clips, n_classes).
-            attention: one array of shape (n_steps,) per clip.
-
         Raises:
             ModelError: if the network fails, or its outputs have another shape, or are not finite.
             MemoryError: if there is not enough memory.
         """
-        logits, attention = self._outputs(_OUTPUTS, batch, lengths)
+        logits, attention, *others = self._run(self._outputs, batch, lengths)
+        dimensions = others[0] if others else np.empty((len(batch), 0), np.float32)
         n_clips, longest = len(batch), n_steps.max(initial=0)
         fits = attention.ndim == 2 and attention.shape[0] == n_clips and attention.shape[1] >= longest
-        if logits.shape != (n_clips, self._n_classes) or not fits:
+        fits = fits and logits.shape == (n_clips, self._n_classes) and dimensions.shape == (n_clips, self.n_dimensions)
+        if not fits:
+            rated = f", dimensions of shape {dimensions.shape}" if others else ""
             raise ModelError(
-                f"{self._path} returns logits of shape {logits.shape} and attention of shape {attention.shape} for "
-                f"{n_clips} clips, which do not fit {model_folder.CONFIG}. Copy the model folder again"
+                f"{self._path} returns logits of shape {logits.shape}{rated} and attention of shape {attention.shape} "
+                f"for {n_clips} clips, which do not fit {model_folder.CONFIG}. Copy the model folder again"
             )
-        if not (np.isfinite(logits).all() and np.isfinite(attention).all()):
+        if not all(np.isfinite(one).all() for one in (logits, attention, dimensions)):
             raise ModelError(f"{self._path} returns NaN or infinity. The model is damaged: use another one")
-        return logits, [weights[:n] for weights, n in zip(attention, n_steps, strict=True)]
+        return Answers(logits, [weights[:n] for weights, n in zip(attention, n_steps, strict=True)], dimensions)
 
     def states(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run an encoder.
@@ -109,7 +118,7 @@ class OnnxSession:
             ModelError: as for `run`.
             MemoryError: as for `run`.
         """
-        (states,) = self._outputs([_STATES], clip[None], np.array([clip.shape[1]], np.int64))
+        (states,) = self._run([_STATES], clip[None], np.array([clip.shape[1]], np.int64))
         if states.shape != (1, -(-clip.shape[1] // 2), self._n_states):
             raise ModelError(
                 f"{self._path} returns states of shape {states.shape} for {clip.shape[1]} frames, which do not fit "
@@ -119,7 +128,7 @@ class OnnxSession:
             raise ModelError(f"{self._path} returns NaN or infinity. The model is damaged: use another one")
         return np.asarray(states[0])
 
-    def _outputs(self, names: list[str], batch: NDArray[np.float32], lengths: NDArray[np.int64]) -> list[Any]:
+    def _run(self, names: list[str], batch: NDArray[np.float32], lengths: NDArray[np.int64]) -> list[Any]:
         try:
             # The published graphs name their input `log_mel`, although it also has the pitch rows.
             inputs = dict(zip(_INPUTS, (batch, lengths), strict=True))

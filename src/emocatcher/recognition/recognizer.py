@@ -23,7 +23,7 @@ from emocatcher.foundation.errors import SettingError, TooLongError
 from emocatcher.models import model_folder
 from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
-from emocatcher.models.onnx_session import OnnxSession
+from emocatcher.models.onnx_session import Answers, OnnxSession
 from emocatcher.models.overlapping_clips import OverlappingClips
 from emocatcher.recognition import each_channel, failures, settling, speakers, timeline, utterance
 from emocatcher.recognition.prediction import Failure, Prediction
@@ -251,29 +251,22 @@ class Recognizer:
         recording = audio.read(source, self.config.settings.front_end.sample_rate, longest_s=LONG_S)
         return utterance.occlusion(self, recording)
 
-    def run(
-        self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    def run(self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64) -> Answers:
         """Run the network on extracted features.
 
         Args:
             channels: one array of shape (n_channels, n_frames) per clip, `Features.channels`.
             batch_size: clips at a time; it affects the speed, not the result (≤ 1e-5).
 
-        Returns:
-            logits: shape (n_clips, n_classes), float32.
-            attention: one array of shape (n_frames',) per clip, summing to 1.
-
         Raises:
             ModelError: if the network fails, or its outputs are not finite.
         """
-        logits, attention = [], []
+        found = []
         for start in range(0, len(channels), batch_size):
             batch, lengths = pad_batch(channels[start : start + batch_size])
-            batch_logits, weights = self._session.run(batch, lengths, self.config.settings.network.n_steps(lengths))
-            logits.append(batch_logits)
-            attention += weights
-        return np.concatenate(logits), attention
+            found.append(self._session.run(batch, lengths, self.config.settings.network.n_steps(lengths)))
+        logits, attention, dimensions = zip(*found, strict=True)
+        return Answers(np.concatenate(logits), [*itertools.chain(*attention)], np.concatenate(dimensions))
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Convert logits, shape (n_clips, n_classes), to calibrated probabilities of the same shape."""

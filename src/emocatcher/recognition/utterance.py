@@ -49,13 +49,13 @@ def recognise(
     )
     if any(caution.code == "no-speech" for caution in found):
         return prediction
-    logits, attention = network.run([clip.channels])
+    answers = network.run([clip.channels])
     return prediction.answered(
-        dict(zip(config.labels, network.probabilities(logits)[0].tolist(), strict=True)),
+        dict(zip(config.labels, network.probabilities(answers.logits)[0].tolist(), strict=True)),
         abstain_below,
         voiced_start_s=clip.voiced_start_s,
         voiced_end_s=clip.voiced_end_s,
-        attention=_over_time(clip, attention[0], settings),
+        attention=_over_time(clip, answers.attention[0], settings),
     )
 
 

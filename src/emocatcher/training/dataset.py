@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from emocatcher import audio
 from emocatcher.corpora.places import cache_dir
-from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.corpora.table import Corpus, Utterance, ratings
 from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
+from emocatcher.foundation.dimensions import Dimension, scaled
 from emocatcher.foundation.errors import AudioError
 from emocatcher.foundation.settings import Settings
 from emocatcher.training.feature_cache import FeatureCache, FeatureTable
@@ -33,6 +34,8 @@ class Part(msgspec.Struct, frozen=True):
     corpus: NDArray[np.int64] | None = None  # (n_utterances,), the corpus of each, if several are joined
     scored: NDArray[np.int64] | None = None  # positions of the classes that count, sorted; None for all
     shares: NDArray[np.float32] | None = None  # (n_utterances, n_labels), targets of training; None for `true` alone
+    # (n_utterances, n_dimensions), from -1 to 1 (see `scaled`), NaN where there is none; None without dimensions
+    ratings: NDArray[np.float32] | None = None
 
     def mask(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits with minus infinity for the classes that do not count, so that their probability is 0."""
@@ -72,6 +75,11 @@ def target_shares(
         for label, share in utterance.votes or ((utterance.emotion, 1.0),):
             row[position[counted_as(label)]] += share
     return shares
+
+
+def scaled_ratings(utterances: Sequence[Utterance], dimensions: Sequence[Dimension]) -> NDArray[np.float32] | None:
+    """Return the ratings of some utterances as a `Part` has them; None without dimensions."""
+    return scaled(ratings(utterances, dimensions), dimensions).astype(np.float32) if dimensions else None
 
 
 def load_features(

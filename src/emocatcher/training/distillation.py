@@ -49,10 +49,11 @@ class Teachers:
                 raise RunError(
                     f"The teacher {folder} has other emotions than the student. Give runs on the same corpus"
                 )
-            network = registry.build(theirs, len(labels)).eval()
+            network = registry.build(theirs, len(labels), len(opened.config.dimensions)).eval()
             weights = stored_weights.read(opened)
             network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
             self._networks.append(network.to(device))
+        self._n_classes = len(labels)
 
     @torch.no_grad()
     def __call__(self, prepared: Tensor, lengths: Tensor) -> Tensor:
@@ -64,5 +65,5 @@ class Teachers:
             prepared: the output of the student's `prepare`.
             lengths: shape (batch,), valid frames.
         """
-        probabilities = [torch.softmax(network.classify(prepared, lengths)[0], dim=1) for network in self._networks]
-        return torch.stack(probabilities).mean(dim=0)
+        logits = [network.classify(prepared, lengths)[0][:, : self._n_classes] for network in self._networks]
+        return torch.stack([torch.softmax(one, dim=1) for one in logits]).mean(dim=0)

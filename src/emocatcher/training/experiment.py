@@ -24,7 +24,7 @@ from emocatcher.models.model_folder import Training
 from emocatcher.reports import run_report
 from emocatcher.training import device as devices
 from emocatcher.training import encoding, fold, run_scores, run_writer, training_pool
-from emocatcher.training.dataset import Part, load_features, target_shares
+from emocatcher.training.dataset import Part, load_features, scaled_ratings, target_shares
 from emocatcher.training.fold import FoldTask
 from emocatcher.training.training_pool import TrainingPool
 
@@ -146,6 +146,7 @@ def run(
                 folder=out / f"fold_{number}",
                 settings=settings,
                 labels=corpus.labels,
+                dimensions=corpus.dimensions,
                 features=features,
                 parts=parts_of(one, corpus),
                 training=training,
@@ -233,6 +234,7 @@ def parts_of(one: protocols.Fold, corpus: Corpus) -> dict[str, Part]:
             np.array([number[utterance.corpus] for utterance in utterances], np.int64) if len(number) > 1 else None,
             scored if name == "test" else None,
             target_shares(utterances, corpus.labels, one.counted_as) if name == "train" else None,
+            scaled_ratings(utterances, corpus.dimensions),
         )
         for name in ("train", "valid", "test")
         if (ids := getattr(one, name)) and (utterances := corpus.select(ids))

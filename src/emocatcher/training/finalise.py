@@ -26,7 +26,7 @@ from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.reports import run_report
 from emocatcher.training import device as devices
 from emocatcher.training import encoding, fold, held_out_decisions, training_pool
-from emocatcher.training.dataset import Part, load_features, target_shares
+from emocatcher.training.dataset import Part, load_features, scaled_ratings, target_shares
 from emocatcher.training.encoding import EncodedClips
 from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.training_pool import TrainingPool
@@ -96,11 +96,13 @@ def finalise(
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)
     true = np.array([corpus.labels.index(utterance.emotion) for utterance in corpus.utterances], np.int64)
+    rated = scaled_ratings(corpus.utterances, corpus.dimensions)
     mean, settings = run.result.mean, run.settings
     config = ModelConfig(
         name=name,
         version=__version__,
         labels=corpus.labels,
+        dimensions=corpus.dimensions,
         settings=settings,
         training=model_folder.Training(
             corpus=corpus.name,
@@ -119,6 +121,7 @@ def finalise(
                 "unweighted_average_recall": mean.unweighted_average_recall.last,
                 **_calibration_scores(held_out),
                 **_faithfulness_scores(run.result.faithfulness),
+                **{f"concordance_of_{one.name}": one.concordance.mean for one in run.result.dimensions},
             },
             across_corpora=_is_across_corpora(run.result),
             speaker_groups=_speaker_groups(run, corpus, held_out),
@@ -133,7 +136,7 @@ def finalise(
         encoded = encoding.encode(pool, corpus, features, settings, device=device)
         task = _Task(
             folder=folder, config=config, features=features, encoded=encoded,
-            everything=Part(ids, true, shares=target_shares(corpus.utterances, corpus.labels)),
+            everything=Part(ids, true, shares=target_shares(corpus.utterances, corpus.labels), ratings=rated),
             teachers=tuple(teachers), int8=int8, device=device,
         )  # fmt: skip
         (written,) = pool.run(_train, [task])
@@ -295,5 +298,5 @@ def _train(task: _Task) -> Bundle:
     )
     trainer.run(training_pool.report)
     network = trainer.network.on_cpu()
-    graph = checked_onnx(network, config.settings, config.labels, int8=task.int8)
+    graph = checked_onnx(network, config.settings, config.labels, config.dimensions, int8=task.int8)
     return model_folder.write(task.folder, config, network.stored_weights(frozen=False), graph)

@@ -13,6 +13,7 @@ from emocatcher import __version__
 from emocatcher.evaluation.scoring import faithfulness, metrics
 from emocatcher.evaluation.scoring.run_result import Epoch
 from emocatcher.foundation import atomic_files
+from emocatcher.foundation.dimensions import Dimension, unscaled
 from emocatcher.foundation.errors import DamagedStateError, ModelError, RunError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
@@ -37,6 +38,7 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path  # fold_K
     settings: Settings
     labels: tuple[str, ...]
+    dimensions: tuple[Dimension, ...] = ()
     features: FeatureTable
     parts: dict[str, Part]
     training: model_folder.Training  # for the model cards; fold, selection, epoch and scores are filled in here
@@ -56,6 +58,7 @@ class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
     logits: NDArray[np.float32]  # (n_test, n_classes)
     attention: NDArray[np.float32]  # the utterances' weights one after the other
     attention_lengths: NDArray[np.int64]  # (n_test,)
+    ratings: NDArray[np.float32] | None = None  # (n_test, n_dimensions), in the units of the corpus
     # How deleting parts of some clips changed the answers; None in a fold that an earlier version trained.
     probe: faithfulness.Probe | None = None
 
@@ -136,6 +139,7 @@ def _outcome_of(task: FoldTask) -> FoldOutcome | None:
         found.logits.shape == (n, len(task.labels))
         and steps.shape == (n,)
         and found.attention.shape == (steps.sum(),)
+        and (() if found.ratings is None else found.ratings.shape) == ((n, m) if (m := len(task.dimensions)) else ())
         and {epoch.fold for epoch in found.epochs} == {found.fold} == {task.fold}
         and len(found.epochs) == task.settings.training.n_epochs >= found.selected_epoch >= 1
     )
@@ -149,7 +153,8 @@ def _damaged_model(task: FoldTask) -> Path | None:
             config = model_folder.read(task.folder / name).config
         except ModelError:
             return task.folder / name
-        if (config.training.fold, config.settings, config.labels) != (task.fold, task.settings, task.labels):
+        found = config.training.fold, config.settings, config.labels, config.dimensions
+        if found != (task.fold, task.settings, task.labels, task.dimensions):
             return task.folder / name
     return None
 
@@ -186,6 +191,7 @@ def _finish(task: FoldTask, trainer: FoldTrainer) -> FoldOutcome:
         return FoldOutcome(
             fold=task.fold, epochs=trainer.epochs, selected_epoch=epoch, n_parameters=n_parameters, logits=logits,
             attention=np.concatenate(attention or [np.empty(0, np.float32)]), attention_lengths=lengths,
+            ratings=unscaled(trainer.rate(test), task.dimensions).astype(np.float32) if task.dimensions else None,
             probe=_probe(task, trainer, attention) if folder == selected else None,
         )  # fmt: skip
 
@@ -218,17 +224,20 @@ def _write_model(
         name=f"{task.settings.preset}-{training.corpus}-{training.protocol}-fold{task.fold}-{training.selection}",
         version=__version__,
         labels=task.labels,
+        dimensions=task.dimensions,
         settings=task.settings,
         training=training,
         n_parameters=n_parameters,
     )
     network = trainer.network.on_cpu()
     weights = network.stored_weights(frozen=False)  # the graph has the others
-    model_folder.write(folder, config, weights, checked_onnx(network, task.settings, task.labels))
+    model_folder.write(folder, config, weights, checked_onnx(network, task.settings, task.labels, task.dimensions))
 
 
 def _write_outcome(task: FoldTask, outcome: FoldOutcome) -> None:
     tensors = {name: getattr(outcome, name) for name in ("logits", "attention", "attention_lengths")}
+    if outcome.ratings is not None:
+        tensors["ratings"] = outcome.ratings
     tensors |= dict(zip(_PROBE, outcome.probe or (), strict=False))
     meta = {
         "fold": outcome.fold,

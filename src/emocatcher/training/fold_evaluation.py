@@ -64,7 +64,8 @@ def evaluate(
     emotions = in_words_of(recognizer, corpus, [one.emotion(utterance) for utterance in utterances])
     tested = msgspec.structs.replace(corpus, utterances=utterances)
     features = load_features(tested, recognizer.config.settings)
-    logits, _ = recognizer.run(features.clips([utterance.id for utterance in utterances]), batch_size)
+    answers = recognizer.run(features.clips([utterance.id for utterance in utterances]), batch_size)
+    logits = answers.logits
     true = np.array([labels.index(emotion) for emotion in emotions])
     classes = [spelling(label, labels) for label in one.between.classes] if one.between else labels
     scored = np.array([i for i, label in enumerate(labels) if label in classes]) if one.between else None

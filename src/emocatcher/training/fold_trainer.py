@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from emocatcher.evaluation.scoring import metrics
 from emocatcher.evaluation.scoring.run_result import Epoch
@@ -22,8 +21,9 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import DamagedStateError, DivergedError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models.networks import registry
-from emocatcher.training import classification, encoding, optimiser, sampling, saved_state, schedule
+from emocatcher.training import batch_loss, classification, encoding, optimiser, sampling, saved_state, schedule
 from emocatcher.training.augmentation import Augmenter
+from emocatcher.training.batch_loss import BatchLosses, Targets
 from emocatcher.training.dataset import Part, batches
 from emocatcher.training.encoding import EncodedClips
 from emocatcher.training.feature_cache import FeatureTable
@@ -76,7 +76,9 @@ class FoldTrainer:
         self.fold, self.seed, self._teachers, self._encoded, self._device = fold, seed, teachers, encoded, device
         self._state_path = resume_dir / _STATE if resume_dir else None
         torch.manual_seed(int(self._seeds(0).generate_state(1)[0]))
-        self._learner = registry.build(settings, len(labels))
+        ratings = parts["train"].ratings
+        self.n_dimensions = 0 if ratings is None else ratings.shape[1]
+        self._learner = registry.build(settings, len(labels), self.n_dimensions)
         if encoded is None:
             self._learner.fit(features.clips(parts["train"].ids))
         else:
@@ -126,20 +128,29 @@ class FoldTrainer:
 
     def evaluate_clips(self, clips: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         """Return logits (n_clips, n_classes) and attention of clips, each of shape (n_channels, n_frames)."""
-        return self._evaluate(self.network, clips)
+        answers, attention = self._evaluate(self.network, clips)
+        return answers[:, : len(self.labels)], attention
 
     def classify(self, part: Part) -> NDArray[np.float32]:
         """Return the logits of `evaluate` alone; with an encoder, from what it has encoded."""
+        return part.mask(self._answers(part)[:, : len(self.labels)])
+
+    def rate(self, part: Part) -> NDArray[np.float32]:
+        """Return the dimensions (n_utterances, n_dimensions), in the units of `foundation.dimensions.scaled`."""
+        return self._answers(part)[:, len(self.labels) :]
+
+    def _answers(self, part: Part) -> NDArray[np.float32]:
+        """Return logits, and dimensions behind them; with an encoder, from what it has encoded."""
         if self._encoded is None:
-            return self.evaluate(part)[0]
-        return part.mask(self._evaluate(self.network.classify, self._encoded.originals(part.ids))[0])
+            return self._evaluate(self.network, self.features.clips(part.ids))[0]
+        return self._evaluate(self.network.classify, self._encoded.originals(part.ids))[0]
 
     def _evaluate(
         self, network: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], clips: list[NDArray[np.float32]]
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         self.network.eval()
-        n_steps = self.settings.network.n_steps
-        return classification.classify(network, clips, n_steps, len(self.labels), self._device)
+        n_answers = len(self.labels) + self.n_dimensions
+        return classification.classify(network, clips, self.settings.network.n_steps, n_answers, self._device)
 
     def save(self) -> None:
         """Write the whole state to one file, atomically.
@@ -198,8 +209,8 @@ class FoldTrainer:
         start = time.perf_counter()
         number = len(self.epochs) + 1
         learning_rate = self._optimiser.param_groups[0]["lr"]
-        train_loss, train_accuracy = self._train_epoch(number)
-        self._schedule.after_epoch(train_loss)
+        whole_loss, train_loss, train_accuracy = self._train_epoch(number)
+        self._schedule.after_epoch(whole_loss)
         valid = self._measure(self.parts["valid"]) if "valid" in self.parts else None
         test = self._measure(self.parts["test"]) if "test" in self.parts else (math.nan, math.nan, math.nan)
         epoch = Epoch(
@@ -222,8 +233,8 @@ class FoldTrainer:
         self.epochs.append(epoch)
         return epoch
 
-    def _train_epoch(self, number: int) -> tuple[float, float]:
-        """Train one epoch; return the mean loss and accuracy of its batches."""
+    def _train_epoch(self, number: int) -> tuple[float, float, float]:
+        """Train one epoch; return the means of its batches: the loss, that of the emotions alone, and the accuracy."""
         part = self.parts["train"]
         shuffle, noise, variation = self._seeds(number).spawn(3)
         random = np.random.default_rng(variation)
@@ -238,17 +249,18 @@ class FoldTrainer:
         together = batches(order, recipe.batch_size, n_frames, recipe.batches_by_length)
         if recipe.batches_by_length > 1:  # otherwise batches would come in the order of their lengths
             together = [together[turn] for turn in random.permutation(len(together))]
-        losses, n_correct = 0.0, 0
+        losses, n_correct = np.zeros(2), 0
         self._learner.train()
         self._learner.set_noise(np.random.SFC64(noise))
         for batch in together:
             true = self._tensor(part.true[batch])
-            targets = true if part.shares is None else self._tensor(part.shares[batch])
+            shares = true if part.shares is None else self._tensor(part.shares[batch])
+            targets = Targets(shares, None if part.ratings is None else self._tensor(part.ratings[batch]))
             chosen = [clips[i] for i in batch]
             if self._augmenter:
                 chosen = [self._augmenter.vary(clips[i], variations[i]) for i in batch]
             logits, loss = self._train_batch(chosen, targets, random)
-            loss_value = loss.item()
+            loss_value = loss.all.item()
             if not math.isfinite(loss_value):
                 raise DivergedError(
                     f"Fold {self.fold}, epoch {number}: the loss is {loss_value}. Training diverged: "
@@ -260,53 +272,32 @@ class FoldTrainer:
             self._optimiser.step()
             if self._average:
                 self._average.step()
-            losses += loss_value * len(batch)
+            losses += np.array([loss_value, loss.of_emotions.item()]) * len(batch)
             n_correct += int((logits.detach().argmax(dim=1) == true).sum())
-        return losses / len(order), n_correct / len(order)
+        return (*(losses / len(order)).tolist(), n_correct / len(order))
 
     def _train_batch(
-        self, clips: list[NDArray[np.float32]], targets: Tensor, random: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits and loss of a batch; its gradient is stored in the flat parameter."""
+        self, clips: list[NDArray[np.float32]], targets: Targets, random: np.random.Generator
+    ) -> tuple[Tensor, BatchLosses]:
+        """Return logits and losses of a batch; the gradient is stored in the flat parameter."""
         channels, lengths = pad_batch(clips)
-        logits, loss = self._forward(self._tensor(channels), self._tensor(lengths), targets, random)
+        batch = self._tensor(channels), self._tensor(lengths)
+        logits, loss = batch_loss.compute(self._learner, *batch, targets, self.settings, random, self._teachers)
         # Gradients are written to one tensor; accumulating them would need a pass that sets them to zero.
-        gradients = torch.autograd.grad(loss, optimiser.trainable(self._learner))
+        gradients = torch.autograd.grad(loss.all, optimiser.trainable(self._learner))
         self._flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
         return logits, loss
-
-    def _forward(
-        self, channels: Tensor, lengths: Tensor, targets: Tensor, random: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits and loss of a batch, with mixup if the recipe has it (Zhang et al. 2018)."""
-        prepared = self._learner.prepare(channels, lengths)
-        share, other = 1.0, targets
-        if alpha := self.settings.augmentation.mixup:
-            drawn = float(random.beta(alpha, alpha))
-            share, partners = max(drawn, 1.0 - drawn), self._tensor(random.permutation(len(targets)))
-            prepared = prepared.lerp(prepared[partners], 1.0 - share)
-            lengths, other = torch.maximum(lengths, lengths[partners]), targets[partners]
-        each, _ = self._learner.answers(prepared, lengths)
-        logits, n = each.flatten(0, 1), len(each)
-        targets, other = (one.repeat(n, *[1] * (one.dim() - 1)) for one in (targets, other))  # for each answer
-        loss = share * self._loss(logits, targets) + (1.0 - share) * self._loss(logits, other)
-        if self._teachers:
-            taught = functional.cross_entropy(logits, self._teachers(prepared.detach(), lengths).repeat(n, 1))
-            loss = loss.lerp(taught, self.settings.training.teacher_share)
-        return each.mean(dim=0), loss
 
     def _measure(self, part: Part) -> tuple[float, float, float]:
         """Return loss, accuracy and UAR on a part."""
         logits = self.classify(part)
-        loss = self._loss(*map(torch.from_numpy, part.of_scored(logits))).item()
+        scored, true = map(torch.from_numpy, part.of_scored(logits))
+        loss = smoothed_cross_entropy(scored, true, self.settings.training.label_smoothing).item()
         confusion = metrics.confusion_matrix(part.true, logits.argmax(axis=1), len(self.labels))
         return loss, metrics.accuracy_score(confusion), metrics.unweighted_average_recall_score(confusion)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
-
-    def _loss(self, logits: Tensor, true: Tensor) -> Tensor:
-        return smoothed_cross_entropy(logits, true, self.settings.training.label_smoothing)
 
     def _seeds(self, epoch: int) -> np.random.SeedSequence:
         """Return the seeds of one epoch (0: the initial weights); a resumed epoch gets the same seeds."""

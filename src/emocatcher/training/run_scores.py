@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.corpora.table import Corpus, Utterance, ratings
 from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring import (
     calibration,
+    concordance,
     faithfulness,
     listeners,
     metrics,
@@ -110,7 +111,16 @@ def score_run(
         speaker_groups=speaker_groups.score(
             tested, true, predicted, len(corpus.labels), answered=answered, corpus=corpus.name
         ),
+        dimensions=concordance.score(
+            ratings(tested, corpus.dimensions), _ratings(outcomes), speakers, corpus.dimensions
+        ),
     )
+
+
+def _ratings(outcomes: Sequence[FoldOutcome]) -> NDArray[np.float32]:
+    """The estimated ratings of all folds, shape (n_utterances, n_dimensions)."""
+    found = [np.empty((len(one.logits), 0), np.float32) if one.ratings is None else one.ratings for one in outcomes]
+    return np.concatenate(found)
 
 
 def _scored(tasks: Sequence[FoldTask], n_classes: int) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from emocatcher import __version__
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.evaluation import protocols
 from emocatcher.evaluation.scoring.run_result import Epoch, Plan, Result
 from emocatcher.evaluation.scoring.softmax import softmax
@@ -112,10 +112,24 @@ def split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
     for number, one in enumerate(folds):
         for part in ("train", "valid", "test"):
             rows += [
-                (number, part, utterance.id, utterance.speaker or "", one.emotion(utterance))
+                (
+                    number,
+                    part,
+                    utterance.id,
+                    utterance.speaker or "",
+                    one.emotion(utterance),
+                    *_rated(utterance, corpus),
+                )
                 for utterance in corpus.select(getattr(one, part))
             ]
-    return csv_cells.write_rows([("fold", "part", "utterance", "speaker", "emotion"), *rows])
+    names = [dimension.name for dimension in corpus.dimensions]
+    return csv_cells.write_rows([("fold", "part", "utterance", "speaker", "emotion", *names), *rows])
+
+
+def _rated(utterance: Utterance, corpus: Corpus) -> list[str]:
+    """The cells of an utterance's ratings, one for each dimension; "" where there is none."""
+    own = dict(utterance.dimensions)
+    return [repr(own[one.name]) if one.name in own else "" for one in corpus.dimensions]
 
 
 def _start_files(plan: Plan, settings: Settings, split: str) -> dict[str, str]:
@@ -189,15 +203,19 @@ def _write_predictions(out: Path, corpus: Corpus, tasks: list[FoldTask], outcome
     header = ("fold", "utterance", "speaker", "gender", "emotion", "predicted", "probability")
     rows: list[tuple[Any, ...]] = []
     for task, outcome in zip(tasks, outcomes, strict=True):
-        probabilities = softmax(outcome.logits)
-        part = task.parts["test"]
-        for utterance, true, row in zip(corpus.select(part.ids), part.true.tolist(), probabilities, strict=True):
+        probabilities, part = softmax(outcome.logits), task.parts["test"]
+        ratings = [()] * len(part.ids) if outcome.ratings is None else outcome.ratings
+        found = zip(corpus.select(part.ids), part.true.tolist(), probabilities, ratings, strict=True)
+        for utterance, true, row, rated in found:
             best = int(row.argmax())
             rows.append(
                 (task.fold, utterance.id, utterance.speaker or "", utterance.gender or "", corpus.labels[true],
-                 corpus.labels[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row))
+                 corpus.labels[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row), *_rated(utterance, corpus),
+                 *(f"{rating:.6g}" for rating in rated))
             )  # fmt: skip
-    columns = (*header, *(f"probability_{label}" for label in corpus.labels))
+    names = [one.name for one in corpus.dimensions]
+    of_dimensions = (*names, *(f"estimated_{name}" for name in names))
+    columns = (*header, *(f"probability_{label}" for label in corpus.labels), *of_dimensions)
     atomic_files.write_text(out / "predictions.csv", csv_cells.write_rows([columns, *rows]))
 
 

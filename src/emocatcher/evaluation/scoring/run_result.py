@@ -161,6 +161,18 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True):
     resampled: str  # "speakers" or "utterances"
 
 
+class DimensionScore(msgspec.Struct, frozen=True, kw_only=True):
+    """How well a dimension, such as arousal, is estimated over all folds (see `concordance`)."""
+
+    name: str
+    low: float  # of the ratings' range
+    high: float
+    n_utterances: int  # that are rated
+    concordance: Estimate  # the coefficient, -1 to 1
+    mean_absolute_error: float  # in the units of the ratings
+    resampled: str  # "speakers" or "utterances"
+
+
 class Fold(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fold's entry in `result.json`."""
 
@@ -232,6 +244,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     over_corpora: OverCorpora | None = None  # of a protocol between corpora
     speaker_groups: tuple[SpeakerGroup, ...] = ()  # over all folds; none: unknown, or a run of an earlier version
     listeners: tuple[Listeners, ...] = ()  # over all folds, of the tested corpora that have votes
+    dimensions: tuple[DimensionScore, ...] = ()  # over all folds
 
     def fold(self, number: int) -> Fold:
         """The entry of the fold with this number."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.foundation.settings import Settings
+from emocatcher.models.onnx_session import Answers
 from emocatcher.recognition.timeline.windows import Windows
 
 _BATCH_SIZE = 32  # windows; fewer would make the network's thread wait for the GIL more often, more need more padding
@@ -59,10 +60,8 @@ class Network(Protocol):
     def n_settled_on(self) -> int:
         """The number of recordings that it settled on (see `settling`)."""
 
-    def run(
-        self, channels: Sequence[NDArray[np.float32]], batch_size: int = ...
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Map arrays of shape (n_channels, n_frames) to logits, shape (n_clips, n_classes), and attention."""
+    def run(self, channels: Sequence[NDArray[np.float32]], batch_size: int = ...) -> Answers:
+        """Map arrays of shape (n_channels, n_frames) to logits, attention and dimensions."""
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Map logits to calibrated probabilities, both of shape (n_clips, n_classes)."""
@@ -160,5 +159,5 @@ class WindowBatches:
         batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
         if self._network.overlapping is not None:
             batch_size = min(batch_size, (_MOST_FRAMES_AT_ONCE // longest) ** 2)  # the memory of one clip at most
-        logits, _ = self._network.run([clips[i] for i in order], batch_size)
+        logits = self._network.run([clips[i] for i in order], batch_size).logits
         return np.asarray(logits[np.argsort(order)])
