@@ -213,8 +213,8 @@ def test_the_published_checkpoints_reach_their_published_scores(
     tested = msgspec.structs.replace(corpus, utterances=corpus.select(protocol.folds[0].test))
     features = load_features(tested, recognizer.config.settings)
     channels = features.clips(protocol.folds[0].test)
-    alone, _ = recognizer.run(channels, 1)
+    alone, *_ = recognizer.run(channels, 1)
     for batch_size in (7, 64, 288):
-        logits, _ = recognizer.run(channels, batch_size)
+        logits, *_ = recognizer.run(channels, batch_size)
         np.testing.assert_allclose(logits, alone, atol=1e-4)
         assert fold_evaluation.evaluate(recognizer, corpus, protocol, 0, batch_size=batch_size) == scores

@@ -121,9 +121,9 @@ def test_batches_do_not_change_logits_or_attention(recognizer: Recognizer, small
         ).channels
         for u in small_run.corpus.utterances[:13]
     ]
-    alone, alone_attention = recognizer.run(channels, 1)
+    alone, alone_attention, _ = recognizer.run(channels, 1)
     for batch_size in (2, 5, 13, 64):
-        logits, attention = recognizer.run(channels, batch_size)
+        logits, attention, _ = recognizer.run(channels, batch_size)
         np.testing.assert_allclose(logits, alone, atol=1e-5)
         for ours, theirs in zip(attention, alone_attention, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)

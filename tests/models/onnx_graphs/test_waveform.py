@@ -43,7 +43,7 @@ def assert_same(graph: Hear, recognizer: Recognizer, waveform: np.ndarray, toler
     # Not `predict`, which runs the network only on speech.
     config = recognizer.config
     clip = extraction.extract(audio.remove_offset(waveform), config.settings.front_end, config.settings.vad)
-    logits, (weights,) = recognizer.run([clip.channels])
+    logits, (weights,), _ = recognizer.run([clip.channels])
     expected = recognizer.probabilities(logits)[0]
     ours = Ours(config.labels[int(expected.argmax())], clip.voiced_start_s, clip.voiced_end_s, clip.duration_s)
     assert all(output.dtype == np.float32 for output in (probabilities, attention, start_s, end_s))

@@ -159,5 +159,5 @@ class WindowBatches:
         batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
         if self._network.overlapping is not None:
             batch_size = min(batch_size, (_MOST_FRAMES_AT_ONCE // longest) ** 2)  # the memory of one clip at most
-        logits = self._network.run([clips[i] for i in order], batch_size).logits
+        logits = self._network.run([clips[i] for i in order], batch_size)[0]
         return np.asarray(logits[np.argsort(order)])
