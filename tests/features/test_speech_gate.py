@@ -84,6 +84,21 @@ def test_speech_in_noise_is_detected(ravdess_dir):
     assert sum(by_gate) >= len(clips) - 3
 
 
+@pytest.mark.corpus
+@pytest.mark.parametrize("louder", ["howl", "buzz"])
+def test_speech_beside_a_louder_sound_is_found(ravdess_dir, louder):
+    """The loudest second is no speech, as a sob may be, and the words are elsewhere, 20 dB softer."""
+    time_s = np.arange(RATE) / RATE
+    sound = {
+        "howl": np.sin(2 * np.pi * (700 * time_s - 200 * time_s**2)),
+        "buzz": np.sign(np.sin(2 * np.pi * 90 * time_s)),
+    }[louder] * np.hanning(RATE)
+    clips = sorted(ravdess_dir.rglob("*.flac"))[::120]
+    waveforms = [audio.load(clip, RATE)[0] for clip in clips]
+    assert all(has_speech(np.append(0.1 * waveform / np.abs(waveform).max(), sound)) for waveform in waveforms)
+    assert not has_speech(np.append(0.001 * noise(), sound))
+
+
 def test_the_numbers_do_not_depend_on_the_level():
     log_mel = np.random.default_rng(0).normal(-40, 12, (64, 50)).astype(np.float32)
     numbers = speech_gate.traits(log_mel, speech_gate.loudness_db(log_mel))
@@ -142,7 +157,7 @@ def test_one_frame_and_another_front_end_get_a_verdict():
 
 @pytest.mark.parametrize("name", sorted(SOUNDS))
 def test_the_models_front_end_does_not_change_the_verdict(name):
-    waveform, other = SOUNDS[name], load_preset("emocatcher-2").front_end
+    waveform, other = SOUNDS[name].astype(np.float32), load_preset("emocatcher-2").front_end
     theirs = extraction.log_mel_spectrogram(waveform, other)
     assert speech_gate.has_speech(waveform, RATE, theirs, other) == has_speech(waveform)
     own = extraction.log_mel_spectrogram(waveform, CABG.front_end)

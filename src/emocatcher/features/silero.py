@@ -19,15 +19,15 @@ _N_CHUNK = 512  # samples, 32 ms
 _N_BEFORE = 64  # samples before a chunk that are processed with it
 _STATE = (2, 1, 128)  # shape of the recurrent state
 _PROBABILITY = 0.5
-_IN_A_ROW = 3  # chunks with speech, a tenth of a second
 
 
-def holds_speech(waveform: audio.Waveform, sample_rate: int) -> bool:
-    """Whether there is speech for a tenth of a second somewhere; what follows it is not processed.
+def holds_speech(waveform: audio.Waveform, sample_rate: int, for_s: float = 0.1) -> bool:
+    """Whether there is speech for some time somewhere; what follows it is not processed.
 
     Args:
         waveform: shape (n_samples,), float32; samples beyond full scale are clipped.
         sample_rate: Hz.
+        for_s: for how long.
 
     Examples:
         >>> holds_speech(np.zeros(16_000, np.float32), 16_000)
@@ -36,11 +36,12 @@ def holds_speech(waveform: audio.Waveform, sample_rate: int) -> bool:
     samples = np.clip(audio.resample(np.ascontiguousarray(waveform), sample_rate, SAMPLE_RATE), -1.0, 1.0)
     padded = np.pad(samples, (_N_BEFORE, -len(samples) % _N_CHUNK))
     network, state, in_a_row = _network(), np.zeros(_STATE, np.float32), 0
+    wanted = round(for_s * SAMPLE_RATE / _N_CHUNK)
     for start in range(0, len(padded) - _N_BEFORE, _N_CHUNK):
         chunk = padded[None, start : start + _N_BEFORE + _N_CHUNK]
         probability, state = network.run(None, {"input": chunk, "state": state, "sr": np.array(SAMPLE_RATE)})
         in_a_row = in_a_row + 1 if probability.item() > _PROBABILITY else 0
-        if in_a_row == _IN_A_ROW:
+        if in_a_row == wanted:
             return True
     return False
 

@@ -30,7 +30,7 @@ _QUIETEST_DB = -60.0
 _FFT_MULTIPLE = 512  # transforms of some other sizes take many times as long
 _SILENCE_DB = -95.0  # the front end writes digital silence as -100
 # Outside these log odds of speech, the gate decides alone.
-_SURELY_NOT, _SURELY = -3.0, 0.5
+_SURELY_NOT, _SURELY = -4.0, 0.5
 
 _N_BANDS = 8  # of the mel scale, equally wide
 _N_HARMONIC = 28  # mel bands, up to 1.3 kHz, which resolve the harmonics of a voice
@@ -42,6 +42,7 @@ _PAIRS = np.triu_indices(_N_BANDS, 1)
 
 _SILERO_LONGEST_S = 1.0
 _SILERO_BEFORE_S = 0.4
+_ELSEWHERE_S = 0.25
 
 # Fitted by benchmarks/speech.py to one half of its sounds.
 _BIAS = -6.9382
@@ -87,10 +88,12 @@ def has_speech(
     odds = log_odds(log_mel, loudness)
     if not in_doubt(odds):
         return odds > 0
-    # Only around the loudest frame: Silero would take as long for a breath before the first word as for the word.
+    # First around the loudest frame: Silero would take as long for a breath before the first word as for the word. A
+    # sob or a knock may be louder than the words, so then everywhere, and for longer, because there it errs more often.
     centre = int((int(places[loudness.argmax()]) + 0.5) / n_frames * len(waveform))
     first = max(centre - round(_SILERO_BEFORE_S * sample_rate), 0)
-    return silero.holds_speech(waveform[first : first + round(_SILERO_LONGEST_S * sample_rate)], sample_rate)
+    loudest = waveform[first : first + round(_SILERO_LONGEST_S * sample_rate)]
+    return silero.holds_speech(loudest, sample_rate) or silero.holds_speech(waveform, sample_rate, _ELSEWHERE_S)
 
 
 def has_speech_at_once(
