@@ -54,11 +54,14 @@ def test_recordings_without_labels_are_enough(process, table, voices, tmp_path):
         (["{0},sad,a"], "1 recording, and all have the label 'sad'"),
         (["{0},sad,a", "gone.wav,disgust,b"], "row 3: no such recording: 'gone.wav'"),
         ([], "has no rows"),
+        (["{0},sad,a", "{1},,b"], "1 recording, and all have the label 'sad'"),
+        (["{0},,a", "{1},,b"], "all labels are empty (2 rows). Adapt a model to recordings without labels: emocatcher"),
+        (["{0},sad,a,", "{1},disgust,b,sad=lots"], "row 3: the votes for 'sad' are 'lots', not a number of 0 or more"),
     ],
 )
 def test_a_table_that_does_not_suffice_is_refused_in_a_line_and_nothing_is_written(call, voices, tmp_path, rows, words):
     clips = [one.path for one in voices]
-    lines = ["path,label,speaker", *(row.format(*clips) for row in rows)]
+    lines = ["path,label,speaker,votes", *(row.format(*clips) for row in rows)]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     done = call("adapt", tmp_path / "t.csv", "--to", tmp_path / "mine")
     assert done.code == 2

@@ -50,7 +50,7 @@ def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool
         return
     if not resume:
         raise RunError(f"{out} holds a run already. Resume it with --resume, or name another folder with --out")
-    refuse_another(out, files, "run", "settings, corpus, protocol, seed and device")
+    refuse_another(out, files, "run", "settings, corpus, votes, protocol, seed and device")
 
 
 def refuse_another(out: Path, files: Mapping[str, str], kind: str, same: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -63,9 +64,10 @@ def read(path: Path, *, to_check: bool = False) -> Corpus:
         )
     labelled = [(row, one) for row, one in zip(rows, utterances, strict=True) if one.emotion or one.votes]
     if not labelled and not to_check:
+        quoted = shlex.quote(str(path))
         raise ManifestError(
             f"{path}: all labels are empty ({len(rows)} rows). Adapt a model to recordings without labels: emocatcher "
-            f"adapt {path} --unlabelled --to MODEL; or label them: emocatcher label FOLDER --out labels.csv"
+            f"adapt {quoted} --unlabelled --to MODEL; or label them: emocatcher label {quoted} --out labelled.csv"
         )
     for column in ("speaker", "split"):
         filled = [getattr(one, column) is not None for _, one in labelled]
