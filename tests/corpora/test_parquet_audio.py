@@ -79,7 +79,8 @@ def test_rows_without_sound_or_emotion_are_counted(tmp_path):
     corpus = corpora.load(str(write(tmp_path / "mine.parquet", rows)))
     assert [u.id for u in corpus] == ["0.flac"]
     assert corpus.notes[0].startswith("1 row has no sound, and is left out: 1.flac")
-    assert corpus.notes[1].startswith("1 row has no emotion, and is left out: 2.flac")
+    assert [u.id for u in corpus.unlabelled] == ["2.flac"]
+    assert corpus.notes[1].startswith("1 recording has no label")
 
 
 def test_ids_that_repeat_get_the_number_of_the_row(tmp_path):

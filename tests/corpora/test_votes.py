@@ -156,6 +156,12 @@ def test_joined_tables_keep_votes_and_recordings_without_a_label(tmp_path):
     assert [one.id for one in found.unlabelled] == ["a/1"]
 
 
+def test_a_sentence_counts_the_recordings_with_votes(tmp_path):
+    found = manifest.read(write(tmp_path, ("", "angry=2,sad=1"), ("sad", "")))
+    assert votes.described(found.utterances).startswith("Training took the votes of listeners on 1 of 2 recordings")
+    assert votes.described(found.utterances[1:]) == ""
+
+
 def test_the_digest_is_of_votes_alone_and_in_any_order(tmp_path):
     def digest(*cells):
         return votes.digest(manifest.read(write(tmp_path, *cells)))

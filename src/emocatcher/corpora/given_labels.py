@@ -31,16 +31,12 @@ def corpus(
     order = labels.ordered(one.emotion for one in labelled)
     kept, left_out = votes.within(labelled, order)
     unlabelled = tuple(one for one in named if not one.emotion)
-    apart = []
-    if unlabelled:
-        have = votes.recordings(len(unlabelled), "has", "have")
-        apart.append(f"{have} no label: not trained on or scored, except that `adapt` also uses such recordings")
     return Corpus(
         name=name,
         utterances=tuple(kept),
         labels=order,
         unlabelled=unlabelled,
-        notes=(*notes, *spelt, *counted, *left_out, *apart),
+        notes=(*notes, *spelt, *counted, *left_out, *without(len(unlabelled))),
         dimensions=dimensions,
     )
 
@@ -71,6 +67,12 @@ def join(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[str]]:
     found = [f"{', '.join(spellings)} into '{label}'" for label, spellings in sorted(changed.items())]
     more = f"; and {len(found) - _SHOWN} more labels" if len(found) > _SHOWN else ""
     return joined, [f"spellings of one label are joined: {'; '.join(found[:_SHOWN])}{more}"]
+
+
+def without(n: int) -> list[str]:
+    """Return a note on so many recordings without a label; none if there are none."""
+    have = votes.recordings(n, "has", "have")
+    return [f"{have} no label: not trained on or scored, except that `adapt` also uses such recordings"] if n else []
 
 
 def _described(spelling: str, label: str, n: int) -> str:

@@ -83,21 +83,20 @@ def read(paths: Sequence[Path], name: str, *, licence: str = "unknown", only_emo
     unknown = Counter(
         row["emotion"] for row, _ in usable if only_emotions and row["emotion"] and canonical(row["emotion"]) is None
     )
-    labelled = [
-        Utterance(path=path, **row)
-        for row, path in usable
-        if row["emotion"] is not None and row["emotion"] not in unknown
-    ]
+    labelled = [Utterance(path=path, **row) for row, path in usable if row["emotion"] and row["emotion"] not in unknown]
+    unlabelled = [Utterance(path=path, **row) for row, path in usable if not row["emotion"] and not only_emotions]
     utterances, spelt = given_labels.join(labelled)
     silent = [str(row["id"]) for number, row in enumerate(rows) if number not in files]
-    unlabelled = [str(row["id"]) for row, _ in usable if row["emotion"] is None]
     notes = folder_search.left_out(silent, "row has no sound", "rows have no sound")
-    notes += folder_search.left_out(unlabelled, "row has no emotion", "rows have no emotion")
+    if only_emotions:
+        without = [str(row["id"]) for row, _ in usable if not row["emotion"]]
+        notes += folder_search.left_out(without, "row has no emotion", "rows have no emotion")
     notes += [f"{n:,} rows are left out (label '{label}')" for label, n in unknown.most_common()]
-    notes += [] if only_emotions else spelt
+    notes += [] if only_emotions else [*spelt, *given_labels.without(len(unlabelled))]
     return Corpus(
         name=name,
         utterances=tuple(utterances),
+        unlabelled=tuple(unlabelled),
         labels=ordered(utterance.emotion for utterance in utterances),
         licence="; ".join(licences) or licence,
         notes=tuple(notes),
@@ -133,7 +132,7 @@ def _row(texts: dict[str, str | None], number: int) -> dict[str, Any]:
     return {
         "id": "/".join(filter(None, (source, texts["id"] or f"row {number}"))),
         "speaker": texts["speaker"] and ":".join(filter(None, (source, texts["speaker"]))),
-        "emotion": texts["emotion"],
+        "emotion": texts["emotion"] or "",
         "gender": {"m": "male", "f": "female"}.get(gender, gender if gender in ("female", "male") else None),
         "split": texts["split"] if texts["split"] in ("train", "valid", "test") else None,
     }

@@ -123,6 +123,14 @@ def digest(utterances: Iterable[Utterance]) -> str:
     return hashlib.sha256(msgspec.json.encode(voted)).hexdigest() if voted else ""
 
 
+def described(utterances: Sequence[Utterance]) -> str:
+    """Return a sentence on the votes that training takes as its targets; "" without votes."""
+    n = sum(one.votes is not None for one in utterances)
+    return (
+        f"Training took the votes of listeners on {n:,} of {len(utterances):,} recordings as its targets." if n else ""
+    )
+
+
 def recordings(n: int, one: str = "", several: str = "") -> str:
     """Count recordings in words, with a verb for one and for several.
 

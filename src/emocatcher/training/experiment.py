@@ -252,4 +252,5 @@ def _training(corpus: Corpus, protocol: Protocol, seed: int) -> Training:
         epoch=0,
         seed=seed,
         synthetic=corpus.synthetic,
+        note=votes.described(corpus.utterances),
     )

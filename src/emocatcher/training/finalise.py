@@ -125,7 +125,7 @@ def finalise(
             },
             across_corpora=_is_across_corpora(run.result),
             speaker_groups=_speaker_groups(run, corpus, held_out),
-            note=_note(run, held_out, gain, seeds, by_teachers),
+            note=f"{_note(run, held_out, gain, seeds, by_teachers)} {votes.described(corpus.utterances)}".strip(),
         ),
         n_parameters=run.result.n_parameters,
         temperature=round(held_out.temperature, 6),
