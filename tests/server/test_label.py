@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from emocatcher.corpora import manifest
+from emocatcher.foundation import csv_cells
 from emocatcher.server import app, tasks
 from emocatcher.server.labelling import Clip, LabelSession, LabelTable
 from emocatcher.server.service import Options, Service
@@ -244,6 +245,7 @@ def test_a_guess_of_an_earlier_session_counts_as_seen(labelling: Labelling, clip
         (b"{}", "not valid"),
         (b'{"label": "sad", "guess": "sad"}', "not valid"),
         (b"\xff", "not valid"),
+        (b'{"label": "sad", "note": "\\ud800"}', "not valid"),  # half a character
         (json.dumps({"label": "sad", "note": "x" * 2001}).encode(), "2000 characters"),
     ],
 )
@@ -252,9 +254,27 @@ def test_an_invalid_label_is_refused(labelling: Labelling, body: bytes, word: st
     assert not labelling.out.exists()
 
 
+@pytest.mark.parametrize(
+    ("note", "written"),
+    [
+        ("=1+1", "=1+1"),
+        ('a "quoted", note; and more', 'a "quoted", note; and more'),
+        ("two\r\nlines\tand \x00\x1b[31m more", "two lines and [31m more"),
+        ("\u4f60\u597d", "\u4f60\u597d"),
+    ],
+)
+def test_a_note_of_any_text_is_one_line_in_the_table(labelling: Labelling, note: str, written: str) -> None:
+    assert labelling.put(1, "sad", note).json()["note"] == written
+    header, row = csv_cells.read_rows(labelling.out.read_text(encoding="utf-8").splitlines())
+    assert row[header.index("note")] == written
+
+
 def test_a_clip_that_is_not_there_is_refused(labelling: Labelling) -> None:
     assert "The last one is 4" in labelling.problem(labelling.put(5, "sad"), 404)
+    assert "The last one is 4" in labelling.problem(labelling.hear(10**30), 404)
     labelling.problem(labelling.hear(0), 422)
+    labelling.problem(labelling.client.get("/v1/label/clips/one/guess"), 422)
+    labelling.problem(labelling.client.put("/v1/label/clips/1", content=b" " * 20_000), 413)
 
 
 def test_a_label_that_cannot_be_saved_is_not_confirmed(labelling: Labelling) -> None:

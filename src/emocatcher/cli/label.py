@@ -27,7 +27,9 @@ def label(
     ],
     out: Annotated[
         Path,
-        typer.Option(metavar="FILE.csv", help="The table to write the labels to, after each one; it is continued."),
+        typer.Option(
+            metavar="FILE.csv", help="The table of labels, written after each; one that is there is continued."
+        ),
     ],
     labels: Annotated[
         str,

@@ -81,7 +81,8 @@ def add(app: FastAPI, service: Service, session: LabelSession) -> None:
     async def decide(number: Number, request: Request) -> Response:
         """Write a label, or that the clip is skipped; the file is on disk before the answer is sent."""
         i, decision = find(number), await _read(service, request, session)
-        note = decision.note.strip()
+        # One line, so that each row of the table is one.
+        note = " ".join("".join(one if one.isprintable() else " " for one in decision.note).split())
         if decision.label is None and not note and i in unplayable:
             note = f"Not played: {unplayable[i]}"
         with _as_problem():
