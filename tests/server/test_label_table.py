@@ -115,6 +115,20 @@ def test_clips_are_found_once_in_the_order_of_the_names(folder: Path) -> None:
     assert any("readme.txt" in note for note in notes)
 
 
+def test_sub_folders_can_name_the_speakers(folder: Path) -> None:
+    for name in ("people/ann/monday/1.wav", "people/bob/2.wav"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).touch()
+    found = find_clips([f"{folder}/people/"], print, speaker_folders=True)
+    assert [(clip.path.name, clip.speaker) for clip in found] == [("1.wav", "ann"), ("2.wav", "bob")]
+    assert {clip.speaker for clip in find_clips([str(folder / "people")], print)} == {None}
+    (folder / "people" / "loose.wav").touch()
+    notes: list[str] = []
+    found = find_clips([str(folder / "people")], notes.append, speaker_folders=True)
+    assert [clip.speaker for clip in found] == [None] * 3
+    assert any("have no speaker" in note for note in notes)
+
+
 def test_clips_that_a_table_cannot_name_are_left_out_with_a_note(folder: Path) -> None:
     (folder / "clips" / "caf\udce9.wav").touch()
     notes: list[str] = []

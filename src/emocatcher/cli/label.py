@@ -13,6 +13,7 @@ from emocatcher.cli import options, server_options
 EXAMPLES = (
     "emocatcher label folder/ --out my.csv",
     "emocatcher label folder/ --out my.csv --labels satisfied,annoyed,neutral --shuffle 1",
+    "emocatcher label people/ --out my.csv --speaker-folders",
     "emocatcher label clips.csv --out anna.csv --listener anna --no-guess",
 )
 
@@ -38,6 +39,9 @@ def label(
     listener: Annotated[
         str, typer.Option(metavar="NAME", help="Who listens; written next to each label.", show_default=False)
     ] = "",
+    speaker_folders: Annotated[
+        bool, typer.Option("--speaker-folders", help="The sub-folders of a folder are named after the speakers.")
+    ] = False,
     shuffle: Annotated[
         int | None,
         typer.Option(
@@ -65,7 +69,11 @@ def label(
     from emocatcher.server.temporary_folder import TemporaryFolder
 
     chosen = labelling.parse_labels(labels)
-    clips = labelling.find_clips(recordings, lambda note: typer.echo(f"Note: {one_line(note)}", err=True))
+    clips = labelling.find_clips(
+        recordings,
+        lambda note: typer.echo(f"Note: {one_line(note)}", err=True),
+        speaker_folders=speaker_folders,
+    )
     if shuffle is not None:
         clips = labelling.shuffle(clips, shuffle)
     folder_of_model = server_options.model_folder(model)

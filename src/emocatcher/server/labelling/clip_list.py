@@ -37,12 +37,13 @@ def key_of(path: Path) -> str:
     return str(Path(os.path.realpath(path.parent), path.name))
 
 
-def find_clips(names: Iterable[str], on_note: Callable[[str], object]) -> list[Clip]:
+def find_clips(names: Iterable[str], on_note: Callable[[str], object], *, speaker_folders: bool = False) -> list[Clip]:
     """Return the recordings of these names in their order, each once.
 
     Args:
         names: files, folders, patterns and lists, as for `emocatcher predict`; of tables also the column `speaker`.
         on_note: called with a line for what is left out.
+        speaker_folders: the first folder inside a folder of `names` is the name of the speaker.
 
     Raises:
         AudioError: if a folder has no recordings.
@@ -52,8 +53,15 @@ def find_clips(names: Iterable[str], on_note: Callable[[str], object]) -> list[C
     found: dict[str, Clip] = {}
     not_text = []
     for name in names:
-        for clip in _listed(Path(name)) if _is_table(name) else map(_clip, batch.expand([name], on_note)):
-            if str(clip.path).isprintable() or _is_text(clip.path):
+        if _is_table(name):
+            clips = _listed(Path(name))
+        else:
+            clips = [Clip(Path(path)) for path in batch.expand([name], on_note)]
+            if speaker_folders and Path(name).is_dir():
+                inside = [(clip.path, clip.path.relative_to(name).parts) for clip in clips]
+                clips = [Clip(path, parts[0] if len(parts) > 1 else None) for path, parts in inside]
+        for clip in clips:
+            if _is_text(clip.path):
                 found.setdefault(clip.key, clip)
             else:
                 not_text.append(repr(clip.path.name))
@@ -81,10 +89,6 @@ def shuffle(clips: Sequence[Clip], seed: int) -> list[Clip]:
 
 def _is_table(name: str) -> bool:
     return Path(name).suffix.lower() in table_rows.FORMATS
-
-
-def _clip(name: str) -> Clip:
-    return Clip(Path(name))
 
 
 def _listed(table: Path) -> list[Clip]:

@@ -100,7 +100,7 @@ class LabelSession:
         if now["decided"] and (now["label"], now["note"]) == (label, note):
             return  # the same request again, because the answer was lost
         if self.has_label(i):
-            raise SettingError(f"The clip has the label '{now['label']}' already. Undo it first")
+            raise SettingError(f"Clip {i + 1} has the label '{now['label']}' already. Undo it first")
         at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         cells = dict.fromkeys(OWN, "") | {"note": note, "listener": self._table.listener, "labelled_at": at}
         self._table.write(self.clips[i], label or "", **cells)

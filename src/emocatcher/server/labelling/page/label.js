@@ -50,7 +50,7 @@ async function request(method, path, body) {
     answer = await fetch(`/v1/label${path}`, { method, headers, body: body && JSON.stringify(body) });
   } catch {
     throw new Problem(
-      "The server does not answer. All labels that it confirmed are saved. Start the same command again, and reload this page.",
+      "The server does not answer. All labels that it confirmed are saved. Start the same command again, and go on in the page that it opens.",
       0,
     );
   }
