@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from emocatcher.corpora.table import Corpus
@@ -94,5 +95,10 @@ def test_it_trains_what_is_missing_once(
     assert [matrix_runs.train(one, settings, **options) for one in planned] == [False, False]
     with pytest.raises(RunError, match="another run"):
         matrix_runs.train(planned[0], settings, seed=1, **options)
+    first, *others = planned[0].corpus.utterances
+    voted = (msgspec.structs.replace(first, votes=((first.emotion, 1.0),)), *others)
+    with_votes = msgspec.structs.replace(planned[0].corpus, utterances=voted)
+    with pytest.raises(RunError, match="votes"):
+        matrix_runs.train(msgspec.structs.replace(planned[0], corpus=with_votes), settings, **options)
     (tmp_path / "m" / "within-pair" / "result.json").unlink()
     assert [matrix_runs.train(one, settings, **options) for one in planned] == [False, True]

@@ -104,6 +104,6 @@ def _refuse_another(planned: PlannedRun, settings: Settings, seed: int) -> None:
         raise RunError(f"{planned.folder} is not a whole run: {error}. Name another folder with --out") from None
     if not same:
         raise RunError(
-            f"{planned.folder} holds another run: its settings, corpus, protocol or seed differ. "
+            f"{planned.folder} holds another run: its settings, corpus, votes, protocol or seed differ. "
             "Give the same ones, or name another folder with --out"
         )
