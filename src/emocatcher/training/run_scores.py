@@ -83,6 +83,7 @@ def score_run(
         n_epochs=settings.training.n_epochs,
         n_utterances=len(corpus),
         n_speakers=len(corpus.speakers),
+        n_with_votes=sum(utterance.votes is not None for utterance in corpus),
         labels=corpus.labels,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         folds=tuple(folds),

@@ -263,6 +263,13 @@ def test_only_a_run_on_a_cpu_claims_the_same_bits(folds_dir: Path) -> None:
     assert "Trained on cuda (NVIDIA H200)" in source
 
 
+def test_a_run_on_votes_counts_the_utterances_that_have_them(folds_dir: Path) -> None:
+    run = run_report.read(folds_dir)
+    assert "<dt>Votes</dt>" not in html.render(run, [])
+    voted = dataclasses.replace(run, result=msgspec.structs.replace(run.result, n_with_votes=1234))
+    assert "<dt>Votes</dt><dd>1,234 utterances" in html.render(voted, [])
+
+
 def test_only_a_reference_run_is_compared_with_the_published_figures(holdout_dir: Path, folds_dir: Path) -> None:
     beside = Page(holdout_dir / "report.html")
     assert "Comparison with the published figures" in beside.text

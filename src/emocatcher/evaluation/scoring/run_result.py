@@ -245,6 +245,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     speaker_groups: tuple[SpeakerGroup, ...] = ()  # over all folds; none: unknown, or a run of an earlier version
     listeners: tuple[Listeners, ...] = ()  # over all folds, of the tested corpora that have votes
     dimensions: tuple[DimensionScore, ...] = ()  # over all folds
+    n_with_votes: int = 0  # utterances whose votes were the targets of training; scores are against the labels
 
     def fold(self, number: int) -> Fold:
         """The entry of the fold with this number."""
