@@ -24,7 +24,7 @@ const sound = new Audio();
 const sounds = new Map(); // number of a clip → promise of its sound
 let about; // what the server knows: labels, colours, clips
 let queue = []; // numbers of the clips to ask, the current one first
-let history = []; // numbers of the decided clips, the last one last
+let answered = []; // numbers of the decided clips, the last one last
 let note = "";
 let busy = false; // a label is being saved
 let shown = null; // the sound on the screen
@@ -141,7 +141,7 @@ function forget() {
 }
 
 async function play() {
-  if (!shown) return guarded(ask); // it could not be fetched before
+  if (!shown) return hear(queue[0]); // it could not be fetched before
   if (!shown.address) return;
   sound.currentTime = 0;
   try {
@@ -194,8 +194,9 @@ async function ask() {
   showNote(false);
   sound.pause();
   shown = null;
+  askedAt = 0;
   showProgress();
-  at("undo").disabled = history.length === 0;
+  at("undo").disabled = answered.length === 0;
   at("unplayable").hidden = at("start").hidden = true;
   at("player").hidden = false;
   at("time").textContent = "…";
@@ -203,8 +204,19 @@ async function ask() {
   draw();
   at("play").setAttribute("aria-label", `Play clip ${number} of ${about.clips.length}`);
   at("play").focus({ preventScroll: true });
-  const loaded = await soundOf(number);
-  if (queue[0] !== number) return;
+  void hear(number);
+}
+
+/** Fetch a clip's sound and play it; until it is there, the clip can be skipped. */
+async function hear(number) {
+  let loaded;
+  try {
+    loaded = await soundOf(number);
+  } catch (error) {
+    if (error.status !== 401) tell(error.message);
+    return;
+  }
+  if (queue[0] !== number || shown?.number === number || at("work").hidden) return;
   shown = loaded;
   askedAt = performance.now();
   at("player").hidden = Boolean(loaded.reason);
@@ -247,7 +259,7 @@ function decide(label) {
       const took = (performance.now() - askedAt) / 1000;
       if (took < PAUSE_S && askedAt) seconds = [...seconds, took].slice(-PACE);
       queue.shift();
-      history.push(number);
+      answered = [...answered.filter((other) => other !== number), number];
       showLast(number, guess);
     } finally {
       setTimeout(() => chosen?.classList.remove("is-chosen"), 160);
@@ -258,11 +270,11 @@ function decide(label) {
 
 function undo() {
   return guarded(async () => {
-    const number = history.at(-1);
+    const number = answered.at(-1);
     if (!number) return;
     const text = about.clips[number - 1].note;
     about.clips[number - 1] = await (await request("DELETE", `/clips/${number}`)).json();
-    history.pop();
+    answered.pop();
     queue = [number, ...queue.filter((other) => other !== number)];
     at("last").replaceChildren(`Clip ${number} is asked again.`);
     await ask();
@@ -289,7 +301,7 @@ function showLast(number, guess) {
 
 async function showGuessLater(number) {
   const guess = await get(`/clips/${number}/guess`).catch(() => null);
-  if (guess && history.at(-1) === number) showLast(number, guess);
+  if (guess && answered.at(-1) === number) showLast(number, guess);
 }
 
 function guessed({ emotion, probability }) {
@@ -314,7 +326,7 @@ async function showResults() {
   at("again").hidden = open || skipped.length === 0;
   at("again").textContent = skipped.length === 1 ? "Ask the skipped clip again" : `Ask the ${skipped.length} skipped clips again`;
   at("again").onclick = () => guarded(() => ((queue = skipped), ask()));
-  at("undo-last").hidden = history.length === 0;
+  at("undo-last").hidden = answered.length === 0;
   const most = Math.max(1, ...about.labels.map((label) => labelled.filter((one) => one.label === label).length));
   const used = [...new Set([...about.labels, ...labelled.map(({ label }) => label)])];
   at("counts").replaceChildren(
@@ -462,7 +474,7 @@ function onKey(event) {
 async function refresh() {
   about = await get("");
   queue = about.clips.flatMap(({ decided }, i) => (decided ? [] : [i + 1]));
-  history = about.clips
+  answered = about.clips
     .flatMap(({ decided, at: when }, i) => (decided ? [{ number: i + 1, when: when ?? "" }] : []))
     .sort((one, other) => (one.when < other.when ? -1 : one.when > other.when ? 1 : 0))
     .map(({ number }) => number);
