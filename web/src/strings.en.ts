@@ -135,6 +135,8 @@ export const strings = {
     ofSpeech: (s: number) => `of ${seconds(s)} of speech`,
     shares: "Share of the speech, by emotion",
     sharesText: "A long recording has several sentences, so its answer is how much of the speech each emotion has.",
+    dimensions: "Dimensions",
+    rating: (value: number, low: number, high: number) => `${value.toFixed(2)}, from ${low} to ${high}`,
     between: (first: string, p: number, second: string, q: number) => `${first} ${percent(p)}, ${second} ${percent(q)}`,
     below: (threshold: number) => `No emotion reaches ${percent(threshold)}, the threshold below which this model gives no answer.`,
     margin: (points: number, second: string) =>

@@ -5,6 +5,13 @@ export interface Caution {
   message: string;
 }
 
+/** A dimension of emotion, such as arousal, as listeners rated it. */
+export interface Rating {
+  value: number; // within the range
+  low: number;
+  high: number;
+}
+
 export interface Prediction {
   schema_version: number;
   path: string;
@@ -16,6 +23,7 @@ export interface Prediction {
   entropy: number | null;
   abstain: boolean;
   shares: Record<string, number>; // of the speech, by label; empty unless the recording is long
+  dimensions: Record<string, Rating>; // by name, of a model that estimates some; empty without speech
   voiced_start_s: number | null;
   voiced_end_s: number | null;
   duration_s: number;
@@ -90,6 +98,7 @@ export interface Model {
   weights_sha256: string;
   schema_version: number;
   labels: string[];
+  dimensions: { name: string; low: number; high: number }[]; // in the order of the graph's output
   sample_rate_hz: number;
   frame_period_s: number;
   frames_per_step: number;

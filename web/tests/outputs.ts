@@ -6,6 +6,7 @@ export const model = {
   name: "m",
   version: "1",
   labels: ["happy", "sad"],
+  dimensions: [] as Model["dimensions"],
   abstain_below: 0.75,
   frames_per_step: 2,
   frame_period_s: 0.05,
@@ -20,6 +21,7 @@ export function output(happy: number, change: Partial<NetworkOutput> = {}): Netw
   return {
     probabilities: [happy, 1 - happy],
     attention: [1],
+    dimensions: [],
     voicedStartS: 0.5,
     voicedEndS: 2,
     durationS: 3,

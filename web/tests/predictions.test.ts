@@ -44,6 +44,14 @@ test("a sound without speech has no emotion, and no number about one", () => {
   expect(toPrediction(output(0.8), model, recording)).toMatchObject({ emotion: "happy", shares: {}, abstain: false });
 });
 
+test("a model that estimates dimensions gives them by name, within their ranges, and none without speech", () => {
+  const rated = { ...model, dimensions: [{ name: "arousal", low: 1, high: 7 }, { name: "valence", low: -1, high: 1 }] };
+  const found = toPrediction(output(0.8, { dimensions: [4.5, -1.0000001] }), rated, recording);
+  expect(found.dimensions).toEqual({ arousal: { value: 4.5, low: 1, high: 7 }, valence: { value: -1, low: -1, high: 1 } });
+  expect(toPrediction(output(0.8, { dimensions: [4.5, 0], speech: false }), rated, recording).dimensions).toEqual({});
+  expect(toPrediction(output(0.8), model, recording).dimensions).toEqual({});
+});
+
 test("windows are cut as on the command line", () => {
   const found = cuts(Math.round(3.7 * 22050), 22050, 1364, 3, 0.5);
   expect(found.map(({ startS }) => Number(startS.toFixed(3)))).toEqual([0, 0.5, 0.7]);

@@ -40,6 +40,7 @@ def show(prediction: Prediction, target: Console, timeline: Timeline | None = No
         _show_shares(prediction, timeline, target)
     else:
         _show_answer(prediction, target)
+    _show_dimensions(prediction, target)
     for caution in prediction.warnings:
         target.print(Text("  ! ", "bold") + Text(caution.message))
 
@@ -110,6 +111,19 @@ def _show_answer(prediction: Prediction, target: Console) -> None:
     if any(caution.code == "no-voiced-span" for caution in prediction.warnings):
         voice = "no voice found"  # the span is then the whole recording
     target.print(f"  {voice}, most attended at {time_s:.2f} s ({weight:.0%} of the attention)")
+
+
+def _show_dimensions(prediction: Prediction, target: Console) -> None:
+    """Print the value of each dimension, and its place in the range; nothing if there is none."""
+    from rich.text import Text
+
+    if prediction.dimensions:
+        target.print()
+    width = max(map(len, prediction.dimensions), default=0)
+    for name, rating in prediction.dimensions.items():
+        place = round((rating.value - rating.low) / (rating.high - rating.low) * (_BAR - 1))
+        line = f"{rating.low:g} {'─' * place}●{'─' * (_BAR - 1 - place)} {rating.high:g}"
+        target.print(Text(f"  {name:<{width}} {rating.value:6.2f}   ") + Text(line, "dim"))
 
 
 def _attention(prediction: Prediction) -> str:

@@ -46,7 +46,7 @@ def evaluate(
     from emocatcher.cli.loading import load_corpus
     from emocatcher.evaluation import protocols
     from emocatcher.recognition.recognizer import load
-    from emocatcher.reports.run_report import group_scores
+    from emocatcher.reports.run_report import dimension_scores, group_scores
     from emocatcher.training import fold_evaluation
 
     recognizer = load(model)
@@ -79,5 +79,7 @@ def evaluate(
     screen.table(("", "test part"), rows)
     if by_group := group_scores.table(found.speaker_groups):
         screen.table(by_group.header, by_group.rows)
+    if by_dimension := dimension_scores.table(found.dimensions):
+        screen.table(by_dimension.header, by_dimension.rows)
     if words := group_scores.sentence(found.speaker_groups):
         target.print(words, markup=False)

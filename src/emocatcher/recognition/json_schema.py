@@ -54,6 +54,10 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "speech by label; they sum to 1. Empty for shorter recordings.",
             "additionalProperties": {"type": "number", **_PROBABILITY},
         },
+        "dimensions": {
+            "description": "Dimensions of emotion, such as arousal, by name, of a model that estimates some. Empty for "
+            "other models, and without speech."
+        },
         "voiced_start_s": {"description": "Start of the voiced span, seconds.", **_SECONDS},
         "voiced_end_s": {"description": "End of the voiced span, seconds.", **_SECONDS},
         "duration_s": {"description": "Duration of the recording, seconds.", **_SECONDS},
@@ -74,6 +78,11 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         "path": {"description": "The recording as given."},
         "error": {"description": "Class name of the error, e.g. DecodeError."},
         "message": {"description": "What is wrong and what to do next, on one line."},
+    },
+    "Rating": {
+        "value": {"description": "Within the range."},
+        "low": {"description": "The lowest rating of the scale."},
+        "high": {"description": "The highest rating of the scale."},
     },
     "Caution": {
         "code": {"description": "For programs."},

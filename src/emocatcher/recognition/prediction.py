@@ -37,6 +37,14 @@ class Caution(msgspec.Struct, frozen=True):
         return self.message
 
 
+class Rating(msgspec.Struct, frozen=True):
+    """A dimension of emotion, such as arousal, as listeners of the training recordings rated it."""
+
+    value: float
+    low: float  # of the range of the ratings, which the value is within
+    high: float
+
+
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """The result of recognising one recording.
 
@@ -54,6 +62,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     entropy: float | None = None  # of the probabilities, in nats: 0 (certain) to ln(n_classes)
     abstain: bool  # the probability is below the threshold (the model's or the caller's), or there is no speech
     shares: dict[str, float] = {}  # of the speech of a long recording, by label; they sum to 1
+    dimensions: dict[str, Rating] = {}  # by name, of a model that estimates some; empty without speech
     voiced_start_s: float | None = None
     voiced_end_s: float | None = None
     duration_s: float

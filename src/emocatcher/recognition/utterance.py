@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,9 +12,10 @@ from emocatcher import audio
 from emocatcher.evaluation.scoring import faithfulness
 from emocatcher.features import extraction
 from emocatcher.features.extraction import Features
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.settings import Settings
 from emocatcher.recognition import cautions
-from emocatcher.recognition.prediction import Prediction
+from emocatcher.recognition.prediction import Prediction, Rating
 from emocatcher.recognition.timeline import Network
 
 
@@ -56,7 +60,16 @@ def recognise(
         voiced_start_s=clip.voiced_start_s,
         voiced_end_s=clip.voiced_end_s,
         attention=_over_time(clip, answers.attention[0], settings),
+        dimensions=rate(config.dimensions, answers.dimensions[0]),
     )
+
+
+def rate(dimensions: Sequence[Dimension], values: NDArray[np.floating[Any]]) -> dict[str, Rating]:
+    """Return ratings by name, from values of the shape (n_dimensions,), each limited to its range."""
+    return {
+        one.name: Rating(min(max(value, one.low), one.high), one.low, one.high)  # 32 bits may round beyond it
+        for one, value in zip(dimensions, values.tolist(), strict=True)
+    }
 
 
 def occlusion(network: Network, recording: audio.Recording) -> tuple[tuple[float, float], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.settings import FrontEnd
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle
@@ -18,7 +19,7 @@ class TrainingDescription(msgspec.Struct, frozen=True, kw_only=True):
     licence: str  # of the corpus, which the weights inherit
     protocol: str
     speakers_shared: bool | None  # None: not known
-    scores: dict[str, float]  # fractions
+    scores: dict[str, float]  # fractions; the concordance of a dimension is from -1 to 1
     synthetic: bool
     note: str
 
@@ -31,6 +32,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str  # tells apart models of one name and version
     schema_version: int = SCHEMA_VERSION  # of the answers
     labels: tuple[str, ...]
+    dimensions: tuple[Dimension, ...]  # that it estimates beside the emotion
     sample_rate_hz: int
     frame_period_s: float
     frames_per_step: int  # frames for each attention weight
@@ -66,6 +68,7 @@ def describe(
         version=config.version,
         weights_sha256=config.sha256.get(model_folder.WEIGHTS, ""),
         labels=config.labels,
+        dimensions=config.dimensions,
         sample_rate_hz=front_end.sample_rate,
         frame_period_s=front_end.frame_period_s,
         frames_per_step=config.settings.network.frames_per_step,

@@ -79,6 +79,7 @@ _PREDICTION_EXAMPLE = {
     "entropy": 0.52,
     "abstain": False,
     "shares": {},
+    "dimensions": {},
     "voiced_start_s": 0.93,
     "voiced_end_s": 1.18,
     "duration_s": 4.1,

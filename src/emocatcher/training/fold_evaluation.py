@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from emocatcher.corpora import cards, joined
-from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.corpora.table import Corpus, Utterance, ratings
 from emocatcher.evaluation import protocols
 from emocatcher.evaluation.protocols import Protocol
-from emocatcher.evaluation.scoring import metrics, speaker_groups
-from emocatcher.evaluation.scoring.run_result import SpeakerGroup
+from emocatcher.evaluation.scoring import concordance, metrics, speaker_groups
+from emocatcher.evaluation.scoring.run_result import DimensionScore, SpeakerGroup
+from emocatcher.foundation.dimensions import scaled, unscaled
 from emocatcher.foundation.errors import ModelError, ProtocolError
 from emocatcher.foundation.labels import spelling
 from emocatcher.models.model_folder import ALL_RECORDINGS, Training
@@ -35,6 +37,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     trained_on: str  # the known facts about the model's training recordings, in one phrase
     n_test_trained_on: int | None  # recordings of this part that the model was trained on; None: unknown
     speaker_groups: tuple[SpeakerGroup, ...] = ()  # of the test part
+    dimensions: tuple[DimensionScore, ...] = ()  # that the model estimates and the corpus has ratings of
     warnings: tuple[str, ...] = ()
 
 
@@ -97,8 +100,23 @@ def evaluate(
         speaker_groups=speaker_groups.score(
             utterances, true, predicted, len(labels), answered=answered, corpus=corpus.name
         ),
+        dimensions=_score_dimensions(recognizer, corpus, utterances, answers.dimensions),
         warnings=tuple(warnings),
     )
+
+
+def _score_dimensions(
+    recognizer: Recognizer, corpus: Corpus, utterances: Sequence[Utterance], estimated: NDArray[np.float32]
+) -> tuple[DimensionScore, ...]:
+    """Score the dimensions that both have, in the units of the model."""
+    theirs = {one.name: one for one in corpus.dimensions}
+    shared = [i for i, one in enumerate(recognizer.config.dimensions) if one.name in theirs]
+    ours = [recognizer.config.dimensions[i] for i in shared]
+    given = [theirs[one.name] for one in ours]
+    true = ratings(utterances, given)
+    if given != ours:
+        true = unscaled(scaled(true, given), ours)
+    return concordance.score(true, estimated[:, shared], [one.speaker for one in utterances], ours)
 
 
 def in_words_of(recognizer: Recognizer, corpus: Corpus, emotions: Sequence[str]) -> list[str]:

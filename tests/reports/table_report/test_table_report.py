@@ -12,6 +12,7 @@ import pytest
 from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import ManifestError, OutputError
 from emocatcher.recognition.batch import rows, table_writing
+from emocatcher.recognition.batch.rows import Outputs
 from emocatcher.recognition.prediction import CODES, Caution, Failure, Prediction
 from emocatcher.reports import table_report
 from emocatcher.reports.table_report import grouping, table_page
@@ -51,7 +52,7 @@ def made_outcomes(n=N, seed=0):
 
 def write(path: Path, outcomes, labels=LABELS):
     kind = path.suffix[1:]
-    table = table_writing.open_table(path, kind, labels, None)
+    table = table_writing.open_table(path, kind, Outputs(labels), None)
     for outcome in outcomes:
         table.append(outcome)
     table.close(finished=True)
@@ -60,8 +61,8 @@ def write(path: Path, outcomes, labels=LABELS):
 
 def write_csv(path: Path, outcomes, **more):
     """Write a CSV table with further columns, as a user adds them."""
-    names = list(rows.columns(LABELS))
-    flat = [[*(rows.row(one, LABELS)[name] for name in names), *extra]
+    names = list(rows.columns(Outputs(LABELS)))
+    flat = [[*(rows.row(one, Outputs(LABELS))[name] for name in names), *extra]
             for one, extra in zip(outcomes, zip(*more.values(), strict=True), strict=True)]  # fmt: skip
     path.write_text(csv_cells.write_rows([[*names, *more], *flat]), encoding="utf-8")
     return path
@@ -284,7 +285,7 @@ def test_other_encodings_and_missing_files_are_named(tmp_path):
     ],
 )
 def test_a_bad_cell_is_named(tmp_path, column, value, message):
-    values = rows.row(predicted("a.wav", {"happy": 0.8, "sad": 0.2}), LABELS) | {column: value}
+    values = rows.row(predicted("a.wav", {"happy": 0.8, "sad": 0.2}), Outputs(LABELS)) | {column: value}
     path = tmp_path / "a.csv"
     path.write_text(csv_cells.write_rows([list(values), list(values.values())]), encoding="utf-8")
     with pytest.raises(ManifestError, match=re.escape(message)):

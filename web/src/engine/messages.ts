@@ -11,6 +11,7 @@ export type WorkerRequest =
 export interface NetworkOutput {
   probabilities: number[];
   attention: number[];
+  dimensions: number[]; // of a model that estimates some
   voicedStartS: number;
   voicedEndS: number;
   durationS: number;

@@ -1,7 +1,7 @@
 /** Convert the network's output to the objects of the published JSON: `Prediction`, `Window`, `Segment`, `Timeline`. */
 import { facts } from "../facts";
 import { strings } from "../strings.en";
-import type { Caution, Model, Prediction, Recording, Segment, Timeline, Window } from "../types";
+import type { Caution, Model, Prediction, Rating, Recording, Segment, Timeline, Window } from "../types";
 import type { NetworkOutput } from "./messages";
 
 const SHORTEST_VOICE_S = 0.1; // in a window; shorter sounds are clicks
@@ -17,6 +17,7 @@ export function toPrediction(output: NetworkOutput, model: Model, recording: Rec
     voiced_start_s: output.voicedStartS,
     voiced_end_s: output.voicedEndS,
     attention: output.attention.map((weight, i) => [round6(output.voicedStartS + i * step), weight]),
+    dimensions: rate(output.dimensions, model),
   };
 }
 
@@ -35,6 +36,7 @@ export function withoutEmotion({ path, duration_s, model, model_version, settled
     entropy: null,
     abstain: true,
     shares: {},
+    dimensions: {},
     voiced_start_s: null,
     voiced_end_s: null,
     duration_s,
@@ -190,6 +192,13 @@ export function isDoubtful({ emotion, abstain }: Segment | Window): boolean {
 export function windowAt(windows: Window[], durationS: number, timeS: number): Window | undefined {
   const edges = bounds(windows, durationS);
   return windows.find((_, i) => timeS < edges[i + 1]) ?? windows.at(-1);
+}
+
+/** The values of the model's dimensions by name, each limited to its range, which 32-bit numbers may round beyond. */
+export function rate(values: number[], { dimensions }: Pick<Model, "dimensions">): Record<string, Rating> {
+  return Object.fromEntries(
+    dimensions.map(({ name, low, high }, i) => [name, { value: Math.min(Math.max(values[i], low), high), low, high }]),
+  );
 }
 
 export function byLabel(labels: string[], values: number[]): Record<string, number> {

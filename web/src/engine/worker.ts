@@ -154,6 +154,7 @@ async function run(waveform: Float32Array, forGate: Spectrogram, forBand?: () =>
   return {
     probabilities: list("probabilities"),
     attention: list("attention"),
+    dimensions: "dimensions" in outputs ? list("dimensions") : [],
     voicedStartS,
     voicedEndS,
     durationS: waveform.length / rate,

@@ -22,6 +22,7 @@ export function predictionCard(
     { class: "card answer", "aria-label": strings.try.whole },
     h("h2", { class: "card-name" }, strings.try.whole),
     ...answer(prediction, model, spokenS),
+    dimensionList(prediction),
     prediction.settled_on > 0 ? h("p", { class: "note settled-on" }, strings.settle.answer(prediction.settled_on)) : null,
     cautions(prediction),
     checks(where),
@@ -57,6 +58,25 @@ function answer(prediction: Prediction, model: Model, spokenS: number): (Node | 
     bars.element,
     h("p", { class: "note" }, `${voice}, ${words.most(most[0])}.`),
   ];
+}
+
+/** The value of each dimension, and its place in the range. */
+export function dimensionList({ dimensions }: Prediction): HTMLElement | null {
+  const all = Object.entries(dimensions);
+  if (all.length === 0) return null;
+  return h(
+    "ul",
+    { class: "dimensions", "aria-label": strings.answer.dimensions },
+    ...all.map(([name, { value, low, high }]) =>
+      h(
+        "li",
+        { "data-dimension": name },
+        h("span", { class: "dimension-name" }, name),
+        h("span", { class: "dimension-scale", "aria-hidden": "true", "--at": `${((value - low) / (high - low)) * 100}%` }),
+        h("span", { class: "dimension-value" }, strings.answer.rating(value, low, high)),
+      ),
+    ),
+  );
 }
 
 /** The answer in one line; for a long recording, the shares of its speech. */

@@ -12,7 +12,7 @@ import msgspec
 from emocatcher.audio.channels import Channels
 from emocatcher.foundation.errors import OutputError
 from emocatcher.recognition.batch import starting, table_writing
-from emocatcher.recognition.batch.rows import Outcome
+from emocatcher.recognition.batch.rows import Outcome, Outputs
 from emocatcher.recognition.batch.starting import Options, Start
 from emocatcher.recognition.batch.table_writing import Table
 from emocatcher.recognition.prediction import Failure
@@ -88,7 +88,7 @@ def run(
         )
         inputs = start.remaining(inputs)
         done = Done(start.n, start.n_failed, start.n)
-    output = _Output(out, kind, recognizer.config.labels, stream, start, done)
+    output = _Output(out, kind, Outputs.of(recognizer.config), stream, start, done)
     found = recognizer.predict_by_source(
         inputs, channels=channels, workers=workers, ordered=ordered, abstain_below=abstain_below
     )
@@ -107,9 +107,9 @@ class _Output:
     """The table of a batch, which is opened with its first row."""
 
     def __init__(
-        self, out: Path | None, kind: str, labels: tuple[str, ...], stream: BinaryIO, start: Start | None, done: Done
+        self, out: Path | None, kind: str, outputs: Outputs, stream: BinaryIO, start: Start | None, done: Done
     ) -> None:
-        self._out, self._kind, self._labels, self._stream = out, kind, labels, stream
+        self._out, self._kind, self._outputs, self._stream = out, kind, outputs, stream
         self._start, self._done = start, done
         self._table: Table | None = None
         self._device = contextlib.ExitStack()
@@ -138,7 +138,7 @@ class _Output:
             elif self._out is not None:
                 self._stream = self._device.enter_context(self._out.open("wb", buffering=0))
             path = self._out if self._start else None
-            self._table = table_writing.open_table(path, self._kind, self._labels, self._stream)
+            self._table = table_writing.open_table(path, self._kind, self._outputs, self._stream)
         return self._table
 
     @contextlib.contextmanager

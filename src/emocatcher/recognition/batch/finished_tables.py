@@ -15,7 +15,7 @@ from emocatcher.audio.channels import Channels, index_of
 from emocatcher.foundation.errors import AudioError, OutputError
 from emocatcher.models.model_folder import ModelConfig
 from emocatcher.recognition.batch import rows, table_reading
-from emocatcher.recognition.batch.rows import Written
+from emocatcher.recognition.batch.rows import Outputs, Written
 from emocatcher.recognition.prediction import SCHEMA_VERSION
 
 _NEEDED = [
@@ -61,7 +61,7 @@ def read(
     threshold = config.abstain_below if abstain_below is None else abstain_below
     found = []
     try:
-        for row in _rows(out, kind, config.labels):
+        for row in _rows(out, kind, Outputs.of(config)):
             channel = int(row["channel"]) if row["channel"] else None
             found.append(Written(row["path"], bool(row["error"]), channel))
             if int(row["schema_version"]) != SCHEMA_VERSION:
@@ -117,8 +117,8 @@ def _check(row: Mapping[str, Any], out: Path, config: ModelConfig, threshold: fl
         raise OutputError(f"{out} was written with another abstain_below than {threshold:g}. Give it, or --overwrite")
 
 
-def _rows(out: Path, kind: str, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    columns = list(rows.columns(labels))
+def _rows(out: Path, kind: str, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    columns = list(rows.columns(outputs))
     if kind == "csv":
         lines = table_reading.csv_rows(table_reading.finished_lines(out))
         _check_columns(next(lines, columns), columns, out)
@@ -132,8 +132,9 @@ def _rows(out: Path, kind: str, labels: tuple[str, ...]) -> Iterator[dict[str, A
         lines_ = table_reading.finished_lines(out) if kind == "jsonl" else table_reading.array_lines(out)
         for outcome in map(rows.decode, lines_):
             if probabilities := getattr(outcome, "probabilities", None):
-                _check_columns(list(rows.columns(tuple(probabilities))), columns, out)
-            yield rows.row(outcome, labels)
+                theirs = Outputs(tuple(probabilities), tuple(getattr(outcome, "dimensions", {})))
+                _check_columns(list(rows.columns(theirs)), columns, out)
+            yield rows.row(outcome, outputs)
 
 
 def _of_another_version(out: Path, version: int) -> OutputError:

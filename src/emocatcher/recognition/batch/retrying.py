@@ -8,11 +8,12 @@ from pathlib import Path
 
 from emocatcher.foundation import atomic_files
 from emocatcher.recognition.batch import rows, table_reading, table_writing, unfinished_tables
+from emocatcher.recognition.batch.rows import Outputs
 from emocatcher.recognition.batch.unfinished_tables import journal_of
 from emocatcher.recognition.prediction import Failure
 
 
-def remove_failures(path: Path, kind: str, labels: tuple[str, ...]) -> None:
+def remove_failures(path: Path, kind: str, outputs: Outputs) -> None:
     """Remove the rows of failed recordings from a table that `finished_tables` or `unfinished_tables` has read.
 
     Raises:
@@ -25,7 +26,7 @@ def remove_failures(path: Path, kind: str, labels: tuple[str, ...]) -> None:
         else:
             journal.unlink(missing_ok=True)  # its rows are in the table already
         if path.exists():
-            table_writing.rewrite_parquet(path, labels, [], without_failures=True)
+            table_writing.rewrite_parquet(path, outputs, [], without_failures=True)
     elif kind == "csv":
         _keep(path, _csv_successes(table_reading.whole_lines(path)))
     elif kind == "json" and not journal_of(path).exists():

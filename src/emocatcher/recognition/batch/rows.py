@@ -9,6 +9,7 @@ import msgspec
 
 from emocatcher.audio.channels import Channels
 from emocatcher.foundation.errors import one_line
+from emocatcher.models.model_folder import ModelConfig
 from emocatcher.recognition.prediction import Failure, Prediction
 
 Outcome: TypeAlias = Prediction | Failure
@@ -32,6 +33,18 @@ _AFTER: dict[str, type] = {
 }
 
 
+class Outputs(NamedTuple):
+    """What a model returns for a recording, which gives a table its columns."""
+
+    labels: tuple[str, ...]
+    dimensions: tuple[str, ...] = ()  # their names
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> Outputs:
+        """Return the outputs of a model."""
+        return cls(config.labels, tuple(one.name for one in config.dimensions))
+
+
 class Written(NamedTuple):
     """A row on disk."""
 
@@ -48,26 +61,29 @@ def recordings(written: Iterable[Written], channels: Channels) -> list[Written]:
     return [row for row in written if channels != "each" or row.channel in (None, 1)]
 
 
-def columns(labels: tuple[str, ...]) -> dict[str, type]:
+def columns(outputs: Outputs) -> dict[str, type]:
     """Return the name and type of each column; every label has a column for its probability and for its share.
 
     Examples:
-        >>> list(columns(("calm", "sad")))[:6]
+        >>> list(columns(Outputs(("calm", "sad"))))[:6]
         ['path', 'channel', 'emotion', 'probability', 'probability_calm', 'probability_sad']
+        >>> list(columns(Outputs(("calm",), ("arousal", "valence"))))[4:8]
+        ['probability_calm', 'share_calm', 'arousal', 'valence']
     """
-    of_labels = [f"{name}_{label}" for name in ("probability", "share") for label in labels]
-    return _BEFORE | dict.fromkeys(of_labels, float) | _AFTER
+    of_labels = [f"{name}_{label}" for name in ("probability", "share") for label in outputs.labels]
+    return _BEFORE | dict.fromkeys([*of_labels, *outputs.dimensions], float) | _AFTER
 
 
-def row(outcome: Outcome, labels: tuple[str, ...]) -> dict[str, Value]:
+def row(outcome: Outcome, outputs: Outputs) -> dict[str, Value]:
     """Return the values of one row; None where there is no value."""
-    empty: dict[str, Value] = dict.fromkeys(columns(labels))
+    empty: dict[str, Value] = dict.fromkeys(columns(outputs))
     if isinstance(outcome, Failure):
         return empty | msgspec.structs.asdict(outcome)
     values = msgspec.structs.asdict(outcome)
     values["warnings"] = ";".join(caution.code for caution in outcome.warnings)
-    values |= {f"probability_{label}": outcome.probabilities.get(label) for label in labels}
-    values |= {f"share_{label}": outcome.shares.get(label) for label in labels}
+    values |= {f"probability_{label}": outcome.probabilities.get(label) for label in outputs.labels}
+    values |= {f"share_{label}": outcome.shares.get(label) for label in outputs.labels}
+    values |= {name: rating.value for name, rating in outcome.dimensions.items()}
     return empty | {name: value for name, value in values.items() if name in empty}
 
 

@@ -16,7 +16,7 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import OutputError, one_line
 from emocatcher.models.model_folder import ModelConfig
 from emocatcher.recognition.batch import finished_tables, retrying, rows, table_writing, unfinished_tables
-from emocatcher.recognition.batch.rows import Written
+from emocatcher.recognition.batch.rows import Outputs, Written
 from emocatcher.recognition.prediction import SCHEMA_VERSION
 
 
@@ -42,14 +42,14 @@ class Start:
         self,
         out: Path,
         options: Options,
-        labels: tuple[str, ...],
+        outputs: Outputs,
         written: Sequence[Written],
         *,
         is_finished: bool = False,
         retry_failed: bool = False,
         overwrite: bool = False,
     ) -> None:
-        self._out, self._options, self._labels = out, options, labels
+        self._out, self._options, self._outputs = out, options, outputs
         self._written, self._overwrite = written, overwrite
         self._retries = retry_failed and any(row.failed for row in written)
         self._was_finished = is_finished
@@ -93,7 +93,7 @@ class Start:
             atomic_files.write_bytes(note_path(self._out), msgspec.json.encode(options))
         self._begun = True
         if self._retries:
-            retrying.remove_failures(self._out, self._options.kind, self._labels)
+            retrying.remove_failures(self._out, self._options.kind, self._outputs)
 
     def end(self, *, is_whole: bool, n_new: int) -> None:
         """Remove the note of a whole table, and every trace of a batch that began and wrote no row.
@@ -143,21 +143,21 @@ def inspect(
         raise OutputError(f"{out} is a folder. Give a file to --out")
     is_begun = note_path(out).exists()
     if overwrite and not resume:
-        return Start(out, options, config.labels, (), overwrite=True)
+        return Start(out, options, Outputs.of(config), (), overwrite=True)
     if resume and is_begun:
         options = _checked(out, options)
-        written = rows.recordings(unfinished_tables.read(out, options.kind, config.labels), options.channels)
-        return Start(out, options, config.labels, written, retry_failed=retry_failed)
+        written = rows.recordings(unfinished_tables.read(out, options.kind, Outputs.of(config)), options.channels)
+        return Start(out, options, Outputs.of(config), written, retry_failed=retry_failed)
     if resume and out.exists():
         found = finished_tables.read(
             out, options.kind, config, options.abstain_below, options.settled_on, options.channels
         )
         written = rows.recordings(found, options.channels)
-        return Start(out, options, config.labels, written, is_finished=True, retry_failed=retry_failed)
+        return Start(out, options, Outputs.of(config), written, is_finished=True, retry_failed=retry_failed)
     if out.exists() or is_begun:
         state = "is unfinished: give --resume to continue, or" if is_begun else "exists: give"
         raise OutputError(f"{out} {state} --overwrite to replace it")
-    return Start(out, options, config.labels, ())
+    return Start(out, options, Outputs.of(config), ())
 
 
 def note_path(out: Path) -> Path:

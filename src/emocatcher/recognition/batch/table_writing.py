@@ -19,7 +19,7 @@ from emocatcher.foundation.errors import SettingError
 from emocatcher.foundation.parquet import import_pyarrow
 from emocatcher.recognition.batch import rows, table_reading, unfinished_tables
 from emocatcher.recognition.batch.line_file import LineFile
-from emocatcher.recognition.batch.rows import Outcome
+from emocatcher.recognition.batch.rows import Outcome, Outputs
 from emocatcher.recognition.batch.unfinished_tables import journal_of
 
 FORMATS = ("json", "jsonl", "csv", "parquet")
@@ -61,7 +61,7 @@ def format_of(requested: str | None, out: Path | None) -> str:
     return name
 
 
-def open_table(path: Path | None, kind: str, labels: tuple[str, ...], stream: BinaryIO) -> Table:
+def open_table(path: Path | None, kind: str, outputs: Outputs, stream: BinaryIO) -> Table:
     """Open a table for new rows, after those that `unfinished_tables.read` yields.
 
     A finished JSON table, or one whose journal was removed before a kill, gets its journal again.
@@ -69,7 +69,7 @@ def open_table(path: Path | None, kind: str, labels: tuple[str, ...], stream: Bi
     Args:
         path: the file; None writes to the stream.
         kind: one of `FORMATS`.
-        labels: the model's.
+        outputs: what the model returns.
         stream: where rows are written if `path` is None.
 
     Raises:
@@ -79,11 +79,11 @@ def open_table(path: Path | None, kind: str, labels: tuple[str, ...], stream: Bi
     if path is None:
         if kind == "parquet":
             raise SettingError("Parquet needs a file: give --out")
-        return _Array(stream) if kind == "json" else _Lines(_Stream(stream), kind, labels, is_new=True)
+        return _Array(stream) if kind == "json" else _Lines(_Stream(stream), kind, outputs, is_new=True)
     if kind in ("jsonl", "csv"):
         file = LineFile(path)
-        return _Lines(file, kind, labels, is_new=file.is_empty)
-    return _Parquet(path, labels) if kind == "parquet" else _Json(path)
+        return _Lines(file, kind, outputs, is_new=file.is_empty)
+    return _Parquet(path, outputs) if kind == "parquet" else _Json(path)
 
 
 class _Stream:
@@ -101,9 +101,9 @@ class _Stream:
 
 
 class _Lines:
-    def __init__(self, file: LineFile | _Stream, kind: str, labels: tuple[str, ...], *, is_new: bool) -> None:
-        self._file, self._kind, self._labels = file, kind, labels
-        self._columns = list(rows.columns(labels))
+    def __init__(self, file: LineFile | _Stream, kind: str, outputs: Outputs, *, is_new: bool) -> None:
+        self._file, self._kind, self._outputs = file, kind, outputs
+        self._columns = list(rows.columns(outputs))
         if kind == "csv" and is_new:
             self._file.append(csv_cells.write_rows([self._columns]).encode())
 
@@ -111,7 +111,7 @@ class _Lines:
         if self._kind == "jsonl":
             self._file.append(_json_lines(outcomes))
         else:
-            found = [rows.row(rows.printable(outcome), self._labels) for outcome in outcomes]
+            found = [rows.row(rows.printable(outcome), self._outputs) for outcome in outcomes]
             self._file.append(csv_cells.write_rows([row[name] for name in self._columns] for row in found).encode())
 
     def close(self, *, finished: bool) -> None:  # noqa: ARG002 (lines are complete at any moment)
@@ -170,9 +170,9 @@ class _Parquet(_Journalled):
     rows per group, that takes a hundredth of the time of recognising the recordings.
     """
 
-    def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, outputs: Outputs) -> None:
         import_pyarrow()
-        self._labels = labels
+        self._outputs = outputs
         super().__init__(path)
         self._n_waiting = len(unfinished_tables.waiting(path))
         if self._n_waiting == 0:
@@ -195,8 +195,8 @@ class _Parquet(_Journalled):
             self._journal.unlink()
 
     def _move_rows(self) -> None:
-        waiting = [rows.row(rows.decode(line), self._labels) for line in table_reading.whole_lines(self._journal)]
-        rewrite_parquet(self._path, self._labels, waiting)
+        waiting = [rows.row(rows.decode(line), self._outputs) for line in table_reading.whole_lines(self._journal)]
+        rewrite_parquet(self._path, self._outputs, waiting)
         self._file.clear()
         self._n_waiting = 0
 
@@ -206,7 +206,7 @@ def _json_lines(outcomes: Sequence[Outcome]) -> bytes:
 
 
 def rewrite_parquet(
-    path: Path, labels: tuple[str, ...], new: list[dict[str, rows.Value]], *, without_failures: bool = False
+    path: Path, outputs: Outputs, new: list[dict[str, rows.Value]], *, without_failures: bool = False
 ) -> None:
     """Write a new Parquet file with the row groups of the old one, if there is one, and a group of new rows.
 
@@ -215,7 +215,7 @@ def rewrite_parquet(
     """
     pa, parquet = import_pyarrow()
     kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_(), int: pa.int64()}
-    schema = pa.schema([(name, kinds[kind]) for name, kind in rows.columns(labels).items()])
+    schema = pa.schema([(name, kinds[kind]) for name, kind in rows.columns(outputs).items()])
     temporary = path.with_name(f".{path.name}.new")
     try:
         with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:

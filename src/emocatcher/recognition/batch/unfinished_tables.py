@@ -10,7 +10,7 @@ import msgspec
 
 from emocatcher.foundation.errors import OutputError
 from emocatcher.recognition.batch import rows, table_reading
-from emocatcher.recognition.batch.rows import Written
+from emocatcher.recognition.batch.rows import Outputs, Written
 from emocatcher.recognition.prediction import Failure
 
 
@@ -19,27 +19,27 @@ def journal_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.journal")
 
 
-def read(path: Path, kind: str, labels: tuple[str, ...]) -> list[Written]:
+def read(path: Path, kind: str, outputs: Outputs) -> list[Written]:
     """Return the path of each row, in order, and whether it failed; an incomplete last line is ignored.
 
     Args:
         path: the table.
         kind: one of `tables.FORMATS`.
-        labels: the model's.
+        outputs: what the model returns.
 
     Raises:
         OutputError: if the file is not such a table.
         MissingExtraError: if it is Parquet and pyarrow is not installed.
     """
     try:
-        return list(_rows(path, kind, labels))
+        return list(_rows(path, kind, outputs))
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError, csv.Error) as error:
         raise OutputError(f"{path} is not a table of emocatcher ({error}). Give --overwrite, or another file") from None
 
 
-def _rows(path: Path, kind: str, labels: tuple[str, ...]) -> Iterator[Written]:
+def _rows(path: Path, kind: str, outputs: Outputs) -> Iterator[Written]:
     if kind == "csv":
-        columns = list(rows.columns(labels))
+        columns = list(rows.columns(outputs))
         lines = table_reading.csv_rows(table_reading.whole_lines(path))
         if (found := next(lines, columns)) != columns:
             raise ValueError(f"its first line is {','.join(found)[:60]!r}")

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.settings import Settings
 from emocatcher.models.onnx_session import Answers
 from emocatcher.recognition.timeline.windows import Windows
@@ -37,6 +38,9 @@ class NetworkConfig(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]: ...  # noqa: D102
 
     @property
     def settings(self) -> Settings: ...  # noqa: D102

@@ -43,6 +43,7 @@ def write(run_dir: Path) -> Path:
         corpus_matrix,
         curves,
         deletion,
+        dimension_scores,
         examples,
         figure_files,
         heat_map,
@@ -60,7 +61,7 @@ def write(run_dir: Path) -> Path:
             drawings = [curves.draw(run), *matrices, recall.draw(run), speakers.draw(run), attention.draw(run)]
             if run.result.over_corpora:
                 drawings.insert(0, heat_map.draw(corpus_matrix.tabulate([run])))
-            drawings += [examples.draw(run), confidence.draw(run), deletion.draw(run)]
+            drawings += [examples.draw(run), confidence.draw(run), dimension_scores.draw(run), deletion.draw(run)]
             pictures = [
                 html.picture(drawing, figure_files.save(drawing, run.result, figures_dir))
                 for drawing in drawings

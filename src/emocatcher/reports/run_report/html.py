@@ -13,6 +13,7 @@ from emocatcher.reports.run_report import (
     chance,
     confidence,
     deletion,
+    dimension_scores,
     group_scores,
     listener_scores,
     next_steps,
@@ -27,7 +28,7 @@ from emocatcher.reports.run_report import (
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_OWN_SECTIONS = ("calibration", "faithfulness")
+_OWN_SECTIONS = ("calibration", "dimensions", "faithfulness")
 _WIDE_INCHES = 5.0  # a figure wider than this spans the page
 
 
@@ -132,6 +133,11 @@ def render(run: Run, pictures: list[Picture]) -> str:
             listener_scores.table([(run.name, run.result.listeners)]),
         ),
         groups=(group_scores.sentence(run.result.speaker_groups), group_scores.table(run.result.speaker_groups)),
+        dimensions=(
+            dimension_scores.sentence(run.result.dimensions),
+            dimension_scores.table(run.result.dimensions),
+            sections.get("dimensions"),
+        ),
         calibration=(confidence.sentence(run), confidence.table(run), sections.get("calibration")),
         faithfulness=(deletion.verdict(run), deletion.table(run), sections.get("faithfulness")),
         published_table=tables.compare_published(run),

@@ -11,7 +11,16 @@ import msgspec
 from emocatcher.evaluation.audit import NOT_AUDITED
 from emocatcher.evaluation.run_folder import Run
 from emocatcher.foundation.settings import load_preset, presets
-from emocatcher.reports.run_report import between, confidence, deletion, group_scores, listener_scores, style, tables
+from emocatcher.reports.run_report import (
+    between,
+    confidence,
+    deletion,
+    dimension_scores,
+    group_scores,
+    listener_scores,
+    style,
+    tables,
+)
 
 
 def headline(run: Run) -> str:
@@ -64,11 +73,17 @@ def audit_line(run: Run) -> str:
 
 
 def trust_lines(run: Run) -> list[str]:
-    """State the mean over corpora, calibration, attention, listeners and which groups differ, as measured."""
-    people = listener_scores.sentence(run.result.listeners), group_scores.sentence(run.result.speaker_groups)
-    return [
-        words for words in (between.sentence(run), confidence.sentence(run), deletion.verdict(run), *people) if words
-    ]
+    """State the mean over corpora, dimensions, calibration, attention, listeners and differing groups, as measured."""
+    result = run.result
+    found = (
+        between.sentence(run),
+        dimension_scores.sentence(result.dimensions),
+        confidence.sentence(run),
+        deletion.verdict(run),
+        listener_scores.sentence(result.listeners),
+        group_scores.sentence(result.speaker_groups),
+    )
+    return [words for words in found if words]
 
 
 def resampling(run: Run) -> str:
