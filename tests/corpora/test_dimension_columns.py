@@ -105,3 +105,11 @@ def test_joined_corpora_have_one_range_and_a_note_names_what_was_converted() -> 
     assert corpus.dimensions == (Dimension("arousal", 1, 7),)
     assert [u.dimensions for u in corpus] == [(("arousal", 6.0),), (("arousal", 7.0),)]
     assert corpus.notes == ("y: arousal is converted from 1 … 5 to 1 … 7",)
+
+
+def test_ratings_of_recordings_without_a_label_are_counted_in_a_note(tmp_path: Path) -> None:
+    lines = ["path,label,arousal[1:7]", "a.wav,sad,2", "b.wav,happy,3", "c.wav,,4", "d.wav,,"]
+    (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    corpus = manifest.read(tmp_path / "mine.csv", missing_ok=True)
+    assert len(corpus) == 2
+    assert "the ratings of recordings without a label are not used: 1" in corpus.notes

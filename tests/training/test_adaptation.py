@@ -6,6 +6,7 @@ import pytest
 
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.evaluation.scoring.softmax import softmax
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.errors import CorpusError, ModelError
 from emocatcher.foundation.settings import load_preset
 from emocatcher.models import encoder_weights, model_folder
@@ -89,6 +90,31 @@ def test_the_adapted_model_is_a_model_folder_with_the_labels_of_the_recordings(a
     ]
     assert np.mean(right) > 0.6  # by chance a third
     assert recognizer.timeline(few.utterances[0].path).windows
+
+
+def test_a_model_that_estimates_dimensions_keeps_its_estimates(model, few, tmp_path):
+    from emocatcher.models.onnx_graphs import stored_weights, to_onnx
+
+    arousal, weights = Dimension("arousal", 1.0, 7.0), stored_weights.read(model)
+    rows = np.random.default_rng(0).normal(0.0, 0.02, (1, weights["mean"].size)).astype(np.float32)
+    weights |= {"dimensions.weight": rows, "dimensions.bias": np.zeros(1, np.float32)}
+    config = msgspec.structs.replace(model.config, dimensions=(arousal,))
+    graph = to_onnx(weights, config.settings, config.labels, (arousal,))
+    kept = {name: value for name, value in weights.items() if not name.startswith("encoder.")}
+    rated = model_folder.write(tmp_path / "rated", config, kept, graph)
+    found = adaptation.shift(rated, (0.1,) * len(KNOWN), 25, "mine", tmp_path / "mine", name="mine")
+    before, after = (load(one.path).predict(few.utterances[0].path) for one in (rated, found))
+    assert after.dimensions == before.dimensions
+    assert after.probabilities != before.probabilities
+    assert 1.0 < before.dimensions["arousal"].value < 7.0
+
+
+def test_a_note_says_that_ratings_are_not_used(few):
+    arousal = Dimension("arousal", 1.0, 7.0)
+    utterances = tuple(msgspec.structs.replace(one, dimensions=(("arousal", 2.0),)) for one in few)
+    corpus = msgspec.structs.replace(few, utterances=utterances, dimensions=(arousal,))
+    assert any("ratings of arousal are not used" in note for note in chosen_recordings.choose(corpus, (), KNOWN)[1])
+    assert not any("ratings" in note for note in chosen_recordings.choose(few, (), KNOWN)[1])
 
 
 def test_the_step_of_the_lowest_loss_on_other_speakers_is_chosen(adapted, few):

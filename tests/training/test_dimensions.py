@@ -61,12 +61,14 @@ def test_the_graph_of_a_model_folder_estimates_what_the_run_did(rated_run: Any) 
         assert answers.dimensions[0, 0] == pytest.approx(float(row["estimated_arousal"]), abs=1e-3)
 
 
-def test_a_run_is_not_resumed_with_other_ratings(rated_run: Any, train_here: Callable[..., Any]) -> None:
+def test_a_run_is_not_resumed_or_finalised_with_other_ratings(rated_run: Any, train_here: Callable[..., Any]) -> None:
     first, *others = rated_run.corpus.utterances
     changed = msgspec.structs.replace(others[0], dimensions=(("arousal", 1.25),))
     corpus = msgspec.structs.replace(rated_run.corpus, utterances=(first, changed, *others[1:]))
-    with pytest.raises(RunError, match=r"split\.csv differs"):
+    with pytest.raises(RunError, match=r"run\.json differs"):
         train_here(rated_run.folder, corpus, "speakers-2", rated_run.settings, resume=True)
+    with pytest.raises(RunError, match="other ratings than 'rated' has now"):
+        finalise.finalise(rated_run.folder, corpus, Path("nowhere"), name="mine")
 
 
 def test_a_finalised_model_estimates_dimensions_and_its_card_has_their_score(

@@ -31,12 +31,14 @@ def corpus(
     order = labels.ordered(one.emotion for one in labelled)
     kept, left_out = votes.within(labelled, order)
     unlabelled = tuple(one for one in named if not one.emotion)
+    n_rated = sum(bool(one.dimensions) for one in unlabelled)
+    unused = [f"the ratings of recordings without a label are not used: {n_rated}"] if n_rated else []
     return Corpus(
         name=name,
         utterances=tuple(kept),
         labels=order,
         unlabelled=unlabelled,
-        notes=(*notes, *spelt, *counted, *left_out, *without(len(unlabelled))),
+        notes=(*notes, *spelt, *counted, *left_out, *without(len(unlabelled)), *unused),
         dimensions=dimensions,
     )
 

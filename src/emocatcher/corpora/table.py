@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -128,3 +129,11 @@ def ratings(utterances: Sequence[Utterance], of: Sequence[Dimension]) -> NDArray
     return np.array([[row.get(one.name, np.nan) for one in of] for row in found], np.float64).reshape(
         len(found), len(of)
     )
+
+
+def ratings_digest(corpus: Corpus) -> str:
+    """Return a hash of the ratings and their ranges; "" without any."""
+    if not corpus.dimensions:
+        return ""
+    rated = {utterance.id: utterance.dimensions for utterance in corpus if utterance.dimensions}
+    return hashlib.sha256(msgspec.json.encode([corpus.dimensions, rated], order="deterministic")).hexdigest()

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from emocatcher.corpora import votes
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora.table import Corpus, ratings_digest
 from emocatcher.evaluation import audit, protocols
 from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring.run_result import Epoch, Plan
@@ -104,6 +104,7 @@ def run(
         teachers=tuple(str(run) for run in teachers),
         device=device,
         votes_sha256=votes.digest(corpus),
+        ratings_sha256=ratings_digest(corpus),
     )
     folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
     reading.check_classes(settings, len(corpus.labels))

@@ -15,7 +15,7 @@ import numpy as np
 
 from emocatcher import __version__
 from emocatcher.corpora import votes
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora.table import Corpus, ratings_digest
 from emocatcher.evaluation.scoring import calibration, speaker_groups
 from emocatcher.evaluation.scoring.calibration import TemperatureGain
 from emocatcher.evaluation.scoring.paired_tests import PairedDifference
@@ -90,8 +90,15 @@ def finalise(
         raise RunError(
             f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Give the corpus of the run"
         )
-    if held_out_decisions.read_plan(run_dir).votes_sha256 != votes.digest(corpus):
-        raise RunError(f"{run_dir} is a run with other votes than '{corpus.name}' has now. Give its table as it was")
+    plan = held_out_decisions.read_plan(run_dir)
+    for name, of_run, now in (
+        ("votes", plan.votes_sha256, votes.digest(corpus)),
+        ("ratings", plan.ratings_sha256, ratings_digest(corpus)),
+    ):
+        if of_run != now:
+            raise RunError(
+                f"{run_dir} is a run with other {name} than '{corpus.name}' has now. Give its table as it was"
+            )
     held_out, gain = held_out_decisions.calibrate(run, abstain_below)
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)

@@ -10,7 +10,7 @@ import msgspec
 
 from emocatcher import corpora
 from emocatcher.corpora import votes
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora.table import Corpus, ratings_digest
 from emocatcher.evaluation import protocols
 from emocatcher.evaluation.protocols import across_corpora
 from emocatcher.evaluation.scoring.run_result import Plan
@@ -95,6 +95,7 @@ def _refuse_another(planned: PlannedRun, settings: Settings, seed: int) -> None:
     wanted = Plan(
         corpus=corpus.name, protocol=planned.protocol, seed=seed, n_utterances=len(corpus),
         votes_sha256=votes.digest(corpus),
+        ratings_sha256=ratings_digest(corpus),
     )  # fmt: skip
     try:
         found = msgspec.json.decode((planned.folder / "run.json").read_bytes(), type=Plan)

@@ -50,7 +50,7 @@ def check(out: Path, plan: Plan, settings: Settings, split: str, *, resume: bool
         return
     if not resume:
         raise RunError(f"{out} holds a run already. Resume it with --resume, or name another folder with --out")
-    refuse_another(out, files, "run", "settings, corpus, votes, protocol, seed and device")
+    refuse_another(out, files, "run", "settings, corpus, votes, ratings, protocol, seed and device")
 
 
 def refuse_another(out: Path, files: Mapping[str, str], kind: str, same: str) -> None:
@@ -112,18 +112,10 @@ def split_table(corpus: Corpus, folds: list[protocols.Fold]) -> str:
     for number, one in enumerate(folds):
         for part in ("train", "valid", "test"):
             rows += [
-                (
-                    number,
-                    part,
-                    utterance.id,
-                    utterance.speaker or "",
-                    one.emotion(utterance),
-                    *_rated(utterance, corpus),
-                )
+                (number, part, utterance.id, utterance.speaker or "", one.emotion(utterance))
                 for utterance in corpus.select(getattr(one, part))
             ]
-    names = [dimension.name for dimension in corpus.dimensions]
-    return csv_cells.write_rows([("fold", "part", "utterance", "speaker", "emotion", *names), *rows])
+    return csv_cells.write_rows([("fold", "part", "utterance", "speaker", "emotion"), *rows])
 
 
 def _rated(utterance: Utterance, corpus: Corpus) -> list[str]:

@@ -17,6 +17,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     teachers: tuple[str, ...] = ()  # run folders
     device: str = "cpu"  # only there, the same seed gives the same weights bit for bit
     votes_sha256: str = ""  # of the votes that it trains on; "" without votes
+    ratings_sha256: str = ""  # of the ratings of dimensions; "" without any
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):

@@ -221,7 +221,8 @@ def _write(model: Bundle, config: ModelConfig, layer: Layer, folder: Path) -> Bu
     from emocatcher.models.onnx_graphs import stored_weights, to_onnx
 
     weights = stored_weights.read(model) | {"output.weight": layer.weight, "output.bias": layer.bias}
-    graph = to_onnx(weights, config.settings, config.labels, int8=stored_weights.is_int8(model))
+    is_int8 = stored_weights.is_int8(model)
+    graph = to_onnx(weights, config.settings, config.labels, config.dimensions, int8=is_int8)
     kept = {name: value for name, value in weights.items() if not name.startswith("encoder.")}
     return model_folder.write(folder, config, kept, graph)
 

@@ -76,6 +76,9 @@ def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple
         )
     kept, left_out_votes = votes.within(used, order, "labels that the adapted model will not have")
     notes += left_out_votes
+    if corpus.dimensions:
+        rated = ", ".join(one.name for one in corpus.dimensions)
+        notes.append(f"The ratings of {rated} are not used: only the answers on emotions are adapted")
     if 0 < (n := len(corpus.unlabelled)) < settling.FEWEST:
         notes.append(f"{n} recordings without a label are too few to settle on, and are not used; 25 are a good start")
     return msgspec.structs.replace(corpus, utterances=tuple(kept), labels=tuple(order)), notes
@@ -87,7 +90,7 @@ def without_labels(corpus: Corpus) -> Corpus | None:
         return None
     taken = set(settling.sample([one.id for one in corpus.unlabelled]))
     utterances = tuple(one for one in corpus.unlabelled if one.id in taken)
-    return Corpus(name=corpus.name, utterances=utterances, labels=("",))
+    return Corpus(name=corpus.name, utterances=utterances, labels=("",), dimensions=corpus.dimensions)
 
 
 def _spelt(utterance: Utterance, known: Sequence[str]) -> Utterance:
