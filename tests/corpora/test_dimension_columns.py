@@ -110,6 +110,6 @@ def test_joined_corpora_have_one_range_and_a_note_names_what_was_converted() -> 
 def test_ratings_of_recordings_without_a_label_are_counted_in_a_note(tmp_path: Path) -> None:
     lines = ["path,label,arousal[1:7]", "a.wav,sad,2", "b.wav,happy,3", "c.wav,,4", "d.wav,,"]
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    corpus = manifest.read(tmp_path / "mine.csv", missing_ok=True)
+    corpus = manifest.read(tmp_path / "mine.csv", to_check=True)
     assert len(corpus) == 2
     assert "the ratings of recordings without a label are not used: 1" in corpus.notes
