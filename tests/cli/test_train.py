@@ -177,6 +177,20 @@ def test_a_command_prints_what_of_a_folder_is_not_used(call: Call, voices_dir: P
     assert "1 file has another suffix, .txt (1), and is left out" in outcome.err
 
 
+def test_check_names_every_file_that_is_left_out(call: Call, voices_dir: Path, tmp_path: Path) -> None:
+    clips = sorted(voices_dir.rglob("*.wav"))[:2]
+    others = ["a/._1.wav", ".cache/2.wav", *(f"b/{n}.txt" for n in range(6))]
+    for name in (*others, "a/1.wav", "b/2.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(clips[0].read_bytes() if name == "a/1.wav" else clips[1].read_bytes())
+    short = call("check", tmp_path).out
+    assert "2 recordings are hidden" in short
+    assert "6 files have other suffixes" in short
+    lines = call("check", tmp_path, "--all").out.splitlines()
+    listed = {line.removeprefix("- left out: ") for line in lines if line.startswith("- left out: ")}
+    assert listed == {str(tmp_path / name) for name in others}
+
+
 TOO_FEW = {
     "one label": (
         ["sad"] * 12,

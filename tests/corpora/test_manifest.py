@@ -249,6 +249,11 @@ def test_a_sub_folder_that_cannot_be_opened_is_counted(tmp_path, monkeypatch):
     assert f"1 folder cannot be opened, and is left out: {tmp_path}/locked" in found.notes
 
 
+def test_the_columns_of_the_labelling_page_need_no_note(folder):
+    text = "path,label,note,listener,guess,probability,labelled_at\na.wav,sad,,,happy,0.5,2026-11-28T18:13:04Z\n"
+    assert manifest.read(write_csv(folder, text)).notes == ()
+
+
 def test_columns_that_are_not_used_are_noted(folder):
     (folder / "t.csv").write_text("path,label,emotion,start\na.wav,sad,glad,1.5\n")
     assert manifest.read(folder / "t.csv").notes == ("2 columns are not used: emotion, start",)

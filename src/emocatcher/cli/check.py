@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +16,12 @@ _SHOWN = 5
 
 def check(
     corpus: options.CorpusArgument,
-    everything: Annotated[bool, typer.Option("--all", help="List every recording of every finding.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List every recording of every finding, and every file left out.")
+    ] = False,
 ) -> None:
     """Decode and count every recording; list missing, duplicated and unusual ones."""
+    from emocatcher import corpora
     from emocatcher.cli import screen
     from emocatcher.cli.loading import load_corpus
     from emocatcher.corpora import check as checking
@@ -38,6 +42,9 @@ def check(
     screen.table(("emotion", "recordings"), rows)
     for note in loaded.notes:
         target.print(f"- note: {screen.one_line(note)}", markup=False)
+    for place in filter(Path.is_dir, filter(None, map(corpora.locate, corpora.parts(corpus)))) if everything else ():
+        for name in checking.left_out(loaded, place):
+            target.print(f"- left out: {screen.one_line(name)}", markup=False)
     few = list(checking.too_few(loaded))
     for sentence in few:
         target.print(f"- few: {screen.one_line(sentence)}", markup=False)

@@ -115,6 +115,17 @@ def check(
     )
 
 
+def left_out(corpus: Corpus, folder: Path) -> list[str]:
+    """Return the files in a folder that are no part of the corpus read from it, and sub-folders that cannot be opened.
+
+    Nothing is returned of a folder whose files are unpacked elsewhere.
+    """
+    used = {str(utterance.path) for utterance in (*corpus, *corpus.unlabelled)}
+    found = folder_search.search(folder)
+    names = {*found.recordings, *found.hidden, *found.others, *found.closed}
+    return sorted(names - used) if names & used else []
+
+
 def too_few(corpus: Corpus) -> Iterator[str]:
     """Yield a sentence for each kind of recordings of which there are too few to train or to adapt a model."""
     counts = Counter(utterance.emotion for utterance in corpus)

@@ -85,7 +85,7 @@ def read(path: Path, *, to_check: bool = False) -> Corpus:
                 "Remove one of the two rows, or give each its own id."
             )
         first[utterance.id] = row
-    used = {"path", label, *columns.COLUMNS[3:], *filter(dimension_columns.is_one, names)}
+    used = {"path", label, *columns.COLUMNS[3:], *columns.OF_LABELLING, *filter(dimension_columns.is_one, names)}
     unused = [column for column in names if column not in used]
     shown = ", ".join(unused[:8]) + (" …" if len(unused) > 8 else "")
     notes = [f"{len(unused)} column{'s are' if len(unused) > 1 else ' is'} not used: {shown}"] if unused else []

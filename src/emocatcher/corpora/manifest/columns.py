@@ -13,6 +13,13 @@ from emocatcher.corpora.table import Utterance, Votes
 from emocatcher.foundation.errors import ManifestError, suggest
 
 SPLITS = ("train", "valid", "test")
+OF_LABELLING = (
+    "note",
+    "listener",
+    "guess",
+    "probability",
+    "labelled_at",
+)  # what `emocatcher label` adds; not read here
 COLUMNS = ("path", "label", "emotion", "votes", "speaker", "start_s", "end_s", "split", "id")
 
 

@@ -15,7 +15,7 @@ from emocatcher.foundation.errors import ManifestError, OutputError, SettingErro
 from emocatcher.server.labelling.clip_list import Clip, key_of
 
 # What a decision fills, besides the label; the guess and its probability are the model's.
-OWN = ("note", "listener", "guess", "probability", "labelled_at")
+OWN = columns.OF_LABELLING
 Row = dict[str, str]
 
 
