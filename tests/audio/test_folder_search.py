@@ -68,3 +68,12 @@ def test_every_name_of_a_recording_that_can_be_decoded_is_found_in_a_folder(tmp_
 def test_recordings_of_browsers_telephones_and_recorders_are_found(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     assert folder_search.search(tmp_path).recordings == [str(tmp_path / name)]
+
+
+@pytest.mark.parametrize("name", ["C:\\calls\\a.wav", "c:/calls/a.wav", "\\\\server\\calls\\a.wav"])
+@pytest.mark.parametrize("folder", ["", "tables/"])
+def test_a_path_of_windows_that_is_not_here_is_named_with_a_hint(name: str, folder: str) -> None:
+    with pytest.raises(DecodeError, match=r"no such file\. .* is a path of Windows\. .* such as 'a\.wav'"):
+        audio.load(folder + name)
+    with pytest.raises(DecodeError, match=r"no such file$"):
+        audio.load(f"{folder}calls/a.wav")

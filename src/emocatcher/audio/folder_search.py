@@ -67,7 +67,7 @@ def other_computer(name: str) -> str:
     if os.name == "nt" or not found:
         return ""
     last = PureWindowsPath(found[1]).name
-    return f" '{found[1]}' is a path of Windows. Give it as it is here, from the table's folder, such as '{last}'."
+    return f" '{found[1]}' is a path of Windows. Give it as it is on this computer, such as '{last}'."
 
 
 def is_file(path: Path) -> bool:

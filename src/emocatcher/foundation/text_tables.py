@@ -16,13 +16,17 @@ _SEPARATOR_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 
 
 def encoding_of(begin: bytes) -> str:
-    """Return the encoding of a text that begins so: UTF-16 if its byte order mark says so, UTF-8 otherwise.
+    """Return the encoding of a text that begins so: UTF-16 by its byte order mark or a zero byte, UTF-8 otherwise.
 
     Examples:
-        >>> encoding_of("a".encode("utf-16")), encoding_of(b"a")
-        ('utf-16', 'utf-8-sig')
+        >>> encoding_of("a".encode("utf-16")), encoding_of("a".encode("utf-16-be")), encoding_of(b"a")
+        ('utf-16', 'utf-16-be', 'utf-8-sig')
     """
-    return "utf-16" if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return {(True, False): "utf-16-be", (False, True): "utf-16-le"}.get(
+        (begin[:1] == b"\0", begin[1:2] == b"\0"), "utf-8-sig"
+    )
 
 
 class CsvRows:

@@ -65,7 +65,7 @@ def test_a_name_in_a_list_may_begin_with_a_tilde(calls, list_name, content):
         ("l.jsonl", '{"path": "calls/ü.wav"}\n'),
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
 def test_a_list_is_read_as_windows_saves_it(calls, list_name, content, encoding):
     (calls / list_name).write_text(content, encoding=encoding, newline="")
     assert batch.expand([list_name]) == ["calls/ü.wav"]

@@ -100,6 +100,7 @@ def test_every_shape_gives_the_same_turns(tmp_path: Path, shape: Shape) -> None:
     assert read(tmp_path, shape(mixed)) == KNOWN
     assert read(tmp_path, b"\xef\xbb\xbf" + shape(mixed).replace("\n", "\r\n").encode()) == KNOWN
     assert read(tmp_path, shape(mixed).encode("utf-16")) == KNOWN
+    assert read(tmp_path, shape(mixed).encode("utf-16-le")) == KNOWN
 
 
 _NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Z")), min_size=1, max_size=8).filter(

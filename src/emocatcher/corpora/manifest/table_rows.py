@@ -49,7 +49,7 @@ def _read_text(path: Path) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
-        known = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        known = "UTF-8" if encoding == "utf-8-sig" else "UTF-16"
         raise ManifestError(f"{path}, row {row}: not {known}. Save the table again with the encoding UTF-8.") from None
 
 

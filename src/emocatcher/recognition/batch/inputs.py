@@ -89,8 +89,8 @@ def _trim(name: bytes) -> bytes:
 def _listed(path: Path) -> list[str]:
     if path.suffix.lower() == ".txt":
         content = path.read_bytes()
-        if text_tables.encoding_of(content[:4]) == "utf-16":  # as Windows' Notepad may write
-            content = content.decode("utf-16", "replace").encode()
+        if (encoding := text_tables.encoding_of(content[:4])) != "utf-8-sig":  # as Windows' Notepad may write
+            content = content.decode(encoding, "replace").encode()
         names = [name.removeprefix("\ufeff") for name in lines(io.BytesIO(content))]
     else:
         from emocatcher.corpora import manifest  # imported here, because few calls need it
