@@ -76,7 +76,7 @@ class Labelling:
     def put(self, number: int, label: str | None, note: str = "") -> Any:
         return self.client.put(f"/v1/label/clips/{number}", json={"label": label, "note": note})
 
-    def hear(self, number: int) -> Any:
+    def listen(self, number: int) -> Any:
         return self.client.get(f"/v1/label/clips/{number}/audio")
 
     def problem(self, answer: Any, status: int) -> str:
@@ -110,16 +110,16 @@ def labelling(clips: list[Clip], tmp_path: Path, request: pytest.FixtureRequest)
 
 
 def test_nothing_reveals_guess_or_name_before_the_label(labelling: Labelling) -> None:
-    heard = labelling.hear(1)
+    sound = labelling.listen(1)
     described = labelling.client.get("/v1/label")
     assert labelling.workers.predicted, "the guess is made while the listener listens"
     refused = labelling.client.get("/v1/label/clips/1/guess")
     assert "after the clip has a label" in labelling.problem(refused, 409)
     assert described.json()["clips"] == [{"decided": False}] * 4
-    for answer in (heard, described, refused, labelling.client.get("/v1/label/agreement")):
-        told = f"{answer.headers} {answer.text}"
-        assert "0.625" not in told
-        assert "03-01-05" not in told
+    for answer in (sound, described, refused, labelling.client.get("/v1/label/agreement")):
+        sent = f"{answer.headers} {answer.text}"
+        assert "0.625" not in sent
+        assert "03-01-05" not in sent
     assert not labelling.out.exists()
     skipped = labelling.put(1, None)
     assert skipped.json()["guess"] is None
@@ -131,7 +131,7 @@ def test_nothing_reveals_guess_or_name_before_the_label(labelling: Labelling) ->
 
 def test_a_label_is_on_disk_before_the_answer(labelling: Labelling, clips: list[Clip]) -> None:
     for number, label in ((1, "angry"), (4, "sad"), (2, "happy")):
-        labelling.hear(number)
+        labelling.listen(number)
         answer = labelling.put(number, label, " two voices ").json()
         assert (answer["label"], answer["note"]) == (label, "two voices")
         row = labelling.rows()[-1]
@@ -146,7 +146,7 @@ def test_a_label_is_on_disk_before_the_answer(labelling: Labelling, clips: list[
 
 def test_the_label_does_not_wait_for_the_guess(labelling: Labelling) -> None:
     labelling.workers.held = True
-    labelling.hear(1)
+    labelling.listen(1)
     assert labelling.put(1, "angry").json()["guess"] is None
     assert (labelling.rows()[0]["label"], labelling.rows()[0]["guess"]) == ("angry", "")
     labelling.workers.release()
@@ -156,7 +156,7 @@ def test_the_label_does_not_wait_for_the_guess(labelling: Labelling) -> None:
 
 def test_a_guess_that_is_made_later_is_written_without_being_asked_for(labelling: Labelling) -> None:
     labelling.workers.held = True
-    labelling.hear(1)
+    labelling.listen(1)
     labelling.put(1, "angry")
     labelling.put(2, None)
     labelling.workers.release()
@@ -193,7 +193,7 @@ def test_a_label_is_replaced_only_after_it_is_undone(labelling: Labelling) -> No
 
 
 def test_a_clip_that_cannot_be_played_is_skipped_with_the_reason(labelling: Labelling) -> None:
-    assert "annot be decoded" in labelling.problem(labelling.hear(3), 422)
+    assert "annot be decoded" in labelling.problem(labelling.listen(3), 422)
     assert labelling.put(3, None).json()["note"] == "Not played: cannot be decoded"
     labelling.put(4, None)
     assert [(row["label"], row["note"]) for row in labelling.rows()] == [
@@ -271,8 +271,8 @@ def test_a_note_of_any_text_is_one_line_in_the_table(labelling: Labelling, note:
 
 def test_a_clip_that_is_not_there_is_refused(labelling: Labelling) -> None:
     assert "The last one is 4" in labelling.problem(labelling.put(5, "sad"), 404)
-    assert "The last one is 4" in labelling.problem(labelling.hear(10**30), 404)
-    labelling.problem(labelling.hear(0), 422)
+    assert "The last one is 4" in labelling.problem(labelling.listen(10**30), 404)
+    labelling.problem(labelling.listen(0), 422)
     labelling.problem(labelling.client.get("/v1/label/clips/one/guess"), 422)
     labelling.problem(labelling.client.put("/v1/label/clips/1", content=b" " * 20_000), 413)
 
@@ -313,13 +313,13 @@ def test_a_full_disk_loses_nothing(labelling: Labelling) -> None:
 def test_the_model_guesses_among_the_listeners_labels_if_it_knows_them_all(
     labelling: Labelling, emotions: tuple[str, ...] | None
 ) -> None:
-    labelling.hear(1)
+    labelling.listen(1)
     assert [task.adjustment.emotions for task in labelling.workers.predicted] == [emotions]
 
 
 @pytest.mark.parametrize("labelling", [{"model_labels": ()}], indirect=True)
 def test_no_guess_is_made_without_guesses(labelling: Labelling) -> None:
-    labelling.hear(1)
+    labelling.listen(1)
     assert labelling.put(1, "sad").json()["guess"] is None
     assert "--no-guess" in labelling.problem(labelling.client.get("/v1/label/clips/1/guess"), 404)
     assert (labelling.workers.predicted, labelling.rows()[0]["guess"]) == ([], "")

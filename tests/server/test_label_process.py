@@ -75,7 +75,7 @@ def resumed(killed: Killed, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_a_kill_loses_no_label_that_was_confirmed(killed: Killed) -> None:
     expected = [f"{number - 1:03}.wav" for number in killed.confirmed]
     written = killed.written()
-    assert 10 <= len(expected) < _N_CLIPS - 11
+    assert len(expected) >= 10
     assert written[: len(expected)] == expected
     # The last one may be written, but not confirmed.
     assert len(written) - len(expected) in {0, 1}

@@ -108,7 +108,7 @@ def add(app: FastAPI, service: Service, session: LabelSession) -> None:
 
 
 class _Guesses:
-    """The model's guesses, made while the listener listens, and told after the label."""
+    """The model's guesses, made while the listener listens, and sent after the label."""
 
     def __init__(self, service: Service, session: LabelSession) -> None:
         self._service, self._session = service, session
@@ -130,7 +130,7 @@ class _Guesses:
         """Return the guess if it is made, and write it; it is written later otherwise."""
         self.prepare(i)
         made = self._made.get(i)
-        return self._tell(i) if made is not None and _is_made(made) else None
+        return self._reveal(i) if made is not None and _is_made(made) else None
 
     async def wait(self, i: int) -> dict[str, Any]:
         """Wait for the guess, write it, and return it.
@@ -143,9 +143,9 @@ class _Guesses:
             await asyncio.wait([self._made[i]])
         if not self._session.has_label(i):  # not before, because it may be taken back in the meantime
             raise ProblemError(409, "The guess is shown after the clip has a label", "TooEarly")
-        return self._tell(i)
+        return self._reveal(i)
 
-    def _tell(self, i: int) -> dict[str, Any]:
+    def _reveal(self, i: int) -> dict[str, Any]:
         if i not in self._made:
             raise ProblemError(429, "The queue is full. Try again in 1 s", "Busy", {"Retry-After": "1"})
         found = self._write(i)

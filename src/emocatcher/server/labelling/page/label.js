@@ -141,7 +141,7 @@ function forget() {
 }
 
 async function play() {
-  if (!shown) return hear(queue[0]); // it could not be fetched before
+  if (!shown) return present(queue[0]); // it could not be fetched before
   if (!shown.address) return;
   sound.currentTime = 0;
   try {
@@ -204,11 +204,11 @@ async function ask() {
   draw();
   at("play").setAttribute("aria-label", `Play clip ${number} of ${about.clips.length}`);
   at("play").focus({ preventScroll: true });
-  void hear(number);
+  void present(number);
 }
 
 /** Fetch a clip's sound and play it; until it is there, the clip can be skipped. */
-async function hear(number) {
+async function present(number) {
   let loaded;
   try {
     loaded = await soundOf(number);
