@@ -12,7 +12,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from emocatcher.corpora.synthesiser import SAMPLE_RATE, Delivery, Voice, synthesise
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.settings import Settings, load_preset
+from emocatcher.models.onnx_session import Answers
 from emocatcher.recognition.speakers import SpeakerTurn
 
 _VOICES = {"Ann": Voice(210, 1.15, 0, 0, 1, 0), "Bob": Voice(110, 1, 0, 0, 1, 0)}
@@ -65,6 +67,7 @@ class _Config(NamedTuple):
     version: str = "0.0.1"
     labels: tuple[str, ...] = ("soft", "loud")
     longest_voiced_s: float | None = None
+    dimensions: tuple[Dimension, ...] = ()
 
 
 class LoudnessNetwork:
@@ -74,13 +77,13 @@ class LoudnessNetwork:
     def __init__(self) -> None:
         self.config = _Config(load_preset("emocatcher-3", []))
 
-    def run(
-        self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    def run(self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64) -> Answers:
         n_mels = self.config.settings.front_end.n_mels
         level_db = [float(np.quantile(clip[:n_mels], 0.95)) for clip in channels]
         rows = [[0.0, np.clip(0.3 * (level - self.middle_db), -5, 5)] for level in level_db]
-        return np.array(rows, np.float32), [np.ones(1, np.float32) for _ in rows]
+        return Answers(
+            np.array(rows, np.float32), [np.ones(1, np.float32) for _ in rows], np.empty((len(rows), 0), np.float32)
+        )
 
     middle_db = -5.0
 

@@ -12,7 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from emocatcher import audio
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.settings import FrontEnd, Settings, load_preset
+from emocatcher.models.onnx_session import Answers
 from emocatcher.recognition import timeline
 from emocatcher.recognition.timeline import Timeline
 
@@ -25,6 +27,7 @@ class Config(NamedTuple):
     version: str = "0.0.1"
     labels: tuple[str, ...] = ("glad", "low", "cross")
     settings: Settings = load_preset("cabg")
+    dimensions: tuple[Dimension, ...] = ()
 
 
 class MadeNetwork:
@@ -36,14 +39,14 @@ class MadeNetwork:
     def __init__(self, labels: tuple[str, ...] = ("glad", "low", "cross"), preset: str = "cabg") -> None:
         self.config = Config(labels=labels, settings=load_preset(preset))
 
-    def run(
-        self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    def run(self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64) -> Answers:
         rows = []
         for clip in channels:
             level = np.asarray(clip, np.float64).mean(axis=1) / 20.0
             rows.append([np.sin((i + 1) * level).sum() + 0.05 * clip.shape[1] for i in range(len(self.config.labels))])
-        return np.array(rows, np.float32), [np.ones(1, np.float32) for _ in rows]
+        return Answers(
+            np.array(rows, np.float32), [np.ones(1, np.float32) for _ in rows], np.empty((len(rows), 0), np.float32)
+        )
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         exponential = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
