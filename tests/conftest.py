@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,14 @@ pytest_plugins = ("generated_runs", "made_models", "rated_voices")
 
 # Before PyTorch is imported: two threads that wait for each other beside a busy core make these tests ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Modules and tests last until the end, so the garbage collector need not search them again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
