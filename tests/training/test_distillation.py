@@ -33,6 +33,12 @@ def residual_settings(residual_settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="module")
+def voices(voices: Corpus) -> Corpus:
+    """A quarter of the clips."""
+    return msgspec.structs.replace(voices, utterances=voices.utterances[::4])
+
+
+@pytest.fixture(scope="module")
 def teachers(
     tmp_path_factory: pytest.TempPathFactory, train_here: Train, voices: Corpus, residual_settings: Settings
 ) -> list[Path]:
@@ -40,7 +46,7 @@ def teachers(
     root = tmp_path_factory.mktemp("teachers")
     return [
         train_here(root / str(n), voices, "speakers-2", with_training(residual_settings, n_epochs=n)).folder
-        for n in (1, 2)
+        for n in (1, 4)
     ]
 
 

@@ -40,8 +40,8 @@ def encode(corpus, clips, settings, folder, on_progress=None):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, train_here, voices, settings):
-    return train_here(tmp_path_factory.mktemp("runs") / "encoded", voices, "speakers-2", settings)
+def finished(tmp_path_factory, train_here, some, settings):
+    return train_here(tmp_path_factory.mktemp("runs") / "encoded", some, "speakers-2", settings)
 
 
 def test_clips_are_encoded_once(tmp_path, some, clips, settings):
@@ -87,13 +87,13 @@ def test_a_trained_network_is_a_whole_model(finished, settings, voices):
     assert weights["output.weight"].dtype == np.float32
 
 
-def test_a_run_that_is_resumed_has_the_same_weights(tmp_path, train_here, voices, settings, finished):
+def test_a_run_that_is_resumed_has_the_same_weights(tmp_path, train_here, some, settings, finished):
     shorter = msgspec.structs.replace(settings, training=msgspec.structs.replace(settings.training, n_epochs=8))
     out = tmp_path / "again"
-    train_here(out, voices, "speakers-2", shorter)
+    train_here(out, some, "speakers-2", shorter)
     for path in ("fold_0/last/model.safetensors", "fold_1/last/model.safetensors", "fold_1/last/model.onnx"):
         assert (out / path).read_bytes() == (finished.folder / path).read_bytes()
     for outcome in out.rglob("outcome.safetensors"):
         outcome.unlink()
-    train_here(out, voices, "speakers-2", shorter, resume=True)
+    train_here(out, some, "speakers-2", shorter, resume=True)
     assert (out / "predictions.csv").read_bytes() == (finished.folder / "predictions.csv").read_bytes()
