@@ -71,7 +71,7 @@ def test_a_converted_checkpoint_gives_the_same_logits(network: EmotionNetwork, s
     assert "CC BY-NC-SA 4.0" in config.training.licence
     assert "MIT" in config.training.licence
     log_mel = np.random.default_rng(0).normal(-40, 20, (64, 30)).astype(np.float32)
-    logits, _ = load(tmp_path / "model").run([log_mel])
+    logits, *_ = load(tmp_path / "model").run([log_mel])
     with torch.inference_mode():
         expected, _ = network(torch.from_numpy(log_mel)[None], torch.tensor([30]))
     np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4)

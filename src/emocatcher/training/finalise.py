@@ -91,13 +91,13 @@ def finalise(
             f"{run_dir} is a run on '{run.result.corpus}', not on this '{corpus.name}'. Give the corpus of the run"
         )
     plan = held_out_decisions.read_plan(run_dir)
-    for name, of_run, now in (
+    for what, of_run, now in (
         ("votes", plan.votes_sha256, votes.digest(corpus)),
         ("ratings", plan.ratings_sha256, ratings_digest(corpus)),
     ):
         if of_run != now:
             raise RunError(
-                f"{run_dir} is a run with other {name} than '{corpus.name}' has now. Give its table as it was"
+                f"{run_dir} is a run with other {what} than '{corpus.name}' has now. Give its table as it was"
             )
     held_out, gain = held_out_decisions.calibrate(run, abstain_below)
     features = load_features(corpus, run.settings)
