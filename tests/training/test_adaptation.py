@@ -14,7 +14,7 @@ from emocatcher.recognition import settling
 from emocatcher.recognition.recognizer import load
 from emocatcher.reports import adaptation as page
 from emocatcher.training import adaptation
-from emocatcher.training.adaptation import chosen_recordings, linear_layer, steps
+from emocatcher.training.adaptation import chosen_recordings, linear_layer, own_answers, steps
 from emocatcher.training.adaptation.linear_layer import Layer
 
 from ..conftest import InProcess
@@ -92,7 +92,7 @@ def test_the_adapted_model_is_a_model_folder_with_the_labels_of_the_recordings(a
     assert recognizer.timeline(few.utterances[0].path).windows
 
 
-def test_a_model_that_estimates_dimensions_keeps_its_estimates(model, few, tmp_path):
+def test_a_model_that_estimates_dimensions_keeps_its_estimates(model, few, tmp_path, monkeypatch):
     from emocatcher.models.onnx_graphs import stored_weights, to_onnx
 
     arousal, weights = Dimension("arousal", 1.0, 7.0), stored_weights.read(model)
@@ -102,7 +102,8 @@ def test_a_model_that_estimates_dimensions_keeps_its_estimates(model, few, tmp_p
     graph = to_onnx(weights, config.settings, config.labels, (arousal,))
     kept = {name: value for name, value in weights.items() if not name.startswith("encoder.")}
     rated = model_folder.write(tmp_path / "rated", config, kept, graph)
-    found = adaptation.shift(rated, (0.1,) * len(KNOWN), 25, "mine", tmp_path / "mine", name="mine")
+    monkeypatch.setattr(adaptation, "TrainingPool", InProcess)
+    found = adaptation.adapt_unlabelled(rated, few, tmp_path / "mine", name="mine")
     before, after = (load(one.path).predict(few.utterances[0].path) for one in (rated, found))
     assert after.dimensions == before.dimensions
     assert after.probabilities != before.probabilities
@@ -160,7 +161,7 @@ def test_recordings_without_a_label_are_settled_on_if_validation_gains(model, fe
     assert made.config.adaptation.n_unlabelled == 0
 
 
-def test_the_settled_step_moves_the_biases_by_a_quarter_of_what_settling_subtracts():
+def test_the_settled_step_moves_the_biases_by_half_of_what_settling_subtracts():
     random = np.random.default_rng(0)
     start = Layer(random.normal(size=(3, 5)).astype(np.float32), np.array([2.0, 0.0, 0.0], np.float32))
     true = np.arange(60) % 3
@@ -175,7 +176,7 @@ def test_the_settled_step_moves_the_biases_by_a_quarter_of_what_settling_subtrac
     unsettled = steps.apply(msgspec.structs.replace(tried[-1], settles=False), start, given, 1.5)
     np.testing.assert_array_equal(layer.weight, unsettled.weight)
     shift = settling.common_shift(softmax(unsettled.logits(given.unlabelled), 1.5))
-    np.testing.assert_allclose(layer.bias, unsettled.bias - 0.25 * 1.5 * shift, rtol=1e-5)
+    np.testing.assert_allclose(layer.bias, unsettled.bias - 0.5 * 1.5 * shift, rtol=1e-5)
 
 
 def test_votes_are_learnt_with_less_error_than_their_majority():
@@ -224,14 +225,38 @@ def test_a_model_that_no_step_improves_keeps_its_weights(adapted, few, tmp_path,
     assert "its weights were kept" in page.outcome(again.config.adaptation)
 
 
-def test_a_shifted_model_gives_the_answers_of_one_that_settled_a_quarter(model, few, tmp_path):
-    clip = few.utterances[0].path
-    settled = adaptation.shift(model, (0.5, -0.25, 0.0, -0.25), 30, "calls", tmp_path / "calls", name="calls")
-    before, after = load(model.path).predict(clip).probabilities, load(settled.path).predict(clip).probabilities
-    moved = {label: before[label] * np.exp(-by / 4) for label, by in zip(KNOWN, (0.5, -0.25, 0.0, -0.25), strict=True)}
-    for label in KNOWN:
-        assert after[label] == pytest.approx(moved[label] / sum(moved.values()), abs=1e-5)
-    assert "nothing was measured" in (settled.path / model_folder.CARD).read_text(encoding="utf-8")
+def test_recordings_without_labels_move_the_model_and_its_card_has_both_adaptations(
+    adapted, few, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(adaptation, "TrainingPool", InProcess)
+    again = adaptation.adapt_unlabelled(adapted, few, tmp_path / "calls", name="calls")
+    assert again.weights().keys() == adapted.weights().keys()
+    assert any((value != again.weights()[name]).any() for name, value in adapted.weights().items())
+    found = again.config.adaptation
+    assert (found.model, found.n_recordings, found.earlier) == ("mine", len(few), (adapted.config.adaptation,))
+    card = (again.path / model_folder.CARD).read_text(encoding="utf-8")
+    assert card.index("Adapted from base to") < card.index("Adapted from mine to")
+    assert "nothing was measured" in card
+
+
+def answers_of(layer: Layer, rows) -> np.ndarray:
+    return layer.logits(rows).argmax(axis=1)
+
+
+def test_own_answers_teach_another_room_and_one_sided_recordings_teach_nothing():
+    """Clouds of three labels, which the model knows, in a room that moves them towards one and along another axis."""
+    random, n_each, n_labels, n_statistics = np.random.default_rng(0), 40, 3, 8
+    true = np.repeat(np.arange(n_labels), n_each)
+    centres = 3.0 * np.eye(n_labels, n_statistics)
+    start = Layer(np.float32(centres), np.zeros(n_labels, np.float32))
+    moved = np.zeros(n_statistics)
+    moved[:2] = 2.2, -0.5
+    rows = np.float32(centres[true] + moved + random.normal(size=(len(true), n_statistics)))
+    before, after = answers_of(start, rows), answers_of(own_answers.fit(start, rows, 1.0), rows)
+    assert (after == true).mean() > (before == true).mean() + 0.05
+    of_one = own_answers.fit(start, rows[true == 0], 1.0)
+    np.testing.assert_array_equal(of_one.weight, start.weight)
+    np.testing.assert_array_equal(of_one.bias, start.bias)
 
 
 def test_a_model_without_an_encoder_is_refused(few, tmp_path):

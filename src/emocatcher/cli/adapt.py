@@ -41,7 +41,7 @@ def adapt(
         ),
     ] = "",
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Settle on recordings without labels, and keep that as a model.")
+        bool, typer.Option("--unlabelled", help="Adapt to recordings without labels, by its own answers.")
     ] = False,
     name: Annotated[
         str, typer.Option(help="The name of the model; by default the name of the folder.", show_default=False)
@@ -59,7 +59,7 @@ def adapt(
     opened = model_folder.read(finding.find_folder(model))
     named = name or to.resolve().name
     if unlabelled:
-        _settle(opened, recordings, to, named)
+        _adapt_unlabelled(opened, recordings, to, named)
         return
     if len(recordings) > 1:
         raise SettingError("Give one table or one folder of labelled recordings. Join tables into one")
@@ -75,14 +75,8 @@ def _adapt(opened: Bundle, source: str, to: Path, name: str, labels: tuple[str, 
     corpus = load_corpus(source)
     notes = screen.console(stderr=True)
     with screen.progress(unit="done") as start:
-        bars: dict[str, Callable[[int, int, str], None]] = {}
-
-        def show(what: str, n_done: int, n: int) -> None:
-            bars[what] = bars.get(what) or start(what)
-            bars[what](n_done, n, "")
-
         adapted = adapt_model(
-            opened, corpus, to, name=name, labels=labels, on_progress=show,
+            opened, corpus, to, name=name, labels=labels, on_progress=_bars(start),
             on_note=lambda note: notes.print(f"Note: {screen.one_line(note)}", markup=False),
         )  # fmt: skip
     written = page.write(adapted)
@@ -97,17 +91,45 @@ def _adapt(opened: Bundle, source: str, to: Path, name: str, labels: tuple[str, 
     target.print(f"Report: {written}", markup=False)
 
 
-def _settle(opened: Bundle, recordings: list[str], to: Path, name: str) -> None:
-    from emocatcher.cli import settling_options
+def _bars(start: Callable[[str], Callable[[int, int, str], None]]) -> Callable[[str, int, int], None]:
+    """Return what shows the progress of each kind of work in a bar of its own."""
+    bars: dict[str, Callable[[int, int, str], None]] = {}
+
+    def show(what: str, n_done: int, n: int) -> None:
+        bars[what] = bars.get(what) or start(what)
+        bars[what](n_done, n, "")
+
+    return show
+
+
+def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str) -> None:
+    from emocatcher.audio import folder_search
+    from emocatcher.cli import screen
+    from emocatcher.corpora.table import Corpus, Utterance
     from emocatcher.foundation import process_setup
-    from emocatcher.foundation.errors import one_line
-    from emocatcher.recognition import batch
+    from emocatcher.foundation.errors import SettingError, one_line
+    from emocatcher.recognition import batch, settling
+    from emocatcher.recognition.prediction import Prediction
     from emocatcher.recognition.recognizer import load
     from emocatcher.training import adaptation
 
     adaptation.check(opened)  # before minutes of recognition
     names = batch.expand(recordings, on_note=lambda note: typer.echo(f"Note: {one_line(note)}", err=True))
-    settled = settling_options.settle(load(opened.path), names, process_setup.usable_cores()).settled
-    if settled is not None:
-        adaptation.shift(opened, settled.shift, settled.n_recordings, recordings[0], to, name=name)
-        typer.echo(f"{one_line(to)} is written. Use it with: emocatcher predict RECORDING --model {one_line(to)}")
+    chosen = settling.sample(list(dict.fromkeys(names)))
+    with screen.progress(unit="done") as start:
+        advance, found = start("speech"), []
+        outcomes = load(opened.path).predict_many(chosen, workers=process_setup.usable_cores())
+        for number, (one, outcome) in enumerate(zip(chosen, outcomes, strict=True), start=1):
+            if isinstance(outcome, Prediction) and outcome.emotion is not None:
+                found.append(Utterance(id=one, path=folder_search.expand_home(one), emotion=""))
+            advance(number, len(chosen), "")
+        if len(found) < settling.FEWEST:
+            raise SettingError(
+                f"{len(found)} of the recordings have speech; to adapt to them, {settling.FEWEST} or more are needed, "
+                "better 50. Add recordings of the same room, microphone or language"
+            )
+        corpus = Corpus(name=Path(recordings[0]).resolve().stem, utterances=tuple(found), labels=("",))
+        adaptation.adapt_unlabelled(opened, corpus, to, name=name, on_progress=_bars(start))
+    of = "" if len(found) == len(names) else f" of {len(names)}"
+    typer.echo(f"Adapted to {len(found)}{of} recordings by its own answers for them. Nothing was measured", err=True)
+    typer.echo(f"{one_line(to)} is written. Use it with: emocatcher predict RECORDING --model {one_line(to)}")

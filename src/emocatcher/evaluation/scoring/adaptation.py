@@ -35,6 +35,7 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True):
     chosen: str
     confusion: tuple[tuple[int, ...], ...] = ()  # on validation, of the chosen step; rows true, columns predicted
     confusion_before: tuple[tuple[int, ...], ...] = ()
+    earlier: tuple[Adaptation, ...] = ()  # of a model that was adapted again, the first one first
 
     @property
     def also(self) -> str:

@@ -90,6 +90,10 @@ held-out recordings of that corpus, and may be wrong on other recordings.
 def _adaptation_section(found: Adaptation | None) -> str:
     if found is None:
         return ""
+    return "\n## Adaptation\n\n" + "\n".join(map(_adaptation, (*found.earlier, found)))
+
+
+def _adaptation(found: Adaptation) -> str:
     speakers = (
         "" if found.n_speakers is None else f" of {found.n_speakers} speaker{'' if found.n_speakers == 1 else 's'}"
     )
@@ -103,11 +107,11 @@ def _adaptation_section(found: Adaptation | None) -> str:
     )
     table = f"\n| step | UAR on validation | log loss |\n|---|---|---|\n{rows}\n" if rows else ""
     measured = (
-        "It settled on them without labels, so nothing was measured on them."
+        "They have no labels: it was fitted to its own answers for them, and nothing was measured on them."
         if found.validated_by == "nothing"
         else f"Validation was on {found.validated_by} that a step was not fitted to."
     )
-    return f"\n## Adaptation\n\nAdapted from {_plain(found.model)} to {what}. {measured}\n{table}"
+    return f"Adapted from {_plain(found.model)} to {what}. {measured}\n{table}"
 
 
 def _groups_section(groups: tuple[SpeakerGroup, ...]) -> str:

@@ -23,10 +23,9 @@ from emocatcher.foundation.errors import ModelError
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.training import encoding, held_out_decisions
-from emocatcher.training.adaptation import chosen_recordings, steps
+from emocatcher.training.adaptation import chosen_recordings, own_answers, steps
 from emocatcher.training.adaptation.linear_layer import Layer
 from emocatcher.training.dataset import load_features, target_shares
-from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.training_pool import TrainingPool
 
 AS_IT_IS = steps.AS_IT_IS
@@ -73,35 +72,22 @@ def adapt(
         notes.append(f"{who}, so validation is on other recordings of the same voices: other voices will do worse")
     for note in notes:
         on_note(note)
-    features = load_features(corpus, config.settings, on_progress=lambda *at: on_progress("features", *at))
     n_copies = min(getattr(config.settings.network, "n_copies", 0), max(_MOST_ROWS // len(corpus) - 1, 0))
     apart = chosen_recordings.without_labels(corpus)
-    with TrainingPool(process_setup.usable_cores(), _warm_up, lambda _: None) as pool:
-
-        def encode(part: Corpus, table: FeatureTable, n_copies: int) -> NDArray[np.float32]:
-            encoded = encoding.encode(
-                pool, part, table, config.settings,
-                model=model, n_copies=n_copies, on_progress=lambda *at: on_progress("encoding", *at),
-            )  # fmt: skip
-            assert encoded is not None  # noqa: S101 (the model has an encoder)
-            rows = np.stack([clip[:, 0] for clip in encoded.all_copies([one.id for one in part])])
-            return np.asarray((rows - weights["mean"]) / weights["deviation"], np.float32)
-
-        weights = model.weights()
-        rows = encode(corpus, features, n_copies)
-        unlabelled = rows[:0] if apart is None else encode(apart, load_features(apart, config.settings), 0)
+    rows, longest_voiced_s = _statistics(model, corpus, n_copies, on_progress)
+    unlabelled = rows[:0, 0] if apart is None else _statistics(model, apart, 0, on_progress)[0][:, 0]
     true = np.array([corpus.labels.index(utterance.emotion) for utterance in corpus], np.int64)
     shares = target_shares(corpus.utterances, corpus.labels)
     speakers = [utterance.speaker for utterance in corpus]
     given = steps.Recordings(
-        rows=rows.reshape(len(corpus), n_copies + 1, -1),
+        rows=rows,
         true=true,
         targets=np.eye(len(corpus.labels), dtype=np.float32)[true] if shares is None else shares,
         folds=folds.of,
         speakers=speakers,
         unlabelled=unlabelled,
     )
-    start = steps.start_from(Layer(weights["output.weight"], weights["output.bias"]), config.labels, corpus.labels)
+    start = steps.start_from(_layer(model), config.labels, corpus.labels)
     tried = steps.validate(start, given, config.temperature)
     chosen = steps.best(tried)
     layer = steps.apply(chosen, start, given, config.temperature)
@@ -130,6 +116,7 @@ def adapt(
         chosen=chosen.step.name,
         confusion=confusion(chosen),
         confusion_before=confusion(tried[0]),
+        earlier=_earlier(config),
     )
     adapted = _config(model, corpus, name, adaptation)
     adapted = msgspec.structs.replace(
@@ -137,9 +124,7 @@ def adapt(
         temperature=round(config.temperature * found.temperature, 6),
         abstain_below=found.abstain_below or 0.0,
         # The longest of both trainings; it is not known if that of the first is not.
-        longest_voiced_s=None
-        if config.longest_voiced_s is None
-        else max(config.longest_voiced_s, features.longest_s(config.settings.front_end)),
+        longest_voiced_s=None if config.longest_voiced_s is None else max(config.longest_voiced_s, longest_voiced_s),
     )
     return _write(model, adapted, layer, folder)
 
@@ -157,34 +142,70 @@ def check(model: Bundle) -> None:
         )
 
 
-def shift(model: Bundle, by: tuple[float, ...], n_recordings: int, corpus: str, folder: Path, *, name: str) -> Bundle:
-    """Write a model that has settled a little on recordings as a model folder, for recordings of other voices.
+def adapt_unlabelled(
+    model: Bundle,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    name: str,
+    on_progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Bundle:
+    """Adapt a model to recordings without labels, by its own answers (see `own_answers`), and write it.
 
     Args:
         model: an opened model folder with an encoder.
-        by: what settling subtracts from the log-probabilities; a quarter of it is subtracted here.
-        n_recordings: on how many it settled.
-        corpus: the name of the recordings.
+        corpus: the recordings, all with speech.
         folder: the model folder to write.
         name: of the new model.
+        on_progress: as for `adapt`.
 
     Raises:
         ModelError: if the model has no encoder, or cannot be read or written.
+        AudioError: if a recording cannot be decoded.
     """
     check(model)
-    weights, config = model.weights(), model.config
-    layer = Layer(weights["output.weight"], weights["output.bias"])
+    config = model.config
+    rows, _ = _statistics(model, corpus, 0, on_progress)
     adaptation = Adaptation(
         model=config.name,
         model_sha256=config.sha256.get(model_folder.ONNX, ""),
-        corpus=corpus,
-        n_recordings=n_recordings,
+        corpus=corpus.name,
+        n_recordings=len(corpus),
         labels=config.labels,
         validated_by="nothing",
-        chosen="settled",
+        chosen="its own answers",
+        earlier=_earlier(config),
     )
     adapted = msgspec.structs.replace(config, name=name, version=__version__, adaptation=adaptation)
-    return _write(model, adapted, steps.settled(layer, np.array(by), config.temperature), folder)
+    return _write(model, adapted, own_answers.fit(_layer(model), rows[:, 0], config.temperature), folder)
+
+
+def _earlier(config: ModelConfig) -> tuple[Adaptation, ...]:
+    """Return the adaptations of a model that is adapted again, the first one first."""
+    found = config.adaptation
+    return () if found is None else (*found.earlier, msgspec.structs.replace(found, earlier=()))
+
+
+def _layer(model: Bundle) -> Layer:
+    weights = model.weights()
+    return Layer(weights["output.weight"], weights["output.bias"])
+
+
+def _statistics(
+    model: Bundle, corpus: Corpus, n_copies: int, on_progress: Callable[[str, int, int], None]
+) -> tuple[NDArray[np.float32], float]:
+    """Return standardised statistics, shape (n_recordings, n_copies + 1, n_statistics), and the longest voiced span."""
+    settings, weights = model.config.settings, model.weights()
+    features = load_features(corpus, settings, on_progress=lambda *at: on_progress("features", *at))
+    with TrainingPool(process_setup.usable_cores(), _warm_up, lambda _: None) as pool:
+        encoded = encoding.encode(
+            pool, corpus, features, settings,
+            model=model, n_copies=n_copies, on_progress=lambda *at: on_progress("encoding", *at),
+        )  # fmt: skip
+    assert encoded is not None  # noqa: S101 (the model has an encoder)
+    rows = np.stack([clip[:, 0] for clip in encoded.all_copies([one.id for one in corpus])])
+    standardised = np.asarray((rows - weights["mean"]) / weights["deviation"], np.float32)
+    return standardised.reshape(len(corpus), n_copies + 1, -1), features.longest_s(settings.front_end)
 
 
 def _config(model: Bundle, corpus: Corpus, name: str, adaptation: Adaptation) -> ModelConfig:

@@ -20,7 +20,7 @@ _PULLS = {"the biases alone": np.inf, "a strong pull": 150.0, "a medium pull": 1
 AS_IT_IS = "as it is"
 _LEAST_PROBABILITY = 1e-7
 # Of what settling subtracts, for recordings that will be of other voices: all of it does harm on some corpora.
-SHARE_FOR_OTHERS = 0.25
+_SHARE_FOR_OTHERS = 0.5
 
 
 class Recordings(NamedTuple):
@@ -76,11 +76,6 @@ def apply(step: Validated, start: Layer, given: Recordings, temperature: float) 
     return _layer(start, given, everything, temperature, step.pull, settles=step.settles)
 
 
-def settled(layer: Layer, shift: NDArray[np.float64], temperature: float) -> Layer:
-    """Move the biases by the share of a shift of the log-probabilities that is for other voices."""
-    return Layer(layer.weight, layer.bias - shift.astype(np.float32) * np.float32(SHARE_FOR_OTHERS * temperature))
-
-
 def _layer(
     start: Layer, given: Recordings, fitted: NDArray[np.bool_], temperature: float, pull: float | None, *, settles: bool
 ) -> Layer:
@@ -88,7 +83,8 @@ def _layer(
     if not settles:
         return layer
     answers = softmax(layer.logits(given.unlabelled), temperature)
-    return settled(layer, settling.common_shift(answers), temperature)
+    shift = _SHARE_FOR_OTHERS * temperature * settling.common_shift(answers)
+    return Layer(layer.weight, layer.bias - shift.astype(np.float32))
 
 
 def _fit(start: Layer, given: Recordings, fitted: NDArray[np.bool_], pull: float) -> Layer:
