@@ -18,7 +18,6 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import AudioError, LeakError, ProtocolError, RunError, SettingError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
-from emocatcher.reports import run_report
 from emocatcher.training import device, experiment
 
 Train = Callable[..., Any]
@@ -51,11 +50,17 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
+def few(voices: Corpus) -> Corpus:
+    """A third of the clips."""
+    return msgspec.structs.replace(voices, utterances=voices.utterances[::3])
+
+
+@pytest.fixture(scope="module")
 def stratified(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
     """Two folds that share speakers, three epochs. Not to be written to."""
-    return train_here(tmp_path_factory.mktemp("stratified") / "run", voices, "stratified-2", small_settings)
+    return train_here(tmp_path_factory.mktemp("stratified") / "run", few, "stratified-2", small_settings)
 
 
 @pytest.fixture
@@ -66,11 +71,11 @@ def copied(stratified: Any, tmp_path: Path) -> Any:
 
 
 def test_a_run_depends_on_its_seed_only(
-    train_here: Train, stratified: Any, voices: Corpus, small_settings: Settings, tmp_path: Path
+    train_here: Train, stratified: Any, few: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     first = stratified
     second, other = (
-        train_here(tmp_path / name, voices, "stratified-2", small_settings, seed=seed)
+        train_here(tmp_path / name, few, "stratified-2", small_settings, seed=seed)
         for name, seed in (("b", 0), ("c", 1))
     )
     assert reproducible_files(first.folder) == reproducible_files(second.folder)
@@ -103,26 +108,26 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 
 
 def test_a_fold_gets_the_same_weights_whether_its_protocol_has_one_fold_or_several(
-    stratified: Any, voices: Corpus, small_settings: Settings, tmp_path: Path
+    stratified: Any, few: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     one_fold = msgspec.structs.replace(stratified.protocol, folds=stratified.protocol.folds[:1])
-    experiment.run(voices, one_fold, small_settings, tmp_path / "one", audited=False, reported=False)
+    experiment.run(few, one_fold, small_settings, tmp_path / "one", audited=False, reported=False)
     for name in ("last", "best"):
         model = Path("fold_0") / name / "model.safetensors"
         assert (tmp_path / "one" / model).read_bytes() == (stratified.folder / model).read_bytes()
 
 
 def test_resuming_a_finished_run_changes_nothing(
-    train_here: Train, copied: Any, voices: Corpus, small_settings: Settings
+    train_here: Train, copied: Any, few: Corpus, small_settings: Settings
 ) -> None:
     run = copied
     before = reproducible_files(run.folder)
-    train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    train_here(run.folder, few, "stratified-2", small_settings, resume=True)
     assert reproducible_files(run.folder) == before
 
 
 def test_folds_of_earlier_versions_without_a_probe_are_kept(
-    train_here: Train, copied: Any, voices: Corpus, small_settings: Settings
+    train_here: Train, copied: Any, few: Corpus, small_settings: Settings
 ) -> None:
     run = copied
     before = reproducible_files(run.folder)
@@ -131,7 +136,7 @@ def test_folds_of_earlier_versions_without_a_probe_are_kept(
     probed = [name for name in tensors if name.startswith("probe.")]
     assert len(probed) == 3
     atomic_files.write_tensors(path, {name: tensors[name] for name in tensors if name not in probed}, meta)
-    train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+    train_here(run.folder, few, "stratified-2", small_settings, resume=True)
     result, once = json.loads((run.folder / "result.json").read_text()), json.loads(before["result"])
     assert "faithfulness" not in result
     assert ["faithfulness" in fold for fold in result["folds"]] == [True, False]
@@ -140,7 +145,7 @@ def test_folds_of_earlier_versions_without_a_probe_are_kept(
 
 
 def test_a_fold_with_damaged_files_starts_again_and_names_them(
-    train_here: Train, copied: Any, voices: Corpus, small_settings: Settings
+    train_here: Train, copied: Any, few: Corpus, small_settings: Settings
 ) -> None:
     run = copied
     before = reproducible_files(run.folder)
@@ -149,7 +154,7 @@ def test_a_fold_with_damaged_files_starts_again_and_names_them(
     (run.folder / "fold_0" / "last" / "model.safetensors").write_bytes(b"torn")
     (run.folder / "result.json").unlink()
     steps: list[experiment.Progress] = []
-    train_here(run.folder, voices, "stratified-2", small_settings, resume=True, on_progress=steps.append)
+    train_here(run.folder, few, "stratified-2", small_settings, resume=True, on_progress=steps.append)
     assert reproducible_files(run.folder) == before
     resume = run.folder / "fold_0" / "resume"
     assert [step.warning for step in steps if step.warning] == [
@@ -172,7 +177,7 @@ def test_a_fold_with_damaged_files_starts_again_and_names_them(
     ids=["outcome", "state as outcome", "model"],
 )
 def test_a_file_of_another_fold_is_not_used(
-    train_here: Train, copied: Any, voices: Corpus, small_settings: Settings, part: str, other: str, warning: str
+    train_here: Train, copied: Any, few: Corpus, small_settings: Settings, part: str, other: str, warning: str
 ) -> None:
     run = copied
     before = reproducible_files(run.folder)
@@ -183,26 +188,26 @@ def test_a_file_of_another_fold_is_not_used(
     else:
         target.write_bytes(source.read_bytes())
     with pytest.warns(UserWarning, match=warning):
-        train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+        train_here(run.folder, few, "stratified-2", small_settings, resume=True)
     assert reproducible_files(run.folder) == before
 
 
 def test_a_damaged_model_of_a_finished_fold_is_named_and_written_again(
-    train_here: Train, copied: Any, voices: Corpus, small_settings: Settings
+    train_here: Train, copied: Any, few: Corpus, small_settings: Settings
 ) -> None:
     run = copied
     before = reproducible_files(run.folder)
     best = run.folder / "fold_1" / "best"
     (best / "model.onnx").write_bytes(b"torn")
     with pytest.warns(UserWarning, match=r"fold_1.best is damaged, so fold 1 writes its models again"):
-        train_here(run.folder, voices, "stratified-2", small_settings, resume=True)
+        train_here(run.folder, few, "stratified-2", small_settings, resume=True)
     assert reproducible_files(run.folder) == before
 
 
 def test_run_audits_and_writes_a_report(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
-    protocol = protocols.load("stratified-2", voices, 0)
+    protocol = protocols.load("stratified-2", few, 0)
     audits: list[audit.Audit] = []
     results: list[bytes] = []
 
@@ -211,7 +216,7 @@ def test_run_audits_and_writes_a_report(
             results.append((tmp_path / "run" / "result.json").read_bytes())
 
     page = experiment.run(
-        voices, protocol, small_settings, tmp_path / "run", on_audit=audits.append, on_progress=on_progress
+        few, protocol, small_settings, tmp_path / "run", on_audit=audits.append, on_progress=on_progress
     )
     assert page == tmp_path / "run" / "report.html"
     assert [leak.kind for leak in audits[0].leaks] == ["same-speaker"]
@@ -221,17 +226,13 @@ def test_run_audits_and_writes_a_report(
     assert results == [(tmp_path / "run" / "result.json").read_bytes()] * 2
 
 
-def test_run_can_refuse_leaks_or_skip_the_audit(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
-) -> None:
-    protocol = protocols.load("stratified-2", voices, 0)
+def test_run_can_refuse_leaks(train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path) -> None:
+    protocol = protocols.load("stratified-2", few, 0)
     with pytest.raises(LeakError, match="--strict refuses"):
-        experiment.run(voices, protocol, small_settings, tmp_path / "strict", strict=True)
+        experiment.run(few, protocol, small_settings, tmp_path / "strict", strict=True)
     assert not (tmp_path / "strict").exists()
     with pytest.raises(SettingError, match="--strict needs the audit, which --no-audit skips"):
-        experiment.run(voices, protocol, small_settings, tmp_path / "both", strict=True, audited=False)
-    page = experiment.run(voices, protocol, small_settings, tmp_path / "unaudited", audited=False)
-    assert audit.NOT_AUDITED in page.read_text(encoding="utf-8")
+        experiment.run(few, protocol, small_settings, tmp_path / "both", strict=True, audited=False)
 
 
 def test_an_existing_run_is_refused_without_resume(train_here: Train, small_run: Any) -> None:
@@ -281,25 +282,25 @@ def test_another_run_is_not_resumed(
 
 
 def test_a_run_of_other_recordings_is_not_resumed(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     settings = with_training(small_settings, n_epochs=1)
-    run = train_here(tmp_path / "run", voices, "stratified-2", settings)
-    first, *others = voices.utterances
+    run = train_here(tmp_path / "run", few, "stratified-2", settings)
+    first, *others = few.utterances
     swapped = msgspec.structs.replace(first, path=others[0].path)
-    changed = msgspec.structs.replace(voices, utterances=(swapped, *others))
+    changed = msgspec.structs.replace(few, utterances=(swapped, *others))
     with pytest.raises(RunError, match="other recordings"):
         train_here(run.folder, changed, "stratified-2", settings, resume=True)
 
 
 def test_a_folder_that_cannot_be_written_is_named(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunError, match="is a file"):
-        train_here(tmp_path / "file", voices, "stratified-2", small_settings)
+        train_here(tmp_path / "file", few, "stratified-2", small_settings)
     with pytest.raises(RunError, match="cannot be written"):
-        train_here(tmp_path / "file" / "run", voices, "stratified-2", small_settings)
+        train_here(tmp_path / "file" / "run", few, "stratified-2", small_settings)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_a_folder_that_cannot_be_written_is_named(
 )
 def test_a_run_can_be_resumed_after_a_full_disk(
     train_here: Train,
-    voices: Corpus,
+    few: Corpus,
     small_settings: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -326,16 +327,16 @@ def test_a_run_can_be_resumed_after_a_full_disk(
     with monkeypatch.context() as patch:
         patch.setattr(atomic_files, "write_bytes", full)
         with pytest.raises(EmoCatcherError, match="No space left on device"):
-            train_here(tmp_path / "run", voices, "stratified-2", settings)
+            train_here(tmp_path / "run", few, "stratified-2", settings)
     assert not (tmp_path / "run" / "result.json").exists()
-    train_here(tmp_path / "run", voices, "stratified-2", settings, resume=True)
+    train_here(tmp_path / "run", few, "stratified-2", settings, resume=True)
     assert (tmp_path / "run" / "result.json").is_file()
 
 
 def test_best_valid_carves_by_speaker_if_the_protocol_separates_speakers(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
-    run = train_here(tmp_path / "run", voices, "speakers-2", with_training(small_settings, selection="best-valid"))
+    run = train_here(tmp_path / "run", few, "speakers-2", with_training(small_settings, selection="best-valid"))
     rows = table(run.folder / "split.csv")
     epochs = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     result = json.loads((run.folder / "result.json").read_text())
@@ -356,7 +357,7 @@ def test_best_valid_carves_by_speaker_if_the_protocol_separates_speakers(
         entry = result["folds"][fold]
         assert entry["selected_epoch"] == best
         assert entry["n_valid"] == sum(row["fold"] == str(fold) and row["part"] == "valid" for row in rows)
-        assert entry["n_train"] + entry["n_valid"] + entry["n_test"] == len(voices)
+        assert entry["n_train"] + entry["n_valid"] + entry["n_test"] == len(few)
         assert entry["selected"]["accuracy"] == of_fold[best - 1]["test_accuracy"]
         training = model_folder.read(run.folder / f"fold_{fold}" / "best").config.training
         assert (training.selection, training.epoch, training.fold) == ("best-valid", best, fold)
@@ -425,14 +426,12 @@ def test_the_environment_is_recorded(small_run: Any) -> None:
     }  # fmt: skip
 
 
-def test_progress_reaches_its_total(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
-) -> None:
+def test_progress_reaches_its_total(train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path) -> None:
     steps: list[experiment.Progress] = []
-    train_here(tmp_path / "run", voices, "stratified-2", small_settings, on_progress=steps.append)
+    train_here(tmp_path / "run", few, "stratified-2", small_settings, on_progress=steps.append)
     stages = [step.stage for step in steps]
     assert stages == sorted(stages)  # features, then training
-    for stage, total in (("features", len(voices)), ("training", 6)):
+    for stage, total in (("features", len(few)), ("training", 6)):
         done = [step.done for step in steps if step.stage == stage]
         assert done == sorted(done)
         assert done[-1] == total
@@ -440,26 +439,24 @@ def test_progress_reaches_its_total(
 
 
 def test_a_recording_that_cannot_be_decoded_is_named_before_training(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.wav").write_text("I am text")
-    bad = msgspec.structs.replace(voices.utterances[3], path=tmp_path / "bad.wav")
-    corpus = msgspec.structs.replace(
-        voices, name="bad", utterances=(*voices.utterances[:3], bad, *voices.utterances[4:])
-    )
+    bad = msgspec.structs.replace(few.utterances[3], path=tmp_path / "bad.wav")
+    corpus = msgspec.structs.replace(few, name="bad", utterances=(*few.utterances[:3], bad, *few.utterances[4:]))
     with pytest.raises(AudioError, match=r"bad\.wav: .* `emocatcher check` lists all"):
         train_here(tmp_path / "run", corpus, "stratified-2", small_settings)
 
 
 @pytest.mark.parametrize("speakers", [False, True])
 def test_a_table_of_recordings_is_trained_and_reported(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path, speakers: bool
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path, speakers: bool
 ) -> None:
     """The table has its own labels, with and without speakers."""
     names = {"happy": "glad, very", "sad": "[blue]", "angry": "wütend"}
     rows = [
         {"path": str(u.path), "label": names[u.emotion]} | ({"speaker": f"S {u.speaker}"} if speakers else {})
-        for u in voices
+        for u in few
         if u.emotion in names
     ]
     with (tmp_path / "mine.csv").open("w", encoding="utf-8", newline="") as file:
@@ -468,44 +465,44 @@ def test_a_table_of_recordings_is_trained_and_reported(
         writer.writerows(rows)
     corpus = corpora.load(str(tmp_path / "mine.csv"))
     settings = with_training(small_settings, n_epochs=1)
-    run = train_here(tmp_path / "run", corpus, "speakers-2" if speakers else "stratified-2", settings)
-    result = json.loads((run.folder / "result.json").read_text())
+    protocol = protocols.load("speakers-2" if speakers else "stratified-2", corpus, 0)
+    page = experiment.run(corpus, protocol, settings, tmp_path / "run", audited=False, reported=not speakers)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert set(result["labels"]) == set(names.values())
     assert result["n_speakers"] == (4 if speakers else 0)
     assert result["speakers_shared"] is not speakers
     assert result["interval"]["resampled"] == ("speakers" if speakers else "utterances")
     assert bool(result["cannot_claim"]) is not speakers
     assert not result["synthetic"]
-    predictions = table(run.folder / "predictions.csv")
+    predictions = table(tmp_path / "run" / "predictions.csv")
     assert {row["predicted"] for row in predictions} <= set(names.values())
     assert {f"probability_{label}" for label in names.values()} <= predictions[0].keys()
     if not speakers:
         assert {row["speaker"] for row in predictions} == {""}
-        page = run_report.write(run.folder).read_text()
-        assert "glad, very" in page
-        assert "wütend" in page
+        text = page.read_text(encoding="utf-8")
+        assert "glad, very" in text
+        assert "wütend" in text
+        assert audit.NOT_AUDITED in text
 
 
 def test_best_valid_without_speakers_to_carve_is_refused_before_anything_is_written(
-    train_here: Train, voices: Corpus, small_settings: Settings, tmp_path: Path
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path
 ) -> None:
-    two = msgspec.structs.replace(voices, utterances=tuple(u for u in voices if u.speaker in {"01", "02"}))
+    two = msgspec.structs.replace(few, utterances=tuple(u for u in few if u.speaker in {"01", "02"}))
     with pytest.raises(ProtocolError, match="selection = last"):
         train_here(tmp_path / "run", two, "speakers-2", with_training(small_settings, selection="best-valid"))
     assert not (tmp_path / "run").exists()
 
 
-def test_only_the_training_part_takes_votes_and_scores_stay_against_the_labels(voices: Corpus) -> None:
-    fold = protocols.load("stratified-2", voices, 0).folds[0]
-    without = experiment.parts_of(fold, voices)
+def test_only_the_training_part_takes_votes_and_scores_stay_against_the_labels(few: Corpus) -> None:
+    fold = protocols.load("stratified-2", few, 0).folds[0]
+    without = experiment.parts_of(fold, few)
     assert all(part.shares is None for part in without.values())
     votes = (("sad", 0.75), ("angry", 0.25))
-    voted = msgspec.structs.replace(
-        voices, utterances=tuple(msgspec.structs.replace(one, votes=votes) for one in voices)
-    )
+    voted = msgspec.structs.replace(few, utterances=tuple(msgspec.structs.replace(one, votes=votes) for one in few))
     parts = experiment.parts_of(fold, voted)
     assert parts["test"].shares is None
-    sad, angry = voices.labels.index("sad"), voices.labels.index("angry")
+    sad, angry = few.labels.index("sad"), few.labels.index("angry")
     assert (parts["train"].shares[:, [sad, angry]] == (0.75, 0.25)).all()
     for name, part in parts.items():
         np.testing.assert_array_equal(part.true, without[name].true)
