@@ -4,6 +4,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 MODULES := web/node_modules/.installed
 
+# Tests start many processes and are run in several steps: compile each module once.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-all page test-page lint types format map bench paper clean
 
 demo: $(INSTALLED)      ## train on RAVDESS (or synthetic voices), write the report, print its path
