@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.settings import Settings, load_preset
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig, Training
@@ -59,21 +60,21 @@ def make_network() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory, make_network: Callable[..., Any]) -> Callable[..., Bundle]:
-    """Return a function: (settings, changes of its `Training`) → the opened model folder of such a network."""
+    """Return a function: (settings, dimensions, changes of its `Training`) → the opened model folder."""
 
-    def make(settings: Settings, **training: Any) -> Bundle:
-        network = make_network(settings)
+    def make(settings: Settings, dimensions: tuple[Dimension, ...] = (), **training: Any) -> Bundle:
+        network = make_network(settings, n_dimensions=len(dimensions))
         defaults: dict[str, Any] = {
             "corpus": "my voices", "licence": "CC BY 4.0 (someone)", "protocol": "speakers-5", "fold": 3,
             "speakers_shared": False, "selection": "last", "epoch": 7, "seed": 5,
         }  # fmt: skip
         config = ModelConfig(
             name="made-up", version="1.2.3", labels=LABELS, settings=settings, n_parameters=1, temperature=1.7,
-            training=Training(**(defaults | training)),
+            dimensions=dimensions, training=Training(**(defaults | training)),
         )  # fmt: skip
         weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         folder = tmp_path_factory.mktemp("made") / "model"
-        return model_folder.write(folder, config, weights, checked_onnx(network, settings, LABELS))
+        return model_folder.write(folder, config, weights, checked_onnx(network, settings, LABELS, dimensions))
 
     return make
 

@@ -6,6 +6,7 @@ import pytest
 from safetensors.numpy import save
 
 import emocatcher
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.errors import ModelError
 from emocatcher.foundation.settings import Encoder, load_preset
 from emocatcher.models import model_folder
@@ -30,7 +31,7 @@ class CountedSession:
 
 @pytest.fixture(scope="module")
 def recognizer(make_model):
-    return emocatcher.load(make_model(SETTINGS).path)
+    return emocatcher.load(make_model(SETTINGS, (Dimension("arousal", 1.0, 7.0),)).path)
 
 
 @pytest.fixture
@@ -44,14 +45,16 @@ def cut(*spans):
 
 def test_short_clips_that_do_not_overlap_give_the_answers_of_the_network(recognizer):
     clips, first_frames = cut((700, 701), (7, 200), (201, 501), (503, 650))
-    shared = recognizer.overlapping.logits(clips, first_frames)
-    np.testing.assert_allclose(shared, recognizer.run(clips)[0], atol=1e-4)
+    shared, alone = recognizer.overlapping.run(clips, first_frames), recognizer.run(clips)
+    np.testing.assert_allclose(shared.logits, alone.logits, atol=1e-4)
+    np.testing.assert_allclose(shared.dimensions, alone.dimensions, atol=1e-3)
+    assert np.ptp(alone.dimensions) > 0.01
 
 
 def test_each_frame_in_a_clip_is_encoded_once_in_pieces_of_at_most_three_seconds(recognizer, counted):
     clips, first_frames = cut(*((start, start + 301) for start in range(0, 700, 50)), (1100, 1130))
     network = OverlappingClips(model_folder.read(recognizer.path), counted)
-    logits = network.logits(clips, first_frames)
+    logits = network.run(clips, first_frames).logits
     assert sum(counted.n_frames) == 650 + 301 + 30
     assert max(counted.n_frames) <= 300
     assert logits.shape == (15, 4)
@@ -61,7 +64,7 @@ def test_a_window_is_pooled_from_its_own_steps(recognizer):
     """Of two clips, one within the other, each gives the statistics of its own part of the states."""
     network = OverlappingClips(model_folder.read(recognizer.path), recognizer._session)
     clips, first_frames = cut((100, 300), (151, 250))
-    whole, part = network.logits(clips, first_frames)
+    whole, part = network.run(clips, first_frames).logits
     states = recognizer._session.states(clips[0])
     weights = model_folder.read(recognizer.path).weights()
     for logits, own in ((whole, states), (part, states[25:75])):
@@ -80,4 +83,4 @@ def test_a_layer_of_another_shape_is_an_error(recognizer, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(save(model.weights() | {"mean": np.zeros(3, np.float32)}))
     damaged = OverlappingClips(msgspec.structs.replace(model, path=tmp_path), recognizer._session)
     with pytest.raises(ModelError, match=r"no 'mean' of the shape \(128,\)"):
-        damaged.logits([RECORDING[:, :50]], [0])
+        damaged.run([RECORDING[:, :50]], [0])

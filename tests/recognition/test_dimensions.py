@@ -20,6 +20,7 @@ from emocatcher.models.onnx_graphs import as_onnx
 from emocatcher.recognition import batch, json_schema
 from emocatcher.recognition.prediction import Prediction, Rating
 from emocatcher.recognition.recognizer import Recognizer
+from emocatcher.recognition.timeline import window_tables
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +61,32 @@ def test_a_prediction_has_each_dimension_in_its_range_and_its_json_conforms(
 
 def test_a_value_that_rounding_moves_beyond_the_range_is_limited_to_it() -> None:
     from emocatcher.foundation.dimensions import Dimension
-    from emocatcher.recognition.utterance import rate
+    from emocatcher.recognition.prediction import rate
 
-    found = rate([Dimension("arousal", 0.1, 0.7)], np.array([0.7], np.float32) * np.float32(1.0001))
+    found = rate([Dimension("arousal", 0.1, 0.7)], [0.70001])
     assert found == {"arousal": Rating(0.7, 0.1, 0.7)}
+
+
+def test_a_long_recording_has_the_mean_over_its_windows_with_speech(
+    recognizer: Recognizer, paths: list[str], tmp_path: Path
+) -> None:
+    import soundfile
+
+    voice, rate = soundfile.read(paths[0])
+    long = tmp_path / "long.wav"
+    soundfile.write(long, np.tile(np.concatenate([voice, np.zeros(rate)]), 7), rate)
+    timelines: list[Any] = []
+    found = recognizer.predict(str(long), on_timeline=timelines.append)
+    assert found.shares
+    assert found.dimensions == timelines[0].dimensions
+    windows = timelines[0].windows
+    assert windows.ratings[windows.speech].mean() == pytest.approx(found.dimensions["arousal"].value)
+    start = next(window.start_s for window in windows if window.speech)
+    samples = np.asarray(soundfile.read(long)[0][round(start * rate) : round((start + 3.0) * rate)], np.float32)
+    alone = recognizer.predict((samples, rate)).dimensions["arousal"].value
+    assert windows.ratings[windows.speech][0, 0] == pytest.approx(alone, abs=0.3)
+    encoded = json.loads(window_tables.to_json(timelines[0]))
+    assert encoded["dimensions"]["arousal"]["value"] == pytest.approx(found.dimensions["arousal"].value)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])

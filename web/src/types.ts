@@ -68,6 +68,7 @@ export interface Timeline {
   duration_s: number;
   settled_on: number; // recordings; 0 without settling
   warnings: Caution[];
+  dimensions: Record<string, Rating>; // means over the windows with speech, of a model that estimates some
   segments: Segment[];
   windows: Window[];
 }

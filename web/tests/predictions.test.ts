@@ -32,6 +32,7 @@ const timeline: Timeline = {
   duration_s: 4.5,
   abstain_below: 0.75,
   warnings: [],
+  dimensions: {},
   segments: toSegments(windows, 4.5, 0.75),
   windows,
 };

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { facts } from "../src/facts";
 import type { NetworkOutput } from "../src/engine/messages";
 import { toTimeline, toWindow } from "../src/engine/predictions";
-import { cautionsOverTime, isLong, summarise } from "../src/engine/summary";
+import { cautionsOverTime, isLong, meanRatings, summarise } from "../src/engine/summary";
 import { model, output, recording } from "./outputs";
 
 function timelineOf(outputs: NetworkOutput[], durationS: number) {
@@ -18,6 +18,15 @@ test("the shares are the parts of the speech with each emotion, and the largest 
   expect(found.probability).toBeCloseTo(1.9 / 3);
   expect(found.margin).toBeCloseTo(1 / 3);
   expect(found).toMatchObject({ emotion: "happy", abstain: true, attention: [], voiced_start_s: 0.5, voiced_end_s: 11 });
+});
+
+test("the dimensions of a long recording are the means over its windows with speech", () => {
+  const rated = { ...model, dimensions: [{ name: "arousal", low: 1, high: 7 }] };
+  const spoken = [output(0.9, { dimensions: [2] }), output(0.2, { dimensions: [5] })];
+  const dimensions = meanRatings(spoken, rated);
+  expect(dimensions).toEqual({ arousal: { value: 3.5, low: 1, high: 7 } });
+  expect(summarise({ ...timelineOf(spoken, 12), dimensions }).dimensions).toEqual(dimensions);
+  expect([meanRatings([], rated), meanRatings([output(0.9)], model)]).toEqual([{}, {}]);
 });
 
 test("windows without speech have no summary", () => {

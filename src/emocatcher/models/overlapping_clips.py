@@ -14,10 +14,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from emocatcher.foundation.dimensions import unscaled
 from emocatcher.foundation.errors import ModelError
 from emocatcher.foundation.settings import EncoderNetwork
 from emocatcher.models.model_folder import WEIGHTS, Bundle
-from emocatcher.models.onnx_session import OnnxSession
+from emocatcher.models.onnx_session import Answers, OnnxSession
 
 
 class OverlappingClips:
@@ -36,7 +37,7 @@ class OverlappingClips:
             (settings.encoder.n_layers, settings.encoder.width) if settings.encoder else (0, 0)
         )
 
-    def logits(self, clips: Sequence[NDArray[np.float32]], first_frames: Sequence[int]) -> NDArray[np.float32]:
+    def run(self, clips: Sequence[NDArray[np.float32]], first_frames: Sequence[int]) -> Answers:
         """Classify clips of one recording.
 
         Args:
@@ -44,7 +45,7 @@ class OverlappingClips:
             first_frames: of each clip, in the recording.
 
         Returns:
-            shape (n_clips, n_classes). A clip of at most three seconds that overlaps no other gives the logits of the
+            the answers, without attention. A clip of at most three seconds that overlaps no other gives those of the
             whole network.
 
         Raises:
@@ -59,16 +60,24 @@ class OverlappingClips:
             np.minimum(union[:, first:last], clip, out=union[:, first:last])
         states, places = self._encode(union)
         rows = [statistics(states[places[first:last:2]], self._n_layers) for first, last in spans]
-        mean, deviation, matrix, bias = self._head
-        return np.asarray((np.stack(rows) - mean) / deviation @ matrix.T + bias, np.float32)
+        mean, deviation, *layers = self._head
+        pooled = (np.stack(rows) - mean) / deviation
+        logits, *others = (
+            np.asarray(pooled @ matrix.T + bias, np.float32)
+            for matrix, bias in zip(layers[::2], layers[1::2], strict=True)
+        )
+        found = others[0] if others else np.empty((len(clips), 0), np.float32)
+        return Answers(logits, [], unscaled(found, self._model.config.dimensions).astype(np.float32))
 
     @cached_property
     def _head(self) -> list[NDArray[np.float32]]:
-        """The weights of the linear layer; read on first use, because a short recording does not need them."""
+        """The weights of the linear layers; read on first use, because a short recording does not need them."""
         weights, path = self._model.weights(), self._model.path / WEIGHTS
         n_statistics, n_classes = 2 * self._n_layers * self._width, len(self._model.config.labels)
         needed: dict[str, tuple[int, ...]] = {"mean": (n_statistics,), "deviation": (n_statistics,)}
         needed |= {"output.weight": (n_classes, n_statistics), "output.bias": (n_classes,)}
+        if n := len(self._model.config.dimensions):
+            needed |= {"dimensions.weight": (n, n_statistics), "dimensions.bias": (n,)}
         for name, shape in needed.items():
             if name not in weights or weights[name].shape != shape:
                 raise ModelError(f"{path} has no '{name}' of the shape {shape}. Copy the model folder again")

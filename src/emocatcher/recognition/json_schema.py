@@ -55,8 +55,8 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "additionalProperties": {"type": "number", **_PROBABILITY},
         },
         "dimensions": {
-            "description": "Dimensions of emotion, such as arousal, by name, of a model that estimates some. Empty for "
-            "other models, and without speech."
+            "description": "Dimensions of emotion, such as arousal, by name, of a model that estimates some; means "
+            "over the windows with speech if there are shares. Empty for other models, and without speech."
         },
         "voiced_start_s": {"description": "Start of the voiced span, seconds.", **_SECONDS},
         "voiced_end_s": {"description": "End of the voiced span, seconds.", **_SECONDS},

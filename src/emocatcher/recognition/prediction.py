@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
+
+from emocatcher.foundation.dimensions import Dimension
 
 SCHEMA_VERSION = 2
 
@@ -43,6 +46,19 @@ class Rating(msgspec.Struct, frozen=True):
     value: float
     low: float  # of the range of the ratings, which the value is within
     high: float
+
+
+def rate(dimensions: Sequence[Dimension], values: Sequence[float]) -> dict[str, Rating]:
+    """Return the values of some dimensions by name, each limited to its range, which 32-bit numbers may round beyond.
+
+    Examples:
+        >>> rate([Dimension("arousal", 1, 7)], [7.0000001])["arousal"].value
+        7
+    """
+    return {
+        one.name: Rating(min(max(value, one.low), one.high), one.low, one.high)
+        for one, value in zip(dimensions, values, strict=True)
+    }
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):

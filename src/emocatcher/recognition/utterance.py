@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,10 +9,9 @@ from emocatcher import audio
 from emocatcher.evaluation.scoring import faithfulness
 from emocatcher.features import extraction
 from emocatcher.features.extraction import Features
-from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.settings import Settings
 from emocatcher.recognition import cautions
-from emocatcher.recognition.prediction import Prediction, Rating
+from emocatcher.recognition.prediction import Prediction, rate
 from emocatcher.recognition.timeline import Network
 
 
@@ -60,16 +56,8 @@ def recognise(
         voiced_start_s=clip.voiced_start_s,
         voiced_end_s=clip.voiced_end_s,
         attention=_over_time(clip, answers.attention[0], settings),
-        dimensions=rate(config.dimensions, answers.dimensions[0]),
+        dimensions=rate(config.dimensions, answers.dimensions[0].tolist()),
     )
-
-
-def rate(dimensions: Sequence[Dimension], values: NDArray[np.floating[Any]]) -> dict[str, Rating]:
-    """Return ratings by name, from values of the shape (n_dimensions,), each limited to its range."""
-    return {
-        one.name: Rating(min(max(value, one.low), one.high), one.low, one.high)  # 32 bits may round beyond it
-        for one, value in zip(dimensions, values.tolist(), strict=True)
-    }
 
 
 def occlusion(network: Network, recording: audio.Recording) -> tuple[tuple[float, float], ...]:

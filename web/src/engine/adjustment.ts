@@ -83,7 +83,8 @@ export class AdjustedEngine implements Engine {
   private prediction(found: Prediction, recording: Recording, windows: Window[]): Prediction {
     if (isLong(recording.durationS)) {
       const { name, durationS } = recording;
-      return summarise(toTimeline(windows, this.model, name, durationS, WINDOW_S, HOP_S, found.warnings, this.settledOn));
+      const { warnings, dimensions } = found;
+      return summarise(toTimeline(windows, this.model, name, durationS, WINDOW_S, HOP_S, warnings, this.settledOn, dimensions));
     }
     const settled = { ...found, settled_on: this.settledOn };
     if (found.emotion === null || this.isPlain) return settled;

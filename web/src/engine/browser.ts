@@ -6,7 +6,7 @@ import { type Model, PageError, type Recording, type Window } from "../types";
 import { type Engine, HOP_S, type Callbacks, type Live, WINDOW_S } from "./engine";
 import type { NetworkOutput, WorkerRequest, WorkerReply } from "./messages";
 import { toPrediction, toTimeline, toWindow } from "./predictions";
-import { cautionsOverTime, isLong, summarise } from "./summary";
+import { cautionsOverTime, isLong, meanRatings, summarise } from "./summary";
 
 const LEAST_LIVE_S = 1; // of sound, before the first answer
 
@@ -69,7 +69,9 @@ export class BrowserEngine implements Engine {
         } else if (message.kind === "finished") {
           if (isLong(recording.durationS)) {
             const warnings = cautionsOverTime(spoken, this.model, recording);
-            const timeline = toTimeline(waiting, this.model, recording.name, recording.durationS, WINDOW_S, HOP_S, warnings);
+            const { name, durationS } = recording;
+            const ratings = meanRatings(spoken, this.model);
+            const timeline = toTimeline(waiting, this.model, name, durationS, WINDOW_S, HOP_S, warnings, 0, ratings);
             callbacks.onPrediction(summarise(timeline), performance.now() - start);
           }
           end(resolve);

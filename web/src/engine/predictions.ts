@@ -129,6 +129,7 @@ export function toTimeline(
   hopS: number,
   warnings: Caution[],
   settledOn = 0,
+  dimensions: Record<string, Rating> = {},
 ): Timeline {
   return {
     schema_version: facts.schema_version,
@@ -143,6 +144,7 @@ export function toTimeline(
     duration_s: durationS,
     settled_on: settledOn,
     warnings,
+    dimensions,
     segments: toSegments(windows, durationS, model.abstain_below),
     windows,
   };

@@ -1,8 +1,8 @@
 /** Long recordings: summarise the windows as one prediction, as `emocatcher.recognition.timeline.summary` does. */
 import { facts } from "../facts";
-import type { Caution, Model, Prediction, Recording, Timeline } from "../types";
+import type { Caution, Model, Prediction, Rating, Recording, Timeline } from "../types";
 import type { NetworkOutput } from "./messages";
-import { withEmotion, bounds, byLabel, cautions, withoutEmotion } from "./predictions";
+import { withEmotion, bounds, byLabel, cautions, rate, withoutEmotion } from "./predictions";
 
 /** Whether a recording is judged window by window, because it has several sentences. */
 export function isLong(durationS: number): boolean {
@@ -23,9 +23,16 @@ export function summarise(timeline: Timeline): Prediction {
   const mean = labels.map((label) => spoken.reduce((sum, window) => sum + window.probabilities[label], 0) / spoken.length);
   return {
     ...withEmotion(empty, labels, mean, timeline.abstain_below, labels.map((label) => seconds[label] / total)),
+    dimensions: timeline.dimensions,
     voiced_start_s: Math.min(...spoken.map((window) => window.voiced_start_s)),
     voiced_end_s: Math.max(...spoken.map((window) => window.voiced_end_s)),
   };
+}
+
+/** @param spoken the outputs for the windows with speech */
+export function meanRatings(spoken: NetworkOutput[], model: Pick<Model, "dimensions">): Record<string, Rating> {
+  if (spoken.length === 0) return {};
+  return rate(model.dimensions.map((_, i) => spoken.reduce((sum, one) => sum + one.dimensions[i], 0) / spoken.length), model);
 }
 
 /** @param spoken the outputs for the windows with speech */

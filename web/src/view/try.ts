@@ -244,7 +244,7 @@ export class TryView implements View {
       job.signal,
     );
     if (job.signal.aborted || !prediction) return;
-    const timeline = toTimeline(windows, model, recording.name, recording.durationS, WINDOW_S, HOP_S, prediction.warnings, prediction.settled_on);
+    const timeline = toTimeline(windows, model, recording.name, recording.durationS, WINDOW_S, HOP_S, prediction.warnings, prediction.settled_on, prediction.dimensions);
     replace(saving, saveButtons(recording, prediction, timeline));
     this.result.dataset.state = "complete";
   }

@@ -16,7 +16,7 @@ from emocatcher import audio
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import SettingError, TooLongError
 from emocatcher.recognition import cautions
-from emocatcher.recognition.prediction import SCHEMA_VERSION, Caution
+from emocatcher.recognition.prediction import SCHEMA_VERSION, Caution, Rating, rate
 from emocatcher.recognition.timeline import segments
 from emocatcher.recognition.timeline.engine import Engine, HasSpeech
 from emocatcher.recognition.timeline.segments import Segment
@@ -41,6 +41,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     settled_on: int = 0  # recordings whose common part was subtracted (see `settling`); 0 for none
     warnings: tuple[Caution, ...] = ()  # reasons to trust it less, most serious first
+    dimensions: dict[str, Rating] = {}  # means over the windows with speech, of a model that estimates some
     segments: tuple[Segment, ...]  # from 0 to the end, without gaps
     windows: Sequence[Window]
 
@@ -101,7 +102,9 @@ class BlockRecogniser:
         self._parts.append(self._engine.finish())
         config, duration_s = self._network.config, self._engine.duration_s
         windows = Windows.join(config.labels, self._parts)
+        spoken = windows.ratings[windows.speech]
         return Timeline(
+            dimensions=rate(config.dimensions, spoken.mean(axis=0).tolist()) if len(spoken) else {},
             path="",
             model=config.name,
             model_version=config.version,

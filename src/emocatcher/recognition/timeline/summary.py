@@ -27,7 +27,7 @@ def summarise(timeline: Timeline) -> Prediction:
     """Return the prediction for the whole recording of a timeline.
 
     Its `shares` are those of `speech_s`, its emotion has the largest share, and its `probabilities` are the mean of the
-    windows with speech. There is no attention over the whole.
+    windows with speech, as are its `dimensions`. There is no attention over the whole.
     """
     prediction = Prediction(
         path=timeline.path,
@@ -48,6 +48,7 @@ def summarise(timeline: Timeline) -> Prediction:
         dict(zip(timeline.labels, mean, strict=True)),
         timeline.abstain_below,
         shares={label: second / total_s for label, second in seconds.items()},
+        dimensions=timeline.dimensions,
         voiced_start_s=float(windows.voiced_start_s[windows.speech].min()),
         voiced_end_s=float(windows.voiced_end_s[windows.speech].max()),
     )

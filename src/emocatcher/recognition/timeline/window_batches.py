@@ -23,8 +23,8 @@ _MAX_FRAMES = 1 << 16  # in a group and in a batch, because a window may be ten 
 class OverlappingClips(Protocol):
     """See `emocatcher.models.overlapping_clips`."""
 
-    def logits(self, clips: Sequence[NDArray[np.float32]], first_frames: Sequence[int]) -> NDArray[np.float32]:
-        """Map arrays of shape (n_channels, n_frames) and their places to logits, shape (n_clips, n_classes)."""
+    def run(self, clips: Sequence[NDArray[np.float32]], first_frames: Sequence[int]) -> Answers:
+        """Map arrays of shape (n_channels, n_frames) and their places to logits and dimensions."""
 
 
 class NetworkConfig(Protocol):
@@ -143,25 +143,32 @@ class WindowBatches:
         clips = [window.clip for window in windows if window.clip is not None]
         speech = np.array([window.clip is not None for window in windows], np.bool_)
         probabilities = np.full((len(windows), len(labels)), np.nan)
+        ratings = np.full((len(windows), len(self._network.config.dimensions)), np.nan)
         if clips:
-            probabilities[speech] = self._network.probabilities(self._logits(windows, clips))
+            logits, ratings[speech] = self._answers(windows, clips)
+            probabilities[speech] = self._network.probabilities(logits)
         abstain = ~speech
         abstain[speech] = probabilities[speech].max(axis=1) < self._abstain_below
         start_s, end_s, voiced_start_s, voiced_end_s = times_s.T
-        return Windows(labels, start_s, end_s, voiced_start_s, voiced_end_s, speech, probabilities, abstain)
+        return Windows(labels, start_s, end_s, voiced_start_s, voiced_end_s, speech, probabilities, abstain, ratings)
 
-    def _logits(self, windows: Sequence[PreparedWindow], clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Run the network on the clips of the windows that have one."""
+    def _answers(
+        self, windows: Sequence[PreparedWindow], clips: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return logits and dimensions of the clips of the windows that have one."""
         if self._is_shared and self._network.overlapping is not None:
             first_frames = [window.first for window in windows if window.clip is not None]
-            return self._network.overlapping.logits(clips, first_frames)
+            logits, _, dimensions = self._network.overlapping.run(clips, first_frames)
+            return logits, dimensions
         longest = max(clip.shape[1] for clip in clips)
         if self._network.overlapping is not None and longest > _MOST_FRAMES_AT_ONCE:
-            return np.concatenate([self._network.overlapping.logits([clip], [0]) for clip in clips])
+            each = [self._network.overlapping.run([clip], [0]) for clip in clips]
+            return np.concatenate([one.logits for one in each]), np.concatenate([one.dimensions for one in each])
         # Sort by length, because the network pads every clip to the longest one in its batch.
         order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
         batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
         if self._network.overlapping is not None:
             batch_size = min(batch_size, (_MOST_FRAMES_AT_ONCE // longest) ** 2)  # the memory of one clip at most
-        logits = self._network.run([clips[i] for i in order], batch_size)[0]
-        return np.asarray(logits[np.argsort(order)])
+        logits, _, dimensions = self._network.run([clips[i] for i in order], batch_size)
+        places = np.argsort(order)
+        return logits[places], dimensions[places]

@@ -41,9 +41,13 @@ class Windows(Sequence[Window]):
         speech: shape (n_windows,), bool.
         probabilities: shape (n_windows, n_labels), float64; NaN without speech.
         abstain: shape (n_windows,), bool.
+        ratings: shape (n_windows, n_dimensions), NaN without speech; None for none. The single windows do not have
+            them.
     """
 
-    __slots__ = ("abstain", "end_s", "labels", "probabilities", "speech", "start_s", "voiced_end_s", "voiced_start_s")
+    __slots__ = (
+        "abstain", "end_s", "labels", "probabilities", "ratings", "speech", "start_s", "voiced_end_s", "voiced_start_s"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Windows(Sequence[Window]):
         speech: NDArray[np.bool_],
         probabilities: Column,
         abstain: NDArray[np.bool_],
+        ratings: Column | None = None,
     ) -> None:
         self.labels = labels
         self.start_s, self.end_s = start_s, end_s
@@ -62,6 +67,7 @@ class Windows(Sequence[Window]):
         self.speech = speech
         self.probabilities = probabilities
         self.abstain = abstain
+        self.ratings = np.empty((len(start_s), 0)) if ratings is None else ratings
 
     @classmethod
     def join(cls, labels: tuple[str, ...], parts: Iterable[Windows]) -> Windows:
@@ -69,7 +75,9 @@ class Windows(Sequence[Window]):
         found = list(parts) or [cls.of(labels, ())]
         names = ("start_s", "end_s", "voiced_start_s", "voiced_end_s", "speech", "probabilities", "abstain")
         columns: list[Any] = [np.concatenate([getattr(part, name) for part in found]) for name in names]
-        return cls(labels, *columns)
+        width = max(part.ratings.shape[1] for part in found)
+        ratings = [one.ratings if one.ratings.shape[1] else np.full((len(one), width), np.nan) for one in found]
+        return cls(labels, *[*columns, np.concatenate(ratings)])
 
     @classmethod
     def of(cls, labels: tuple[str, ...], windows: Sequence[Window]) -> Windows:
