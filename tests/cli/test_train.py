@@ -66,7 +66,7 @@ def test_evaluate_agrees_with_the_run(call: Call, trained: Any, model: str) -> N
     found = json.loads(outcome.out)
     assert list(found) == [
         "n_utterances", "n_correct", "accuracy", "unweighted_average_recall", "macro_f1", "recall", "protocol", "fold",
-        "speakers_shared", "trained_on", "n_test_trained_on", "speaker_groups",
+        "speakers_shared", "trained_on", "n_test_trained_on", "speaker_groups", "dimensions",
     ]  # fmt: skip
     (fold,) = json.loads((trained.folder / "result.json").read_text())["folds"]
     if model == "best":
