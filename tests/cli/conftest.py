@@ -28,6 +28,11 @@ class TrainedRun(NamedTuple):
     outcome: Outcome
 
 
+def without_notes(err: str) -> list[str]:
+    """The lines of stderr but the notes, such as on files that are left out of a corpus."""
+    return [line for line in err.splitlines() if not line.startswith("Note: ")]
+
+
 def as_process(arguments: Sequence[str], cwd: Path | None = None) -> Outcome:
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "FORCE_COLOR"}}
     command = [sys.executable, "-m", "emocatcher", *arguments]

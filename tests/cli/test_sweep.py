@@ -16,6 +16,8 @@ import pytest
 
 from emocatcher.training.sweep import folder
 
+from .conftest import without_notes
+
 Call = Callable[..., Any]
 
 
@@ -102,8 +104,8 @@ def test_the_table_fits_the_terminal(
 def test_an_error_is_one_line(call: Call, write: Any, tmp_path: Path, extra: str, corpus: str, words: str) -> None:
     outcome = call("sweep", write(extra=extra, corpus=corpus), "--out", tmp_path / "s")
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith("Error: ")
-    assert outcome.err.count("\n") == 1
+    assert without_notes(outcome.err)[0].startswith("Error: ")
+    assert len(without_notes(outcome.err)) == 1
     assert words in outcome.err
     assert not (tmp_path / "s").exists()
 
@@ -115,7 +117,7 @@ def test_a_folder_with_another_sweep_is_refused(here: None, call: Call, write: A
         outcome = call("sweep", path, "--out", tmp_path / "s", *arguments)
         assert outcome.code == 2
         assert words in outcome.err
-        assert outcome.err.count("\n") == 1
+        assert len(without_notes(outcome.err)) == 1
 
 
 def test_an_interrupt_names_the_flags_to_resume(

@@ -29,6 +29,7 @@ def test_the_corpus_has_ravdess_names_and_is_marked_synthetic(made_dir):
     assert corpus.name == "synthetic"
     assert "CC0" in corpus.licence
     assert {u.path.parent.name for u in corpus} == {"Actor_01", "Actor_02"}
+    assert not corpus.notes
 
 
 def test_the_voice_is_at_its_true_position(made_dir):

@@ -84,7 +84,8 @@ def read(root: Path) -> Corpus:
     Raises:
         CorpusError: if the folder contains no such clip, or one with an invalid name.
     """
-    return msgspec.structs.replace(ravdess.read(root), name="synthetic", licence=LICENCE, synthetic=True)
+    # Without notes: the one would be that the truth is no recording.
+    return msgspec.structs.replace(ravdess.read(root), name="synthetic", licence=LICENCE, synthetic=True, notes=())
 
 
 def _make(clip: Utterance) -> tuple[npt.NDArray[np.int16], int, int]:
