@@ -26,7 +26,7 @@ page: $(INSTALLED) $(MODULES)  ## build the page into dist/page, for any web hos
 
 test-page: page         ## the page's tests, in Chromium
 	cd web && npm test --silent
-	$(BIN)/python -m pytest -m page tests/page
+	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile -m page tests/page
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
