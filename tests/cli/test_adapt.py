@@ -79,6 +79,8 @@ def test_a_table_that_does_not_suffice_is_refused_in_a_line_and_nothing_is_writt
         (["--model", "cabg", "--unlabelled"], "has no encoder"),
         (["--labels", "sad"], "all have the label 'sad'"),
         (["--labels", "sad,disgust,bored"], "'bored' has 0 recordings"),
+        (["--name", "a" * 301], "cannot be that of a model. Give 1 to 300 characters"),
+        (["--unlabelled", "--name", "a\nb"], "cannot be that of a model"),
     ],
 )
 def test_what_cannot_be_adapted_is_refused_in_a_line_and_nothing_is_written(call, table, tmp_path, given, words):
@@ -87,3 +89,24 @@ def test_what_cannot_be_adapted_is_refused_in_a_line_and_nothing_is_written(call
     assert words in done.err
     assert done.err.splitlines()[-1].startswith("Error: ")
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("label", ["a" * 101, "a\x1b[31mb"])
+def test_a_label_that_no_model_can_have_is_refused_before_anything_is_written(call, voices, tmp_path, label):
+    table = tmp_path / "t.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        clips = [one.path for one in voices.utterances[:16]]
+        rows = [(clip, label if i % 2 else "sad") for i, clip in enumerate(clips)]
+        csv.writer(file).writerows([("path", "label"), *rows])
+    done = call("adapt", table, "--to", tmp_path / "mine")
+    assert done.code == 2
+    assert "The label 'a" in done.err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_readme_that_is_there_is_not_replaced_unasked(call, table, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    done = call("adapt", table, "--to", tmp_path)
+    assert done.code == 2
+    assert "README.md would be replaced" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]

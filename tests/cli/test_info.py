@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from emocatcher.evaluation.scoring.adaptation import Adaptation
 from emocatcher.foundation.settings import load_preset
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import ModelConfig, Training
@@ -52,6 +53,21 @@ def test_it_prints_all_facts_of_the_model_folder(call: Call, write: Callable[...
         "CC BY 4.0 (someone)", "Made for a test.", "Fit for tests.", str(folder),
     ):  # fmt: skip
         assert fact in text
+
+
+def test_it_states_what_a_model_was_adapted_to_and_whose_scores_it_has(call: Call, write: Callable[..., Path]) -> None:
+    labelled = Adaptation(
+        model="base", model_sha256="", corpus="mine", n_recordings=20, n_speakers=3, labels=("happy", "bored"),
+        n_of_label=(12, 8), validated_by="speakers", chosen="as it is",
+    )  # fmt: skip
+    own = Adaptation(
+        model="mine", model_sha256="", corpus="calls", n_recordings=50, validated_by="nothing",
+        chosen="its own answers", earlier=(labelled,),
+    )  # fmt: skip
+    text = " ".join(call("info", write(msgspec.structs.replace(CONFIG, adaptation=own))).out.split())
+    assert "from base to 20 recordings of 3 speakers of mine (12 happy, 8 bored). Validation was on speakers" in text
+    assert "from mine to 50 recordings of calls. They have no labels" in text
+    assert "The scores are those of mine." in text
 
 
 def test_unknown_facts_are_left_out(call: Call, write: Callable[..., Path]) -> None:

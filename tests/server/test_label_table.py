@@ -11,7 +11,7 @@ from emocatcher.audio import folder_search
 from emocatcher.corpora import manifest
 from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import AudioError, ManifestError, OutputError, SettingError
-from emocatcher.server.labelling import Clip, LabelTable, agreement, find_clips, parse_labels, shuffle
+from emocatcher.server.labelling import Clip, LabelSession, LabelTable, agreement, find_clips, parse_labels, shuffle
 
 
 @pytest.fixture
@@ -28,18 +28,35 @@ def rows(path: Path) -> list[list[str]]:
 
 def test_rows_and_columns_of_an_earlier_table_are_kept(folder: Path) -> None:
     out = folder / "my.csv"
-    out.write_text('path;room;label;speaker;arousal[1:7]\nclips/b.wav;"hall, north";;s1;2\n.\\e.wav;attic;sad;s2;3\n')
+    out.write_text('Path;Room;label;speaker;arousal[1:7]\nclips/b.wav;"hall, north";;s1;2\n.\\e.wav;attic;sad;s2;3\n')
     with LabelTable(out) as table:
         table.write(Clip(folder / "clips/b.wav", "other"), "happy", note="n")
         table.write(Clip(folder / "clips/=c, d.wav", "s3"), "sad")
     found = rows(out)
-    assert found[0][:5] == ["path", "room", "label", "speaker", "arousal[1:7]"]
+    assert found[0][:5] == ["Path", "Room", "label", "speaker", "arousal[1:7]"]
     assert [row[:5] for row in found[1:]] == [
         ["clips/b.wav", "hall, north", "happy", "s1", "2"],
         [".\\e.wav", "attic", "sad", "s2", "3"],
         ["clips/=c, d.wav", "", "sad", "s3", ""],
     ]
     assert found[1][found[0].index("note")] == "n"
+
+
+def test_a_note_that_a_clip_had_before_it_was_asked_stays(folder: Path) -> None:
+    out = folder / "my.csv"
+    out.write_text("path,label,note\nclips/a.wav,,in the kitchen\nclips/b.wav,,in the hall\n")
+    with LabelTable(out) as table:
+        session = LabelSession(find_clips([str(out)], print), table, ("happy", "sad"), "my.csv")
+        for number, (label, note) in enumerate((("happy", ""), (None, "two voices"))):
+            session.decide(number, label, note)
+            session.decide(number, label, note)  # the same request again
+        assert [row[2] for row in rows(out)[1:]] == ["in the kitchen", "two voices"]
+        for number in (0, 1):
+            session.undo(number)
+        assert [row[:3] for row in rows(out)[1:]] == [
+            ["clips/a.wav", "", "in the kitchen"],
+            ["clips/b.wav", "", "in the hall"],
+        ]
 
 
 def test_a_table_with_the_column_emotion_is_continued_in_it(folder: Path) -> None:

@@ -237,6 +237,7 @@ def test_recordings_without_labels_move_the_model_and_its_card_has_both_adaptati
     card = (again.path / model_folder.CARD).read_text(encoding="utf-8")
     assert card.index("Adapted from base to") < card.index("Adapted from mine to")
     assert "nothing was measured" in card
+    assert "The scores are those of mine." in card
 
 
 def answers_of(layer: Layer, rows) -> np.ndarray:

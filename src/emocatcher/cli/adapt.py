@@ -49,15 +49,16 @@ def adapt(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
 ) -> None:
     """Adapt a model to your recordings: with some 50 labelled ones, or to a room or a language without labels."""
-    from emocatcher.foundation.errors import ModelError, SettingError
+    from emocatcher.foundation.errors import SettingError
     from emocatcher.models import finding, model_folder
 
-    if (to / model_folder.CONFIG).exists() and not overwrite:
-        raise ModelError(f"{to} already contains a model. Give --overwrite, or another folder")
+    if not overwrite:
+        options.check_holds_no_model(to)
     if unlabelled and labels:
         raise SettingError("--labels needs labelled recordings. Leave out --labels or --unlabelled")
     opened = model_folder.read(finding.find_folder(model))
     named = name or to.resolve().name
+    model_folder.check_names(named, ())
     if unlabelled:
         _adapt_unlabelled(opened, recordings, to, named)
         return
@@ -111,6 +112,7 @@ def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str
     from emocatcher.recognition import batch, settling
     from emocatcher.recognition.prediction import Prediction
     from emocatcher.recognition.recognizer import load
+    from emocatcher.reports import adaptation as page
     from emocatcher.training import adaptation
 
     adaptation.check(opened)  # before minutes of recognition
@@ -130,6 +132,7 @@ def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str
             )
         corpus = Corpus(name=Path(recordings[0]).resolve().stem, utterances=tuple(found), labels=("",))
         adaptation.adapt_unlabelled(opened, corpus, to, name=name, on_progress=_bars(start))
+    (to / page.PAGE).unlink(missing_ok=True)  # of a model that was replaced
     of = "" if len(found) == len(names) else f" of {len(names)}"
     typer.echo(f"Adapted to {len(found)}{of} recordings by its own answers for them. Nothing was measured", err=True)
     typer.echo(f"{one_line(to)} is written. Use it with: emocatcher predict RECORDING --model {one_line(to)}")

@@ -66,11 +66,9 @@ def finalise(
     """Train one model on all recordings of a run's corpus, calibrated on the run's held-out predictions."""
     from emocatcher.cli import screen
     from emocatcher.cli.loading import load_corpus
-    from emocatcher.foundation.errors import ModelError
-    from emocatcher.models import model_folder
 
-    if (to / model_folder.CONFIG).exists() and not overwrite:
-        raise ModelError(f"{to} already contains a model. Give --overwrite, or another folder")
+    if not overwrite:
+        options.check_holds_no_model(to)
     from emocatcher.training import finalise
 
     finished, *_ = finalise.check(run, teacher or (), untaught)

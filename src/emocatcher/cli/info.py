@@ -48,6 +48,7 @@ def info(
 def _print(opened: Bundle) -> None:
     from emocatcher.cli import screen
     from emocatcher.models import model_folder
+    from emocatcher.models.model_folder import model_card
 
     config, training, front_end = opened.config, opened.config.training, opened.config.settings.front_end
     speakers = {None: "", True: "; test speakers are also in training", False: "; no speaker is in both parts"}
@@ -66,6 +67,7 @@ def _print(opened: Bundle) -> None:
         ("Corpus", training.corpus + (" (SYNTHETIC: generated voices, for tests only)" if training.synthetic else "")),
         ("Protocol", protocol + speakers[training.speakers_shared]),
         ("Selection", ", ".join([selection, *(f"{name} {value}" for name, value in trained if value is not None)])),
+        ("Adaptation", "\n".join(model_card.adapted_to(config.adaptation)) if config.adaptation else ""),
         ("Scores", _scores(training.scores)),
         ("Calibration", _calibration(config)),
         ("Abstains", f"below a probability of {config.abstain_below:.0%}" if config.abstain_below else "never"),

@@ -1,5 +1,6 @@
 """Options that several commands share, each with its help text."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,3 +53,21 @@ Device = Annotated[
     ),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)]
+
+
+def check_holds_no_model(folder: Path) -> None:
+    """Refuse to replace a model, or a README.md that is not a model's.
+
+    Raises:
+        ModelError: if the folder has one.
+    """
+    from emocatcher.foundation.errors import ModelError
+    from emocatcher.models import model_folder
+
+    if (folder / model_folder.CONFIG).exists():
+        raise ModelError(f"{folder} already contains a model. Give --overwrite, or another folder")
+    if (folder / model_folder.CARD).exists():
+        raise ModelError(
+            f"{folder / model_folder.CARD} would be replaced by the card of the model. Give another folder, or "
+            "--overwrite"
+        )

@@ -42,6 +42,11 @@ def read(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[Row]:
     raise ManifestError(f"{path} is not a table that can be read. Allowed: {', '.join(FORMATS)}")
 
 
+def header(path: Path) -> list[str]:
+    """Return the columns of CSV as its header spells them; the cells of `read` have them in small letters."""
+    return text_tables.CsvRows(io.StringIO(_read_text(path), newline=""), str(path)).columns
+
+
 def _read_text(path: Path) -> str:
     content = path.read_bytes()
     encoding = text_tables.encoding_of(content[:4])

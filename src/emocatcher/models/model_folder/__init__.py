@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,6 +133,22 @@ def bundled_names() -> list[str]:
     return sorted(names, key=lambda name: name != BUNDLED)
 
 
+def check_names(name: str, labels: Sequence[str]) -> None:
+    """Check that a model may have such a name and such labels.
+
+    Raises:
+        ModelError: if it could not be read again.
+    """
+    for what, text, kind, most in (("name", name, Name, 300), *(("label", one, Label, 100) for one in labels)):
+        try:
+            msgspec.convert(text.encode().decode(), kind)
+        except (msgspec.ValidationError, UnicodeEncodeError):
+            raise ModelError(
+                f"The {what} {text[:40]!r} cannot be that of a model. Give 1 to {most} characters, none of them a "
+                "control character"
+            ) from None
+
+
 def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], onnx: bytes) -> Bundle:
     """Write a model folder. `config.json` is written last, so a folder without it is incomplete.
 
@@ -142,8 +159,9 @@ def write(folder: Path, config: ModelConfig, weights: dict[str, NDArray[Any]], o
         onnx: the serialised graph.
 
     Raises:
-        ModelError: if the folder cannot be written.
+        ModelError: if the folder cannot be written, or the name or a label cannot be read again.
     """
+    check_names(config.name, config.labels)
     parts = {WEIGHTS: save_tensors(weights), ONNX: onnx, CARD: model_card.text(config).encode()}
     hashes = {name: hashlib.sha256(payload).hexdigest() for name, payload in parts.items() if name != CARD}
     config = msgspec.structs.replace(config, sha256=hashes)

@@ -90,28 +90,38 @@ held-out recordings of that corpus, and may be wrong on other recordings.
 def _adaptation_section(found: Adaptation | None) -> str:
     if found is None:
         return ""
-    return "\n## Adaptation\n\n" + "\n".join(map(_adaptation, (*found.earlier, found)))
+    said = zip((*found.earlier, found), adapted_to(found), strict=True)
+    return "\n## Adaptation\n\n" + "\n".join(f"{_plain(text)}\n{_steps(one)}" for one, text in said)
 
 
-def _adaptation(found: Adaptation) -> str:
+def adapted_to(found: Adaptation) -> list[str]:
+    """State what a model was adapted to, the first adaptation first."""
+    after = f" The scores are those of {found.model}." if found.validated_by == "nothing" else ""
+    return [*map(_adapted_to, found.earlier), _adapted_to(found) + after]
+
+
+def _adapted_to(found: Adaptation) -> str:
     speakers = (
         "" if found.n_speakers is None else f" of {found.n_speakers} speaker{'' if found.n_speakers == 1 else 's'}"
     )
-    of_labels = ", ".join(f"{n} {_plain(label)}" for label, n in zip(found.labels, found.n_of_label, strict=False))
+    of_labels = ", ".join(f"{n} {label}" for label, n in zip(found.labels, found.n_of_label, strict=False))
     by_label = f" ({of_labels})" if of_labels else ""
-    what = f"{found.n_recordings} recordings{speakers} of {_plain(found.corpus)}{by_label}{found.also}"
-    rows = "\n".join(
-        f"| {one.name}{', chosen' if one.name == found.chosen else ''} | {one.unweighted_average_recall:.3f} "
-        f"({one.interval[0]:.3f} to {one.interval[1]:.3f}) | {one.log_loss:.3f} |"
-        for one in found.steps
-    )
-    table = f"\n| step | UAR on validation | log loss |\n|---|---|---|\n{rows}\n" if rows else ""
+    what = f"{found.n_recordings} recordings{speakers} of {found.corpus}{by_label}{found.also}"
     measured = (
         "They have no labels: it was fitted to its own answers for them, and nothing was measured on them."
         if found.validated_by == "nothing"
         else f"Validation was on {found.validated_by} that a step was not fitted to."
     )
-    return f"Adapted from {_plain(found.model)} to {what}. {measured}\n{table}"
+    return f"Adapted from {found.model} to {what}. {measured}"
+
+
+def _steps(found: Adaptation) -> str:
+    rows = "\n".join(
+        f"| {one.name}{', chosen' if one.name == found.chosen else ''} | {one.unweighted_average_recall:.3f} "
+        f"({one.interval[0]:.3f} to {one.interval[1]:.3f}) | {one.log_loss:.3f} |"
+        for one in found.steps
+    )
+    return f"\n| step | UAR on validation | log loss |\n|---|---|---|\n{rows}\n" if rows else ""
 
 
 def _groups_section(groups: tuple[SpeakerGroup, ...]) -> str:

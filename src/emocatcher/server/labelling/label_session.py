@@ -55,6 +55,9 @@ class LabelSession:
         self.clips, self.labels, self.model_labels = tuple(clips), tuple(labels), tuple(model_labels)
         self._table, self._out = table, out
         self._shown: set[int] = set()  # clips whose guess the listener may have seen
+        rows = {i: self._row(i) for i in range(len(self.clips))}
+        # Notes on clips that are still asked, such as those of whoever recorded them: a decision does not replace them.
+        self._given = {i: row.get("note", "") for i, row in rows.items() if not _is_decided(row, table.label)}
 
     def describe(self) -> dict[str, Any]:
         """Return what the page shows; of clips that are not decided yet only the number.
@@ -92,10 +95,13 @@ class LabelSession:
     def decide(self, i: int, label: str | None, note: str) -> None:
         """Write a label, or that the clip is skipped (None).
 
+        Without a note, the one that the table had before stays.
+
         Raises:
             SettingError: if it has another label, as from another tab of the browser.
             OutputError: if the table cannot be written; then nothing changes.
         """
+        note = note or self._given.get(i, "")
         now = self.describe_clip(i)
         if now["decided"] and (now["label"], now["note"]) == (label, note):
             return  # the same request again, because the answer was lost
@@ -114,7 +120,7 @@ class LabelSession:
         if self._row(i).get("guess"):
             self._shown.add(i)
         if _is_decided(self._row(i), self._table.label):
-            self._table.write(self.clips[i], "", **dict.fromkeys(OWN, ""))
+            self._table.write(self.clips[i], "", **dict.fromkeys(OWN, "") | {"note": self._given.get(i, "")})
 
     def add_guess(self, i: int, emotion: str | None, probability: float | None) -> None:
         """Write the model's guess for a clip that has a label, unless the listener may have seen it before.

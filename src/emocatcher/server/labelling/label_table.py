@@ -39,6 +39,7 @@ class LabelTable:
         self._lock: int | None = _locked(self._path)
         try:
             self.rows, self.columns = self._read(path)
+            self._spelt = {one.lower(): one for one in table_rows.header(path)} if self._path.exists() else {}
             self.label = "emotion" if "emotion" in self.columns and "label" not in self.columns else "label"
             self.listener = self._check_listener(path, listener)
         except BaseException:
@@ -80,7 +81,8 @@ class LabelTable:
                 f"{self._path} was changed by another program, and is left as it is. Stop this server, and run the "
                 "same command again to go on with the changed table"
             )
-        text = csv_cells.write_rows([header, *([row.get(column, "") for column in header] for row in after.values())])
+        spelt = [self._spelt.get(column, column) for column in header]
+        text = csv_cells.write_rows([spelt, *([row.get(column, "") for column in header] for row in after.values())])
         try:
             atomic_files.write_text(self._path, text)
         except OSError as error:

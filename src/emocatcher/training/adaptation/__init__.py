@@ -59,13 +59,14 @@ def adapt(
         model as it is, its linear layer is unchanged.
 
     Raises:
-        ModelError: if the model has no encoder, or cannot be read or written.
+        ModelError: if the model has no encoder, or cannot be read or written, as with a label that is too long.
         CorpusError: if the recordings do not suffice; see `chosen_recordings.choose`.
         AudioError: if a recording cannot be decoded.
     """
     check(model)
     config = model.config
     corpus, notes = chosen_recordings.choose(corpus, labels, config.labels)
+    model_folder.check_names(name, corpus.labels)
     folds = chosen_recordings.divide(corpus)
     if folds.validated_by == "recordings":
         who = f"All recordings are of the speaker {corpus.speakers[0]}" if corpus.speakers else "No speakers are named"

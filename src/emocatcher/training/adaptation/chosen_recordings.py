@@ -50,17 +50,18 @@ def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple
     notes = []
     if left_out := Counter(one.emotion for one in named if wanted and one.emotion not in wanted):
         listed = ", ".join(f"{n} of '{label}'" for label, n in sorted(left_out.items()))
-        notes.append(f"{left_out.total()} recordings have labels that --labels does not name: {listed}")
+        have = votes.recordings(left_out.total(), "has a label", "have labels")
+        notes.append(f"{have} that --labels does not name: {listed}")
     order = wanted or [*(label for label in known if label in counts), *sorted(set(counts).difference(known))]
     if len(counts) < 2:
-        have = f"all have the label '{next(iter(counts))}'" if counts else "none has one of the labels"
+        what = f"all have the label '{next(iter(counts))}'" if counts else "none has one of the labels"
         raise CorpusError(
-            f"{_recordings(len(used))}, and {have}. To adapt, recordings of two or more labels are needed; for "
+            f"{votes.recordings(len(used))}, and {what}. To adapt, recordings of two or more labels are needed; for "
             "recordings without labels, use --unlabelled"
         )
     few = [label for label in order if label not in known and counts[label] < FEWEST]
     if few:
-        listed = ", ".join(f"'{label}' has {_recordings(counts[label])}" for label in few)
+        listed = ", ".join(f"'{label}' has {votes.recordings(counts[label])}" for label in few)
         raise CorpusError(
             f"{listed}, and a label that the model does not know needs {FEWEST}. Record more, or leave it "
             "out with --labels"
@@ -80,7 +81,8 @@ def choose(corpus: Corpus, labels: Sequence[str], known: Sequence[str]) -> tuple
         rated = ", ".join(one.name for one in corpus.dimensions)
         notes.append(f"The ratings of {rated} are not used: only the answers on emotions are adapted")
     if 0 < (n := len(corpus.unlabelled)) < settling.FEWEST:
-        notes.append(f"{n} recordings without a label are too few to settle on, and are not used; 25 are a good start")
+        without = f"{votes.recordings(n)} without a label {'is' if n == 1 else 'are'}"
+        notes.append(f"{without} too few to settle on, and not used; 25 are a good start")
     return msgspec.structs.replace(corpus, utterances=tuple(kept), labels=tuple(order)), notes
 
 
@@ -97,10 +99,6 @@ def _spelt(utterance: Utterance, known: Sequence[str]) -> Utterance:
     """Return an utterance with the model's spelling of its labels."""
     spelt = utterance.votes and votes.merged((spelling(label, known), share) for label, share in utterance.votes)
     return msgspec.structs.replace(utterance, emotion=spelling(utterance.emotion, known), votes=spelt)
-
-
-def _recordings(n: int) -> str:
-    return f"{n} recording" + ("s" if n != 1 else "")
 
 
 def divide(corpus: Corpus) -> Folds:
