@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from emocatcher.corpora.table import Corpus, Utterance
+from emocatcher.evaluation.scoring.adaptation import AS_IT_IS
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.errors import CorpusError, ModelError
@@ -219,7 +220,7 @@ def test_a_model_that_no_step_improves_keeps_its_weights(adapted, few, tmp_path,
     """It was adapted to these recordings, so what is fitted to a part of them recognises the others less well."""
     monkeypatch.setattr(adaptation, "TrainingPool", InProcess)
     again = adaptation.adapt(adapted, few, tmp_path / "again", name="again")
-    assert again.config.adaptation.chosen == adaptation.AS_IT_IS
+    assert again.config.adaptation.chosen == AS_IT_IS
     for name, value in adapted.weights().items():
         np.testing.assert_array_equal(value, again.weights()[name], err_msg=name)
     assert "its weights were kept" in page.outcome(again.config.adaptation)
@@ -238,6 +239,15 @@ def test_recordings_without_labels_move_the_model_and_its_card_has_both_adaptati
     assert card.index("Adapted from base to") < card.index("Adapted from mine to")
     assert "nothing was measured" in card
     assert "The scores are those of mine." in card
+
+
+def test_answers_of_one_emotion_change_nothing_and_the_card_states_it(model, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(adaptation, "TrainingPool", InProcess)
+    one = msgspec.structs.replace(few, utterances=few.utterances[:1])
+    made = adaptation.adapt_unlabelled(model, one, tmp_path / "room", name="room")
+    assert made.config.adaptation.chosen == AS_IT_IS
+    assert made.config.sha256 == model.config.sha256
+    assert "too few emotions to learn from: its weights stay" in (made.path / model_folder.CARD).read_text("utf-8")
 
 
 def answers_of(layer: Layer, rows) -> np.ndarray:

@@ -107,6 +107,7 @@ def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str
     from emocatcher.audio import folder_search
     from emocatcher.cli import screen
     from emocatcher.corpora.table import Corpus, Utterance
+    from emocatcher.evaluation.scoring.adaptation import AS_IT_IS
     from emocatcher.foundation import process_setup
     from emocatcher.foundation.errors import SettingError, one_line
     from emocatcher.recognition import batch, settling
@@ -131,8 +132,16 @@ def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str
                 "better 50. Add recordings of the same room, microphone or language"
             )
         corpus = Corpus(name=Path(recordings[0]).resolve().stem, utterances=tuple(found), labels=("",))
-        adaptation.adapt_unlabelled(opened, corpus, to, name=name, on_progress=_bars(start))
+        adapted = adaptation.adapt_unlabelled(opened, corpus, to, name=name, on_progress=_bars(start))
     (to / page.PAGE).unlink(missing_ok=True)  # of a model that was replaced
     of = "" if len(found) == len(names) else f" of {len(names)}"
-    typer.echo(f"Adapted to {len(found)}{of} recordings by its own answers for them. Nothing was measured", err=True)
+    if adapted.config.adaptation and adapted.config.adaptation.chosen == AS_IT_IS:
+        what = (
+            f"The answers for {len(found)}{of} recordings are of too few emotions to learn from: the model is as it was"
+        )
+        typer.echo(f"{what}. Give recordings of many emotions", err=True)
+    else:
+        typer.echo(
+            f"Adapted to {len(found)}{of} recordings by its own answers for them. Nothing was measured", err=True
+        )
     typer.echo(f"{one_line(to)} is written. Use it with: emocatcher predict RECORDING --model {one_line(to)}")

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+AS_IT_IS = "as it is"  # the step that changes nothing
+
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One way to adapt, scored on recordings that it was not fitted to."""

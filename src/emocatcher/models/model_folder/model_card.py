@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from emocatcher.evaluation.scoring.adaptation import Adaptation
+from emocatcher.evaluation.scoring.adaptation import AS_IT_IS, Adaptation
 from emocatcher.evaluation.scoring.run_result import Estimate, SpeakerGroup
 from emocatcher.foundation.errors import one_line
 
@@ -108,7 +108,9 @@ def _adapted_to(found: Adaptation) -> str:
     by_label = f" ({of_labels})" if of_labels else ""
     what = f"{found.n_recordings} recordings{speakers} of {found.corpus}{by_label}{found.also}"
     measured = (
-        "They have no labels: it was fitted to its own answers for them, and nothing was measured on them."
+        "They have no labels, and its answers for them are of too few emotions to learn from: its weights stay."
+        if found.validated_by == "nothing" and found.chosen == AS_IT_IS
+        else "They have no labels: it was fitted to its own answers for them, and nothing was measured on them."
         if found.validated_by == "nothing"
         else f"Validation was on {found.validated_by} that a step was not fitted to."
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from emocatcher import __version__
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.scoring import metrics
-from emocatcher.evaluation.scoring.adaptation import Adaptation
+from emocatcher.evaluation.scoring.adaptation import AS_IT_IS, Adaptation
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import ModelError
 from emocatcher.models import model_folder
@@ -28,7 +28,6 @@ from emocatcher.training.adaptation.linear_layer import Layer
 from emocatcher.training.dataset import load_features, target_shares
 from emocatcher.training.training_pool import TrainingPool
 
-AS_IT_IS = steps.AS_IT_IS
 _MOST_ROWS = 5_000  # recordings and copies; many recordings need no copies
 
 
@@ -153,6 +152,8 @@ def adapt_unlabelled(
 ) -> Bundle:
     """Adapt a model to recordings without labels, by its own answers (see `own_answers`), and write it.
 
+    If the answers are of too few emotions to learn from, its weights stay, and what was chosen is `AS_IT_IS`.
+
     Args:
         model: an opened model folder with an encoder.
         corpus: the recordings, all with speech.
@@ -167,6 +168,8 @@ def adapt_unlabelled(
     check(model)
     config = model.config
     rows, _ = _statistics(model, corpus, 0, on_progress)
+    start = _layer(model)
+    layer = own_answers.fit(start, rows[:, 0], config.temperature)
     adaptation = Adaptation(
         model=config.name,
         model_sha256=config.sha256.get(model_folder.ONNX, ""),
@@ -174,11 +177,11 @@ def adapt_unlabelled(
         n_recordings=len(corpus),
         labels=config.labels,
         validated_by="nothing",
-        chosen="its own answers",
+        chosen=AS_IT_IS if layer is start else "its own answers",
         earlier=_earlier(config),
     )
     adapted = msgspec.structs.replace(config, name=name, version=__version__, adaptation=adaptation)
-    return _write(model, adapted, own_answers.fit(_layer(model), rows[:, 0], config.temperature), folder)
+    return _write(model, adapted, layer, folder)
 
 
 def _earlier(config: ModelConfig) -> tuple[Adaptation, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emocatcher.evaluation.scoring import metrics
-from emocatcher.evaluation.scoring.adaptation import Step
+from emocatcher.evaluation.scoring.adaptation import AS_IT_IS, Step
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.recognition import settling
 from emocatcher.training.adaptation import linear_layer
@@ -17,7 +17,6 @@ from emocatcher.training.adaptation.linear_layer import Layer
 
 # The penalty of a step is so many recordings' worth: divided by their number, it is the penalty on their mean loss.
 _PULLS = {"the biases alone": np.inf, "a strong pull": 150.0, "a medium pull": 15.0, "a weak pull": 1.5}
-AS_IT_IS = "as it is"
 _LEAST_PROBABILITY = 1e-7
 # Of what settling subtracts, for recordings that will be of other voices: all of it does harm on some corpora.
 _SHARE_FOR_OTHERS = 0.5
