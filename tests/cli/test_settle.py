@@ -38,6 +38,7 @@ def test_a_file_of_settle_is_used_for_one_recording(call, model, folder, tmp_pat
     path = tmp_path / "room.json"
     done = call("settle", str(folder), "--to", str(path), "--model", model, "--workers", "1")
     assert done.code == 0, done.err
+    assert f"predict RECORDING --model {model} --settled {path}" in done.out
     clip = str(next(folder.iterdir()))
     plain = json.loads(call("predict", clip, "--model", model, "--format", "jsonl").out)
     settled = json.loads(call("predict", clip, "--model", model, "--format", "jsonl", "--settled", str(path)).out)

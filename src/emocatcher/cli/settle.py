@@ -35,4 +35,7 @@ def settle(
     recognizer = settling_options.settle(load(model), names, workers or process_setup.usable_cores())
     if recognizer.settled is not None:
         settling.write(recognizer.settled, to)
-        typer.echo(f"{one_line(to)} is written. Use it with: emocatcher predict RECORDING --settled {one_line(to)}")
+        same = f" --model {one_line(model)}" if model else ""
+        typer.echo(
+            f"{one_line(to)} is written. Use it with: emocatcher predict RECORDING{same} --settled {one_line(to)}"
+        )
