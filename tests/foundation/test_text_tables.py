@@ -2,6 +2,7 @@
 
 import pytest
 
+from emocatcher.foundation import csv_cells
 from emocatcher.foundation.errors import ManifestError
 from emocatcher.foundation.text_tables import CsvRows
 
@@ -26,6 +27,11 @@ def test_the_separator_is_that_of_the_first_line_or_of_the_header(begin, separat
     first = begin.count("\n")
     text = begin + separator.join("ab") + "\n\n" + separator.join("12") + "\n3\n"
     assert rows(text) == [(first + 3, {"a": "1", "b": "2"}), (first + 4, {"a": "3", "b": ""})]
+
+
+def test_header_and_cells_that_look_like_formulas_are_read_as_they_were_before_they_were_written():
+    header, cells = ["=a", "b"], ["@home", "-c"]
+    assert rows(csv_cells.write_rows([header, cells])) == [(2, dict(zip(header, cells, strict=True)))]
 
 
 @pytest.mark.parametrize("line", ["sep=", "sep=x", "sep=;;", "separator=;", 'sep="'])

@@ -178,7 +178,7 @@ def test_a_shuffle_repeats_and_asks_each_clip_once(folder: Path) -> None:
     assert sorted(shuffle(clips, 1)) == sorted(clips)
 
 
-@pytest.mark.parametrize("text", ["one", ",", "a,b,A", ",".join("abcdefghij")])
+@pytest.mark.parametrize("text", ["one", ",", "a,b,A", "angry,sad,anger", ",".join("abcdefghij")])
 def test_labels_without_a_key_each_are_refused(text: str) -> None:
     with pytest.raises(SettingError, match="Give 2 to 9 different labels"):
         parse_labels(text)

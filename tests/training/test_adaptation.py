@@ -324,6 +324,8 @@ def test_folds_share_no_speaker_where_speakers_are_known(tmp_path):
     assert np.bincount(unnamed.of).tolist() == [8] * 5
     for parity in (0, 1):  # every label in every fold
         assert np.bincount(unnamed.of[parity::2]).tolist() == [4] * 5
+    of_one_label_each = corpus_of(tmp_path, *["happy", "sad"] * 20, speakers=("a", "b"))
+    assert chosen_recordings.divide(of_one_label_each).validated_by == "recordings"
 
 
 @pytest.fixture(scope="module")

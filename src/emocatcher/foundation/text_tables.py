@@ -63,7 +63,7 @@ class CsvRows:
             header = ""
         separator = separator or max(",;\t", key=header.count)
         self._reader = csv.reader(itertools.chain([header], rest), delimiter=separator, strict=True)
-        self.columns = [spell(column.strip()) for column in self._next() or []]
+        self.columns = [spell(csv_cells.unmarked(column.strip())) for column in self._next() or []]
         if twice := [column for column, n in Counter(self.columns).items() if n > 1 and column]:
             raise ManifestError(f"{name} has the column '{twice[0]}' twice. Rename or remove one of them.")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from emocatcher.foundation.errors import SettingError
-from emocatcher.foundation.labels import EMOTIONS, colours
+from emocatcher.foundation.labels import EMOTIONS, colours, one_spelling
 from emocatcher.server.labelling import agreement
 from emocatcher.server.labelling.clip_list import Clip
 from emocatcher.server.labelling.label_table import OWN, LabelTable, Row
@@ -26,7 +27,8 @@ def parse_labels(text: str) -> tuple[str, ...]:
         ('satisfied', 'annoyed')
     """
     labels = [one.strip() for one in text.split(",") if one.strip()] if text else list(EMOTIONS)
-    alike = [one for one in labels if [other.casefold() for other in labels].count(one.casefold()) > 1]
+    joined = one_spelling(Counter(labels))  # as a table's labels are
+    alike = [one for one in labels if [joined[other] for other in labels].count(joined[one]) > 1]
     if alike or not 2 <= len(labels) <= _MOST_LABELS:
         what = f"has {alike[0]} twice" if alike else f"has {len(labels)}"
         raise SettingError(f"--labels '{text}' {what}. Give 2 to {_MOST_LABELS} different labels, one for each key")

@@ -68,7 +68,10 @@ def adapt(
     model_folder.check_names(name, corpus.labels)
     folds = chosen_recordings.divide(corpus)
     if folds.validated_by == "recordings":
-        who = f"All recordings are of the speaker {corpus.speakers[0]}" if corpus.speakers else "No speakers are named"
+        who = "No speakers are named"
+        if corpus.speakers:
+            one = f"All recordings are of the speaker {corpus.speakers[0]}"
+            who = one if len(corpus.speakers) == 1 else "Each speaker has recordings of one label alone"
         notes.append(f"{who}, so validation is on other recordings of the same voices: other voices will do worse")
     for note in notes:
         on_note(note)

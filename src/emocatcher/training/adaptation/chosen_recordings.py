@@ -102,12 +102,13 @@ def _spelt(utterance: Utterance, known: Sequence[str]) -> Utterance:
 
 
 def divide(corpus: Corpus) -> Folds:
-    """Divide recordings into two to five folds: by speakers if two or more are known, else by recordings."""
+    """Divide recordings into two to five folds: by speakers if some have several labels, else by recordings."""
     from sklearn.model_selection import GroupKFold
 
     n, speakers = len(corpus), corpus.speakers
     folds = np.zeros(n, np.int64)
-    if len(speakers) >= 2:
+    # If each speaker has one label, nobody else's recordings have the label of the one who is left out.
+    if len({(one.speaker, one.emotion) for one in corpus}) > len(speakers) >= 2:
         names = [one.speaker for one in corpus]
         splits = GroupKFold(min(_MOST_FOLDS, len(speakers))).split(names, groups=names)
         for number, (_, tested) in enumerate(splits):
