@@ -28,7 +28,7 @@ from emocatcher.models import model_folder
 from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.networks.registry import build
-from emocatcher.models.onnx_graphs import as_onnx
+from emocatcher.models.onnx_graphs import as_onnx, stored_weights
 from emocatcher.recognition.parity.answers import (
     PARITY_ERROR,
     Answer,
@@ -76,8 +76,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def pytorch(model: Bundle, recognizer: Recognizer) -> Pipeline:
     """Return a function that answers with the PyTorch network."""
     settings = model.config.settings
-    network = build(settings, len(model.config.labels)).eval()
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in model.weights().items()})
+    network = build(settings, len(model.config.labels), len(model.config.dimensions)).eval()
+    network.load_state_dict({name: torch.tensor(value) for name, value in stored_weights.read(model).items()})
 
     def recognise(waveform: audio.Waveform) -> Answer:
         clip = extraction.extract(audio.remove_offset(waveform), settings.front_end, settings.vad)
