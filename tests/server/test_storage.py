@@ -205,6 +205,7 @@ def test_the_last_worker_removes_everything_before_it_ends(tmp_path: Path) -> No
             server.process.kill()
             server.process.wait()
             server.wait_until(lambda: folders(tmp_path) == [])
+        assert folders(tmp_path) == []
 
 
 def test_nothing_is_left_of_a_server_that_was_killed_nor_of_one_killed_with_its_workers(tmp_path: Path) -> None:

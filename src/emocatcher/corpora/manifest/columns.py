@@ -94,14 +94,21 @@ def _votes(row: Row) -> Votes | None:
         raise ManifestError(f"{row.place}: {error}") from None
 
 
-def _seconds(row: Row, column: str) -> float | None:
+def number_of(row: Row, column: str) -> float | None:
+    """Return a cell as a number: None if it is empty, NaN if it is no finite number."""
     text = text_of(row, column)
     try:
         value = None if text is None else float(text)
     except ValueError:
         value = math.nan
-    if value is not None and not (math.isfinite(value) and value >= 0):
+    return value if value is None or math.isfinite(value) else math.nan
+
+
+def _seconds(row: Row, column: str) -> float | None:
+    value = number_of(row, column)
+    if value is not None and not value >= 0:
         raise ManifestError(
-            f"{row.place}: {column} is '{text}'. Give seconds as a number of 0 or more, with a decimal point."
+            f"{row.place}: {column} is '{text_of(row, column)}'. Give seconds as a number of 0 or more, with a decimal "
+            "point."
         )
     return value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from emocatcher.corpora.manifest.columns import text_of
+from emocatcher.corpora.manifest.columns import number_of, text_of
 from emocatcher.corpora.manifest.table_rows import Row
 from emocatcher.corpora.table import Utterance
 from emocatcher.foundation import dimensions
@@ -111,13 +111,10 @@ def _bounds(path: Path, column: str) -> tuple[float, float] | None:
 
 
 def _rating(row: Row, column: str) -> float | None:
-    text = text_of(row, column)
-    try:
-        value = None if text is None else float(text)
-    except ValueError:
-        value = math.nan
-    if value is not None and not math.isfinite(value):
+    value = number_of(row, column)
+    if value is not None and math.isnan(value):
         raise ManifestError(
-            f"{row.place}: {_name(column)} is '{text}'. Give a number with a decimal point, or leave the cell empty."
+            f"{row.place}: {_name(column)} is '{text_of(row, column)}'. Give a number with a decimal point, or leave "
+            "the cell empty."
         )
     return value
