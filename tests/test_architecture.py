@@ -14,7 +14,7 @@ import emocatcher
 
 SOURCE = Path(emocatcher.__file__).parent
 MOST_LINES = 320
-MOST_ENTRIES = 15
+MOST_ENTRIES = 17
 
 # In the order in which data passes through them. A module imports from its own room and from rows above it, never from
 # its own row's neighbour and never from below.
@@ -27,7 +27,7 @@ ROWS = (
     ("recognition",),
     ("reports",),
     ("training",),
-    ("client", "server"),
+    ("client", "distributed", "server"),
     ("cli",),
     ("__main__",),
 )
@@ -61,7 +61,7 @@ SAME_NAMES = {
 
 # Never loaded by recognition, nor by opening the package or the command line.
 HEAVY = {"jinja2", "librosa", "matplotlib", "onnx", "pandas", "pooch", "pyarrow", "pytorch_optimizer", "requests"}
-HEAVY |= {"scipy", "sklearn", "torch"}
+HEAVY |= {"fsspec", "pyspark", "ray", "scipy", "sklearn", "torch"}
 TRAINING_ONLY = (
     "emocatcher.models.networks.",
     "emocatcher.models.onnx_graphs",

@@ -21,6 +21,7 @@ EmoCatcherError
 │   ├── DamagedStateError   a saved state of a training is damaged
 │   └── DivergedError       the loss became NaN or infinite
 ├── OutputError         an output file exists already, or cannot be written
+├── ClusterError        a Ray cluster cannot be reached, or a node of it does not fit
 ├── ServerError         an emocatcher server refused a request, or cannot be reached
 └── MissingExtraError   an optional dependency is not installed
 ```
@@ -129,6 +130,10 @@ class DivergedError(RunError):
 
 class OutputError(EmoCatcherError):
     """An output file exists already, belongs to something else, or cannot be written."""
+
+
+class ClusterError(EmoCatcherError):
+    """A Ray cluster cannot be reached, or one of its nodes lacks a file or has another version of the package."""
 
 
 class ServerError(EmoCatcherError):

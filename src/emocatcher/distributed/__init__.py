@@ -1,0 +1,1 @@
+"""Work on several machines: recordings, folds and trials on a Ray cluster."""
