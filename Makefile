@@ -7,7 +7,7 @@ MODULES := web/node_modules/.installed
 # Tests start many processes and are run in several steps: compile each module once.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-all page test-page lint types format map bench paper clean
+.PHONY: demo test test-all page test-page docs lint types format map bench paper clean
 
 demo: $(INSTALLED)      ## train on RAVDESS (or synthetic voices), write the report, print its path
 	$(BIN)/emocatcher demo
@@ -24,9 +24,13 @@ page: $(INSTALLED) $(MODULES)  ## build the page into dist/page, for any web hos
 	cd web && npm run --silent build
 	$(BIN)/python web/model_files.py dist/page
 
-test-page: page         ## the page's tests, in Chromium
+test-page: page docs    ## the tests of the page and of the docs site, in Chromium
 	cd web && npm test --silent
 	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile -m page tests/page
+
+docs: $(INSTALLED)      ## build the docs site into dist/docs, without the network; any web host serves it, or open index.html
+	$(BIN)/python tools/docs_site.py dist/docs-pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

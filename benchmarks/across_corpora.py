@@ -130,7 +130,7 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
         "answered",
         "of them right",
     ]
-    return f"{' '.join((__doc__ or '').split())}\n\n{results.table(header, lines)}"
+    return f"{results.about(__doc__)}\n\n{results.table(header, lines)}"
 
 
 if __name__ == "__main__":

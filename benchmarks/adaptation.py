@@ -120,7 +120,7 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
     means = [100 * np.mean([row[way] for row in rows]) for way in WAYS]
     lines.append(["mean", *(f"**{mean:.1f}**" for mean in means), "", ""])
     header = ["corpus", *WAYS, "adapted, each draw", "seconds"]
-    return f"{' '.join((__doc__ or '').split())}\n\n{results.table(header, lines)}"
+    return f"{results.about(__doc__)}\n\n{results.table(header, lines)}"
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def main() -> None:
         rows.append([f"{noise:g}", f"{ceiling:.3f}", f"**{found.concordance.mean:.3f}**", f"{low:.3f} to {high:.3f}"])
         print(*rows[-1])
     table = results.table(["noise", "ceiling", "CCC", "95% interval"], rows)
-    results.rewrite(HEADING, f"{' '.join((__doc__ or '').split())}\n\n{table}")
+    results.rewrite(HEADING, f"{results.about(__doc__)}\n\n{table}")
 
 
 if __name__ == "__main__":

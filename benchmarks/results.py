@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def about(docstring: str | None) -> str:
+    r"""A benchmark's docstring as one paragraph, with its command as code.
+
+    Examples:
+        >>> about("Measure it.\n\n    python it.py [MODEL ...]\n\nOn one core.")
+        'Measure it. `python it.py [MODEL ...]` On one core.'
+    """
+    return " ".join(re.sub(r"^    (python .*)$", r"`\1`", docstring or "", flags=re.MULTILINE).split())
 
 
 def rewrite(heading: str, text: str, folder: Path = FOLDER) -> None:

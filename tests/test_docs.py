@@ -25,7 +25,7 @@ from emocatcher.foundation.settings import presets
 
 ROOT = Path(__file__).parents[1]
 PATHS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
+    (ROOT / "docs").rglob("*.md")
 )
 PLACES = (ROOT, ROOT / "src" / "emocatcher", ROOT / "web" / "src")
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS}
@@ -65,7 +65,8 @@ def test_the_documents_show_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "test-all", "page", "test-page", "lint", "types", "format", "map", "bench", "paper"]
+    "target",
+    ["demo", "test", "test-all", "page", "test-page", "docs", "lint", "types", "format", "map", "bench", "paper"],
 )
 def test_every_make_target_in_the_documents_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)

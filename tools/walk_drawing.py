@@ -1,0 +1,6 @@
+"""Draw the walk of one clip."""
+
+
+def drawing() -> str:
+    """Nothing yet."""
+    return ""
