@@ -5,19 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.reduction import DupFd
+from types import ModuleType
 from typing import Any
+
+_END_TIMEOUT_S = 5.0  # until a process that does not end is killed
 
 
 class EndableExecutor(ProcessPoolExecutor):
-    """A pool of spawned processes that need not wait for running tasks, unlike `ProcessPoolExecutor`."""
+    """A pool of spawned processes that need not wait for running tasks, unlike `ProcessPoolExecutor`.
 
-    def __init__(self, n_workers: int, initializer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self._spawning = PoolContext()
+    Args:
+        n_workers: number of processes.
+        initializer: called in each process on its start.
+        arguments: of the initializer.
+        imports_main: as for `PoolContext`.
+    """
+
+    def __init__(
+        self, n_workers: int, initializer: Callable[..., None], arguments: tuple[Any, ...], *, imports_main: bool = True
+    ) -> None:
+        self._spawning = PoolContext(imports_main=imports_main)
         super().__init__(n_workers, self._spawning, initializer, arguments)
 
     def end(self) -> None:
@@ -27,7 +39,10 @@ class EndableExecutor(ProcessPoolExecutor):
         for process in started:
             process.terminate()
         for process in started:
-            process.join()
+            process.join(_END_TIMEOUT_S)
+            if process.is_alive():  # it ignores the signal, or is stopped
+                process.kill()
+                process.join()
 
 
 class PoolContext(SpawnContext):
@@ -35,15 +50,21 @@ class PoolContext(SpawnContext):
 
     Python's executor does not publish its processes. The names of Python's own locks would stay in /dev/shm for ever if
     the whole program were killed.
+
+    Args:
+        imports_main: whether a process imports the main module of this program, as Python does by default. Without, a
+            script needs no `if __name__ == "__main__":`, and a program that only calls this package, such as the worker
+            of Ray or Spark, is not loaded a second time; functions that the main module defines cannot be sent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, imports_main: bool = True) -> None:
         super().__init__()
         self.processes: list[SpawnProcess] = []
+        self._class = SpawnProcess if imports_main else _WithoutMain
 
     def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         """Create a process that is not started yet; `multiprocessing` requires this method's name."""
-        process = SpawnProcess(*args, **options)
+        process = self._class(*args, **options)
         self.processes.append(process)
         return process
 
@@ -54,6 +75,25 @@ class PoolContext(SpawnContext):
     def BoundedSemaphore(self, value: int = 1) -> Any:  # noqa: N802
         """Create a semaphore."""
         return super().BoundedSemaphore(value) if sys.platform == "win32" else _Tokens(os.pipe(), value)
+
+
+class _WithoutMain(SpawnProcess):
+    """A process that does not import the main module."""
+
+    def start(self) -> None:
+        with _main_hidden():
+            super().start()
+
+
+@contextlib.contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Hide the main module's file from `multiprocessing`, which has no option for that."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class _Tokens:

@@ -7,9 +7,11 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _KEPT = 1 << 30  # bytes
+_SPARE_S = 1.0  # processor time beyond the wall-clock limit, so that the latter applies first, with its clearer error
 N_THREADS = 1  # per worker process
 
 
@@ -64,3 +66,29 @@ def single_threaded() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def limit_memory(more: int) -> None:
+    """Limit this process to `more` bytes beyond its current memory, where /proc exists; disable core dumps."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # ImportError on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        n_pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = n_pages * resource.getpagesize() + more
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def limit_processor_time(seconds: float) -> None:
+    """End this process if its next task takes longer than this; not on Windows.
+
+    A limit of wall-clock time needs another process. This one applies also when that has ended.
+    """
+    with contextlib.suppress(ImportError):
+        import resource
+
+        # The system counts from the process's start.
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        limit = int(used.ru_utime + used.ru_stime + seconds + _SPARE_S) + 1
+        most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from numbers import Real
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,16 @@ from emocatcher.recognition import parallel
 from emocatcher.recognition.prediction import Failure, Prediction
 
 Outcome: TypeAlias = Prediction | Failure
+Kind: TypeAlias = Literal["cell", "audio", "limit", "crash", "unexpected"]
 Predict: TypeAlias = Callable[[audio.Source], tuple[Prediction, ...]]  # one, or one for each channel
+
+_KINDS: dict[str, Kind] = {
+    "EmptyCell": "cell",
+    "TypeError": "cell",
+    "TimeLimitExceeded": "limit",
+    "MemoryError": "limit",
+    "WorkerDied": "crash",
+}
 
 
 class _Ready(NamedTuple):
@@ -32,7 +41,7 @@ def outcomes(
     """Recognise many recordings: predictions, or one failure, for each source (see `parallel.ordered_map`)."""
     check_several(sources)
     return parallel.ordered_map(
-        partial(_attempt, predict),
+        partial(attempt, predict),
         map(partial(_sendable, predict), sources),
         n_workers=n_workers,
         ordered=ordered,
@@ -47,9 +56,9 @@ def _sendable(predict: Predict, source: audio.Source) -> audio.Source | _Ready:
     except TypeError as error:
         return _Ready((Failure(path=path_of(source), error="TypeError", message=str(error)),))
     if isinstance(source, str | os.PathLike) and is_pipe(source):
-        return _Ready(_attempt(predict, source))
+        return _Ready(attempt(predict, source))
     if isinstance(source, tuple) and not (_are_numbers(source[0]) and isinstance(source[1], Real)):
-        return _Ready(_attempt(predict, source))
+        return _Ready(attempt(predict, source))
     return source
 
 
@@ -60,7 +69,7 @@ def _are_numbers(samples: object) -> bool:
         return False
 
 
-def _attempt(predict: Predict, source: audio.Source | _Ready) -> tuple[Outcome, ...]:
+def attempt(predict: Predict, source: audio.Source | _Ready) -> tuple[Outcome, ...]:
     """Recognise a recording; an earlier outcome stays as it is."""
     if isinstance(source, _Ready):
         return source.found
@@ -75,10 +84,32 @@ def _attempt(predict: Predict, source: audio.Source | _Ready) -> tuple[Outcome, 
 
 def _worker_died(source: audio.Source | _Ready) -> tuple[Outcome, ...]:
     """Return the outcome of a recording that ended its worker process."""
-    if isinstance(source, _Ready):
-        return source.found
+    return source.found if isinstance(source, _Ready) else (died(source),)
+
+
+def died(source: audio.Source) -> Failure:
+    """Return the outcome of a recording that ended its process."""
     message = "the worker process ended unexpectedly: it was killed, or the file crashed it. Check or convert the file"
-    return (Failure(path=path_of(source), error="WorkerDied", message=message),)
+    return Failure(path=path_of(source), error="WorkerDied", message=message)
+
+
+def took_too_long(source: audio.Source, limit_s: float) -> Failure:
+    """Return the outcome of a recording that took longer than a limit, seconds."""
+    message = f"it took longer than {limit_s:g} s to recognise. Allow more time, or cut it into shorter recordings"
+    return Failure(path=path_of(source), error="TimeLimitExceeded", message=message)
+
+
+def kind_of(error: str) -> Kind:
+    """Return the kind of a `Failure.error`: the cell holds no recording, the recording cannot be used, and so on.
+
+    Examples:
+        >>> kind_of("DecodeError"), kind_of("WorkerDied")
+        ('audio', 'crash')
+    """
+    if error in _KINDS:
+        return _KINDS[error]
+    audio_errors: list[type] = [AudioError, *AudioError.__subclasses__()]
+    return "audio" if error in [one.__name__ for one in audio_errors] else "unexpected"
 
 
 def path_of(source: audio.Source) -> str:

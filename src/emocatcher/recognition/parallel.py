@@ -7,15 +7,17 @@ memory runs out, only the input that it was processing is lost.
 from __future__ import annotations
 
 import itertools
+import os
 import signal
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from emocatcher.foundation import process_setup
-from emocatcher.foundation.errors import RunError, SettingError
+from emocatcher.foundation.errors import EmoCatcherError, RunError, SettingError
 from emocatcher.foundation.executor import EndableExecutor
 
 Item = TypeVar("Item")
@@ -27,6 +29,14 @@ MAX_WORKERS = 256
 _function: Callable[[Any], Any]
 
 _Task: TypeAlias = "tuple[int, list[Any]]"
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A function that is prepared once in each worker process, before the first item."""
+
+    def prepare(self) -> None:
+        """Load what is needed."""
 
 
 def ordered_map(
@@ -136,17 +146,106 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
+class IsolatedProcess(Generic[Item, Outcome]):
+    """One worker process that stays between calls: an item that crashes it, or takes too long, costs its own outcome.
+
+    The process does not import the program's main module, so it starts in any program, such as a worker of Ray.
+
+    Args:
+        function: sent to the process once; if it is `Prepared`, its errors are raised here.
+        limit_s: limit of wall-clock time for an item, seconds; the process is then replaced.
+        on_death: returns the outcome of an item that ended the process twice: once, it may not have been the item.
+        on_timeout: returns the outcome of an item that took longer than `limit_s`.
+
+    Raises:
+        RunError: if the process cannot start.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Item], Outcome],
+        *,
+        limit_s: float,
+        on_death: Callable[[Item], Outcome],
+        on_timeout: Callable[[Item], Outcome],
+    ) -> None:
+        self._limit_s, self._on_death, self._on_timeout = limit_s, on_death, on_timeout
+        self._function = function
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._processes = _Processes(self._function, 1, imports_main=False).__enter__()
+        self._ended = weakref.finalize(self, _end, self._pid, self._processes)
+
+    def end(self) -> None:
+        """End the process."""
+        self._ended()
+
+    def map(self, items: Sequence[Item]) -> list[Outcome]:
+        """Call the function on every item, one after the other; return one outcome for each, in order.
+
+        An exception that the function raises ends the map.
+        """
+        if os.getpid() != self._pid:  # this program was forked, and the process belongs to the other one
+            self._ended.detach()
+            self._start()
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(items):
+            outcomes += self._until_end(items[len(outcomes) :])
+        return outcomes
+
+    def _until_end(self, items: Sequence[Item]) -> list[Outcome]:
+        """Return the outcomes of all items, or of those up to the first one that ended the process."""
+        # All are submitted at once, so that the process never waits for the next one.
+        futures = [self._processes.submit([item]) for item in items]
+        outcomes: list[Outcome] = []
+        try:
+            for item, future in zip(items, futures, strict=True):
+                try:
+                    outcomes += future.result(self._limit_s)
+                except TimeoutError:
+                    self._processes.restart()
+                    return [*outcomes, self._on_timeout(item)]
+                except BrokenProcessPool:
+                    self._processes.restart()
+                    return [*outcomes, self._again(item)]
+        finally:
+            for future in futures:
+                future.cancel()
+        return outcomes
+
+    def _again(self, item: Item) -> Outcome:
+        try:
+            outcome: Outcome = self._processes.submit([item]).result(self._limit_s)[0]
+        except TimeoutError:
+            self._processes.restart()
+            return self._on_timeout(item)
+        except BrokenProcessPool:
+            self._processes.restart()
+            return self._on_death(item)
+        return outcome
+
+
+def _end(pid: int, processes: _Processes) -> None:
+    if pid == os.getpid():
+        processes.end()
+
+
 class _Processes:
     """A process pool that can be restarted when a worker has died."""
 
-    def __init__(self, function: Callable[[Any], Any], n_workers: int) -> None:
-        self._function, self._n_workers = function, n_workers
+    def __init__(self, function: Callable[[Any], Any], n_workers: int, *, imports_main: bool = True) -> None:
+        self._function, self._n_workers, self._imports_main = function, n_workers, imports_main
 
     def __enter__(self) -> _Processes:
         self._pool = self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
         self._pool.end()
 
     def submit(self, items: Sequence[Any]) -> Future[list[Any]]:
@@ -162,12 +261,15 @@ class _Processes:
         self._pool = self._start()
 
     def _start(self) -> EndableExecutor:
-        pool = EndableExecutor(self._n_workers, _initialise, (self._function,))
+        pool = EndableExecutor(self._n_workers, _initialise, (self._function,), imports_main=self._imports_main)
         with process_setup.single_threaded():
             # The processes start with the first tasks and inherit the environment of that moment.
-            started = [pool.submit(_no_op) for _ in range(self._n_workers)]
+            started = [pool.submit(_prepare) for _ in range(self._n_workers)]
         try:
             started[0].result()
+        except EmoCatcherError:
+            pool.end()
+            raise
         except BrokenProcessPool:
             pool.shutdown(wait=False, cancel_futures=True)
             raise RunError(
@@ -190,5 +292,7 @@ def _run(items: Sequence[Any]) -> list[Any]:
     return [_function(item) for item in items]
 
 
-def _no_op() -> None:
-    pass
+def _prepare() -> None:
+    """Load what the function needs, so that it counts for no item; an error of it reaches the parent process."""
+    if isinstance(_function, Prepared):
+        _function.prepare()

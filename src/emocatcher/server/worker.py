@@ -11,7 +11,6 @@ import select
 import signal
 import socket
 import threading
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -39,7 +38,6 @@ from emocatcher.server.model_description import describe
 _DTYPES: dict[tasks.Encoding, str] = {"pcm16": "<i2", "float32": "<f4"}
 _WARM_UP_S = 3.7
 _NOTICE_S = 2.0  # until a process has noticed that its server was killed, and has cleaned up
-_SPARE_S = 1.0  # processor time beyond the wall-clock limit, so that the latter applies first, with its clearer error
 
 
 class Worker:
@@ -82,13 +80,13 @@ class Worker:
     def _do(self, task: tasks.Task) -> bytes:
         match task:
             case tasks.Predict():
-                _limit_processor_time(self._limits.predict_s)
+                process_setup.limit_processor_time(self._limits.predict_s)
                 prediction = self._adjusted(task.adjustment).predict(
                     task.path, abstain_below=task.abstain_below, longest_s=self._limits.utterance_s, threads=1
                 )
                 return msgspec.json.encode(msgspec.structs.replace(prediction, path=task.name))
             case tasks.MakeTimeline():
-                _limit_processor_time(self._limits.timeline_s)
+                process_setup.limit_processor_time(self._limits.timeline_s)
                 return self._timeline(task)
             case tasks.Settle():
                 answers = [msgspec.json.decode(one, type=Prediction) for one in task.predictions]
@@ -167,7 +165,7 @@ def run(connection: socket.socket, folder: str | None, limits: Limits, spool: st
         except EmoCatcherError as error:
             connection.sendall(tasks.frame(tasks.Refused(type(error).__name__, one_line(error))))
             return
-        _limit_memory(limits.worker_bytes)
+        process_setup.limit_memory(limits.worker_bytes)
         connection.sendall(tasks.frame(tasks.Done(worker.describe())))
         while len(head := incoming.read(tasks.LENGTH.size)) == tasks.LENGTH.size:
             task = tasks.task_decoder.decode(incoming.read(tasks.LENGTH.unpack(head)[0]))
@@ -192,26 +190,6 @@ def _exit_with_the_server(spool: str) -> None:
         server.join()
         temporary_folder.remove_all(spool)
         os._exit(1)
-
-
-def _limit_memory(more: int) -> None:
-    """Limit this process to `more` bytes beyond its current memory, where /proc exists; disable core dumps."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError, ValueError):
-        n_pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = n_pages * resource.getpagesize() + more
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def _limit_processor_time(seconds: float) -> None:
-    """End this process if the next task takes longer; the system counts from the process's start, so add to that."""
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = int(used.ru_utime + used.ru_stime + seconds + _SPARE_S) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def _wav(path: str, longest_s: float) -> bytes:

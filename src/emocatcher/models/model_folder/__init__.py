@@ -99,6 +99,19 @@ class Bundle(msgspec.Struct, frozen=True):
         """The ONNX file, for inference."""
         return self.path / ONNX
 
+    def content_hash(self) -> str:
+        """Return the SHA-256 of `config.json`, which has the hashes of the other files: it identifies the whole model.
+
+        Raises:
+            ModelError: if the file cannot be read.
+        """
+        try:
+            return hashlib.sha256((self.path / CONFIG).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError(
+                f"{self.path / CONFIG} cannot be read: {error.strerror}. Copy the model folder again"
+            ) from None
+
     def weights(self) -> dict[str, NDArray[Any]]:
         """Read the weights by name.
 
