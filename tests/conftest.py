@@ -20,7 +20,7 @@ from emocatcher.foundation.settings import Settings, load_preset
 from emocatcher.training.dataset import Part, load_features
 from emocatcher.training.feature_cache import FeatureTable
 
-pytest_plugins = ("generated_runs", "made_models", "rated_voices")
+pytest_plugins = ("generated_runs", "made_models", "rated_voices", "remote_places")
 
 # Before PyTorch is imported: two threads that wait for each other beside a busy core make these tests ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

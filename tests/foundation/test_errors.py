@@ -12,6 +12,8 @@ TREE = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issub
 def make(kind):
     if issubclass(kind, errors.AudioError):
         return kind("a.wav", "is truncated")
+    if kind is errors.UriError:
+        return kind("s3://bucket/a.wav", "no such file", "missing")
     return kind("training", "train") if kind is errors.MissingExtraError else kind("wrong 3. Allowed: 1, 2")
 
 

@@ -7,7 +7,8 @@ EmoCatcherError
 │   ├── DecodeError         not audio, or not readable by any decoder here
 │   ├── EmptyAudioError     audio without samples
 │   ├── TooLongError        longer than the operation allows
-│   └── NonFiniteError      NaN or infinite samples
+│   ├── NonFiniteError      NaN or infinite samples
+│   └── UnreachableError    a URI whose place cannot be reached, refuses it, or stops midway
 ├── CorpusError         a table of utterances
 │   ├── CorpusNotFoundError
 │   ├── ManifestError
@@ -22,6 +23,7 @@ EmoCatcherError
 │   └── DivergedError       the loss became NaN or infinite
 ├── OutputError         an output file exists already, or cannot be written
 ├── ClusterError        a Ray cluster cannot be reached, or a node of it does not fit
+├── UriError            a URI cannot be opened, listed, read or written
 ├── ServerError         an emocatcher server refused a request, or cannot be reached
 └── MissingExtraError   an optional dependency is not installed
 ```
@@ -80,6 +82,10 @@ class NonFiniteError(AudioError):
     """The recording has NaN or infinite samples."""
 
 
+class UnreachableError(AudioError):
+    """The place that a URI names cannot be reached, refuses the recording, or stops midway."""
+
+
 class CorpusError(EmoCatcherError):
     """A corpus is missing, incomplete or malformed."""
 
@@ -134,6 +140,24 @@ class OutputError(EmoCatcherError):
 
 class ClusterError(EmoCatcherError):
     """A Ray cluster cannot be reached, or one of its nodes lacks a file or has another version of the package."""
+
+
+class UriError(EmoCatcherError):
+    """A URI cannot be opened, listed, read or written.
+
+    Args:
+        uri: without anything secret (see `uris.redacted`).
+        reason: what is wrong and what to do next.
+        kind: "missing" for nothing there, "denied" for no permission, "refused" for what will never work, and
+            "unreachable" for what may work later.
+    """
+
+    def __init__(self, uri: str, reason: str, kind: str = "refused") -> None:
+        super().__init__(f"{uri}: {reason}")
+        self.uri, self.reason, self.kind = uri, reason, kind
+
+    def __reduce__(self) -> tuple[type[UriError], tuple[str, str, str]]:
+        return type(self), (self.uri, self.reason, self.kind)
 
 
 class ServerError(EmoCatcherError):
