@@ -56,7 +56,7 @@ def test_a_value_that_is_no_recording_fails_alone(recognizer: Recognizer, clip: 
     assert outcomes[1] == Failure(
         path="",
         error="TypeError",
-        message="NoneType is not a recording. Give a path, an encoded file's bytes, or (samples, sample_rate)",
+        message="NoneType is not a recording. Give a path, a URI, an encoded file's bytes, or (samples, sample_rate)",
     )
 
 

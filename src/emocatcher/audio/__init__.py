@@ -1,4 +1,4 @@
-"""Read any file, bytes or array as a mono float32 waveform, whole or block by block."""
+"""Read any file, URI, bytes or array as a mono float32 waveform, whole or block by block."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def load(
     """Read a recording as one mono channel, as it is: recognition uses `read`, which removes the offset.
 
     Args:
-        source: a path; an encoded file's bytes; or (samples, sample_rate), where samples are an array or a list of the
-            shape (n_samples,) or (n_samples, n_channels), integers or floats (`emocatcher.audio.arrays` has the rule
-            for their scale).
+        source: a path; a URI, such as "s3://bucket/a.wav"; an encoded file's bytes; or (samples, sample_rate), where
+            samples are an array or a list of the shape (n_samples,) or (n_samples, n_channels), integers or floats
+            (`emocatcher.audio.arrays` has the rule for their scale).
         sample_rate: Hz to resample to; None keeps the recording's own.
         start_s: start of the segment to return, in seconds from the beginning.
         end_s: end of the segment, in seconds from the beginning; None for the recording's end.

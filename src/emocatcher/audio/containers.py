@@ -13,7 +13,7 @@ from emocatcher.audio import amr, file_ends, joined_files, ogg
 from emocatcher.audio.placement import Placement
 from emocatcher.audio.probing import NO_PROTOCOLS
 from emocatcher.audio.resampling import Waveform
-from emocatcher.audio.sources import opened
+from emocatcher.audio.sources import Encoded, opened
 from emocatcher.foundation.errors import DecodeError
 
 _MATROSKA, _MP4 = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
@@ -41,7 +41,7 @@ class Decoder:
     """Decodes a recording while it is iterated: blocks of shape (n_samples, n_channels), float32.
 
     Args:
-        source: a path or an encoded file's bytes.
+        source: what `sources.readable` returned.
         name: of the recording, for messages.
         block_s: length of a block in seconds; the last may be shorter.
 
@@ -55,7 +55,7 @@ class Decoder:
         DecodeError: during iteration, if nothing can be decoded, or the sample rate changes.
     """
 
-    def __init__(self, source: str | bytes, name: str, block_s: float) -> None:
+    def __init__(self, source: Encoded, name: str, block_s: float) -> None:
         self.rate = 0
         self.truncated = False
         self.lost: list[tuple[float, float]] = []

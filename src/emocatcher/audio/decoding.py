@@ -6,12 +6,12 @@ formats, the sound of films), and the rest of a recording from where it is damag
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import re
 from collections.abc import Generator, Iterator
 from numbers import Real
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -21,8 +21,10 @@ from emocatcher.audio import arrays, file_ends, joined_files, ogg
 from emocatcher.audio.containers import Decoder
 from emocatcher.audio.probing import estimated_duration_s, has_pauses
 from emocatcher.audio.resampling import Waveform
-from emocatcher.audio.sources import Source, is_pipe, name_of, opened, readable
-from emocatcher.foundation.errors import AudioError
+from emocatcher.audio.sources import Encoded, Source, check_whole, held, is_pipe, name_of, opened, readable
+from emocatcher.foundation import uris
+from emocatcher.foundation.errors import AudioError, DecodeError
+from emocatcher.foundation.uris import RemoteFile
 
 # What libsndfile notes when it passes over damaged parts of FLAC and Ogg, and when it does not understand a header.
 _DAMAGE = re.compile(r"hole|Skipped \d+ bytes|ERROR : FLAC")
@@ -37,7 +39,7 @@ class Track:
     """A recording that is decoded while it is iterated: blocks of shape (n_samples, n_channels), float32.
 
     Args:
-        source: a path; an encoded file's bytes; or (samples, sample_rate).
+        source: a path; a URI; an encoded file's bytes; or (samples, sample_rate).
         block_s: length of a block in seconds; the last may be shorter, and an array is one block.
 
     Raises:
@@ -60,7 +62,19 @@ class Track:
             (samples, self.divisor), self.rate = _from_array(self.name, *self._source)
             yield samples
             return
-        source = readable(self._source)
+        with held(self._source) as source:
+            if isinstance(source, tuple):
+                return
+            try:
+                for block in self._decoded(readable(source)):
+                    check_whole(source)
+                    yield block
+            except DecodeError:
+                check_whole(source)
+                raise
+            check_whole(source)
+
+    def _decoded(self, source: Encoded) -> Iterator[Waveform]:
         n_read, is_complete = 0, False
         if not _is_mpeg(source):  # libmpg123 stops at damage, trusts estimated lengths, and prints to stderr
             blocks = self._with_libsndfile(source)
@@ -79,10 +93,10 @@ class Track:
             self.truncated, self.n_unread, self.n_tracks = decoder.truncated, decoder.n_unread, decoder.n_tracks
             self.lost = [(start_s, end_s) for start_s, end_s in decoder.lost if end_s * decoder.rate > n_read]
 
-    def _with_libsndfile(self, source: str | bytes) -> Generator[Waveform, None, bool]:
+    def _with_libsndfile(self, source: Encoded) -> Generator[Waveform, None, bool]:
         """Yield blocks as far as libsndfile reads without damage; return whether it is the whole recording."""
         try:
-            with soundfile.SoundFile(_Bytes(source) if isinstance(source, bytes) else source) as file:
+            with soundfile.SoundFile(source if isinstance(source, str) else _Seekable(opened(source))) as file:
                 kind = file.format
                 # Behind the end that is declared, libsndfile reads W64's bytes as samples.
                 is_too_long = kind == "W64" and any(found[0] < found[1] for found in _sizes(file.extra_info))
@@ -111,33 +125,40 @@ class Track:
             return False
 
 
-def declared_duration_s(path: str | os.PathLike[str]) -> float | None:
+def declared_duration_s(source: Source) -> float | None:
     """Return the duration that a file's header declares, or FFmpeg estimates, without decoding; None if unknown.
+
+    Args:
+        source: a path, or what `sources.held` yields.
 
     Examples:
         >>> declared_duration_s("no such file")
     """
-    if is_pipe(path):
+    if isinstance(source, tuple) or uris.is_uri(source) or (isinstance(source, str | os.PathLike) and is_pipe(source)):
         return None
+    found = source if isinstance(source, bytes | RemoteFile) else os.fspath(source)
     try:
-        if not _is_mpeg(os.fspath(path)):
-            return float(soundfile.info(os.fspath(path)).duration)
+        if not _is_mpeg(found):
+            return float(soundfile.info(found if isinstance(found, str) else _Seekable(opened(found))).duration)
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError):
         pass
-    return estimated_duration_s(os.fspath(path))
+    return estimated_duration_s(found)
 
 
-class _Bytes(io.BytesIO):
-    """Bytes whose `seek` keeps its position on an invalid offset.
+class _Seekable:
+    """An open file whose `seek` keeps its position on an invalid offset.
 
     A forged header can make libsndfile seek to before the beginning, and an exception cannot pass through its C code.
     """
 
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.read, self.tell = file, file.read, file.tell
+
     def seek(self, offset: int, whence: int = 0, /) -> int:
         try:
-            return super().seek(offset, whence)
+            return self._file.seek(offset, whence)
         except (ValueError, OverflowError):
-            return self.tell()
+            return self._file.tell()
 
 
 def _skip(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
@@ -147,7 +168,7 @@ def _skip(n_samples: int, blocks: Iterator[Waveform]) -> Iterator[Waveform]:
         n_samples = max(n_samples - len(block), 0)
 
 
-def _is_one_stretch(source: str | bytes, kind: str, duration_s: float, *, is_long: bool) -> bool:
+def _is_one_stretch(source: Encoded, kind: str, duration_s: float, *, is_long: bool) -> bool:
     """Whether libsndfile reads all of it: it stops after the first of several recordings, and skips an Ogg's pauses."""
     with opened(source) as file:
         if joined_files.next_one(file) is not None or (kind == "OGG" and ogg.starts_late(file, duration_s)):
@@ -156,7 +177,7 @@ def _is_one_stretch(source: str | bytes, kind: str, duration_s: float, *, is_lon
     return not (kind == "OGG" and is_long and has_pauses(source))
 
 
-def _is_mpeg(source: str | bytes) -> bool:
+def _is_mpeg(source: Encoded) -> bool:
     with opened(source) as file:
         head = file.read(3)
     return head == b"ID3" or (head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0 == 0xE0)

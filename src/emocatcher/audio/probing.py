@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from emocatcher.audio.placement import GAP_S
-from emocatcher.audio.sources import opened
+from emocatcher.audio.sources import Encoded, opened
 
 # FFmpeg also accepts playlists and would open the files that they name. It gets an open file and no protocol with which
 # to open another.
 NO_PROTOCOLS = {"protocol_whitelist": "none"}
 
 
-def estimated_duration_s(source: str | bytes) -> float | None:
+def estimated_duration_s(source: Encoded) -> float | None:
     """Return the duration that a container declares, or that FFmpeg estimates from the bit rate; None if unknown."""
     import av
 
@@ -21,7 +21,7 @@ def estimated_duration_s(source: str | bytes) -> float | None:
         return None
 
 
-def has_pauses(source: str | bytes) -> bool:
+def has_pauses(source: Encoded) -> bool:
     """Whether the times of a recording's packets have gaps, or cannot be read to the end; nothing is decoded."""
     import av
 

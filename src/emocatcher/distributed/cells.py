@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emocatcher import audio
+from emocatcher.audio.sources import path_of
 from emocatcher.recognition.prediction import Failure
 
 _MISSING = {"NAType", "NaTType"}  # of pandas, which is not imported here
@@ -44,10 +45,10 @@ def source_of(cell: object) -> audio.Source | Failure:
 
 
 def name_of(cell: object) -> str:
-    """Return the path or URI in a cell, as given; "" for bytes without a path."""
+    """Return the path in a cell as given, or its URI without anything secret; "" for bytes without a path."""
     fields = _fields(cell)
     path = cell if fields is None else fields.get("path")
-    return os.fsdecode(path) if isinstance(path, str | os.PathLike) else ""
+    return path_of(path)
 
 
 def without_sound(cell: Any) -> Any:

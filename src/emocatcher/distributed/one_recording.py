@@ -9,6 +9,7 @@ import msgspec
 
 from emocatcher import audio
 from emocatcher.audio.channels import Channels
+from emocatcher.audio.sources import path_of
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import EmoCatcherError, one_line
 from emocatcher.models import model_folder
@@ -68,7 +69,7 @@ class OneRecording:
             raise
         except Exception as error:  # a fault of this package or of a decoder must not end a job of millions
             message = one_line(f"unexpected error: {error}")[:_LONGEST_MESSAGE]
-            return Failure(path=failures.path_of(source), error=type(error).__name__, message=message)
+            return Failure(path=path_of(source), error=type(error).__name__, message=message)
         # The attention is not a column, and would take longer to send than all the rest.
         return outcome if isinstance(outcome, Failure) else msgspec.structs.replace(outcome, attention=())
 

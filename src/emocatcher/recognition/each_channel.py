@@ -8,9 +8,8 @@ from typing import TypeVar
 import msgspec
 
 from emocatcher import audio
-from emocatcher.audio.sources import is_pipe, readable
+from emocatcher.audio.sources import held, path_of
 from emocatcher.foundation.errors import one_line
-from emocatcher.recognition.failures import path_of
 from emocatcher.recognition.prediction import Prediction
 from emocatcher.recognition.timeline import Timeline
 
@@ -22,13 +21,13 @@ def recognise(one: Callable[[audio.Source, int], Found], source: audio.Source) -
 
     Args:
         one: recognises a recording's channel, which is counted from 1.
-        source: the recording; a pipe is read once.
+        source: the recording; a pipe or a URI is read once.
 
     Raises:
         AudioError: if it cannot be used.
     """
-    path = path_of(source)
-    if path and is_pipe(path):
-        found = recognise(one, readable(path))
-        return tuple(msgspec.structs.replace(each, path=one_line(path)) for each in found)
-    return tuple(one(source, channel) for channel in range(1, audio.count_channels(source) + 1))
+    with held(source, often=True) as again:
+        found = tuple(one(again, channel) for channel in range(1, audio.count_channels(again) + 1))
+    if again is source:
+        return found
+    return tuple(msgspec.structs.replace(each, path=one_line(path_of(source))) for each in found)

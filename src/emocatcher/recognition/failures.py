@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from emocatcher import audio
-from emocatcher.audio.sources import check_several, is_pipe
+from emocatcher.audio.sources import check_several, is_pipe, path_of
 from emocatcher.foundation.errors import AudioError
 from emocatcher.recognition import parallel
 from emocatcher.recognition.prediction import Failure, Prediction
@@ -110,8 +110,3 @@ def kind_of(error: str) -> Kind:
         return _KINDS[error]
     audio_errors: list[type] = [AudioError, *AudioError.__subclasses__()]
     return "audio" if error in [one.__name__ for one in audio_errors] else "unexpected"
-
-
-def path_of(source: audio.Source) -> str:
-    """Return the path of a source as given; "" for bytes and arrays."""
-    return os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from emocatcher import audio
 from emocatcher.audio.channels import Channels, check, index_of
-from emocatcher.audio.sources import is_pipe, readable
+from emocatcher.audio.sources import held, path_of
 from emocatcher.evaluation.scoring.softmax import softmax
 from emocatcher.features import speech_gate
 from emocatcher.features.padding import pad_batch
@@ -102,7 +102,7 @@ class Recognizer:
         """Recognise one recording: as one utterance, or by the `shares` of its timeline if it is longer than 10 s.
 
         Args:
-            source: a path, an encoded file's bytes, or (samples, sample_rate).
+            source: a path, a URI, an encoded file's bytes, or (samples, sample_rate).
             channels: "mix" for all channels together (see `audio.channels`), or the one to use alone: "left", "right",
                 or its number from 1.
             abstain_below: a prediction with a lower probability is marked `abstain`; None for the model's threshold.
@@ -115,20 +115,19 @@ class Recognizer:
             SettingError: if `channels` is none of these, or `abstain_below` is not within 0 … 1.
         """
         threshold, channel = self._threshold(abstain_below), index_of(channels)
-        rate, path = self.config.settings.front_end.sample_rate, failures.path_of(source)
-        if path and is_pipe(path):
-            source = readable(path)  # a pipe can be read only once, and a long recording is opened twice
-        try:
-            recording = audio.read(source, rate, longest_s=min(longest_s, LONG_S), channel=channel)
-        except TooLongError:
-            if longest_s <= LONG_S:
-                raise
-            long = self.timeline(
-                source, channels=channels, abstain_below=abstain_below, longest_s=longest_s, threads=threads
-            )
-            if on_timeline is not None:
-                on_timeline(long)
-            return msgspec.structs.replace(summarise(long), path=path)
+        rate, path = self.config.settings.front_end.sample_rate, path_of(source)
+        with held(source) as again:  # a long recording is opened twice
+            try:
+                recording = audio.read(again, rate, longest_s=min(longest_s, LONG_S), channel=channel)
+            except TooLongError:
+                if longest_s <= LONG_S:
+                    raise
+                long = self.timeline(
+                    again, channels=channels, abstain_below=abstain_below, longest_s=longest_s, threads=threads
+                )
+                if on_timeline is not None:
+                    on_timeline(long)
+                return msgspec.structs.replace(summarise(long), path=path)
         number = None if channel is None else channel + 1
         return utterance.recognise(self, recording, threshold, path=path, channel=number)
 

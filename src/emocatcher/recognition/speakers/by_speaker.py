@@ -10,10 +10,9 @@ import numpy as np
 
 from emocatcher import audio
 from emocatcher.audio.channels import Channels, index_of
-from emocatcher.audio.sources import is_pipe, readable
+from emocatcher.audio.sources import held, path_of
 from emocatcher.foundation.errors import SettingError
 from emocatcher.recognition import cautions
-from emocatcher.recognition.failures import path_of
 from emocatcher.recognition.prediction import Prediction
 from emocatcher.recognition.speakers import turn_files, turns
 from emocatcher.recognition.speakers.turn_recognition import Answer, NewTurn, answer_all, check_early
@@ -44,7 +43,7 @@ def recognise(
 
     Args:
         network: the model.
-        source: a path, an encoded file's bytes, or (samples, sample_rate).
+        source: a path, a URI, an encoded file's bytes, or (samples, sample_rate).
         speakers: a file of turns (see `turn_files.read`); or turns as (start_s, end_s, speaker), or as mappings with
             these names.
         window_s: length of a window in turns of more than 10 s, seconds.
@@ -70,11 +69,10 @@ def recognise(
     else:
         found = turns.tidy(turns.given_by_caller(speakers), "speakers", path, on_note)
     new = NewTurn(network, window_s, hop_s, abstain_below)
-    if path and is_pipe(path):
-        source = readable(path)  # it can be read only once
-    elif path:
-        check_early(path, found, channel)
-    answers, facts, duration_s = answer_all(new, source, found, channel, on_block)
+    with held(source) as again:
+        if path:
+            check_early(again, found, channel)
+        answers, facts, duration_s = answer_all(new, again, found, channel, on_block)
     cut = [_cut(turn, duration_s) for turn in found]
     if n_beyond := sum(turn is None for turn in cut):
         on_note(f"{n_beyond} of {len(cut)} turns left out, because the recording ends before")

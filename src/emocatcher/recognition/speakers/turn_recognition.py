@@ -136,16 +136,16 @@ def _blocks(source: audio.Source, rate: int, facts: audio.Facts, channel: int | 
             yield block[start : start + step]
 
 
-def check_early(path: str, found: Sequence[SpeakerTurn], channel: int | None) -> None:
+def check_early(source: audio.Source, found: Sequence[SpeakerTurn], channel: int | None) -> None:
     """Refuse turns after the end before anything is recognised, if the file states a length that they exceed.
 
     That length may be an estimate, so the recording is decoded to measure it.
     """
-    declared_s = declared_duration_s(path)
+    declared_s = declared_duration_s(source)
     if declared_s is None or max(turn.end_s for turn in found) <= declared_s + _BEYOND_S:
         return
     facts = audio.Facts()
-    n_samples = sum(len(block) for block in audio.blocks(path, facts=facts, channel=channel))
+    n_samples = sum(len(block) for block in audio.blocks(source, facts=facts, channel=channel))
     _check_end(found, n_samples / facts.native_rate)
 
 

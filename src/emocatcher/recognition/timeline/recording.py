@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 
 import msgspec
 
 from emocatcher import audio
+from emocatcher.audio.sources import path_of
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import SettingError, TooLongError
 from emocatcher.recognition import cautions
@@ -138,7 +137,7 @@ def recognise(
     Args:
         network: the model.
         has_speech: whether a window contains speech, as for `Engine`.
-        source: a path, an encoded file's bytes, or (samples, sample_rate).
+        source: a path, a URI, an encoded file's bytes, or (samples, sample_rate).
         window_s: length of a window, seconds.
         hop_s: from the start of one window to the start of the next, seconds.
         abstain_below: windows and segments with a lower probability are marked `abstain`.
@@ -168,8 +167,9 @@ def recognise(
         rate = network.config.settings.front_end.sample_rate
         for block in audio.blocks(source, rate, block_s=_BLOCK_S, offset_s=window_s, facts=facts, channel=channel):
             if recogniser.duration_s + len(block) / rate > longest_s:
-                name = os.fspath(source) if isinstance(source, str | Path) else "the recording"
-                raise TooLongError(name, f"is longer than {longest_s:g} s. Cut it into parts")
+                raise TooLongError(
+                    path_of(source) or "the recording", f"is longer than {longest_s:g} s. Cut it into parts"
+                )
             # An array arrives as one block of its full length.
             step = round(_BLOCK_S * rate)
             for start in range(0, len(block), step):
@@ -180,7 +180,7 @@ def recognise(
     return msgspec.structs.replace(
         timeline,
         channel=None if channel is None else channel + 1,
-        path=printable(os.fspath(source)) if isinstance(source, str | Path) else "",
+        path=printable(path_of(source)),
     )
 
 
