@@ -226,7 +226,7 @@ def form(*files: tuple[str, bytes], field: str = "file") -> bytes:
 
 
 def streamed(ours: emocatcher.Recognizer, samples: Any, window_s: float = 3.0, hop_s: float = 0.5) -> list[Window]:
-    """The windows of a local stream; with an encoder, a timeline encodes shared frames once, and differs a little."""
+    """The windows of a local stream."""
     stream = ours.stream(RATE, window_s, hop_s)
     return [*stream.push(samples), *stream.finish()]
 

@@ -12,8 +12,8 @@ from emocatcher.foundation.errors import ModelError, one_line
 from emocatcher.models import model_folder, onnx_check
 from emocatcher.models.model_folder import Bundle
 
-_INPUTS, _OUTPUTS, _STATES = ["log_mel", "lengths"], ["logits", "attention"], "states"
-_DIMENSIONS = "dimensions"
+_INPUTS, _OUTPUTS = ["log_mel", "lengths"], ["logits", "attention"]
+_DIMENSIONS, _STATISTICS = "dimensions", "statistics"
 
 
 class Answers(NamedTuple):
@@ -31,7 +31,7 @@ class OnnxSession:
         model: an opened model folder.
 
     Attributes:
-        has_states: whether the graph has the states of an encoder as its last output.
+        has_encoder: whether the network has an encoder, of which the graph has the statistics as its last output.
         n_dimensions: number of dimensions that the network estimates.
 
     Raises:
@@ -50,7 +50,7 @@ class OnnxSession:
         self._only_needed = onnxruntime.RunOptions()
         self._only_needed.only_execute_path_to_fetches = True
         encoder = model.config.settings.encoder
-        self._n_states = encoder.n_layers * encoder.width if encoder else 0
+        self._n_statistics = 2 * encoder.n_layers * encoder.width if encoder else 0
         self._path, self._n_classes = model.onnx_path, len(model.config.labels)
         self.n_dimensions = len(model.config.dimensions)
         self._outputs = [*_OUTPUTS, *([_DIMENSIONS] if self.n_dimensions else [])]
@@ -71,8 +71,8 @@ class OnnxSession:
                 f"{', '.join(model.config.labels)}. Copy the model folder again"
             )
         ports = [[port.name for port in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())]
-        self.has_states = ports[1][-1:] == [_STATES]
-        if ports != [_INPUTS, self._outputs + [_STATES] * self.has_states]:
+        self.has_encoder = ports[1][-1:] == [_STATISTICS]
+        if ports != [_INPUTS, self._outputs + [_STATISTICS] * self.has_encoder]:
             raise ModelError(
                 f"{self._path} has the inputs {ports[0]} and the outputs {ports[1]}; {_INPUTS} and {self._outputs} are "
                 "needed. Copy the model folder again"
@@ -105,28 +105,28 @@ class OnnxSession:
             raise ModelError(f"{self._path} returns NaN or infinity. The model is damaged: use another one")
         return Answers(logits, [weights[:n] for weights, n in zip(attention, n_steps, strict=True)], dimensions)
 
-    def states(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run an encoder.
+    def statistics(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run an encoder on one clip, and pool its states over time.
 
         Args:
             clip: shape (n_mels, n_frames), dB.
 
         Returns:
-            shape (n_steps, n_layers · width).
+            shape (2 · n_layers · width,): mean and deviation of the first layer's states, and so on.
 
         Raises:
             ModelError: as for `run`.
             MemoryError: as for `run`.
         """
-        (states,) = self._run([_STATES], clip[None], np.array([clip.shape[1]], np.int64))
-        if states.shape != (1, -(-clip.shape[1] // 2), self._n_states):
+        (found,) = self._run([_STATISTICS], clip[None], np.array([clip.shape[1]], np.int64))
+        if found.shape != (1, self._n_statistics):
             raise ModelError(
-                f"{self._path} returns states of shape {states.shape} for {clip.shape[1]} frames, which do not fit "
-                f"{model_folder.CONFIG}. Copy the model folder again"
+                f"{self._path} returns statistics of shape {found.shape}, which do not fit {model_folder.CONFIG}. "
+                "Copy the model folder again"
             )
-        if not np.isfinite(states).all():
+        if not np.isfinite(found).all():
             raise ModelError(f"{self._path} returns NaN or infinity. The model is damaged: use another one")
-        return np.asarray(states[0])
+        return np.asarray(found[0])
 
     def _run(self, names: list[str], batch: NDArray[np.float32], lengths: NDArray[np.int64]) -> list[Any]:
         try:

@@ -24,7 +24,6 @@ from emocatcher.models import model_folder
 from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_session import Answers, OnnxSession
-from emocatcher.models.overlapping_clips import OverlappingClips
 from emocatcher.recognition import each_channel, failures, settling, speakers, timeline, utterance
 from emocatcher.recognition.prediction import Failure, Prediction
 from emocatcher.recognition.settling import Settled
@@ -58,7 +57,6 @@ class Recognizer:
             labels = settling.chosen(emotions, model.config)
             self._kept = [model.config.labels.index(label) for label in labels]
             self.config = msgspec.structs.replace(model.config, labels=labels)
-        self.overlapping = OverlappingClips(model, self._session) if self._session.has_states else None
 
     def __repr__(self) -> str:
         rate, labels = self.config.settings.front_end.sample_rate, ", ".join(self.config.labels)
@@ -255,12 +253,14 @@ class Recognizer:
 
         Args:
             channels: one array of shape (n_channels, n_frames) per clip, `Features.channels`.
-            batch_size: clips at a time; it affects the speed, not the result (≤ 1e-5).
+            batch_size: clips at a time; it affects the speed, not the result (≤ 1e-5). An encoder gets one at a time:
+                a clip is work enough, and padding would only add to it.
 
         Raises:
             ModelError: if the network fails, or its outputs are not finite.
         """
         found = []
+        batch_size = 1 if self._session.has_encoder else batch_size
         for start in range(0, len(channels), batch_size):
             batch, lengths = pad_batch(channels[start : start + batch_size])
             found.append(self._session.run(batch, lengths, self.config.settings.network.n_steps(lengths)))

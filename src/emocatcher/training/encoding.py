@@ -199,13 +199,8 @@ def _pooling_of_graph(folder: Path) -> Callable[[NDArray[np.float32]], NDArray[n
     """Return a function from channels to their statistics, by the graph of a model folder."""
     from emocatcher.models import model_folder
     from emocatcher.models.onnx_session import OnnxSession
-    from emocatcher.models.overlapping_clips import statistics
 
-    model = model_folder.read(folder)
-    session, encoder = OnnxSession(model), model.config.settings.encoder
-    assert isinstance(encoder, Encoder)  # noqa: S101 (`encode` has checked it)
-    n_layers = encoder.n_layers
-    return lambda clip: statistics(session.states(clip), n_layers)
+    return OnnxSession(model_folder.read(folder)).statistics
 
 
 def load_encoder(network: object, settings: Settings) -> None:

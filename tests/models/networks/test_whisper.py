@@ -1,5 +1,8 @@
 """The Whisper encoder equals the one of transformers, and padding changes nothing."""
 
+import resource
+
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -7,9 +10,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from emocatcher.features import extraction
 from emocatcher.foundation.settings import Encoder, load_preset
-from emocatcher.models.networks import whisper
+from emocatcher.models.networks import registry, whisper
 from emocatcher.models.onnx_graphs import encoder as encoder_graph
-from emocatcher.models.onnx_graphs.graph import INT64, Graph
+from emocatcher.models.onnx_graphs import to_onnx
+from emocatcher.models.onnx_graphs.graph import FLOAT, INT64, Graph
 
 transformers = pytest.importorskip("transformers", reason="the original encoder is in the extra 'dev'")
 
@@ -85,13 +89,26 @@ def test_no_piece_is_empty_or_too_long_at_any_length(longest, opened):
     lengths = np.array(sorted({*range(1, min(square, 400)), *range(max(square - longest, 1), square + longest + 2, 3)}))
     piece, place = (found.numpy() for found in whisper._pieces(torch.from_numpy(lengths), int(lengths.max()), longest))
     graph = Graph({}, int8=False)
-    for name, found in zip(("piece", "place"), encoder_graph._pieces(graph, "padded", "lengths", longest), strict=True):
+    pieces = encoder_graph._Pieces(graph, "padded", "lengths", longest)
+    ports = {"place": (INT64, ["batch", "steps"]), "rows": (FLOAT, ["pieces", "places", 1])}
+    ports |= {"joined": (FLOAT, ["batch", "steps", 1]), "hidden": (FLOAT, ["pieces", 1, 1, "places"])}
+    rows = pieces.split("x", 1)
+    for name, found in zip(ports, (pieces.place, rows, pieces.join(rows, 1), pieces.far_below), strict=True):
         graph.add("Identity", [found], outputs=[name])
-    ports = {"piece": (INT64, ["batch", "steps"]), "place": (INT64, ["batch", "steps"])}
-    payload = graph.serialise({"padded": (INT64, [1]), "lengths": (INT64, ["batch"])}, ports, {})
-    theirs = opened(payload)(padded=lengths.max(keepdims=True), lengths=lengths)
-    assert np.array_equal(piece, theirs[0])
-    assert np.array_equal(place, theirs[1])
+    inputs = {"padded": (INT64, [1]), "lengths": (INT64, ["batch"]), "x": (FLOAT, ["batch", "steps", 1])}
+    run = opened(graph.serialise(inputs, ports, {}))
+    valid = np.arange(lengths.max()) < lengths[:, None]
+    x = np.where(valid, np.arange(valid.size).reshape(valid.shape) % 9973, -1).astype(np.float32)[:, :, None]
+    theirs, rows, joined, hidden = run(padded=lengths.max(keepdims=True), lengths=lengths, x=x)
+    assert np.array_equal(place[valid], theirs[valid])
+    assert np.array_equal(x[valid], joined[valid])
+    # Each valid step is in one row, and the others are hidden.
+    used = hidden[:, 0, 0] == 0
+    assert hidden[:, 0, 0][~used].max(initial=-1e9) == -1e9
+    assert rows.shape[1] <= longest
+    each = [row[kept, 0] for row, kept in zip(rows, used, strict=True) if kept.any()]
+    assert np.array_equal(np.concatenate(each), x[valid][:, 0])
+    assert len(each) == (-(-lengths // longest)).sum()
     for n_steps, pieces, places in zip(lengths.tolist(), piece, place, strict=True):
         sizes = np.bincount(pieces[:n_steps])
         assert len(sizes) == -(-n_steps // longest)
@@ -117,6 +134,17 @@ def test_memory_does_not_grow_with_the_square_of_a_clip(pair):
         return mode.n_values
 
     assert largest(8_000) <= 4.1 * largest(2_000)
+
+
+def test_memory_of_the_graph_does_not_grow_with_the_square_of_a_clip(opened):
+    encoder = Encoder(source="random", n_layers=1, width=32, n_heads=4, hidden=48)
+    settings = msgspec.structs.replace(load_preset("emocatcher-3"), encoder=encoder)
+    weights = {name: tensor.numpy() for name, tensor in registry.build(settings, 2).state_dict().items()}
+    run, clip = opened(to_onnx(weights, settings, ("angry", "sad"))), np.zeros((1, 80, 40_000), np.float32)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run(log_mel=clip, lengths=np.array([clip.shape[2]]))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 400_000  # KiB; 20,000 steps by 20,000 would take 1.6 GB
 
 
 def test_the_spectrogram_is_that_of_whisper():

@@ -72,7 +72,6 @@ class _Config(NamedTuple):
 
 class LoudnessNetwork:
     n_settled_on = 0
-    overlapping = None
 
     def __init__(self) -> None:
         self.config = _Config(load_preset("emocatcher-3", []))

@@ -34,7 +34,6 @@ class MadeNetwork:
     """Turns sums over a clip into logits; a clip's logits do not depend on its batch."""
 
     n_settled_on = 0
-    overlapping = None
 
     def __init__(self, labels: tuple[str, ...] = ("glad", "low", "cross"), preset: str = "cabg") -> None:
         self.config = Config(labels=labels, settings=load_preset(preset))

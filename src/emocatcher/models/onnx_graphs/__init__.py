@@ -18,6 +18,7 @@ from emocatcher.foundation.settings import Settings
 from emocatcher.models.model_folder import Bundle, ModelConfig
 from emocatcher.models.networks.registry import add_to_graph
 from emocatcher.models.onnx_graphs import stored_weights
+from emocatcher.models.onnx_graphs.encoder import STATISTICS
 from emocatcher.models.onnx_graphs.graph import FLOAT, INT64, Graph, Weights
 from emocatcher.models.onnx_graphs.ratings import add_ratings
 from emocatcher.models.onnx_graphs.waveform import add_recognition
@@ -63,8 +64,8 @@ def to_onnx(
     the front end has pitch, and `lengths` (batch,) int64; outputs are `logits` (batch, n_classes) and `attention`
     (batch, n_frames'). The metadata contains the labels, as JSON. The first input keeps the name `log_mel`, although it
     may have pitch rows, because published graphs have it. A network that estimates dimensions also has the output
-    `dimensions` (batch, n_dimensions), ratings within their ranges. An encoder's graph also has `states` (batch,
-    n_frames', n_layers · width), from which `models.overlapping_clips` pools.
+    `dimensions` (batch, n_dimensions), ratings within their ranges. An encoder's graph also has
+    `statistics` (batch, 2 · n_layers · width), those of `models.networks.encoder.statistics`.
 
     Args:
         weights: the weights of the `EmotionNetwork`, by name.
@@ -91,7 +92,7 @@ def to_onnx(
     if dimensions:
         outputs["dimensions"] = (FLOAT, ["batch", len(dimensions)])
     if settings.encoder:
-        outputs["states"] = (FLOAT, ["batch", "n_steps", settings.encoder.n_layers * settings.encoder.width])
+        outputs[STATISTICS] = (FLOAT, ["batch", 2 * settings.encoder.n_layers * settings.encoder.width])
     return graph.serialise(
         {"log_mel": (FLOAT, ["batch", settings.front_end.n_channels, "n_frames"]), "lengths": (INT64, ["batch"])},
         outputs,

@@ -1,4 +1,4 @@
-"""The encoder and its linear layer as a part of an ONNX graph: channels, lengths → logits, attention, states."""
+"""The encoder and its linear layer as a part of an ONNX graph: channels, lengths → logits, attention, statistics."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from emocatcher.foundation.settings import NORM_EPSILON, Encoder, EncoderNetwork
 from emocatcher.models.onnx_graphs import layers
 from emocatcher.models.onnx_graphs.graph import FLOAT, UINT8, Graph
 
+STATISTICS = "statistics"  # the name of an output
 WHOLE = ".int7"  # ends the names of whole weights
 _WEIGHT_STEPS = 64  # of each sign
 ROW_STEPS = 127  # of each sign
@@ -34,20 +35,13 @@ def add_encoder(
     x = graph.add("Transpose", [x], perm=[0, 2, 1])
     n_steps = graph.add("Shape", [x], start=1, end=2)
     steps = graph.add("Div", [graph.add("Add", [lengths, graph.ints([1])]), graph.ints([2])])
-    piece, place = _pieces(graph, n_steps, steps, network.LONGEST_PIECE)
-    x = graph.add("Add", [x, _positions(graph, place, encoder.width)])
-    mask = layers.mask(graph, n_steps, steps)  # (batch, 1, n_steps)
-    # -1e9 where a step does not attend: beyond the clip's end, and in another piece.
-    hidden = graph.add("Sub", [mask, graph.number(1.0, np.float32)])
-    rows, columns = (graph.add("Unsqueeze", [piece, graph.ints([axis])]) for axis in (2, 1))
-    apart = graph.add("Cast", [graph.add("Abs", [graph.add("Sub", [rows, columns])])], to=FLOAT)
-    far_below = graph.add("Mul", [graph.add("Sub", [hidden, apart]), graph.number(1e9, np.float32)])
-    far_below = graph.add("Unsqueeze", [far_below, graph.ints([1])])
+    pieces = _Pieces(graph, n_steps, steps, network.LONGEST_PIECE)
+    x = pieces.split(graph.add("Add", [x, _positions(graph, pieces.place, encoder.width)]), encoder.width)
     states = []
     for number in range(encoder.n_layers):
-        x = _layer(graph, f"encoder.layers.{number}", x, far_below, encoder)
-        states.append(x)
-    graph.add("Concat", states, axis=2, outputs=["states"])  # for `models.overlapping_clips`
+        x = _layer(graph, f"encoder.layers.{number}", x, pieces.far_below, encoder)
+        states.append(pieces.join(x, encoder.width))
+    mask = layers.mask(graph, n_steps, steps)  # (batch, 1, n_steps)
     return _classify(graph, network, states, graph.add("Transpose", [mask], perm=[0, 2, 1]), attention)
 
 
@@ -60,16 +54,66 @@ def _scaled(graph: Graph, channels: str, mask: str, loudest_db: float) -> str:
     return graph.add("Add", [scaled, graph.number(1.0, np.float32)])
 
 
-def _pieces(graph: Graph, n_padded: str, n_steps: str, longest: int) -> tuple[str, str]:
-    """Add `whisper._pieces`: the piece of each step and its place in it, both of shape (batch, n_padded)."""
-    above = graph.add("Add", [n_steps, graph.ints([longest - 1])])
-    n_pieces = graph.add("Div", [above, graph.ints([longest])])
-    last = graph.add("Sub", [n_pieces, graph.ints([1])])
-    size = graph.add("Div", [graph.add("Add", [n_steps, last]), n_pieces])
-    size, last = (graph.add("Unsqueeze", [one, graph.ints([1])]) for one in (size, last))
-    steps = graph.range(graph.number(0, np.int64), graph.add("Squeeze", [n_padded]))
-    piece = graph.add("Min", [graph.add("Div", [steps, size]), last])
-    return piece, graph.add("Sub", [steps, graph.add("Mul", [piece, size])])
+class _Pieces:
+    """Cuts clips as `whisper.WhisperEncoder.forward` does: each piece is a row of a batch.
+
+    A mask of all steps by all would grow with the square of a clip's length.
+
+    Args:
+        graph: to add to.
+        n_padded: the number of steps of all clips, shape (1,), int64.
+        n_steps: the valid ones of each clip, shape (batch,), int64.
+        longest: the most steps of a piece.
+
+    Attributes:
+        place: of each step in its piece, shape (batch, n_padded); beyond a clip's end, any.
+        far_below: -1e9 where a piece has no valid step, else 0, shape (n_pieces, 1, 1, n_steps of the longest piece).
+    """
+
+    def __init__(self, graph: Graph, n_padded: str, n_steps: str, longest: int) -> None:
+        self._graph = graph
+        one, minus_one = graph.ints([1]), graph.ints([-1])
+        above = graph.add("Add", [n_steps, graph.ints([longest - 1])])
+        n_pieces = graph.add("Div", [above, graph.ints([longest])])
+        last = graph.add("Sub", [n_pieces, one])
+        size = graph.add("Div", [graph.add("Add", [n_steps, last]), n_pieces])
+        most_pieces, longest_piece = (graph.add("ReduceMax", [part], keepdims=1) for part in (n_pieces, size))
+        # Which step each place of each piece takes; and, the other way round, which place each step has.
+        size_by_row, last_by_row, n_by_row = (graph.add("Unsqueeze", [part, one]) for part in (size, last, n_steps))
+        start = graph.add("Mul", [self._range(most_pieces), size_by_row])  # (batch, most pieces)
+        places = self._range(longest_piece)
+        step = graph.add("Add", [graph.add("Unsqueeze", [start, graph.ints([2])]), places])
+        end = graph.add("Min", [graph.add("Add", [start, size_by_row]), n_by_row])
+        valid = graph.add("Less", [step, graph.add("Unsqueeze", [end, graph.ints([2])])])
+        taken = graph.add("Min", [step, graph.add("Sub", [n_padded, one])])
+        clip = self._range(graph.add("Shape", [n_steps]))  # (batch,)
+        first = graph.add("Unsqueeze", [graph.add("Mul", [clip, n_padded]), graph.ints([1, 2])])
+        rows = graph.add("Concat", [minus_one, longest_piece], axis=0)
+        self._taken = graph.add("Reshape", [graph.add("Add", [taken, first]), rows])
+        steps = self._range(n_padded)
+        piece = graph.add("Min", [graph.add("Div", [steps, size_by_row]), last_by_row])
+        self.place = graph.add("Sub", [steps, graph.add("Mul", [piece, size_by_row])])
+        row = graph.add("Add", [graph.add("Unsqueeze", [graph.add("Mul", [clip, most_pieces]), one]), piece])
+        place = graph.add("Min", [self.place, graph.add("Sub", [longest_piece, one])])
+        self._given = graph.add("Add", [graph.add("Mul", [row, longest_piece]), place])
+        hidden = graph.add("Sub", [graph.add("Cast", [valid], to=FLOAT), graph.number(1.0, np.float32)])
+        hidden = graph.add("Reshape", [graph.add("Mul", [hidden, graph.number(1e9, np.float32)]), rows])
+        self.far_below = graph.add("Unsqueeze", [hidden, graph.ints([1, 2])])
+
+    def split(self, x: str, width: int) -> str:
+        """Shape (batch, n_padded, width) to (n_pieces, n_steps of the longest piece, width)."""
+        return self._gather(x, self._taken, width)
+
+    def join(self, x: str, width: int) -> str:
+        """The other way round; steps beyond a clip's end get any numbers."""
+        return self._gather(x, self._given, width)
+
+    def _gather(self, x: str, rows: str, width: int) -> str:
+        return self._graph.add("Gather", [self._graph.add("Reshape", [x, self._graph.ints([-1, width])]), rows])
+
+    def _range(self, n: str) -> str:
+        """Whole numbers from 0; `n` has the shape (1,)."""
+        return self._graph.range(self._graph.number(0, np.int64), self._graph.add("Squeeze", [n]))
 
 
 def _positions(graph: Graph, place: str, width: int) -> str:
@@ -134,7 +178,10 @@ def _int8_product(graph: Graph, name: str, rows: str) -> str:
 
 
 def _classify(graph: Graph, network: EncoderNetwork, states: list[str], mask: str, attention: str) -> str:
-    """Return `layers.outputs` of the states of all layers; `mask` has the shape (batch, n_steps, 1)."""
+    """Return `layers.outputs` of the states of all layers, and add the output `statistics`.
+
+    `mask` has the shape (batch, n_steps, 1).
+    """
     count = graph.add("ReduceSum", [mask, graph.ints([1])], keepdims=1)
     statistics, terms = [], []  # the mean of a term over time is the statistic
     for state in states:
@@ -146,7 +193,8 @@ def _classify(graph: Graph, network: EncoderNetwork, states: list[str], mask: st
         deviation = graph.add("Sqrt", [graph.add("Add", [variance, smallest])])
         statistics += [mean, deviation]
         terms += [state, graph.add("Div", [squares, deviation])]
-    pooled = graph.add("Squeeze", [graph.add("Concat", statistics, axis=2), graph.ints([1])])
+    pooled = graph.add("Concat", statistics, axis=2)
+    pooled = graph.add("Squeeze", [pooled, graph.ints([1])], outputs=[STATISTICS])
     scaled = graph.add("Div", [graph.add("Sub", [pooled, graph.weight("mean")]), graph.weight("deviation")])
     logits, outputs = layers.outputs(graph, "", scaled)
     answer = graph.add("ArgMax", [logits], axis=1, keepdims=0)

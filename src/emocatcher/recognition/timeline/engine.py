@@ -41,9 +41,6 @@ class Engine:
     shorter than a window, one more window ends with the waveform. A window depends only on the waveform, not on how it
     was cut into blocks. A waveform no longer than a window gives the same result as `Recognizer.predict`.
 
-    An exception are models with an encoder, unless `at_once`: windows that overlap share its work (see
-    `models.overlapping_clips`), so a window also depends a little on its neighbours.
-
     Memory holds one window, the newest block, and the windows queued for the network, whose number is bounded.
 
     Args:
@@ -55,7 +52,7 @@ class Engine:
         abstain_below: a window with a lower probability is marked `abstain`.
         at_once: whether to return windows as soon as they are complete, or later, when the network has processed a
             group of them.
-        executor: a pool of one thread in which the network runs; None to run it in the caller's thread.
+        executor: a pool of threads in which the network runs; None to run it in the caller's thread.
         on_speech: called for each window with speech, with the channels and the waveform of its voiced span.
 
     Raises:
@@ -75,8 +72,7 @@ class Engine:
         on_speech: Callable[[NDArray[np.float32], audio.Waveform], object] | None = None,
     ) -> None:
         self._has_speech, self._on_speech = has_speech, on_speech
-        # Windows returned at once come in groups that depend on the blocks.
-        self._batches = WindowBatches(network, abstain_below, executor, is_shared=not at_once)
+        self._batches = WindowBatches(network, abstain_below, executor)
         self._at_once = at_once
         self._settings = settings = network.config.settings
         self._front_end = front_end = settings.front_end

@@ -23,6 +23,7 @@ from emocatcher.recognition.timeline.window_batches import Network
 from emocatcher.recognition.timeline.windows import Window, Windows
 
 _BLOCK_S = 30.0  # length of a decoded block
+_MOST_THREADS = 4  # unless asked: a group of windows has so many batches
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ class BlockRecogniser:
         window_s: length of a window, seconds.
         hop_s: from the start of one window to the start of the next, seconds.
         abstain_below: windows and segments with a lower probability are marked `abstain`.
-        executor: a pool of one thread in which the network runs; None to run it in the caller's thread.
+        executor: a pool of threads in which the network runs; None to run it in the caller's thread.
 
     Raises:
         SettingError: if the window or the hop is out of range.
@@ -142,25 +143,26 @@ def recognise(
         hop_s: from the start of one window to the start of the next, seconds.
         abstain_below: windows and segments with a lower probability are marked `abstain`.
         on_block: called with each block of the waveform, at the model's rate, as soon as its windows are prepared.
-        threads: with 2, the network runs in its own thread while the next windows are prepared; the result is the same
-            with 1. None for 2 if this process may use two cores, else 1.
+        threads: with more than 1, the network runs in so many threads while the next windows are prepared, and the
+            result is the same. None for as many as this process may use cores, but at most four.
         longest_s: longer recordings are refused, seconds.
         channel: the one to use alone, from 0; None for the mix.
 
     Raises:
         AudioError: if the recording cannot be used, or is longer than `longest_s`.
-        SettingError: if the window or the hop is out of range, or `threads` is neither 1 nor 2.
+        SettingError: if the window or the hop is out of range, or `threads` is below 1.
     """
-    if threads not in (None, 1, 2):
-        raise SettingError(f"{threads} threads. Give 1 or 2: one prepares the windows, the other runs the network")
+    if threads is not None and threads < 1:
+        raise SettingError(f"{threads} threads. Give 1 or more, in which the network runs")
+    n_threads = threads or min(process_setup.usable_cores(), _MOST_THREADS)
     facts = audio.Facts()
     with contextlib.ExitStack() as stack:
         executor = None
         # Python starts no thread pool once the main thread has ended.
-        if (threads or process_setup.usable_cores()) > 1 and threading.main_thread().is_alive():
+        if n_threads > 1 and threading.main_thread().is_alive():
             from concurrent.futures import ThreadPoolExecutor
 
-            executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
+            executor = ThreadPoolExecutor(n_threads, thread_name_prefix="network")
             # After an error, groups that have not started are not needed.
             stack.callback(executor.shutdown, cancel_futures=True)
         recogniser = BlockRecogniser(network, has_speech, window_s, hop_s, abstain_below, executor=executor)

@@ -18,8 +18,7 @@ _AT_ONCE_S = 30.0  # longer chunks are processed in parts of this length, which 
 class Stream:
     """Recognises audio while it is still arriving. Not thread-safe.
 
-    All its windows together equal the windows that `recognise` gives for the same audio (≤ 1e-5), whatever the chunks;
-    with an encoder they are only near to them (see `models.overlapping_clips`).
+    All its windows together equal the windows that `recognise` gives for the same audio (≤ 1e-5), whatever the chunks.
 
     Args:
         network: the model.

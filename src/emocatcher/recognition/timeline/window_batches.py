@@ -1,4 +1,4 @@
-"""Run the network on groups of windows, optionally in its own thread while the next windows are prepared."""
+"""Run the network on groups of windows, optionally in threads of its own while the next windows are prepared."""
 
 from __future__ import annotations
 
@@ -16,15 +16,7 @@ from emocatcher.recognition.timeline.windows import Windows
 
 _BATCH_SIZE = 32  # windows; fewer would make the network's thread wait for the GIL more often, more need more padding
 _GROUP_SIZE = 128  # windows that are sorted into batches of similar length
-_MOST_FRAMES_AT_ONCE = 3000  # of one clip for an encoder, whose memory grows with the square of the length
 _MAX_FRAMES = 1 << 16  # in a group and in a batch, because a window may be ten minutes long
-
-
-class OverlappingClips(Protocol):
-    """See `emocatcher.models.overlapping_clips`."""
-
-    def run(self, clips: Sequence[NDArray[np.float32]], first_frames: Sequence[int]) -> Answers:
-        """Map arrays of shape (n_channels, n_frames) and their places to logits and dimensions."""
 
 
 class NetworkConfig(Protocol):
@@ -57,10 +49,6 @@ class Network(Protocol):
         """The model's config."""
 
     @property
-    def overlapping(self) -> OverlappingClips | None:
-        """The network for clips of one recording that overlap; None if it cannot share the work."""
-
-    @property
     def n_settled_on(self) -> int:
         """The number of recordings that it settled on (see `settling`)."""
 
@@ -82,26 +70,33 @@ class PreparedWindow(NamedTuple):
     first: int = 0  # frame of the whole waveform, the first of the clip
 
 
+class _Group(NamedTuple):
+    """Windows of which the network recognises the clips."""
+
+    windows: Sequence[PreparedWindow]
+    clip_of: list[int]  # of each window with speech
+    batches: list[tuple[NDArray[np.int64], Future[Answers]]]  # which clips, and their answers
+
+    def is_done(self) -> bool:
+        """Whether all clips are recognised."""
+        return all(answers.done() for _, answers in self.batches)
+
+
 class WindowBatches:
     """Recognises windows in groups and returns the results in order.
 
     Args:
         network: the model.
         abstain_below: a window with a lower probability is marked `abstain`.
-        executor: a pool of one thread in which the network runs while the caller continues; None to run the network
-            in the caller's thread.
-        is_shared: whether windows that overlap may share the network's work, if it can do so; the results then depend
-            on the windows of the same group.
+        executor: a pool of threads in which the network runs while the caller continues; None to run the network in
+            the caller's thread.
     """
 
-    def __init__(
-        self, network: Network, abstain_below: float, executor: Executor | None, *, is_shared: bool = False
-    ) -> None:
-        self._is_shared = is_shared
+    def __init__(self, network: Network, abstain_below: float, executor: Executor | None) -> None:
         self._network, self._abstain_below, self._executor = network, abstain_below, executor
         self._waiting: list[PreparedWindow] = []
         self._n_frames = 0  # of the waiting windows
-        self._running: Future[Windows] | None = None  # only one group runs at a time, which bounds the memory
+        self._running: _Group | None = None  # only one group runs at a time, which bounds the memory
         self._results: list[Windows] = []
 
     def add(self, window: PreparedWindow) -> None:
@@ -115,7 +110,7 @@ class WindowBatches:
         """Return the results not returned yet: of all windows added, or, without waiting, of those already done."""
         if everything and self._waiting:
             self._submit()
-        if everything or (self._running is not None and self._running.done()):
+        if everything or (self._running is not None and self._running.is_done()):
             self._collect()
         results, self._results = self._results, []
         return Windows.join(self._network.config.labels, results)
@@ -123,52 +118,51 @@ class WindowBatches:
     def _submit(self) -> None:
         windows, self._waiting, self._n_frames = self._waiting, [], 0
         self._collect()
+        # Neighbours with the same voiced span, as around a word between pauses, have the same clip.
+        places: dict[tuple[int, int], int] = {}
+        clips: list[NDArray[np.float32]] = []
+        clip_of = []
+        for window in windows:
+            if window.clip is not None:
+                clip_of.append(places.setdefault((window.first, window.clip.shape[1]), len(clips)))
+                if clip_of[-1] == len(clips):
+                    clips.append(window.clip)
+        # Sorted by length, because the network pads every clip to the longest one in its batch; the longest first,
+        # because that leaves the threads the least to wait for at the end.
+        order = np.argsort([-clip.shape[1] for clip in clips], kind="stable")
+        batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // clips[order[0]].shape[1], 1)) if clips else _BATCH_SIZE
+        batches = (order[start : start + batch_size] for start in range(0, len(clips), batch_size))
+        self._running = _Group(windows, clip_of, [(batch, self._run([clips[i] for i in batch])) for batch in batches])
+        if self._executor is None:
+            self._collect()
+
+    def _run(self, clips: list[NDArray[np.float32]]) -> Future[Answers]:
         if self._executor is not None:
             try:
-                self._running = self._executor.submit(self._recognise, windows)
+                return self._executor.submit(self._network.run, clips, len(clips))
             except RuntimeError:  # the pool takes no more tasks, as when the main thread has ended: use this thread
                 self._executor = None
-            else:
-                return
-        self._results.append(self._recognise(windows))
+        answers: Future[Answers] = Future()
+        answers.set_result(self._network.run(clips, len(clips)))
+        return answers
 
     def _collect(self) -> None:
         if self._running is not None:
-            self._results.append(self._running.result())
-            self._running = None
+            group, self._running = self._running, None
+            self._results.append(self._finished(group))
 
-    def _recognise(self, windows: Sequence[PreparedWindow]) -> Windows:
-        labels = self._network.config.labels
+    def _finished(self, group: _Group) -> Windows:
+        windows, labels = group.windows, self._network.config.labels
         times_s = np.array([window[:4] for window in windows], np.float64)
-        clips = [window.clip for window in windows if window.clip is not None]
         speech = np.array([window.clip is not None for window in windows], np.bool_)
         probabilities = np.full((len(windows), len(labels)), np.nan)
         ratings = np.full((len(windows), len(self._network.config.dimensions)), np.nan)
-        if clips:
-            logits, ratings[speech] = self._answers(windows, clips)
-            probabilities[speech] = self._network.probabilities(logits)
+        if group.batches:
+            answers = [one.result() for _, one in group.batches]
+            place = np.argsort(np.concatenate([batch for batch, _ in group.batches]))[group.clip_of]
+            probabilities[speech] = self._network.probabilities(np.concatenate([one.logits for one in answers])[place])
+            ratings[speech] = np.concatenate([one.dimensions for one in answers])[place]
         abstain = ~speech
         abstain[speech] = probabilities[speech].max(axis=1) < self._abstain_below
         start_s, end_s, voiced_start_s, voiced_end_s = times_s.T
         return Windows(labels, start_s, end_s, voiced_start_s, voiced_end_s, speech, probabilities, abstain, ratings)
-
-    def _answers(
-        self, windows: Sequence[PreparedWindow], clips: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return logits and dimensions of the clips of the windows that have one."""
-        if self._is_shared and self._network.overlapping is not None:
-            first_frames = [window.first for window in windows if window.clip is not None]
-            logits, _, dimensions = self._network.overlapping.run(clips, first_frames)
-            return logits, dimensions
-        longest = max(clip.shape[1] for clip in clips)
-        if self._network.overlapping is not None and longest > _MOST_FRAMES_AT_ONCE:
-            each = [self._network.overlapping.run([clip], [0]) for clip in clips]
-            return np.concatenate([one.logits for one in each]), np.concatenate([one.dimensions for one in each])
-        # Sort by length, because the network pads every clip to the longest one in its batch.
-        order = np.argsort([clip.shape[1] for clip in clips], kind="stable")
-        batch_size = min(_BATCH_SIZE, max(_MAX_FRAMES // longest, 1))
-        if self._network.overlapping is not None:
-            batch_size = min(batch_size, (_MOST_FRAMES_AT_ONCE // longest) ** 2)  # the memory of one clip at most
-        logits, _, dimensions = self._network.run([clips[i] for i in order], batch_size)
-        places = np.argsort(order)
-        return logits[places], dimensions[places]
