@@ -203,6 +203,7 @@ def test_a_pickled_copy_loads_the_model_once_in_a_process(recognise, clips):
     one.end()
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_main_guard(clips, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

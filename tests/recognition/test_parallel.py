@@ -3,11 +3,12 @@
 import itertools
 import os
 import signal
+import sys
 import time
 
 import pytest
 
-from emocatcher.foundation.errors import SettingError
+from emocatcher.foundation.errors import ModelError, SettingError
 from emocatcher.recognition import parallel
 
 
@@ -76,3 +77,91 @@ def test_no_inputs_give_no_outcomes():
 def test_a_number_of_workers_out_of_range_is_refused(n_workers):
     with pytest.raises(SettingError, match="workers"):
         parallel.ordered_map(double, [], n_workers=n_workers, on_death=report_death)
+
+
+class Item:
+    """What an isolated process does with an item."""
+
+    def __init__(self, number, action="", where=None):
+        self.number, self.action, self.where = number, action, where
+
+
+def act(item):
+    if item.action == "die" or (item.action == "die once" and not item.where.exists()):
+        if item.where is not None:
+            item.where.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item.action == "hang":
+        time.sleep(60)
+    if item.action == "ask":
+        return os.getpid(), hasattr(sys.modules["__main__"], "__file__")
+    if item.action == "raise":
+        raise KeyError(item.number)
+    return item.number
+
+
+class Unprepared:
+    def __init__(self, error):
+        self.error = error
+
+    def prepare(self):
+        raise self.error
+
+    def __call__(self, item):
+        return item
+
+
+def isolated(function, limit_s=30.0):
+    return parallel.IsolatedProcess(
+        function,
+        limit_s=limit_s,
+        on_death=lambda item: f"lost {item.number}",
+        on_timeout=lambda item: f"late {item.number}",
+    )
+
+
+def test_an_isolated_process_stays_and_does_not_load_the_program():
+    process = isolated(act)
+    (first,), (second,) = process.map([Item(0, "ask")]), process.map([Item(1, "ask")])
+    assert first == second
+    assert first[0] != os.getpid()
+    assert first[1] is False
+    assert process.map([]) == []
+    process.end()
+    assert not is_alive(first[0])
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_item_that_ends_an_isolated_process_costs_its_own_outcome(tmp_path):
+    process = isolated(act)
+    items = [Item(0), Item(1, "die"), Item(2), Item(3, "die once", tmp_path / "died"), Item(4)]
+    assert process.map(items) == [0, "lost 1", 2, 3, 4]
+    process.end()
+
+
+def test_an_item_that_takes_too_long_costs_its_own_outcome():
+    process = isolated(act, limit_s=1.0)
+    start = time.monotonic()
+    assert process.map([Item(0), Item(1, "hang"), Item(2)]) == [0, "late 1", 2]
+    assert time.monotonic() - start < 30
+    process.end()
+
+
+def test_an_error_of_the_function_ends_the_map_and_not_the_process():
+    process = isolated(act)
+    with pytest.raises(KeyError):
+        process.map([Item(0), Item(5, "raise"), Item(6)])
+    assert process.map([Item(7)]) == [7]
+    process.end()
+
+
+def test_an_isolated_process_that_cannot_be_prepared_raises_the_reason():
+    with pytest.raises(ModelError, match="no such model"):
+        isolated(Unprepared(ModelError("no such model")))

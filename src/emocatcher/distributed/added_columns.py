@@ -70,9 +70,7 @@ def check(names: Iterable[str], column: str, id_column: str | None, added: Itera
 Rename them, or give a prefix for the names of the result
     """
     names = list(map(str, names))
-    for wanted in filter(None, (column, id_column)):
-        if wanted not in names:
-            raise SettingError(suggest(one_line(wanted), map(one_line, names), "column"))
+    check_there(names, filter(None, (column, id_column)))
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise SettingError(f"The table has the column '{one_line(twice[0])}' twice. Rename one of them")
     if clash := sorted(set(names) & set(added) - {PATH}):
@@ -80,3 +78,19 @@ Rename them, or give a prefix for the names of the result
             f"The result adds columns that the table has already: {', '.join(clash)}. Rename them, or give a prefix "
             "for the names of the result"
         )
+
+
+def check_there(names: Iterable[str], wanted: Iterable[str]) -> None:
+    """Check that a table has some columns.
+
+    Args:
+        names: of the table's columns.
+        wanted: names of the columns that it must have.
+
+    Raises:
+        SettingError: if one is missing.
+    """
+    names = list(names)
+    for name in wanted:
+        if name not in names:
+            raise SettingError(suggest(one_line(name), map(one_line, names), "column"))

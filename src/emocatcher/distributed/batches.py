@@ -29,6 +29,9 @@ class Batch(Protocol):
     def cells(self, column: str) -> Sequence[object]:
         """Return the values of a column."""
 
+    def chosen(self, columns: Sequence[str]) -> Any:
+        """Return the batch, as it was given, with some of its columns, in this order."""
+
     def replaced(self, column: str, change: Callable[[Any], Any]) -> Any:
         """Return the batch, as it was given, with each value of a column changed to one of the same type or missing."""
 
@@ -63,6 +66,9 @@ class _Frame:
     def cells(self, column: str) -> Sequence[object]:
         return list(self._frame[column])
 
+    def chosen(self, columns: Sequence[str]) -> Any:
+        return self._frame[list(columns)]
+
     def replaced(self, column: str, change: Callable[[Any], Any]) -> Any:
         old = self._frame[column]
         new = self._pandas.Series([change(cell) for cell in old], index=old.index, dtype=old.dtype)
@@ -85,6 +91,9 @@ class _Arrow:
     def cells(self, column: str) -> Sequence[object]:
         found: list[object] = self._table.column(column).to_pylist()
         return found
+
+    def chosen(self, columns: Sequence[str]) -> Any:
+        return self._table.select(list(columns))
 
     def replaced(self, column: str, change: Callable[[Any], Any]) -> Any:
         field = self._table.schema.field(column)
@@ -114,6 +123,9 @@ class _Arrays:
                 "of the type object"
             )
         return list(self._arrays[column])
+
+    def chosen(self, columns: Sequence[str]) -> Any:
+        return {name: self._arrays[name] for name in columns}
 
     def replaced(self, column: str, change: Callable[[Any], Any]) -> Any:
         new = np.empty(len(self._arrays[column]), object)

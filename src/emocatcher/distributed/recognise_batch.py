@@ -13,10 +13,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from emocatcher.audio.channels import Channels
-from emocatcher.distributed import added_columns, batches, cells
+from emocatcher.distributed import added_columns, batches, cells, spark
+from emocatcher.distributed.added_columns import PATH
 from emocatcher.distributed.one_recording import Limits, OneRecording
+from emocatcher.distributed.spark import SparkFunction
 from emocatcher.foundation.errors import SettingError
 from emocatcher.models import finding, model_folder
+from emocatcher.models.model_folder import Bundle
 from emocatcher.recognition import failures, settling
 from emocatcher.recognition.batch.rows import Outputs, Value
 from emocatcher.recognition.parallel import IsolatedProcess
@@ -90,13 +93,10 @@ class RecogniseBatch:
             "limit_bytes": limit_bytes, "keep_audio": keep_audio, "prefix": prefix,
         }  # fmt: skip
         self._column, self._id_column, self._keep_audio, self._prefix = column, id_column, keep_audio, prefix
-        opened = model_folder.read(finding.find_folder(model).absolute())
-        config, self._model = opened.config, added_columns.about(opened)
+        opened, self._outputs = _opened(model, emotions)
+        self._model = added_columns.about(opened)
         if isinstance(settled, str | Path):
-            settled = settling.read(Path(settled), config)
-        if emotions is not None:
-            config = msgspec.structs.replace(config, labels=settling.chosen(emotions, config))
-        self._outputs = Outputs.of(config)
+            settled = settling.read(Path(settled), opened.config)
         self._lock = threading.Lock()
         limits = Limits(seconds=limit_s, memory_bytes=limit_bytes, longest_s=longest_s)
         one = OneRecording(
@@ -160,6 +160,47 @@ class RecogniseBatch:
             added_columns.row(msgspec.structs.replace(outcome, path=cells.name_of(cell)), self._outputs, self._model)
             for outcome, cell in zip(found, recordings, strict=True)
         ]
+
+    @staticmethod
+    def for_spark(model: str | Path | None = None, *, keep: Sequence[str] = (), **options: Any) -> SparkFunction:
+        """Return the function for Spark's `mapInPandas` or `mapInArrow`.
+
+        Each of Spark's Python processes loads the model once.
+
+        Args:
+            model: as for the class.
+            keep: the table's columns that are in the result too, before the added ones.
+            options: as for the class.
+        """
+        options = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+        return SparkFunction(shared, {"model": model, "column": PATH, **options}, keep)
+
+    @staticmethod
+    def spark_schema(
+        model: str | Path | None = None, *, keep: Any = None, emotions: Sequence[str] | None = None, prefix: str = ""
+    ) -> Any:
+        """Return Spark's schema of what `for_spark` returns.
+
+        Args:
+            model: as for the class.
+            keep: Spark's schema of the columns to keep, such as `df.select("call_id").schema`; None for none.
+            emotions: as for the class.
+            prefix: as for the class.
+
+        Raises:
+            ModelError: if there is no such model.
+            SettingError: if an option is not allowed, or pyspark is not installed.
+        """
+        _, outputs = _opened(model, emotions)
+        return spark.schema({prefix + name: kind for name, kind in added_columns.columns(outputs).items()}, keep)
+
+
+def _opened(model: str | Path | None, emotions: Sequence[str] | None) -> tuple[Bundle, Outputs]:
+    opened = model_folder.read(finding.find_folder(model).absolute())
+    config = opened.config
+    if emotions is not None:
+        config = msgspec.structs.replace(config, labels=settling.chosen(emotions, config))
+    return opened, Outputs.of(config)
 
 
 def shared(arguments: dict[str, Any]) -> RecogniseBatch:

@@ -1,0 +1,68 @@
+"""A recording that crashes its process, hangs, or expands costs one row; the others have their answers."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile
+
+import emocatcher
+from emocatcher.distributed import RecogniseBatch, recognise_batch
+from emocatcher.distributed.one_recording import OneRecording
+
+MODEL = "cabg"
+
+
+class Hooked(OneRecording):
+    """Stands in for decoders that fail in ways which no file can be made to trigger for ever."""
+
+    def _predict(self, source):
+        if "segfault" in str(source):
+            ctypes.string_at(0)
+        if "hang" in str(source):
+            while True:
+                time.sleep(1)
+        if "fault" in str(source):
+            raise IndexError("list index out of range")
+        if "memory" in str(source):
+            np.ones(1 << 30)
+        return super()._predict(source)
+
+
+@pytest.fixture(scope="module")
+def clip(voices_dir: Path) -> str:
+    return str(next(voices_dir.rglob("*.wav")))
+
+
+@pytest.mark.slow
+def test_each_hostile_recording_costs_one_row(clip, monkeypatch):
+    monkeypatch.setattr(recognise_batch, "OneRecording", Hooked)
+    paths = [clip, "/segfault.wav", clip, "/hang.wav", "/default.wav", "/memory.wav", clip]
+    with RecogniseBatch(MODEL, limit_s=2.0, limit_bytes=1 << 30) as recognise:
+        start = time.monotonic()
+        columns = recognise(pa.table({"path": paths})).to_pydict()
+        assert time.monotonic() - start < 60
+    assert columns["path"] == paths
+    answer = emocatcher.load(MODEL).predict(clip)
+    expected = [None, "WorkerDied", None, "TimeLimitExceeded", "IndexError", "MemoryError", None]
+    assert columns["error"] == expected
+    assert columns["error_kind"] == [None, "crash", None, "limit", "unexpected", "limit", None]
+    assert "took longer than 2 s" in columns["message"][3]
+    assert columns["message"][4] == "unexpected error: list index out of range"
+    assert [columns["probability"][n] for n in (0, 2, 6)] == [answer.probability] * 3
+
+
+@pytest.mark.slow
+def test_a_recording_that_expands_to_hours_is_refused_by_its_length(clip, tmp_path):
+    with soundfile.SoundFile(bomb := tmp_path / "hours.flac", "w", 8000, 1) as file:
+        for _ in range(200):
+            file.write(np.zeros(8000 * 30, np.int16))
+    assert bomb.stat().st_size < 1 << 20  # for 100 minutes
+    with RecogniseBatch(MODEL, longest_s=60.0) as recognise:
+        columns = recognise(pa.table({"path": [str(bomb), clip]})).to_pydict()
+    assert columns["error"] == ["TooLongError", None]
