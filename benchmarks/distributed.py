@@ -12,7 +12,6 @@ import argparse
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 # Everything measured runs on one thread.

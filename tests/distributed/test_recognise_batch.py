@@ -139,6 +139,27 @@ def test_bytes_and_structs_are_recordings_and_are_not_copied_into_the_result(cli
     assert from_frame["probability"][0] == columns["probability"][0]
 
 
+def test_the_result_has_no_secret_of_a_uri_unless_it_is_the_id():
+    uri, shown = "memory://calls/a.wav?token=SECRET", "memory://calls/a.wav?…"
+    with RecogniseBatch(MODEL, column="uri") as recognise:
+        (row,) = recognise(pa.table({"uri": [uri]})).to_pylist()
+        struct = recognise(pd.DataFrame({"uri": [{"bytes": None, "path": uri}]}))
+    assert row["uri"] == row["path"] == struct["path"][0] == struct["uri"][0]["path"] == shown
+    assert "SECRET" not in f"{row}{struct.to_dict()}"
+    with RecogniseBatch(MODEL, column="uri", id_column="uri") as recognise:
+        (row,) = recognise(pa.table({"uri": [uri]})).to_pylist()
+    assert (row["uri"], row["path"]) == (uri, shown)
+
+
+def test_samples_are_recordings_and_can_be_kept(clips):
+    samples, rate = soundfile.read(clips[0], dtype="float32")
+    frame = pd.DataFrame({"path": [{"array": samples, "sampling_rate": rate}]})
+    with RecogniseBatch(MODEL, keep_audio=True) as recognise:
+        result = recognise(frame)
+    assert result["probability"][0] == pytest.approx(emocatcher.load(MODEL).predict(clips[0]).probability, abs=1e-6)
+    assert result["path"][0]["array"] is samples
+
+
 def test_a_column_path_of_the_table_stays(recognise, clips):
     table = pa.table({"id": [1], "clip": [clips[0]], "path": ["my own name"]})
     assert recognise(table).to_pydict()["path"] == ["my own name"]

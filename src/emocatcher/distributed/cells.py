@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 
 from emocatcher import audio
 from emocatcher.audio.sources import path_of
+from emocatcher.foundation import uris
+from emocatcher.foundation.errors import UriError
 from emocatcher.recognition.prediction import Failure
 
 _MISSING = {"NAType", "NaTType"}  # of pandas, which is not imported here
@@ -52,11 +55,19 @@ def name_of(cell: object) -> str:
 
 
 def without_sound(cell: Any) -> Any:
-    """Return a cell without the bytes or samples of its recording, but with its path."""
+    """Return a cell without the bytes or samples of its recording."""
     fields = _fields(cell)
     if fields is not None:
         return {name: None if name in ("bytes", "array") else value for name, value in fields.items()}
     return None if isinstance(cell, bytes | bytearray | memoryview) else cell
+
+
+def without_secrets(cell: Any) -> Any:
+    """Return a cell without the query of a URI, which may be a signature or a token."""
+    fields = _fields(cell)
+    if fields is not None and isinstance(fields.get("path"), str):
+        return {**fields, "path": uris.redacted(fields["path"])}
+    return uris.redacted(cell) if isinstance(cell, str) else cell
 
 
 def _fields(cell: Any) -> Mapping[str, Any] | None:
@@ -72,7 +83,10 @@ def _is_empty(cell: object) -> bool:
     return isinstance(cell, Real) and math.isnan(cell)
 
 
-def _from_here(path: str | bytes) -> str:
-    """Return an absolute path, because the process that reads the file keeps the folder in which it was started."""
+def _from_here(path: str | bytes) -> str | bytes:
+    """Return what another process on this machine can read: it has its own memory, and may have another folder."""
     text = os.fsdecode(path)
-    return text if "://" in text else str(Path(text).absolute())
+    if uris.is_uri(text) and uris.scheme_of(text) == "memory":
+        with contextlib.suppress(UriError):  # the other process fails with the same reason
+            return uris.read_bytes(text, uris.LARGEST)
+    return text if "://" in text else str(Path(text).absolute())  # also with a scheme that cannot be read

@@ -34,16 +34,16 @@ class RecogniseBatch:
 
     The model is loaded once, in a process beside this one that does all decoding and recognition, one recording at a
     time and in one thread. A recording that crashes it, takes too long or needs too much memory costs its own row. The
-    sound itself is not copied into the result: bytes become missing values.
+    result has the recordings' column too, but without their bytes, and without the query of a URI, which may be secret.
 
     A row that fails has `error`, the exception's name, `error_kind` and `message`, and no answer. The kinds are "cell"
-    (empty, or no recording), "audio" (cannot be decoded or used), "limit" (of time or memory), "crash" (the process
-    ended), and "unexpected".
+    (empty, or no recording), "audio" (cannot be decoded or used), "unreachable" (a URI), "limit" (of time or memory),
+    "crash" (the process ended), and "unexpected".
 
     Args:
         model: as for `emocatcher.load`; every machine must be able to open it.
         column: the column with the recordings: paths, URIs, the bytes of files, or structs of `bytes` and `path`.
-        id_column: the column with the rows' ids, which must be there.
+        id_column: the column with the rows' ids, which must be there, and stays as it is.
         settled: what the model settled on, or the file of it.
         emotions: the labels that answers are restricted to; None for all.
         channels: as for `Recognizer.predict`.
@@ -57,6 +57,9 @@ class RecogniseBatch:
     Raises:
         ModelError: if there is no such model, or it cannot be run.
         SettingError: if an option is not allowed.
+
+    In pandas it is called with a data frame, and in Dask as `table.map_partitions(recognise, meta=recognise(empty))`
+    with an empty one. `docs/many-machines.md` shows both, Ray and Spark.
 
     Examples:
         >>> import numpy as np
@@ -146,10 +149,15 @@ class RecogniseBatch:
         for name in table.names:  # only `path`
             added.pop(name, None)
         values = {name: [row[name.removeprefix(self._prefix)] for row in rows] for name in added}
-        if not self._keep_audio and any(cells.without_sound(cell) is not cell for cell in recordings):
-            table = batches.opened(table.replaced(self._column, cells.without_sound))
+        if any(_is_changed(cell, self._shown(cell)) for cell in recordings):
+            table = batches.opened(table.replaced(self._column, self._shown))
         found: AnyBatch = table.added(added, values)
         return found
+
+    def _shown(self, cell: Any) -> Any:
+        """Return what the result has of a cell with a recording."""
+        cell = cell if self._keep_audio else cells.without_sound(cell)
+        return cell if self._column == self._id_column else cells.without_secrets(cell)
 
     def _rows(self, recordings: Sequence[object]) -> list[dict[str, Value]]:
         sources = [cells.source_of(cell) for cell in recordings]
@@ -193,6 +201,10 @@ class RecogniseBatch:
         """
         _, outputs = _opened(model, emotions)
         return spark.schema({prefix + name: kind for name, kind in added_columns.columns(outputs).items()}, keep)
+
+
+def _is_changed(cell: object, shown: object) -> bool:
+    return cell is not shown and not (isinstance(cell, str) and cell == shown)
 
 
 def _opened(model: str | Path | None, emotions: Sequence[str] | None) -> tuple[Bundle, Outputs]:

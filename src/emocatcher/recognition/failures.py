@@ -17,12 +17,13 @@ from emocatcher.recognition import parallel
 from emocatcher.recognition.prediction import Failure, Prediction
 
 Outcome: TypeAlias = Prediction | Failure
-Kind: TypeAlias = Literal["cell", "audio", "limit", "crash", "unexpected"]
+Kind: TypeAlias = Literal["cell", "audio", "unreachable", "limit", "crash", "unexpected"]
 Predict: TypeAlias = Callable[[audio.Source], tuple[Prediction, ...]]  # one, or one for each channel
 
 _KINDS: dict[str, Kind] = {
     "EmptyCell": "cell",
     "TypeError": "cell",
+    "UnreachableError": "unreachable",
     "TimeLimitExceeded": "limit",
     "MemoryError": "limit",
     "WorkerDied": "crash",
