@@ -15,6 +15,7 @@ import soundfile
 
 import emocatcher
 from emocatcher.distributed import RecogniseBatch
+from emocatcher.foundation import uris
 from emocatcher.foundation.errors import ModelError, SettingError
 from emocatcher.recognition.prediction import Prediction
 
@@ -139,12 +140,14 @@ def test_bytes_and_structs_are_recordings_and_are_not_copied_into_the_result(cli
     assert from_frame["probability"][0] == columns["probability"][0]
 
 
-def test_the_result_has_no_secret_of_a_uri_unless_it_is_the_id():
+def test_the_result_has_no_secret_of_a_uri_unless_it_is_the_id(clips):
     uri, shown = "memory://calls/a.wav?token=SECRET", "memory://calls/a.wav?…"
+    uris.write("memory://calls/b.wav", Path(clips[0]))
     with RecogniseBatch(MODEL, column="uri") as recognise:
-        (row,) = recognise(pa.table({"uri": [uri]})).to_pylist()
+        row, there = recognise(pa.table({"uri": [uri, "memory://calls/b.wav"]})).to_pylist()
         struct = recognise(pd.DataFrame({"uri": [{"bytes": None, "path": uri}]}))
     assert row["uri"] == row["path"] == struct["path"][0] == struct["uri"][0]["path"] == shown
+    assert (row["error"], there["error"], there["path"]) == ("DecodeError", None, "memory://calls/b.wav")
     assert "SECRET" not in f"{row}{struct.to_dict()}"
     with RecogniseBatch(MODEL, column="uri", id_column="uri") as recognise:
         (row,) = recognise(pa.table({"uri": [uri]})).to_pylist()
