@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emocatcher.cli import completion, options, settling_options
+from emocatcher.cli import completion, options, ray_options, settling_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,7 @@ EXAMPLES = (
     "emocatcher predict a.wav calls/ '*.ogg' --out results.parquet --workers 2",
     "emocatcher predict calls/ --channels each --out calls.csv",
     "find . -name '*.wav' | emocatcher predict - --format jsonl",
+    "emocatcher predict manifest.parquet --column uri --id call_id --engine ray --out results/",
 )
 
 
@@ -63,8 +64,31 @@ def predict(
     null: Annotated[
         bool, typer.Option("--null", "-0", help="File names in the pipe end with NUL, as from find -print0.")
     ] = False,
+    column: ray_options.Column = None,
+    id_: ray_options.Id = None,
+    engine: ray_options.Engine = None,
+    address: ray_options.Address = None,
+    num_cpus: ray_options.NumCpus = None,
+    batch_: ray_options.Batch = None,
+    limit: ray_options.Limit = None,
 ) -> None:
     """Recognise the emotion in recordings."""
+    ray_options.check_unused(engine, address=address, num_cpus=num_cpus, batch=batch_, limit=limit)
+    if engine is not None:
+        ray_options.refuse(
+            recordings="A pipe has no order to resume: write a table" if "-" in recordings else "",
+            format="The results are Parquet" if format_ not in (None, "parquet") else "",
+            workers="Give --num-cpus" if workers != 1 else "",
+            unordered="Rows are in the manifest's order, in shards" if unordered else "",
+            settle="Run `emocatcher settle` first, then give --settled FILE" if settle else "",
+            retry_failed="" if not retry_failed else "Give the failed rows as a manifest of their own",
+        )
+        ray_options.run(
+            "predict", recordings, None if out is None else str(out), model=model, column=column, id_column=id_,
+            address=address, num_cpus=num_cpus, batch=batch_, limit=limit, resume=resume, overwrite=overwrite,
+            settled=settled, emotions=settling_options.names(emotions), channels=channels, abstain_below=abstain_below,
+        )  # fmt: skip
+        return
     import contextlib
     import itertools
     import sys

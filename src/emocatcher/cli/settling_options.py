@@ -30,9 +30,14 @@ def adjust(recognizer: Recognizer, settled: Path | None, emotions: str | None) -
 
     if settled is not None:
         recognizer = recognizer.with_settled(settling.read(settled, recognizer.config))
-    if emotions is not None:
-        recognizer = recognizer.only([name.strip() for name in emotions.split(",") if name.strip()])
+    if (chosen := names(emotions)) is not None:
+        recognizer = recognizer.only(chosen)
     return recognizer
+
+
+def names(emotions: str | None) -> list[str] | None:
+    """Return the emotions that the option names; None without it."""
+    return None if emotions is None else [name.strip() for name in emotions.split(",") if name.strip()]
 
 
 def settle(recognizer: Recognizer, names: Sequence[str], n_workers: int, channels: str = "mix") -> Recognizer:

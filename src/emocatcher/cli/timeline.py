@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emocatcher.cli import completion, options, settling_options
+from emocatcher.cli import completion, options, ray_options, settling_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ EXAMPLES = (
     "emocatcher timeline call.wav --channels each --out call.TextGrid",
     "emocatcher timeline meeting.wav --speakers meeting.rttm --out meeting.json",
     "emocatcher timeline interview.mp3 --window 3 --hop 0.5 --format csv",
+    "emocatcher timeline manifest.parquet --engine ray --out timelines/",
 )
 
 _BAR = 20  # characters
@@ -60,8 +61,35 @@ def timeline(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Also draw a figure, .svg or .png.")] = None,
     plot_width: Annotated[float, typer.Option(help="Width of the figure, inches.", min=3, max=40)] = 10.0,
+    column: ray_options.Column = None,
+    id_: ray_options.Id = None,
+    engine: ray_options.Engine = None,
+    address: ray_options.Address = None,
+    num_cpus: ray_options.NumCpus = None,
+    batch: ray_options.Batch = None,
+    limit: ray_options.Limit = None,
+    resume: ray_options.Resume = False,
 ) -> None:
     """Recognise how the emotion changes over a long recording."""
+    ray_options.check_unused(
+        engine, column=column, id=id_, address=address, num_cpus=num_cpus, batch=batch, limit=limit,
+        resume=resume or None,
+    )  # fmt: skip
+    if engine is not None:
+        ray_options.refuse(
+            format="Allowed: parquet, and for a file for each recording too: json, csv, srt, vtt, textgrid, audacity"
+            if format_ == "table"
+            else "",
+            speakers="Give each recording alone" if speakers is not None else "",
+            plot="Draw the recordings that you choose, one by one" if plot is not None else "",
+        )
+        ray_options.run(
+            "timeline", [str(recording)], None if out is None else str(out), model=model, column=column,
+            id_column=id_, address=address, num_cpus=num_cpus, batch=batch, limit=limit, resume=resume,
+            overwrite=overwrite, settled=settled, emotions=settling_options.names(emotions), channels=channels,
+            abstain_below=abstain_below, window_s=window, hop_s=hop, kind=None if format_ == "parquet" else format_,
+        )  # fmt: skip
+        return
     from emocatcher.audio.channels import check
     from emocatcher.foundation.errors import SettingError, one_line
     from emocatcher.recognition import each_channel

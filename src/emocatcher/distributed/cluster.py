@@ -80,7 +80,7 @@ def ask_nodes(function: Callable[..., Answer], *arguments: Any) -> dict[str, Ans
         arguments: its arguments.
 
     Returns:
-        the answers by the node's name.
+        the answers by the node's name, without nodes that leave the cluster meanwhile.
 
     Raises:
         ClusterError: if a node does not answer.
@@ -109,6 +109,8 @@ def ask_nodes(function: Callable[..., Answer], *arguments: Any) -> dict[str, Ans
             )
         try:
             answers[name] = ray.get(reference)
+        except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+            continue  # it has left the cluster meanwhile, as a preemptible one does
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ClusterError(

@@ -34,6 +34,20 @@ class _Cut(NamedTuple):
     is_end: bool = False  # the window ends with the waveform, whatever the hop
 
 
+def check(window_s: float, hop_s: float, front_end: FrontEnd) -> None:
+    """Check the length of windows, and the time from one to the next, seconds, for a model with this front end.
+
+    Raises:
+        SettingError: if one is out of range.
+    """
+    if not SHORTEST_WINDOW_S <= window_s <= LONGEST_WINDOW_S:
+        allowed = f"{SHORTEST_WINDOW_S:g} to {LONGEST_WINDOW_S:g} s"
+        raise SettingError(f"The window is {window_s:g} s. Give {allowed}; about 3 s suits the model best")
+    if not front_end.frame_period_s <= hop_s <= window_s:
+        allowed = f"{math.ceil(1000 * front_end.frame_period_s) / 1000:g} s (one frame of this model)"
+        raise SettingError(f"The hop is {hop_s:g} s. Give {allowed} to {window_s:g} s (the window)")
+
+
 class Engine:
     """Turns blocks of a waveform into recognised windows.
 
@@ -76,12 +90,7 @@ class Engine:
         self._at_once = at_once
         self._settings = settings = network.config.settings
         self._front_end = front_end = settings.front_end
-        if not SHORTEST_WINDOW_S <= window_s <= LONGEST_WINDOW_S:
-            allowed = f"{SHORTEST_WINDOW_S:g} to {LONGEST_WINDOW_S:g} s"
-            raise SettingError(f"The window is {window_s:g} s. Give {allowed}; about 3 s suits the model best")
-        if not front_end.frame_period_s <= hop_s <= window_s:
-            allowed = f"{math.ceil(1000 * front_end.frame_period_s) / 1000:g} s (one frame of this model)"
-            raise SettingError(f"The hop is {hop_s:g} s. Give {allowed} to {window_s:g} s (the window)")
+        check(window_s, hop_s, front_end)
         self._window_s, self._hop_s = float(window_s), float(hop_s)
         self._window_frames = 1 + math.floor(window_s * front_end.sample_rate / front_end.hop_length)
         self._frames = Frames(front_end)
