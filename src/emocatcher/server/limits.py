@@ -35,8 +35,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     unread_s: Seconds = 30.0  # without the client reading any of an answer
     upload_idle_s: Seconds = 10.0  # without a byte of its body
     upload_rate: Count = 10_000  # least bytes per second of the body, on average and after upload_idle_s
-    predict_s: Seconds = 30.0  # a worker's time for one recording, both wall-clock and processor time
-    timeline_s: Seconds = 300.0  # a worker's time for one timeline
+    predict_s: Seconds = 60.0  # a worker's time for one recording, both wall-clock and processor time
+    timeline_s: Seconds = 600.0  # a worker's time for one timeline
     worker_bytes: Count = 2 << 30  # memory that a worker may allocate beyond its initial size
     profiles: Count = 1000  # of all clients; the client with the most loses the one it has not used for longest
     profile_s: Seconds = 86_400.0  # until an unused profile is deleted
