@@ -46,11 +46,13 @@ def adapt(
     name: Annotated[
         str, typer.Option(help="The name of the model; by default the name of the folder.", show_default=False)
     ] = "",
+    track: options.Track = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in --to.")] = False,
 ) -> None:
     """Adapt a model to your recordings: with some 50 labelled ones, or to a room or a language without labels."""
-    from emocatcher.foundation.errors import SettingError
+    from emocatcher.foundation.errors import SettingError, one_line
     from emocatcher.models import finding, model_folder
+    from emocatcher.training.tracking import trainings
 
     if not overwrite:
         options.check_holds_no_model(to)
@@ -59,15 +61,18 @@ def adapt(
     opened = model_folder.read(finding.find_folder(model))
     named = name or to.resolve().name
     model_folder.check_names(named, ())
-    if unlabelled:
-        _adapt_unlabelled(opened, recordings, to, named)
-        return
-    if len(recordings) > 1:
+    if len(recordings) > 1 and not unlabelled:
         raise SettingError("Give one table or one folder of labelled recordings. Join tables into one")
-    _adapt(opened, recordings[0], to, named, tuple(filter(None, (one.strip() for one in labels.split(",")))))
+    with trainings.track_adaptation(track, to, lambda note: typer.echo(f"Note: {one_line(note)}", err=True)) as finish:
+        if unlabelled:
+            adapted = _adapt_unlabelled(opened, recordings, to, named)
+        else:
+            wanted = tuple(filter(None, (one.strip() for one in labels.split(","))))
+            adapted = _adapt(opened, recordings[0], to, named, wanted)
+        finish(adapted.config)
 
 
-def _adapt(opened: Bundle, source: str, to: Path, name: str, labels: tuple[str, ...]) -> None:
+def _adapt(opened: Bundle, source: str, to: Path, name: str, labels: tuple[str, ...]) -> Bundle:
     from emocatcher.cli import screen
     from emocatcher.cli.loading import load_corpus
     from emocatcher.reports import adaptation as page
@@ -90,6 +95,7 @@ def _adapt(opened: Bundle, source: str, to: Path, name: str, labels: tuple[str, 
         target.print(f"Next: {sentence}", markup=False)
     target.print(f"Model: {to}", markup=False)
     target.print(f"Report: {written}", markup=False)
+    return adapted
 
 
 def _bars(start: Callable[[str], Callable[[int, int, str], None]]) -> Callable[[str, int, int], None]:
@@ -103,7 +109,7 @@ def _bars(start: Callable[[str], Callable[[int, int, str], None]]) -> Callable[[
     return show
 
 
-def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str) -> None:
+def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str) -> Bundle:
     from emocatcher.audio import folder_search
     from emocatcher.cli import screen
     from emocatcher.corpora.table import Corpus, Utterance
@@ -145,3 +151,4 @@ def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str
             f"Adapted to {len(found)}{of} recordings by its own answers for them. Nothing was measured", err=True
         )
     typer.echo(f"{one_line(to)} is written. Use it with: emocatcher predict RECORDING --model {one_line(to)}")
+    return adapted

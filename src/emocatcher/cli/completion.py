@@ -48,6 +48,13 @@ def timeline_formats(incomplete: str) -> list[str]:
     return _begin(["table", *FORMATS], incomplete)
 
 
+def trackers(incomplete: str) -> list[str]:
+    """Return the trackers of a training that begin like this."""
+    from emocatcher.training.tracking.targets import KINDS
+
+    return _begin(KINDS, incomplete)
+
+
 def channels(incomplete: str) -> list[str]:
     """Return the choices of channels that begin like this."""
     return _begin(["mix", "each", "left", "right"], incomplete)

@@ -52,6 +52,16 @@ Device = Annotated[
         help="What to train on; auto takes cuda, else mps, else cpu. Only cpu gives the same weights each time.",
     ),
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND[:PLACE]",
+        help="Track it with tensorboard, trackio or mlflow, each alone or with a place: a folder, a project of "
+        "Trackio, or the address of a server.",
+        show_default=False,
+        autocompletion=completion.trackers,
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)]
 
 

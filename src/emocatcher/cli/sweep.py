@@ -32,6 +32,7 @@ def sweep(
     out: Annotated[Path, typer.Option(help="The sweep folder to write.")] = Path("runs/sweep"),
     device: options.Device = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Resume the sweep in --out where it stopped.")] = False,
+    track: options.Track = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ranking as one JSON object.")] = False,
 ) -> None:
     """Rank settings by cross-validation inside the training part."""
@@ -39,6 +40,7 @@ def sweep(
     from emocatcher.cli.loading import load_corpus
     from emocatcher.evaluation import protocols
     from emocatcher.training import sweep as sweeps
+    from emocatcher.training.tracking import trainings
 
     plan = sweeps.read(file)
     corpus = load_corpus(plan.file.corpus)
@@ -60,7 +62,11 @@ def sweep(
                 log.print(f"Warning: {step.warning}", markup=False)
 
         try:
-            ranking, seconds = sweeps.run(plan, corpus, protocol, out, device=device, resume=resume, on_progress=show)
+            with trainings.track_sweep(track, plan, out, show) as (watch, finish):
+                ranking, seconds = sweeps.run(
+                    plan, corpus, protocol, out, device=device, resume=resume, on_progress=watch
+                )
+                finish(ranking)
         except KeyboardInterrupt:
             kept = f"{len(sweeps.read_trials(out))} of {n_trials}" if n_trials else "None"
             rest = f"Resume with --resume --out {screen.one_line(out)}"

@@ -40,6 +40,7 @@ def train(
         typer.Option("--teacher", metavar="RUN", help="A finished run to distil from; may be repeated."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to train if the audit finds a leak.")] = False,
+    track: options.Track = None,
     no_audit: Annotated[bool, typer.Option("--no-audit", help="Skip the audit; the report notes that.")] = False,
 ) -> None:
     """Audit a protocol for leaks, train and test each fold, and write a report."""
@@ -54,14 +55,16 @@ def train(
     folds = protocols.load(protocol, loaded, seed)
     from emocatcher.reports import run_report
     from emocatcher.training import experiment
+    from emocatcher.training.tracking import trainings
 
     with screen.progress(unit="done") as start:
         show, show_audit = training_screen.watch(start)
-        page = experiment.run(
-            loaded, folds, settings, out,
-            seed=seed, corpus_argument=corpus, teachers=teacher or (), device=device, resume=resume,
-            audited=not no_audit, strict=strict, on_audit=show_audit, on_progress=show,
-        )  # fmt: skip
+        with trainings.track_run(track, out, show) as watch:
+            page = experiment.run(
+                loaded, folds, settings, out,
+                seed=seed, corpus_argument=corpus, teachers=teacher or (), device=device, resume=resume,
+                audited=not no_audit, strict=strict, on_audit=show_audit, on_progress=watch,
+            )  # fmt: skip
     run = run_report.read(out)
     target = screen.console()
     target.print(run_report.headline(run), markup=False)

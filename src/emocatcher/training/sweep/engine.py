@@ -36,6 +36,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     n_trials_done: int = 0
     n_trials: int = 0
     train_loss: float | None = None
+    trial: Trial | None = None  # whose epoch ended
+    epoch: int = 0  # counts from 1
     warning: str = ""  # for the user, for example that a saved state is damaged
 
 
@@ -117,9 +119,9 @@ def _train(
             show(warning=message)
         else:
             done[message.number] = max(done[message.number], message.epoch)
-            show(message.train_loss)
+            show(message.train_loss, trials[message.number], message.epoch)
 
-    def show(train_loss: float | None = None, warning: str = "") -> None:
+    def show(train_loss: float | None = None, trial: Trial | None = None, epoch: int = 0, *, warning: str = "") -> None:
         notify(
             Progress(
                 stage="training",
@@ -128,6 +130,8 @@ def _train(
                 n_trials_done=len(finished),
                 n_trials=len(trials),
                 train_loss=train_loss,
+                trial=trial,
+                epoch=epoch,
                 warning=warning,
             )
         )
