@@ -61,7 +61,19 @@ SAME_NAMES = {
 
 # Never loaded by recognition, nor by opening the package or the command line.
 HEAVY = {"jinja2", "librosa", "matplotlib", "onnx", "pandas", "pooch", "pyarrow", "pytorch_optimizer", "requests"}
-HEAVY |= {"aiohttp", "botocore", "fsspec", "mlflow", "pyspark", "ray", "s3fs", "scipy", "sklearn", "tensorboard", "torch"}
+HEAVY |= {
+    "aiohttp",
+    "botocore",
+    "fsspec",
+    "mlflow",
+    "pyspark",
+    "ray",
+    "s3fs",
+    "scipy",
+    "sklearn",
+    "tensorboard",
+    "torch",
+}
 HEAVY |= {"trackio"}
 TRAINING_ONLY = (
     "emocatcher.models.networks.",

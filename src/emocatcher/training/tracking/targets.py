@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from emocatcher.foundation import uris
 from emocatcher.foundation.errors import MissingExtraError, SettingError, suggest
 
 # The name on paper, and the module that has to be installed; the extra has the name of the kind.
@@ -69,15 +70,15 @@ def is_server(where: str) -> bool:
 
 
 def redacted(where: str) -> str:
-    """Return a place without user, password and query.
+    """Return what may be shown of a place: nothing secret, and of a database its kind alone.
 
     Examples:
         >>> redacted("https://me:secret@tracking.example:5000/a?token=b")
-        'https://tracking.example:5000/a'
-        >>> redacted("runs/mlruns")
-        'runs/mlruns'
+        'https://tracking.example:5000/a?…'
+        >>> redacted("postgresql://me:secret@host/runs"), redacted("runs/mlruns")
+        ('postgresql://…', 'runs/mlruns')
     """
-    if "://" not in where:
-        return where
-    parts = urlsplit(where)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    kind, mark, rest = where.partition("://")
+    if not mark or uris.is_uri(where):
+        return uris.redacted(where)
+    return f"{kind}://…" if "@" in rest or "?" in rest else where
