@@ -22,10 +22,8 @@ SOUND = (0.3 * np.sin(2 * np.pi * 220 * np.arange(2 * RATE) / RATE) + 0.05 * np.
 )
 STEREO = np.stack([SOUND, SOUND[::-1]], axis=1)
 LIBSNDFILE = ("WAV", "RF64", "AIFF", "AU", "CAF", "W64", "FLAC", "OGG")
-FFMPEG = (
-    *(("mp3", "mp3"), ("mp4", "aac"), ("adts", "aac"), ("matroska", "pcm_s16le")),
-    *(("webm", "libopus"), ("ogg", "libopus"), ("mpegts", "mp2"), ("avi", "pcm_s16le")),
-)
+FFMPEG = (("mp3", "mp3"), ("mp4", "aac"), ("webm", "libopus"))
+MORE = (("adts", "aac"), ("matroska", "pcm_s16le"), ("ogg", "libopus"), ("mpegts", "mp2"), ("avi", "pcm_s16le"))
 BLOCK = 8000  # bytes
 
 
@@ -56,7 +54,12 @@ WAV = encoded("WAV")
 
 @pytest.mark.parametrize(
     ("kind", "codec", "fault"),
-    [*((kind, "", "") for kind in LIBSNDFILE), *((*both, "") for both in FFMPEG), ("WAV", "", "no-ranges")],
+    [
+        *((kind, "", "") for kind in LIBSNDFILE),
+        *((*both, "") for both in FFMPEG),
+        *(pytest.param(*both, "", marks=pytest.mark.slow) for both in MORE),
+        ("WAV", "", "no-ranges"),
+    ],
 )
 def test_the_samples_are_those_of_the_file(web, kind, codec, fault):
     content = encoded(kind, codec)

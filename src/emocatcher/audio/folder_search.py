@@ -11,6 +11,8 @@ from pathlib import Path, PureWindowsPath
 
 import msgspec
 
+from emocatcher.foundation import uris
+
 # A file that is given by name may have any suffix.
 _NAMES = """
 wav wave flac ogg oga opus mp3 m4a m4b aac webm amr awb aif aiff aifc au snd caf w64 rf64 wma ac3 mp2 mka mp4 m4v mkv
@@ -79,8 +81,17 @@ def is_file(path: Path) -> bool:
 
 
 def search(folder: str | Path) -> Found:
-    """Search a folder and its sub-folders, also those behind symbolic links, each once."""
+    """Search a folder and its sub-folders, also those behind symbolic links, each once; or a folder at a URI.
+
+    Raises:
+        UriError: if a folder at a URI cannot be listed.
+    """
     found, start = Found(), os.fspath(folder)
+    if uris.is_uri(start):
+        for inside in uris.names_in(start):
+            is_hidden = any(part.startswith(".") for part in inside.split("/"))
+            _add(found, f"{start.rstrip('/')}/{inside}", is_hidden=is_hidden)
+        return found
     seen: set[tuple[int, int]] = set()
 
     def note_closed(error: OSError) -> None:
@@ -95,17 +106,21 @@ def search(folder: str | Path) -> Found:
         folders.sort()
         is_hidden = any(part.startswith(".") for part in Path(root).relative_to(start).parts)
         for name in names:
-            path = os.path.join(root, name)  # noqa: PTH118
-            if Path(name).suffix.lower() not in SUFFIXES:
-                if not is_hidden and not name.startswith("."):
-                    found.others.append(path)
-            elif is_hidden or name.startswith("."):  # such as the "._clip.wav" that macOS writes next to clip.wav
-                found.hidden.append(path)
-            else:
-                found.recordings.append(path)
+            # Hidden, such as the "._clip.wav" that macOS writes next to clip.wav.
+            _add(found, os.path.join(root, name), is_hidden=is_hidden or name.startswith("."))  # noqa: PTH118
     for paths in (found.recordings, found.hidden, found.others, found.closed):
         paths.sort()
     return found
+
+
+def _add(found: Found, path: str, *, is_hidden: bool) -> None:
+    if Path(path).suffix.lower() not in SUFFIXES:
+        if not is_hidden:
+            found.others.append(path)
+    elif is_hidden:
+        found.hidden.append(path)
+    else:
+        found.recordings.append(path)
 
 
 def left_out(paths: Sequence[str], one: str, many: str) -> list[str]:

@@ -124,6 +124,7 @@ def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str
 
     adaptation.check(opened)  # before minutes of recognition
     names = batch.expand(recordings, on_note=lambda note: typer.echo(f"Note: {one_line(note)}", err=True))
+    batch.only_local(names, "adapt")
     chosen = settling.sample(list(dict.fromkeys(names)))
     with screen.progress(unit="done") as start:
         advance, found = start("speech"), []

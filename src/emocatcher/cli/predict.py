@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,7 +30,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="RECORDINGS",
-            help="Files, folders, quoted patterns, lists (tables with a column path, or .txt); - reads a pipe.",
+            help="Files, folders, quoted patterns, URIs, lists (tables with a column path, or .txt); - reads a pipe.",
         ),
     ],
     model: options.Model = None,
@@ -45,7 +44,9 @@ def predict(
             autocompletion=completion.table_formats,
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The table to write; by default printed.")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The table to write, a path or a URI; by default printed.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 means one per core.")] = 1,
     unordered: Annotated[bool, typer.Option("--unordered", help="Write rows in the order they finish.")] = False,
     resume: Annotated[
@@ -96,6 +97,7 @@ def predict(
     from emocatcher.audio.channels import check
     from emocatcher.foundation import process_setup
     from emocatcher.foundation.errors import one_line
+    from emocatcher.foundation.uris import redacted
     from emocatcher.recognition import batch
     from emocatcher.recognition.recognizer import load
 
@@ -157,11 +159,11 @@ def predict(
                 on_row=show,
             )
         except KeyboardInterrupt:
-            how = f"are kept. Resume with --resume --out {screen.one_line(out)}" if out else "were printed"
+            how = f"are kept. Resume with --resume --out {redacted(screen.one_line(out))}" if out else "were printed"
             typer.echo(f"Stopped. All finished rows {how}", err=True)
             raise typer.Exit(130) from None
     if state.n_failed:
-        todo = f". After fixing them: --resume --retry-failed --out {screen.one_line(out)}" if out else ""
+        todo = f". After fixing them: --resume --retry-failed --out {redacted(screen.one_line(out))}" if out else ""
         typer.echo(f"{state.n_failed} of {state.n} recordings failed: see their rows{todo}", err=True)
         raise typer.Exit(1)
 

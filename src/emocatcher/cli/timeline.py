@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,7 +34,10 @@ _LONG_S = 120.0  # from this duration on, show a progress bar
 
 
 def timeline(
-    recording: Annotated[Path, typer.Argument(help="A recording of any length, in any common format.")],
+    recording: Annotated[
+        str,
+        typer.Argument(metavar="RECORDING", help="A recording of any length, in any common format: a path or a URI."),
+    ],
     model: options.Model = None,
     channels: options.Channels = "mix",
     speakers: Annotated[
@@ -57,9 +61,11 @@ def timeline(
             help="table, json, csv, parquet, srt, vtt, textgrid or audacity; by default the suffix of --out.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The file to write; by default printed.")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The file to write, a path or a URI; by default printed.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Also draw a figure, .svg or .png.")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="FILE", help="Also draw a figure, .svg or .png.")] = None,
     plot_width: Annotated[float, typer.Option(help="Width of the figure, inches.", min=3, max=40)] = 10.0,
     column: ray_options.Column = None,
     id_: ray_options.Id = None,
@@ -90,33 +96,40 @@ def timeline(
             abstain_below=abstain_below, window_s=window, hop_s=hop, kind=None if format_ == "parquet" else format_,
         )  # fmt: skip
         return
+    import msgspec
+
     from emocatcher.audio.channels import check
+    from emocatcher.foundation import uris
     from emocatcher.foundation.errors import SettingError, one_line
     from emocatcher.recognition import each_channel
     from emocatcher.recognition.recognizer import load
     from emocatcher.recognition.timeline import formats
     from emocatcher.recognition.timeline import plot as picture
     from emocatcher.recognition.timeline.envelope import Envelope
+    from emocatcher.recognition.timeline.recording import printable
 
     # Check all arguments before hours of sound are processed.
     check(channels)
     if speakers is not None and channels == "each":
         raise SettingError("--speakers and --channels each both divide the recording. Give only one of them")
-    kind = formats.choose(format_, out)
+    for place in filter(uris.is_uri, (out, plot)):
+        uris.check_writable(place)
+    kind = formats.choose(format_, Path(uris.redacted(out)) if out else None)
     if kind == "parquet" and out is None and sys.stdout.isatty():
         raise SettingError("Parquet is binary and cannot be shown in a terminal. Give --out FILE")
     for path in filter(None, (out, plot)):
         _check_free(path, overwrite=overwrite)
     if plot is not None:
-        plot_kind = picture.kind_of(plot)
+        plot_kind = picture.kind_of(Path(uris.redacted(plot)))
         picture.check()
     recognizer = settling_options.adjust(load(model), settled, emotions)
     rate = recognizer.config.settings.front_end.sample_rate
     from emocatcher.audio.decoding import declared_duration_s
+    from emocatcher.audio.sources import path_of
     from emocatcher.cli import screen
 
-    with screen.progress(unit="s") as start:
-        expected_s = declared_duration_s(recording)  # only for the progress bar
+    with screen.progress(unit="s") as start, _opened(recording, channels) as source:
+        expected_s = declared_duration_s(source)  # only for the progress bar
         advance = start("timeline") if expected_s is None or expected_s >= _LONG_S else None
         envelopes: list[Envelope] = []
 
@@ -135,10 +148,10 @@ def timeline(
 
             return block_done
 
-        def recognise(source: audio.Source, channel: int | str) -> Timeline:
+        def recognise(again: audio.Source, channel: int | str) -> Timeline:
             note = "" if channels == "mix" else f"channel {channel}"
             how["on_block"] = watch(note)
-            return recognizer.timeline(source, channels=channel, **how)
+            return recognizer.timeline(again, channels=channel, **how)
 
         def note(text: str) -> None:
             typer.echo(f"Note: {one_line(text)}", err=True)
@@ -147,12 +160,14 @@ def timeline(
         found: tuple[Timeline, ...]
         if speakers is not None:
             how |= {"channels": channels, "on_block": watch(""), "on_note": note}
-            found = recognizer.timeline_by_speaker(recording, speakers, **how)
+            found = recognizer.timeline_by_speaker(source, speakers, **how)
             envelopes *= len(found)
         elif channels == "each":
-            found = each_channel.recognise(recognise, recording)
+            found = each_channel.recognise(recognise, source)
         else:
-            found = (recognise(recording, channels),)
+            found = (recognise(source, channels),)
+        path = printable(path_of(recording))  # as given, also of a file:// URI
+        found = tuple(msgspec.structs.replace(each, path=path) for each in found)
         if advance is not None:
             advance(round(found[0].duration_s), round(found[0].duration_s), "")
     if plot is not None:
@@ -161,7 +176,15 @@ def timeline(
     _print_or_write(found if channels == "each" or speakers is not None else found[0], kind, out)
 
 
-def _print_or_write(result: Timeline | tuple[Timeline, ...], kind: str, out: Path | None) -> None:
+def _opened(recording: str, channels: str) -> contextlib.AbstractContextManager[audio.Source]:
+    """Open a recording at a URI, so that it is transferred once for its duration and all of its channels."""
+    from emocatcher.audio.sources import held
+    from emocatcher.foundation import uris
+
+    return held(recording, often=channels == "each") if uris.is_uri(recording) else contextlib.nullcontext(recording)
+
+
+def _print_or_write(result: Timeline | tuple[Timeline, ...], kind: str, out: str | None) -> None:
     from rich.console import Console
 
     from emocatcher.cli import screen, speaker_card
@@ -234,20 +257,28 @@ def clock(time_s: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
 
 
-def _check_free(path: Path, *, overwrite: bool) -> None:
+def _check_free(place: str, *, overwrite: bool) -> None:
+    from emocatcher.foundation import uris
     from emocatcher.foundation.errors import OutputError
 
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder. Give the name of a file")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already. Give another name, or --overwrite")
+    if uris.is_uri(place):
+        kind = uris.kind_of(place)
+    else:
+        kind = "folder" if Path(place).is_dir() else "file" if Path(place).exists() else ""
+    if kind == "folder":
+        raise OutputError(f"{uris.redacted(place)} is a folder. Give the name of a file")
+    if kind == "file" and not overwrite:
+        raise OutputError(f"{uris.redacted(place)} exists already. Give another name, or --overwrite")
 
 
-def _write(path: Path, payload: bytes) -> None:
-    from emocatcher.foundation import atomic_files
+def _write(place: str, payload: bytes) -> None:
+    from emocatcher.foundation import atomic_files, uris
     from emocatcher.foundation.errors import OutputError
 
+    if uris.is_uri(place):
+        uris.write_bytes(place, payload)
+        return
     try:
-        atomic_files.write_bytes(path, payload)
+        atomic_files.write_bytes(Path(place), payload)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+        raise OutputError(f"{place} cannot be written: {error.strerror}") from None

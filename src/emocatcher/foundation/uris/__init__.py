@@ -11,8 +11,10 @@ is not permitted is not tried again.
 is_uri(name)          whether a name is one; everything else is a path
 redacted(name)        what may be shown of it; a path stays as it is
 RemoteFile(uri)       open for reading: `.open()`, `.size`, `.fetch()` into a temporary file
-read_bytes(uri, most) the content of a small file
+read_bytes(uri, most) its content
+download(uri, path)   copy it to a local file
 write(uri, path)      whole or absent
+write_bytes(uri, …)   whole or absent
 kind_of(uri)          "file", "folder" or ""
 names_in(uri)         the files of a folder
 matching(uri)         the files and folders that a pattern matches
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from emocatcher.foundation import atomic_files
@@ -40,7 +43,7 @@ from emocatcher.foundation.uris.names import (
     scheme_of,
     unknown_scheme,
 )
-from emocatcher.foundation.uris.remote_file import LARGEST, RemoteFile, read_bytes
+from emocatcher.foundation.uris.remote_file import LARGEST, RemoteFile, download, read_bytes
 
 __all__ = [
     "LARGEST",
@@ -50,6 +53,7 @@ __all__ = [
     "beside",
     "check",
     "check_writable",
+    "download",
     "is_uri",
     "kind_of",
     "local_path",
@@ -60,6 +64,7 @@ __all__ = [
     "scheme_of",
     "unknown_scheme",
     "write",
+    "write_bytes",
 ]
 
 
@@ -126,3 +131,15 @@ def write(uri: str, content: Path) -> None:
             shutil.copyfileobj(source, target)
     except OSError as error:
         raise UriError(uri, f"cannot be written: {error.strerror or os.strerror(error.errno or 0)}") from None
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write some content to a URI, like `write`.
+
+    Raises:
+        UriError: if it cannot be written; the old content is then unchanged.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "content"
+        path.write_bytes(content)
+        write(uri, path)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tempfile
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
@@ -77,9 +79,7 @@ class RemoteFile:
         """
         if self._whole is not None or len(self.head) == self.size:
             return
-        if self.size > self._largest:
-            sizes = f"{self.size / 2**30:.3g} GiB, and {self._largest / 2**30:.3g} GiB are allowed"
-            raise UriError(self.name, f"has {sizes} for a temporary file. Copy it to this computer first")
+        self.check_size()
         whole = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 (closed by `close`)
         try:
             for position in range(0, self.size, BLOCK):
@@ -92,6 +92,16 @@ class RemoteFile:
             raise
         self._whole = whole
         self._blocks.clear()
+
+    def check_size(self) -> None:
+        """Check that the file may be copied to this computer.
+
+        Raises:
+            UriError: if it is larger than allowed.
+        """
+        if self.size > self._largest:
+            sizes = f"{self.size / 2**30:.3g} GiB, and {self._largest / 2**30:.3g} GiB are allowed"
+            raise UriError(self.name, f"has {sizes} for a temporary file. Copy it to this computer first")
 
     def read_at(self, position: int, n: int) -> bytes:
         """Return at most `n` bytes from a position, at least one where there are any.
@@ -181,14 +191,31 @@ class _Reader(io.RawIOBase):
 
 
 def read_bytes(uri: str, most: int) -> bytes:
-    """Return the content of a URI, such as a list of recordings.
+    """Return the content of a URI.
 
     Raises:
         UriError: if it cannot be read, or has more bytes than allowed.
     """
-    if scheme_of(uri) == "file":
-        return local_path(uri).read_bytes()
-    with RemoteFile(uri, largest=most) as file:
-        file.fetch()
-        with file.open() as opened:
-            return opened.read()
+    with tempfile.TemporaryDirectory() as folder:
+        download(uri, Path(folder) / "content", most)
+        return (Path(folder) / "content").read_bytes()
+
+
+def download(uri: str, path: Path, largest: int = LARGEST) -> None:
+    """Copy the content of a URI, such as a list of recordings, to a new local file.
+
+    Raises:
+        UriError: if it cannot be read or copied, or is larger than allowed.
+    """
+    try:
+        if scheme_of(uri) == "file":
+            shutil.copyfile(local_path(uri), path)
+            return
+        with RemoteFile(uri, largest=largest) as file, path.open("wb") as target:
+            file.check_size()
+            for position in range(0, file.size, BLOCK):
+                target.write(file.read_at(position, BLOCK))
+    except FileNotFoundError:
+        raise UriError(redacted(uri), "no such file", "missing") from None
+    except OSError as error:
+        raise UriError(redacted(uri), f"cannot be copied to this computer: {error.strerror}") from None

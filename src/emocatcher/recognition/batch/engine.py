@@ -10,8 +10,9 @@ from typing import BinaryIO
 import msgspec
 
 from emocatcher.audio.channels import Channels
+from emocatcher.foundation import uris
 from emocatcher.foundation.errors import OutputError
-from emocatcher.recognition.batch import starting, table_writing
+from emocatcher.recognition.batch import remote_tables, starting, table_writing
 from emocatcher.recognition.batch.rows import Outcome, Outputs
 from emocatcher.recognition.batch.starting import Options, Start
 from emocatcher.recognition.batch.table_writing import Table
@@ -32,7 +33,7 @@ def run(
     inputs: Iterable[str],
     *,
     kind: str,
-    out: Path | None,
+    out: Path | str | None,
     stream: BinaryIO,
     workers: int = 1,
     ordered: bool = True,
@@ -49,9 +50,9 @@ def run(
 
     Args:
         recognizer: the model.
-        inputs: paths; consumed lazily.
+        inputs: paths and URIs; consumed lazily.
         kind: format of the table, one of `tables.FORMATS`.
-        out: the file; None writes to the stream.
+        out: the file, or its URI (see `remote_tables.staged`); None writes to the stream.
         stream: where rows are written if `out` is None.
         workers: number of worker processes.
         ordered: whether rows come in the order of the inputs.
@@ -70,6 +71,15 @@ def run(
         OutputError: if the file exists and neither `resume` nor `overwrite` is set, belongs to another batch, has
             recordings that are not among the inputs, or cannot be written.
     """
+    if isinstance(out, str):
+        if uris.is_uri(out):
+            with remote_tables.staged(out, resume=resume, overwrite=overwrite) as path:
+                return run(
+                    recognizer, inputs, kind=kind, out=path, stream=stream, workers=workers, ordered=ordered,
+                    resume=resume, retry_failed=retry_failed, overwrite=overwrite, abstain_below=abstain_below,
+                    channels=channels, on_row=on_row,
+                )  # fmt: skip
+        out = Path(out)
     options = Options(
         kind=kind,
         model=recognizer.config.name,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import io
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from emocatcher.audio import folder_search
-from emocatcher.foundation import text_tables
-from emocatcher.foundation.errors import AudioError, ManifestError, SettingError
+from emocatcher.foundation import text_tables, uris
+from emocatcher.foundation.errors import AudioError, EmoCatcherError, ManifestError, SettingError
 
 LISTS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")  # lists of recordings
 _CHUNK_SIZE = 1 << 16  # bytes
@@ -23,19 +24,25 @@ def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None)
     A subfolder that cannot be opened is returned under its own name, so that it gets a row with the error.
 
     Args:
-        names: files; folders, which are searched recursively for audio; patterns such as `calls/*.ogg` or `**/*.wav`;
-            lists of recordings: a table (.csv, .tsv, .jsonl, .parquet) with the column `path`, or text (.txt) with one
-            name per line, where relative names start at the list's folder. Any other name is returned as it is, so
-            that it gets a row with the error.
+        names: files, also by URI; folders, which are searched recursively for audio; patterns such as `calls/*.ogg` or
+            `**/*.wav`; lists of recordings: a table (.csv, .tsv, .jsonl, .parquet) with the column `path`, or text
+            (.txt) with one name per line, where relative names start at the list's folder. Any other name is returned
+            as it is, so that it gets a row with the error.
         on_note: called with a line for each folder that has hidden files, or files with other suffixes.
 
     Raises:
         AudioError: if a folder has no audio files.
+        UriError: if a folder or a list at a URI cannot be read.
         ManifestError: if a list cannot be read, names no recording, or has segments of recordings.
         SettingError: if a pattern matches nothing.
     """
     found: list[str] = []
     for name in names:
+        if uris.is_uri(name) and uris.scheme_of(name) != "file":
+            found += _at_uri(name, on_note)
+            continue
+        if uris.is_uri(name) and not (path := uris.local_path(name)).is_file():
+            name = str(path)
         if os.path.isdir(name):  # noqa: PTH112 (a name that is not text stays as it is)
             found += _in_folder(name, on_note)
         elif glob.has_magic(name) and not os.path.lexists(name):
@@ -47,8 +54,11 @@ def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None)
                 )
             for match in matches:
                 found += _in_folder(match, on_note) if os.path.isdir(match) else [match]  # noqa: PTH112
-        elif Path(name).suffix.lower() in LISTS and os.path.isfile(name):  # noqa: PTH113
-            found += _listed(Path(name))
+        elif Path(name).suffix.lower() in LISTS and (path := _local(name)).is_file():
+            found += [
+                listed if uris.is_uri(listed) else str(folder_search.find_named(path.parent, listed))
+                for listed in _listed(path, str(path))
+            ]
         else:
             found.append(name)
     return found
@@ -86,7 +96,52 @@ def _trim(name: bytes) -> bytes:
     return name.removesuffix(b"\r")
 
 
-def _listed(path: Path) -> list[str]:
+def only_local(names: Iterable[str], what: str) -> list[str]:
+    """Return names as they are, if none of them is a URI.
+
+    Raises:
+        SettingError: if one is.
+    """
+    found = list(names)
+    if remote := next(filter(uris.is_uri, found), None):
+        raise SettingError(f"{what} needs files on this computer, and {uris.redacted(remote)} is elsewhere. Copy it")
+    return found
+
+
+def _local(name: str) -> Path:
+    return uris.local_path(name) if uris.is_uri(name) else Path(name)
+
+
+def _at_uri(name: str, on_note: Callable[[str], object] | None) -> list[str]:
+    """Return the recordings of a URI; of those of a recording, nothing is asked."""
+    is_web = uris.scheme_of(name) in uris.WEB
+    path = name.partition("?")[0] if is_web else name
+    suffix = Path(path).suffix.lower()
+    if suffix in LISTS:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / f"list{suffix}"
+            uris.download(name, copy)
+            return [uris.beside(name, listed) for listed in _listed(copy, uris.redacted(name))]
+    is_pattern = not is_web and glob.has_magic(name)
+    if is_web or (suffix in folder_search.SUFFIXES and not is_pattern and not name.endswith("/")):
+        return [name]
+    kind = "folder" if name.endswith("/") else uris.kind_of(name)
+    if kind == "folder":
+        return _in_folder(name, on_note)
+    if kind == "file" or not is_pattern:
+        return [name]
+    # As on this computer, a pattern matches hidden names only where it has the dot.
+    matches = [match for match in uris.matching(name) if match.count("/.") <= name.count("/.")]
+    if not matches:
+        raise SettingError(f"The pattern '{uris.redacted(name)}' matches no file. For folders inside, write **/*.ogg")
+    found: list[str] = []
+    for match in matches:
+        found += [match] if Path(match).suffix.lower() in folder_search.SUFFIXES else _at_uri(match, on_note)
+    return found
+
+
+def _listed(path: Path, place: str) -> list[str]:
+    """Return the names in a list; in messages, its place is shown."""
     if path.suffix.lower() == ".txt":
         content = path.read_bytes()
         if (encoding := text_tables.encoding_of(content[:4])) != "utf-8-sig":  # as Windows' Notepad may write
@@ -95,18 +150,24 @@ def _listed(path: Path) -> list[str]:
     else:
         from emocatcher.corpora import manifest  # imported here, because few calls need it
 
-        names = manifest.read_paths(path)
+        try:
+            names = manifest.read_paths(path)
+        except EmoCatcherError as error:
+            error.args = tuple(str(part).replace(str(path), place) for part in error.args)
+            raise
     if not names:
-        raise ManifestError(f"{path} names no recording. Give one per line")
-    return [str(folder_search.find_named(path.parent, name)) for name in names]
+        raise ManifestError(f"{place} names no recording. Give one per line")
+    return names
 
 
 def _in_folder(folder: str, on_note: Callable[[str], object] | None) -> list[str]:
     inside = folder_search.search(folder)
     found = [*inside.recordings, *(closed for closed in inside.closed if closed != folder)]
     if not found:
-        raise AudioError(folder, "is a folder without audio files. Give the files by name if they have other suffixes")
+        raise AudioError(
+            uris.redacted(folder), "is a folder without audio files. Give the files by name if they have other suffixes"
+        )
     if on_note is not None:
         for note in folder_search.notes(folder_search.Found(hidden=inside.hidden, others=inside.others)):
-            on_note(f"{folder}: {note}")
+            on_note(f"{uris.redacted(folder)}: {note}")
     return sorted(found)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from emocatcher.foundation import atomic_files
+from emocatcher.foundation import atomic_files, uris
 from emocatcher.foundation.errors import OutputError, one_line
 from emocatcher.models.model_folder import ModelConfig
 from emocatcher.recognition.batch import finished_tables, retrying, rows, table_writing, unfinished_tables
@@ -115,8 +115,8 @@ class Start:
         """Yield the inputs that are not among the rows."""
         missing, n_missing = Counter(row.path for row in written), len(written)
         for path in inputs:
-            if missing[one_line(path)] > 0:
-                missing[one_line(path)] -= 1
+            if missing[name := one_line(uris.redacted(path))] > 0:
+                missing[name] -= 1
                 n_missing -= 1
             elif ordered and n_missing:
                 raise OutputError(

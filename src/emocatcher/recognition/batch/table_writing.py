@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from emocatcher.foundation import atomic_files, csv_cells
+from emocatcher.foundation import atomic_files, csv_cells, uris
 from emocatcher.foundation.errors import SettingError
 from emocatcher.foundation.parquet import import_pyarrow
 from emocatcher.recognition.batch import rows, table_reading, unfinished_tables
@@ -36,17 +36,22 @@ class Table(Protocol):
         """Close the file so that it can be read; `finished` means that no rows will follow."""
 
 
-def format_of(requested: str | None, out: Path | None) -> str:
+def format_of(requested: str | None, out: Path | str | None) -> str:
     """Return the requested format, or the one of the file's suffix.
 
     Raises:
         MissingExtraError: if the format is Parquet and pyarrow is not installed.
         SettingError: if the format is unknown or missing, or the suffix is that of another one.
+        UriError: if it is a URI that cannot be written to.
 
     Examples:
         >>> format_of(None, Path("calls.parquet"))
         'parquet'
     """
+    if uris.is_uri(out):
+        uris.check_writable(out)
+        out = uris.redacted(out)
+    out = Path(out) if out else None  # also of a URI, this has the name and its suffix
     ending = out.suffix.removeprefix(".").lower() if out else ""
     name = requested or ending
     if name not in FORMATS:

@@ -56,7 +56,7 @@ def find_clips(names: Iterable[str], on_note: Callable[[str], object], *, speake
         if _is_table(name):
             clips = _listed(Path(name))
         else:
-            clips = [Clip(Path(path)) for path in batch.expand([name], on_note)]
+            clips = [Clip(Path(path)) for path in batch.only_local(batch.expand([name], on_note), "label")]
             if speaker_folders and Path(name).is_dir():
                 inside = [(clip.path, clip.path.relative_to(name).parts) for clip in clips]
                 clips = [Clip(path, parts[0] if len(parts) > 1 else None) for path, parts in inside]
