@@ -1,17 +1,27 @@
-"""Measure recognition past one machine: the speed of one actor.
+"""Measure recognition past one machine: the speed of one actor, and what hostile recordings cost it.
 
     python benchmarks/distributed.py actor [--model NAME] [--n 240]
+    python benchmarks/distributed.py hostile [--model NAME]
 
 `actor`: `RecogniseBatch` on batches of 64 paths, against `Recognizer.predict` in this process: the same RAVDESS clips
 (EMOCATCHER_CORPORA), the same core, in turns; ratios are of neighbouring turns, because the speed of a machine drifts.
+
+`hostile`: the recordings of `hostile_files.py`, which declare or expand to far more than they hold, and four that end
+their process, hang, ask for 64 GiB or raise an unexpected error (through a hook in the process, because no file does so
+for ever), each between two clips of the synthetic corpus; 20 s and 1 GiB for each. Every row must be there, and every
+clip must have the answer of `Recognizer.predict`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 # Everything measured runs on one thread.
@@ -20,9 +30,12 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 import numpy as np
 
 import emocatcher
+import hostile_recordings
 from emocatcher import corpora
-from emocatcher.distributed import RecogniseBatch
+from emocatcher.corpora import synthetic
+from emocatcher.distributed import RecogniseBatch, recognise_batch
 from emocatcher.foundation import process_setup
+from hooked_recording import ACTIONS, HookedRecording
 
 BATCH = 64
 ROUNDS = 7
@@ -59,14 +72,47 @@ def actor(model: str | None, n: int) -> None:
     print(f"one actor / in process: {ratio:.3f} (median of {ROUNDS} turns; ≥ 0.85 is wanted)")
 
 
+def hostile(model: str | None) -> None:
+    """Print what became of hostile recordings and of the clips between them."""
+    recognise_batch.OneRecording = HookedRecording  # type: ignore[misc]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        synthetic.generate(folder / "clips", n_voices=1)
+        clips = [str(path) for path in sorted((folder / "clips").rglob("*.wav"))]
+        cases = [("hooks", f"{action}.wav") for action in ACTIONS]
+        (folder / "hostile").mkdir()
+        for kind, file, payload, _ in hostile_recordings.files(folder):
+            (folder / "hostile" / file).write_bytes(payload)
+            cases.append((kind, str(folder / "hostile" / file)))
+        paths = [path for n, (_, bad) in enumerate(cases) for path in (clips[n % len(clips)], bad)]
+        start = time.perf_counter()
+        with RecogniseBatch(model, limit_s=20.0, limit_bytes=1 << 30) as recognise:
+            rows = [recognise({"path": np.array(paths[at : at + BATCH])}) for at in range(0, len(paths), BATCH)]
+        taken = time.perf_counter() - start
+        columns = {name: [cell for batch in rows for cell in batch[name].tolist()] for name in rows[0]}
+        recognizer = emocatcher.load(model)
+        answers = [recognizer.predict(path).probability for path in paths[::2]]
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+    kinds = Counter(zip((kind for kind, _ in cases), columns["error_kind"][1::2], strict=True))
+    print(
+        f"{len(cases)} hostile recordings: {len(columns['path'])} of {len(paths)} rows, {taken:.0f} s, peak {peak} MiB"
+    )
+    print(f"clips with the answer of predict: {sum(map(np.array_equal, columns['probability'][::2], answers))}")
+    for (kind, error), n in sorted(kinds.items()):
+        print(f"| {kind} | {error or 'an answer'} | {n} |")
+
+
 def main() -> None:
     """Run the chosen measurement."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("what", choices=["actor"])
+    parser.add_argument("what", choices=["actor", "hostile"])
     parser.add_argument("--model")
     parser.add_argument("--n", type=int, default=240, help="number of clips")
     arguments = parser.parse_args()
-    actor(arguments.model, arguments.n)
+    if arguments.what == "actor":
+        actor(arguments.model, arguments.n)
+    else:
+        hostile(arguments.model)
 
 
 if __name__ == "__main__":
