@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -66,3 +69,29 @@ def test_a_recording_that_expands_to_hours_is_refused_by_its_length(clip, tmp_pa
     with RecogniseBatch(MODEL, longest_s=60.0) as recognise:
         columns = recognise(pa.table({"path": [str(bomb), clip]})).to_pydict()
     assert columns["error"] == ["TooLongError", None]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_the_process_ends_with_its_program_even_while_a_recording_hangs(tmp_path):
+    os.mkfifo(pipe := tmp_path / "nobody-writes.wav")
+    script = (
+        "import numpy as np\n"
+        "from emocatcher.distributed import RecogniseBatch\n"
+        f"recognise = RecogniseBatch({MODEL!r})\n"
+        "print('ready', flush=True)\n"
+        f"recognise({{'path': np.array([{str(pipe)!r}])}})\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as program:
+        assert program.stdout.readline() == b"ready\n"
+        children = descendants(program.pid)
+        assert len(children) == 2  # the process, and the one in which Python keeps track of shared memory
+        program.kill()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def descendants(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -123,44 +123,47 @@ def test_the_schema_does_not_depend_on_the_rows(recognise, table, kind):
     assert all(part == parts[0] for part in parts[1:])
 
 
-def test_bytes_and_structs_are_recordings_and_are_not_copied_into_the_result(clips):
+def test_bytes_structs_and_samples_are_recordings_and_are_not_copied_into_the_result(recognise, clips):
     content = Path(clips[0]).read_bytes()
+    samples, rate = soundfile.read(clips[0], dtype="float32")
     structs = [{"bytes": content, "path": "a.wav"}, {"bytes": None, "path": clips[0]}, {"bytes": None, "path": None}]
-    with RecogniseBatch(MODEL, column="audio") as recognise:
-        from_structs = recognise(pa.table({"audio": structs}))
-        from_bytes = recognise({"audio": np.array([content, None], object)})
-        from_frame = recognise(pd.DataFrame({"audio": structs}))
+    ids = np.arange(3)
+    table = pa.table({"id": ids, "clip": structs})
+    from_structs = recognise(table)
+    from_bytes = recognise({"id": ids, "clip": np.array([content, None, bytearray(content)], object)})
+    from_frame = recognise(pd.DataFrame({"id": ids, "clip": [*structs[:2], {"array": samples, "sampling_rate": rate}]}))
     columns = from_structs.to_pydict()
     assert columns["path"] == ["a.wav", clips[0], ""]
     assert columns["error"] == [None, None, "EmptyCell"]
-    assert columns["probability"][0] == columns["probability"][1] == from_bytes["probability"][0]
-    assert columns["audio"] == [{"bytes": None, "path": structs[i]["path"]} for i in range(3)]
-    assert from_structs.schema.field("audio").type == pa.table({"audio": structs}).schema.field("audio").type
-    assert from_bytes["audio"].tolist() == [None, None]
-    assert from_frame["probability"][0] == columns["probability"][0]
+    expected = emocatcher.load(MODEL).predict(clips[0]).probability
+    found = [*columns["probability"][:2], *from_bytes["probability"][[0, 2]], *from_frame["probability"]]
+    assert found[:-1] == [expected] * 6
+    assert found[-1] == pytest.approx(expected, abs=1e-6)
+    assert columns["clip"] == [{"bytes": None, "path": struct["path"]} for struct in structs]
+    assert from_structs.schema.field("clip") == table.schema.field("clip")
+    assert from_bytes["clip"].tolist() == [None, None, None]
+    assert from_frame["clip"].tolist()[2] == {"array": None, "sampling_rate": rate}
 
 
-def test_the_result_has_no_secret_of_a_uri_unless_it_is_the_id(clips):
+def test_the_result_has_no_secret_of_a_uri(recognise, clips):
     uri, shown = "memory://calls/a.wav?token=SECRET", "memory://calls/a.wav?…"
     uris.write("memory://calls/b.wav", Path(clips[0]))
-    with RecogniseBatch(MODEL, column="uri") as recognise:
-        row, there = recognise(pa.table({"uri": [uri, "memory://calls/b.wav"]})).to_pylist()
-        struct = recognise(pd.DataFrame({"uri": [{"bytes": None, "path": uri}]}))
-    assert row["uri"] == row["path"] == struct["path"][0] == struct["uri"][0]["path"] == shown
+    table = pa.table({"id": [1, 2], "clip": [uri, "memory://calls/b.wav"]})
+    row, there = recognise(table).to_pylist()
+    struct = recognise(pd.DataFrame({"id": [1], "clip": [{"bytes": None, "path": uri}]}))
+    assert row["clip"] == row["path"] == struct["path"][0] == struct["clip"][0]["path"] == shown
     assert (row["error"], there["error"], there["path"]) == ("DecodeError", None, "memory://calls/b.wav")
     assert "SECRET" not in f"{row}{struct.to_dict()}"
-    with RecogniseBatch(MODEL, column="uri", id_column="uri") as recognise:
-        (row,) = recognise(pa.table({"uri": [uri]})).to_pylist()
-    assert (row["uri"], row["path"]) == (uri, shown)
 
 
-def test_samples_are_recordings_and_can_be_kept(clips):
-    samples, rate = soundfile.read(clips[0], dtype="float32")
-    frame = pd.DataFrame({"path": [{"array": samples, "sampling_rate": rate}]})
-    with RecogniseBatch(MODEL, keep_audio=True) as recognise:
-        result = recognise(frame)
-    assert result["probability"][0] == pytest.approx(emocatcher.load(MODEL).predict(clips[0]).probability, abs=1e-6)
-    assert result["path"][0]["array"] is samples
+def test_the_id_and_audio_to_keep_stay_as_they_are_and_a_prefix_makes_room(clips):
+    uri, content = "memory://calls/a.wav?token=1", Path(clips[0]).read_bytes()
+    with RecogniseBatch(MODEL, column="path", id_column="path", keep_audio=True, prefix="found_") as recognise:
+        columns = recognise(pd.DataFrame({"path": [uri, content], "emotion": ["happy", "sad"]}))
+    assert columns["path"].tolist() == [uri, content]
+    assert columns["emotion"].tolist() == ["happy", "sad"]
+    assert columns["found_path"].tolist() == ["memory://calls/a.wav?…", ""]
+    assert columns["found_emotion"][1] in emocatcher.load(MODEL).config.labels
 
 
 def test_a_column_path_of_the_table_stays(recognise, clips):
@@ -180,14 +183,6 @@ def test_a_column_path_of_the_table_stays(recognise, clips):
 def test_a_table_that_does_not_fit_is_refused_before_anything_is_recognised(recognise, names, message):
     with pytest.raises(SettingError, match=message):
         recognise({name: np.array(["x.wav"]) for name in names})
-
-
-def test_a_prefix_makes_room_for_columns_of_the_same_names(clips):
-    with RecogniseBatch(MODEL, prefix="found_") as recognise:
-        columns = recognise(pa.table({"path": clips[:1], "emotion": ["happy"]})).to_pydict()
-    assert columns["emotion"] == ["happy"]
-    assert columns["found_path"] == clips[:1]
-    assert columns["found_emotion"][0] in emocatcher.load(MODEL).config.labels
 
 
 def test_a_batch_of_another_kind_is_refused(recognise):
@@ -210,6 +205,7 @@ def test_wrong_options_are_refused_at_once():
         RecogniseBatch(MODEL, limit_s=0)
 
 
+@pytest.mark.slow
 def test_options_of_recognition_are_used(clips):
     with RecogniseBatch(MODEL, emotions=["Sad", "happy"], abstain_below=1.0, longest_s=1.0) as recognise:
         columns = recognise(pa.table({"path": clips[:1]})).to_pydict()
@@ -217,6 +213,7 @@ def test_options_of_recognition_are_used(clips):
     assert columns["error"] == ["TooLongError"]
 
 
+@pytest.mark.slow
 def test_a_pickled_copy_loads_the_model_once_in_a_process(recognise, clips):
     payload = pickle.dumps(recognise)
     assert len(payload) < 1000

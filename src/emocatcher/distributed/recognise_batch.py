@@ -63,7 +63,7 @@ class RecogniseBatch:
 
     Examples:
         >>> import numpy as np
-        >>> with RecogniseBatch(column="clip") as recognise:
+        >>> with RecogniseBatch("cabg", column="clip") as recognise:
         ...     rows = recognise({"id": np.array([7]), "clip": np.array(["no such file.wav"])})
         >>> rows["id"].tolist(), rows["error"].tolist(), rows["message"].tolist()
         ([7], ['DecodeError'], ['no such file'])
