@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,10 +15,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from emocatcher.audio.sources import Source, path_of
 from emocatcher.client import request_bodies
 from emocatcher.client.live_sound import Encoder, Sender
 from emocatcher.client.replies import decode, decode_message, refusal
-from emocatcher.client.request_bodies import Source
 from emocatcher.foundation.errors import MissingExtraError, ServerError, SettingError
 from emocatcher.recognition.prediction import Prediction
 from emocatcher.recognition.timeline import Timeline, Window
@@ -64,7 +63,7 @@ class Client:
         """Recognise one recording, as `Recognizer.predict` does.
 
         Args:
-            source: a path, an encoded file's bytes, or (samples, sample_rate).
+            source: a path, a URI, an encoded file's bytes, or (samples, sample_rate).
             abstain_below: the probability below which the prediction is marked `abstain`; None for the model's own
                 threshold.
             settled: the name of a profile, from `settle`; None for what the server was started with, "" for nothing.
@@ -225,7 +224,7 @@ class Client:
     def _send_recording(self, path: str, source: Source, query: dict[str, float | str]) -> bytes:
         parameters: dict[str, float | str] = {**query}
         if isinstance(source, str | Path):
-            parameters["name"] = os.fspath(source)
+            parameters["name"] = path_of(source)
         with request_bodies.opened(source) as (body, n_bytes):
             headers = {"Content-Type": _BYTES, "Content-Length": str(n_bytes)}
             return self._request("POST", f"{path}?{urlencode(parameters, errors='replace')}", body, headers)

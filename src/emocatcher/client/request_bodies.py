@@ -8,24 +8,24 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from emocatcher.audio import arrays
-from emocatcher.audio.sources import check_several
+from emocatcher.audio.sources import Source, check_several, held, path_of
+from emocatcher.foundation import uris
 from emocatcher.foundation.errors import DecodeError
-
-Source: TypeAlias = "str | Path | bytes | tuple[NDArray[np.generic], int]"
 
 
 @contextlib.contextmanager
 def opened(source: Source) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a recording as a file; yield it with its number of bytes.
+    """Open a recording as a file; yield it with its number of bytes. A URI is read here, because no server reads one.
 
     Raises:
         DecodeError: if there is no such file.
+        UnreachableError: if a URI cannot be read.
     """
     if isinstance(source, bytes):
         yield io.BytesIO(source), len(source)
@@ -43,6 +43,14 @@ def opened(source: Source) -> Iterator[tuple[BinaryIO, int]]:
         soundfile.write(target, samples, source[1], format="WAV", subtype=subtype)
         yield io.BytesIO(target.getvalue()), target.tell()
         return
+    if isinstance(source, uris.RemoteFile):
+        with source.open() as remote:
+            yield remote, source.size
+        return
+    if uris.is_uri(source):
+        with held(source, often=True) as found, opened(found) as body:
+            yield body
+        return
     try:
         with Path(source).open("rb") as file:
             yield file, os.fstat(file.fileno()).st_size
@@ -54,18 +62,19 @@ def form(sources: Iterable[Source]) -> tuple[bytes, str]:
     """Encode recordings as a multipart form (RFC 7578).
 
     Args:
-        sources: each a path, an encoded file's bytes, or (samples, sample_rate).
+        sources: each a path, a URI, an encoded file's bytes, or (samples, sample_rate).
 
     Returns:
         the body, and its Content-Type.
 
     Raises:
         DecodeError: if there is no such file.
+        UnreachableError: if a URI cannot be read.
     """
     check_several(sources)
     boundary, parts = secrets.token_hex(16), []
     for source in sources:
-        name = os.fspath(source) if isinstance(source, str | Path) else ""
+        name = path_of(source)
         # Browsers escape these three, and no others (HTML, "multipart form data").
         escaped = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").encode(errors="replace")
         with opened(source) as (file, _):

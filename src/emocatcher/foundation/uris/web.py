@@ -74,6 +74,8 @@ def read_part(uri: str, start: int, n: int, most: int, budget: Budget) -> Part:
             if response.status == 206:
                 size = _size(response.headers.get("Content-Range", ""), start, name)
                 content = b"".join(pieces)
+                if size is None and len(content) < n:
+                    size = start + len(content)
                 if size is not None and len(content) != min(n, size - start):
                     raise UriError(name, "stops before its end", "unreachable")
                 whole.close()
