@@ -74,7 +74,7 @@ HEAVY |= {
     "tensorboard",
     "torch",
 }
-HEAVY |= {"trackio"}
+HEAVY |= {"audformat", "datasets", "huggingface_hub", "trackio", "yaml"}
 TRAINING_ONLY = (
     "emocatcher.models.networks.",
     "emocatcher.models.onnx_graphs",

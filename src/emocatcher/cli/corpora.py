@@ -12,7 +12,7 @@ from emocatcher.cli import completion
 if TYPE_CHECKING:
     from emocatcher.corpora import CorpusCard
 
-EXAMPLES = ("emocatcher corpora", "emocatcher corpora crema-d")
+EXAMPLES = ("emocatcher corpora", "emocatcher corpora crema-d", "emocatcher corpora downloads/a-dataset")
 
 _WITH_HOURS, _WITH_ADDRESSES = 100, 160  # characters, from which these columns fit
 
@@ -21,18 +21,24 @@ def corpora(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="One corpus, to show its card in full.", show_default=False, autocompletion=completion.corpora
+            help="One corpus, to show its card in full; or a table or a folder, to show what it has.",
+            show_default=False,
+            autocompletion=completion.corpora,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
 ) -> None:
     """List the corpora that have a name, or show one: licence, language, speakers, emotions, where to get it."""
+    from emocatcher import corpora as known
     from emocatcher.cli import screen
     from emocatcher.corpora import cards
     from emocatcher.foundation.errors import CorpusNotFoundError, suggest
 
     card = None if name is None else cards.find(name)
     if name is not None and card is None:
+        if known.locate(name) is not None and not as_json:
+            _print_content(name)
+            return
         raise CorpusNotFoundError(suggest(name, cards.names(), "corpus"))
     if as_json:
         screen.print_json(cards.known() if card is None else card, indent=True)
@@ -40,6 +46,33 @@ def corpora(
         _print(card)
     else:
         _list(cards.known())
+
+
+def _print_content(name: str) -> None:
+    from collections import Counter
+
+    from emocatcher.cli import screen
+    from emocatcher.cli.loading import load_corpus
+
+    corpus = load_corpus(name, to_check=True, with_notes=False)
+    emotions = Counter(one.emotion for one in corpus)
+    without = f", and {len(corpus.unlabelled):,} without a label" if corpus.unlabelled else ""
+    splits = Counter(one.split for one in corpus if one.split)
+    counts = [f"{label}: {emotions[label]:,}" for label in corpus.labels]
+    screen.facts(
+        [
+            ("Recordings", f"{len(corpus):,}{without}"),
+            ("Licence", corpus.licence),
+            ("Speakers", f"{len(corpus.speakers):,}" if corpus.speakers else "not known"),
+            ("Emotions", "\n".join(counts)),
+            ("Splits", ", ".join(f"{split}: {n:,}" for split, n in splits.items())),
+            ("Ratings", ", ".join(f"{one.name} ({one.low:g} to {one.high:g})" for one in corpus.dimensions)),
+            ("Votes", f"of {n:,} recordings" if (n := sum(one.votes is not None for one in corpus)) else ""),
+            ("Notes", "\n".join(corpus.notes)),
+            ("Next", f"emocatcher check {name}"),
+        ],
+        title=corpus.name,
+    )
 
 
 def _list(cards: Sequence[CorpusCard]) -> None:
@@ -67,7 +100,8 @@ def _list(cards: Sequence[CorpusCard]) -> None:
     )
     target.print(
         "For your own recordings, give --corpus a table (CSV, JSONL, Parquet) with the columns path and label, "
-        "or a folder with one sub-folder per emotion."
+        "a folder with one sub-folder per emotion, or a folder of Hugging Face datasets or audformat. Write one for "
+        "others: emocatcher convert CORPUS --to FOLDER --as audformat"
     )
 
 

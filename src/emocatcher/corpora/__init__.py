@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from emocatcher.audio import folder_search
-from emocatcher.corpora import card_reader, cards, joined, manifest, parquet_audio, ravdess, synthetic
+from emocatcher.corpora import card_reader, cards, joined, manifest, ravdess, synthetic
 from emocatcher.corpora.cards import CorpusCard, known
+from emocatcher.corpora.exchange import audformat_corpus, audio_folder, described, saved_dataset, sound_tables
+from emocatcher.corpora.exchange.sound_tables import SoundTable
 from emocatcher.corpora.places import cache_dir, corpus_dir, find_corpus
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError, CorpusNotFoundError, suggest
@@ -41,8 +43,8 @@ def first_use(name: str) -> str:
         path = locate(part)
         if card is not None and card.name == "synthetic" and path is None:
             return "Generating the synthetic corpus, once: about 20 s"
-        if (shards := _parquet_files(card, path)) and not parquet_audio.is_unpacked(shards):
-            size = sum(shard.stat().st_size for shard in shards)
+        if (tables := _sound_tables(card, path)) and not sound_tables.is_unpacked(tables):
+            size = sum(table.path.stat().st_size for table in tables)
             return f"Unpacking the sound of {part}, {size / 1e6:,.0f} MB, into {cache_dir()}, once"
     return ""
 
@@ -72,7 +74,8 @@ def load(name: str, *, to_check: bool = False) -> Corpus:
             15 s); NAME=PATH, for a card whose corpus lies elsewhere; the path of a table of recordings (see
             `emocatcher.corpora.manifest`); the path of a folder with one sub-folder per emotion, or with RAVDESS's
             recordings anywhere in it, if most of its recordings have names of RAVDESS; a Parquet file with sound in it,
-            or a folder of them. Several of these, separated by
+            or a folder of them; a folder of Hugging Face `datasets` or audformat (see `emocatcher.corpora.exchange`).
+            Several of these, separated by
             commas, are joined (see `emocatcher.corpora.joined`).
         to_check: accept a table that names recordings which do not exist, and recordings without labels.
 
@@ -94,9 +97,9 @@ def load(name: str, *, to_check: bool = False) -> Corpus:
     if path is None or not path.is_dir():
         raise _not_found(card, names[0])
     if card.parquet:
-        if not (shards := _parquet_files(card, path)):
+        if not (tables := _sound_tables(card, path)):
             raise CorpusError(f"{path} contains no {card.parquet}. Get {card.name} from {card.address}")
-        return parquet_audio.read(shards, card.name, licence=card.licence, only_emotions=True)
+        return sound_tables.read(tables, card.name, path, licence=card.licence, only_emotions=True)
     return _read_ravdess(path) if card.name == "ravdess" else card_reader.read(card, path)
 
 
@@ -122,24 +125,39 @@ def _not_found(card: CorpusCard, name: str) -> CorpusNotFoundError:
     )
 
 
-def _parquet_files(card: CorpusCard | None, path: Path | None) -> list[Path]:
-    """Return the Parquet files with sound in them that a corpus consists of; none if it has another form."""
+def _sound_tables(card: CorpusCard | None, path: Path | None) -> list[SoundTable]:
+    """Return the Parquet or Arrow files with sound in them that a corpus consists of; none if it has another form."""
     if path is None:
         return []
     if card is not None:
-        return sorted(path.glob(card.parquet)) if card.parquet else []
+        return [SoundTable(found) for found in sorted(path.glob(card.parquet))] if card.parquet else []
     if path.is_file():
-        return [path] if path.suffix.lower() == ".parquet" and parquet_audio.has_audio(path) else []
+        has_sound = path.suffix.lower() == ".parquet" and sound_tables.has_audio(path)
+        return [SoundTable(path)] if has_sound else []
+    if saved_dataset.is_one(path):
+        return saved_dataset.tables(path)
     files = sorted(path.rglob("*.parquet"))
     alone = bool(files) and not folder_search.search(path).recordings
-    return files if alone and parquet_audio.has_audio(files[0]) else []
+    if not alone or not sound_tables.has_audio(files[0]):
+        return []
+    return [SoundTable(file, described.split_of(file.stem) or described.split_of(file.parent.name)) for file in files]
 
 
 def _load_path(name: str, path: Path | None, *, to_check: bool) -> Corpus:
-    if path is not None and (shards := _parquet_files(None, path)):
-        return parquet_audio.read(shards, path.resolve().name if path.is_dir() else path.stem)
+    if path is not None and (tables := _sound_tables(None, path)):
+        licence = saved_dataset.licence(path) if saved_dataset.is_one(path) else "unknown"
+        title = path.resolve().name if path.is_dir() else path.stem
+        return sound_tables.read(tables, title, path, licence=licence, to_check=to_check)
     if path is not None and path.is_dir():
+        if audformat_corpus.is_one(path):
+            return audformat_corpus.read(path, to_check=to_check)
+        if audio_folder.has_metadata(path):
+            return audio_folder.read(path, to_check=to_check)
+        if audio_folder.has_splits(path):
+            return audio_folder.read_splits(path)
         return _read_ravdess(path) if _is_ravdess(path) else manifest.read_folder(path, to_check=to_check)
+    if path is not None and (table := audformat_corpus.database_of(path)):
+        return audformat_corpus.read(*table, to_check=to_check)
     if path is not None and path.suffix.lower() in manifest.FORMATS:
         return manifest.read(path, to_check=to_check)
     if path is not None:

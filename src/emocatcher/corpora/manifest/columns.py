@@ -36,20 +36,15 @@ def utterance(row: Row, folder: Path, label: str, shared: Counter[str | None]) -
         ManifestError: if a cell cannot be used; the message names the row.
     """
     path = needed_path(row)
-    start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
-    if end_s is not None and (start_s or 0.0) >= end_s:
-        raise ManifestError(
-            f"{row.place}: start_s {start_s or 0.0:g} is not before end_s {end_s:g}. Give start_s < end_s, in seconds."
-        )
+    start_s, end_s = segment(row)
     split = text_of(row, "split")
     if split is not None and split not in SPLITS:
         raise ManifestError(f"{row.place}: {suggest(split, SPLITS, 'split')}")
-    segment = f"#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}" if shared[path] > 1 else ""
     return Utterance(
-        id=text_of(row, "id") or f"{path}{segment}",
+        id=text_of(row, "id") or (segment_id(path, start_s, end_s) if shared[path] > 1 else path),
         path=folder_search.find_named(folder, path),
         emotion=text_of(row, label) or "",
-        votes=_votes(row),
+        votes=votes_of(row),
         speaker=text_of(row, "speaker"),
         start_s=start_s,
         end_s=end_s,
@@ -83,7 +78,36 @@ def text_of(row: Row, column: str) -> str | None:
     return str(value).strip() or None
 
 
-def _votes(row: Row) -> Votes | None:
+def segment(row: Row) -> tuple[float | None, float | None]:
+    """Return the cells `start_s` and `end_s`.
+
+    Raises:
+        ManifestError: if one is no time, or the start is not before the end.
+    """
+    start_s, end_s = _seconds(row, "start_s"), _seconds(row, "end_s")
+    if end_s is not None and (start_s or 0.0) >= end_s:
+        raise ManifestError(
+            f"{row.place}: start_s {start_s or 0.0:g} is not before end_s {end_s:g}. Give start_s < end_s, in seconds."
+        )
+    return start_s, end_s
+
+
+def segment_id(path: str, start_s: float | None, end_s: float | None) -> str:
+    """Return the default id of a segment.
+
+    Examples:
+        >>> segment_id("a.wav", None, 1.5), segment_id("a.wav", 1.5, None)
+        ('a.wav#0-1.5', 'a.wav#1.5-end')
+    """
+    return f"{path}#{start_s or 0.0:g}-{'end' if end_s is None else format(end_s, 'g')}"
+
+
+def votes_of(row: Row) -> Votes | None:
+    """Return the votes in the cell `votes`; None if it is empty.
+
+    Raises:
+        ManifestError: if they cannot be used.
+    """
     cell = row.cells.get("votes")
     try:
         if isinstance(cell, dict):

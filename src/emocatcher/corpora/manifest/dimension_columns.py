@@ -30,7 +30,12 @@ def is_one(column: str) -> bool:
 
 
 def rate(
-    path: Path, rows: Sequence[Row], names: Sequence[str], utterances: Sequence[Utterance]
+    path: Path,
+    rows: Sequence[Row],
+    names: Sequence[str],
+    utterances: Sequence[Utterance],
+    *,
+    allow_equal: bool = False,
 ) -> tuple[list[Utterance], tuple[Dimension, ...], list[str]]:
     """Add the ratings of a table to its utterances.
 
@@ -39,6 +44,7 @@ def rate(
         rows: its rows.
         names: its columns.
         utterances: one for each row.
+        allow_equal: leave out a column whose ratings are all equal, instead of an error.
 
     Returns:
         the utterances with the ratings that their rows have; the dimensions with at least one rating; and a note for
@@ -66,6 +72,9 @@ def rate(
                     f"{row.place}: {name} is {rating:g}, outside the range {low:g} to {high:g} of the column. Correct "
                     f"the rating, or the range in the header: {column}"
                 )
+        if min(known) == max(known) and allow_equal:
+            notes.append(f"all ratings of {name} are equal, and are left out")
+            continue
         if min(known) == max(known):
             row = rows[next(i for i, rating in enumerate(ratings) if rating is not None)]
             raise ManifestError(

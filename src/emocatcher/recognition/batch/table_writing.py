@@ -54,6 +54,11 @@ def format_of(requested: str | None, out: Path | str | None) -> str:
     out = Path(out) if out else None  # also of a URI, this has the name and its suffix
     ending = out.suffix.removeprefix(".").lower() if out else ""
     name = requested or ending
+    if name == "audformat":
+        raise SettingError(
+            "audformat is written from a finished table. Write one with --out answers.csv, and then: emocatcher "
+            "convert answers.csv --to FOLDER --as audformat"
+        )
     if name not in FORMATS:
         problem = f"'{name}' is not a format" if name else "No format was given"
         raise SettingError(f"{problem}. Give --format with one of: {', '.join(FORMATS)}")

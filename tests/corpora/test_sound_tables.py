@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from emocatcher import audio, corpora
-from emocatcher.corpora import parquet_audio
+from emocatcher.corpora.exchange import sound_tables
 from emocatcher.foundation.errors import CorpusError
 
 pa = pytest.importorskip("pyarrow")
@@ -91,7 +91,7 @@ def test_ids_that_repeat_get_the_number_of_the_row(tmp_path):
 
 
 def test_a_small_file_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet_audio, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(sound_tables, "_SPARE_BYTES", 0)
     rows = [{"audio": {"bytes": bytes(100_000), "path": "clip.wav"}, "label": "sad"} for _ in range(100)]
     path = write(tmp_path / "mine.parquet", rows)
     assert path.stat().st_size < 100_000
@@ -110,13 +110,13 @@ def test_the_name_of_a_file_in_the_table_cannot_lead_outside_the_cache(tmp_path)
 def test_a_table_of_paths_is_no_table_of_sound(tmp_path):
     (tmp_path / "a.wav").touch()
     path = write(tmp_path / "mine.parquet", [{"path": "a.wav", "label": "sad", "audio": {"bytes": b"", "path": ""}}])
-    assert not parquet_audio.has_audio(path)
+    assert not sound_tables.has_audio(path)
     assert [u.path for u in corpora.load(str(path))] == [tmp_path / "a.wav"]
 
 
 def test_a_file_without_emotions_is_refused_with_its_columns(tmp_path):
     path = write(tmp_path / "mine.parquet", [{"audio": {"bytes": sound(0.1), "path": "a.flac"}, "text": "x"}])
-    with pytest.raises(CorpusError, match=r"no column of emotions\. Its columns: audio, text"):
+    with pytest.raises(CorpusError, match=r"no column of emotions\. Its columns: text"):
         corpora.load(str(path))
 
 
