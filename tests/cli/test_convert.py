@@ -81,7 +81,7 @@ def test_wrong_options_are_refused_before_anything_is_written(call, mine, tmp_pa
     twice = "a.wav,sad,0.5,false\n" * 2
     (tmp_path / "answers.csv").write_text(f"path,emotion,probability,abstain\n{twice}")
     for words, message in (
-        ((mine, "--to", tmp_path / "out"), "give --as audformat"),
+        ((mine, "--to", tmp_path / "out"), "Give --as audformat"),
         ((mine, "--to", tmp_path / "out", "--as", "audfromat"), "Did you mean 'audformat'"),
         ((mine, "--to", tmp_path / "full", "--as", "audformat"), "is not an empty folder"),
         ((mine, "--to", tmp_path / "out", "--as", "audformat", "--root", tmp_path), "--root is for a table of pred"),
