@@ -241,3 +241,59 @@ def test_check_prints_names_that_look_like_markup_and_recordings_without_a_label
     assert "[/red]" in outcome.out
     assert "(no label)" in outcome.out
     assert "- note: 1 recording has no label" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--seeds", "0,0"], "names a seed twice"),
+        (["--seeds", "0,-1"], "whole numbers from 0 to 4294967295"),
+        (["--seeds", "0,4294967296"], "whole numbers from 0 to 4294967295"),
+        (["--seeds", ""], "whole numbers from 0 to 4294967295"),
+        (["--seeds", "0,1", "--seed", "2"], "--seed or --seeds"),
+        (["--engine", "rey"], "'rey' is not an engine. Allowed: ray"),
+        (["--address", "auto"], "--address: is for work on a cluster. Give --engine ray too"),
+        (["--num-gpus", "1"], "--num-gpus: is for work on a cluster"),
+    ],
+)
+def test_options_of_seeds_and_engines_that_do_not_fit_are_refused(
+    call: Call, voices_dir: Path, tmp_path: Path, arguments: list[str], problem: str
+) -> None:
+    out = tmp_path / "run"
+    outcome = call("train", "--corpus", voices_dir, "--protocol", "stratified-2", "--out", out, *arguments)
+    assert outcome.code == 2
+    assert problem in outcome.err
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_several_seeds_are_one_command_with_a_comparison(
+    call: Call, train_here: Any, voices_dir: Path, small_network: tuple[str, ...], tmp_path: Path
+) -> None:
+    settings = [argument for setting in small_network for argument in ("--set", setting)]
+    arguments = [
+        "train",
+        "--corpus",
+        voices_dir,
+        "--protocol",
+        "stratified-2",
+        "--epochs",
+        "1",
+        "--no-audit",
+        *settings,
+    ]
+    outcome = call(*arguments, "--seeds", "3,1", "--out", tmp_path / "runs")
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "runs" / "comparison.html").is_file()
+    assert "(2 seeds)" in outcome.out
+    assert "seed-3, seed-1" in outcome.out
+    for seed in (1, 3):
+        folder = tmp_path / "runs" / f"seed-{seed}"
+        assert (folder / "report.html").is_file()
+        assert json.loads((folder / "run.json").read_text())["seed"] == seed
+    again = call(*arguments, "--seeds", "3,1", "--out", tmp_path / "runs")
+    assert again.code == 2
+    assert "--resume" in again.err
+    resumed = call(*arguments, "--seeds", "3,1", "--out", tmp_path / "runs", "--resume")
+    assert resumed.code == 0, resumed.err
+    assert resumed.out == outcome.out

@@ -18,7 +18,8 @@ from emocatcher.foundation import atomic_files
 from emocatcher.foundation.errors import AudioError, LeakError, ProtocolError, RunError, SettingError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
-from emocatcher.training import device, experiment
+from emocatcher.training import device, experiment, prepared_run
+from emocatcher.training.prepared_run import SeedRun
 
 Train = Callable[..., Any]
 
@@ -81,6 +82,32 @@ def test_a_run_depends_on_its_seed_only(
     assert reproducible_files(first.folder) == reproducible_files(second.folder)
     for part in ("fold_0/last/model.safetensors", "fold_1/last/model.safetensors"):
         assert (first.folder / part).read_bytes() != (other.folder / part).read_bytes()
+
+
+def test_several_seeds_at_once_give_the_run_of_each_seed(
+    train_here: Train, stratified: Any, few: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    wanted = [
+        SeedRun(seed=seed, protocol=protocols.load("stratified-2", few, seed), out=tmp_path / f"seed-{seed}")
+        for seed in (1, 0)
+    ]
+    steps: list[experiment.Progress] = []
+    options: Any = {"audited": False, "reported": False, "on_progress": steps.append}
+    folders = experiment.run_seeds(few, wanted, small_settings, **options)
+    assert folders == [tmp_path / "seed-1", tmp_path / "seed-0"]
+    assert reproducible_files(tmp_path / "seed-0") == reproducible_files(stratified.folder)
+    seeds = [json.loads((folder / "result.json").read_text())["seed"] for folder in folders]
+    assert seeds == [1, 0]
+    n_epochs = 2 * 2 * small_settings.training.n_epochs
+    assert {step.total for step in steps if step.stage == "training"} == {n_epochs}
+    assert max(step.done for step in steps if step.stage == "training") == n_epochs
+
+
+def test_no_seed_is_trained_where_one_folder_has_a_run(copied: Any, small_settings: Settings, tmp_path: Path) -> None:
+    wanted = [SeedRun(seed=n, protocol=copied.protocol, out=tmp_path / name) for n, name in enumerate(("new", "run"))]
+    with pytest.raises(RunError, match="holds a run already"):
+        experiment.run_seeds(copied.corpus, wanted, small_settings, audited=False, reported=False)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(
@@ -496,11 +523,11 @@ def test_best_valid_without_speakers_to_carve_is_refused_before_anything_is_writ
 
 def test_only_the_training_part_takes_votes_and_scores_stay_against_the_labels(few: Corpus) -> None:
     fold = protocols.load("stratified-2", few, 0).folds[0]
-    without = experiment.parts_of(fold, few)
+    without = prepared_run.parts_of(fold, few)
     assert all(part.shares is None for part in without.values())
     votes = (("sad", 0.75), ("angry", 0.25))
     voted = msgspec.structs.replace(few, utterances=tuple(msgspec.structs.replace(one, votes=votes) for one in few))
-    parts = experiment.parts_of(fold, voted)
+    parts = prepared_run.parts_of(fold, voted)
     assert parts["test"].shares is None
     sad, angry = few.labels.index("sad"), few.labels.index("angry")
     assert (parts["train"].shares[:, [sad, angry]] == (0.75, 0.25)).all()

@@ -46,11 +46,12 @@ def compare(
     if as_json:
         screen.print_json(found)
         return
-    _show(found)
+    show(found)
     screen.console().print(f"Comparison: {screen.one_line(page)}", markup=False)
 
 
-def _show(found: Comparison) -> None:
+def show(found: Comparison) -> None:
+    """Print the tables, notes and tests of a comparison."""
     from emocatcher.cli import screen
     from emocatcher.reports.comparison import tables
     from emocatcher.reports.run_report.tables import NONE

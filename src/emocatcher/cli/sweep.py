@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emocatcher.cli import options
+from emocatcher.cli import options, ray_options, training_engine
 
 if TYPE_CHECKING:
     from emocatcher.cli.screen import Advance
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "emocatcher sweep sweep.toml --out runs/sweep",
     "emocatcher sweep sweep.toml --out runs/sweep --resume --json",
+    "emocatcher sweep sweep.toml --out runs/sweep --engine ray --address auto",
 )
 _BROAD, _WIDE = 100, 132  # terminal widths that fit a setting's section, and an interval next to its score
 _DASH = "\N{EN DASH}"
@@ -33,6 +34,10 @@ def sweep(
     device: options.Device = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Resume the sweep in --out where it stopped.")] = False,
     track: options.Track = None,
+    engine: training_engine.Engine = None,
+    address: ray_options.Address = None,
+    num_cpus: training_engine.CpusPerTask = None,
+    num_gpus: training_engine.GpusPerTask = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ranking as one JSON object.")] = False,
 ) -> None:
     """Rank settings by cross-validation inside the training part."""
@@ -45,7 +50,10 @@ def sweep(
     plan = sweeps.read(file)
     corpus = load_corpus(plan.file.corpus)
     protocol = protocols.load(plan.file.protocol, corpus, plan.file.seeds[0])
-    with screen.progress(unit="done") as start:
+    with (
+        training_engine.chosen(engine, address, num_cpus, num_gpus) as where,
+        screen.progress(unit="done") as start,
+    ):
         bars: dict[str, Advance] = {}
         log = screen.console(stderr=True)
         n_trials = 0
@@ -64,7 +72,7 @@ def sweep(
         try:
             with trainings.track_sweep(track, plan, out, show) as (watch, finish):
                 ranking, seconds = sweeps.run(
-                    plan, corpus, protocol, out, device=device, resume=resume, on_progress=watch
+                    plan, corpus, protocol, out, device=device, engine=where, resume=resume, on_progress=watch
                 )
                 finish(ranking)
         except KeyboardInterrupt:

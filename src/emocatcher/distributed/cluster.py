@@ -42,6 +42,14 @@ def require_ray() -> None:
         raise MissingExtraError("Work on a Ray cluster", "distributed", "--workers works without it")
 
 
+def silence_ray() -> None:
+    """Keep Ray from printing its own lines, of lost workers for example, to standard output.
+
+    For programs, before `connected`, not for libraries: lines of the caller's own tasks are not printed either.
+    """
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # read when Ray is imported
+
+
 @contextlib.contextmanager
 def connected(address: str = LOCAL, *, num_cpus: int | None = None) -> Iterator[None]:
     """Connect this process to Ray for the `with` block; a process that is connected already stays so afterwards.
@@ -130,6 +138,20 @@ def check_paths(paths: Iterable[Path], need: str) -> None:
     Raises:
         ClusterError: if a node does not find one of them; it names the node and the path.
     """
+    for name, path in missing_paths(paths).items():
+        if path:
+            raise ClusterError(
+                f"Node {name} of the Ray cluster does not find {need}: {path}. Every node needs it at the same path: "
+                "use a shared file system, or copy it to each node"
+            )
+
+
+def missing_paths(paths: Iterable[Path]) -> dict[str, str]:
+    """Return the first path that a node does not find, "" if it finds all, by the node's name.
+
+    Raises:
+        ClusterError: if a node does not answer.
+    """
     wanted = [str(path.absolute()) for path in paths]
 
     def missing(paths: list[str]) -> str:
@@ -137,12 +159,7 @@ def check_paths(paths: Iterable[Path], need: str) -> None:
 
         return next((path for path in paths if not os.path.exists(path)), "")  # noqa: PTH110
 
-    for name, path in ask_nodes(missing, wanted).items():
-        if path:
-            raise ClusterError(
-                f"Node {name} of the Ray cluster does not find {need}: {path}. Every node needs it at the same path: "
-                "use a shared file system, or copy it to each node"
-            )
+    return ask_nodes(missing, wanted)
 
 
 def _start(address: str, num_cpus: int | None) -> None:

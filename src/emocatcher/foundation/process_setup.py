@@ -13,6 +13,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _KEPT = 1 << 30  # bytes
 _SPARE_S = 1.0  # processor time beyond the wall-clock limit, so that the latter applies first, with its clearer error
 N_THREADS = 1  # per worker process
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(N_THREADS))
 
 
 def usable_cores() -> int:
@@ -55,9 +56,8 @@ def _exit_with_parent() -> None:
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
     """Limit processes that are started inside the `with` block to one thread each."""
-    changed = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(N_THREADS))
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
     try:
         yield
     finally:

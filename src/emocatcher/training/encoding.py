@@ -22,7 +22,7 @@ from emocatcher.foundation.settings import Encoder, EncoderNetwork, Settings
 from emocatcher.models import encoder_weights
 from emocatcher.models.model_folder import Bundle
 from emocatcher.training.feature_cache import FeatureCache, FeatureTable
-from emocatcher.training.training_pool import TrainingPool
+from emocatcher.training.training_pool import Pool
 
 if TYPE_CHECKING:
     from emocatcher.models.networks.whisper import WhisperEncoder
@@ -67,7 +67,7 @@ class EncodedClips:
 
 
 def encode(
-    pool: TrainingPool,
+    pool: Pool,
     corpus: Corpus,
     features: FeatureTable,
     settings: Settings,
@@ -83,7 +83,7 @@ def encode(
     They are saved as they are encoded, so an interrupted run continues where it stopped.
 
     Args:
-        pool: processes to compute in.
+        pool: workers to compute in.
         corpus: the utterances, whose recordings are read again where they are degraded.
         features: the clips.
         settings: the recipe, with the sizes of its encoder.

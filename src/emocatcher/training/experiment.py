@@ -7,26 +7,24 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import msgspec
-import numpy as np
 
-from emocatcher.corpora import votes
-from emocatcher.corpora.table import Corpus, ratings_digest
-from emocatcher.evaluation import audit, protocols
+from emocatcher.corpora.places import cache_dir
+from emocatcher.corpora.table import Corpus
+from emocatcher.evaluation import audit
 from emocatcher.evaluation.protocols import Protocol
-from emocatcher.evaluation.scoring.run_result import Epoch, Plan
-from emocatcher.foundation import process_setup
-from emocatcher.foundation.errors import MissingExtraError, ProtocolError, RunError, SettingError
-from emocatcher.foundation.settings import Settings, reading
+from emocatcher.evaluation.scoring.run_result import Epoch
+from emocatcher.foundation.errors import MissingExtraError, SettingError
+from emocatcher.foundation.settings import Settings
 from emocatcher.models import encoder_weights
-from emocatcher.models.model_folder import Training
 from emocatcher.reports import run_report
-from emocatcher.training import device as devices
-from emocatcher.training import encoding, fold, run_scores, run_writer, training_pool
-from emocatcher.training.dataset import Part, load_features, scaled_ratings, target_shares
-from emocatcher.training.fold import FoldTask
-from emocatcher.training.training_pool import TrainingPool
+from emocatcher.training import encoding, fold, prepared_run, run_scores, run_writer
+from emocatcher.training.dataset import load_features
+from emocatcher.training.fold import EpochDone, FoldOutcome, FoldTask
+from emocatcher.training.prepared_run import PreparedRun, SeedRun
+from emocatcher.training.training_pool import Engine, ThisMachine, TrainingPool
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,28 +33,40 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     stage: str  # "audit", "features", "training" or "report"
     done: int  # utterances, epochs or reports
     total: int
+    seed: int | None = None  # of the epoch
     epoch: Epoch | None = None
     warning: str = ""  # for the user, for example that a saved state is damaged
 
 
+class Options(TypedDict, total=False):
+    """How to train.
+
+    `corpus_argument` is the argument that named the corpus; the report prints it in its command. `teachers` are
+    finished runs of the same recipe and protocol, whose networks teach these, fold by fold. `device` is "cpu" (the
+    default), "auto", "cuda" or "mps" (see `device.resolve`); a run is resumed on the same one. `engine` is where the
+    folds are trained, by default processes on all cores of this machine. `resume` resumes the run in `out`; on a CPU,
+    the weights are the same as without the interruption. `audited` (the default) audits before training; otherwise the
+    report states that there was no audit. `strict` refuses to train if the audit finds a leak. `reported` (the default)
+    writes the report. `on_audit` is called with the audit, before training; `on_progress` during the work, from several
+    threads. Without it, warnings go to `warnings.warn`.
+    """
+
+    corpus_argument: str
+    teachers: Sequence[Path]
+    device: str
+    engine: Engine | None
+    resume: bool
+    audited: bool
+    strict: bool
+    reported: bool
+    on_audit: Callable[[audit.Audit], None] | None
+    on_progress: Callable[[Progress], None] | None
+
+
 def run(
-    corpus: Corpus,
-    protocol: Protocol,
-    settings: Settings,
-    out: Path,
-    *,
-    seed: int = 0,
-    corpus_argument: str = "",
-    teachers: Sequence[Path] = (),
-    device: str = "cpu",
-    resume: bool = False,
-    audited: bool = True,
-    strict: bool = False,
-    reported: bool = True,
-    on_audit: Callable[[audit.Audit], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    corpus: Corpus, protocol: Protocol, settings: Settings, out: Path, *, seed: int = 0, **options: Unpack[Options]
 ) -> Path:
-    """Audit a protocol for leaks, train and test its folds in parallel on all cores, and write the report.
+    """Audit a protocol for leaks, train and test its folds in parallel, and write the report.
 
     Args:
         corpus: the utterances.
@@ -64,15 +74,7 @@ def run(
         settings: the recipe.
         out: the run folder to write.
         seed: seed of all random numbers. The same seed on the same CPU gives the same weights, bit for bit.
-        corpus_argument: the argument that named the corpus; the report prints it in its command.
-        teachers: finished runs of the same recipe and protocol, whose networks teach these, fold by fold.
-        device: "auto", "cpu", "cuda" or "mps" (see `device.resolve`); a run is resumed on the same one.
-        resume: resume the run in `out`; on a CPU, the weights are the same as without the interruption.
-        audited: audit before training; otherwise the report states that there was no audit.
-        strict: refuse to train if the audit finds a leak.
-        reported: write the report.
-        on_audit: called with the audit, before training.
-        on_progress: called during the work, from several threads. Without it, warnings go to `warnings.warn`.
+        options: see `Options`.
 
     Returns:
         the report, `report.html` in the run folder; without a report, the run folder.
@@ -85,97 +87,121 @@ def run(
         RunError: if `out` contains a run and `resume` is not set, or another run; or if a teacher is not a finished run
             of the same split and recipe.
         AudioError: if a recording cannot be decoded.
+        ClusterError: if the engine is a cluster, and a node does not find what it needs.
     """
+    (page,) = run_seeds(corpus, [SeedRun(seed=seed, protocol=protocol, out=out)], settings, **options)
+    return page
+
+
+def run_seeds(corpus: Corpus, wanted: Sequence[SeedRun], settings: Settings, **options: Unpack[Options]) -> list[Path]:
+    """Train several runs that differ in their seed: the folds of all of them in parallel, the first seed's first.
+
+    Args:
+        corpus: the utterances.
+        wanted: the seeds, each with its protocol and its run folder.
+        settings: the recipe.
+        options: see `Options`.
+
+    Returns:
+        what `run` returns, for each seed.
+
+    Raises:
+        EmoCatcherError: as `run`.
+    """
+    audited, strict = options.get("audited", True), options.get("strict", False)
+    reported, resume = options.get("reported", True), options.get("resume", False)
     if strict and not audited:
         raise SettingError("--strict needs the audit, which --no-audit skips. Leave one of them out")
     require_training(report=reported)
-    device = devices.resolve(device)
-    notify = on_progress or (lambda step: warn(step.warning))
+    engine = options.get("engine") or ThisMachine(TrainingPool)
+    device = engine.resolve_device(options.get("device", "cpu"))
+    notify = options.get("on_progress") or (lambda step: warn(step.warning))
 
     def notify_of(stage: str) -> Callable[[int, int], None]:
         return lambda done, total: notify(Progress(stage=stage, done=done, total=total))
 
     settings = encoder_weights.resolve(settings)
-    plan = Plan(
-        corpus=corpus.name,
-        protocol=protocol.name,
-        seed=seed,
-        n_utterances=len(corpus),
-        teachers=tuple(str(run) for run in teachers),
-        device=device,
-        votes_sha256=votes.digest(corpus),
-        ratings_sha256=ratings_digest(corpus),
+    teachers = options.get("teachers", ())
+    runs = [
+        prepared_run.prepare(corpus, one, settings, teachers=teachers, device=device, resume=resume) for one in wanted
+    ]
+    engine.check(
+        [cache_dir(), *(one.out for one in runs)],
+        [*dict.fromkeys(utterance.path for utterance in corpus), *(run / "result.json" for run in teachers)],
     )
-    folds = [_with_validation(one, corpus, protocol, settings, seed) for one in protocol.folds]
-    reading.check_classes(settings, len(corpus.labels))
-    for number, one in enumerate(folds):
-        if len(one.train) < 2:
-            raise ProtocolError(f"Fold {number} has 1 utterance to train on. At least 2 are needed: add recordings")
-    split = run_writer.split_table(corpus, folds)
-    run_writer.check(out, plan, settings, split, resume=resume)
-    teacher_folders = _teacher_folders(teachers, split, len(folds))
-    found = audit.run(corpus, protocol, settings, on_progress=notify_of("audit")) if audited else None
-    if found and on_audit:
-        on_audit(found)
-    if found and strict:
-        found.refuse_leaks()
-    audit.write(found, out)
+    for place, one in enumerate(runs):
+        same = next((other for other in runs[:place] if other.protocol == one.protocol), None)
+        if not same:
+            found = audit.run(corpus, one.protocol, settings, on_progress=notify_of("audit")) if audited else None
+            if found and (on_audit := options.get("on_audit")):
+                on_audit(found)
+            if found and strict:
+                found.refuse_leaks()
+        audit.write(found, one.out)
     started = time.perf_counter()
-    n_epochs = settings.training.n_epochs
-    done = dict.fromkeys(range(len(folds)), 0)
+    folders = {one.plan.seed: one.out for one in runs}
+    done = {(one.plan.seed, fold): 0 for one in runs for fold in range(len(one.folds))}
 
-    def on_report(message: Epoch | str) -> None:
-        epoch, warning = (None, message) if isinstance(message, str) else (message, "")
-        if epoch:
-            if epoch.epoch > done[epoch.fold]:
-                run_writer.append_epoch(out, epoch)
-            done[epoch.fold] = epoch.epoch
-        total = len(folds) * n_epochs
-        notify(Progress(stage="training", done=sum(done.values()), total=total, epoch=epoch, warning=warning))
+    def on_report(message: EpochDone | str) -> None:
+        step = Progress(stage="training", done=0, total=len(done) * settings.training.n_epochs)
+        if isinstance(message, str):
+            step = msgspec.structs.replace(step, warning=message)
+        else:
+            which = message.seed, message.epoch.fold
+            if message.epoch.epoch > done[which]:
+                run_writer.append_epoch(folders[message.seed], message.epoch)
+            done[which] = message.epoch.epoch
+            step = msgspec.structs.replace(step, seed=message.seed, epoch=message.epoch)
+        notify(msgspec.structs.replace(step, done=sum(done.values())))
 
-    n_workers = training_pool.n_processes(len(folds), process_setup.usable_cores())
-    with TrainingPool(n_workers, fold.warm_up, on_report) as pool:
+    with engine.pool(len(done), fold.warm_up, on_report) as pool:
         features = load_features(corpus, settings, on_progress=notify_of("features"))
-        run_writer.write_start(out, plan, settings, split, features)
+        for one in runs:
+            run_writer.write_start(one.out, one.plan, settings, one.split, features)
         encoded = encoding.encode(pool, corpus, features, settings, device=device, on_progress=notify_of("encoding"))
         features_s = time.perf_counter() - started
-        training = _training(corpus, protocol, seed)
-        tasks = [
-            FoldTask(
-                fold=number,
-                seed=seed,
-                folder=out / f"fold_{number}",
-                settings=settings,
-                labels=corpus.labels,
-                dimensions=corpus.dimensions,
-                features=features,
-                parts=parts_of(one, corpus),
-                training=training,
-                resume=resume,
-                encoded=encoded,
-                teachers=teacher_folders[number],
-                device=device,
-            )
-            for number, one in enumerate(folds)
-        ]
-        outcomes = []
-        for outcome in pool.run(fold.run, tasks):
-            outcomes.append(outcome)
-            on_report(outcome.epochs[-1])
-    outcomes.sort(key=lambda outcome: outcome.fold)
-    seconds = {"features": features_s, "training": time.perf_counter() - started - features_s}
-    if resume:  # a run that was finished keeps its times
-        seconds = run_writer.read_seconds(out) or seconds
-    result = run_scores.score_run(
-        corpus, plan, protocol, settings, tasks, outcomes, seconds, corpus_argument or corpus.name
-    )
-    run_writer.finish(out, corpus, tasks, outcomes, result, devices.describe(device))
+        tasks = {
+            one.plan.seed: prepared_run.tasks(one, corpus, settings, features, encoded, resume=resume) for one in runs
+        }
+        outcomes: dict[int, list[FoldOutcome]] = {seed: [] for seed in tasks}
+        for seed, outcome in pool.run(_run_fold, [task for of_run in tasks.values() for task in of_run]):
+            on_report(EpochDone(seed, outcome.epochs[-1]))
+            outcomes[seed].append(outcome)
+            one = next(one for one in runs if one.plan.seed == seed)
+            if len(outcomes[seed]) == len(one.folds):
+                seconds = {"features": features_s, "training": time.perf_counter() - started - features_s}
+                if resume:  # a run that was finished keeps its times
+                    seconds = run_writer.read_seconds(one.out) or seconds
+                argument = options.get("corpus_argument") or corpus.name
+                _finish(one, corpus, settings, tasks[seed], outcomes[seed], seconds, argument, engine)
     if not reported:
-        return out
-    notify_of("report")(0, 1)
-    page = run_report.write(out)
-    notify_of("report")(1, 1)
-    return page
+        return [one.out for one in runs]
+    pages: list[Path] = []
+    for one in runs:
+        notify_of("report")(len(pages), len(runs))
+        pages.append(run_report.write(one.out))
+    notify_of("report")(len(pages), len(runs))
+    return pages
+
+
+def _run_fold(task: FoldTask) -> tuple[int, FoldOutcome]:
+    return task.seed, fold.run(task)
+
+
+def _finish(
+    one: PreparedRun,
+    corpus: Corpus,
+    settings: Settings,
+    tasks: list[FoldTask],
+    outcomes: list[FoldOutcome],
+    seconds: dict[str, float],
+    corpus_argument: str,
+    engine: Engine,
+) -> None:
+    """Score a run whose folds are all trained, and write its files."""
+    outcomes.sort(key=lambda outcome: outcome.fold)
+    result = run_scores.score_run(corpus, one.plan, one.protocol, settings, tasks, outcomes, seconds, corpus_argument)
+    run_writer.finish(one.out, corpus, tasks, outcomes, result, engine.describe_device(one.plan.device))
 
 
 def warn(warning: str) -> None:
@@ -193,65 +219,3 @@ def require_training(*, report: bool = False) -> None:
     needed = ("torch", "onnx", "sklearn", *(("matplotlib", "jinja2") if report else ()))
     if not all(find_spec(name) for name in needed):
         raise MissingExtraError("Training", "train")
-
-
-def _teacher_folders(runs: Sequence[Path], split: str, n_folds: int) -> list[tuple[Path, ...]]:
-    """Return the teachers' model folders for each fold; empty tuples if there are no teachers."""
-    for run in runs:
-        path = run / "split.csv"
-        if not (run / "result.json").is_file() or not path.is_file():
-            raise RunError(f"{run} is not a finished run. Give run folders that `emocatcher train` has finished")
-        if path.read_bytes() != split.encode():
-            raise RunError(
-                f"{run} has another split: its networks may have been trained on what the student is tested on. "
-                "Give runs of the same corpus and protocol"
-            )
-    return [tuple(run / f"fold_{number}" / "last" for run in runs) for number in range(n_folds)]
-
-
-def _with_validation(
-    one: protocols.Fold, corpus: Corpus, protocol: Protocol, settings: Settings, seed: int
-) -> protocols.Fold:
-    if settings.training.selection != "best-valid":
-        return one
-    return protocols.carve_validation(
-        one,
-        corpus,
-        separates_speakers=protocol.separates_speakers,
-        fraction=settings.training.valid_fraction,
-        seed=seed,
-    )
-
-
-def parts_of(one: protocols.Fold, corpus: Corpus) -> dict[str, Part]:
-    """Return the parts of a fold that are not empty ("train", "valid", "test"), with their labels."""
-    position = {label: i for i, label in enumerate(corpus.labels)}
-    number = {name: i for i, name in enumerate(dict.fromkeys(utterance.corpus for utterance in corpus))}
-    scored = None if one.between is None else np.array(sorted(map(position.__getitem__, one.between.classes)), np.int64)
-    return {
-        name: Part(
-            ids,
-            np.array([position[one.emotion(utterance)] for utterance in utterances], np.int64),
-            np.array([number[utterance.corpus] for utterance in utterances], np.int64) if len(number) > 1 else None,
-            scored if name == "test" else None,
-            target_shares(utterances, corpus.labels, one.counted_as) if name == "train" else None,
-            scaled_ratings(utterances, corpus.dimensions),
-        )
-        for name in ("train", "valid", "test")
-        if (ids := getattr(one, name)) and (utterances := corpus.select(ids))
-    }
-
-
-def _training(corpus: Corpus, protocol: Protocol, seed: int) -> Training:
-    return Training(
-        corpus=corpus.name,
-        licence=corpus.licence,
-        protocol=protocol.name,
-        fold=None,
-        speakers_shared=any(protocols.speakers_shared(one, corpus) for one in protocol.folds),
-        selection="last",
-        epoch=0,
-        seed=seed,
-        synthetic=corpus.synthetic,
-        note=votes.described(corpus.utterances),
-    )

@@ -47,6 +47,17 @@ class FoldTask(msgspec.Struct, frozen=True, kw_only=True):
     teachers: tuple[Path, ...] = ()  # model folders
     device: str = "cpu"
 
+    def resumed(self) -> FoldTask:
+        """Return the task that continues where this one was ended."""
+        return msgspec.structs.replace(self, resume=True)
+
+
+class EpochDone(msgspec.Struct, frozen=True):
+    """The report of a fold after an epoch."""
+
+    seed: int
+    epoch: Epoch
+
 
 class FoldOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The selected model's answers for the test part, and its training."""
@@ -111,8 +122,8 @@ def run(task: FoldTask) -> FoldOutcome:
         except DamagedStateError as error:
             training_pool.report(str(error))
     if trainer.epochs:
-        training_pool.report(trainer.epochs[-1])
-    trainer.run(training_pool.report)
+        training_pool.report(EpochDone(task.seed, trainer.epochs[-1]))
+    trainer.run(lambda epoch: training_pool.report(EpochDone(task.seed, epoch)))
     return _finish(task, trainer)
 
 

@@ -1,4 +1,4 @@
-"""Worker processes for training, each with one thread and with memory settings for training.
+"""Where the tasks of a training run: worker processes, each with one thread and with memory settings for training.
 
 On two cores, a second thread makes an epoch of this network a fifth shorter if the other core is idle, and ten times
 longer if it is busy, because the two threads then wait for each other at every operation. It would also round
@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 
 from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import RunError
 from emocatcher.foundation.executor import EndableExecutor, PoolContext
+from emocatcher.training import device as devices
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -30,6 +32,59 @@ ENDED = (
     "What it saved is intact. Fix the problem, then rerun with --resume"
 )
 _report: Callable[[Any], None]
+
+
+class Pool(Protocol):
+    """Workers that train; a context manager, which ends running tasks if the block is left by an error."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
+
+    def run(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Run a module-level function on every task, and yield the outcomes as tasks finish."""
+
+
+class Engine(Protocol):
+    """Where the tasks of a training run: this machine's processes, or a cluster."""
+
+    def resolve_device(self, device: str) -> str:
+        """Return the device that the tasks train on (see `device.resolve`)."""
+
+    def describe_device(self, device: str) -> str:
+        """Return the device with the GPU's model (see `device.describe`)."""
+
+    def check(self, folders: Iterable[Path], files: Iterable[Path]) -> None:
+        """Check, before any work, that all workers share these folders and find these files."""
+
+    def pool(self, n_tasks: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]) -> Pool:
+        """Start workers for so many tasks (see `TrainingPool`)."""
+
+
+class ThisMachine:
+    """The engine of one machine.
+
+    Args:
+        start: starts a pool of so many processes: `TrainingPool`.
+    """
+
+    def __init__(self, start: Callable[[int, Callable[[], None], Callable[[Any], None]], Pool]) -> None:
+        self._start = start
+
+    def resolve_device(self, device: str) -> str:
+        """Return the device to use."""
+        return devices.resolve(device)
+
+    def describe_device(self, device: str) -> str:
+        """Return the device with the GPU's model."""
+        return devices.describe(device)
+
+    def check(self, folders: Iterable[Path], files: Iterable[Path]) -> None:
+        """Do nothing: the processes find what this process finds."""
+
+    def pool(self, n_tasks: int, warm_up: Callable[[], None], on_report: Callable[[Any], None]) -> Pool:
+        """Start as many processes as finish the tasks earliest."""
+        return self._start(n_processes(n_tasks, process_setup.usable_cores()), warm_up, on_report)
 
 
 def n_processes(n_tasks: int, n_cores: int) -> int:
@@ -78,7 +133,7 @@ class TrainingPool:
             for _ in range(n_workers):
                 self._pool.submit(_no_op)
 
-    def __enter__(self) -> TrainingPool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -131,12 +186,14 @@ def report(message: Any) -> None:
     _report(message)
 
 
-def _start(queue: Any, warm_up: Callable[[], None]) -> None:
+def prepare_worker(send: Callable[[Any], None]) -> None:
+    """Set this process up for training: one thread, memory settings, and what `report` passes messages to.
+
+    Args:
+        send: called with each message of a task.
+    """
     global _report
-    _report = queue.put
-    # Ctrl-C reaches every process of the terminal; only the caller handles it, and ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    process_setup.exit_with_parent()
+    _report = send
     # By default, oneDNN caches its kernels for up to a thousand shapes. Batches rarely have the same number of frames,
     # so that would be a hundred megabytes that are not used again.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
@@ -144,6 +201,13 @@ def _start(queue: Any, warm_up: Callable[[], None]) -> None:
 
     process_setup.keep_memory()
     torch.set_num_threads(process_setup.N_THREADS)
+
+
+def _start(queue: Any, warm_up: Callable[[], None]) -> None:
+    # Ctrl-C reaches every process of the terminal; only the caller handles it, and ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process_setup.exit_with_parent()
+    prepare_worker(queue.put)
     warm_up()
 
 

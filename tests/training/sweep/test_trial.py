@@ -9,7 +9,7 @@ import pytest
 from emocatcher.evaluation.protocols import Fold
 from emocatcher.foundation.settings import load_preset
 from emocatcher.training.dataset import load_features
-from emocatcher.training.experiment import parts_of
+from emocatcher.training.prepared_run import parts_of
 from emocatcher.training.sweep import trial
 from emocatcher.training.sweep.trial import Trial, TrialTask
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from emocatcher.corpora.places import cache_dir
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation.protocols import Protocol
-from emocatcher.foundation import process_setup
 from emocatcher.foundation.settings import FrontEnd, Settings, VoiceActivity, reading
-from emocatcher.training import device as devices
-from emocatcher.training import encoding, experiment, training_pool
+from emocatcher.training import encoding, experiment, prepared_run
 from emocatcher.training.dataset import load_features
 from emocatcher.training.encoding import EncodedClips
 from emocatcher.training.feature_cache import FeatureTable
@@ -22,7 +21,7 @@ from emocatcher.training.sweep.inner_folds import InnerFold
 from emocatcher.training.sweep.plan import Plan
 from emocatcher.training.sweep.ranking import Ranking
 from emocatcher.training.sweep.trial import EpochDone, Finished, Trial, TrialTask
-from emocatcher.training.training_pool import TrainingPool
+from emocatcher.training.training_pool import Engine, ThisMachine, TrainingPool
 
 _FeatureKey = tuple[FrontEnd, VoiceActivity]  # the settings that features depend on
 
@@ -53,6 +52,7 @@ def run(
     out: Path,
     *,
     device: str = "cpu",
+    engine: Engine | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Ranking, dict[str, float]]:
@@ -64,6 +64,7 @@ def run(
         protocol: the folds; it fits the corpus. Its test parts are discarded first.
         out: the sweep folder to write.
         device: "auto", "cpu", "cuda" or "mps" (see `device.resolve`); a sweep is resumed on the same one.
+        engine: where the trials are trained; by default processes on all cores of this machine.
         resume: resume the sweep in `out`; on a CPU, the ranking is the same as without the interruption.
         on_progress: called after each utterance and epoch, from another thread.
 
@@ -76,21 +77,24 @@ def run(
         ProtocolError: if a training part cannot be cut into inner folds.
         RunError: if `out` contains a sweep and `resume` is not set, or contains something else.
         AudioError: if a recording cannot be decoded.
+        ClusterError: if the engine is a cluster, and a node does not find what it needs.
     """
     experiment.require_training()
-    device = devices.resolve(device)
+    engine = engine or ThisMachine(TrainingPool)
+    device = engine.resolve_device(device)
     for choice in plan.choices:
         reading.check_classes(choice.settings, len(corpus.labels))
     inner = inner_folds.cut(corpus, protocol, plan.file.folds, plan.file.inner)
     corpus = inner_folds.corpus_of(inner, corpus)  # the rest has no access to other utterances
     files = folder.start_files(plan, corpus, inner, device)
     folder.check(out, files, resume=resume)
+    engine.check([cache_dir(), out], dict.fromkeys(utterance.path for utterance in corpus))
     trials = ranking.all_trials(plan.choices, inner, plan.file.seeds)
     saved = folder.read_trials(out) if resume else []
     finished = _usable(saved, trials, inner, corpus)
     if len(finished) < len(trials):
         notify = on_progress or (lambda step: experiment.warn(step.warning))
-        _train(plan, corpus, inner, trials, finished, out, files, device, notify)
+        _train(plan, corpus, inner, trials, finished, out, files, device, engine, notify)
     shutil.rmtree(out / folder.UNDER_WAY, ignore_errors=True)
     folder.write_trials(out, folder.in_order(trials, finished))
     found = ranking.rank(plan, corpus, inner, finished)
@@ -107,6 +111,7 @@ def _train(
     out: Path,
     files: dict[str, str],
     device: str,
+    engine: Engine,
     notify: Callable[[Progress], None],
 ) -> None:
     """Run the remaining trials, and add them to `finished`."""
@@ -137,8 +142,7 @@ def _train(
         )
 
     left = [number for number, one in enumerate(trials) if one not in finished]
-    n_workers = training_pool.n_processes(len(left), process_setup.usable_cores())
-    with TrainingPool(n_workers, warm_up, on_report) as pool:
+    with engine.pool(len(left), warm_up, on_report) as pool:
         tables = _load_features(plan, corpus, notify)
         folder.write_start(out, files, [table.digest() for table in tables.values()], corpus.name)
         # Removes a line that a kill cut off; otherwise the next line would be appended to it.
@@ -175,7 +179,7 @@ def _task(
     device: str,
 ) -> TrialTask:
     place = next(i for i, each in enumerate(inner) if (each.fold, each.split) == (one.fold, one.split))
-    parts = experiment.parts_of(inner[place].parts, corpus)
+    parts = prepared_run.parts_of(inner[place].parts, corpus)
     recipe = settings[one.setting]
     return TrialTask(
         trial=one,

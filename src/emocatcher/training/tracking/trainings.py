@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,30 @@ def track_run(
         _start_run(tracked, out)
         result = msgspec.json.decode((out / "result.json").read_bytes(), type=Result)
         tracked.finish("", result.n_epochs, _scores(result), out, _OF_RUN)
+
+
+@contextlib.contextmanager
+def track_seeds(
+    track: str | None, folders: Mapping[int, Path], on_progress: Callable[[experiment.Progress], None]
+) -> Iterator[Callable[[experiment.Progress], None]]:
+    """Track the runs of several seeds, each as `track_run` does.
+
+    Args:
+        track: the argument of `--track`; None to track nothing.
+        folders: the run folders by seed.
+        on_progress: what `experiment.run_seeds` would be given without tracking; it is called too.
+
+    Yields:
+        `on_progress` for `experiment.run_seeds`.
+
+    Raises:
+        SettingError, MissingExtraError: as for `targets.parse`.
+    """
+    with contextlib.ExitStack() as stack:
+        watched = {
+            seed: stack.enter_context(track_run(track, folder, on_progress)) for seed, folder in folders.items()
+        }
+        yield lambda step: (on_progress if step.seed is None else watched[step.seed])(step)
 
 
 def _start_run(tracked: Tracked, out: Path) -> None:
