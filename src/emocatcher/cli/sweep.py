@@ -47,6 +47,7 @@ def sweep(
     from emocatcher.training import sweep as sweeps
     from emocatcher.training.tracking import trainings
 
+    ray_options.check_unused(engine, address=address, num_cpus=num_cpus, num_gpus=num_gpus)
     plan = sweeps.read(file)
     corpus = load_corpus(plan.file.corpus)
     protocol = protocols.load(plan.file.protocol, corpus, plan.file.seeds[0])

@@ -65,6 +65,7 @@ def train(
     from emocatcher.evaluation import protocols
     from emocatcher.foundation.settings import load_preset
 
+    ray_options.check_unused(engine, address=address, num_cpus=num_cpus, num_gpus=num_gpus)
     if seeds is not None and seed:
         raise SettingError("Give --seed or --seeds: one of the two")
     chosen = [seed] if seeds is None else _seeds(seeds)

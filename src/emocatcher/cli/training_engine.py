@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emocatcher.cli import ray_options
-
 if TYPE_CHECKING:
     from emocatcher.training import training_pool
 
@@ -32,11 +30,9 @@ def chosen(
     """Yield the engine for the `with` block; None for processes of this machine.
 
     Raises:
-        BadParameter: if there is no such engine, or an option does not belong to it.
         MissingExtraError: if Ray is not installed.
         ClusterError: if the cluster cannot be used.
     """
-    ray_options.check_unused(engine, address=address, num_cpus=num_cpus, num_gpus=num_gpus)
     if engine is None:
         yield None
         return

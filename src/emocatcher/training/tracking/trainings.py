@@ -89,9 +89,7 @@ def track_seeds(
         SettingError, MissingExtraError: as for `targets.parse`.
     """
     with contextlib.ExitStack() as stack:
-        watched = {
-            seed: stack.enter_context(track_run(track, folder, on_progress)) for seed, folder in folders.items()
-        }
+        watched = {seed: stack.enter_context(track_run(track, folder, on_progress)) for seed, folder in folders.items()}
         yield lambda step: (on_progress if step.seed is None else watched[step.seed])(step)
 
 
