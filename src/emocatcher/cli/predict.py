@@ -85,7 +85,7 @@ def predict(
             retry_failed="" if not retry_failed else "Give the failed rows as a manifest of their own",
         )
         ray_options.run(
-            "predict", recordings, None if out is None else str(out), model=model, column=column, id_column=id_,
+            "predict", recordings, out, model=model, column=column, id_column=id_,
             address=address, num_cpus=num_cpus, batch=batch_, limit=limit, resume=resume, overwrite=overwrite,
             settled=settled, emotions=settling_options.names(emotions), channels=channels, abstain_below=abstain_below,
         )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,12 +91,14 @@ def run(
         overwrite: remove earlier results.
         settings: of the work (see `distributed.works`).
     """
-    from emocatcher.distributed import cluster, jobs, works
+    from emocatcher.distributed import cluster, jobs, manifest_tables, works
     from emocatcher.distributed.result_folder import ResultFolder
 
     cluster.require_ray()
     if out is None:
         raise typer.BadParameter("needs a folder for the results. Give --out FOLDER", param_hint="--engine ray")
+    if manifest_tables.is_table(out):
+        raise typer.BadParameter("is the name of a table. Give a folder: the result has many files", param_hint="--out")
     work = works.work(command, model, column or works.COLUMN, id_column, **settings)
     folder = ResultFolder(out, work.main, work.suffix)
     if resume and overwrite:
@@ -122,10 +126,14 @@ def _with_progress(command: str, job: Job, address: str, num_cpus: int | None, b
     from emocatcher.cli import screen
 
     is_plain = not sys.stderr.isatty()
+    # A machine that is taken back sends SIGTERM first; Ray sets a handler that loses what is done when it starts.
+    takes_sigterm = threading.current_thread() is threading.main_thread()
     with screen.progress(unit="rows") as start:
         advance = start(command)
 
         def show(progress: Progress) -> None:
+            if takes_sigterm and signal.getsignal(signal.SIGTERM) is not signal.default_int_handler:
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
             n_new = progress.n_done - progress.n_before
             rate = n_new / progress.seconds if progress.seconds else 0.0
             note = [f"{rate:.3g}/s"] if rate else []

@@ -19,7 +19,7 @@ def report(
         Path,
         typer.Argument(
             metavar="RUN_DIR|TABLE",
-            help="A finished run folder, or a table that predict --out wrote.",
+            help="A finished run folder, or a table that predict --out wrote, or its folder with --engine ray.",
             show_default=False,
         ),
     ],
@@ -53,7 +53,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Of a table: print its numbers as one JSON object.")] = False,
 ) -> None:
     """Show a run, or a table of predictions, as one page with figures."""
-    if source.is_dir() or not (source.suffix or source.is_file()):
+    if (source.is_dir() and not (source / "_manifest.json").is_file()) or not (source.suffix or source.exists()):
         if time is not None or by or out is not None or overwrite or as_json:
             raise typer.BadParameter(
                 f"'{source}' is a run folder: its report is written into it, and its numbers are in result.json. "

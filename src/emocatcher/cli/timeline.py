@@ -90,7 +90,7 @@ def timeline(
             plot="Draw the recordings that you choose, one by one" if plot is not None else "",
         )
         ray_options.run(
-            "timeline", [str(recording)], None if out is None else str(out), model=model, column=column,
+            "timeline", [str(recording)], out, model=model, column=column,
             id_column=id_, address=address, num_cpus=num_cpus, batch=batch, limit=limit, resume=resume,
             overwrite=overwrite, settled=settled, emotions=settling_options.names(emotions), channels=channels,
             abstain_below=abstain_below, window_s=window, hop_s=hop, kind=None if format_ == "parquet" else format_,

@@ -17,7 +17,7 @@ from emocatcher.distributed.manifest_rows import Manifest, Seen
 from emocatcher.distributed.result_folder import NOTE, Facts, ResultFolder
 from emocatcher.distributed.row_work import Tables
 from emocatcher.distributed.shard_writing import SHARD, ShardWriter
-from emocatcher.foundation.errors import OutputError, RunError
+from emocatcher.foundation.errors import ManifestError, OutputError, RunError
 
 _MOST_AT_ONCE = 32  # rows of a task, by default
 _TASKS_PER_CPU = 4  # at least, by default, so that all CPUs end at about the same time
@@ -114,14 +114,17 @@ class Job:
             have come at the manifest's end.
 
     Raises:
-        ManifestError: if an id occurs twice.
-        SettingError: if the manifest has a column of the name of one that is added.
+        ManifestError: if an id occurs twice, or the manifest has a column of the name of one that is added.
         OutputError: if the folder has results of another job.
     """
 
     def __init__(self, manifest: Manifest, names: Sequence[str], work: Work, folder: ResultFolder) -> None:
         self._manifest, self._work, self._folder = manifest, work, folder
-        added_columns.check(manifest.columns, manifest.column, manifest.id_column, work.adds)
+        if clash := sorted({*manifest.columns} & {*work.adds} - {added_columns.PATH}):
+            raise ManifestError(
+                f"The manifest has columns of the result: {', '.join(clash)}. Rename them, or leave them out: "
+                "--id names the column that joins the tables again"
+            )
         before, done = _before(folder), folder.done()
         seen = manifest.see(0 if before is None else before.n_rows)
         self.note = Note(

@@ -177,6 +177,20 @@ def test_by_default_a_column_named_like_a_time_is_used_and_otherwise_the_rows_of
     assert "date is 'soon'" in table_report.count(named).no_course
 
 
+@pytest.mark.parametrize("place", ["", "recordings"])
+def test_the_shards_of_a_job_on_ray_are_one_table(tmp_path, outcomes, place):
+    from pyarrow import parquet
+
+    whole = parquet.read_table(write(tmp_path / "calls.parquet", outcomes))
+    (parts := tmp_path / "job" / place).mkdir(parents=True)
+    for first, n in ((0, 2), (2, len(outcomes) - 2)):
+        parquet.write_table(whole.slice(first, n), parts / f"part-{first:010d}-{first + n - 1:010d}.parquet")
+    (tmp_path / "job" / "_manifest.json").write_text('{"state": "interrupted"}')
+    found, expected = (table_report.count(tmp_path / name) for name in ("job", "calls.parquet"))
+    assert found.notes == ("The table is not finished: predict --resume adds the rest.", *expected.notes)
+    assert (found.n_rows, found.emotions, found.errors) == (expected.n_rows, expected.emotions, expected.errors)
+
+
 def test_times_of_a_parquet_table_may_have_nanoseconds(tmp_path, outcomes):
     import pyarrow as pa
     from pyarrow import parquet

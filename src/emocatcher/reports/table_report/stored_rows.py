@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from emocatcher.recognition.batch.unfinished_tables import journal_of
 
 Cells = dict[str, Any]
 
+_NOTE = "_manifest.json"  # in the folder that --engine ray wrote
 _CHUNK = 1 << 20  # characters that are read at once
 _LONGEST_ROW = 1 << 24  # characters; the attention over a recording takes some ten thousand
 
@@ -25,7 +27,7 @@ class StoredRows:
     """The rows of a table, which are read in parts, so that memory does not grow with their number.
 
     Args:
-        path: the table; its suffix names the format.
+        path: the table; its suffix names the format. Or the folder that `--engine ray` wrote, with Parquet files.
 
     Raises:
         ManifestError: if there is no such file, or it is not in one of the formats.
@@ -35,9 +37,16 @@ class StoredRows:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.notes: list[str] = []  # what the table has that is not used, one sentence each
-        self.kind = path.suffix.lower().removeprefix(".")
+        self._parts = _parts(path) if path.is_dir() else []
+        self.kind = "parquet" if self._parts else path.suffix.lower().removeprefix(".")
         if self.kind not in FORMATS:
             raise ManifestError(f"{path} is not a table that can be read. Allowed: .{', .'.join(FORMATS)}")
+        if self._parts:
+            if not _is_finished(path):
+                self.notes.append("The table is not finished: predict --resume adds the rest.")
+            self._columns = self._read_columns()
+            return
+        self._parts = [path]
         unfinished = journal_of(path).exists()
         if not path.is_file():
             why = f"is not finished. Continue it with: emocatcher predict … --resume --out {path}"
@@ -62,7 +71,8 @@ class StoredRows:
         """
         if self.kind == "parquet":
             names = [name for name in self._columns or () if wanted(name)]
-            return enumerate(parquet_table.rows(self.path, names), start=1)
+            parts = (parquet_table.rows(part, names) for part in self._parts)
+            return enumerate(itertools.chain.from_iterable(parts), start=1)
         return {"csv": self._csv, "json": self._json, "jsonl": self._jsonl}[self.kind]()
 
     def fault(self, number: int, what: str) -> ManifestError:
@@ -71,7 +81,7 @@ class StoredRows:
 
     def _read_columns(self) -> list[str] | None:
         if self.kind == "parquet":
-            return parquet_table.columns(self.path)
+            return parquet_table.columns(self._parts[0])
         if self.kind != "csv":
             return None
         with self._open() as file:
@@ -142,6 +152,19 @@ class StoredRows:
 
     def _not_an_array(self, reason: object) -> ManifestError:
         return ManifestError(f"{self.path} is not a JSON array of rows: {reason}. Write the table again.")
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the Parquet files of such a folder, in order: those with a row for each recording."""
+    return sorted(folder.glob("part-*.parquet")) or sorted(folder.glob("recordings/part-*.parquet"))
+
+
+def _is_finished(folder: Path) -> bool:
+    try:
+        state = msgspec.json.decode((folder / _NOTE).read_bytes(), type=dict[str, Any])["state"]
+    except (OSError, msgspec.DecodeError, KeyError):
+        return False
+    return bool(state == "finished")
 
 
 _INCOMPLETE = "The last row is incomplete, and is left out."
