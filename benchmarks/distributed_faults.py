@@ -520,7 +520,7 @@ def write(found: list[Trial], n: int) -> None:
     import ray
 
     rows = [[one.name, one.happened, one.outcome] for one in found]
-    text = f"""`python benchmarks/distributed_faults.py`: {n} rows, three nodes of one CPU each on one machine. Real RAVDESS
+    text = f"""`python benchmarks/distributed_faults.py`: {n} rows, three nodes of one CPU on one machine. Real RAVDESS
 clips and made ones in 20 formats; a twentieth of the rows is broken: no such file, an empty cell or file, text, noise,
 a header alone, no samples, and a file that ends the process which opens it. "Answers equal": within {TOLERANCE:g} of
 `Recognizer.predict`. {results.software(f"Ray {ray.__version__}")}.
