@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import ipaddress
 import os
 import pickle
+import ssl
+import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from emocatcher.foundation import uris
 from emocatcher.foundation.errors import SettingError, UriError
 from emocatcher.foundation.uris import attempts
 from emocatcher.foundation.uris.parts import BLOCK
+from remote_places import WebServer
 
 SECRET = "hush"  # whose text is in no line of a traceback
 LARGE = os.urandom(BLOCK + 1000)
@@ -305,3 +311,61 @@ def test_a_store_without_its_package_is_named_with_a_command():
     error = failure_of(lambda: content_of("gs://bucket/a.wav"))
     assert "gcsfs" in error.reason
     assert "install" in error.reason
+
+
+@pytest.mark.slow
+def test_a_missing_bucket_is_found_before_anything_is_written(s3_server, tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    for call in (uris.check_place, lambda uri: uris.write(uri, tmp_path / "a")):
+        assert "no such bucket" in failure_of(lambda call=call: call("s3://no-bucket/a.csv")).reason
+    uris.check_place("s3://calls/new/a.csv")
+    uris.check_place("memory://new/a.csv")
+
+
+@pytest.mark.parametrize(("uri", "needs"), [("s3://bucket/a", "fsspec and s3fs"), ("memory://a", "fsspec")])
+def test_without_fsspec_the_message_has_the_command(monkeypatch, uri, needs):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    error = failure_of(lambda: content_of(uri))
+    assert f"needs {needs}. Install with: " in error.reason
+    assert error.kind == "refused"
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory):
+    """A web server with a certificate for 127.0.0.1 that nobody has signed, and the file of the certificate."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name, builder = ec.generate_private_key(ec.SECP256R1()), x509.Name([]), x509.CertificateBuilder()
+    builder = builder.subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    builder = builder.not_valid_before(dt.datetime(2020, 1, 1)).not_valid_after(dt.datetime(2120, 1, 1))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    folder = tmp_path_factory.mktemp("tls")
+    pem = serialization.Encoding.PEM
+    (folder / "certificate").write_bytes(certificate.public_bytes(pem))
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "key").write_bytes(private)
+    server = WebServer()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate", folder / "key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield server, folder / "certificate"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_certificate_is_checked_and_encryption_is_never_left(encrypted, web, monkeypatch):
+    server, certificate = encrypted
+    uri = server.add("/a b.wav", LARGE).replace("http:", "https:")
+    assert "certificate is not valid" in failure_of(lambda: content_of(f"{uri}?token={SECRET}")).reason
+    assert server.asked["/a b.wav"] == 0
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert content_of(uri) == LARGE
+    away = server.add("/away", b"", f"to-{web.add('/open', b'sound')}").replace("http:", "https:")
+    assert "encryption" in failure_of(lambda: content_of(away)).reason
+    assert web.asked["/open"] == 0

@@ -113,7 +113,7 @@ def timeline(
     if speakers is not None and channels == "each":
         raise SettingError("--speakers and --channels each both divide the recording. Give only one of them")
     for place in filter(uris.is_uri, (out, plot)):
-        uris.check_writable(place)
+        uris.check_place(place)
     kind = formats.choose(format_, Path(uris.redacted(out)) if out else None)
     if kind == "parquet" and out is None and sys.stdout.isatty():
         raise SettingError("Parquet is binary and cannot be shown in a terminal. Give --out FILE")

@@ -52,6 +52,7 @@ __all__ = [
     "RemoteFile",
     "beside",
     "check",
+    "check_place",
     "check_writable",
     "download",
     "is_uri",
@@ -114,6 +115,17 @@ def check_writable(uri: str) -> None:
     check(uri)
     if scheme_of(uri) in WEB:
         raise UriError(redacted(uri), "a web server cannot be written to. Give a path, or a URI such as s3://…")
+
+
+def check_place(uri: str) -> None:
+    """Check that a file can be written to a URI, before hours of work for it; its permission is not tested.
+
+    Raises:
+        UriError: if the scheme cannot be written, there is no such bucket, or the store cannot be reached.
+    """
+    check_writable(uri)
+    if scheme_of(uri) in STORES:
+        stores.check_bucket(uri)
 
 
 def write(uri: str, content: Path) -> None:

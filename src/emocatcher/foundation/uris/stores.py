@@ -101,7 +101,29 @@ def put(uri: str, content: Path) -> None:
         else:
             system.put_file(str(content), path)
 
-    _attempt(uri, write, 1 + content.stat().st_size // BLOCK)
+    try:
+        _attempt(uri, write, 1 + content.stat().st_size // BLOCK)
+    except UriError as error:
+        raise _no_bucket(uri) if error.kind == "missing" else error from None
+
+
+def check_bucket(uri: str) -> None:
+    """Check that the bucket or container of a URI exists, where it may be asked for.
+
+    Raises:
+        UriError: if it does not exist, or the store cannot be reached.
+    """
+    start, bucket = uri.partition("://")[0], uri.partition("://")[2].partition("/")[0]
+    try:
+        if start.lower() != "memory" and not kind_of(f"{start}://{bucket}"):
+            raise _no_bucket(uri)
+    except UriError as error:
+        if error.kind != "denied":  # to write does not need the permission to list
+            raise
+
+
+def _no_bucket(uri: str) -> UriError:
+    return UriError(redacted(uri), "there is no such bucket or container. Make it first", "missing")
 
 
 def _open(uri: str) -> tuple[Any, str]:
@@ -155,6 +177,8 @@ def _of_error(name: str, error: Exception) -> UriError:
         )
     if isinstance(error, ValueError | TypeError | NotImplementedError):
         return UriError(name, f"the store refuses it ({code or type(error).__name__})")
+    if any(word in kind for kind in kinds for word in ("Connect", "Endpoint")):
+        return UriError(name, "the store cannot be reached. Check its address, and the network", "unreachable")
     return UriError(
         name, f"the store does not answer as it should ({code or type(error).__name__}). Try again later", "unreachable"
     )

@@ -33,7 +33,7 @@ def staged(uri: str, *, resume: bool, overwrite: bool) -> Iterator[Path]:
     name = uris.redacted(uri)
     path = local_path(uri)
     with _output_errors(name, path):
-        uris.check_writable(uri)
+        uris.check_place(uri)
         kind = uris.kind_of(uri)
         if kind == "folder" or not Path(uri).suffix:
             raise OutputError(f"{name} is a folder. Give a file to --out")
