@@ -15,7 +15,7 @@ from emocatcher import corpora
 from emocatcher.corpora.table import Corpus
 from emocatcher.evaluation import audit, protocols
 from emocatcher.foundation import atomic_files
-from emocatcher.foundation.errors import AudioError, LeakError, ProtocolError, RunError, SettingError
+from emocatcher.foundation.errors import AudioError, LeakError, ModelError, ProtocolError, RunError, SettingError
 from emocatcher.foundation.settings import Settings
 from emocatcher.models import model_folder
 from emocatcher.training import device, experiment, prepared_run
@@ -328,6 +328,20 @@ def test_a_folder_that_cannot_be_written_is_named(
         train_here(tmp_path / "file", few, "stratified-2", small_settings)
     with pytest.raises(RunError, match="cannot be written"):
         train_here(tmp_path / "file" / "run", few, "stratified-2", small_settings)
+
+
+def test_a_label_that_no_model_may_have_is_refused_before_anything_is_written(
+    train_here: Train, few: Corpus, small_settings: Settings, tmp_path: Path
+) -> None:
+    """It once was when the first fold was written, after its training."""
+    long = "a" * 101
+    renamed = tuple(
+        msgspec.structs.replace(one, emotion=long) if one.emotion == few.labels[0] else one for one in few.utterances
+    )
+    corpus = msgspec.structs.replace(few, utterances=renamed, labels=(long, *few.labels[1:]))
+    with pytest.raises(ModelError, match="1 to 100 characters"):
+        train_here(tmp_path / "run", corpus, "stratified-2", small_settings)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

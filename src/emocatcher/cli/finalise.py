@@ -69,6 +69,7 @@ def finalise(
 
     if not overwrite:
         options.check_holds_no_model(to)
+    from emocatcher.reports.adaptation import PAGE
     from emocatcher.training import finalise
 
     finished, *_ = finalise.check(run, teacher or (), untaught)
@@ -91,6 +92,7 @@ def finalise(
             device=device,
             on_epoch=show,
         )
+    (to / PAGE).unlink(missing_ok=True)  # of a model that was replaced
     scores = model.config.training.scores
     target = screen.console()
     target.print(

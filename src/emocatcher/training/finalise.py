@@ -99,6 +99,7 @@ def finalise(
             raise RunError(
                 f"{run_dir} is a run with other {what} than '{corpus.name}' has now. Give its table as it was"
             )
+    model_folder.check_names(name, corpus.labels)
     held_out, gain = held_out_decisions.calibrate(run, abstain_below)
     features = load_features(corpus, run.settings)
     ids = tuple(utterance.id for utterance in corpus.utterances)

@@ -15,6 +15,7 @@ from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring.run_result import Plan
 from emocatcher.foundation.errors import ProtocolError, RunError
 from emocatcher.foundation.settings import Settings, reading
+from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Training
 from emocatcher.training import run_writer
 from emocatcher.training.dataset import Part, scaled_ratings, target_shares
@@ -48,6 +49,7 @@ def prepare(
     """Cut the folds of a run, and check all that can be checked before work.
 
     Raises:
+        ModelError: if no model may have such a label.
         ProtocolError: if a fold has one utterance to train on.
         SettingError: if there is only one label.
         RunError: if the folder contains a run and `resume` is not set, or another run; or if a teacher is not a
@@ -65,6 +67,7 @@ def prepare(
     )
     folds = [_with_validation(one, corpus, wanted.protocol, settings, wanted.seed) for one in wanted.protocol.folds]
     reading.check_classes(settings, len(corpus.labels))
+    model_folder.check_names(wanted.protocol.name, corpus.labels)
     for number, one in enumerate(folds):
         if len(one.train) < 2:
             raise ProtocolError(f"Fold {number} has 1 utterance to train on. At least 2 are needed: add recordings")
