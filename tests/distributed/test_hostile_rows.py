@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -91,6 +92,49 @@ def test_the_process_ends_with_its_program_even_while_a_recording_hangs(tmp_path
     while any(Path(f"/proc/{pid}").exists() for pid in children):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_program_that_is_interrupted_does_not_wait_for_a_recording_that_hangs(tmp_path):
+    os.mkfifo(pipe := tmp_path / "nobody-writes.wav")
+    script = (
+        "import numpy as np\n"
+        "from emocatcher.distributed import RecogniseBatch\n"
+        f"recognise = RecogniseBatch({MODEL!r})\n"
+        "print('ready', flush=True)\n"
+        f"recognise({{'path': np.array([{str(pipe)!r}])}})\n"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
+        assert program.stdout.readline() == b"ready\n"
+        time.sleep(0.5)
+        program.send_signal(signal.SIGINT)
+        try:
+            assert program.wait(30) != 0
+        finally:
+            program.kill()
+
+
+@pytest.mark.slow
+def test_workers_of_other_pools_can_recognise_and_end(clip, tmp_path):
+    (tmp_path / "in_pools.py").write_text(
+        "import multiprocessing\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "import numpy as np\n"
+        "from emocatcher.distributed import RecogniseBatch\n"
+        "def recognise(clip):\n"
+        f"    return str(RecogniseBatch({MODEL!r})({{'path': np.array([clip])}})['emotion'][0])\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    with context.Pool(1) as pool:  # of daemonic workers\n"
+        f"        print(pool.apply(recognise, [{clip!r}]))\n"
+        "    with ProcessPoolExecutor(1, mp_context=context) as pool:  # which wait for what they have started\n"
+        f"        print(pool.submit(recognise, {clip!r}).result())\n"
+    )
+    command = [sys.executable, str(tmp_path / "in_pools.py")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert run.stdout.split() == [emocatcher.load(MODEL).predict(clip).emotion] * 2, run.stderr
 
 
 def descendants(pid: int) -> list[int]:

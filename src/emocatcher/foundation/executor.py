@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import current_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.reduction import DupFd
@@ -78,10 +79,10 @@ class PoolContext(SpawnContext):
 
 
 class _WithoutMain(SpawnProcess):
-    """A process that does not import the main module."""
+    """A process that does not import the main module, and that a daemonic process may start, too."""
 
     def start(self) -> None:
-        with _main_hidden():
+        with _main_hidden(), _not_daemonic():
             super().start()
 
 
@@ -94,6 +95,21 @@ def _main_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def _not_daemonic() -> Iterator[None]:
+    """Let this process start others, which `multiprocessing` refuses in workers of its `Pool` and of Dask.
+
+    It does so because they are ended without notice; but ours notice that, and end too (`process_setup`).
+    """
+    settings: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001
+    was_daemonic = settings.pop("daemon", None)
+    try:
+        yield
+    finally:
+        if was_daemonic is not None:
+            settings["daemon"] = was_daemonic
 
 
 class _Tokens:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import util
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from emocatcher.foundation import process_setup
@@ -176,19 +176,19 @@ class IsolatedProcess(Generic[Item, Outcome]):
     def _start(self) -> None:
         self._pid = os.getpid()
         self._processes = _Processes(self._function, 1, imports_main=False).__enter__()
-        self._ended = weakref.finalize(self, _end, self._pid, self._processes)
+        # A worker of `multiprocessing` waits at its own end for processes that it has started, but calls this before.
+        self._ending = util.Finalize(self, self._processes.end, exitpriority=0)
 
     def end(self) -> None:
-        """End the process."""
-        self._ended()
+        """End the process; the next call of `map` starts another one."""
+        self._ending()
 
     def map(self, items: Sequence[Item]) -> list[Outcome]:
         """Call the function on every item, one after the other; return one outcome for each, in order.
 
-        An exception that the function raises ends the map.
+        An exception that the function raises ends the map and the process.
         """
-        if os.getpid() != self._pid:  # this program was forked, and the process belongs to the other one
-            self._ended.detach()
+        if os.getpid() != self._pid or not self._ending.still_active():  # after a fork, the process is of the other one
             self._start()
         outcomes: list[Outcome] = []
         while len(outcomes) < len(items):
@@ -210,9 +210,9 @@ class IsolatedProcess(Generic[Item, Outcome]):
                 except BrokenProcessPool:
                     self._processes.restart()
                     return [*outcomes, self._again(item)]
-        finally:
-            for future in futures:
-                future.cancel()
+        except BaseException:  # after Ctrl-C, the program would wait at its end for an item that may take for ever
+            self.end()
+            raise
         return outcomes
 
     def _again(self, item: Item) -> Outcome:
@@ -225,11 +225,6 @@ class IsolatedProcess(Generic[Item, Outcome]):
             self._processes.restart()
             return self._on_death(item)
         return outcome
-
-
-def _end(pid: int, processes: _Processes) -> None:
-    if pid == os.getpid():
-        processes.end()
 
 
 class _Processes:
