@@ -99,6 +99,16 @@ def test_answers_equal_those_of_predict(recognise, table, clips):
         assert {label: columns[f"probability_{label}"][row] for label in answer.probabilities} == answer.probabilities
 
 
+def test_a_long_recording_has_the_answer_and_the_shares_of_predict(recognise, clips, tmp_path):
+    samples = [soundfile.read(clip)[0] for clip in clips]
+    rate = soundfile.info(clips[0]).samplerate
+    soundfile.write(long := tmp_path / "long.wav", np.concatenate(samples * 2), rate)
+    (row,) = recognise(pa.table({"id": [0], "clip": [str(long)]})).to_pylist()
+    answer = emocatcher.load(MODEL).predict(long)
+    assert {label: row[f"share_{label}"] for label in answer.shares} == answer.shares != {}
+    assert (row["emotion"], row["probability"]) == (answer.emotion, answer.probability)
+
+
 def test_every_row_states_the_model(recognise, table):
     columns = listed(recognise(given("table", table)))
     recognizer = emocatcher.load(MODEL)
