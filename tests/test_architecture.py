@@ -27,7 +27,7 @@ ROWS = (
     ("recognition",),
     ("reports",),
     ("training",),
-    ("client", "distributed", "server"),
+    ("client", "distributed", "integrations", "server"),
     ("cli",),
     ("__main__",),
 )
@@ -42,6 +42,7 @@ ROWS_INSIDE = {
         ("failures",),
         ("timeline",),
         ("each_channel", "settling", "utterance"),
+        ("embedding",),
         ("speakers",),
         ("recognizer",),
     ),

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 # Each command is a module in this folder with `EXAMPLES` and a function of the same name.
 SECTIONS = {
-    "Recognise": ("predict", "timeline", "settle", "adapt", "listen", "serve", "info", "export"),
+    "Recognise": ("predict", "timeline", "embed", "settle", "adapt", "listen", "serve", "info", "export"),
     "Training recordings": ("label", "corpora", "fetch", "check"),
     "Train and test": (
         "demo",

@@ -41,6 +41,13 @@ def table_formats(incomplete: str) -> list[str]:
     return _begin(FORMATS, incomplete)
 
 
+def embedding_formats(incomplete: str) -> list[str]:
+    """Return the formats of tables of embeddings that begin like this."""
+    from emocatcher.recognition.embedding_tables import FORMATS
+
+    return _begin(FORMATS, incomplete)
+
+
 def timeline_formats(incomplete: str) -> list[str]:
     """Return the formats of timelines that begin like this."""
     from emocatcher.recognition.timeline.formats import FORMATS

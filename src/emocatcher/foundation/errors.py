@@ -8,6 +8,7 @@ EmoCatcherError
 │   ├── EmptyAudioError     audio without samples
 │   ├── TooLongError        longer than the operation allows
 │   ├── NonFiniteError      NaN or infinite samples
+│   ├── NoSpeechError       no speech, where only speech is of use
 │   └── UnreachableError    a URI whose place cannot be reached, refuses it, or stops midway
 ├── CorpusError         a table of utterances
 │   ├── CorpusNotFoundError
@@ -84,6 +85,10 @@ class NonFiniteError(AudioError):
 
 class UnreachableError(AudioError):
     """The place that a URI names cannot be reached, refuses the recording, or stops midway."""
+
+
+class NoSpeechError(AudioError):
+    """The recording has no speech, and only speech is of use."""
 
 
 class CorpusError(EmoCatcherError):

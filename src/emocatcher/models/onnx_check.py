@@ -53,25 +53,25 @@ class _RefusedError(Exception):
 
 def _check_model(model: memoryview) -> None:
     graphs = []
-    for number, value in _fields(model):
+    for number, value in fields(model):
         if number in (20, 25):
             raise _RefusedError("it has functions or training steps")
         if number == 7:
-            graphs.append(_message(value))
+            graphs.append(message(value))
     if len(graphs) != 1:
         raise _RefusedError("it is not an ONNX file with one graph")
     shapes: dict[bytes, tuple[int, ...]] = {}  # of constants
     nodes = []
-    for number, value in _fields(graphs[0]):
+    for number, value in fields(graphs[0]):
         if number == 15:
             raise _RefusedError("it has sparse constants")
         if number == 5:
-            constant, shape = _check_tensor(_message(value))
+            constant, shape = _check_tensor(message(value))
             if constant in shapes:
                 raise _RefusedError("it has two constants of one name")
             shapes[constant] = shape
         elif number == 1:
-            nodes.append(_message(value))
+            nodes.append(message(value))
     if len(nodes) > _MOST_NODES:
         raise _RefusedError(f"it has {len(nodes):,} nodes; allowed are {_MOST_NODES:,}")
     for node in nodes:
@@ -80,17 +80,17 @@ def _check_model(model: memoryview) -> None:
 
 def _check_node(node: memoryview, shapes: dict[bytes, tuple[int, ...]]) -> None:
     inputs, outputs, operator, domain = [], [], "", ""
-    for number, value in _fields(node):
+    for number, value in fields(node):
         if number == 1:
-            inputs.append(bytes(_message(value)))
+            inputs.append(bytes(message(value)))
         elif number == 2:
-            outputs.append(bytes(_message(value)))
+            outputs.append(bytes(message(value)))
         elif number == 4:
-            operator = bytes(_message(value)).decode(errors="replace")
+            operator = bytes(message(value)).decode(errors="replace")
         elif number == 7:
-            domain = bytes(_message(value)).decode(errors="replace")
+            domain = bytes(message(value)).decode(errors="replace")
         elif number == 5:
-            _check_attribute(_message(value))
+            _check_attribute(message(value))
     if operator not in OPERATORS or domain not in ("", "ai.onnx"):
         raise _RefusedError(f"it has the operator '{operator}'; allowed are {', '.join(sorted(OPERATORS))}")
     if all(one in shapes for one in inputs):
@@ -106,7 +106,7 @@ def _check_node(node: memoryview, shapes: dict[bytes, tuple[int, ...]]) -> None:
 
 
 def _check_attribute(attribute: memoryview) -> None:
-    for number, value in _fields(attribute):
+    for number, value in fields(attribute):
         if number in (5, 6, 10, 11, 22, 23):
             raise _RefusedError("it has a graph or a tensor inside an operator")
         if number == 3:
@@ -118,7 +118,7 @@ def _check_attribute(attribute: memoryview) -> None:
 def _check_tensor(tensor: memoryview) -> tuple[bytes, tuple[int, ...]]:
     """Return the name and the shape of a constant."""
     name, kind, raw, dims = b"", 0, memoryview(b""), []
-    for number, value in _fields(tensor):
+    for number, value in fields(tensor):
         if number == 13 or (number == 14 and value != 0):
             raise _RefusedError("it has weights in another file, whose content no hash describes")
         if number == 1:
@@ -126,9 +126,9 @@ def _check_tensor(tensor: memoryview) -> tuple[bytes, tuple[int, ...]]:
         elif number == 2:
             kind = _signed(value)
         elif number == 8:
-            name = bytes(_message(value))
+            name = bytes(message(value))
         elif number == 9:
-            raw = _message(value)
+            raw = message(value)
         elif number in (4, 5, 6, 7, 10, 11):
             raise _RefusedError("it has constants that are not stored as raw data")
     if kind not in _ITEM_SIZE:
@@ -146,25 +146,25 @@ def _check_ints(values: list[int]) -> None:
         raise _RefusedError(f"it has the number {large[0]}; allowed are -{_LARGEST_INT} to {_LARGEST_INT}")
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, _Value]]:
+def fields(content: memoryview) -> Iterator[tuple[int, _Value]]:
     """Yield the number and the value of each field of a message: an int for numbers, else its bytes."""
     at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
+    while at < len(content):
+        key, at = _varint(content, at)
         wire = key & 7
         if wire == _VARINT:
-            value, at = _varint(message, at)
+            value, at = _varint(content, at)
             yield key >> 3, value
             continue
         if wire == _BYTES:
-            length, at = _varint(message, at)
+            length, at = _varint(content, at)
         elif wire in (_FIXED_32, _FIXED_64):
             length = 4 if wire == _FIXED_32 else 8
         else:
             raise _RefusedError("it is not an ONNX file, or is damaged")
-        if at + length > len(message):
+        if at + length > len(content):
             raise _RefusedError("it is not an ONNX file, or breaks off")
-        yield key >> 3, message[at : at + length]
+        yield key >> 3, content[at : at + length]
         at += length
 
 
@@ -200,7 +200,8 @@ def _signed(value: _Value) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _message(value: _Value) -> memoryview:
+def message(value: _Value) -> memoryview:
+    """Return the bytes of a field."""
     if isinstance(value, int):
         raise _RefusedError("it is not an ONNX file, or is damaged")
     return value

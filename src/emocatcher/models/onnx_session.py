@@ -40,13 +40,8 @@ class OnnxSession:
     """
 
     def __init__(self, model: Bundle) -> None:
-        # Imported here because it takes a third of a second, which reading a model's card does not need.
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        # One clip is too little work for several threads: waiting for each other would take longer than the work.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # its warnings quote names of the graph, which could control a terminal
         self._only_needed = onnxruntime.RunOptions()
         self._only_needed.only_execute_path_to_fetches = True
         encoder = model.config.settings.encoder
@@ -58,7 +53,7 @@ class OnnxSession:
             # The checked bytes, not the path: the file could be replaced in between.
             payload = self._path.read_bytes()
             onnx_check.check(payload, str(self._path))
-            self._session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+            self._session = open_session(payload)
             labels = json.loads(self._session.get_modelmeta().custom_metadata_map.get("labels", "[]"))
             named = ", ".join(map(str, labels)) or "(none)"
         except ModelError:
@@ -129,10 +124,18 @@ class OnnxSession:
         return np.asarray(found[0])
 
     def _run(self, names: list[str], batch: NDArray[np.float32], lengths: NDArray[np.int64]) -> list[Any]:
+        # The published graphs name their input `log_mel`, although it also has the pitch rows.
+        return self.run_in(self._session, names, dict(zip(_INPUTS, (batch, lengths), strict=True)))
+
+    def run_in(self, session: Any, names: list[str], inputs: dict[str, NDArray[Any]]) -> list[Any]:
+        """Run this graph, or one that was made from it, and return some of its outputs.
+
+        Raises:
+            ModelError: if it fails.
+            MemoryError: if there is not enough memory.
+        """
         try:
-            # The published graphs name their input `log_mel`, although it also has the pitch rows.
-            inputs = dict(zip(_INPUTS, (batch, lengths), strict=True))
-            outputs: list[Any] = self._session.run(names, inputs, self._only_needed)
+            outputs: list[Any] = session.run(names, inputs, self._only_needed)
         except Exception as error:  # as above
             if "alloc" in str(error).lower():
                 raise MemoryError(str(error)) from error
@@ -142,3 +145,15 @@ class OnnxSession:
     def _problem(self, error: Exception) -> ModelError:
         reason = one_line(str(error).partition("\n")[0][:300] or type(error).__name__)
         return ModelError(f"{self._path} cannot be run: {reason}. Copy the model folder again")
+
+
+def open_session(payload: bytes) -> Any:
+    """Open a graph that was checked."""
+    # Imported here because it takes a third of a second, which reading a model's card does not need.
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # One clip is too little work for several threads: waiting for each other would take longer than the work.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # its warnings quote names of the graph, which could control a terminal
+    return onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])

@@ -10,10 +10,8 @@ import msgspec
 from emocatcher import audio
 from emocatcher.audio.sources import held, path_of
 from emocatcher.foundation.errors import one_line
-from emocatcher.recognition.prediction import Prediction
-from emocatcher.recognition.timeline import Timeline
 
-Found = TypeVar("Found", Prediction, Timeline)
+Found = TypeVar("Found", bound=msgspec.Struct)  # with the field `path`
 
 
 def recognise(one: Callable[[audio.Source, int], Found], source: audio.Source) -> tuple[Found, ...]:

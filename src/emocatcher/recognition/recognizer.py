@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from emocatcher.models import model_folder
 from emocatcher.models.finding import find_folder
 from emocatcher.models.model_folder import Bundle
 from emocatcher.models.onnx_session import Answers, OnnxSession
-from emocatcher.recognition import each_channel, failures, settling, speakers, timeline, utterance
+from emocatcher.models.pooled_vectors import PooledVectors
+from emocatcher.recognition import each_channel, embedding, failures, settling, speakers, timeline, utterance
 from emocatcher.recognition.prediction import Failure, Prediction
 from emocatcher.recognition.settling import Settled
 from emocatcher.recognition.speakers import Turns
@@ -247,6 +248,15 @@ class Recognizer:
         """
         recording = audio.read(source, self.config.settings.front_end.sample_rate, longest_s=LONG_S)
         return utterance.occlusion(self, recording)
+
+    def embed(self, source: audio.Source, **options: Any) -> NDArray[np.float32]:
+        """Return the embedding of a recording, shape (n_values,), float32, 2304 by default (see `embedding.embed`)."""
+        return embedding.embed(self, source, **options).vector
+
+    @cached_property
+    def pooled(self) -> PooledVectors:
+        """The vectors of clips, before the last layers."""
+        return PooledVectors(self._model, self._session)
 
     def run(self, channels: Sequence[NDArray[np.float32]], batch_size: int = 64) -> Answers:
         """Run the network on extracted features.

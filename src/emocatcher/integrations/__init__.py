@@ -1,0 +1,1 @@
+"""Parts for other libraries, each of which is imported only here."""
