@@ -47,7 +47,7 @@ def test_every_command_is_a_module_of_its_name() -> None:
         "speaker_card",
         "streams",
     }
-    shared |= {"ray_options", "training_engine", "training_screen"}
+    shared |= {"ray_options", "table_options", "training_engine", "training_screen"}
     modules = {path.stem for path in Path(app.__file__).parent.glob("*.py")} - shared
     assert modules == set(NAMES)
     for name in NAMES:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emocatcher.cli import completion, options, ray_options, settling_options
+from emocatcher.cli import completion, options, ray_options, settling_options, table_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +96,6 @@ def predict(
 
     from emocatcher.audio.channels import check
     from emocatcher.foundation import process_setup
-    from emocatcher.foundation.errors import one_line
     from emocatcher.foundation.uris import redacted
     from emocatcher.recognition import batch
     from emocatcher.recognition.recognizer import load
@@ -114,10 +113,7 @@ def predict(
     if retry_failed and not resume:
         raise typer.BadParameter("needs the table of an earlier run. Give --resume too", param_hint="--retry-failed")
     piped = [name for name in recordings if name == "-"]
-    files = batch.expand(
-        (name for name in recordings if name != "-"),
-        on_note=lambda note: typer.echo(f"Note: {one_line(note)}", err=True),
-    )
+    files, ids = table_options.expand(recordings, column, id_, kind)
     names: Iterable[str] = itertools.chain(files, batch.lines(sys.stdin.buffer, null=null) if piped else ())
     recognizer, n_workers = load(model), workers or process_setup.usable_cores()
     if settle:
@@ -156,6 +152,7 @@ def predict(
                 overwrite=overwrite,
                 abstain_below=abstain_below,
                 channels=channels,
+                ids=ids,
                 on_row=show,
             )
         except KeyboardInterrupt:

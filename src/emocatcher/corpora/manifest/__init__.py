@@ -94,25 +94,38 @@ def read(path: Path, *, to_check: bool = False) -> Corpus:
 
 
 def read_paths(path: Path) -> list[str]:
-    """Read only the column `path` of such a table, for recordings without labels; they need not exist.
+    """Read only the column `path` of such a table (see `read_recordings`)."""
+    return [name for name, _ in read_recordings(path)]
+
+
+def read_recordings(path: Path, column: str = "path", id_column: str | None = None) -> list[tuple[str, str | None]]:
+    """Read only the recordings of a table and their ids, for recordings without labels; they need not exist.
+
+    Args:
+        path: as for `read`.
+        column: the one with the recordings; of CSV in any case of letters.
+        id_column: the one with the ids; None for none.
 
     Raises:
         ManifestError: if the table cannot be used, a path is empty, or the table has segments (`start_s`, `end_s`).
         MissingExtraError: if the table is Parquet and pyarrow is not installed.
     """
-    paths = []
-    for row in table_rows.read(path, ("path", "start_s", "end_s").__contains__):
-        if "path" not in row.cells:
-            raise ManifestError(
-                f"{path} has no column 'path', which names the recordings. Its columns: {', '.join(row.cells)}"
-            )
+    found: list[tuple[str, str | None]] = []
+    if path.suffix.lower() in (".csv", ".tsv"):
+        column, id_column = column.lower(), id_column and id_column.lower()
+    for row in table_rows.read(path, (column, id_column, "start_s", "end_s").__contains__):
+        for wanted, what in ((column, "names the recordings"), (id_column, "has their ids")):
+            if wanted is not None and wanted not in row.cells:
+                raise ManifestError(
+                    f"{path} has no column '{wanted}', which {what}. Its columns: {', '.join(row.cells)}"
+                )
         if columns.text_of(row, "start_s") or columns.text_of(row, "end_s"):
             raise ManifestError(
                 f"{row.place}: start_s and end_s name a part of a recording, and only whole recordings are recognised "
                 "here. Cut it into files, remove the columns, or use `emocatcher timeline`"
             )
-        paths.append(columns.needed_path(row))
-    return paths
+        found.append((columns.needed_path(row, column), None if id_column is None else columns.text_of(row, id_column)))
+    return found
 
 
 def _is_read(column: str) -> bool:

@@ -52,15 +52,15 @@ def utterance(row: Row, folder: Path, label: str, shared: Counter[str | None]) -
     )
 
 
-def needed_path(row: Row) -> str:
-    """Return the cell `path`, which must not be empty.
+def needed_path(row: Row, column: str = "path") -> str:
+    """Return the cell with the recording, which must not be empty.
 
     Raises:
         ManifestError: if it is empty.
     """
-    path = text_of(row, "path")
+    path = text_of(row, column)
     if path is None:
-        raise ManifestError(f"{row.place}: the path is empty. Give the recording's path, from the table's folder.")
+        raise ManifestError(f"{row.place}: the {column} is empty. Give the recording's path, from the table's folder.")
     return path
 
 

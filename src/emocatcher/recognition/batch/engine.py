@@ -11,9 +11,9 @@ import msgspec
 
 from emocatcher.audio.channels import Channels
 from emocatcher.foundation import uris
-from emocatcher.foundation.errors import OutputError
-from emocatcher.recognition.batch import remote_tables, starting, table_writing
-from emocatcher.recognition.batch.rows import Outcome, Outputs
+from emocatcher.foundation.errors import OutputError, SettingError
+from emocatcher.recognition.batch import remote_tables, rows, starting, table_writing
+from emocatcher.recognition.batch.rows import Ids, Outcome, Outputs
 from emocatcher.recognition.batch.starting import Options, Start
 from emocatcher.recognition.batch.table_writing import Table
 from emocatcher.recognition.prediction import Failure
@@ -42,6 +42,7 @@ def run(
     overwrite: bool = False,
     abstain_below: float | None = None,
     channels: Channels = "mix",
+    ids: Ids | None = None,
     on_row: Callable[[Done, Outcome], None] = lambda *_: None,
 ) -> Done:
     """Recognise every input, and write its row as soon as it is done.
@@ -65,6 +66,7 @@ def run(
         overwrite: replace the content of `out`.
         abstain_below: as for `Recognizer.predict`.
         channels: as for `Recognizer.predict_many`; with "each", all rows of a recording are written in one go.
+        ids: of the recordings, for a first column of CSV and Parquet.
         on_row: called with each row, after the recording's rows are written.
 
     Raises:
@@ -77,7 +79,7 @@ def run(
                 return run(
                     recognizer, inputs, kind=kind, out=path, stream=stream, workers=workers, ordered=ordered,
                     resume=resume, retry_failed=retry_failed, overwrite=overwrite, abstain_below=abstain_below,
-                    channels=channels, on_row=on_row,
+                    channels=channels, ids=ids, on_row=on_row,
                 )  # fmt: skip
         out = Path(out)
     options = Options(
@@ -90,15 +92,19 @@ def run(
         settled_on=recognizer.n_settled_on,
         settled=recognizer.settled.shift if recognizer.settled else (),
     )
+    outputs = Outputs.of(recognizer.config)
+    if ids is not None and ids.column in rows.columns(outputs):
+        raise SettingError(f"The table has a column '{ids.column}' already. Rename the column with the ids")
+    outputs = outputs._replace(ids=ids)
     is_device = out is not None and out.exists() and not out.is_file() and not out.is_dir()
     start, done = None, Done()
     if out is not None and not is_device:  # a device or a pipe has nothing to replace or to resume
         start = starting.inspect(
-            out, options, recognizer.config, resume=resume, retry_failed=retry_failed, overwrite=overwrite
+            out, options, recognizer.config, outputs, resume=resume, retry_failed=retry_failed, overwrite=overwrite
         )
         inputs = start.remaining(inputs)
         done = Done(start.n, start.n_failed, start.n)
-    output = _Output(out, kind, Outputs.of(recognizer.config), stream, start, done)
+    output = _Output(out, kind, outputs, stream, start, done)
     found = recognizer.predict_by_source(
         inputs, channels=channels, workers=workers, ordered=ordered, abstain_below=abstain_below
     )

@@ -36,6 +36,7 @@ def read(
     out: Path,
     kind: str,
     config: ModelConfig,
+    outputs: Outputs,
     abstain_below: float | None,
     settled_on: int = 0,
     channels: Channels = "mix",
@@ -49,6 +50,7 @@ def read(
         out: the table.
         kind: one of `tables.FORMATS`.
         config: the model that would add rows.
+        outputs: what it returns, and the ids.
         abstain_below: as for `Recognizer.predict`.
         settled_on: the number of recordings that it settled on.
         channels: as for `Recognizer.predict_many`.
@@ -61,7 +63,7 @@ def read(
     threshold = config.abstain_below if abstain_below is None else abstain_below
     found = []
     try:
-        for row in _rows(out, kind, Outputs.of(config)):
+        for row in _rows(out, kind, outputs):
             channel = int(row["channel"]) if row["channel"] else None
             found.append(Written(row["path"], bool(row["error"]), channel))
             if int(row["schema_version"]) != SCHEMA_VERSION:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from emocatcher.audio import folder_search
 from emocatcher.foundation import text_tables, uris
@@ -18,17 +19,35 @@ LISTS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")  # lists of recordings
 _CHUNK_SIZE = 1 << 16  # bytes
 
 
-def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None) -> list[str]:
+class _Columns(NamedTuple):
+    """Which columns of a list are used."""
+
+    path: str
+    id: str | None
+    on_id: Callable[[str, str | None], object]
+
+
+def expand(
+    names: Iterable[str],
+    on_note: Callable[[str], object] | None = None,
+    *,
+    column: str = "path",
+    id_column: str | None = None,
+    on_id: Callable[[str, str | None], object] = lambda *_: None,
+) -> list[str]:
     """Return the recordings of these names, in their order; a recording that is named twice is returned twice.
 
     A subfolder that cannot be opened is returned under its own name, so that it gets a row with the error.
 
     Args:
         names: files, also by URI; folders, which are searched recursively for audio; patterns such as `calls/*.ogg` or
-            `**/*.wav`; lists of recordings: a table (.csv, .tsv, .jsonl, .parquet) with the column `path`, or text
+            `**/*.wav`; lists of recordings: a table (.csv, .tsv, .jsonl, .parquet) with the column `column`, or text
             (.txt) with one name per line, where relative names start at the list's folder. Any other name is returned
             as it is, so that it gets a row with the error.
         on_note: called with a line for each folder that has hidden files, or files with other suffixes.
+        column: of tables: the one with the recordings.
+        id_column: of tables: the one with their ids; None for none.
+        on_id: called with each recording of a table and its id, or None.
 
     Raises:
         AudioError: if a folder has no audio files.
@@ -37,9 +56,10 @@ def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None)
         SettingError: if a pattern matches nothing.
     """
     found: list[str] = []
+    columns = _Columns(column, id_column, on_id)
     for name in names:
         if uris.is_uri(name) and uris.scheme_of(name) != "file":
-            found += _at_uri(name, on_note)
+            found += _at_uri(name, on_note, columns)
             continue
         if uris.is_uri(name) and not (path := uris.local_path(name)).is_file():
             name = str(path)
@@ -55,10 +75,7 @@ def expand(names: Iterable[str], on_note: Callable[[str], object] | None = None)
             for match in matches:
                 found += _in_folder(match, on_note) if os.path.isdir(match) else [match]  # noqa: PTH112
         elif Path(name).suffix.lower() in LISTS and (path := _local(name)).is_file():
-            found += [
-                listed if uris.is_uri(listed) else str(folder_search.find_named(path.parent, listed))
-                for listed in _listed(path, str(path))
-            ]
+            found += _listed(path, str(path), columns, functools.partial(_beside, path.parent))
         else:
             found.append(name)
     return found
@@ -112,7 +129,7 @@ def _local(name: str) -> Path:
     return uris.local_path(name) if uris.is_uri(name) else Path(name)
 
 
-def _at_uri(name: str, on_note: Callable[[str], object] | None) -> list[str]:
+def _at_uri(name: str, on_note: Callable[[str], object] | None, columns: _Columns) -> list[str]:
     """Return the recordings of a URI; of those of a recording, nothing is asked."""
     is_web = uris.scheme_of(name) in uris.WEB
     path = name.partition("?")[0] if is_web else name
@@ -121,7 +138,7 @@ def _at_uri(name: str, on_note: Callable[[str], object] | None) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / f"list{suffix}"
             uris.download(name, copy)
-            return [uris.beside(name, listed) for listed in _listed(copy, uris.redacted(name))]
+            return _listed(copy, uris.redacted(name), columns, lambda listed: uris.beside(name, listed))
     is_pattern = not is_web and glob.has_magic(name)
     if is_web or (suffix in folder_search.SUFFIXES and not is_pattern and not name.endswith("/")):
         return [name]
@@ -136,27 +153,38 @@ def _at_uri(name: str, on_note: Callable[[str], object] | None) -> list[str]:
         raise SettingError(f"The pattern '{uris.redacted(name)}' matches no file. For folders inside, write **/*.ogg")
     found: list[str] = []
     for match in matches:
-        found += [match] if Path(match).suffix.lower() in folder_search.SUFFIXES else _at_uri(match, on_note)
+        found += [match] if Path(match).suffix.lower() in folder_search.SUFFIXES else _at_uri(match, on_note, columns)
     return found
 
 
-def _listed(path: Path, place: str) -> list[str]:
-    """Return the names in a list; in messages, its place is shown."""
+def _beside(folder: Path, name: str) -> str:
+    return name if uris.is_uri(name) else str(folder_search.find_named(folder, name))
+
+
+def _listed(path: Path, place: str, columns: _Columns, full_name: Callable[[str], str]) -> list[str]:
+    """Return the full names of a list's recordings; in messages, its place is shown."""
+    ids: list[str | None]
     if path.suffix.lower() == ".txt":
         content = path.read_bytes()
         if (encoding := text_tables.encoding_of(content[:4])) != "utf-8-sig":  # as Windows' Notepad may write
             content = content.decode(encoding, "replace").encode()
         names = [name.removeprefix("\ufeff") for name in lines(io.BytesIO(content))]
+        ids = [None] * len(names)
     else:
         from emocatcher.corpora import manifest  # imported here, because few calls need it
 
         try:
-            names = manifest.read_paths(path)
+            named = manifest.read_recordings(path, columns.path, columns.id)
+            names, ids = [name for name, _ in named], [one for _, one in named]
         except EmoCatcherError as error:
             error.args = tuple(str(part).replace(str(path), place) for part in error.args)
             raise
     if not names:
         raise ManifestError(f"{place} names no recording. Give one per line")
+    names = [full_name(name) for name in names]
+    for name, one in zip(names, ids, strict=True):
+        if columns.id is not None:
+            columns.on_id(name, one)
     return names
 
 

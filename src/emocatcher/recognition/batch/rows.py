@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -33,11 +33,19 @@ _AFTER: dict[str, type] = {
 }
 
 
+class Ids(NamedTuple):
+    """The ids that a user's table has of its recordings."""
+
+    column: str
+    of: Mapping[str, str]  # by path, as a row has it
+
+
 class Outputs(NamedTuple):
-    """What a model returns for a recording, which gives a table its columns."""
+    """What a model returns for a recording, which gives a table its columns, and the ids that come first."""
 
     labels: tuple[str, ...]
     dimensions: tuple[str, ...] = ()  # their names
+    ids: Ids | None = None
 
     @classmethod
     def of(cls, config: ModelConfig) -> Outputs:
@@ -71,12 +79,15 @@ def columns(outputs: Outputs) -> dict[str, type]:
         ['probability_calm', 'share_calm', 'arousal', 'valence']
     """
     of_labels = [f"{name}_{label}" for name in ("probability", "share") for label in outputs.labels]
-    return _BEFORE | dict.fromkeys([*of_labels, *outputs.dimensions], float) | _AFTER
+    first: dict[str, type] = {outputs.ids.column: str} if outputs.ids else {}
+    return first | _BEFORE | dict.fromkeys([*of_labels, *outputs.dimensions], float) | _AFTER
 
 
 def row(outcome: Outcome, outputs: Outputs) -> dict[str, Value]:
     """Return the values of one row; None where there is no value."""
     empty: dict[str, Value] = dict.fromkeys(columns(outputs))
+    if outputs.ids:
+        empty[outputs.ids.column] = outputs.ids.of.get(outcome.path)
     if isinstance(outcome, Failure):
         return empty | msgspec.structs.asdict(outcome)
     values = msgspec.structs.asdict(outcome)

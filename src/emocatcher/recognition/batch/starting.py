@@ -132,8 +132,9 @@ class Start:
 
 
 def inspect(
-    out: Path, options: Options, config: ModelConfig, *, resume: bool, retry_failed: bool, overwrite: bool
-) -> Start:
+    out: Path, options: Options, config: ModelConfig, outputs: Outputs, *, resume: bool, retry_failed: bool,
+    overwrite: bool,
+) -> Start:  # fmt: skip
     """Check whether a batch may write this table, and read the rows that the table has. Nothing is changed.
 
     Raises:
@@ -143,21 +144,21 @@ def inspect(
         raise OutputError(f"{out} is a folder. Give a file to --out")
     is_begun = note_path(out).exists()
     if overwrite and not resume:
-        return Start(out, options, Outputs.of(config), (), overwrite=True)
+        return Start(out, options, outputs, (), overwrite=True)
     if resume and is_begun:
         options = _checked(out, options)
-        written = rows.recordings(unfinished_tables.read(out, options.kind, Outputs.of(config)), options.channels)
-        return Start(out, options, Outputs.of(config), written, retry_failed=retry_failed)
+        written = rows.recordings(unfinished_tables.read(out, options.kind, outputs), options.channels)
+        return Start(out, options, outputs, written, retry_failed=retry_failed)
     if resume and out.exists():
         found = finished_tables.read(
-            out, options.kind, config, options.abstain_below, options.settled_on, options.channels
+            out, options.kind, config, outputs, options.abstain_below, options.settled_on, options.channels
         )
         written = rows.recordings(found, options.channels)
-        return Start(out, options, Outputs.of(config), written, is_finished=True, retry_failed=retry_failed)
+        return Start(out, options, outputs, written, is_finished=True, retry_failed=retry_failed)
     if out.exists() or is_begun:
         state = "is unfinished: give --resume to continue, or" if is_begun else "exists: give"
         raise OutputError(f"{out} {state} --overwrite to replace it")
-    return Start(out, options, Outputs.of(config), ())
+    return Start(out, options, outputs, ())
 
 
 def note_path(out: Path) -> Path:
