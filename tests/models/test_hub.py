@@ -1,8 +1,5 @@
 """Download models by name, with the real huggingface_hub, from a loopback server that implements the hub's API."""
 
-import hashlib
-import http.server
-import json
 import os
 import pickle
 import subprocess
@@ -10,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -19,88 +15,12 @@ from emocatcher.foundation.errors import MissingExtraError, ModelError
 from emocatcher.foundation.settings import load_preset
 from emocatcher.models import hub, model_folder
 
+from .stand_in_hub import COMMIT, NAME, OLD_COMMIT, Hub
+
 pytest.importorskip("huggingface_hub", reason="needs the extra 'hub'")
 from huggingface_hub import constants
 
-NAME = "owner/cabg"
-COMMIT, OLD_COMMIT = "c0ffee" * 6 + "c0ff", "0" * 40
 NEVER_FETCHED = ("pytorch_model.bin", "model.pkl", "setup.py", "onnx/model.onnx", "nested/model.safetensors")
-
-
-class Hub(http.server.ThreadingHTTPServer):
-    """Serves repositories {name: {revision: {file: content}}}; each commit is also a revision under its own hash."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.repositories: dict[str, dict[str, dict[str, bytes]]] = {}
-        self.gated: set[str] = set()
-        self.broken = False
-        self.sent: list[str] = []  # files whose content was requested
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Hub
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path).strip("/").split("/")
-        if self.server.broken:
-            self.answer(b"", 503)
-        elif path[:2] == ["api", "models"] and len(path) > 4:
-            self.answer_api("/".join(path[2:4]), path[4], path[5] if len(path) > 5 else "main")
-        elif len(path) > 4 and path[2] == "resolve":
-            self.answer_file("/".join(path[:2]), path[3], "/".join(path[4:]))
-        else:
-            self.answer(b"", 404)
-
-    def answer_api(self, name: str, what: str, revision: str) -> None:
-        if name not in self.server.repositories:
-            # The hub gives the same response for a private repository and a missing one.
-            self.answer(b"", 401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
-        elif revision not in self.server.repositories[name]:
-            self.answer(b"", 404, {"X-Error-Code": "RevisionNotFound"})
-        elif what == "tree":
-            files = self.server.repositories[name][revision]
-            self.answer(json.dumps([entry(path, content) for path, content in files.items()]).encode())
-        else:
-            commit = revision if len(revision) == 40 else {"main": COMMIT}.get(revision, OLD_COMMIT)
-            self.answer(json.dumps({"id": name, "sha": commit, "siblings": []}).encode())
-
-    def answer_file(self, name: str, revision: str, path: str) -> None:
-        content = self.server.repositories[name][revision][path]
-        if name in self.server.gated:
-            self.answer(b"", 403, {"X-Error-Code": "GatedRepo"})
-            return
-        if self.command == "GET":
-            self.server.sent.append(path)
-        etag = f'"{hashlib.sha256(content).hexdigest()}"'
-        self.answer(content, 200, {"ETag": etag, "X-Repo-Commit": revision})
-
-    def answer(self, content: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-
-def entry(path: str, content: bytes) -> dict[str, object]:
-    oid = hashlib.sha256(content).hexdigest()
-    large = {"lfs": {"oid": oid, "size": len(content), "pointerSize": 133}} if path.endswith(".safetensors") else {}
-    return {"type": "file", "path": path, "size": len(content), "oid": oid[:40], **large}
 
 
 @pytest.fixture(scope="module")

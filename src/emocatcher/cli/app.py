@@ -25,6 +25,7 @@ SECTIONS = {
         "matrix",
         "finalise",
         "convert",
+        "push",
     ),
 }
 NAMES = tuple(name for names in SECTIONS.values() for name in names)

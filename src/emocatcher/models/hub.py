@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -81,6 +82,7 @@ def download(repository: str, revision: str | None, files: list[str]) -> Path:
         ModelError: if they cannot be downloaded.
         MissingExtraError: if huggingface_hub is not installed.
     """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
     try:
         from huggingface_hub import errors, snapshot_download
         from huggingface_hub.utils.tqdm import tqdm

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from emocatcher.evaluation.scoring.adaptation import AS_IT_IS, Adaptation
 from emocatcher.evaluation.scoring.run_result import Estimate, SpeakerGroup
 from emocatcher.foundation.errors import one_line
+from emocatcher.models.model_folder import card_metadata
 
 if TYPE_CHECKING:
     from emocatcher.models.model_folder import ModelConfig
 
+_USE = "## Use it"
 _ACTED_LIMITS = (
     "The corpus has acted emotions, recorded in a studio in North American English. The scores do not show how well "
     "the model works on spontaneous speech, in other languages or in noise."
@@ -60,12 +62,7 @@ def text(config: ModelConfig) -> str:
     limits = _ACTED_LIMITS if training.corpus == "ravdess" else _OTHER_LIMITS
     if training.across_corpora:
         limits = _CORPORA_LIMITS
-    return f"""---
-library_name: emocatcher
-license: other
-tags: [speech-emotion-recognition, audio-classification]
----
-
+    return f"""{card_metadata.header(config)}
 # {_plain(config.name)}
 
 A speech emotion recognition model of emocatcher {config.version}.
@@ -84,6 +81,36 @@ The weights are derived from the corpus, whose licence is: {_plain(training.lice
 The model recognises what a voice sounds like, not what a person feels. Do not use it to judge people: their
 truthfulness, their health, their fitness for a job. A probability estimates how often such predictions were right on
 held-out recordings of that corpus, and may be wrong on other recordings.
+"""
+
+
+def for_hub(card: str, config: ModelConfig, name: str) -> str:
+    """Return a card for a repository on the Hugging Face hub: with the header of its config, and how it is used.
+
+    Args:
+        card: as it is in the model folder, where it may have been edited; only its header is replaced.
+        config: the model's.
+        name: "owner/name".
+    """
+    body = re.sub(r"\A---\n.*?^---\n", "", card, count=1, flags=re.DOTALL | re.MULTILINE)
+    text = f"{card_metadata.header(config)}\n{body.lstrip()}"
+    if _USE in text:
+        return text
+    return f"""{text.rstrip()}
+
+{_USE}
+
+```
+pip install 'emocatcher[hub]'
+emocatcher predict voice.wav --model {name}
+```
+
+```python
+import emocatcher
+
+prediction = emocatcher.load("{name}").predict("voice.wav")
+print(prediction.emotion, prediction.probability)
+```
 """
 
 
