@@ -1,10 +1,17 @@
 """The command `convert`: corpora and predictions in the forms of others."""
 
 import csv
+import itertools
+import re
+import shlex
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+from emocatcher.models import model_folder
 
 pytest.importorskip("yaml", reason="needs the extra 'exchange'")
 
@@ -14,9 +21,9 @@ HEADER += ["warnings", "error", "message", "model", "model_version", "settled_on
 
 @pytest.fixture
 def mine(tmp_path):
-    """A table of six recordings of three speakers."""
+    """A table of twelve recordings of six speakers."""
     lines = ["path,label,speaker"]
-    for number in range(6):
+    for number in range(12):
         path = tmp_path / "clips" / f"{number}.wav"
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, np.full(1600, 0.1 * number, np.float32), 16_000)
@@ -33,13 +40,13 @@ def test_a_corpus_is_written_in_each_form_with_its_folds_and_shown_again(call, m
     out = tmp_path / "out"
     code, said, _ = call("convert", mine, "--to", out, "--as", kind, "--protocol", "speakers-3")
     assert code == 0
-    assert said.startswith(f"6 recordings, written to {out}. Read them with")
+    assert said.startswith(f"12 recordings, written to {out}. Read them with")
     code, said, _ = call("corpora", out)
     assert code == 0
-    for line in ("Recordings", "angry: 3", "sad: 3", "1 column is not used: fold", f"emocatcher check {out}"):
+    for line in ("Recordings", "angry: 6", "sad: 6", "1 column is not used: fold", f"emocatcher check {out}"):
         assert line in said
     code, said, _ = call("check", out)
-    assert (code, said.split(":")[1].split()[0]) == (0, "6")
+    assert (code, said.split(":")[1].split()[0]) == (0, "12")
 
 
 def test_predictions_are_written_as_a_table_of_audformat(call, tmp_path):
@@ -111,3 +118,29 @@ def test_audformat_loads_the_predictions(call, tmp_path):
     assert set(table.df["emotion"]) == {"angry"}
     assert not table.df["abstain"].any()
     assert table.columns["emotion"].rater.type == "machine"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_commands_of_the_page_on_exchange_run(call, mine, tmp_path, monkeypatch):
+    """All but those that train, or publish: `train` reads a corpus as `check` does, and `push` has tests of its own."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("sklearn")
+    page = Path(__file__).parents[2].joinpath("docs", "exchange.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    mine.rename("my.csv")
+    call("convert", "my.csv", "--to", "downloads/a-dataset", "--as", "datasets")
+    call("convert", "my.csv", "--to", "downloads/a-database", "--as", "audformat")
+    shutil.copytree("clips", "calls")
+    shutil.copytree(model_folder.bundled("cabg"), "models/mine")
+    blocks = re.findall(r"^```\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    lines = [shlex.split(line) for line in "".join(blocks).splitlines()]
+    run = [words[1:] for words in lines if words[1] != "train" and "owner/mine" not in words[3:] + words[-1:]]
+    assert len(run) >= 8
+    run.append(["push", "models/mine", "owner/mine", "--dry-run"])
+    run.append(["check", "downloads/a-database/db.emotion.csv"])
+    for words in run:
+        done = call(*words)
+        assert done.code == 0, (words, done.err)
+        for option, path in itertools.pairwise(words):
+            assert option not in ("--to", "--out") or Path(path).exists()
