@@ -266,6 +266,15 @@ def test_options_of_seeds_and_engines_that_do_not_fit_are_refused(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("arguments", [["train", "--protocol", "loso-24"], ["sweep", "absent.toml"]])
+def test_a_bucket_is_no_run_folder(call: Call, tmp_path: Path, arguments: list[str], monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = call(*arguments, "--out", "s3://bucket/runs")
+    assert outcome.code == 2
+    assert "'s3://…' is not a folder" in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_several_seeds_are_one_command_with_a_comparison(
     call: Call, train_here: Any, voices_dir: Path, small_network: tuple[str, ...], tmp_path: Path

@@ -48,3 +48,12 @@ def cluster(ray_cluster):
     yield ray_cluster
     while len(ray_cluster.worker_nodes) < NODES - 1:
         ray_cluster.add_node(**NODE)
+
+
+@pytest.fixture(scope="module")
+def address(ray_cluster):
+    """The address of the cluster, to which this process stays connected, so that its workers stay warm."""
+    from emocatcher.distributed import cluster as clusters
+
+    with clusters.connected(ray_cluster.address):
+        yield ray_cluster.address

@@ -30,7 +30,9 @@ def sweep(
             metavar="SWEEP.TOML", help="A file with preset, corpus, protocol, and the settings (or a grid) to try."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The sweep folder to write.")] = Path("runs/sweep"),
+    out: Annotated[Path, typer.Option(callback=training_engine.refuse_uri, help="The sweep folder to write.")] = Path(
+        "runs/sweep"
+    ),
     device: options.Device = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Resume the sweep in --out where it stopped.")] = False,
     track: options.Track = None,

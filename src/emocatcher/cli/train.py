@@ -31,7 +31,7 @@ def train(
             autocompletion=completion.protocols,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    out: Annotated[Path, typer.Option(callback=training_engine.refuse_uri, help="The run folder to write.")],
     corpus: options.CorpusName = "ravdess",
     preset: options.Preset = "cabg",
     seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Random seed.")] = 0,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from emocatcher.foundation import uris
 
 if TYPE_CHECKING:
     from emocatcher.training import training_pool
@@ -21,6 +24,21 @@ GpusPerTask = Annotated[
     float | None,
     typer.Option(min=0, metavar="N", help="With --engine ray: GPUs for each task, such as 1 or 0.25; by default none."),
 ]
+
+
+def refuse_uri(out: Path) -> Path:
+    """Refuse a URI as the folder of a training; a path has lost the second slash of its `://`.
+
+    Raises:
+        BadParameter: if it is one.
+    """
+    scheme = out.parts[0] if out.parts else ""
+    if uris.is_uri(f"{scheme}//"):
+        raise typer.BadParameter(
+            f"'{scheme}//…' is not a folder. A training changes its files again and again, which object storage does "
+            "not allow. Give a folder, for Ray on a file system that all nodes share, and copy it there at the end"
+        )
+    return out
 
 
 @contextlib.contextmanager

@@ -11,8 +11,10 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +30,8 @@ Answer = TypeVar("Answer")
 LOCAL = ""  # the address of a Ray that is started for this process
 _AUTO = "auto"
 _OBJECT_STORE_BYTES = 512 << 20  # of a local Ray; more spills to the disk
+_SHORT_BASE = "/tmp"  # noqa: S108 (of folders)
+_LONGEST_BASE = 30  # characters; with what Ray adds, the path of a socket may have 107
 _CONNECT_S, _ANSWER_S = 10.0, 120.0
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
@@ -69,15 +73,13 @@ def connected(address: str = LOCAL, *, num_cpus: int | None = None) -> Iterator[
     _set_environment(address)
     import ray
 
-    joined = ray.is_initialized()
-    if not joined:
-        _start(address, num_cpus)
-    try:
+    with contextlib.ExitStack() as stack:
+        if not ray.is_initialized():
+            folder = stack.enter_context(_logs_and_sockets()) if address == LOCAL else ""
+            stack.callback(ray.shutdown)
+            _start(address, num_cpus, folder)
         _check_versions()
         yield
-    finally:
-        if not joined:
-            ray.shutdown()
 
 
 def ask_nodes(function: Callable[..., Answer], *arguments: Any) -> dict[str, Answer]:
@@ -162,7 +164,20 @@ def missing_paths(paths: Iterable[Path]) -> dict[str, str]:
     return ask_nodes(missing, wanted)
 
 
-def _start(address: str, num_cpus: int | None) -> None:
+@contextlib.contextmanager
+def _logs_and_sockets() -> Iterator[str]:
+    """Yield a folder for a local Ray, which would otherwise leave its logs in a common one."""
+    base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(base) > _LONGEST_BASE and Path(_SHORT_BASE).is_dir():
+        base = _SHORT_BASE
+    folder = tempfile.mkdtemp(prefix="ray-", dir=base)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(address: str, num_cpus: int | None, folder: str) -> None:
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -172,6 +187,7 @@ def _start(address: str, num_cpus: int | None) -> None:
             "include_dashboard": False,
             "num_cpus": num_cpus or process_setup.usable_cores(),
             "object_store_memory": _OBJECT_STORE_BYTES,
+            "_temp_dir": folder,
         }
     else:
         _check_reachable(address)
