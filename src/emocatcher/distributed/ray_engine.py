@@ -215,10 +215,10 @@ class _RayPool:
         return found
 
     def _lost(self, error: Exception, n_losses: int) -> None:
-        reason = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
         if n_losses >= _MOST_LOSSES:
             raise RunError(
-                f"A task lost its worker {n_losses} times without an epoch in between: {reason} "
+                f"A task lost its worker {n_losses} times without an epoch in between: {reason}. "
                 "Perhaps it needs more memory than a node has. What was saved is intact. Fix the problem, then rerun "
                 "with --resume"
             )
