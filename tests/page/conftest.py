@@ -8,6 +8,7 @@ import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -28,6 +29,26 @@ ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "dist" / "page"
 RATE = 48_000
 PATIENCE_MS = 60_000  # enough for a busy machine
+# Names, formats, units, commands and keys of a keyboard, which Korean keeps.
+_KOREAN_KEEPS = re.compile(
+    r"(?<![A-Za-z])(EmoCatcher|emocatcher(-\d| serve --listen-corpus)|RAVDESS|WAV|FLAC|MP3|M4A|Ogg|Opus|WebM|JSON|CSV|"
+    r"SRT|SVG|PNG|Page (Up|Down)|Backspace|Enter|Ctrl-C|k?Hz|ms|wav|mp3|svg|txt|crema-d|nemo|"
+    r"ravdess(\+ravdess-song)?)(?![A-Za-z])"
+)
+# Of everything on the page that is not marked as English, whether it is shown now or not.
+_ALL_TEXTS = """() => {
+    const found = [document.title, document.querySelector("meta[name=description]")?.content ?? ""];
+    for (const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_ALL); walker.nextNode(); ) {
+        const node = walker.currentNode;
+        const element = node instanceof Element ? node : node.parentElement;
+        if (!element || element.closest("[lang=en], pre, script, noscript")) continue;
+        if (node === element)
+            for (const name of ["aria-label", "aria-valuetext", "title", "alt", "placeholder"])
+                found.push(element.getAttribute(name) ?? "");
+        else if (node instanceof Text) found.push(node.data);
+    }
+    return found.filter((text) => text.trim());
+}"""
 
 
 @pytest.fixture(scope="session")
@@ -266,3 +287,12 @@ def odds_of_speech(path: Path) -> float:
 def is_doubtful(path: Path) -> bool:
     """Whether Python asks a second network if this is speech, which the page cannot."""
     return speech_gate.in_doubt(odds_of_speech(path))
+
+
+def english(page: Any, *names: str) -> list[str]:
+    """The texts of a Korean page that have an English word, besides these names of files."""
+    texts = page.evaluate(_ALL_TEXTS)
+    assert len(texts) > 40
+    for name in names:
+        texts = [text.replace(name, "") for text in texts]
+    return [text for text in texts if re.search(r"[A-Za-z]{2}", _KOREAN_KEEPS.sub("", text))]

@@ -127,6 +127,24 @@ def test_a_refusal_of_the_server_shows_its_detail_and_retry_time(
     assert "7 s" in text
 
 
+def test_the_servers_csp_allows_the_page_in_korean_in_which_the_servers_words_are_marked_as_english(
+    open_tab: Callable[..., Tab], server: str, clip: Path
+) -> None:
+    size = {"width": 390, "height": 844}
+    tab = open_tab(at=server, offline=False, viewport=size, locale="ko-KR")
+    assert tab.page.inner_text("label[for=where-server]") == "이 서버"
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert tab.console == []
+    switch(tab)
+    tab.page.route("**/v1/predict?*", lambda route: route.fulfill(
+        status=429, headers={"Retry-After": "7"}, content_type="application/problem+json",
+        body='{"title": "Busy", "detail": "Too many recordings at once", "status": 429}'))  # fmt: skip
+    tab.choose(clip)
+    tab.page.wait_for_selector(".notice.is-shown")
+    assert tab.page.inner_text(".notice.is-shown [lang=en]") == "Too many recordings at once"
+    assert tab.page.inner_text(".notice.is-shown .notice-next") == "7초 뒤에 다시 시도하세요."
+
+
 def test_live_on_the_server_uses_the_websocket(open_tab: Callable[..., Tab], server: str) -> None:
     tab = open_tab("live", at=server, offline=False)
     switch(tab)

@@ -1,27 +1,25 @@
 /** All texts of the page, in English. Another language is another file of the same shape. */
-import type { LeftOut, Segment, Window } from "./types";
+import { clock, numbers } from "./numbers";
+import type { LeftOut } from "./types";
 
 const MOST_NAMED = 4; // channels in a caution
-
-
-export const percent = (share: number): string => `${Math.round(100 * share)}%`;
-export const seconds = (value: number, digits = 1): string => `${value.toFixed(digits)} s`;
-
-/** "0:03.2" */
-export function clock(timeS: number): string {
-  const tenths = Math.floor(10 * timeS + 1e-6);
-  const minutes = Math.floor(tenths / 600);
-  return `${minutes}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
-}
+const { percent, number, roughly } = numbers("en");
+const seconds = (value: number, digits = 1): string => `${number(value, digits)} s`;
 
 export const strings = {
   language: "en",
+  otherLanguage: "Language",
+  changed: "The page is in English now.",
+  percent,
+  number,
+  seconds,
   name: "EmoCatcher",
   title: "EmoCatcher: speech emotion recognition in your browser",
   description: "Drop a recording or speak: see which emotion it sounds like, how certain that is, and where. It runs in your browser.",
   noScript: "This page runs a neural network in your browser, and needs JavaScript for it.",
   skip: "Skip to the content",
 
+  labels: {} as Record<string, string>, // of models and their dimensions, where the page shows another word
   nav: { label: "Views", try: "Try it", live: "Live", guess: "Guess first", about: "About the model" },
   theme: { toDark: "Dark colours", toLight: "Light colours" },
 
@@ -62,7 +60,7 @@ export const strings = {
     recording: (timeS: number) => `Recording ${clock(timeS)}`,
     recordingName: "recording.wav",
     recordingStarts: "Recording. Speak a sentence as you would to another person.",
-    recordingFull: (most: number) => `The recording was stopped at ${most / 60} minutes, the most that this page takes.`,
+    recordingFull: (most: number) => `The recording was stopped at ${number(most / 60)} minutes, the most that this page takes.`,
     recordingTooShort: "That recording is empty.",
     recordingTooShortNext: "Record again, and speak for a second or more.",
     known: (n: number) => `The model distinguishes ${n} emotions. Each has its own colour and symbol.`,
@@ -71,7 +69,7 @@ export const strings = {
     whole: "The whole recording",
     moment: "At this moment",
     momentAt: (timeS: number) => `At ${clock(timeS)}`,
-    momentHint: "Play or move the cursor to see the three seconds around it",
+    momentHint: (range: string) => `Play or move the cursor to see the three seconds around it${range && `: ${range}`}.`,
     momentNone: "Nothing here is loud enough to be a voice",
     momentPending: "Not processed yet",
     probabilities: "Probability of each emotion",
@@ -81,12 +79,11 @@ export const strings = {
     positionText: (timeS: number, answer: string) => `${clock(timeS)}, ${answer}`,
     keys: "Space plays and pauses. Arrow keys move by a tenth of a second, Page Up and Page Down by one.",
     rows: { emotion: "Emotion", wave: "Waveform", attention: "Attention", over: "Probabilities" },
-    attentionExplained: "Where the model attends for its answer on the whole recording.",
     momentUnsure: "The model is not sure here.",
     wholeBusy: "Processing the recording as a whole",
     timelineBusy: (share: number) => `Processing the recording window by window: ${percent(share)}`,
     segmentsLabel: "Emotion over time",
-    segmentText: ({ emotion, probability, abstain }: Segment | Window) =>
+    segmentText: (emotion: string | null, probability: number | null, abstain: boolean) =>
       emotion === null ? "no voice" : `${abstain ? "not sure, " : ""}${emotion} ${percent(probability ?? 0)}`,
     doubtful: (emotion: string) => `${emotion}?`,
     between: (from: number, to: number) => `from ${clock(from)} to ${clock(to)}`,
@@ -132,20 +129,20 @@ export const strings = {
     notSure: "Not sure",
     nobody: "No speech found",
     others: (share: number) => `others ${percent(share)}`,
-    ofSpeech: (s: number) => `of ${seconds(s)} of speech`,
+    ofSpeech: (shares: string, s: number) => `${shares} of ${seconds(s)} of speech`.trim(),
     shares: "Share of the speech, by emotion",
     sharesText: "A long recording has several sentences, so its answer is how much of the speech each emotion has.",
     dimensions: "Dimensions",
-    rating: (value: number, low: number, high: number) => `${value.toFixed(2)}, from ${low} to ${high}`,
+    rating: (value: number, low: number, high: number) => `${number(value, 2)}, from ${number(low)} to ${number(high)}`,
     between: (first: string, p: number, second: string, q: number) => `${first} ${percent(p)}, ${second} ${percent(q)}`,
     below: (threshold: number) => `No emotion reaches ${percent(threshold)}, the threshold below which this model gives no answer.`,
     margin: (points: number, second: string) =>
       `${Math.round(100 * points)} ${Math.round(100 * points) === 1 ? "point" : "points"} ahead of ${second}`,
-    voice: (from: number, to: number) => `Voice from ${from.toFixed(2)} to ${to.toFixed(2)} s`,
+    voice: (from: number, to: number) => `Voice from ${number(from, 2)} to ${seconds(to, 2)}`,
     noVoice: "No voice found",
-    most: (at: number) => `most attended at ${at.toFixed(2)} s`,
+    most: (at: number) => `most attended at ${seconds(at, 2)}`,
     took: (ms: number, where: "browser" | "server") =>
-      `Answered in ${Math.round(ms)} ms, ${where === "browser" ? "in this browser" : "by the server"}`,
+      `Answered in ${number(ms, 0)} ms, ${where === "browser" ? "in this browser" : "by the server"}`,
     warnings: "Treat with care",
     noWarnings: "The checks found no reason to doubt this answer.",
     checked: "What is checked",
@@ -158,21 +155,21 @@ export const strings = {
 
   cautions: {
     noSpeech: "no speech was found, so there is no emotion",
-    truncated: (s: number) => `the file breaks off: only the first ${s.toFixed(2)} s were used`,
+    truncated: (s: number) => `the file breaks off: only the first ${seconds(s, 2)} were used`,
     rescaled: (divisor: number) =>
-      `rescaled: the samples were divided by ${divisor.toLocaleString("en-US")}, because their values are beyond full scale`,
+      `rescaled: the samples were divided by ${number(divisor)}, because their values are beyond full scale`,
     channelsCancel: (leftOut: LeftOut[]) =>
       `a voice in opposite phase, or late, in several channels; left out: ${leftOut
         .slice(0, MOST_NAMED)
-        .map((one) => `channel ${one.channel + 1} from ${one.startS.toFixed(1)} to ${one.endS.toFixed(1)} s`)
+        .map((one) => `channel ${one.channel + 1} from ${number(one.startS, 1)} to ${seconds(one.endS)}`)
         .join(", ")}${leftOut.length > MOST_NAMED ? ` and ${leftOut.length - MOST_NAMED} more` : ""}`,
-    tooShort: (s: number, least: number) => `only ${s.toFixed(2)} s of voice: at least ${least} s are needed`,
+    tooShort: (s: number, least: number) => `only ${seconds(s, 2)} of voice: at least ${number(least)} s are needed`,
     tooLong: (s: number, most: number) =>
-      `${s.toFixed(2)} s of voice, but the model was trained on at most ${most.toFixed(2)} s: use the timeline`,
-    clipped: (peak: number) => `clipped: samples stay at the peak, ${peak.toFixed(3)} of full scale`,
+      `${seconds(s, 2)} of voice, but the model was trained on at most ${seconds(most, 2)}: use the timeline`,
+    clipped: (peak: number) => `clipped: samples stay at the peak, ${number(peak, 3)} of full scale`,
     narrowBand: (highDb: number, bandHz: number) =>
-      `narrow band: nothing within ${Math.round(-highDb)} dB of the loudest lies above ${(bandHz / 1000).toFixed(1)} kHz, as over a telephone`,
-    veryQuiet: (db: number) => `very quiet: ${Math.round(-db)} dB rms below full scale`,
+      `narrow band: nothing within ${number(-highDb, 0)} dB of the loudest lies above ${number(bandHz / 1000, 1)} kHz, as over a telephone`,
+    veryQuiet: (db: number) => `very quiet: ${number(-db, 0)} dB rms below full scale`,
   },
 
   save: {
@@ -240,7 +237,6 @@ export const strings = {
     seen: "If the model was trained on these clips, its share does not apply to new voices; yours does.",
     confusionOf: (who: string) => `${who}: acted (rows), answered (columns)`,
     confusionCell: (n: number, truth: string, guess: string) => `${n} acted ${truth}, answered ${guess}`,
-    acted: "Acted",
     save: "Save as CSV",
     another: "Another round",
     fetching: "Fetching the clip…",
@@ -281,12 +277,14 @@ export const strings = {
     } as Record<string, string>,
     calibration: "Calibration",
     calibrationText: (before: number, after: number) =>
-      `Are answers with a probability of 70% right 70 times in 100? On held-out recordings, the probabilities are off by ${(100 * after).toFixed(1)} points on average; before calibration, by ${(100 * before).toFixed(1)}.`,
+      `Are answers with a probability of 70% right 70 times in 100? On held-out recordings, the probabilities are off by ${number(100 * after, 1)} points on average; before calibration, by ${number(100 * before, 1)}.`,
     calibrationBefore: "before",
     calibrationAfter: "after",
     calibrationAxis: "expected calibration error",
     calibrationPlot: "Share of right answers against their probability",
+    scoreOn: (score: string, corpus: string) => `${score} on ${corpus}`,
     mustNot: "What it must not be used for",
+    mustNotText: "", // the card of the model follows, in English
     card: "The whole card",
     privacy: "What this page does with a recording",
     privacyText:
@@ -294,17 +292,16 @@ export const strings = {
   },
 
   errors: {
-    label: "This did not work",
     close: "Close",
     empty: (name: string) => `${name} is an empty file (0 bytes).`,
     emptyNext: "Record it again, or choose another file.",
     noSamples: (name: string) => `${name} contains no samples.`,
-    lowRate: (name: string, rate: number) => `${name} has a sample rate of ${rate} Hz.`,
-    lowRateNext: (least: number) => `Give a recording of ${least} Hz or more.`,
-    tooLong: (name: string, s: number) => `${name} is ${Math.floor(s / 60)} min ${Math.round(s % 60)} s long.`,
+    lowRate: (name: string, rate: number) => `${name} has a sample rate of ${number(rate)} Hz.`,
+    lowRateNext: (least: number) => `Give a recording of ${number(least)} Hz or more.`,
+    tooLong: (name: string, s: number) => `${name} is ${number(Math.floor(Math.round(s) / 60))} min ${number(Math.round(s) % 60)} s long.`,
     tooLongNext: (most: number) =>
-      `This page takes up to ${most / 60} minutes. For more, use the command line: emocatcher timeline FILE.`,
-    scale: (name: string, peak: number) => `${name} has samples up to ${peak.toPrecision(3)}.`,
+      `This page takes up to ${number(most / 60)} minutes. For more, use the command line: emocatcher timeline FILE.`,
+    scale: (name: string, peak: number) => `${name} has samples up to ${roughly(peak)}.`,
     scaleNext: "Scale them to -1 … 1.",
     notFinite: (name: string) => `${name} contains NaN or infinite samples.`,
     notFiniteNext: "Export it again from the program that made it.",

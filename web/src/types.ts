@@ -139,9 +139,11 @@ export interface Recording {
 
 /** An error with two texts for the user: what was wrong, and what to do next. */
 export class PageError extends Error {
+  /** @param language of `what`, if it is not the page's */
   constructor(
     readonly what: string,
     readonly next: string,
+    readonly language: string | null = null,
   ) {
     super(`${what} ${next}`);
   }

@@ -1,6 +1,6 @@
 /** Decode any file that the browser can read to a recording: mono, at its own rate, with peak and clipping. */
 import { facts } from "../facts";
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import { PageError, type Recording } from "../types";
 import { mixChannels } from "./channels";
 import { nativeRate } from "./native_rate";

@@ -1,5 +1,5 @@
 /** Uncompressed samples from the microphone, mono, at the device's own rate. */
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import { PageError } from "../types";
 
 // Loaded from a blob, because a file would need a request after loading.

@@ -1,6 +1,6 @@
 /** One recording from the microphone. */
 import { facts } from "../facts";
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import { PageError, type Recording } from "../types";
 import { toRecording } from "./decode";
 import { type Microphone, openMicrophone } from "./microphone";

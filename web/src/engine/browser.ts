@@ -1,7 +1,7 @@
 /** The engine in this browser: sends jobs to the worker. */
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { Ring } from "../audio/microphone";
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import { type Model, PageError, type Recording, type Window } from "../types";
 import { type Engine, HOP_S, type Callbacks, type Live, WINDOW_S } from "./engine";
 import type { NetworkOutput, WorkerRequest, WorkerReply } from "./messages";

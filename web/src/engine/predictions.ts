@@ -1,6 +1,6 @@
 /** Convert the network's output to the objects of the published JSON: `Prediction`, `Window`, `Segment`, `Timeline`. */
 import { facts } from "../facts";
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import type { Caution, Model, Prediction, Rating, Recording, Segment, Timeline, Window } from "../types";
 import type { NetworkOutput } from "./messages";
 

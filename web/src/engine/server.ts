@@ -1,5 +1,5 @@
 /** The engine on a server: a client of the API of `emocatcher serve`. Its answers are plain: the page adjusts them. */
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import { type Model, PageError, type Prediction, type Recording, type Timeline, type Window } from "../types";
 import { summarise, isLong } from "./summary";
 import { type Engine, HOP_S, type Callbacks, type Live, WINDOW_S } from "./engine";
@@ -79,7 +79,7 @@ export class ServerEngine implements Engine {
         early.splice(0).forEach(send);
       } else if (message.type === "window" && !stopped) onWindow(message);
       else if (message.type === "error")
-        onError(new PageError(message.detail ?? message.title ?? "", strings.errors.streamNext));
+        onError(new PageError(message.detail ?? message.title ?? "", strings.errors.streamNext, "en"));
     };
     socket.onclose = ({ code }) => {
       if (!stopped && code !== 1000) onError(new PageError(strings.errors.streamClosed(code), strings.errors.streamNext));
@@ -141,7 +141,8 @@ export class ServerEngine implements Engine {
 
 async function problem(answer: Response): Promise<PageError> {
   const details = (await answer.json().catch(() => ({}))) as Problem;
-  const what = details.detail ?? details.title ?? strings.errors.status(answer.status);
+  const told = details.detail ?? details.title;
   const wait = answer.headers.get("Retry-After");
-  return new PageError(what, wait ? strings.errors.busyNext(wait) : strings.errors.serverNext);
+  const next = wait ? strings.errors.busyNext(wait) : strings.errors.serverNext;
+  return told === undefined ? new PageError(strings.errors.status(answer.status), next) : new PageError(told, next, "en");
 }

@@ -1,7 +1,8 @@
 /** The result for one recording as one self-contained SVG, for a slide or a paper. */
 import { outline } from "../audio/outline";
 import { bounds, isDoubtful } from "../engine/predictions";
-import { clock, percent } from "../strings.en";
+import { nameOf, strings } from "../language";
+import { clock } from "../numbers";
 import type { Prediction, Recording, Timeline } from "../types";
 import { headline } from "../view/card";
 import { GLYPHS } from "../view/glyphs";
@@ -16,7 +17,7 @@ const INK: Record<Theme, { paper: string; ink: string; faint: string; line: stri
   light: { paper: "#ffffff", ink: "#1d1c1a", faint: "#625d55", line: "#e3dfd7" },
   dark: { paper: "#191a1c", ink: "#efece6", faint: "#aba69d", line: "#34373b" },
 };
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans CJK KR', sans-serif";
 const N_BARS = 198;
 
 export function drawPicture(recording: Recording, prediction: Prediction, timeline: Timeline, theme: Theme): string {
@@ -36,7 +37,7 @@ export function drawPicture(recording: Recording, prediction: Prediction, timeli
     const shade = colour(segment.emotion, theme);
     parts.push(`<rect x="${from.toFixed(1)}" y="112" width="${Math.max(wide, 1).toFixed(1)}" height="5" rx="2.5" fill="${shade}"${isDoubtful(segment) ? ' fill-opacity="0.4"' : ""}/>`);
     const name = named(segment);
-    if (wide > 8 * name.length + 26) {
+    if (wide > widthOf(name) + 26) {
       parts.push(mark(segment.emotion, from, 122, 18, ink), text(from + 24, 136, name, `font-size="14"`));
     }
   }
@@ -103,8 +104,8 @@ function bars(
     const y = 130 + i * 56;
     return [
       mark(label, 875, y - 16, 22, INK[theme].ink),
-      text(906, y, label, `font-size="16"`),
-      text(1160, y, percent(value), `font-size="16" text-anchor="end"`),
+      text(906, y, nameOf(label), `font-size="16"`),
+      text(1160, y, strings.percent(value), `font-size="16" text-anchor="end"`),
       `<rect x="906" y="${y + 9}" width="254" height="6" rx="3" fill="${INK[theme].line}"/>`,
       `<rect x="906" y="${y + 9}" width="${Math.max(254 * value, 2).toFixed(1)}" height="6" rx="3" fill="${colour(label, theme)}"/>`,
     ].join("");
@@ -115,6 +116,11 @@ function mark(label: string | null, x: number, y: number, size: number, ink: str
   const drawn = label === null ? "M5 12h.1M12 12h.1M19 12h.1" : GLYPHS[label];
   if (!drawn) return "";
   return `<g transform="translate(${x.toFixed(1)} ${y}) scale(${size / 24})"><path d="${drawn}" fill="none" stroke="${ink}" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round"/></g>`;
+}
+
+/** About how wide a text of 14 px is: a Korean syllable is as wide as it is high. */
+function widthOf(text: string): number {
+  return [...text].reduce((sum, letter) => sum + (letter > "\u1100" ? 14 : 8), 0);
 }
 
 function escape(text: string): string {

@@ -1,7 +1,7 @@
 /** The view "About the model": facts, scores, calibration, and what the model must not be used for. */
-import { percent, strings } from "../strings.en";
+import { nameOf, strings } from "../language";
 import type { Model } from "../types";
-import { h, replace, s } from "./dom";
+import { type Child, h, replace, s } from "./dom";
 import { glyph } from "./glyphs";
 import { markdown, section } from "./markdown";
 import { cssColour } from "./shades";
@@ -33,19 +33,19 @@ export class AboutView implements View {
     const limits = section(model.card, "Limits");
     replace(
       this.place,
-      card(words.mustNot, ...markdown(limits)),
+      card(words.mustNot, words.mustNotText && h("p", {}, words.mustNotText), h("div", { lang: "en" }, ...markdown(limits))),
       card(words.factsName, facts(model)),
       card(words.labels, emotions(model)),
       scores(model),
       calibration(model),
       card(words.privacy, h("p", {}, words.privacyText)),
-      h("details", { class: "card whole-card" }, h("summary", {}, words.card), h("div", { class: "prose" }, ...markdown(model.card))),
+      h("details", { class: "card whole-card" }, h("summary", {}, words.card), h("div", { class: "prose", lang: "en" }, ...markdown(model.card))),
     );
     this.place.firstElementChild?.classList.add("must-not");
   }
 }
 
-function card(title: string, ...body: (Node | string)[]): HTMLElement {
+function card(title: string, ...body: Child[]): HTMLElement {
   return h("section", { class: "card" }, h("h2", { class: "card-name" }, title), ...body);
 }
 
@@ -53,25 +53,30 @@ function facts(model: Model): HTMLElement {
   const names = strings.about.facts;
   const { training } = model;
   const shared = training.speakers_shared;
-  const rows: [string, string][] = [
+  const rows: [string, string, string?][] = [
     [names.name, `${model.name} ${model.version}`],
-    [names.parameters, model.n_parameters.toLocaleString("en")],
-    [names.rate, `${model.sample_rate_hz.toLocaleString("en")} Hz`],
-    [names.corpus, String(training.corpus ?? strings.about.unknown)],
-    [names.protocol, String(training.protocol ?? strings.about.unknown)],
+    [names.parameters, strings.number(model.n_parameters)],
+    [names.rate, `${strings.number(model.sample_rate_hz)} Hz`],
+    [names.corpus, ...inEnglish(training.corpus)],
+    [names.protocol, ...inEnglish(training.protocol)],
     [names.shared, shared === true ? strings.about.yes : shared === false ? strings.about.no : strings.about.unknown],
-    [names.licence, String(training.licence ?? strings.about.unknown)],
-    [names.temperature, model.temperature.toFixed(3)],
-    [names.threshold, percent(model.abstain_below)],
+    [names.licence, ...inEnglish(training.licence)],
+    [names.temperature, strings.number(model.temperature, 3)],
+    [names.threshold, strings.percent(model.abstain_below)],
   ];
-  return h("dl", { class: "facts" }, ...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  return h("dl", { class: "facts" }, ...rows.map(([name, value, lang]) => h("div", {}, h("dt", {}, name), h("dd", { lang }, value))));
+}
+
+/** A text of the model's description, and its language. */
+function inEnglish(text: unknown): [string, string?] {
+  return text === undefined || text === null ? [strings.about.unknown] : [String(text), "en"];
 }
 
 function emotions(model: Model): HTMLElement {
   return h(
     "ul",
     { class: "emotions" },
-    ...model.labels.map((label) => h("li", { "--c": cssColour(label) }, glyph(label, 26), label)),
+    ...model.labels.map((label) => h("li", { "--c": cssColour(label) }, glyph(label, 26), nameOf(label))),
   );
 }
 
@@ -84,7 +89,7 @@ function scores(model: Model): HTMLElement {
     strings.about.scores,
     list(others),
     ...(drops.length ? [h("h3", { class: "card-name" }, strings.about.falls), list(drops)] : []),
-    h("p", { class: "note" }, note),
+    h("p", { class: "note", lang: "en" }, note),
   );
 }
 
@@ -96,12 +101,20 @@ function list(scores: [string, number][]): HTMLElement {
       h(
         "li",
         {},
-        h("span", {}, strings.about.scoreNames[name] ?? name.replaceAll("_", " ")),
-        h("strong", {}, percent(value)),
+        scoreName(name),
+        h("strong", {}, strings.percent(value)),
         h("span", { class: "bar-track", "aria-hidden": "true" }, h("span", { class: "score-fill", "--share": value })),
       ),
     ),
   );
+}
+
+/** The name of a score, such as "accuracy_on_crema-d". */
+function scoreName(name: string): HTMLElement {
+  const [score, corpus] = name.split("_on_");
+  const known = strings.about.scoreNames[score];
+  if (known === undefined) return h("span", { lang: "en" }, name.replaceAll("_", " "));
+  return h("span", {}, corpus === undefined ? known : strings.about.scoreOn(known, corpus));
 }
 
 /** A reliability plot if the model has bins; otherwise the calibration error before and after. */
@@ -126,7 +139,7 @@ function calibration(model: Model): HTMLElement | null {
               "li",
               {},
               h("span", {}, `${words.calibrationAxis}, ${name}`),
-              h("strong", {}, Number(value).toFixed(3)),
+              h("strong", {}, strings.number(Number(value), 3)),
               h("span", { class: "bar-track", "aria-hidden": "true" }, h("span", { class: "score-fill", "--share": Number(value) / most })),
             ),
           ),

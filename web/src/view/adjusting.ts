@@ -3,7 +3,7 @@ import { decode } from "../audio/decode";
 import { Take } from "../audio/take";
 import { type AdjustedEngine, estimate, predict } from "../engine/adjustment";
 import { facts } from "../facts";
-import { strings } from "../strings.en";
+import { nameOf, strings } from "../language";
 import type { Model, Prediction, Recording } from "../types";
 import { h, replace } from "./dom";
 import { glyph } from "./glyphs";
@@ -29,15 +29,18 @@ export class Adjusting {
   private readonly input: HTMLInputElement;
   private readonly boxes: HTMLInputElement[];
   private readonly few = h("p", { class: "note", role: "status" });
-  private predictions: Prediction[] = [];
+  private predictions: Prediction[];
   private take: Take | null = null;
   private busy = false;
 
+  /** @param before the controls in another language, of which these take the recordings */
   constructor(
     private readonly model: Model,
     private readonly engine: AdjustedEngine,
     private readonly onChange: () => void,
+    before?: Adjusting,
   ) {
+    this.predictions = before?.predictions ?? [];
     const words = strings.settle;
     this.input = h("input", {
       type: "file",
@@ -72,7 +75,7 @@ export class Adjusting {
       this.notice.element,
     );
     this.boxes = model.labels.map((label) =>
-      h("input", { type: "checkbox", id: `only-${label}`, value: label, checked: true, onchange: () => this.restrict() }),
+      h("input", { type: "checkbox", id: `only-${label}`, value: label, checked: engine.emotions?.includes(label) ?? true, onchange: () => this.restrict() }),
     );
     this.emotionsPanel = h(
       "section",
@@ -82,7 +85,7 @@ export class Adjusting {
         { class: "only" },
         h("legend", {}, strings.emotions.legend),
         ...model.labels.map((label, i) =>
-          h("span", { class: "only-option", "--c": cssColour(label) }, this.boxes[i], h("label", { for: `only-${label}` }, glyph(label, 20), label)),
+          h("span", { class: "only-option", "--c": cssColour(label) }, this.boxes[i], h("label", { for: `only-${label}` }, glyph(label, 20), nameOf(label))),
         ),
       ),
       h("p", { class: "note" }, strings.emotions.text),

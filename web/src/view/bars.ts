@@ -1,5 +1,5 @@
 /** One bar per emotion. Created once and updated, because they change many times a second during playback. */
-import { percent } from "../strings.en";
+import { nameOf, strings } from "../language";
 import { h } from "./dom";
 import { glyph } from "./glyphs";
 import { cssColour } from "./shades";
@@ -22,7 +22,7 @@ export class Bars {
         "li",
         { class: "bar-row", "--c": cssColour(label) },
         glyph(label, 22),
-        h("span", { class: "bar-label" }, label),
+        h("span", { class: "bar-label" }, nameOf(label)),
         h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
         value,
       );
@@ -40,7 +40,7 @@ export class Bars {
       if (!parts) continue;
       const value = known ? (known[label] ?? 0) : 0;
       parts.bar.style.transform = `scaleX(${value})`;
-      parts.value.textContent = known ? percent(value) : "–";
+      parts.value.textContent = known ? strings.percent(value) : "–";
       parts.row.classList.toggle("is-best", known !== null && value === best);
     }
     this.element.classList.toggle("is-empty", known === null);

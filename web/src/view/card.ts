@@ -1,5 +1,5 @@
 /** The card for a whole recording: the answer, the probabilities, and the cautions. */
-import { percent, strings } from "../strings.en";
+import { nameOf, strings } from "../language";
 import type { Model, Prediction } from "../types";
 import { Bars } from "./bars";
 import { h } from "./dom";
@@ -24,7 +24,7 @@ export function predictionCard(
     ...answer(prediction, model, spokenS),
     dimensionList(prediction),
     prediction.settled_on > 0 ? h("p", { class: "note settled-on" }, strings.settle.answer(prediction.settled_on)) : null,
-    cautions(prediction),
+    cautions(prediction, where),
     checks(where),
     h("p", { class: "note took" }, `${strings.answer.took(tookMs, where)}.`),
   );
@@ -44,7 +44,7 @@ function answer(prediction: Prediction, model: Model, spokenS: number): (Node | 
     : words.voice(prediction.voiced_start_s ?? 0, prediction.voiced_end_s ?? prediction.duration_s);
   if (isLong)
     return [
-      verdict(headline(prediction), first, first, p, `${sharesInWords(prediction.shares, 1)} ${words.ofSpeech(spokenS)}`.trim()),
+      verdict(headline(prediction), first, nameOf(first), p, words.ofSpeech(sharesInWords(prediction.shares, 1), spokenS)),
       h("p", { class: "note shares-note" }, words.sharesText),
       bars.element,
       h("p", { class: "note" }, `${voice}.`),
@@ -52,8 +52,8 @@ function answer(prediction: Prediction, model: Model, spokenS: number): (Node | 
   const most = prediction.attention.reduce((best, one) => (one[1] > best[1] ? one : best), [0, 0]);
   return [
     prediction.abstain
-      ? verdict(headline(prediction), null, words.notSure, undefined, words.between(first, p, second, q))
-      : verdict(headline(prediction), first, first, p, second ? words.margin(p - q, second) : ""),
+      ? verdict(headline(prediction), null, words.notSure, undefined, words.between(nameOf(first), p, nameOf(second), q))
+      : verdict(headline(prediction), first, nameOf(first), p, second ? words.margin(p - q, nameOf(second)) : ""),
     prediction.abstain ? h("p", { class: "note" }, words.below(model.abstain_below)) : null,
     bars.element,
     h("p", { class: "note" }, `${voice}, ${words.most(most[0])}.`),
@@ -71,7 +71,7 @@ export function dimensionList({ dimensions }: Prediction): HTMLElement | null {
       h(
         "li",
         { "data-dimension": name },
-        h("span", { class: "dimension-name" }, name),
+        h("span", { class: "dimension-name" }, nameOf(name)),
         h("span", { class: "dimension-scale", "aria-hidden": "true", "--at": `${((value - low) / (high - low)) * 100}%` }),
         h("span", { class: "dimension-value" }, strings.answer.rating(value, low, high)),
       ),
@@ -86,13 +86,13 @@ export function headline(prediction: Prediction): string {
   if (emotion === null) return words.nobody;
   if (Object.keys(shares).length > 0) return sharesInWords(shares);
   const [[first, p], [second, q] = ["", 0]] = ranked(probabilities);
-  return prediction.abstain ? words.unsure(first, p, second, q) : words.sure(first, p);
+  return prediction.abstain ? words.unsure(nameOf(first), p, nameOf(second), q) : words.sure(nameOf(first), p);
 }
 
 /** The largest shares from `from` on, as on the command line: "angry 48%, sad 30%, neutral 18%, others 4%". */
 export function sharesInWords(shares: Record<string, number>, from = 0): string {
   const all = ranked(shares);
-  const named = all.slice(from, N_SHARES).flatMap(([label, share]) => (share > 0 ? [strings.answer.sure(label, share)] : []));
+  const named = all.slice(from, N_SHARES).flatMap(([label, share]) => (share > 0 ? [strings.answer.sure(nameOf(label), share)] : []));
   const others = all.slice(N_SHARES).reduce((sum, [, share]) => sum + share, 0);
   return [...named, ...(others > 0 ? [strings.answer.others(others)] : [])].join(", ");
 }
@@ -110,7 +110,7 @@ function verdict(text: string, label: string | null, word: string, share?: numbe
     h(
       "div",
       {},
-      h("p", { class: "verdict-word" }, word, share === undefined ? null : [" ", h("span", { class: "verdict-p" }, percent(share))]),
+      h("p", { class: "verdict-word" }, word, share === undefined ? null : [" ", h("span", { class: "verdict-p" }, strings.percent(share))]),
       more.length ? h("p", { class: "verdict-more" }, ...more) : null,
     ),
   );
@@ -126,13 +126,13 @@ function checks(where: "browser" | "server"): HTMLElement {
   );
 }
 
-function cautions(prediction: Prediction): HTMLElement {
+function cautions(prediction: Prediction, where: "browser" | "server"): HTMLElement {
   if (prediction.warnings.length === 0) return h("p", { class: "note no-cautions" }, strings.answer.noWarnings);
   return h(
     "div",
     { class: "cautions" },
     h("h3", {}, icon("warning", 18), strings.answer.warnings),
-    h("ul", {}, ...prediction.warnings.map((one) => h("li", { "data-code": one.code }, sentence(one.message)))),
+    h("ul", {}, ...prediction.warnings.map((one) => h("li", { "data-code": one.code, lang: where === "server" && "en" }, sentence(one.message)))),
   );
 }
 

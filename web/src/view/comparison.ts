@@ -1,6 +1,6 @@
 /** Listener and model on the same clips: scores with intervals, and confusion matrices. */
 import { accuracy, type Answer, confusion } from "../stats";
-import { percent, strings } from "../strings.en";
+import { nameOf, strings } from "../language";
 import { h } from "./dom";
 import { glyph } from "./glyphs";
 
@@ -20,7 +20,7 @@ function panel(who: string, answers: Answer[], labels: string[]): HTMLElement {
     "section",
     { class: "card", "aria-label": who, "data-who": who },
     h("h3", { class: "card-name" }, who),
-    h("p", { class: "share" }, percent(share)),
+    h("p", { class: "share" }, strings.percent(share)),
     h("p", { class: "note" }, `${words.rightOf(right, n)}, ${words.interval(low, high)}`),
     h(
       "div",
@@ -49,7 +49,7 @@ function matrix(who: string, answers: Answer[], labels: string[]): HTMLElement {
           "tr",
           {},
           h("td", {}),
-          ...labels.map((label) => h("th", { scope: "col", title: label }, glyph(label, 18), h("span", { class: "only-read" }, label))),
+          ...labels.map((label) => h("th", { scope: "col", title: nameOf(label) }, glyph(label, 18), h("span", { class: "only-read" }, nameOf(label)))),
         ),
       ),
       h(
@@ -60,12 +60,12 @@ function matrix(who: string, answers: Answer[], labels: string[]): HTMLElement {
           return h(
             "tr",
             {},
-            h("th", { scope: "row" }, glyph(truth, 16), truth),
+            h("th", { scope: "row" }, glyph(truth, 16), nameOf(truth)),
             ...labels.map((answered, column) => {
               const n = counts[row][column];
-              const title = words.confusionCell(n, truth, answered);
+              const title = words.confusionCell(n, nameOf(truth), nameOf(answered));
               const kind = n === 0 ? "is-none" : row === column ? "is-right" : "is-wrong";
-              return h("td", { class: kind, "--share": total ? n / total : 0, title }, n === 0 ? "·" : n);
+              return h("td", { class: kind, "--share": total ? n / total : 0, title }, n === 0 ? "·" : strings.number(n));
             }),
           );
         }),

@@ -1,6 +1,6 @@
 /** The view "Guess first": listen to clips, guess their emotions, and compare the scores with the model's. */
 import { facts } from "../facts";
-import { strings, percent } from "../strings.en";
+import { nameOf, strings } from "../language";
 import { PageError } from "../types";
 import { type Answer, shuffled } from "../stats";
 import { download } from "../save/download";
@@ -24,11 +24,13 @@ export class GuessView implements View {
   private clips: Clip[] = [];
   private guesses: Guess[] = [];
   private position = 0;
+  private isOver = false;
   private tellMe = false;
   private playedAt = 0;
   private keys: ((event: KeyboardEvent) => void) | null = null;
 
-  constructor(private readonly state: State) {
+  /** @param before the view in another language, of which this one continues the round */
+  constructor(private readonly state: State, before?: GuessView) {
     this.element = h(
       "section",
       { class: "view guess", "aria-labelledby": "guess-heading" },
@@ -48,9 +50,17 @@ export class GuessView implements View {
     });
     document.addEventListener("keydown", (event) => {
       const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-      if (!this.element.hidden && !typing && !event.altKey && !event.ctrlKey && !event.metaKey) this.keys?.(event);
+      if (this.element.isConnected && !this.element.hidden && !typing && !event.altKey && !event.ctrlKey && !event.metaKey) this.keys?.(event);
     });
-    this.intro();
+    this.tellMe = before?.tellMe ?? false;
+    if (before && before.clips.length > 0) void this.guarded(() => this.continue(before));
+    else this.intro();
+  }
+
+  private async continue({ clips, guesses, position, isOver }: GuessView): Promise<void> {
+    Object.assign(this, { clips, guesses, position });
+    if (isOver) this.results();
+    else await this.nextClip();
   }
 
   hide(): void {
@@ -74,7 +84,7 @@ export class GuessView implements View {
       accept: "audio/*,.wav,.flac",
       onchange: () => this.fromFiles([...(input.files ?? [])]),
     });
-    const size = h("select", { id: "guess-size" }, ...SIZES.map((n) => h("option", { value: n }, String(n))));
+    const size = h("select", { id: "guess-size" }, ...SIZES.map((n) => h("option", { value: n }, strings.number(n))));
     const tell = h("input", {
       type: "checkbox",
       id: "guess-tell",
@@ -85,7 +95,7 @@ export class GuessView implements View {
     tell.checked = this.tellMe;
     const { server, model } = this.state;
     if (!facts.ravdess_emotions.some((emotion) => model.labels.includes(emotion))) {
-      replace(this.place, h("p", { class: "card note" }, words.otherLabels(model.name, model.labels)));
+      replace(this.place, h("p", { class: "card note" }, words.otherLabels(model.name, model.labels.map(nameOf))));
       return;
     }
     replace(
@@ -151,6 +161,7 @@ export class GuessView implements View {
     this.clips = clips;
     this.guesses = [];
     this.position = 0;
+    this.isOver = false;
     await this.nextClip();
   }
 
@@ -170,7 +181,7 @@ export class GuessView implements View {
         "button",
         { type: "button", class: "choice", "--c": cssColour(label), "data-label": label, onclick: () => void this.answer(label) },
         glyph(label, 30),
-        h("span", { class: "choice-name" }, label),
+        h("span", { class: "choice-name" }, nameOf(label)),
         h("span", { class: "key", "aria-hidden": "true" }, String(i + 1)),
       ),
     );
@@ -226,6 +237,7 @@ export class GuessView implements View {
 
   private reveal(label: string, truth: Truth): void {
     const words = strings.guess;
+    const model = truth.prediction.emotion;
     const right = truth.emotion === label;
     const next = h("button", { type: "button", class: "button is-first", onclick: () => void this.guarded(() => this.nextClip()) }, words.next, icon("next", 18));
     for (const button of this.place.querySelectorAll<HTMLElement>(".choice")) {
@@ -240,8 +252,8 @@ export class GuessView implements View {
         h(
           "div",
           { role: "status" },
-          h("p", { class: "reveal-word" }, right ? words.right : words.wrong(truth.emotion)),
-          h("p", { class: "note" }, words.modelAnswer(truth.prediction.emotion, truth.prediction.probability)),
+          h("p", { class: "reveal-word" }, right ? words.right : words.wrong(nameOf(truth.emotion))),
+          h("p", { class: "note" }, words.modelAnswer(model && nameOf(model), truth.prediction.probability)),
         ),
         next,
       ),
@@ -252,6 +264,7 @@ export class GuessView implements View {
   private results(): void {
     this.player.pause();
     this.keys = null;
+    this.isOver = true;
     const words = strings.guess;
     const { labels } = this.state.model;
     const of = (pick: (guess: Guess) => string): Answer[] =>
@@ -282,7 +295,7 @@ export class GuessView implements View {
     );
     heading.focus();
     const right = this.guesses.filter((one) => one.guess === one.truth).length;
-    announce(`${words.results}: ${words.rightOf(right, this.guesses.length)}, ${percent(right / Math.max(this.guesses.length, 1))}`);
+    announce(`${words.results}: ${words.rightOf(right, this.guesses.length)}, ${strings.percent(right / Math.max(this.guesses.length, 1))}`);
   }
 
   private async guarded(work: () => Promise<void>): Promise<void> {

@@ -1,5 +1,6 @@
-/** The header: name, views, choice of engine, theme. Also the privacy promise in the footer. */
-import { percent, strings } from "../strings.en";
+/** The header: name, views, choice of engine, language, theme. Also the privacy promise in the footer. */
+import { keep, kept } from "../kept";
+import { type Language, LANGUAGES, strings } from "../language";
 import { h, replace, s } from "./dom";
 import { icon } from "./icons";
 import { theme } from "./shades";
@@ -12,31 +13,30 @@ export class Header {
   readonly promise: HTMLElement;
   private readonly links: Map<string, HTMLAnchorElement>;
   private readonly where = h("div", { class: "where-place" });
-  private readonly status = h("span", { class: "status", role: "status" }, strings.loading.starting);
+  private readonly status = h("span", { class: "status", role: "status" });
   private readonly fill = h("span", { class: "loading-fill" });
-  private readonly promiseText = h("span", {}, strings.where.browserPromise);
+  private readonly promiseText = h("span", {});
+  private readonly nav: HTMLElement;
+  private readonly languages = h("div", { class: "languages" });
   private readonly themeButton: HTMLButtonElement;
+  private drawWhere: () => void = () => undefined;
+  private statusText = (): string => strings.loading.starting;
   private at: Where = "browser";
   private model = "";
   private loaded = false;
+  private onlyServer = false;
 
-  constructor(names: string[], onTheme: () => void) {
-    this.links = new Map(
-      names.map((name) => [name, h("a", { href: `#${name}` }, strings.nav[name as keyof typeof strings.nav])]),
-    );
-    const kept = stored();
-    if (kept) document.documentElement.dataset.theme = kept;
+  constructor(names: string[], onTheme: () => void, private readonly onLanguage: (language: Language) => void) {
+    this.links = new Map(names.map((name) => [name, h("a", { href: `#${name}` })]));
+    const chosen = kept(THEME);
+    if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
     this.themeButton = h("button", {
       type: "button",
       class: "plain",
       onclick: () => {
         const next = theme() === "dark" ? "light" : "dark";
         document.documentElement.dataset.theme = next;
-        try {
-          localStorage.setItem(THEME, next);
-        } catch {
-          // Without storage, the choice lasts until the page is closed.
-        }
+        keep(THEME, next);
         this.labelTheme();
         onTheme();
       },
@@ -45,13 +45,13 @@ export class Header {
       this.labelTheme();
       onTheme();
     });
-    this.labelTheme();
+    this.nav = h("nav", { class: "nav" }, ...this.links.values());
     this.element = h(
       "header",
       { class: "header" },
       h("a", { class: "brand", href: "#try" }, mark(), h("span", {}, strings.name)),
-      h("nav", { class: "nav", "aria-label": strings.nav.label }, ...this.links.values()),
-      h("div", { class: "header-side" }, this.where, this.themeButton),
+      this.nav,
+      h("div", { class: "header-side" }, this.where, this.languages, this.themeButton),
     );
     this.promise = h(
       "footer",
@@ -59,6 +59,18 @@ export class Header {
       h("p", { class: "promise" }, icon("lock", 18), this.promiseText),
       h("p", { class: "loading" }, this.status, h("span", { class: "loading-track", "aria-hidden": "true" }, this.fill)),
     );
+    this.write();
+  }
+
+  /** Write all texts in the language of the page. */
+  write(): void {
+    for (const [name, link] of this.links) link.textContent = strings.nav[name as keyof typeof strings.nav];
+    this.nav.setAttribute("aria-label", strings.nav.label);
+    this.status.textContent = this.statusText();
+    this.labelTheme();
+    this.drawLanguages();
+    this.writePromise();
+    this.drawWhere();
   }
 
   showView(name: string): void {
@@ -72,10 +84,11 @@ export class Header {
     const share = total > 0 ? loaded / total : 0;
     this.fill.style.transform = `scaleX(${share})`;
     // Change the text rarely, because screen readers announce each change.
-    const text = total > 0 ? strings.loading.share(Math.floor(share * 4) / 4) : strings.loading.starting;
+    this.statusText = () => (total > 0 ? strings.loading.share(Math.floor(share * 4) / 4) : strings.loading.starting);
+    const text = this.statusText();
     if (this.status.textContent !== text && this.at === "browser") this.status.textContent = text;
     this.promise.dataset.state = "loading";
-    this.fill.title = percent(share);
+    this.fill.title = strings.percent(share);
   }
 
   /** The model that the status names. */
@@ -85,18 +98,18 @@ export class Header {
 
   showReady(): void {
     this.loaded = true;
-    this.showStatus(this.at === "browser" ? strings.loading.ready(this.model) : strings.loading.readyServer(this.model), "ready");
+    this.showStatus(() => (this.at === "browser" ? strings.loading.ready(this.model) : strings.loading.readyServer(this.model)), "ready");
   }
 
-  showStatus(text: string, state: string): void {
-    this.status.textContent = text;
+  showStatus(text: () => string, state: string): void {
+    this.statusText = text;
+    this.status.textContent = text();
     this.promise.dataset.state = state;
     document.documentElement.dataset.network = state;
   }
 
   /** Show the switch between browser and server. */
   offerServer(choose: (where: Where) => void): void {
-    const words = strings.where;
     const radio = (value: Where, text: string): HTMLElement => {
       const input = h("input", { type: "radio", name: "where", value, id: `where-${value}` });
       input.checked = value === this.at;
@@ -106,40 +119,55 @@ export class Header {
       });
       return h("span", { class: "where-option" }, input, h("label", { for: `where-${value}` }, text));
     };
-    replace(
-      this.where,
-      h("fieldset", { class: "where" }, h("legend", { class: "only-read" }, words.label), radio("browser", words.browser), radio("server", words.server)),
-    );
+    this.drawWhere = () => {
+      const words = strings.where;
+      replace(
+        this.where,
+        h("fieldset", { class: "where" }, h("legend", { class: "only-read" }, words.label), radio("browser", words.browser), radio("server", words.server)),
+      );
+    };
+    this.drawWhere();
   }
 
   /** Show that recordings are processed on the server, because its model cannot run in this browser. */
   offerOnlyServer(): void {
-    replace(this.where, h("p", { class: "where where-only", title: strings.where.onlyServer(this.model) }, strings.where.server));
-    this.loaded = true;
+    this.drawWhere = () =>
+      replace(this.where, h("p", { class: "where where-only", title: strings.where.onlyServer(this.model) }, strings.where.server));
+    this.drawWhere();
+    this.loaded = this.onlyServer = true;
     this.switched("server");
-    this.promiseText.textContent = `${strings.where.onlyServer(this.model)} ${strings.where.serverPromise}`;
   }
 
   private switched(where: Where): void {
     this.at = where;
-    this.promiseText.textContent = where === "browser" ? strings.where.browserPromise : strings.where.serverPromise;
+    this.writePromise();
     this.promise.classList.toggle("is-server", where === "server");
     if (this.loaded || where === "server") this.showReady();
+  }
+
+  private writePromise(): void {
+    const words = strings.where;
+    const promise = this.at === "browser" ? words.browserPromise : words.serverPromise;
+    this.promiseText.textContent = this.onlyServer ? `${words.onlyServer(this.model)} ${promise}` : promise;
+  }
+
+  /** A button for each other language, by its own name; the focus stays on it. */
+  private drawLanguages(): void {
+    const others = (Object.keys(LANGUAGES) as Language[]).filter((one) => one !== strings.language);
+    const hadFocus = this.languages.contains(document.activeElement);
+    replace(
+      this.languages,
+      ...others.map((language) =>
+        h("button", { type: "button", class: "plain language", lang: language, title: strings.otherLanguage, onclick: () => this.onLanguage(language) }, LANGUAGES[language].name),
+      ),
+    );
+    if (hadFocus) this.languages.querySelector("button")?.focus();
   }
 
   private labelTheme(): void {
     const dark = theme() === "dark";
     replace(this.themeButton, icon(dark ? "sun" : "moon", 20));
     this.themeButton.setAttribute("aria-label", dark ? strings.theme.toLight : strings.theme.toDark);
-  }
-}
-
-function stored(): "light" | "dark" | null {
-  try {
-    const kept = localStorage.getItem(THEME);
-    return kept === "light" || kept === "dark" ? kept : null;
-  } catch {
-    return null;
   }
 }
 

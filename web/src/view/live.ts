@@ -2,7 +2,8 @@
 import { type Microphone, openMicrophone } from "../audio/microphone";
 import type { Live } from "../engine/engine";
 import { isDoubtful } from "../engine/predictions";
-import { clock, percent, strings } from "../strings.en";
+import { nameOf, strings } from "../language";
+import { clock } from "../numbers";
 import type { Window } from "../types";
 import { Bars } from "./bars";
 import { h, replace, s } from "./dom";
@@ -146,31 +147,27 @@ export class LiveView implements View {
     this.windows.push(window);
     while (this.windows[0].end_s < window.end_s - CHART_S - 1) this.windows.shift();
     const unsure = isDoubtful(window);
-    const answer = window.emotion === null ? strings.live.quiet : this.describe(window, unsure);
+    const emotion = unsure ? strings.answer.notSure : window.emotion === null ? strings.live.quiet : nameOf(window.emotion);
+    const [[first, p], [second, q]] = likeliest(window);
+    const answer = unsure ? strings.answer.unsure(first, p, second, q) : window.emotion === null ? emotion : strings.live.answer(first, p);
     this.word.classList.remove("is-idle");
     replace(this.mark, glyph(unsure ? null : window.emotion, 56));
     this.mark.style.setProperty("--c", cssColour(unsure ? null : window.emotion));
     replace(
       this.word,
-      unsure ? strings.answer.notSure : (window.emotion ?? strings.live.quiet),
-      !unsure && window.probability !== null && h("span", { class: "verdict-p" }, ` ${percent(window.probability)}`),
+      emotion,
+      !unsure && window.probability !== null && h("span", { class: "verdict-p" }, ` ${strings.percent(window.probability)}`),
     );
-    this.more.textContent = unsure ? answer.replace(/^.*?: /, "") : `${clock(window.start_s)} – ${clock(window.end_s)}`;
+    this.more.textContent = unsure ? strings.answer.between(first, p, second, q) : `${clock(window.start_s)} – ${clock(window.end_s)}`;
     this.bars?.show(window.probabilities);
     this.draw();
     this.chart.setAttribute("aria-label", strings.live.chartText(answer));
     this.element.dataset.windows = String(Number(this.element.dataset.windows ?? 0) + 1);
-    const emotion = unsure ? strings.answer.notSure : (window.emotion ?? strings.live.quiet);
     if (emotion !== this.spoken && performance.now() - this.spokenAt > SPOKEN_EACH_MS) {
       announce(emotion);
       this.spoken = emotion;
       this.spokenAt = performance.now();
     }
-  }
-
-  private describe(window: Window, unsure: boolean): string {
-    const [[first, p], [second, q] = ["", 0]] = Object.entries(window.probabilities).sort((a, b) => b[1] - a[1]);
-    return unsure ? strings.answer.unsure(first, p, second, q) : strings.live.answer(first, p);
   }
 
   /** The last minute, newest at the right edge; each window is half a second wide. */
@@ -236,4 +233,10 @@ export class LiveView implements View {
     replace(this.button, icon(on ? "stop" : "microphone", 20), on ? strings.live.stop : strings.live.start);
     this.button.classList.toggle("is-on", on);
   }
+}
+
+/** The two most probable emotions, by name. */
+function likeliest({ probabilities }: Window): [string, number][] {
+  const ranked = Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
+  return [...ranked.map(([label, p]): [string, number] => [nameOf(label), p]), ["", 0], ["", 0]];
 }

@@ -1,5 +1,5 @@
 /** Error notices, and announcements for screen readers. */
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import { PageError } from "../types";
 import { h, replace } from "./dom";
 import { icon } from "./icons";
@@ -18,7 +18,7 @@ export class Notice {
     replace(
       this.element,
       icon("warning", 22),
-      h("div", {}, h("p", { class: "notice-what" }, shown.what), h("p", { class: "notice-next" }, shown.next)),
+      h("div", {}, h("p", { class: "notice-what", lang: shown.language }, shown.what), h("p", { class: "notice-next" }, shown.next)),
       h("button", { type: "button", class: "plain", "aria-label": strings.errors.close, onclick: () => this.clear() }, icon("cross", 18)),
     );
     this.element.classList.add("is-shown");

@@ -2,12 +2,13 @@
 import WaveSurfer from "wavesurfer.js";
 import { outline } from "../audio/outline";
 import { bounds, type WindowModel, toSegments, windowAt } from "../engine/predictions";
-import { clock, strings } from "../strings.en";
+import { strings } from "../language";
+import { clock } from "../numbers";
 import type { Prediction, Recording, Window } from "../types";
 import { h, replace } from "./dom";
 import { icon } from "./icons";
 import { colour, theme } from "./shades";
-import { drawAttention, drawAxis, drawRibbon, drawRiver } from "./tracks";
+import { drawAttention, drawAxis, drawRibbon, drawRiver, segmentText } from "./tracks";
 
 const BAR = 3; // CSS pixels, with a gap of 1
 
@@ -203,7 +204,7 @@ export class Player {
     this.cursor.style.setProperty("--x", String(timeS / this.recording.durationS));
     this.time.textContent = `${clock(timeS)} / ${clock(this.recording.durationS)}`;
     this.slider.setAttribute("aria-valuenow", timeS.toFixed(2));
-    const answer = window ? strings.try.segmentText(window) : strings.try.momentPending;
+    const answer = window ? segmentText(window) : strings.try.momentPending;
     const text = strings.try.positionText(timeS, answer);
     if (text !== this.lastText) this.slider.setAttribute("aria-valuetext", (this.lastText = text));
     this.onMoment(timeS, window);

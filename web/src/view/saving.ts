@@ -2,7 +2,7 @@
 import { download, stem, toPng } from "../save/download";
 import { predictionJson, timelineCsv, timelineJson, timelineSrt } from "../save/formats";
 import { drawPicture, PICTURE_SIZE } from "../save/picture";
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import type { Prediction, Recording, Timeline } from "../types";
 import { h } from "./dom";
 import { icon } from "./icons";

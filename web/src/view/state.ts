@@ -8,7 +8,7 @@ export interface State {
   readonly model: Model; // with all its emotions
   readonly engine: AdjustedEngine; // adjusts the answers of the selected one
   readonly server: ServerEngine | null;
-  readonly adjusting: Adjusting; // its element stands in the view that is shown
+  adjusting: Adjusting; // its element stands in the view that is shown
 }
 
 /** A view, created once, then shown and hidden. */

@@ -1,5 +1,5 @@
 /** The question for the token of a server that requires one. */
-import { strings } from "../strings.en";
+import { strings } from "../language";
 import { h } from "./dom";
 
 /** @param wrong whether the last token was refused */

@@ -1,6 +1,7 @@
 /** The tracks of the player's time axis: segments by emotion, attention, probabilities. */
 import { bounds, isDoubtful } from "../engine/predictions";
-import { clock, seconds, strings } from "../strings.en";
+import { nameOf, strings } from "../language";
+import { clock } from "../numbers";
 import type { Prediction, Segment, Window } from "../types";
 import { h, replace, s } from "./dom";
 import { glyph } from "./glyphs";
@@ -23,7 +24,7 @@ export function drawRibbon(track: HTMLElement, segments: Segment[], durationS: n
     track,
     ...segments.map((segment) => {
       const { emotion } = segment;
-      const words = `${strings.try.segmentText(segment)}, ${strings.try.between(segment.start_s, segment.end_s)}`;
+      const words = `${segmentText(segment)}, ${strings.try.between(segment.start_s, segment.end_s)}`;
       return h(
         "li",
         {
@@ -45,7 +46,12 @@ export function drawRibbon(track: HTMLElement, segments: Segment[], durationS: n
 export function named(segment: Segment): string {
   const { emotion } = segment;
   if (emotion === null) return strings.try.noVoice;
-  return isDoubtful(segment) ? strings.try.doubtful(emotion) : emotion;
+  return isDoubtful(segment) ? strings.try.doubtful(nameOf(emotion)) : nameOf(emotion);
+}
+
+/** The emotion of a segment or a window, and its probability. */
+export function segmentText({ emotion, probability, abstain }: Segment | Window): string {
+  return strings.try.segmentText(emotion && nameOf(emotion), probability, abstain);
 }
 
 /** The attention as a step area, scaled to its highest weight. */
@@ -102,7 +108,7 @@ export function drawRiver(track: HTMLElement, labels: string[], windows: Window[
     }
   }
   const signs = apart(tags).map(({ label, at, middle }) =>
-    h("span", { class: "river-tag", "--c": cssColour(label), "--x": at, "--y": middle }, glyph(label, 16), h("span", {}, label)),
+    h("span", { class: "river-tag", "--c": cssColour(label), "--x": at, "--y": middle }, glyph(label, 16), h("span", {}, nameOf(label))),
   );
   replace(track, drawing, h("div", { class: "river-tags", "aria-hidden": "true" }, ...signs));
 }
@@ -124,7 +130,7 @@ export function drawAxis(axis: HTMLElement, durationS: number): void {
   for (let time = 0; time <= durationS - 0.25 * step; time += step) times.push(time);
   replace(
     axis,
-    ...times.map((time) => h("span", { "--x": time / durationS }, step < 1 ? seconds(time) : clock(time).slice(0, -2))),
+    ...times.map((time) => h("span", { "--x": time / durationS }, step < 1 ? strings.seconds(time) : clock(time).slice(0, -2))),
   );
 }
 

@@ -4,7 +4,8 @@ import { Take } from "../audio/take";
 import { HOP_S, WINDOW_S } from "../engine/engine";
 import { speechS, toTimeline } from "../engine/predictions";
 import { facts } from "../facts";
-import { clock, strings } from "../strings.en";
+import { nameOf, strings } from "../language";
+import { clock } from "../numbers";
 import type { Model, Prediction, Recording, Window } from "../types";
 import { Bars } from "./bars";
 import { predictionCard } from "./card";
@@ -29,12 +30,13 @@ export class TryView implements View {
   private readonly level = new Level();
   private take: Take | null = null;
   private readonly adjustingPlace = h("div", {});
-  private opened: { recording: Recording; note: string } | null = null; // the newest that was read
+  private opened: { recording: Recording; note: () => string } | null = null; // the newest that was read
   private player: Player | null = null;
   private job: AbortController | null = null;
   private nOpened = 0;
 
-  constructor(private readonly state: State) {
+  /** @param before the view in another language, of which this one takes the recording */
+  constructor(private readonly state: State, before?: TryView) {
     const words = strings.try;
     this.input = h("input", {
       type: "file",
@@ -81,7 +83,7 @@ export class TryView implements View {
         "div",
         { class: "known" },
         h("p", { class: "note" }, words.known(this.state.model.labels.length)),
-        h("ul", { class: "emotions" }, ...this.state.model.labels.map((label) => h("li", { "--c": cssColour(label) }, glyph(label, 26), label))),
+        h("ul", { class: "emotions" }, ...this.state.model.labels.map((label) => h("li", { "--c": cssColour(label) }, glyph(label, 26), nameOf(label)))),
       ),
       this.result,
     );
@@ -98,6 +100,7 @@ export class TryView implements View {
         const file = type === "drop" ? event.dataTransfer?.files[0] : undefined;
         if (file) void this.open(file, file.name);
       });
+    if (before) this.continue(before);
   }
 
   show(): void {
@@ -118,6 +121,14 @@ export class TryView implements View {
     this.player?.repaint();
   }
 
+  private continue(before: TryView): void {
+    before.nOpened++; // whatever it still reads is not shown
+    before.job?.abort();
+    before.player?.destroy();
+    const { opened } = before;
+    if (opened && !before.result.hidden) void this.guarded(() => this.recognise(opened.recording, opened.note));
+  }
+
   private async open(file: Blob, name: string): Promise<void> {
     await this.openWith(name, () => decode(file, name));
   }
@@ -125,14 +136,14 @@ export class TryView implements View {
   private async openExample(): Promise<void> {
     const name = strings.try.exampleName;
     const read = async (): Promise<Recording> => decode((await import("../audio/example")).exampleFile(), name);
-    await this.openWith(name, read, strings.try.exampleText);
+    await this.openWith(name, read, () => strings.try.exampleText);
   }
 
   /**
    * Recognise a recording, unless another one is opened before it has been read.
    * @param note what to know about the recording
    */
-  private async openWith(name: string, read: () => Promise<Recording>, note = ""): Promise<void> {
+  private async openWith(name: string, read: () => Promise<Recording>, note = (): string => ""): Promise<void> {
     const number = ++this.nOpened;
     const isNewest = (): boolean => number === this.nOpened;
     await this.guarded(async () => {
@@ -164,8 +175,8 @@ export class TryView implements View {
         return;
       }
       const name = strings.try.recordingName;
-      const note = take.isFull ? strings.try.recordingFull(facts.longest_s) : "";
-      if (note) announce(note);
+      const note = (): string => (take.isFull ? strings.try.recordingFull(facts.longest_s) : "");
+      if (take.isFull) announce(note());
       await this.openWith(
         name,
         async () => {
@@ -187,7 +198,7 @@ export class TryView implements View {
     await take.stop();
   }
 
-  private async recognise(recording: Recording, note = ""): Promise<void> {
+  private async recognise(recording: Recording, note: () => string): Promise<void> {
     this.job?.abort();
     this.player?.destroy();
     this.opened = { recording, note };
@@ -206,7 +217,7 @@ export class TryView implements View {
       h(
         "div",
         { class: "result-main" },
-        note && h("p", { class: "card example-note" }, note),
+        note() && h("p", { class: "card example-note" }, note()),
         h("div", { class: "card" }, player.element, progress),
         moment.element,
         saving,
@@ -283,7 +294,7 @@ export class TryView implements View {
 class Moment {
   readonly element: HTMLElement;
   private readonly title = h("h2", { class: "card-name" }, strings.try.moment);
-  private readonly note = h("p", { class: "note" }, `${strings.try.momentHint}.`);
+  private readonly note = h("p", { class: "note" }, strings.try.momentHint(""));
   private readonly bars: Bars;
 
   constructor(model: Model) {
@@ -297,9 +308,9 @@ class Moment {
     this.bars.show(window?.probabilities ?? null);
     if (window && !window.speech) this.note.textContent = strings.try.momentNone;
     else {
-      const place = window ? `: ${clock(window.start_s)} – ${clock(window.end_s)}` : "";
+      const range = window ? `${clock(window.start_s)} – ${clock(window.end_s)}` : "";
       const doubt = window?.abstain ? ` ${strings.try.momentUnsure}` : "";
-      this.note.textContent = `${strings.try.momentHint}${place}.${doubt}`;
+      this.note.textContent = `${strings.try.momentHint(range)}${doubt}`;
     }
   }
 }
