@@ -1,6 +1,6 @@
 """Lose workers, nodes and the command itself while folds train on a Ray cluster, and compare with a run without Ray.
 
-    python benchmarks/distributed_training.py [N]
+    python benchmarks/distributed_training.py [N] [worker|node|command ...]
 
 N losses each, at random moments, of a cluster of three nodes on this machine: of a worker (SIGKILL), of a node (its Ray
 processes killed; another one joins), and of the command (SIGKILL, then `--resume`). A tiny network on a sixth of the
@@ -107,7 +107,7 @@ def main() -> None:
     )
     for _ in range(2):
         cluster.add_node(**NODE)
-    for kind in KINDS:
+    for kind in sys.argv[2:] or KINDS:
         n_lost = n_runs = n_same = n_commands = 0
         while n_lost < n_losses:
             out = FOLDER / f"{kind}-{n_runs}"

@@ -10,14 +10,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from emocatcher.distributed import cluster as clusters
 from emocatcher.distributed.ray_engine import RayEngine, ray_engine
 from emocatcher.foundation.errors import ClusterError, RunError, SettingError
-from emocatcher.training import experiment
+from emocatcher.foundation.settings import load_preset
+from emocatcher.models import encoder_weights
+from emocatcher.training import encoding, experiment
+from emocatcher.training.dataset import load_features
 from emocatcher.training.feature_cache import FeatureTable
 from emocatcher.training.fold import FoldTask
+
+from ..conftest import InProcess
+from ..models.encoder_folder import write_encoder
 
 CPU, GPU = {"CPU": 1, "GPU": 0}, {"CPU": 1, "GPU": 0.5}
 
@@ -218,6 +225,23 @@ def test_a_sweep_on_a_cluster_ranks_as_without_ray(address, train_here, small_ne
     trials = [lines_of(tmp_path / name / "trials.jsonl") for name in ("here", "there")]
     assert all(trial.pop("seconds") > 0 for found in trials for trial in found)
     assert trials[0] == trials[1]
+
+
+@pytest.mark.slow
+def test_clips_are_encoded_on_a_cluster_as_here(address, voices, tmp_path):
+    write_encoder(tmp_path / "tiny")
+    changes = ["network.n_copies=1", f'encoder.source="{tmp_path / "tiny"}"', "encoder.n_layers=2"]
+    settings = encoder_weights.resolve(load_preset("emocatcher-3", changes))
+    some = msgspec.structs.replace(voices, utterances=voices.utterances[::6])
+    clips = load_features(some, settings)
+
+    def digest(pool: Any, name: str) -> str:
+        with pool:
+            return encoding.encode(pool, some, clips, settings, folder=tmp_path / name).table.digest()
+
+    with ray_engine(address) as engine:
+        there = digest(engine.pool(2, int, str), "there")
+    assert there == digest(InProcess(1, int, str), "here")
 
 
 def test_a_node_that_does_not_share_the_run_folder_is_named(tmp_path, monkeypatch):
