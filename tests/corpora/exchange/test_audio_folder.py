@@ -63,6 +63,8 @@ def test_labels_that_are_not_splits_stay_labels(tmp_path):
 def test_a_table_without_names_of_files_is_no_table_of_metadata(tmp_path):
     put(tmp_path / "sad" / "a.wav")
     (tmp_path / "metadata.csv").write_text("title,year\nMine,2026\n")
+    (tmp_path / "sad" / "metadata.csv").mkdir()
+    (tmp_path / "metadata.parquet").write_bytes(b"PAR1 damaged")
     assert [one.emotion for one in corpora.load(str(tmp_path))] == ["sad"]
 
 

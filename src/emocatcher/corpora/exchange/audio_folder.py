@@ -63,7 +63,8 @@ def read_splits(folder: Path) -> Corpus:
 
 
 def _metadata(folder: Path) -> list[Path]:
-    return sorted(path for depth in ("", "*/", "*/*/") for name in _METADATA for path in folder.glob(depth + name))
+    found = (path for depth in ("", "*/", "*/*/") for name in _METADATA for path in folder.glob(depth + name))
+    return sorted(path for path in found if path.is_file())
 
 
 def _names_files(path: Path) -> bool:

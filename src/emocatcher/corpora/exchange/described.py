@@ -45,6 +45,7 @@ _SPLITS = {
 _SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
 _GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}
 _SHOWN = 8
+_LONGEST = 400  # characters of a name in a message
 
 
 class Clip(NamedTuple):
@@ -148,8 +149,8 @@ def inside(folder: Path, name: str, place: str, start: Path | None = None) -> Pa
     found = folder_search.find_named(start or folder, name) if "\0" not in name else folder.parent
     if not Path(os.path.abspath(found)).is_relative_to(os.path.abspath(folder)) or found == folder:  # noqa: PTH100
         raise CorpusError(
-            f"{place}: the name {name[:200]!r} does not lead to a file in {folder}. Only files of the folder are read: "
-            "correct the name"
+            f"{place}: the name {name[:_LONGEST]!r} does not lead to a file in {folder}. Only files of the folder are "
+            "read: correct the name"
         )
     return found
 
@@ -162,9 +163,10 @@ def check_recordings(place: Path, clips: Sequence[Clip]) -> None:
     """
     missing = [clip for clip in clips if not folder_search.is_file(clip.path)]
     if missing:
+        name = str(missing[0].path)[:_LONGEST]
         more = f" {len(missing)} of {len(clips)} rows have none; list them with: emocatcher check {place} --all."
         raise CorpusError(
-            f"{missing[0].row.place}: no such recording: {missing[0].path}.{more if len(missing) > 1 else ''} "
+            f"{missing[0].row.place}: no such recording: {name}.{more if len(missing) > 1 else ''} "
             "Get the missing files again"
         )
 
