@@ -28,6 +28,7 @@ class WebServer(http.server.ThreadingHTTPServer):
         self.faults: dict[str, str] = {}
         self.asked: Counter[str] = Counter()
         self.headers: dict[str, dict[str, str]] = {}  # of the last request of each path
+        self.n_unsteady = 0  # requests of files with the fault "every"
         self.released = threading.Event()  # ends what hangs
 
     def handle_error(self, *_: Any) -> None:
@@ -36,8 +37,9 @@ class WebServer(http.server.ThreadingHTTPServer):
     def add(self, path: str, content: bytes = b"", fault: str = "") -> str:
         """Serve a file, and return its URI.
 
-        Faults: "no-ranges", "no-length", "hang", "slow", "every-N" (an error 503), "half-N" (N times the connection is
-        closed half way), "status-N", "to-URI" (a redirect), "loop", "changing".
+        Faults: "no-ranges", "no-length", "hang", "slow", "every-N" (an error 503 for every Nth request of such files),
+        "half-N" (the connection is closed half way N times; "half-N-whole" without ranges), "status-N", "to-URI" (a
+        redirect), "loop", "changing".
         """
         self.files[path], self.faults[path] = content, fault
         self.asked[path] = 0
@@ -64,7 +66,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
         elif kind == "status":
             self.send_error(int(value))
-        elif kind == "every" and place.asked[path] % int(value) == 0:
+        elif kind == "every" and self._is_nth(int(value)):
             self.send_error(503)
         elif kind in ("to", "loop"):
             self.send_response(302)
@@ -74,6 +76,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             place.released.wait(60)
         else:
             self._send(content, fault, place.asked[path])
+
+    def _is_nth(self, n: int) -> bool:
+        self.server.n_unsteady += 1
+        return self.server.n_unsteady % n == 0
 
     def _send(self, content: bytes, fault: str, number: int) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
