@@ -86,7 +86,7 @@ def test_the_samples_are_those_of_the_file(web, kind, codec, fault):
 
 
 def test_a_wave_is_decoded_while_it_arrives_and_a_flac_is_fetched(web):
-    long = np.tile(SOUND, 8)
+    long = np.tile(SOUND, 20)  # longer than the section of 30 s in which a recording is mixed
     blocks = audio.blocks(web.add("/a.wav", encoded("WAV", samples=long)), block_s=0.5)
     next(blocks)
     n_at_first = web.asked["/a.wav"]
