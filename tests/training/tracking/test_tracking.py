@@ -145,6 +145,18 @@ def test_a_continued_run_gets_each_point_once(tmp_path: Path) -> None:
 
 
 @needs("tensorboard")
+def test_a_sender_that_is_ended_in_between_has_noted_its_run(tmp_path: Path) -> None:
+    """A slow server needs long for many epochs: the limit is for each message, and the run is known from the first."""
+    known: list[bytes] = []
+    sender = Sender(Target("tensorboard", str(tmp_path / "board")), tmp_path)
+    sender.send(messages(3), on_sent=lambda: known.append((tmp_path / STATE).read_bytes()))
+    sender.tracker.close()
+    assert len(known) == 4
+    (run,) = (tmp_path / "board").iterdir()
+    assert run.name.encode() in known[0]
+
+
+@needs("tensorboard")
 def test_what_fails_in_between_is_sent_again_from_there(tmp_path: Path) -> None:
     """The folder of the curve is a file at first."""
     target = Target("tensorboard", str(tmp_path / "board"), is_shared=False)

@@ -148,8 +148,9 @@ class Tracked:
 
     def _answer(self, longest_s: float) -> str:
         assert self._connection is not None  # noqa: S101 (it was started)
-        if self._connection.poll(longest_s):
-            return str(self._connection.recv())
+        while self._connection.poll(longest_s):
+            if (answer := self._connection.recv()) is not tracker_process.ALIVE:
+                return str(answer)
         self._end_process()
         return f"no answer within {longest_s:g} s"
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from emocatcher.training.tracking.messages import Message, Start, Tracker, Value
 from emocatcher.training.tracking.targets import Target, redacted
 
 STATE = "tracking.json"
+ALIVE = None  # answers each message of several: the limit is for one, because a slow server may need long for all
+_NOTED_EVERY_S = 1.0
 _LONGEST_REASON = 200
 
 
@@ -61,7 +65,7 @@ def main(connection: Connection, target: Target, folder: Path | None) -> None:
             if messages is None:
                 sender.tracker.close()
             else:
-                sender.send(messages)
+                sender.send(messages, on_sent=lambda: connection.send(ALIVE))
         except Exception as error:  # as above
             reason = _reason(error, target)
         connection.send(reason)
@@ -83,16 +87,29 @@ class Sender:
         self._runs = self._state.targets.setdefault(f"{target.kind}:{redacted(target.where)}", {})
         self.tracker = open_tracker(target)
         self._open: set[str] = set()
+        self._noted_at = time.monotonic()
 
-    def send(self, messages: list[Message]) -> None:
-        """Send what was not sent before, and note how far that is, also where it fails in between."""
+    def send(self, messages: list[Message], on_sent: Callable[[], object] = lambda: None) -> None:
+        """Send what was not sent before, and note how far that is, also where it fails or is ended in between.
+
+        Args:
+            messages: in their order.
+            on_sent: called after each of them.
+        """
         try:
             for message in messages:
                 self._send(message)
+                if isinstance(message, Start) or time.monotonic() - self._noted_at > _NOTED_EVERY_S:
+                    self._note()
+                on_sent()
         finally:
-            self.tracker.flush()
-            if self._path:
-                atomic_files.write_bytes(self._path, msgspec.json.format(msgspec.json.encode(self._state)) + b"\n")
+            self._note()
+
+    def _note(self) -> None:
+        self.tracker.flush()
+        if self._path:
+            atomic_files.write_bytes(self._path, msgspec.json.format(msgspec.json.encode(self._state)) + b"\n")
+        self._noted_at = time.monotonic()
 
     def _send(self, message: Message) -> None:
         run = self._runs.setdefault(message.run, TrackedRun())
