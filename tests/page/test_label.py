@@ -18,7 +18,7 @@ import soundfile
 from emocatcher import audio
 from emocatcher.corpora import manifest
 
-from .conftest import PATIENCE_MS, RATE, ROOT, Tab, write_m4a
+from .conftest import PATIENCE_MS, RATE, ROOT, Tab, english, write_m4a
 
 pytestmark = pytest.mark.page
 _SOON_MS = 350  # the page takes no label sooner after a clip is asked
@@ -170,3 +170,28 @@ def test_labels_are_given_by_touch_on_a_phone_without_showing_guesses(browser: A
     wait_for_clip(page, 2)
     page.context.close()
     assert len(manifest.read(labelling.out)) == 1
+
+
+def test_the_page_is_in_korean_and_the_switch_to_english_is_remembered(browser: Any, labelling: Labelling) -> None:
+    tab = open_page(browser, labelling.address, locale="ko-KR", viewport={"width": 390, "height": 844})
+    page = tab.page
+    page.set_default_timeout(PATIENCE_MS)
+    page.wait_for_function("() => document.title.startsWith('클립 1/4')")
+    page.wait_for_function("() => /초$/.test(document.getElementById('time').textContent)")
+    page.wait_for_timeout(_SOON_MS)
+    page.keyboard.press("5")
+    page.wait_for_function("() => document.title.startsWith('클립 2/4')")
+    page.wait_for_function("() => /직전:\\s+분노/.test(document.getElementById('last').innerText)")
+    assert english(page, str(labelling.out), "clips/1.wav") == []
+    page.click("#show-results")
+    page.wait_for_selector("#agreement:visible")
+    assert english(page, str(labelling.out), "clips/1.wav") == []
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    assert labelling.rows()[0]["label"] == "angry"
+    page.click("text=English")
+    wait_for_clip(page, 2)
+    page.reload()
+    wait_for_clip(page, 2)
+    assert page.get_attribute("html", "lang") == "en"
+    assert [line for line in tab.console if "422" not in line] == []  # the clip that cannot be played
+    page.context.close()

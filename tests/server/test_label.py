@@ -346,7 +346,7 @@ def test_the_page_needs_no_other_host_and_no_other_route_is_served(labelling: La
     assert labelling.client.get("/label.css").headers["content-type"].startswith("text/css")
     script = labelling.client.get("/label.js")
     assert script.headers["content-type"].startswith("text/javascript")
-    texts = (page.text, script.text, labelling.client.get("/label.css").text)
+    texts = (page.text, script.text, *(labelling.client.get(f"/{name}").text for name in ("label.css", "words.js")))
     links = [
         word for text in texts for word in text.replace("http://www.w3.org/2000/svg", "").split('"') if "//" in word
     ]

@@ -1,4 +1,5 @@
 /** The labelling page: play a clip, take a label, write it, next. All sound comes from this server as WAV. */
+import { nameOf, number as written, percent, translate, words } from "./words.js";
 
 /** A mouth for each emotion on a 24 × 24 grid, so that colour is never the only cue. */
 const GLYPHS = {
@@ -49,10 +50,7 @@ async function request(method, path, body) {
   try {
     answer = await fetch(`/v1/label${path}`, { method, headers, body: body && JSON.stringify(body) });
   } catch {
-    throw new Problem(
-      "The server does not answer. All labels that it confirmed are saved. Start the same command again, and go on in the page that it opens.",
-      0,
-    );
+    throw new Problem(words.unreachable, 0);
   }
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({ detail: answer.statusText }));
@@ -67,11 +65,13 @@ function askForToken(wrong) {
   at("work").hidden = at("results").hidden = true;
   at("token-form").hidden = false;
   at("token").focus();
-  if (wrong) tell("The server does not accept this token.");
+  if (wrong) tell(words.wrongToken);
 }
 
-function tell(text) {
+/** @param language of the text: the server's words are English */
+function tell(text, language = words.language) {
   at("notice").hidden = !text;
+  at("notice").lang = language;
   at("notice").textContent = text ?? "";
 }
 
@@ -83,7 +83,7 @@ async function guarded(action) {
     tell(null);
     await action();
   } catch (error) {
-    if (error.status !== 401) tell(error.message);
+    if (error.status !== 401) tell(error.message, error.status ? "en" : words.language);
     if (error.status === 409) await refresh().catch(() => undefined); // labelled in another tab
   } finally {
     busy = false;
@@ -172,7 +172,7 @@ function draw() {
     const top = (height / 2) * (1 - high * 0.94);
     target.fillRect(i * step, top, Math.max(step - 0.4, 0.6), Math.max((height / 2) * (1 - low * 0.94) - top, 1));
   });
-  at("time").textContent = `${sound.currentTime.toFixed(1)} / ${shown.durationS.toFixed(1)} s`;
+  at("time").textContent = words.time(sound.currentTime, shown.durationS);
   if (!sound.paused) requestAnimationFrame(draw);
 }
 
@@ -202,7 +202,7 @@ async function ask() {
   at("time").textContent = "…";
   document.title = `${at("position").textContent} · EmoCatcher`;
   draw();
-  at("play").setAttribute("aria-label", `Play clip ${number} of ${about.clips.length}`);
+  at("play").setAttribute("aria-label", words.play(number, about.clips.length));
   at("play").focus({ preventScroll: true });
   void present(number);
 }
@@ -213,7 +213,7 @@ async function present(number) {
   try {
     loaded = await soundOf(number);
   } catch (error) {
-    if (error.status !== 401) tell(error.message);
+    if (error.status !== 401) tell(error.message, error.status ? "en" : words.language);
     return;
   }
   if (queue[0] !== number || shown?.number === number || at("work").hidden) return;
@@ -222,7 +222,9 @@ async function present(number) {
   at("player").hidden = Boolean(loaded.reason);
   at("unplayable").hidden = !loaded.reason;
   if (loaded.reason) {
-    at("unplayable").textContent = `${loaded.reason}. Skip this clip: the reason is written as its note.`;
+    const reason = element("span", "", `${loaded.reason}.`);
+    reason.lang = "en";
+    at("unplayable").replaceChildren(reason, ` ${words.unplayable}`);
     at("skip").focus({ preventScroll: true });
   } else {
     sound.src = loaded.address;
@@ -236,13 +238,13 @@ async function present(number) {
 
 function showProgress() {
   const nDone = about.clips.length - queue.length;
-  at("position").textContent = `Clip ${Math.min(nDone + 1, about.clips.length)} of ${about.clips.length}`;
+  at("position").textContent = words.position(Math.min(nDone + 1, about.clips.length), about.clips.length);
   at("progress").max = about.clips.length;
   at("progress").value = nDone;
   const sorted = [...seconds].sort((a, b) => a - b);
   const minutes = ((sorted[Math.floor(sorted.length / 2)] ?? 0) * queue.length) / 60;
   at("left").textContent =
-    seconds.length < 5 ? "" : minutes < 1 ? "less than a minute left" : `about ${Math.round(minutes)} min left at this pace`;
+    seconds.length < 5 ? "" : minutes < 1 ? words.lessThanAMinute : words.minutesLeft(minutes);
 }
 
 function decide(label) {
@@ -276,7 +278,7 @@ function undo() {
     about.clips[number - 1] = await (await request("DELETE", `/clips/${number}`)).json();
     answered.pop();
     queue = [number, ...queue.filter((other) => other !== number)];
-    at("last").replaceChildren(`Clip ${number} is asked again.`);
+    at("last").replaceChildren(words.askedAgain(number));
     await ask();
     note = text;
     showNote(false);
@@ -286,15 +288,15 @@ function undo() {
 // ---------------------------------------------------------------- after the choice
 
 function showLast(number, guess) {
-  const { label, name, note: written } = about.clips[number - 1];
+  const { label, name, note: kept } = about.clips[number - 1];
   // The position is said first, because screen readers read this line after each label.
-  const now = element("span", "only-read", queue.length > 0 ? `${about.clips.length - queue.length + 1} of ${about.clips.length}. ` : "");
-  const parts = [now, "Last: ", ...(label ? named(label) : ["skipped"])];
+  const now = element("span", "only-read", queue.length > 0 ? words.next(about.clips.length - queue.length + 1, about.clips.length) : "");
+  const parts = [now, words.last, ...(label ? named(label) : [words.skipped])];
   if (about.guesses && at("guess-shown").checked && label) {
-    if (guess) parts.push(" · model: ", ...guessed(guess));
+    if (guess) parts.push(words.model, ...guessed(guess));
     else void showGuessLater(number);
   }
-  if (written) parts.push(` · note: ${written.length > 60 ? `${written.slice(0, 60)}…` : written}`);
+  if (kept) parts.push(words.withNote(kept.length > 60 ? `${kept.slice(0, 60)}…` : kept));
   at("last").replaceChildren(...parts);
   at("last").title = name ?? "";
 }
@@ -305,7 +307,7 @@ async function showGuessLater(number) {
 }
 
 function guessed({ emotion, probability }) {
-  return emotion === null ? ["no speech found"] : [...named(emotion), ` ${Math.round(probability * 100)}%`];
+  return emotion === null ? [words.noSpeech] : [...named(emotion), ` ${percent(probability)}`];
 }
 
 // ---------------------------------------------------------------- results
@@ -318,13 +320,11 @@ async function showResults() {
   const labelled = about.clips.filter(({ label }) => label);
   const skipped = about.clips.flatMap(({ decided, label }, i) => (decided && !label ? [i + 1] : []));
   const open = queue.length > 0;
-  at("results-heading").textContent = open
-    ? `${labelled.length} of ${about.clips.length} clips labelled`
-    : `All ${about.clips.length} clips are done`;
-  at("results-lead").textContent = `${labelled.length} labelled, ${skipped.length} skipped, ${queue.length} to go. All is in ${about.out}.`;
+  at("results-heading").textContent = open ? words.someDone(labelled.length, about.clips.length) : words.allDone(about.clips.length);
+  at("results-lead").textContent = words.counts(labelled.length, skipped.length, queue.length, about.out);
   at("back").hidden = !open;
   at("again").hidden = open || skipped.length === 0;
-  at("again").textContent = skipped.length === 1 ? "Ask the skipped clip again" : `Ask the ${skipped.length} skipped clips again`;
+  at("again").textContent = words.again(skipped.length);
   at("again").onclick = () => guarded(() => ((queue = skipped), ask()));
   at("undo-last").hidden = answered.length === 0;
   const most = Math.max(1, ...about.labels.map((label) => labelled.filter((one) => one.label === label).length));
@@ -337,7 +337,7 @@ async function showResults() {
       const track = element("span", "track");
       track.append(bar);
       const row = coloured(element("li"), label);
-      row.append(glyph(label), label, track, element("span", "number", String(n)));
+      row.append(glyph(label), nameOf(label), track, element("span", "number", written(n)));
       return row;
     }),
   );
@@ -352,14 +352,13 @@ function showAgreement(found) {
   if (found.labels.length === 0) return;
   at("agreement").hidden = false;
   at("share").hidden = found.share === null;
-  at("share").textContent = found.share === null ? "" : `${Math.round(found.share * 100)}%`;
-  const kappa = found.kappa === null ? "undefined, because all answers are one label" : found.kappa.toFixed(2).replace("-", "−");
-  const same = `Same answer for ${found.n_same} of ${found.n} ${found.n === 1 ? "clip" : "clips"}. Cohen's kappa is ${kappa}: 0 is agreement by chance, 1 is full agreement.`;
-  const apart = found.n_other === 1 ? "1 clip has" : `${found.n_other} clips have`;
-  const other = found.n_other ? `${apart} a label that the model does not know.` : "";
-  at("agreement-text").textContent = `${found.n ? same : ""} ${other} Only labels chosen before the guess was shown are counted.`;
+  at("share").textContent = found.share === null ? "" : percent(found.share);
+  const kappa = found.kappa === null ? null : written(found.kappa, 2).replace("-", "−");
+  const same = found.n ? words.same(found.n_same, found.n, kappa) : "";
+  const other = found.n_other ? words.otherLabels(found.n_other) : "";
+  at("agreement-text").textContent = `${same} ${other} ${words.counted}`;
   const table = element("table");
-  table.createCaption().textContent = "Rows: your label. Columns: the model's guess.";
+  table.createCaption().textContent = words.tableRows;
   const head = table.createTHead().insertRow();
   head.append(heading("", "col"), ...found.guesses.map((guess) => heading(guess, "col", true)));
   const body = table.createTBody();
@@ -370,7 +369,7 @@ function showAgreement(found) {
     found.guesses.forEach((_, j) => {
       const n = found.counts[i][j];
       const cell = row.insertCell();
-      cell.textContent = String(n);
+      cell.textContent = written(n);
       cell.className = j === found.same[i] ? "is-same" : n ? "is-other" : "is-none";
       cell.style.setProperty("--part", String(n / total));
     });
@@ -382,8 +381,8 @@ function heading(label, scope, short = false) {
   const cell = coloured(element("th"), label);
   cell.scope = scope;
   if (!label) return cell;
-  const name = element("span", short ? "only-read" : "", label);
-  cell.title = label;
+  const name = element("span", short ? "only-read" : "", nameOf(label));
+  cell.title = nameOf(label);
   cell.append(glyph(label), " ", name);
   return cell;
 }
@@ -410,7 +409,7 @@ function coloured(target, label) {
 
 function named(label) {
   const place = coloured(element("span"), label);
-  place.append(glyph(label), ` ${label}`);
+  place.append(glyph(label), ` ${nameOf(label)}`);
   return [place];
 }
 
@@ -437,7 +436,8 @@ function drawing(className, size, [name, attributes, text = ""]) {
 
 function showNote(open) {
   at("note-form").hidden = !open;
-  at("note-open").replaceChildren(note ? `Note: ${note.length > 24 ? `${note.slice(0, 24)}…` : note} ` : "Note ", element("kbd", "", "N"));
+  const text = note ? words.noteOf(note.length > 24 ? `${note.slice(0, 24)}…` : note) : words.note;
+  at("note-open").replaceChildren(`${text} `, element("kbd", "", "N"));
   if (open) {
     at("note").value = note;
     at("note").focus();
@@ -486,11 +486,11 @@ async function start() {
   at("token-form").hidden = true;
   at("listener").textContent = about.listener && `· ${about.listener}`;
   at("question").textContent = about.labels.every((label) => Object.hasOwn(GLYPHS, label))
-    ? "Which emotion is in the voice?"
-    : "Which label fits the voice?";
+    ? words.whichEmotion
+    : words.whichLabel;
   at("guess-option").hidden = !about.guesses;
   at("guess-shown").checked = localStorage.getItem(GUESS_HIDDEN) === null;
-  at("keys").textContent = `Keys: 1 to ${about.labels.length} choose, Space plays again, 0 or S skips, U or Backspace undoes, N adds a note.`;
+  at("keys").textContent = words.keys(about.labels.length);
   at("choices").replaceChildren(
     ...about.labels.map((label, i) => {
       const choice = coloured(element("button", "choice"), label);
@@ -499,7 +499,7 @@ async function start() {
       choice.setAttribute("aria-keyshortcuts", String(i + 1));
       const key = element("kbd", "", String(i + 1));
       key.setAttribute("aria-hidden", "true");
-      choice.append(glyph(label, 28), element("span", "", label), key);
+      choice.append(glyph(label, 28), element("span", "", nameOf(label)), key);
       choice.addEventListener("click", () => void decide(label));
       return choice;
     }),
@@ -507,6 +507,7 @@ async function start() {
   await refresh();
 }
 
+translate(document.querySelector(".header-side"));
 at("play").append(drawing("icon", 26, ["path", { d: PLAY, fill: "currentColor" }]));
 at("play").addEventListener("click", () => void play());
 at("skip").addEventListener("click", () => void decide(null));
