@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emocatcher.foundation import uris
-
 if TYPE_CHECKING:
     from emocatcher.training import training_pool
 
@@ -32,6 +30,8 @@ def refuse_uri(out: Path) -> Path:
     Raises:
         BadParameter: if it is one.
     """
+    from emocatcher.foundation import uris
+
     scheme = out.parts[0] if out.parts else ""
     if uris.is_uri(f"{scheme}//"):
         raise typer.BadParameter(
