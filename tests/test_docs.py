@@ -89,6 +89,31 @@ def test_the_readme_is_short() -> None:
     assert TEXTS["README.md"].count("\n") < 200
 
 
+def test_every_flag_that_the_documents_name_is_one_of_a_command() -> None:
+    import typer
+
+    from emocatcher.cli.app import NAMES, app
+
+    group = typer.main.get_command(app)
+    known = {"--help", "--version", "--install-completion", "--show-completion"}
+    for name in NAMES:
+        for parameter in group.get_command(None, name).params:
+            known |= {*parameter.opts, *parameter.secondary_opts}
+    others = {"--diarize"}  # of WhisperX
+    for name, text in TEXTS.items():
+        prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+        for code in re.findall(r"`([^`\n]+)`", prose):
+            ours = not code.startswith(("pip ", "python ", "ruff ", "strace ", "ray ", "tensorboard "))
+            unknown = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code)) - known - others if ours else set()
+            assert not unknown, f"{name} names {', '.join(sorted(unknown))}"
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_python_of_the_documents_compiles(name: str) -> None:
+    for block in _blocks(TEXTS[name], "python"):
+        compile(block, name, "exec")
+
+
 def test_the_python_of_the_readme_compiles_and_names_what_is_public() -> None:
     import emocatcher
 

@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "commands": made_commands.commands,
     "corpus-cards": made_reference.corpus_cards,
     "errors": made_reference.errors,
+    "fields": made_reference.fields,
     "http": made_http.routes,
     "limits": made_http.limits,
     "presets": made_reference.presets,

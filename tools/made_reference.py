@@ -59,22 +59,39 @@ def settings() -> str:
     return "\n".join(lines)
 
 
+def fields(argument: str) -> str:
+    """The fields of a struct, given as its file in the package and its name: type, and the comment in the source."""
+    file, name = argument.split()
+    rows = [
+        (f"`{field.target.id}`", f"`{ast.unparse(field.annotation)}`", comment)
+        for field, comment in _annotated(ROOT / "src" / "emocatcher" / file, name)
+    ]
+    return table(("field", "type", "meaning"), rows)
+
+
 def described_fields(path: Path, name: str) -> list[tuple[str, str, str, str]]:
-    """Name, type, default and comment of each field of a struct, as Markdown."""
-    text = path.read_text(encoding="utf-8")
-    node = next(one for one in ast.parse(text).body if isinstance(one, ast.ClassDef) and one.name == name)
-    lines, rows = text.splitlines(), []
-    for field in node.body:
-        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
-            continue
+    """Name, type, default and comment of each field of a struct of settings, as Markdown."""
+    rows = []
+    for field, comment in _annotated(path, name):
         default = "" if field.value is None else ast.unparse(field.value)
         default = {"msgspec.UNSET": "not set", "None": "none"}.get(default, f"`{default}`" if default else "required")
-        comment = lines[field.end_lineno - 1 if field.end_lineno else 0].partition("  # ")[2]
-        above = lines[field.lineno - 2].strip()
-        if not comment and above.startswith("#"):
-            comment = above.removeprefix("#").strip()
-        rows.append((f"`{field.target.id}`", _type(field.annotation), default, escape(comment, quote=False)))
+        rows.append((f"`{field.target.id}`", _type(field.annotation), default, comment))
     return rows
+
+
+def _annotated(path: Path, name: str) -> list[tuple[Any, str]]:
+    """Each annotated field of a class in a file, and the comment behind it or above it."""
+    text = path.read_text(encoding="utf-8")
+    node = next(one for one in ast.parse(text).body if isinstance(one, ast.ClassDef) and one.name == name)
+    lines, found = text.splitlines(), []
+    for field in node.body:
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            comment = lines[(field.end_lineno or field.lineno) - 1].partition("  # ")[2]
+            above = lines[field.lineno - 2].strip()
+            if not comment and above.startswith("#"):
+                comment = above.removeprefix("#").strip()
+            found.append((field, escape(comment, quote=False)))
+    return found
 
 
 def _type(annotation: ast.expr) -> str:

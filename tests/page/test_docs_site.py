@@ -1,12 +1,24 @@
-"""The docs site in Chromium, opened from its folder without a server: search, widths, colours, no request elsewhere."""
+"""The docs site in Chromium, opened from its folder without a server: search, widths, colours, no request elsewhere.
 
+And the page that the tutorial on web pages has in full: it recognises with the network that its command exports.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-BUILT = Path(__file__).parents[2] / "dist" / "docs"
+from emocatcher.recognition.recognizer import Recognizer
+
+from .conftest import ROOT, serving_files
+
+BUILT = ROOT / "dist" / "docs"
+RUNTIME = ROOT / "web" / "node_modules" / "onnxruntime-web" / "dist"
 
 pytestmark = pytest.mark.page
 
@@ -49,3 +61,34 @@ def test_pages_fit_a_phone_and_a_screen_in_both_colours(open_docs: Callable[...,
     for name in pages:
         page.goto((BUILT / name).as_uri(), wait_until="load")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} pixels"
+
+
+def test_the_page_of_the_tutorial_recognises_in_the_browser(
+    browser: Any, recognizer: Recognizer, clip: Path, tmp_path: Path
+) -> None:
+    tutorial = (ROOT / "docs" / "web-page.md").read_text(encoding="utf-8")
+    (html,) = re.findall(r"^```html\n(.*?)^```$", tutorial, flags=re.DOTALL | re.MULTILINE)
+    (command,) = re.findall(r"^emocatcher (export .*)$", tutorial, flags=re.MULTILINE)
+    (tmp_path / "site").mkdir()
+    words = [sys.executable, "-m", "emocatcher", *command.split(), "--clips", "1"]
+    subprocess.run(words, check=True, cwd=tmp_path, capture_output=True)
+    for name in re.findall(r"^cp node_modules/onnxruntime-web/dist/(\S+) site/$", tutorial, flags=re.MULTILINE):
+        shutil.copy(RUNTIME / name, tmp_path / "site")
+    (tmp_path / "site" / "index.html").write_text(html, encoding="utf-8")
+    with serving_files(tmp_path / "site") as address:
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        page.wait_for_function("document.getElementById('answer').textContent.startsWith('Choose')")
+        page.set_input_files("#file", str(clip))
+        page.wait_for_function("document.getElementById('answer').textContent.includes('voice from')")
+        shown = page.inner_text("#answer").splitlines()
+        page.close()
+    assert all(url.startswith(address) for url in asked)
+    expected = recognizer.predict(clip)
+    assert expected.emotion is not None
+    shares = {line.split()[0]: int(line.split()[1].rstrip("%")) for line in shown[:-1]}
+    for label, probability in expected.probabilities.items():
+        assert abs(shares[label] - 100 * probability) <= 1, label
+    assert shown[-1] == f"voice from {expected.voiced_start_s:.2f} to {expected.voiced_end_s:.2f} s"
