@@ -1,11 +1,13 @@
 """Shards are whole or absent, name their rows, and are written when they are due."""
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emocatcher.distributed import shard_writing
-from emocatcher.distributed.result_folder import ResultFolder
+from emocatcher.distributed import jobs, shard_writing
+from emocatcher.distributed.manifest_rows import Manifest
+from emocatcher.distributed.result_folder import NOTE, ResultFolder
 from emocatcher.distributed.row_ranges import Rows, cut, left
 from emocatcher.distributed.shard_writing import SHARD, ShardWriter
 from emocatcher.foundation.errors import OutputError
@@ -74,3 +76,53 @@ def test_results_that_wait_for_long_are_written_without_their_neighbours(tmp_pat
     now[0] = 1000.0
     writer.flush_old(2)
     assert folder.done() == [Rows(0, 4), Rows(8, 12)]
+
+
+@pytest.mark.parametrize("state", ["started", "interrupted", "finished"])
+def test_a_job_whose_rows_are_all_done_is_finished_without_ray(tmp_path, state):
+    pq.write_table(pa.table({"id": [f"c{i}" for i in range(20)], "path": ["x.wav"] * 20}), tmp_path / "m.parquet")
+    folder = ResultFolder(str(tmp_path / "out"))
+    work = jobs.Work(command="predict", function=dict, model="m", model_version="1", model_hash="h")
+    names = [str(tmp_path / "m.parquet")]
+
+    def job() -> jobs.Job:
+        return jobs.Job(Manifest(names, "path", "id", None), names, work, folder)
+
+    (note := job().note).state = state
+    folder.put(NOTE, msgspec.json.encode(note))
+    folder.write(Rows(0, 12), answers(Rows(0, 12)), "id")
+    assert not job().is_complete
+    folder.write(Rows(12, 20), answers(Rows(12, 20)), "id")
+    if state == "finished":
+        note.n_done, note.n_failed = 20, 4
+        folder.put(NOTE, msgspec.json.encode(note))
+    found = job().run("")
+    assert (found.state, found.n_done, found.n_failed) == ("finished", 20, 4)
+    assert msgspec.json.decode(folder.read(NOTE) or b"", type=jobs.Note) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_hash": "other"}, "was started with model_hash = h, and this is other"),
+        ({"settings": {"channels": "left"}}, "was started with settings"),
+        ({"limit": 10}, "was started with 20 rows, and the manifest has 10 now"),
+        ({"ids": [f"d{i}" for i in range(20)]}, "was started with other rows"),
+        ({"overlap": True}, "have rows in common"),
+    ],
+)
+def test_results_of_another_job_are_refused(tmp_path, change, message):
+    names, folder = [str(tmp_path / "m.parquet")], ResultFolder(str(tmp_path / "out"))
+
+    def job(ids=None, limit=None, overlap=False, **of_work) -> jobs.Job:
+        ids = ids or [f"c{i}" for i in range(20)]
+        pq.write_table(pa.table({"id": ids, "path": ["x.wav"] * 20}), names[0])
+        if overlap:
+            folder.write(Rows(10, 20), answers(Rows(10, 20)), "id")
+        facts = {"command": "predict", "model": "m", "model_version": "1", "model_hash": "h", **of_work}
+        return jobs.Job(Manifest(names, "path", "id", limit), names, jobs.Work(function=dict, **facts), folder)
+
+    folder.put(NOTE, msgspec.json.encode(job().note))
+    folder.write(Rows(0, 12), answers(Rows(0, 12)), "id")
+    with pytest.raises(OutputError, match=message):
+        job(**change)

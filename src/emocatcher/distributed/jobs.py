@@ -171,6 +171,8 @@ class Job:
             RunError: if the workers died again and again.
         """
         if self.is_complete:
+            if self.note.state != "finished":  # the last run died after its last shard
+                self._write_note("finished")
             return self.note
         with cluster.connected(address, num_cpus=num_cpus):
             import ray
