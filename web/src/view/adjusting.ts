@@ -41,6 +41,7 @@ export class Adjusting {
     before?: Adjusting,
   ) {
     this.predictions = before?.predictions ?? [];
+    if (before) before.predictions = []; // which ends what it still reads
     const words = strings.settle;
     this.input = h("input", {
       type: "file",
