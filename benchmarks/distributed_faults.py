@@ -307,7 +307,9 @@ def _refused(place: Place, manifest: Path, message: str) -> None:
 def full_sink(place: Place) -> str:
     """The file system of the results has room for a part of them; then it has more."""
     place.out.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place.out)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={max(24, place.n // 15)}k", "tmpfs", str(place.out)], check=True
+    )
     try:
         said = place.run(place.words(), (2,))
         if "cannot be written: No space left on device" not in said:
