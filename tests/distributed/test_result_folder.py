@@ -70,12 +70,14 @@ def test_results_that_wait_for_long_are_written_without_their_neighbours(tmp_pat
     writer.add(Rows(0, 4), answers(Rows(0, 4)))
     writer.flush_old(2)
     assert folder.done() == [Rows(0, 4)], "the first result can be looked at immediately"
-    writer.add(Rows(8, 12), answers(Rows(8, 12)))
-    now[0] = 50.0
-    assert writer.flush_old(2) == []
-    now[0] = 1000.0
-    writer.flush_old(2)
-    assert folder.done() == [Rows(0, 4), Rows(8, 12)]
+    for first, arrival, too_soon, late in ((8, 10.0, 19.0, 21.0), (16, 1000.0, 1050.0, 2000.0)):
+        now[0] = arrival
+        writer.add(Rows(first, first + 4), answers(Rows(first, first + 4)))
+        now[0] = too_soon
+        assert writer.flush_old(2) == []
+        now[0] = late
+        writer.flush_old(2)
+        assert folder.done()[-1] == Rows(first, first + 4)
 
 
 @pytest.mark.parametrize("state", ["started", "interrupted", "finished"])

@@ -53,7 +53,8 @@ class ShardWriter:
         now = time.monotonic()
         task_s = (now - self._started) / max(1, self._n_tasks) * n_at_once
         wait_s = min(max(_WAIT_S, _WAIT_TASKS * task_s), _MOST_WAIT_S)
-        oldest = now - wait_s if self._n_tasks > 1 else now  # the first one shows that it works
+        # Early results wait for less, so that a process that soon dies leaves some; the first shows that it works.
+        oldest = now - min(wait_s, (now - self._started) / 2) if self._n_tasks > 1 else now
         due = [number for number, group in self._waiting.items() if min(at for *_, at in group) <= oldest]
         return [facts for number in due for facts in self._flush(number)]
 
