@@ -82,7 +82,7 @@ def test_the_notebook_runs_from_top_to_bottom(few_voices: Path, tmp_path: Path) 
 @pytest.mark.corpus
 def test_the_published_experiment_is_repeated(ravdess_dir: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra 'train'")
-    assert run("reproduce.md", tmp_path, ravdess_dir, SHORT) == 6
+    assert run("reproduce.md", tmp_path, ravdess_dir, SHORT) == 5
     runs = {name: json.loads((tmp_path / "runs" / name / "result.json").read_text()) for name in ("holdout", "unseen")}
     assert runs["holdout"]["speakers_shared"]
     assert not runs["unseen"]["speakers_shared"]

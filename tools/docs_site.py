@@ -25,6 +25,7 @@ OTHERS = {
     "NOTICE": "notice.md",
 }
 ANCHORS = {"README.md#what-to-trust-it-with": "trust.md"}
+_FOUND_LAST = "---\nsearch:\n  boost: 0.1\n---\n"  # they have all words; the docs come first
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]*)(#[^)\s]*)?(?=\))")
 _MADE = re.compile(r"^<!-- made: (\S+) ?(.*?) -->$", flags=re.MULTILINE)
 _FENCED = re.compile(r"(^```.*?^```$)", flags=re.DOTALL | re.MULTILINE)
@@ -41,7 +42,7 @@ def collect(target: Path) -> None:
     shutil.copytree(ROOT / "benchmarks" / "figures", target / "figures")
     for source, page in OTHERS.items():
         if source != "README.md":
-            (target / page).write_text(_page(ROOT / source), encoding="utf-8")
+            (target / page).write_text(_FOUND_LAST + _page(ROOT / source), encoding="utf-8")
     for path in sorted((ROOT / "docs").rglob("*.md")):
         (target / path.relative_to(ROOT / "docs")).write_text(_page(path), encoding="utf-8")
 

@@ -15,7 +15,7 @@ import pytest
 
 from emocatcher.recognition.recognizer import Recognizer
 
-from .conftest import ROOT, serving_files
+from .conftest import PATIENCE_MS, ROOT, serving_files
 
 BUILT = ROOT / "dist" / "docs"
 RUNTIME = ROOT / "web" / "node_modules" / "onnxruntime-web" / "dist"
@@ -33,6 +33,7 @@ def open_docs(browser: Any) -> Iterator[Callable[..., Any]]:
     def opener(page: str, **options: Any) -> Any:
         contexts.append(browser.new_context(**options))
         opened = contexts[-1].new_page()
+        opened.set_default_timeout(PATIENCE_MS)
         opened.on("request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url))
         opened.on("console", lambda message: message.type == "error" and wrong.append(message.text))
         opened.on("pageerror", lambda error: wrong.append(str(error)))
@@ -47,9 +48,13 @@ def open_docs(browser: Any) -> Iterator[Callable[..., Any]]:
 
 def test_search_works_from_a_folder(open_docs: Callable[..., Any]) -> None:
     page = open_docs("index.html", viewport={"width": 1280, "height": 900})
-    page.fill("input[name=query]", "temperature")
+    page.click("input[name=query]")
+    page.wait_for_function("document.querySelector('.md-search-result__meta').textContent.includes('Type to start')")
+    page.keyboard.type("temperature")
     found = page.wait_for_selector(".md-search-result__item a")
-    assert found.get_attribute("href").partition("?")[0].startswith("file:")
+    address = found.get_attribute("href").partition("?")[0]
+    assert address.startswith("file:")
+    assert "contributing" not in address, "the map of the source is found before the docs"
     assert int(page.inner_text(".md-search-result__meta").split()[0]) > 1
 
 
