@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -16,11 +17,21 @@ N_THREADS = 1  # per worker process
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(N_THREADS))
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use; a container or a batch job may not have all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return the number of cores that this process may use; a container or a batch job may not have all of them.
+
+    Args:
+        quota: the file in which Linux states a container's share of time (cgroup v2), as microseconds in each period,
+            for example "150000 100000", or "max 100000" without a limit.
+
+    Returns:
+        at least 1; part of a core counts as one.
+    """
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # no file, or no limit
+        used_us, period_us = map(int, quota.read_text(encoding="ascii").split())
+        n = min(n, math.ceil(used_us / period_us))
+    return max(n, 1)
 
 
 def keep_memory() -> bool:
