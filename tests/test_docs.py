@@ -103,7 +103,7 @@ def test_every_flag_that_the_documents_name_is_one_of_a_command() -> None:
     for name, text in TEXTS.items():
         prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
         for code in re.findall(r"`([^`\n]+)`", prose):
-            ours = not code.startswith(("pip ", "python ", "ruff ", "strace ", "ray ", "tensorboard "))
+            ours = not code.startswith(("pip ", "python ", "ruff ", "strace ", "ray ", "tensorboard ", "docker "))
             unknown = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code)) - known - others if ours else set()
             assert not unknown, f"{name} names {', '.join(sorted(unknown))}"
 
