@@ -75,7 +75,7 @@ HEAVY |= {
     "tensorboard",
     "torch",
 }
-HEAVY |= {"audformat", "datasets", "huggingface_hub", "trackio", "yaml"}
+HEAVY |= {"audformat", "datasets", "huggingface_hub", "livekit", "pipecat", "trackio", "yaml"}
 TRAINING_ONLY = (
     "emocatcher.models.networks.",
     "emocatcher.models.onnx_graphs",
