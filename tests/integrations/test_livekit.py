@@ -186,7 +186,6 @@ def test_wrong_options_are_refused_at_once(recognizer) -> None:
 
 @pytest.mark.slow
 @needs_livekit
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_a_real_agent_gets_the_emotion_of_the_turn_before_it_answers(recognizer, made_voice) -> None:
     """The agent of the page, in an `AgentSession` without room; its language model keeps what it is asked."""
     pytest.importorskip("livekit.agents")

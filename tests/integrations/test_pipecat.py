@@ -24,7 +24,7 @@ from emocatcher.foundation.errors import MissingExtraError, SettingError
 needs_pipecat = pytest.mark.skipif(
     find_spec("pipecat") is None, reason="needs the extra 'pipecat': pip install emocatcher[pipecat]"
 )
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:'audioop':DeprecationWarning")  # by Pipecat, when it is imported
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +230,8 @@ def test_the_agent_of_the_page_sends_a_caller_on_this_machine_the_emotion_of_its
         strong = next(one for one in voices if "-08-02-" in one.path.name)  # surprised
         waveform, _ = audio.load(strong.path, 16_000)
         file.writeframes((30_000 / np.abs(waveform).max() * waveform).astype(np.int16).tobytes())
-    agent = subprocess.Popen([sys.executable, "agent.py"], cwd=tmp_path, stderr=(tmp_path / "log").open("w"))
+    with (tmp_path / "log").open("w") as log:
+        agent = subprocess.Popen([sys.executable, "agent.py"], cwd=tmp_path, stderr=log)
     try:
         last = time.monotonic() + 60
         while "pipeline is now ready" not in (tmp_path / "log").read_text(encoding="utf-8"):

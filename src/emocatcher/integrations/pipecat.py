@@ -84,7 +84,7 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
     def __init__(
         self, recognizer: Recognizer, *, user_id: str | None = None, note_role: str | None = None, **options: Any
     ) -> None:
-        super().__init__(name="EmotionProcessor")
+        super().__init__()
         self._speaker = LiveSpeaker(recognizer, **options)
         self._user_id, self._note_role = user_id, note_role
         self._reader: asyncio.Task[None] | None = None
@@ -117,8 +117,8 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
 
     async def cleanup(self) -> None:
         """Stop recognition."""
-        await super().cleanup()
         await self._stop(0.0)
+        await super().cleanup()
 
     def _take(self, frame: InputAudioRawFrame) -> None:
         if self._user_id is None or getattr(frame, "user_id", None) == self._user_id:
