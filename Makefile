@@ -7,7 +7,7 @@ MODULES := web/node_modules/.installed
 # Tests start many processes and are run in several steps: compile each module once.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-all page test-page docs lint types format map bench paper clean
+.PHONY: demo test test-all page test-page docs lint types format map bench packages paper clean
 
 demo: $(INSTALLED)      ## train on RAVDESS (or synthetic voices), write the report, print its path
 	$(BIN)/emocatcher demo
@@ -56,6 +56,9 @@ bench: page             ## measure speed, memory and parity, rewrite benchmarks/
 
 paper: $(INSTALLED)     ## train every row of the README's result table, and write table and figure; resumes
 	$(BIN)/python benchmarks/paper.py
+
+packages: $(INSTALLED) page  ## the wheel and the source archive in dist/packages, checked and installed once
+	$(BIN)/python tools/packages.py dist/packages
 
 clean:
 	rm -rf .venv build dist web/node_modules web/src/generated .pytest_cache .mypy_cache .ruff_cache

@@ -66,7 +66,21 @@ def test_the_documents_show_commands() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["demo", "test", "test-all", "page", "test-page", "docs", "lint", "types", "format", "map", "bench", "paper"],
+    [
+        "demo",
+        "test",
+        "test-all",
+        "page",
+        "test-page",
+        "docs",
+        "lint",
+        "types",
+        "format",
+        "map",
+        "bench",
+        "packages",
+        "paper",
+    ],
 )
 def test_every_make_target_in_the_documents_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,8 @@ for line in json.load(sys.stdin):
 print(json.dumps(found))
 """
 
+PROGRAM_OF_BASH = "#!{}\nfrom emocatcher.cli import main\nmain()\n"
+
 
 @pytest.fixture(scope="module")
 def completed() -> dict[str, list[str]]:
@@ -52,3 +56,16 @@ def completed() -> dict[str, list[str]]:
 def test_values_are_completed(completed: dict[str, list[str]], line: str) -> None:
     expected = EXPECTED[line]
     assert [name for name in completed[line] if name in expected or not expected] == expected
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_with_the_script_that_is_printed(tmp_path: Path) -> None:
+    script = """
+        ./emocatcher --show-completion > shown; . ./shown
+        complete -p emocatcher; COMP_WORDS=(emocatcher tra); COMP_CWORD=1
+        _emocatcher_completion ./emocatcher; echo "${COMPREPLY[@]}"
+    """
+    (tmp_path / "emocatcher").write_text(PROGRAM_OF_BASH.format(sys.executable))
+    (tmp_path / "emocatcher").chmod(0o755)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[1:] == ["train"], done.stderr
