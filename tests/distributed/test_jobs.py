@@ -1,6 +1,7 @@
 """`predict` and `timeline` with `--engine ray` on a cluster of three nodes: each row once, whatever dies meanwhile."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -74,12 +75,16 @@ def test_a_table_is_whole_after_a_node_the_driver_and_ctrl_c_ended(cluster, mani
     assert refused.returncode == 2
     assert "results of an unfinished job. Give --resume" in refused.stderr
 
-    # More rows have come, and Ctrl-C ends the run that has begun with them.
-    before = set(out.glob("part-*.parquet"))
+    # More rows have come, of which one never ends, and Ctrl-C ends the run that has begun with them.
+    before, endless = set(out.glob("part-*.parquet")), manifest.parent / "missing" / "50.wav"
+    endless.parent.mkdir()
+    os.mkfifo(endless)
     with subprocess.Popen([*words, "--resume"], stderr=subprocess.PIPE, text=True) as driver:
         wait_for(lambda: set(out.glob("part-*.parquet")) - before, driver)
         driver.send_signal(signal.SIGINT)
         _, said = driver.communicate(timeout=60)
+    endless.unlink()
+    endless.parent.rmdir()
     assert driver.returncode == 130
     assert f"Resume with --resume --out {out}" in said
     assert "Traceback" not in said

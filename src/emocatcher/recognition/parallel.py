@@ -191,8 +191,12 @@ class IsolatedProcess(Generic[Item, Outcome]):
         if os.getpid() != self._pid or not self._ending.still_active():  # after a fork, the process is of the other one
             self._start()
         outcomes: list[Outcome] = []
-        while len(outcomes) < len(items):
-            outcomes += self._until_end(items[len(outcomes) :])
+        try:
+            while len(outcomes) < len(items):
+                outcomes += self._until_end(items[len(outcomes) :])
+        except BaseException:  # after Ctrl-C, the program would wait at its end for an item that may take for ever
+            self.end()
+            raise
         return outcomes
 
     def _until_end(self, items: Sequence[Item]) -> list[Outcome]:
@@ -200,19 +204,15 @@ class IsolatedProcess(Generic[Item, Outcome]):
         # All are submitted at once, so that the process never waits for the next one.
         futures = [self._processes.submit([item]) for item in items]
         outcomes: list[Outcome] = []
-        try:
-            for item, future in zip(items, futures, strict=True):
-                try:
-                    outcomes += future.result(self._limit_s)
-                except TimeoutError:
-                    self._processes.restart()
-                    return [*outcomes, self._on_timeout(item)]
-                except BrokenProcessPool:
-                    self._processes.restart()
-                    return [*outcomes, self._again(item)]
-        except BaseException:  # after Ctrl-C, the program would wait at its end for an item that may take for ever
-            self.end()
-            raise
+        for item, future in zip(items, futures, strict=True):
+            try:
+                outcomes += future.result(self._limit_s)
+            except TimeoutError:
+                self._processes.restart()
+                return [*outcomes, self._on_timeout(item)]
+            except BrokenProcessPool:
+                self._processes.restart()
+                return [*outcomes, self._again(item)]
         return outcomes
 
     def _again(self, item: Item) -> Outcome:

@@ -142,18 +142,18 @@ def test_on_real_clips_it_says_what_the_recogniser_says(opened: Any, bundled: Bu
 
 @pytest.mark.slow
 @pytest.mark.corpus
-def test_on_all_of_ravdess_no_clear_label_changes(bundled: Bundle, ravdess_dir: Path) -> None:
-    """What the specification asks of the file, on every clip."""
-    clips = Clips(what="all", utterances=corpora.load(str(ravdess_dir)).utterances)
+def test_on_ravdess_no_clear_label_changes(bundled: Bundle, ravdess_dir: Path) -> None:
+    """On every sixth clip, with all speakers and emotions; `benchmarks/parity.py` takes every clip."""
+    clips = Clips(what="some", utterances=corpora.load(str(ravdess_dir)).utterances[::6])
     pipelines = {
         "python": python_path(Recognizer(bundled)),
         "exported": waveform_graph(as_onnx(bundled, waveform=True)),
     }
-    said = compare(pipelines, clips.waveforms(22_050))
+    said = compare(pipelines, clips.waveforms(bundled.config.settings.front_end.sample_rate))
     found = difference(said["python"], said["exported"])
     assert found.largest <= 1e-3
     assert (found.n_clear_changed, found.n_spans_changed) == (0, 0)
-    assert len(said["python"].labels) == 1440
+    assert len(said["python"].labels) == 240
 
 
 @pytest.mark.parametrize("int8", [False, True])
