@@ -7,16 +7,16 @@ MODULES := web/node_modules/.installed
 # Tests start many processes and are run in several steps: compile each module once.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-all page test-page docs lint types format map bench packages paper clean
+.PHONY: demo test test-all page test-page test-packages docs lint types format map bench packages paper clean
 
 demo: $(INSTALLED)      ## train on RAVDESS (or synthetic voices), write the report, print its path
 	$(BIN)/emocatcher demo
 
 test: $(INSTALLED)      ## the tests; those that need RAVDESS run if EMOCATCHER_CORPORA is set
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not page"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not page and not index"
 
 test-all: $(INSTALLED)  ## the tests, including the slow ones
-	$(BIN)/python -m pytest -m "not page"
+	$(BIN)/python -m pytest -m "not page and not index"
 
 page: $(INSTALLED) $(MODULES)  ## build the page into dist/page, for any web host; needs Node.js
 	$(BIN)/python web/facts.py web/src/generated/facts.json
@@ -31,6 +31,9 @@ test-page: page docs    ## the tests of the page and of the docs site, in Chromi
 docs: $(INSTALLED)      ## build the docs site into dist/docs, without the network; any web host serves it, or open index.html
 	$(BIN)/python tools/docs_site.py dist/docs-pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+test-packages: $(INSTALLED)  ## the tests of packages and container, which install from a package index
+	$(BIN)/python -m pytest -m index tests/deploy
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -146,7 +146,7 @@ def can_run_steps() -> bool:
     return allowed and "overlay" in Path("/proc/filesystems").read_text(encoding="ascii")
 
 
-@pytest.mark.slow
+@pytest.mark.index
 def test_the_image_works_without_rights_on_a_read_only_file_system(tmp_path: Path, compose: dict[str, Any]) -> None:
     """Its steps run, its size is counted, and its server and command line are used as Docker would start them."""
     if not can_run_steps():

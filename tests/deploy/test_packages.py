@@ -61,7 +61,7 @@ def test_a_command_that_fails_ends_the_check_with_its_output() -> None:
         packages.run(sys.executable, "-c", "exit('broken')")
 
 
-@pytest.mark.slow
+@pytest.mark.index
 def test_the_wheel_and_the_source_archive_install_the_same_and_recognise(tmp_path: Path) -> None:
     lines = packages.check(tmp_path)
     assert len([line for line in lines if "PASSED" in line]) == 2, lines
