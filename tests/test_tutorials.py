@@ -79,6 +79,7 @@ def test_the_notebook_runs_from_top_to_bottom(few_voices: Path, tmp_path: Path) 
     assert (tmp_path / "attention.png").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.corpus
 def test_the_published_experiment_is_repeated(ravdess_dir: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra 'train'")

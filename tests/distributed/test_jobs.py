@@ -14,6 +14,8 @@ import pytest
 
 import emocatcher
 
+from .conftest import restore_ctrl_c
+
 MODEL = "cabg"  # small, so that it loads in a moment
 N = 60
 
@@ -79,7 +81,7 @@ def test_a_table_is_whole_after_a_node_the_driver_and_ctrl_c_ended(cluster, mani
     before, endless = set(out.glob("part-*.parquet")), manifest.parent / "missing" / "50.wav"
     endless.parent.mkdir()
     os.mkfifo(endless)
-    with subprocess.Popen([*words, "--resume"], stderr=subprocess.PIPE, text=True) as driver:
+    with subprocess.Popen([*words, "--resume"], stderr=subprocess.PIPE, text=True, preexec_fn=restore_ctrl_c) as driver:
         wait_for(lambda: set(out.glob("part-*.parquet")) - before, driver)
         driver.send_signal(signal.SIGINT)
         _, said = driver.communicate(timeout=60)

@@ -25,6 +25,7 @@ from emocatcher.training.fold import FoldTask
 
 from ..conftest import InProcess
 from ..models.encoder_folder import write_encoder
+from .conftest import restore_ctrl_c
 
 CPU, GPU = {"CPU": 1, "GPU": 0}, {"CPU": 1, "GPU": 0.5}
 
@@ -88,7 +89,7 @@ def test_a_lost_worker_and_a_lost_node_change_nothing(cluster, address, small_ru
             audited=False, reported=False, engine=engine, on_progress=lose,
         )  # fmt: skip
     assert lost == ["node", "worker"]
-    assert len(warnings) >= len(lost)  # both tasks may have been on that node
+    assert warnings  # the second one may have just ended
     assert all("starts again from its last saved state" in warning for warning in warnings)
     same_run(tmp_path / "run", small_run.folder)
 
@@ -154,6 +155,7 @@ with ray_engine(address) as engine:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_driver_is_resumed(address, small_run, voices_dir, tmp_path):
     out = tmp_path / "run"
     command = [
@@ -182,12 +184,13 @@ def test_a_killed_driver_is_resumed(address, small_run, voices_dir, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_ends_the_tasks_and_says_how_to_resume(voices_dir, tmp_path, small_network):
     settings = [argument for setting in small_network for argument in ("--set", setting)]
     arguments = ["--corpus", str(voices_dir), "--protocol", "stratified-2", "--epochs", "5000", "--no-audit", *settings]
     command = [sys.executable, "-m", "emocatcher", "train", "--engine", "ray", "--out", "run", *arguments]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_restore_ctrl_c, cwd=tmp_path
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=restore_ctrl_c, cwd=tmp_path
     ) as running:
         end = time.monotonic() + 120
         while not (tmp_path / "run" / "metrics.jsonl").exists():
@@ -201,11 +204,8 @@ def test_ctrl_c_ends_the_tasks_and_says_how_to_resume(voices_dir, tmp_path, smal
         os.killpg(running.pid, 0)
 
 
-def _restore_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_on_a_cluster_ranks_as_without_ray(address, train_here, small_network, voices, tmp_path, monkeypatch):
     from emocatcher.evaluation import protocols
     from emocatcher.training.sweep import engine as sweeps
