@@ -64,6 +64,7 @@ def assert_whole(out: Path, expected: dict[str, float | None]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_table_is_whole_after_a_node_the_driver_and_ctrl_c_ended(cluster, manifest, expected, tmp_path):
     out = tmp_path / "out"
     words = command(manifest, out, cluster.address, "--batch", "2")
