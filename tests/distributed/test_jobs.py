@@ -63,6 +63,7 @@ def assert_whole(out: Path, expected: dict[str, float | None]) -> None:
     assert note["n_failed"] == sum(note["errors"].values()) == n_failed
 
 
+# Not in .ci/run: now and then, Ctrl-C ended the job with exit code 1 instead of 130. This is open.
 @pytest.mark.slow
 @pytest.mark.long
 def test_a_table_is_whole_after_a_node_the_driver_and_ctrl_c_ended(cluster, manifest, expected, tmp_path):
@@ -88,7 +89,7 @@ def test_a_table_is_whole_after_a_node_the_driver_and_ctrl_c_ended(cluster, mani
         _, said = driver.communicate(timeout=60)
     endless.unlink()
     endless.parent.rmdir()
-    assert driver.returncode == 130
+    assert driver.returncode == 130, said
     assert f"Resume with --resume --out {out}" in said
     assert "Traceback" not in said
     note = json.loads((out / "_manifest.json").read_text())
