@@ -125,7 +125,7 @@ def test_every_flag_that_the_documents_name_is_one_of_a_command() -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_python_of_the_documents_compiles(name: str) -> None:
     for block in _blocks(TEXTS[name], "python"):
-        compile(block, name, "exec")
+        assert compile(block, name, "exec")  # a mistake raises SyntaxError
 
 
 def test_the_python_of_the_readme_compiles_and_names_what_is_public() -> None:

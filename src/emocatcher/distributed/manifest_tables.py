@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -64,7 +65,7 @@ def _names_in(folder: str) -> list[str]:
     return ["/".join(part) for part in parts if not any(one.startswith(("_", ".")) for one in part)]
 
 
-class Table:
+class Table(ABC):
     """A table at a path or a URI.
 
     Attributes:
@@ -88,6 +89,7 @@ class Table:
             return recording
         return str(folder_search.find_named(Path(self._where).absolute().parent, recording))
 
+    @abstractmethod
     def batches(self, columns: Sequence[str], n_before: int, is_wanted: Wanted) -> Iterator[tuple[int, Any]]:
         """Yield Arrow record batches of these columns, each with the number of its first row in this table.
 
@@ -99,7 +101,6 @@ class Table:
         Raises:
             ManifestError: if a row cannot be read.
         """
-        raise NotImplementedError
 
     def _open(self) -> BinaryIO:
         try:
