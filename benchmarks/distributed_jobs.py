@@ -41,7 +41,8 @@ from emocatcher.distributed.manifest_rows import Manifest
 from emocatcher.distributed.result_folder import NOTE, ResultFolder
 from emocatcher.distributed.row_ranges import Rows
 
-ROUNDS, BATCH, MILLION = 7, 16, 1_000_000
+ROUNDS, BATCH, MILLION = 5, 16, 1_000_000
+N_PAIR = 1024  # clips: at the end of a turn, one of two workers waits for the other for half a task, or 1%
 CALL_S = 240
 Found = list[list[str]]
 
@@ -53,7 +54,7 @@ def clips(n: int) -> list[str]:
 
 def pair(_: Path) -> Found:
     """Return the ratio of two workers to one."""
-    table = pa.table({"path": clips(256)})
+    table = pa.table({"path": clips(N_PAIR)})
     work = works.work("predict", None, "path", None)
 
     def run(n_workers: int) -> float:
