@@ -88,6 +88,10 @@ def test_every_scheme_is_a_uri(scheme):
         ("abfs://me:hush@account/a.wav", "abfs://account/a.wav"),
         ("http://[::1]:8000/a.wav", "http://[::1]:8000/a.wav"),
         ("file:///me:you@home.wav", "file:///me:you@home.wav"),
+        ("ftp://me:hush@host/a.wav", "ftp://host/a.wav"),
+        ("postgresql+psycopg2://me:hu/sh@host/runs?password=hush", "postgresql+psycopg2://host/runs?…"),
+        ("mssql:///?odbc_connect=PWD%3Dhush", "mssql:///?…"),
+        ("sqlite:///folder/me@home.db", "sqlite:///folder/me@home.db"),
     ],
 )  # fmt: skip
 def test_nothing_secret_is_shown(uri, shown):

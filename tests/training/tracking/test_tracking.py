@@ -16,7 +16,7 @@ import pytest
 
 from emocatcher.evaluation import protocols
 from emocatcher.evaluation.scoring.adaptation import Adaptation, Step
-from emocatcher.evaluation.scoring.run_result import Epoch, Plan
+from emocatcher.evaluation.scoring.run_result import Epoch
 from emocatcher.foundation.errors import MissingExtraError, SettingError
 from emocatcher.foundation.settings import load_preset
 from emocatcher.models.model_folder import ModelConfig, Training
@@ -26,15 +26,8 @@ from emocatcher.training.tracking import targets, tracked, trainings
 from emocatcher.training.tracking.messages import Finish, Start, Values
 from emocatcher.training.tracking.targets import Target, parse
 from emocatcher.training.tracking.tracker_process import STATE, Sender
-from generated_runs import write_made_run
 
 from ...conftest import InProcess
-
-# Three grey pixels in a row.
-PICTURE = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000030000000108000000003e8b4b680000000c49444154789c63"
-    "6068f80f00020301802461f5970000000049454e44ae426082"
-)
 
 
 def needs(kind: str) -> Any:
@@ -92,17 +85,6 @@ def interrupt(track: str, run: Path) -> None:
         for n, one in enumerate(epochs_of(run)[:15]):
             watch(experiment.Progress(stage="training", done=n, total=24, epoch=one))
         raise KeyboardInterrupt
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    """A generated run of two folds and twelve epochs, with a picture, as a report would write it."""
-    folder = write_made_run(tmp_path / "run", n_folds=2, n_epochs=12, n_utterances=60)
-    plan = Plan(corpus="ravdess", protocol="reference-holdout", seed=0, n_utterances=60)
-    (folder / "run.json").write_bytes(msgspec.json.encode(plan))
-    (folder / "figures").mkdir()
-    (folder / "figures" / "curves.png").write_bytes(PICTURE)
-    return folder
 
 
 def test_the_argument_names_a_tracker_and_a_place(tmp_path: Path) -> None:
@@ -169,6 +151,21 @@ def test_what_fails_in_between_is_sent_again_from_there(tmp_path: Path) -> None:
     sender.send(messages(2))
     sender.tracker.close()
     assert points(tmp_path / "board") == {"fold_0/train_loss": [(1, 1.0), (2, 0.5)]}
+
+
+@needs("tensorboard")
+def test_settings_whose_names_are_the_same_folder_are_not_mixed(tmp_path: Path) -> None:
+    for n_epochs in (1, 2):  # a resumed sweep finds the same folders
+        sender = Sender(Target("tensorboard", str(tmp_path / "board"), is_shared=False), tmp_path)
+        for number, name in enumerate(("a/b", "a:b"), start=1):
+            sender.send([Start(run=name, name=name)])
+            for epoch in range(1, n_epochs + 1):
+                values = {"train_loss": 1.0 * number}
+                sender.send([Values(run=name, curve="c", epoch=epoch, values=values, at_s=1e9)])
+        sender.tracker.close()
+    assert {name: sorted(curve) for name, curve in points(tmp_path / "board").items()} == {
+        "a_b/c/train_loss": [(1, 1.0), (2, 1.0)], "a_b_/c/train_loss": [(1, 2.0), (2, 2.0)],
+    }  # fmt: skip
 
 
 @needs("tensorboard")

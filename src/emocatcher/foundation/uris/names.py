@@ -56,19 +56,23 @@ def scheme_of(uri: str) -> str:
 
 
 def redacted(name: str) -> str:
-    """Return a URI without what may be secret: user and password, query and fragment. Other names stay as they are.
+    """Return a URI without what may be secret: user and password, query and fragment. Paths stay as they are.
+
+    The scheme may be one that cannot be read, such as that of a database.
 
     Examples:
         >>> redacted("https://me:secret@host/a b.wav?X-Amz-Signature=1#t")
         'https://host/a b.wav?…'
         >>> redacted("s3://KEY:sec/ret@bucket/what?.wav"), redacted("me@home.wav")
         ('s3://bucket/what?.wav', 'me@home.wav')
+        >>> redacted("postgresql://me:secret@host/runs?password=secret")
+        'postgresql://host/runs?…'
     """
-    if not is_uri(name) or (scheme := scheme_of(name)) == "file":
+    if not _SCHEME.match(name) or (scheme := scheme_of(name)) == "file":
         return name
     start, rest = name[: len(scheme) + 3], name[len(scheme) + 3 :]
     rest = rest[len(_user_info(scheme, rest)) :]
-    if scheme in WEB:
+    if scheme not in STORES:
         rest, mark, _ = re.split(r"#", rest, maxsplit=1)[0].partition("?")
     elif mark := "?" if re.search(r"\?[^/]*=", rest) else "":
         rest = rest.partition("?")[0]  # such as a token behind a name in Azure; a name may have a ? of its own
@@ -91,7 +95,7 @@ def _user_info(scheme: str, rest: str) -> str:
     """Return the user and password before a host or bucket, with the @ behind them."""
     if found := _PASSWORD.match(rest):
         return found[0]
-    authority = re.split(r"[/?#]" if scheme in WEB else "/", rest, maxsplit=1)[0]
+    authority = re.split("/" if scheme in STORES else r"[/?#]", rest, maxsplit=1)[0]
     before, at, _ = authority.rpartition("@")
     return "" if scheme in _CONTAINERS or scheme == "memory" else before + at
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -49,8 +50,8 @@ class Tracker(Protocol):
     def values(self, message: Values) -> None:
         """Add a point to curves."""
 
-    def finish(self, message: Finish) -> None:
-        """Add the result."""
+    def finish(self, message: Finish, on_part: Callable[[], object]) -> None:
+        """Add the result; call `on_part` after each part of it that may take long, such as a file."""
 
     def flush(self) -> None:
         """Make sure that everything so far is kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,15 +26,15 @@ class MLflowRun:
     """Writes to an MLflow store.
 
     Args:
-        where: the address of a server or a folder; "" for the one in MLFLOW_TRACKING_URI, or MLflow's default.
+        where: the address of a server or a folder; "" for MLflow's default.
     """
 
     def __init__(self, where: str) -> None:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        if not where and not os.environ.get("MLFLOW_TRACKING_URI") and find_spec("sqlalchemy") is None:
+        if not where and find_spec("sqlalchemy") is None:
             where = _FOLDER  # the default is a database, which mlflow-skinny cannot write
-        if where and "://" not in where:
+        if where and ("://" not in where or where.startswith("file:")):
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         from mlflow import MlflowClient
 
@@ -48,9 +49,7 @@ class MLflowRun:
             self._client.update_run(known, status="RUNNING")
             self._ids[message.run] = known
         if message.run not in self._ids:
-            name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or _EXPERIMENT
-            found = self._client.get_experiment_by_name(name)
-            experiment = found.experiment_id if found else self._client.create_experiment(name)
+            experiment = self._experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or _EXPERIMENT)
             self._ids[message.run] = self._client.create_run(experiment, run_name=message.name).info.run_id
         run = self._ids[message.run]
         # Also of a run that continues, because the last attempt may have ended here; the same values change nothing.
@@ -61,20 +60,31 @@ class MLflowRun:
             self._client.log_batch(run, tags=[RunTag("group", message.group)])
         return run
 
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        if (found := self._client.get_experiment_by_name(name)) is not None:
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(name))
+        except MlflowException:  # another process, such as that of another seed, may have created it meanwhile
+            if (found := self._client.get_experiment_by_name(name)) is None:
+                raise
+            return str(found.experiment_id)
+
     def values(self, message: Values) -> None:
         """Add metrics with the names of curves behind them, such as `train_loss/fold_0`."""
         named = {f"{name}/{message.curve}" if message.curve else name: one for name, one in message.values.items()}
         self._log(message.run, named, message.epoch, message.at_s)
 
-    def finish(self, message: Finish) -> None:
+    def finish(self, message: Finish, on_part: Callable[[], object]) -> None:
         """Add the result as metrics, pictures and files as artefacts, and end the run."""
         results = {f"result/{name}": one for name, one in message.results.items()}
         self._log(message.run, results, message.epoch, time.time())
         run = self._ids[message.run]
-        for picture in message.pictures:
-            self._client.log_artifact(run, str(picture), "figures")
-        for file in message.files:
-            self._client.log_artifact(run, str(file))
+        for path in (*message.pictures, *message.files):
+            self._client.log_artifact(run, str(path), "figures" if path in message.pictures else None)
+            on_part()
         self._client.set_terminated(run)
 
     def flush(self) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,7 +17,6 @@ KINDS = {
     "trackio": ("Trackio", "trackio"),
     "mlflow": ("MLflow", "mlflow"),
 }
-_SERVERS = ("http", "https", "databricks")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -30,7 +29,7 @@ class Target(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """Return what may be shown: without users, passwords and tokens."""
         name = KINDS[self.kind][0]
-        return f"{name} at {redacted(self.where)}" if self.where else name
+        return f"{name} at {uris.redacted(self.where)}" if self.where else name
 
 
 def parse(text: str, out: Path) -> Target:
@@ -53,32 +52,19 @@ def parse(text: str, out: Path) -> Target:
         raise MissingExtraError(f"Tracking with {name}", kind)
     if kind == "tensorboard":
         if "://" in where:
-            raise SettingError(f"TensorBoard reads folders, and {redacted(where)} is an address. Give a folder")
+            raise SettingError(f"TensorBoard reads folders, and {uris.redacted(where)} is an address. Give a folder")
         if not where:
             return Target(kind, str(out / "tensorboard"), is_shared=False)
-    if kind == "trackio" and "/" in where and urlsplit(where).scheme not in _SERVERS:
+    if kind == "trackio" and "/" in where and not is_server(where):
         raise SettingError(
-            f"{redacted(where)} is not a project of Trackio, which has no slash. Give a name, or the address of a "
+            f"{uris.redacted(where)} is not a project of Trackio, which has no slash. Give a name, or the address of a "
             "server; TRACKIO_DIR sets the folder"
         )
+    if kind == "mlflow":
+        where = where or os.environ.get("MLFLOW_TRACKING_URI", "")
     return Target(kind, where)
 
 
 def is_server(where: str) -> bool:
-    """Return whether a place is the address of a server."""
-    return "://" in where and urlsplit(where).scheme in _SERVERS
-
-
-def redacted(where: str) -> str:
-    """Return what may be shown of a place: nothing secret, and of a database its kind alone.
-
-    Examples:
-        >>> redacted("https://me:secret@tracking.example:5000/a?token=b")
-        'https://tracking.example:5000/a?…'
-        >>> redacted("postgresql://me:secret@host/runs"), redacted("runs/mlruns")
-        ('postgresql://…', 'runs/mlruns')
-    """
-    kind, mark, rest = where.partition("://")
-    if not mark or uris.is_uri(where):
-        return uris.redacted(where)
-    return f"{kind}://…" if "@" in rest or "?" in rest else where
+    """Return whether a place is the address of a web server."""
+    return uris.is_uri(where) and uris.scheme_of(where) in uris.WEB

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ class TensorBoardFolder:
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.plugins.text.summary_v2 import text_pb
 
-        name = known or (message.name if self._is_shared else message.run)
+        name = known or _UNFIT.sub("_", message.name if self._is_shared else message.run)
+        taken = {folder.name for run, folder in self._folders.items() if run != message.run}
+        while not known and name in taken:  # of two settings of a sweep that differ in such characters
+            name += "_"
         self._folders[message.run] = self._folder / _UNFIT.sub("_", name)
         if not known:
             rows = "\n".join(f"    {name} = {value}" for name, value in message.settings.items())
@@ -51,7 +55,7 @@ class TensorBoardFolder:
         points = [self._summary.Value(tag=name, simple_value=value) for name, value in message.values.items()]
         self._write(message.run, message.curve, self._summary(value=points), message.epoch, message.at_s)
 
-    def finish(self, message: Finish) -> None:
+    def finish(self, message: Finish, on_part: Callable[[], object]) -> None:  # noqa: ARG002 (a disk is fast)
         """Write the result, and the pictures as they are."""
         points = [self._summary.Value(tag=f"result/{name}", simple_value=one) for name, one in message.results.items()]
         for picture in message.pictures:

@@ -50,13 +50,20 @@ class Tracked:
             self._thread.start()
         return self
 
+    def end(self) -> None:
+        """Let what was added be sent a last time, without waiting for it: `__exit__` does, which may be of several."""
+        self._ending.set()
+        self._queue.put(None)
+
     def __exit__(self, *_: object) -> None:
         if self._thread is None:
             return
-        self._ending.set()
-        self._queue.put(None)
+        self.end()
         # Every wait of the thread ends within the limit: one that is under way, and the last one.
-        self._thread.join(timeout=IMPORT_S + 2 * ANSWER_S)
+        limit_s = IMPORT_S + 2 * ANSWER_S
+        self._thread.join(timeout=limit_s)
+        if self._thread.is_alive():
+            self._note(f"it is slow, and not everything was sent within {limit_s:g} s")
         self._end_process()
 
     def start(self, run: str, name: str, settings: Mapping[str, Any], group: str = "") -> None:
@@ -124,6 +131,9 @@ class Tracked:
             self._n_sent = n
             return
         self._failed_at = time.monotonic()
+        self._note(reason)
+
+    def _note(self, reason: str) -> None:
         if not self._noted:
             self._noted = True
             self._on_note(
@@ -134,22 +144,21 @@ class Tracked:
     def _ask(self, messages: list[Message] | None) -> str:
         """Pass messages to the process, and return what went wrong, or ""; a process that does not answer is ended."""
         try:
-            if self._connection is None:
-                self._connection = self._start_process()
+            if (connection := self._connection) is None:
+                connection = self._connection = self._start_process()
                 # It imports the library first, which asks no server, and may take long on a busy machine.
-                if reason := self._answer(IMPORT_S):
+                if reason := self._answer(connection, IMPORT_S):
                     self._end_process()
                     return reason
-            self._connection.send(messages)
-            return self._answer(ANSWER_S)
+            connection.send(messages)
+            return self._answer(connection, ANSWER_S)
         except (OSError, EOFError) as error:
             self._end_process()
             return f"its process ended early ({type(error).__name__})"
 
-    def _answer(self, longest_s: float) -> str:
-        assert self._connection is not None  # noqa: S101 (it was started)
-        while self._connection.poll(longest_s):
-            if (answer := self._connection.recv()) is not tracker_process.ALIVE:
+    def _answer(self, connection: Connection, longest_s: float) -> str:
+        while connection.poll(longest_s):
+            if (answer := connection.recv()) is not tracker_process.ALIVE:
                 return str(answer)
         self._end_process()
         return f"no answer within {longest_s:g} s"
@@ -166,13 +175,14 @@ class Tracked:
         return ours
 
     def _end_process(self) -> None:
+        # The end of a training calls this too, while the thread still waits for an answer.
         process, self._process = self._process, None
+        connection, self._connection = self._connection, None
         if process is not None and process.pid is not None:
             process.kill()
             process.join()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if connection is not None:
+            connection.close()
 
 
 def flat(nested: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str | int | float | bool]]:

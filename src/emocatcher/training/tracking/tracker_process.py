@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from emocatcher.foundation import atomic_files, process_setup
+from emocatcher.foundation import atomic_files, process_setup, uris
 from emocatcher.foundation.errors import one_line
 from emocatcher.training.tracking.messages import Message, Start, Tracker, Values
-from emocatcher.training.tracking.targets import Target, redacted
+from emocatcher.training.tracking.targets import Target
 
 STATE = "tracking.json"
 ALIVE = None  # answers each message of several: the limit is for one, because a slow server may need long for all
@@ -52,7 +52,7 @@ def main(connection: Connection, target: Target, folder: Path | None) -> None:
     try:
         sender = Sender(target, folder)
     except Exception as error:  # whatever the library raises: the training goes on
-        connection.send(_reason(error, target))
+        connection.send(reason_of(error, target))
         return
     connection.send("")
     while True:
@@ -67,7 +67,7 @@ def main(connection: Connection, target: Target, folder: Path | None) -> None:
             else:
                 sender.send(messages, on_sent=lambda: connection.send(ALIVE))
         except Exception as error:  # as above
-            reason = _reason(error, target)
+            reason = reason_of(error, target)
         connection.send(reason)
         if messages is None:
             return
@@ -84,7 +84,7 @@ class Sender:
     def __init__(self, target: Target, folder: Path | None) -> None:
         self._path = folder and folder / STATE
         self._state = _read(self._path) if self._path else State()
-        self._runs = self._state.targets.setdefault(f"{target.kind}:{redacted(target.where)}", {})
+        self._runs = self._state.targets.setdefault(f"{target.kind}:{uris.redacted(target.where)}", {})
         self.tracker = open_tracker(target)
         self._open: set[str] = set()
         self._noted_at = time.monotonic()
@@ -94,11 +94,11 @@ class Sender:
 
         Args:
             messages: in their order.
-            on_sent: called after each of them.
+            on_sent: called after each of them, and after each part of a result.
         """
         try:
             for message in messages:
-                self._send(message)
+                self._send(message, on_sent)
                 if isinstance(message, Start) or time.monotonic() - self._noted_at > _NOTED_EVERY_S:
                     self._note()
                 on_sent()
@@ -111,7 +111,7 @@ class Sender:
             atomic_files.write_bytes(self._path, msgspec.json.format(msgspec.json.encode(self._state)) + b"\n")
         self._noted_at = time.monotonic()
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message, on_part: Callable[[], object]) -> None:
         run = self._runs.setdefault(message.run, TrackedRun())
         if isinstance(message, Start):
             if message.run not in self._open and not run.finished:
@@ -126,7 +126,7 @@ class Sender:
                 self.tracker.values(message)
                 run.epochs[message.curve] = message.epoch
         else:
-            self.tracker.finish(message)
+            self.tracker.finish(message, on_part)
             run.finished = True
 
 
@@ -152,12 +152,12 @@ def _read(path: Path) -> State:
         return State()
 
 
-def _reason(error: BaseException, target: Target) -> str:
+def reason_of(error: BaseException, target: Target) -> str:
     """Return what went wrong first, with its text where that cannot contain a password."""
     while (earlier := error.__cause__ or error.__context__) is not None:
         error = earlier
     kind = type(error).__name__
-    if redacted(target.where) != target.where:
+    if uris.redacted(target.where) != target.where:
         return kind
     text = one_line(str(error).strip().partition("\n")[0])
     return f"{kind}: {text[:_LONGEST_REASON]}" if text else kind

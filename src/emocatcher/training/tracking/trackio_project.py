@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextvars
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from emocatcher.training.tracking.messages import Finish, Start, Values
 from emocatcher.training.tracking.targets import is_server
 
 _PROJECT = "emocatcher"
+# They count more than what `trackio.init` is given, and one is a place on the hub, which would be created.
+_OTHER_PLACES = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_DATASET_ID", "TRACKIO_BUCKET_ID")
 
 
 class TrackioProject:
@@ -22,6 +25,8 @@ class TrackioProject:
 
     def __init__(self, where: str) -> None:
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+        for name in _OTHER_PLACES:
+            os.environ.pop(name, None)
         import trackio
 
         self._trackio, self._runs = trackio, dict[str, Any]()
@@ -55,13 +60,14 @@ class TrackioProject:
         named = {f"{name}/{message.curve}" if message.curve else name: one for name, one in message.values.items()}
         self._runs[message.run].log(named, step=message.epoch)
 
-    def finish(self, message: Finish) -> None:
+    def finish(self, message: Finish, on_part: Callable[[], object]) -> None:  # noqa: ARG002 (it has a thread)
         """Add the result and the pictures, and end the run."""
         pictures = {f"figures/{one.stem}": self._trackio.Image(str(one)) for one in message.pictures}
         results = {f"result/{name}": one for name, one in message.results.items()}
-        run = self._runs.pop(message.run)
+        run = self._runs[message.run]
         run.log(results | pictures, step=message.epoch)
         run.finish()
+        del self._runs[message.run]
 
     def flush(self) -> None:
         """Do nothing: Trackio sends in a thread of its own, twice a second."""

@@ -28,6 +28,55 @@ _OF_SWEEP = ("ranking.json",)
 _NOTHING: dict[str, Any] = {"stage": "training", "done": 0, "total": 0}
 
 
+class _TrackedRun:
+    """One run that is tracked while it trains.
+
+    Args:
+        track: the argument of `--track`.
+        out: the run folder.
+        group: of the runs that belong together; "" for one.
+        on_progress: called with each step, also with a note if tracking fails.
+    """
+
+    def __init__(self, track: str, out: Path, group: str, on_progress: Callable[[experiment.Progress], None]) -> None:
+        self._out, self._group, self._on_progress = out, group, on_progress
+        self._last: experiment.Progress | None = None  # after an epoch: the folder may be written from then on
+        self.tracked = Tracked(parse(track, out), out, self._note)
+
+    def _note(self, text: str) -> None:
+        step = self._last or experiment.Progress(**_NOTHING)
+        self._on_progress(msgspec.structs.replace(step, epoch=None, warning=text))
+
+    def watch(self, step: experiment.Progress) -> None:
+        """Add the epoch of a step; the first one starts the run."""
+        if step.epoch is not None:
+            if self._last is None:
+                self._start()
+            self._last = step
+            self.tracked.epochs([step.epoch])
+        self._on_progress(step)
+
+    def finish(self) -> None:
+        """Add the result, which the folder has by now."""
+        self._start()
+        result = msgspec.json.decode((self._out / "result.json").read_bytes(), type=Result)
+        self.tracked.finish("", result.n_epochs, _scores(result), self._out, _OF_RUN)
+
+    def _start(self) -> None:
+        """Start from the files of the run; of a resumed one, with the epochs before."""
+        plan = msgspec.json.decode((self._out / "run.json").read_bytes(), type=Plan)
+        told = {name: getattr(plan, name) for name in ("corpus", "protocol", "seed", "n_utterances", "device")}
+        settings = tomllib.loads((self._out / "config.toml").read_text(encoding="utf-8"))
+        name = "-".join(filter(None, (self._group, self._out.resolve().name)))
+        self.tracked.start("", name, told | settings, self._group)
+        lines: list[bytes] = []
+        with contextlib.suppress(OSError):  # a training goes on without this file, too
+            lines = (self._out / "metrics.jsonl").read_bytes().splitlines()
+        for line in lines:
+            with contextlib.suppress(msgspec.DecodeError):  # a kill may cut the last line off
+                self.tracked.epochs([msgspec.json.decode(line, type=Epoch)])
+
+
 @contextlib.contextmanager
 def track_run(
     track: str | None, out: Path, on_progress: Callable[[experiment.Progress], None]
@@ -48,34 +97,17 @@ def track_run(
     if track is None:
         yield on_progress
         return
-
-    last: experiment.Progress | None = None  # after an epoch: the folder may be written from then on
-
-    def note(text: str) -> None:
-        on_progress(msgspec.structs.replace(last or experiment.Progress(**_NOTHING), epoch=None, warning=text))
-
-    with Tracked(parse(track, out), out, note) as tracked:
-
-        def watch(step: experiment.Progress) -> None:
-            nonlocal last
-            if step.epoch is not None:
-                if last is None:
-                    _start_run(tracked, out)
-                last = step
-                tracked.epochs([step.epoch])
-            on_progress(step)
-
-        yield watch
-        _start_run(tracked, out)
-        result = msgspec.json.decode((out / "result.json").read_bytes(), type=Result)
-        tracked.finish("", result.n_epochs, _scores(result), out, _OF_RUN)
+    run = _TrackedRun(track, out, "", on_progress)
+    with run.tracked:
+        yield run.watch
+        run.finish()
 
 
 @contextlib.contextmanager
 def track_seeds(
     track: str | None, folders: Mapping[int, Path], on_progress: Callable[[experiment.Progress], None]
 ) -> Iterator[Callable[[experiment.Progress], None]]:
-    """Track the runs of several seeds, each as `track_run` does.
+    """Track the runs of several seeds, each as `track_run` does; several are a group with the name of their folder.
 
     Args:
         track: the argument of `--track`; None to track nothing.
@@ -88,20 +120,32 @@ def track_seeds(
     Raises:
         SettingError, MissingExtraError: as for `targets.parse`.
     """
+    if track is None:
+        yield on_progress
+        return
+    told: set[str] = set()
+
+    def show(step: experiment.Progress) -> None:
+        if step.warning and step.epoch is None:  # one server fails for all runs at once
+            if step.warning in told:
+                return
+            told.add(step.warning)
+        on_progress(step)
+
+    runs = {
+        seed: _TrackedRun(track, out, out.resolve().parent.name if len(folders) > 1 else "", show)
+        for seed, out in folders.items()
+    }
     with contextlib.ExitStack() as stack:
-        watched = {seed: stack.enter_context(track_run(track, folder, on_progress)) for seed, folder in folders.items()}
-        yield lambda step: (on_progress if step.seed is None else watched[step.seed])(step)
-
-
-def _start_run(tracked: Tracked, out: Path) -> None:
-    """Start from the files of the run; of a resumed one, with the epochs before."""
-    plan = msgspec.json.decode((out / "run.json").read_bytes(), type=Plan)
-    told = {name: getattr(plan, name) for name in ("corpus", "protocol", "seed", "n_utterances", "device")}
-    settings = tomllib.loads((out / "config.toml").read_text(encoding="utf-8"))
-    tracked.start("", out.resolve().name, told | settings)
-    for line in (out / "metrics.jsonl").read_bytes().splitlines():
-        with contextlib.suppress(msgspec.DecodeError):  # a kill may cut the last line off
-            tracked.epochs([msgspec.json.decode(line, type=Epoch)])
+        for run in runs.values():
+            stack.enter_context(run.tracked)
+        try:
+            yield lambda step: (on_progress if step.seed is None else runs[step.seed].watch)(step)
+            for run in runs.values():
+                run.finish()
+        finally:
+            for run in runs.values():  # so that they wait for a dead server at the same time
+                run.tracked.end()
 
 
 def _scores(result: Result) -> dict[str, float | None]:
