@@ -105,6 +105,14 @@ def test_wrong_options_are_refused_before_anything_is_written(call, mine, tmp_pa
     assert "emocatcher convert answers.csv" in call("predict", mine, "--format", "audformat")[2]
 
 
+def test_the_current_folder_is_refused_because_it_cannot_be_replaced(call, mine, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    code, _, said = call("convert", mine, "--to", ".", "--as", "audformat")
+    assert (code, len(said.splitlines())) == (2, 1)
+    assert "Give a new one to --to" in said
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_audformat_loads_the_predictions(call, tmp_path):

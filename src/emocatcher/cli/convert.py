@@ -75,7 +75,8 @@ def convert(
             raise SettingError(
                 "A table of predictions is written as audformat. Give --as audformat, without --protocol"
             )
-        with _new_folder(to):
+        _check_new(to)
+        with _writing(to):
             n = as_audformat.write(path, to, root)
         _done(f"{n:,} predictions", to, "audformat.Database.load")
     elif root:
@@ -94,9 +95,10 @@ def _convert_corpus(source: str, to: Path, kind: str, protocol: str | None, seed
     from emocatcher.evaluation import protocols
     from emocatcher.evaluation.protocols import fold_columns
 
-    with _new_folder(to):
-        corpus = load_corpus(source)
-        folds = fold_columns.columns(protocols.load(protocol, corpus, seed)) if protocol else {}
+    _check_new(to)
+    corpus = load_corpus(source)
+    folds = fold_columns.columns(protocols.load(protocol, corpus, seed)) if protocol else {}
+    with _writing(to):
         if kind == "audformat":
             audformat_writing.write(corpus, to, folds)
         else:
@@ -124,13 +126,19 @@ def _done(what: str, to: Path, reader: str, before: str = "") -> None:
     target.print(screen.one_line(f"{what}, written to {to}. Read them with {reader}({before}'{to}')"), markup=False)
 
 
-@contextlib.contextmanager
-def _new_folder(to: Path) -> Iterator[None]:
-    """Refuse a folder that has files, before the slow part, and name it where it cannot be written."""
+def _check_new(to: Path) -> None:
+    """Refuse a folder that has files, before the slow part; and "." or "..", which cannot be replaced."""
     from emocatcher.foundation.errors import OutputError
 
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise OutputError(f"{to} exists and is not an empty folder. Give another one to --to")
+    if to.name in ("", "..") or (to.exists() and (not to.is_dir() or any(to.iterdir()))):
+        raise OutputError(f"{to} exists and is not an empty folder that can be replaced. Give a new one to --to")
+
+
+@contextlib.contextmanager
+def _writing(to: Path) -> Iterator[None]:
+    """Name the folder where it cannot be written."""
+    from emocatcher.foundation.errors import OutputError
+
     try:
         yield
     except OSError as error:

@@ -70,12 +70,17 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _in_microseconds(batch: Any) -> Any:
-    """Return the rows with times in nanoseconds, which pandas writes, as those that Python has."""
+    """Return the rows with times and durations in nanoseconds, which pandas writes, as those that Python has."""
     pa, _ = import_pyarrow()
     for number, field in enumerate(batch.schema):
-        if pa.types.is_timestamp(field.type) and field.type.unit == "ns":
-            values = batch.column(number).cast(pa.timestamp("us", field.type.tz), safe=False)
-            batch = batch.set_column(number, field.name, values)
+        if pa.types.is_timestamp(field.type):
+            kind = pa.timestamp("us", field.type.tz)
+        elif pa.types.is_duration(field.type):
+            kind = pa.duration("us")
+        else:
+            continue
+        if field.type.unit == "ns":
+            batch = batch.set_column(number, field.name, batch.column(number).cast(kind, safe=False))
     return batch
 
 

@@ -14,6 +14,7 @@ import msgspec
 from emocatcher.corpora.table import Utterance, Votes
 from emocatcher.foundation import labels
 
+_JSON, _SEPARATORS = "{", re.compile("[,;]")
 _EXAMPLE = "Give votes such as angry=3,sad=2: counts or probabilities, with a decimal point"
 
 
@@ -30,10 +31,12 @@ def parse(cell: str | dict[str, Any]) -> Votes:
         >>> parse("angry=3, sad=1"), parse({"angry": 0.5, "sad": 0})
         ((('angry', 0.75), ('sad', 0.25)), (('angry', 1.0),))
     """
+    if isinstance(cell, str) and cell.startswith(_JSON):
+        cell = _decoded(cell)
     if isinstance(cell, dict):
         pairs = [(name.strip(), value) for name, value in cell.items()]
     else:
-        pairs = [_pair(part.strip()) for part in re.split("[,;]", cell) if part.strip()]
+        pairs = [_pair(part.strip()) for part in _SEPARATORS.split(cell) if part.strip()]
     counts: dict[str, float] = {}
     for name, value in pairs:
         if not name:
@@ -47,6 +50,18 @@ def parse(cell: str | dict[str, Any]) -> Votes:
     scaled = {name: count / largest for name, count in counts.items()}  # a sum of huge counts would be infinite
     total = math.fsum(scaled.values())
     return tuple((name, share / total) for name, share in scaled.items() if share / total > 0.0)
+
+
+def written(votes: Votes) -> str:
+    """Return votes as a cell that `parse` reads: as JSON if a label has a separator in it.
+
+    Examples:
+        >>> written((("angry", 0.75), ("sad", 0.25))), written((("tired, or so", 1.0),))
+        ('angry=0.75,sad=0.25', '{"tired, or so":1.0}')
+    """
+    if any(label.startswith(_JSON) or _SEPARATORS.search(label) for label, _ in votes):
+        return msgspec.json.encode(dict(votes)).decode()
+    return ",".join(f"{label}={share!r}" for label, share in votes)
 
 
 def name_by_majority(utterances: Sequence[Utterance]) -> tuple[list[Utterance], list[str]]:
@@ -139,6 +154,13 @@ def recordings(n: int, one: str = "", several: str = "") -> str:
         ('1 recording has', '3 recordings have', '2 recordings')
     """
     return f"{n} recording{'' if n == 1 else 's'} {one if n == 1 else several}".strip()
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"the votes are no JSON object: {error}. {_EXAMPLE}") from None
 
 
 def _pair(text: str) -> tuple[str, str]:

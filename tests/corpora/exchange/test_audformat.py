@@ -5,6 +5,7 @@ import textwrap
 import pytest
 
 from emocatcher import corpora
+from emocatcher.corpora.exchange import audformat_tables
 from emocatcher.foundation.errors import CorpusError
 
 from .clips import put
@@ -77,6 +78,55 @@ def test_segments_have_their_times(tmp_path):
     assert [(one.id, one.start_s, one.end_s, one.speaker) for one in found] == [
         ("wav/c.wav#0-0.05", None, 0.05, "01"), ("wav/c.wav#60.5-end", 60.5, None, "01"),
     ]  # fmt: skip
+
+
+def test_a_column_is_read_by_its_scheme_whatever_its_name(tmp_path):
+    header = HEADER.replace("columns: {speaker: {", "columns: {spk: {")
+    tables = TABLES | {"files": TABLES["files"].replace("speaker", "spk")}
+    corpus = corpora.load(str(make(tmp_path, header, tables)))
+    assert [(one.speaker, one.gender) for one in corpus] == [("01", "female"), ("02", "male"), ("01", "female")]
+
+
+def test_of_the_ratings_of_several_raters_the_gold_standard_counts(tmp_path):
+    raters = "one: {scheme_id: arousal}, best: {scheme_id: arousal, rater_id: gold}, arousal: {scheme_id: arousal}"
+    header = HEADER.replace("activation: {scheme_id: arousal}", raters)
+    rows = "wav/a.wav,anger,1,2,3\nwav/b.wav,no,4,5,6\n"
+    tables = TABLES | {"emotion.train": f"file,emotion,one,best,arousal\n{rows}"}
+    corpus = corpora.load(str(make(tmp_path, header, tables)))
+    assert [dict(one.dimensions).get("arousal") for one in corpus] == [2.0, 5.0, None]
+
+
+def test_what_one_table_leaves_empty_another_fills(tmp_path):
+    header = HEADER.replace("activation: {scheme_id: arousal}", "speaker: {scheme_id: speaker}")
+    tables = TABLES | {"emotion.train": "file,emotion,speaker\nwav/a.wav,anger,\nwav/b.wav,no,\n"}
+    assert [one.speaker for one in corpora.load(str(make(tmp_path, header, tables)))] == ["01", "02", "01"]
+
+
+def test_the_speaker_of_a_segment_counts_before_that_of_its_file(tmp_path):
+    header = HEADER.replace("type: filewise\n    split_id: dev", "type: segmented\n    split_id: dev")
+    header += "  turns: {type: segmented, columns: {speaker: {scheme_id: speaker}}}\n"
+    times = ("0 days 00:00:00,0 days 00:00:00.05", "0 days 00:00:00.05,0 days 00:00:00.1")
+    tables = TABLES | {
+        "emotion.dev": "file,start,end,emotion\n" + "".join(f"wav/c.wav,{time},neutral\n" for time in times),
+        "turns": f"file,start,end,speaker\nwav/c.wav,{times[1]},02\n",
+    }
+    found = [one for one in corpora.load(str(make(tmp_path, header, tables))) if one.split == "valid"]
+    assert [one.speaker for one in found] == ["01", "02"]
+
+
+def test_times_in_parquet_need_no_pandas(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    nanoseconds = pa.array([50_000_001], pa.duration("ns"))
+    table = pa.table({"file": ["wav/c.wav"], "start": pa.array([0], pa.duration("ns")), "end": nanoseconds})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "db.x.parquet")
+    ((place, _),) = audformat_tables.rows(tmp_path / "db.x.parquet")
+    assert place == ("wav/c.wav", None, 0.05)
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "a\\\\b", ".hidden", "x\\ny", "n" * 300])
+def test_a_name_that_cannot_be_part_of_a_file_name_is_not_used(tmp_path, name):
+    folder = make(tmp_path / "mine", HEADER.replace("name: mine", f'name: "{name}"'))
+    assert corpora.load(str(folder)).name == "mine"
 
 
 def test_speakers_may_be_described_by_a_table(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from emocatcher import audio, corpora
 from emocatcher.corpora.exchange import audformat_writing, datasets_writing
+from emocatcher.foundation.dimensions import Dimension
 from emocatcher.foundation.errors import CorpusError
 
 from .clips import corpus, put
@@ -62,6 +63,43 @@ def test_splits_and_folds_are_written(tmp_path, kind):
     assert {one.split for one in again} == {None}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_split_that_some_recordings_lack_is_kept(tmp_path, kind):
+    made = corpus(tmp_path / "mine")
+    split = {one.id: ("train", "valid", None)[number % 3] for number, one in enumerate(made)}
+    of_table = [msgspec.structs.replace(one, split=split[one.id]) for one in made]
+    own = write(msgspec.structs.replace(made, utterances=tuple(of_table)), tmp_path / "own", kind)
+    for out in (own, write(made, tmp_path / "protocol", kind, {"split": split})):
+        assert {one.id: one.split for one in corpora.load(str(out))} == split
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_range_of_ratings_and_votes_for_any_label_are_read_again(tmp_path, kind):
+    made = corpus(tmp_path / "mine")
+    low, high = 5 / 3, 19 / 3
+    utterances = tuple(
+        msgspec.structs.replace(
+            one, dimensions=(("arousal", high if number else low),),
+            votes=((made.labels[2], 1 / 3), ("happy", 2 / 3)) if one.emotion == made.labels[2] else None,
+        )
+        for number, one in enumerate(made)
+    )  # fmt: skip
+    made = msgspec.structs.replace(made, utterances=utterances, dimensions=(Dimension("arousal", low, high),))
+    found = corpora.load(str(write(made, tmp_path / "out", kind)))
+    assert (facts(found), found.dimensions) == (facts(made), made.dimensions)
+    assert {id_: pytest.approx(shares) for id_, shares in votes(made).items()} == votes(found)
+
+
+@pytest.mark.parametrize("kind", ["audformat", "audiofolder"])
+def test_the_name_of_a_corpus_cannot_lead_outside_the_folder(tmp_path, kind):
+    made = corpus(tmp_path / "mine")
+    for name in ("../../outside", str(tmp_path / "outside")):
+        named = tuple(msgspec.structs.replace(one, corpus=name) for one in made)
+        with pytest.raises(CorpusError, match="Rename the corpus"):
+            write(msgspec.structs.replace(made, utterances=named, unlabelled=()), tmp_path / "deep" / "out", kind)
+    assert not list(tmp_path.rglob("outside"))
+
+
 @pytest.mark.parametrize("kind", ["datasets", "parquet", "audiofolder"])
 def test_segments_are_cut_out_for_datasets(tmp_path, kind):
     made = corpus(tmp_path / "mine", segments=True)
@@ -102,7 +140,7 @@ def test_names_that_differ_by_case_only_do_not_overwrite_each_other(tmp_path):
 def test_nothing_is_written_if_a_recording_is_missing(tmp_path):
     made = corpus(tmp_path / "mine")
     made.utterances[3].path.unlink()
-    for kind in ("audformat", "audiofolder"):
+    for kind in KINDS:
         with pytest.raises(CorpusError, match=r"03\.wav cannot be"):
             write(made, tmp_path / "out", kind)
         assert not (tmp_path / "out").exists()

@@ -13,9 +13,11 @@ from emocatcher.corpora.exchange.described import Clip
 from emocatcher.corpora.manifest import columns, dimension_columns, table_rows
 from emocatcher.corpora.manifest.table_rows import Row
 from emocatcher.corpora.table import Corpus
+from emocatcher.foundation import dimensions
 from emocatcher.foundation.errors import CorpusError
 
 _EMOTION, _SPEAKER, _GOLD = "emotion", "speaker", "gold"
+_LONGEST_NAME = 100  # characters of a database's name
 _OF_SPEAKER = ("gender", "sex", "age")  # of the labels of the scheme of speakers
 
 
@@ -69,8 +71,13 @@ def read(folder: Path, only: str = "", *, to_check: bool = False) -> Corpus:
     clips = [_clip(folder, place, found, first[place]) for place, found in cells.items()]
     if not to_check:
         described.check_recordings(folder, clips)
-    title, licence = header.name or folder.resolve().name, header.license or "unknown"
-    return described.corpus(title, folder, clips, licence=licence, to_check=to_check)
+    title = header.name if _is_plain(header.name) else folder.resolve().name
+    return described.corpus(title, folder, clips, licence=header.license or "unknown", to_check=to_check)
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether a database's name may be the corpus's, which becomes part of file names, such as of a cache."""
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable() and name[0] != "." and not {*name} & {*"/\\:"}
 
 
 def _tables_of_emotions(folder: Path, header: Header, only: str) -> dict[str, str]:
@@ -92,8 +99,9 @@ def _tables_of_emotions(folder: Path, header: Header, only: str) -> dict[str, st
 
 def _column(header: Header, of: Mapping[str, Column | None], wanted: str) -> str:
     """Return the column with this scheme, or with this name; "" if there is none. One of the gold standard is first."""
-    found = [name for name, column in of.items() if wanted in (name, header.scheme(name, column)[0])]
-    return next((name for name in found if _is_gold("", of[name])), next(iter(sorted(found, key=wanted.__ne__)), ""))
+    found = [name for name, column in of.items() if wanted in (name.lower(), header.scheme(name, column)[0].lower())]
+    named = sorted(found, key=lambda name: name.lower() != wanted)
+    return next((name for name in named if _is_gold("", of[name])), next(iter(named), ""))
 
 
 def _is_gold(table: str, column: Column | None) -> bool:
@@ -117,11 +125,18 @@ class _Described(NamedTuple):
 
 
 def _described(header: Header, table: str) -> dict[str, _Described]:
+    given = header.tables[table].columns
+    # Several columns may have one scheme, such as one for each rater: one of them counts.
+    meaning = {_column(header, given, wanted): wanted for wanted in (_SPEAKER, *dimensions.NAMES)}
     found = {}
-    for column, of in header.tables[table].columns.items():
+    for column, of in given.items():
         name, scheme = header.scheme(column, of)
         labels = dict.fromkeys(map(str, scheme.labels)) if isinstance(scheme.labels, (list, dict)) else None
-        found[column.lower()] = _Described(name, _with_range(column.lower(), name, scheme), labels)
+        if (wanted := meaning.get(column)) is not None:
+            known = wanted if wanted == _SPEAKER else _with_range(wanted, scheme)
+        else:
+            known = f"other {column.lower()}" if column.lower() in meaning.values() else column.lower()
+        found[column.lower()] = _Described(name, known, labels)
     return found
 
 
@@ -140,12 +155,10 @@ def _values(of: Mapping[str, _Described], row: Row) -> dict[str, Any]:
     return found
 
 
-def _with_range(column: str, name: str, scheme: Scheme) -> str:
-    if not dimension_columns.is_one(name):
-        return column
+def _with_range(name: str, scheme: Scheme) -> str:
     if scheme.minimum is None or scheme.maximum is None:
-        return name.lower()
-    return f"{name.lower()}[{scheme.minimum:g}:{scheme.maximum:g}]"
+        return name
+    return dimension_columns.header(name, scheme.minimum, scheme.maximum)
 
 
 def _add_other_tables(
@@ -155,7 +168,8 @@ def _add_other_tables(
     by_file: dict[str, list[Place]] = {}
     for place in cells:
         by_file.setdefault(place.file, []).append(place)
-    for name, table in header.tables.items():
+    # What is known of a segment counts before what is known of its whole file.
+    for name, table in sorted(header.tables.items(), key=lambda one: one[1].type == "filewise"):
         wanted = [column for column in table.columns if column.lower() != _EMOTION and _is_of_use(header, name, column)]
         if name in emotions or not wanted:
             continue
@@ -165,8 +179,9 @@ def _add_other_tables(
             found = _values(of, row) if about else {}
             for segment in about:
                 for column, value in found.items():
-                    if described.is_read(column) and column != _EMOTION and value is not None:
-                        cells[segment].setdefault(column, value)
+                    is_new = value is not None and cells[segment].get(column) is None
+                    if is_new and described.is_read(column) and column != _EMOTION:
+                        cells[segment][column] = value
 
 
 def _is_of_use(header: Header, table: str, column: str) -> bool:
@@ -187,7 +202,7 @@ def _add_speakers(folder: Path, header: Header, cells: Mapping[Place, dict[str, 
         facts = of.get(str(found.get(_SPEAKER)), {})
         for name in _OF_SPEAKER:
             if isinstance(facts.get(name), (str, int, float)):
-                found.setdefault(name, facts[name])
+                found[name] = facts[name] if found.get(name) is None else found[name]
 
 
 def _misc_rows(folder: Path, header: Header, name: str) -> Iterator[tuple[str, dict[str, Any]]]:

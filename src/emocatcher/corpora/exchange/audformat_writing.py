@@ -44,7 +44,7 @@ def write(corpus: Corpus, to: Path, folds: Folds) -> None:
         OSError: if the folder cannot be written.
         MissingExtraError: if PyYAML is not installed.
     """
-    columns = [column for column in exported.columns(corpus, folds) if column.name != "split"]
+    columns = exported.columns(corpus, folds)
     everyone = [*corpus.utterances, *corpus.unlabelled]
     names = exported.file_names(corpus)
     first: dict[Place, str] = {}

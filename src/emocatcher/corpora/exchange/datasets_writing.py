@@ -11,6 +11,7 @@ from typing import Any
 
 from emocatcher.corpora.exchange import exported, saved_dataset
 from emocatcher.corpora.exchange.exported import Column, Folds
+from emocatcher.corpora.manifest import dimension_columns
 from emocatcher.corpora.places import staged
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import CorpusError
@@ -43,7 +44,7 @@ def write(corpus: Corpus, to: Path, kind: str, folds: Folds) -> None:
         OSError: if the folder cannot be written.
         MissingExtraError: if pyarrow is needed and not installed.
     """
-    columns = [column for column in exported.columns(corpus, folds) if column.name != "split"]
+    columns = exported.columns(corpus, folds)
     with staged(to) as staging:
         found = exported.parts(corpus, folds)
         if kind == "audiofolder":
@@ -61,7 +62,7 @@ def _write_tables(
     for split, utterances in parts.items():
         inside = folder / (_NAMES[split] if split else "") if as_arrow else folder / "data"
         inside.mkdir(exist_ok=True)
-        n_shards = max(1, math.ceil(sum(one.path.stat().st_size for one in utterances) / _SHARD_BYTES))
+        n_shards = max(1, math.ceil(sum(map(exported.size, utterances)) / _SHARD_BYTES))
         size = max(1, math.ceil(len(utterances) / n_shards))
         shards = [utterances[start : start + size] for start in range(0, len(utterances), size)]
         files = []
@@ -146,7 +147,9 @@ def _features(corpus: Corpus, columns: Sequence[Column]) -> dict[str, Any]:
 
 def _header(column: Column) -> str:
     """Return a column's name; of ratings with their range, which tables of emocatcher have in their header."""
-    return column.name if column.low is None else f"{column.name}[{column.low:g}:{column.high:g}]"
+    if column.low is None or column.high is None:
+        return column.name
+    return dimension_columns.header(column.name, column.low, column.high)
 
 
 def _write_audio_folder(

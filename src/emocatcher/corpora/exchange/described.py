@@ -39,7 +39,7 @@ _NAMES = {
 _ALSO = ("votes", "start_s", "end_s")
 _SPLITS = {
     "train": ("train", "training"),
-    "valid": ("valid", "validation", "val", "dev", "devel"),
+    "valid": ("valid", "validation", "val", "dev", "devel", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
 _SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
@@ -94,6 +94,8 @@ def corpus(
     rows = [clip.row for clip in clips]
     names = check_columns(place, rows, to_check=to_check)
     chosen = {field: next((one for one in known if one in names), "") for field, known in _NAMES.items()}
+    if not any(_text(row, chosen["split"]) for row in rows):
+        chosen["split"] = ""
     utterances = [_utterance(clip, chosen) for clip in clips]
     if any(n > 1 for n in Counter(one.id for one in utterances).values()):  # names that are unique in a file only
         utterances = [msgspec.structs.replace(one, id=f"{one.id}#{n}") for n, one in enumerate(utterances)]
@@ -186,6 +188,7 @@ def _utterance(clip: Clip, chosen: Mapping[str, str]) -> Utterance:
     texts = {field: _text(clip.row, column) if column else None for field, column in chosen.items()}
     start_s, end_s = columns.segment(clip.row)
     source = texts["dataset"]
+    has_split = bool(chosen["split"]) and chosen["split"] in clip.row.cells
     return Utterance(
         id="/".join(filter(None, (source, texts["id"] or clip.name))),
         path=clip.path,
@@ -200,7 +203,8 @@ def _utterance(clip: Clip, chosen: Mapping[str, str]) -> Utterance:
         repetition=texts["repetition"],
         start_s=start_s,
         end_s=end_s,
-        split=_SPLIT_OF.get((texts["split"] or "").lower()) or clip.split,
+        # A cell counts before the name of the file, also if it is empty: not every row has a split then.
+        split=split_of(texts["split"] or "") if has_split else clip.split,
         votes=columns.votes_of(clip.row),
     )
 

@@ -13,6 +13,7 @@ import msgspec
 import soundfile
 
 from emocatcher import audio
+from emocatcher.corpora import votes
 from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.foundation.errors import AudioError, CorpusError
 
@@ -33,7 +34,10 @@ class Column(msgspec.Struct, frozen=True):
 
 
 def columns(corpus: Corpus, folds: Folds) -> list[Column]:
-    """Return the columns beside the recording and its emotion; only those in which an utterance has a value."""
+    """Return the columns beside the recording and its emotion; only those in which an utterance has a value.
+
+    A split is a column only if it does not become `parts`.
+    """
     everyone = (*corpus.utterances, *corpus.unlabelled)
     found = [
         Column("id", str, _getter("id")),
@@ -41,7 +45,10 @@ def columns(corpus: Corpus, folds: Folds) -> list[Column]:
         Column("votes", str, _votes),
     ]
     found += [Column(one.name, float, _rating(one.name), one.low, one.high) for one in corpus.dimensions]
-    for name, of in folds.items():
+    others = {name: of for name, of in folds.items() if name != "split"}
+    if "" in parts(corpus, folds):
+        others["split"] = _splits(corpus, folds)
+    for name, of in others.items():
         kind = int if any(isinstance(value, int) for value in of.values()) else str
         found.append(Column(name, kind, _fold(of)))
     return [column for column in found if any(column.value(one) is not None for one in everyone)]
@@ -49,14 +56,13 @@ def columns(corpus: Corpus, folds: Folds) -> list[Column]:
 
 def parts(corpus: Corpus, folds: Folds) -> dict[str, list[Utterance]]:
     """Return the utterances of each split; all under "" if not every labelled one has a split."""
-    of = folds.get("split")
-    split = of.get if of is not None else {one.id: one.split for one in corpus}.get
+    split = _splits(corpus, folds)
     everyone = [*corpus.utterances, *corpus.unlabelled]
-    if not all(split(one.id) for one in corpus):
+    if not all(split.get(one.id) for one in corpus):
         return {"": everyone}
     found: dict[str, list[Utterance]] = defaultdict(list)
     for one in everyone:
-        found[str(split(one.id) or "train")].append(one)
+        found[str(split.get(one.id) or "train")].append(one)
     return {name: found[name] for name in ("train", "valid", "test") if name in found}
 
 
@@ -64,7 +70,7 @@ def file_names(corpus: Corpus) -> dict[Path, str]:
     """Return a relative name for each recording: below the folder that all recordings of its corpus share.
 
     Raises:
-        CorpusError: if a name is not text that others can read.
+        CorpusError: if a name is not text that others can read, or leads elsewhere because of the corpus's name.
     """
     of_corpus: dict[str, dict[Path, None]] = defaultdict(dict)
     for one in (*corpus.utterances, *corpus.unlabelled):
@@ -79,6 +85,8 @@ def file_names(corpus: Corpus) -> dict[Path, str]:
             names[path] = (Path(name) / relative).as_posix()
     if odd := [name for name in names.values() if not name.isprintable()]:
         raise CorpusError(f"The file name {odd[0]!r} has characters that other programs cannot read. Rename the file")
+    if outside := [name for name in names.values() if Path(name).is_absolute() or ".." in Path(name).parts]:
+        raise CorpusError(f"{outside[0]!r} would be written outside the folder. Rename the corpus that it begins with")
     return names
 
 
@@ -102,6 +110,18 @@ def sound(one: Utterance) -> tuple[bytes, str]:
     buffer = io.BytesIO()
     soundfile.write(buffer, cut.waveform, cut.sample_rate, format="WAV", subtype="FLOAT")
     return buffer.getvalue(), ".wav"
+
+
+def size(one: Utterance) -> int:
+    """Return the size of an utterance's recording, bytes.
+
+    Raises:
+        CorpusError: if it cannot be read.
+    """
+    try:
+        return one.path.stat().st_size
+    except OSError as error:
+        raise CorpusError(f"{one.path} cannot be read: {error.strerror}") from None
 
 
 def clip_names(utterances: Sequence[Utterance], names: Mapping[Path, str]) -> dict[str, str]:
@@ -134,4 +154,9 @@ def _fold(of: Mapping[str, str | int | None]) -> Callable[[Utterance], Value]:
 
 
 def _votes(one: Utterance) -> str | None:
-    return None if one.votes is None else ",".join(f"{label}={share:.6g}" for label, share in one.votes)
+    return None if one.votes is None else votes.written(one.votes)
+
+
+def _splits(corpus: Corpus, folds: Folds) -> Mapping[str, str | int | None]:
+    everyone = (*corpus.utterances, *corpus.unlabelled)
+    return folds["split"] if "split" in folds else {one.id: one.split for one in everyone}

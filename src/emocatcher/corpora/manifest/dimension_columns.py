@@ -29,6 +29,16 @@ def is_one(column: str) -> bool:
     return _HEADER.fullmatch(column) is not None
 
 
+def header(name: str, low: float, high: float) -> str:
+    """Return the header of a column of ratings; the range is read from it exactly.
+
+    Examples:
+        >>> header("arousal", 1, 7.0), header("valence", 5 / 3, 6.5)
+        ('arousal[1:7]', 'valence[1.6666666666666667:6.5]')
+    """
+    return f"{name}[{_exact(low)}:{_exact(high)}]"
+
+
 def rate(
     path: Path,
     rows: Sequence[Row],
@@ -96,6 +106,10 @@ def rate(
         known_ones = tuple((name, rating) for name, rating in own if rating is not None)
         rated.append(msgspec.structs.replace(utterance, dimensions=known_ones))
     return rated, tuple(found[name][0] for name in order), notes
+
+
+def _exact(bound: float) -> str:
+    return repr(float(bound)).removesuffix(".0")
 
 
 def _name(column: str) -> str:
