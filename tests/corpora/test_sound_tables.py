@@ -143,3 +143,47 @@ def test_damaged_sound_leaves_nothing_in_the_cache(tmp_path):
     with pytest.raises(CorpusError, match="mine"):
         corpora.load(str(path))
     assert not any(corpora.cache_dir().rglob("*.flac"))
+
+
+def test_sound_that_cannot_be_decoded_is_not_blamed_on_the_cache(tmp_path):
+    path = write(tmp_path / "mine.parquet", CAMEO)
+    sound_begins = parquet.read_metadata(path).row_group(0).column(1)
+    assert sound_begins.path_in_schema == "audio.bytes"
+    content = bytearray(path.read_bytes())
+    begin = sound_begins.dictionary_page_offset or sound_begins.data_page_offset
+    content[begin : begin + 50] = b"\xff" * 50
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match=r"mine\.parquet is damaged: ") as error:
+        corpora.load(str(path))
+    assert "EMOCATCHER_CACHE" not in str(error.value)
+
+
+def test_a_small_file_that_would_fill_the_memory_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(sound_tables, "_SPARE_BYTES", 0)
+    rows = [
+        {"audio": {"bytes": bytes(1_000_000) + bytes([number]), "path": "a.wav"}, "label": "sad"} for number in (0, 1)
+    ]
+    path = tmp_path / "mine.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), path, compression="zstd")
+    with pytest.raises(CorpusError, match="expands to 2,0"):
+        corpora.load(str(path))
+
+
+def test_a_file_of_the_system_in_the_cache_is_not_read(tmp_path):
+    path = write(tmp_path / "mine.parquet", CAMEO)
+    folder = corpora.load(str(path)).utterances[0].path.parent
+    (folder / ".DS_Store").touch()
+    assert len(corpora.load(str(path))) == 3
+
+
+def test_sound_beside_the_paths_that_it_was_read_from_is_found(tmp_path):
+    path = write(tmp_path / "data" / "mine.parquet", [one | {"path": "/elsewhere/a.wav"} for one in CAMEO])
+    for name in (path, tmp_path):
+        assert len(corpora.load(str(name))) == 3
+
+
+def test_a_split_in_a_column_counts_before_that_of_the_file(tmp_path):
+    splits = ("Train", "Development", "Test1", "unlabelled")
+    rows = [row(number, "sad", split=split) for number, split in enumerate(splits)]
+    corpus = corpora.load(str(write(tmp_path / "train-00000-of-00001.parquet", rows).parent))
+    assert [one.split for one in corpus] == ["train", "valid", "test", None]

@@ -96,3 +96,34 @@ def test_a_table_without_labels_is_refused(tmp_path):
     (tmp_path / "metadata.csv").write_text("file_name,label\na.wav,\n")
     with pytest.raises(CorpusError, match="all labels are empty"):
         corpora.load(str(tmp_path))
+
+
+def test_an_empty_table_does_not_hide_the_others(tmp_path):
+    for split in ("test", "train"):
+        put(tmp_path / split / "a.wav")
+    (tmp_path / "test" / "metadata.jsonl").write_text("\n")
+    (tmp_path / "train" / "metadata.jsonl").write_text('{"file_name": "a.wav", "label": "sad"}\n')
+    assert [one.id for one in corpora.load(str(tmp_path))] == ["train/a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metadata.csv", "file_name,label\na.wav,슬픔\n".encode("cp949")),
+        ("metadata.jsonl", b'{"file_name": "a.wav", "label": "sad"\n'),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(tmp_path, name, content):
+    put(tmp_path / "clips" / "a.wav")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CorpusError, match=rf"{name}, row \d: not"):
+        corpora.load(str(tmp_path))
+
+
+def test_a_recording_that_two_tables_name_is_refused(tmp_path):
+    """It would count twice, and could be trained on and tested on."""
+    put(tmp_path / "train" / "a.wav")
+    (tmp_path / "metadata.csv").write_text("file_name,label\ntrain/a.wav,sad\n")
+    (tmp_path / "train" / "metadata.csv").write_text("file_name,label\na.wav,sad\n")
+    with pytest.raises(CorpusError, match=r"train/a\.wav is also named in .*metadata\.csv, row 2\. Remove one"):
+        corpora.load(str(tmp_path))

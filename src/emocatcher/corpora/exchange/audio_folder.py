@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from emocatcher.audio import folder_search
@@ -17,6 +17,7 @@ from emocatcher.corpora.table import Corpus
 from emocatcher.foundation.errors import CorpusError, ManifestError
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_LONGEST_HEADER = 1 << 16  # bytes
 _FILE = ("file_name", "audio_file_name")  # the columns that name the recording
 
 
@@ -44,6 +45,7 @@ def read(folder: Path, *, to_check: bool = False) -> Corpus:
     clips = [clip for path in filter(_names_files, _metadata(folder)) for clip in _clips(folder, path)]
     if not to_check:
         described.check_recordings(folder, clips)
+    _refuse_several_tables(clips)
     named = {clip.path for clip in clips}
     found = folder_search.search(folder)
     loose = [path for path in found.recordings if Path(path) not in named]
@@ -62,20 +64,35 @@ def read_splits(folder: Path) -> Corpus:
     return described.corpus(folder.resolve().name, folder, clips, notes=folder_search.notes(found))
 
 
+def _refuse_several_tables(clips: Sequence[Clip]) -> None:
+    """Refuse a recording that two tables name: it would count twice, and be in two parts of a fold."""
+    first: dict[str, Clip] = {}
+    for clip in clips:
+        earlier = first.setdefault(os.path.normpath(clip.path), clip)
+        table, other = (one.row.place.rpartition(", row ")[0] for one in (clip, earlier))
+        if table != other:
+            raise CorpusError(
+                f"{clip.row.place}: {clip.name} is also named in {earlier.row.place}. Remove one of the tables"
+            )
+
+
 def _metadata(folder: Path) -> list[Path]:
     found = (path for depth in ("", "*/", "*/*/") for name in _METADATA for path in folder.glob(depth + name))
     return sorted(path for path in found if path.is_file())
 
 
 def _names_files(path: Path) -> bool:
-    names: list[str] = []
-    with contextlib.suppress(ManifestError):
+    try:
         if path.suffix == ".csv":
             names = table_rows.header(path)
         elif path.suffix == ".parquet":
             names = parquet_table.columns(path)
         else:
-            names = list(next(table_rows.read(path, bool)).cells) if path.stat().st_size else []
+            first = next(table_rows.read(path, bool), None)
+            names = list(first.cells) if first else []
+    except ManifestError:  # such as text in an old encoding: the error is raised where the table is read
+        with path.open("rb") as file:  # both names contain the first one
+            return _FILE[0].encode() in file.readline(_LONGEST_HEADER).lower()
     return any(name.lower() in _FILE for name in names)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,16 +36,21 @@ class SoundTable(NamedTuple):
 
 
 def has_audio(path: Path) -> bool:
-    """Whether a file has a column `audio` with the files' bytes, and none with their paths.
+    """Whether a file has a column `audio` with the files' bytes; a table with paths may have one without any.
 
     Raises:
         MissingExtraError: if pyarrow is not installed.
     """
     try:
         schema = _schema(path)
+        if _AUDIO not in schema.names or not _has_bytes(schema):
+            return False
+        if "path" not in schema.names:
+            return True
+        with contextlib.closing(_sounds(path, with_bytes=True)) as sounds:
+            return any(isinstance(one, dict) and one.get("bytes") for one in itertools.islice(sounds, _ROWS_AT_ONCE))
     except CorpusError:
         return False
-    return "path" not in schema.names and _AUDIO in schema.names and _has_bytes(schema)
 
 
 def is_unpacked(tables: Sequence[SoundTable]) -> bool:
@@ -86,7 +92,8 @@ def read(
     described.check_columns(root, [row for row, _ in rows], to_check=to_check)  # before hours of sound are unpacked
     if not folder.is_dir():
         _unpack(tables, folder)
-    files = {int(path.stem): path for path in folder.iterdir()}
+    # Others, such as .DS_Store, may have been put there by the system.
+    files = {int(path.stem): path for path in folder.iterdir() if path.stem.isdecimal()}
     places = _places(tables, root if root.is_dir() else root.parent, files)
     clips, silent = [], []
     for number, ((row, split), path) in enumerate(zip(rows, places, strict=True)):
@@ -195,9 +202,9 @@ def _path_of(audio: object) -> str:
     return path if isinstance(path, str) else ""
 
 
-def _sounds(path: Path, *, with_bytes: bool) -> Iterator[Any]:
+def _sounds(path: Path, *, with_bytes: bool) -> Generator[Any, None, None]:
     """Yield the cells of the column `audio`: an object with bytes and path, or a path."""
-    _, parquet = import_pyarrow()
+    pa, parquet = import_pyarrow()
     in_objects = _has_bytes(_schema(path))
     if path.suffix.lower() == ARROW:
         for batch in arrow_file.batches(path):
@@ -209,9 +216,26 @@ def _sounds(path: Path, *, with_bytes: bool) -> Iterator[Any]:
                 yield from part if isinstance(part, list) else part.to_pylist()
         return
     names = [f"{_AUDIO}.path" if in_objects and not with_bytes else _AUDIO]
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(_ROWS_AT_ONCE if with_bytes else 1 << 12, columns=names):
-            yield from batch.column(0).to_pylist() if batch.num_columns else [None] * batch.num_rows
+    try:
+        with parquet.ParquetFile(path) as file:
+            if with_bytes:
+                _refuse_expansion(path, file.metadata)
+            for batch in file.iter_batches(_ROWS_AT_ONCE if with_bytes else 1 << 12, columns=names):
+                yield from batch.column(0).to_pylist() if batch.num_columns else [None] * batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise CorpusError(f"{path} is damaged: {str(error).partition(chr(10))[0]}. Get it again") from None
+
+
+def _refuse_expansion(path: Path, metadata: Any) -> None:
+    """Refuse a small file whose sound would fill the memory: a few rows are decoded at a time, however long."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    n_bytes = sum(chunk.total_uncompressed_size for chunk in chunks)
+    if n_bytes > _MOST_EXPANSION * path.stat().st_size + _SPARE_BYTES:
+        raise CorpusError(
+            f"{path} expands to {n_bytes:,} bytes, over {_MOST_EXPANSION} times its size. Write it again without "
+            "repeated recordings"
+        )
 
 
 def _folder(tables: Sequence[SoundTable]) -> Path:
@@ -222,7 +246,6 @@ def _folder(tables: Sequence[SoundTable]) -> Path:
 
 def _unpack(tables: Sequence[SoundTable], folder: Path) -> None:
     """Write each row's sound as a file that is named by the row's number."""
-    pa, _ = import_pyarrow()
     number, left = 0, _MOST_EXPANSION * sum(path.stat().st_size for path, _ in tables) + _SPARE_BYTES
     try:
         with staged(folder) as staging:
@@ -239,8 +262,6 @@ def _unpack(tables: Sequence[SoundTable], folder: Path) -> None:
                         known = suffix if suffix in folder_search.SUFFIXES else ""
                         (staging / f"{number:07d}{known}").write_bytes(content)
                     number += 1
-    except pa.ArrowException as error:
-        raise CorpusError(f"{tables[0].path} is damaged: {str(error).splitlines()[0]}. Get it again") from None
     except OSError as error:
         if not folder.is_dir():  # otherwise another process has unpacked the same files meanwhile
             raise CorpusError(
