@@ -95,6 +95,7 @@ def run(
     from emocatcher.distributed.result_folder import ResultFolder
 
     cluster.require_ray()
+    cluster.silence_ray()
     if out is None:
         raise typer.BadParameter("needs a folder for the results. Give --out FOLDER", param_hint="--engine ray")
     if manifest_tables.is_table(out):

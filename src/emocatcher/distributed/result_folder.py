@@ -48,6 +48,7 @@ class ResultFolder:
     """
 
     def __init__(self, name: str, main: str = "", suffix: str = "") -> None:
+        name = name.removesuffix("/") if len(name) > 1 else name  # messages add one
         self.name, self._main, self._suffix = uris.redacted(name), main, suffix
         self._path = None if uris.is_uri(name) and uris.scheme_of(name) != "file" else Path(name)
         if uris.is_uri(name):
