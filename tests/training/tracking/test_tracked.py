@@ -1,5 +1,6 @@
 """The training's side of tracking: several runs at a time, and trackers that are slow or fail."""
 
+import contextlib
 import shutil
 import threading
 import time
@@ -86,6 +87,29 @@ def test_a_server_that_is_too_slow_at_the_end_is_named(stand_in: StandIn, monkey
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_a_training_that_is_stopped_does_not_wait_for_a_slow_server(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracked, "IMPORT_S", 1.0)
+    monkeypatch.setattr(tracked, "STOPPED_S", 0.1)
+    asked = threading.Event()
+
+    def answer(connection: Connection) -> None:
+        connection.recv()
+        asked.set()
+        time.sleep(1.0)
+
+    stand_in(answer)
+    notes: list[str] = []
+    with contextlib.suppress(KeyboardInterrupt), Tracked(Target("tensorboard", "board"), None, notes.append) as one:
+        one.start("", "mine", {})
+        assert asked.wait(5)
+        stopped_at = time.monotonic()
+        raise KeyboardInterrupt
+    assert time.monotonic() - stopped_at < 0.8
+    assert not notes
 
 
 def test_a_training_goes_on_without_the_file_of_its_epochs(stand_in: StandIn, run: Path) -> None:

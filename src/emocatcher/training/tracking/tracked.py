@@ -21,6 +21,7 @@ from emocatcher.training.tracking.targets import Target
 
 ANSWER_S = 15.0  # that a tracker may take; also the longest that the end of a training waits for one that is dead
 IMPORT_S = 60.0
+STOPPED_S = 3.0  # that a training which is stopped, as by Ctrl-C, waits for an answer
 _AGAIN_S = 60.0  # from a failure to the next attempt
 
 
@@ -55,15 +56,17 @@ class Tracked:
         self._ending.set()
         self._queue.put(None)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._thread is None:
             return
         self.end()
-        # Every wait of the thread ends within the limit: one that is under way, and the last one.
-        limit_s = IMPORT_S + 2 * ANSWER_S
+        # Every wait of the thread ends within the limit: one that is under way, and the last one. A training that is
+        # stopped has no result yet, and sends the rest when it is resumed.
+        limit_s = IMPORT_S + 2 * ANSWER_S if kind is None else STOPPED_S
         self._thread.join(timeout=limit_s)
-        if self._thread.is_alive():
+        if self._thread.is_alive() and kind is None:
             self._note(f"it is slow, and not everything was sent within {limit_s:g} s")
+        self._noted = True  # what fails because the process ends here is no news
         self._end_process()
 
     def start(self, run: str, name: str, settings: Mapping[str, Any], group: str = "") -> None:
