@@ -39,12 +39,13 @@ def test_an_address_that_is_none_is_refused_and_ends_in_no_other_error(tmp_path:
 
 
 def test_trackio_sends_to_no_place_that_the_command_does_not_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its variables count more than its arguments."""
+    """Its variables count more than its arguments, and with a token it asks the hub whose it is."""
     monkeypatch.setitem(sys.modules, "trackio", ModuleType("trackio"))
-    for name in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL"):
-        monkeypatch.setenv(name, "someone/else")
+    names = {"TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "HF_TOKEN"}
+    monkeypatch.setattr(os, "environ", {**os.environ, **dict.fromkeys(names, "secret"), "HF_HUB_OFFLINE": "0"})
     trackio_project.TrackioProject("voices")
-    assert not {"TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL"} & set(os.environ)
+    assert not names & set(os.environ)
+    assert (os.environ["HF_HUB_OFFLINE"], os.environ["HF_TOKEN_PATH"]) == ("1", os.devnull)
 
 
 def test_mlflow_is_used_in_parts_and_beside_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

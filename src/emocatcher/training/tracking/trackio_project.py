@@ -12,8 +12,10 @@ from emocatcher.training.tracking.messages import Finish, Start, Values
 from emocatcher.training.tracking.targets import is_server
 
 _PROJECT = "emocatcher"
-# They count more than what `trackio.init` is given, and one is a place on the hub, which would be created.
-_OTHER_PLACES = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_DATASET_ID", "TRACKIO_BUCKET_ID")
+# They count more than what `trackio.init` is given, and one is a place on the hub, which would be created. With the
+# hub's token, it asks the hub for the user's name, also for a run that stays here.
+_UNUSED = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_ENVIRONMENT = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "HF_TOKEN_PATH": os.devnull}
 
 
 class TrackioProject:
@@ -24,9 +26,9 @@ class TrackioProject:
     """
 
     def __init__(self, where: str) -> None:
-        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-        for name in _OTHER_PLACES:
+        for name in _UNUSED:
             os.environ.pop(name, None)
+        os.environ.update(_ENVIRONMENT)
         import trackio
 
         self._trackio, self._runs = trackio, dict[str, Any]()
