@@ -118,13 +118,25 @@ def test_the_network_runs_in_a_thread_while_the_loop_goes_on() -> None:
     async def talk() -> None:
         speaker = LiveSpeaker(recognizer)
         reading = asyncio.create_task(anext(speaker.results()))
-        speaker.push(silence(0.02))
+        speaker.push(silence(0.1))
         await asyncio.sleep(0.01)
         gate.set()  # reached only if the loop is free
         await reading
 
     asyncio.run(talk())
     assert threading.get_ident() not in recognizer.threads
+
+
+def test_short_frames_are_recognised_a_tenth_of_a_second_at_a_time() -> None:
+    recognizer = Streams()
+    speaker = LiveSpeaker(recognizer)
+    levels = np.arange(RATE, dtype=np.int16)[: round(0.57 * RATE), None]
+    for chunk in chunks(levels, length_s=0.01):  # as WebRTC has them
+        speaker.push(chunk)
+    asyncio.run(everything(speaker))
+    (parts,) = recognizer.pushed
+    assert [len(one) / RATE for one in parts] == pytest.approx([0.1] * 5 + [0.07])
+    assert np.array_equal(np.concatenate(parts), levels)
 
 
 def test_what_waits_is_bounded_and_no_window_joins_both_sides_of_a_gap() -> None:

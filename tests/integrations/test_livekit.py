@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +118,39 @@ def test_a_reader_that_leaves_early_stops_the_track(recognizer, made_voice) -> N
     assert asyncio.run(first()).end_s == pytest.approx(1.0)
 
 
+class Subscribed:
+    """As an `rtc.AudioStream`, whose audio waits without bound until it is closed."""
+
+    def __init__(self, frames: list[Any]) -> None:
+        self.frames, self.closed = iter(frames), False
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        await asyncio.sleep(0)
+        for frame in self.frames:
+            return SimpleNamespace(frame=frame)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def test_a_track_is_closed_at_its_end_and_when_its_reader_leaves(recognizer, made_voice) -> None:
+    async def read(*, all_of_it: bool) -> bool:
+        track = Subscribed(frames_of(made_voice(1.2), 16_000, real=False))
+        windows = recognise(track, recognizer, window_s=0.5, hop_s=0.5)
+        async with aclosing(windows):
+            async for _ in windows:
+                if not all_of_it:
+                    break
+        return track.closed
+
+    assert asyncio.run(read(all_of_it=True))
+    assert asyncio.run(read(all_of_it=False))
+
+
 def test_a_tap_passes_the_frames_themselves_on_and_answers_for_each_turn(recognizer, made_voice, is_real) -> None:
     samples = made_voice(1.0)
     frames = frames_of(samples, 16_000, real=is_real)
@@ -177,6 +211,32 @@ def test_where_recognition_fails_the_frames_still_pass_and_it_is_logged(recogniz
     with caplog.at_level(logging.ERROR):
         assert asyncio.run(call()) == frames
     assert "no longer recognised" in caplog.text
+
+
+def test_a_frame_that_cannot_be_recognised_passes_like_all_others_and_is_logged_once(
+    recognizer, made_voice, caplog
+) -> None:
+    frames = frames_of(made_voice(0.1), 16_000, real=False)
+    frames[3] = SimpleNamespace(data=memoryview(b""), sample_rate=0, num_channels=0, samples_per_channel=0)
+    frames[5] = SimpleNamespace(data=None, sample_rate=16_000, num_channels=1, samples_per_channel=160)
+
+    async def call() -> list[Any]:
+        return [frame async for frame in TurnEmotions(recognizer).tap(live(frames))]
+
+    with caplog.at_level(logging.ERROR):
+        assert asyncio.run(call()) == frames
+    assert caplog.text.count("no longer recognised") == 1
+
+
+def test_a_tap_that_ends_at_once_leaves_no_turn_waiting(recognizer, made_voice) -> None:
+    async def call() -> None:
+        emotions = TurnEmotions(recognizer)
+        tapped = emotions.tap(live(frames_of(made_voice(0.1), 16_000, real=False)))
+        await anext(tapped)
+        await tapped.aclose()
+        assert await asyncio.wait_for(emotions.turn(within_s=60), 5) is None
+
+    asyncio.run(call())
 
 
 def test_wrong_options_are_refused_at_once(recognizer) -> None:

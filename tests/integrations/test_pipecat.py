@@ -181,6 +181,20 @@ def test_where_recognition_fails_an_error_goes_upstream_and_the_call_goes_on(pla
 
 @pytest.mark.slow
 @needs_pipecat
+def test_a_frame_without_channels_passes_like_all_others(played, made_voice) -> None:
+    from pipecat.frames.frames import ErrorFrame
+
+    sent = audio_frames(made_voice(0.2), 16_000)
+    for frame in sent[2:4]:
+        frame.num_channels = 0
+    down, up = played(sent)
+    assert down == sent
+    (error,) = [frame for frame in up if isinstance(frame, ErrorFrame)]
+    assert "0 channels" in error.error
+
+
+@pytest.mark.slow
+@needs_pipecat
 def test_a_cancelled_pipeline_ends_at_once_and_leaves_no_task(recognizer, made_voice) -> None:
     from pipecat.pipeline.pipeline import Pipeline
     from pipecat.pipeline.worker import PipelineWorker

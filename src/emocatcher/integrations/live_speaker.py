@@ -18,6 +18,7 @@ from emocatcher.recognition.timeline import Segment, Stream, Window
 
 BYTES_PER_SAMPLE = 2
 _BEFORE_S = 0.5  # of a turn: a voice activity detector reports the start some tenths of a second late
+_AT_ONCE_S = 0.1  # frames have 10 to 20 ms, and handing each of them to a thread takes longer than the network
 
 
 class Chunk(NamedTuple):
@@ -112,6 +113,11 @@ class LiveSpeaker:
         self._tally = _Tally()
         self._in_turn: bool | None = None  # None: no turn was ever started
         self._before: deque[Chunk] = deque()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more audio is taken: not after `end`, nor when recognition has failed or nobody reads `results`."""
+        return not self._ended
 
     @property
     def dropped_s(self) -> float:
@@ -238,11 +244,12 @@ class LiveSpeaker:
 
 
 class _Section:
-    """Audio without a gap, in one stream."""
+    """Audio without a gap, in one stream, which gets it a tenth of a second at a time."""
 
     def __init__(self, stream: Stream, first: Chunk) -> None:
         self._stream, self._start_s, self._end_s = stream, first.start_s, first.start_s
         self._shape = first.sample_rate, first.samples.shape[1]
+        self._held = first.samples[:0]  # not in the stream yet
 
     def continues_with(self, chunk: Chunk) -> bool:
         """Whether a chunk is the next one, in the same format."""
@@ -250,11 +257,18 @@ class _Section:
         return same_format and abs(chunk.start_s - self._end_s) < 0.5 / chunk.sample_rate
 
     async def push(self, chunk: Chunk) -> list[Window]:
-        self._end_s = chunk.end_s
-        return list(self._spoken(await asyncio.to_thread(self._stream.push, chunk.samples)))
+        self._end_s, self._held = chunk.end_s, np.concatenate([self._held, chunk.samples])
+        if len(self._held) < _AT_ONCE_S * chunk.sample_rate:
+            return []
+        samples, self._held = self._held, self._held[:0]
+        return list(self._spoken(await asyncio.to_thread(self._stream.push, samples)))
 
     async def finish(self) -> list[Window]:
-        return list(self._spoken(await asyncio.to_thread(self._stream.finish)))
+        return list(self._spoken(await asyncio.to_thread(self._finish)))
+
+    def _finish(self) -> list[Window]:
+        last = self._stream.push(self._held) if len(self._held) else []
+        return [*last, *self._stream.finish()]
 
     def _spoken(self, windows: list[Window]) -> Iterator[Window]:
         """The windows with speech, with times of the whole audio."""

@@ -19,6 +19,7 @@ from emocatcher.recognition.timeline import Segment, Window
 
 __all__ = ["TurnEmotions", "note_on", "recognise"]
 _log = logging.getLogger(__name__)
+_LOST = "The emotion of this speaker is no longer recognised"
 
 
 class AudioFrame(Protocol):
@@ -51,7 +52,7 @@ async def recognise(frames: AsyncIterable[Any], recognizer: Recognizer, **option
 
     Args:
         frames: an `rtc.AudioStream`, or an asynchronous iterator of `rtc.AudioFrame` in real time; for a recording use
-            `Recognizer.timeline`.
+            `Recognizer.timeline`. It is closed at the end: a stream that nobody reads would keep all audio to come.
         recognizer: the model, from `emocatcher.load`.
         options: `window_s`, `hop_s`, `abstain_below` and `most_behind_s`, as for `LiveSpeaker`.
 
@@ -78,6 +79,8 @@ async def recognise(frames: AsyncIterable[Any], recognizer: Recognizer, **option
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
+        if (close := getattr(frames, "aclose", None)) is not None:
+            await close()
 
 
 class TurnEmotions:
@@ -113,9 +116,10 @@ class TurnEmotions:
         reading = asyncio.create_task(self._read(speaker))
         try:
             async for frame in frames:
-                speaker.push(_chunk(frame))
+                self._take(speaker, frame)
                 yield frame
         finally:
+            speaker.end()  # also if the reader never began: then nothing else answers a later turn
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
@@ -134,6 +138,15 @@ class TurnEmotions:
             return None
         return None if turn.emotion is None else turn
 
+    def _take(self, speaker: LiveSpeaker, frame: AudioFrame) -> None:
+        if not speaker.is_open:
+            return
+        try:
+            speaker.push(_chunk(frame))
+        except Exception:  # whatever is wrong with a frame, it passes
+            speaker.end()
+            _log.exception(_LOST)
+
     async def _read(self, speaker: LiveSpeaker) -> None:
         try:
             async with aclosing(speaker.results()) as results:
@@ -141,7 +154,7 @@ class TurnEmotions:
                     if self._on_window is not None and isinstance(result, Window):
                         self._on_window(result)
         except Exception:  # of `on_window`, too: whatever it is, the call goes on
-            _log.exception("The emotion of this speaker is no longer recognised")
+            _log.exception(_LOST)
 
 
 def _chunk(frame: AudioFrame) -> Chunk:

@@ -101,7 +101,7 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         is_vad = isinstance(frame, VADUserStartedSpeakingFrame | VADUserStoppedSpeakingFrame)
         self._has_vad = self._has_vad or is_vad
         if isinstance(frame, InputAudioRawFrame):
-            self._take(frame)
+            await self._take(frame)
         elif is_vad or not self._has_vad:
             if isinstance(frame, VADUserStartedSpeakingFrame | UserStartedSpeakingFrame):
                 self._speaker.start_turn()
@@ -120,9 +120,15 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
         await self._stop(0.0)
         await super().cleanup()
 
-    def _take(self, frame: InputAudioRawFrame) -> None:
-        if self._user_id is None or getattr(frame, "user_id", None) == self._user_id:
+    async def _take(self, frame: InputAudioRawFrame) -> None:
+        is_wanted = self._user_id is None or getattr(frame, "user_id", None) == self._user_id
+        if not (is_wanted and self._speaker.is_open):
+            return
+        try:
             self._speaker.push(Chunk.of(frame.audio, frame.sample_rate, frame.num_channels))
+        except EmoCatcherError as error:  # Pipecat would drop the frame, which speech-to-text needs
+            self._speaker.end()
+            await self._fail(error)
 
     async def _read(self) -> None:
         try:
@@ -130,7 +136,10 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
                 async for result in results:
                     await self._push(result)
         except EmoCatcherError as error:
-            await self.push_error(f"The emotion of this speaker is no longer recognised: {error}", error)
+            await self._fail(error)
+
+    async def _fail(self, error: EmoCatcherError) -> None:
+        await self.push_error(f"The emotion of this speaker is no longer recognised: {error}", error)
 
     async def _push(self, result: Window | Segment) -> None:
         if result.emotion is None or result.probability is None:
