@@ -67,3 +67,12 @@ def test_a_recording_that_cannot_be_used_is_an_error_or_a_row_of_nan(few, tmp_pa
 
 def test_no_recordings_give_an_empty_matrix() -> None:
     assert EmotionEmbedder("cabg").transform([]).shape == (0, 128)
+
+
+def test_one_recording_and_a_table_of_several_columns_are_refused() -> None:
+    embedder = EmotionEmbedder("cabg", errors="nan")  # which hides what each letter or cell would give
+    for one in ("clip.wav", b"RIFF", Path("clip.wav"), (np.zeros(16_000, np.float32), 16_000)):
+        with pytest.raises(TypeError, match="Give a list"):
+            embedder.transform(one)
+    with pytest.raises(SettingError, match="3 columns"):
+        embedder.transform(np.full((2, 3), "clip.wav"))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emocatcher import audio
 from emocatcher.audio.channels import Channels
+from emocatcher.audio.sources import check_several
 from emocatcher.foundation.errors import AudioError, MissingExtraError, SettingError, suggest
 from emocatcher.recognition import failures
 from emocatcher.recognition.embedding import Embedding, embed
@@ -63,8 +64,9 @@ class EmotionEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
         Raises:
             AudioError: if a recording cannot be used or has no speech, unless `errors` is "nan".
-            SettingError: if `errors`, `channels` or `workers` is not allowed.
+            SettingError: if `errors`, `channels` or `workers` is not allowed, or a table has several columns.
             ModelError: if there is no such model, or it has no embedding.
+            TypeError: if `X` is one recording. Give a list.
         """
         if self.errors not in _ERRORS:
             raise SettingError(suggest(str(self.errors), _ERRORS, "errors"))
@@ -103,8 +105,12 @@ class EmotionEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
 def _flat(sources: Iterable[audio.Source]) -> Iterable[audio.Source]:
     """Also of an array or a table with one column."""
+    check_several(sources)  # each letter of a path would be taken for a recording
     if getattr(sources, "ndim", 1) == 2:
-        return cast("Iterable[audio.Source]", np.asarray(sources).reshape(-1))
+        table = np.asarray(sources)
+        if table.shape[1] != 1:
+            raise SettingError(f"The table has {table.shape[1]} columns. Give the one that has the recordings")
+        return cast("Iterable[audio.Source]", table.reshape(-1))
     return sources
 
 
