@@ -43,7 +43,8 @@ WORKDIR /work
 # A number, so that a cluster can verify that it is not root. Any other works, too: --user "$(id -u):$(id -g)".
 USER 10001:10001
 EXPOSE 8000
+# Without the proxy that Docker's client may set in the environment of every container, and that urllib would ask.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:8000/readyz', timeout=4)"]
 ENTRYPOINT ["emocatcher"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -13,7 +13,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,27 @@ def test_nothing_is_published_beyond_this_machine_and_no_service_has_rights(comp
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
     assert compose["services"]["emocatcher"]["read_only"] is True
+
+
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_health_check_asks_the_server_itself_whatever_proxy_the_environment_names(dockerfile: list[Stage]) -> None:
+    command = json.loads(dockerfile[-1].last("HEALTHCHECK").partition(" CMD ")[2])
+    assert options(json.loads(dockerfile[-1].last("CMD")))["port"] == 8000
+    with HTTPServer(("127.0.0.1", 0), Ready) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        words = [sys.executable, *(word.replace(":8000", f":{server.server_port}") for word in command[1:])]
+        proxy = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": ""}
+        done = subprocess.run(words, env=os.environ | proxy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 1  # it has stopped
 
 
 def test_the_uploads_fit_and_running_requests_are_answered(compose: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from emocatcher.cli import server_options
 from emocatcher.cli.serve import serve as command
 from emocatcher.foundation.errors import MissingExtraError
 
@@ -46,6 +47,15 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(MissingExtraError, match=r"The server needs the extra 'serve'. .*\[serve\]'"):
         command(workers=1)
+
+
+def test_blanks_around_tokens_are_left_out_and_a_blank_token_does_not_open_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(server_options.TOKENS, "ara, bora ,,")
+    assert server_options.all_tokens([" cora"]) == ("cora", "ara", "bora")
+    monkeypatch.setenv(server_options.TOKENS, " ")
+    assert len(server_options.all_tokens(None)) == 1
 
 
 def test_the_address_is_printed_and_open_access_is_warned_about(server: Server) -> None:

@@ -41,8 +41,13 @@ def check_installed(what: str) -> None:
 
 
 def all_tokens(given: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the tokens of the option and of the environment."""
-    return tuple(filter(None, [*(given or ()), *os.environ.get(TOKENS, "").split(",")]))
+    """Return the tokens of the option and of the environment.
+
+    Blanks around a token are left out, because no request can send them. A token of blanks alone stays, and accepts
+    nobody: a variable that was left empty by mistake must not open the server.
+    """
+    found = [*(given or ()), *os.environ.get(TOKENS, "").split(",")]
+    return tuple(token.strip() or token for token in found if token)
 
 
 def model_folder(model: str | None) -> str | None:
