@@ -35,6 +35,10 @@ _DOUBLE_TAP = """async () => {
 }"""
 
 
+_NO_STORAGE = """for (const name of ["localStorage", "sessionStorage"])
+    Object.defineProperty(window, name, { get() { throw new DOMException("blocked", "SecurityError"); } });"""
+
+
 class Labelling:
     """A server of `emocatcher label`, and its table."""
 
@@ -80,8 +84,9 @@ def labelling(voices_dir: Path, tmp_path: Path) -> Iterator[Labelling]:
             process.communicate(timeout=30)
 
 
-def open_page(browser: Any, address: str, **options: Any) -> Tab:
+def open_page(browser: Any, address: str, script: str = "", **options: Any) -> Tab:
     context = browser.new_context(**options)
+    context.add_init_script(script)
     tab = Tab(context.new_page(), address)
     tab.page.goto(address)
     return tab
@@ -148,8 +153,9 @@ def test_clips_are_labelled_by_keys_and_the_session_is_continued(browser: Any, l
 
 
 def test_labels_are_given_by_touch_on_a_phone_without_showing_guesses(browser: Any, labelling: Labelling) -> None:
+    """In a browser that allows no storage, as where all cookies are blocked."""
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "color_scheme": "dark"}
-    page = open_page(browser, labelling.address, **phone).page
+    page = open_page(browser, labelling.address, _NO_STORAGE, **phone).page
     page.set_default_timeout(PATIENCE_MS)
     wait_for_clip(page, 1)
     assert page.evaluate("() => document.documentElement.scrollWidth") == 390
@@ -168,6 +174,8 @@ def test_labels_are_given_by_touch_on_a_phone_without_showing_guesses(browser: A
     assert page.evaluate("() => document.documentElement.scrollWidth") == 390
     page.tap("#back")
     wait_for_clip(page, 2)
+    page.tap("text=한국어")
+    page.wait_for_function("() => document.title.startsWith('클립 2/4')")
     page.context.close()
     assert len(manifest.read(labelling.out)) == 1
 
@@ -183,6 +191,17 @@ def test_the_page_is_in_korean_and_the_switch_to_english_is_remembered(browser: 
     page.wait_for_function("() => document.title.startsWith('클립 2/4')")
     page.wait_for_function("() => /직전:\\s+분노/.test(document.getElementById('last').innerText)")
     assert english(page, str(labelling.out), "clips/1.wav") == []
+    # While the keyboard is in Hangul, the key of N writes ㅜ; and Escape ends a syllable before it closes the note.
+    typed = """([key, code, isComposing]) => {
+        const event = new KeyboardEvent("keydown", { key, code, isComposing, bubbles: true });
+        document.activeElement.dispatchEvent(event);
+    }"""
+    page.evaluate(typed, ["ㅜ", "KeyN", False])
+    page.wait_for_selector("#note:visible", timeout=5000)
+    page.evaluate(typed, ["Escape", "Escape", True])
+    assert page.is_visible("#note")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#note")
     page.click("#show-results")
     page.wait_for_selector("#agreement:visible")
     assert english(page, str(labelling.out), "clips/1.wav") == []

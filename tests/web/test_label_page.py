@@ -49,3 +49,8 @@ def test_both_pages_have_the_same_colours_and_fonts():
     shared = ours.keys() & theirs.keys()
     assert len(shared) >= 10
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+    assert ours["--wave"] == theirs["--silence"]
+    korean = (LABELLING / "label.css", ROOT / "web" / "src" / "style" / "korean.css")
+    here, there = (pairs(path, ":root:lang(ko) {", r"([\w-]+): ([^;]+);") for path in korean)
+    assert here == there
+    assert "--sans" in here

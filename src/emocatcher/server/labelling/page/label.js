@@ -1,5 +1,5 @@
 /** The labelling page: play a clip, take a label, write it, next. All sound comes from this server as WAV. */
-import { nameOf, number as written, percent, translate, words } from "./words.js";
+import { keep, kept, nameOf, number as written, percent, translate, words } from "./words.js";
 
 /** A mouth for each emotion on a 24 × 24 grid, so that colour is never the only cue. */
 const GLYPHS = {
@@ -31,6 +31,7 @@ let busy = false; // a label is being saved
 let shown = null; // the sound on the screen
 let askedAt = 0;
 let seconds = []; // for the last clips of this visit
+let token = kept(TOKEN, "sessionStorage"); // until this tab is closed
 
 // ---------------------------------------------------------------- server
 
@@ -43,7 +44,6 @@ class Problem extends Error {
 
 async function request(method, path, body) {
   const headers = {};
-  const token = sessionStorage.getItem(TOKEN);
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
   let answer;
@@ -61,11 +61,16 @@ async function request(method, path, body) {
 const get = async (path) => (await request("GET", path)).json();
 
 function askForToken(wrong) {
-  sessionStorage.removeItem(TOKEN);
+  useToken(null);
   at("work").hidden = at("results").hidden = true;
   at("token-form").hidden = false;
   at("token").focus();
   if (wrong) tell(words.wrongToken);
+}
+
+function useToken(given) {
+  token = given;
+  keep(TOKEN, given, "sessionStorage");
 }
 
 /** @param language of the text: the server's words are English */
@@ -453,19 +458,21 @@ function closeNote(keep) {
 // ---------------------------------------------------------------- keys and start
 
 function onKey(event) {
-  if (event.repeat || event.altKey || event.ctrlKey || event.metaKey || at("work").hidden) return;
+  if (event.repeat || event.isComposing || event.altKey || event.ctrlKey || event.metaKey || at("work").hidden) return;
   if (event.target === at("note")) {
     if (event.key === "Escape") closeNote(false);
     return;
   }
   // On a French keyboard, for example, the keys of the digits write them only with Shift.
   const digit = /^[0-9]$/.test(event.key) ? event.key : (/^Digit([0-9])$/.exec(event.code)?.[1] ?? "");
+  // While a Korean keyboard writes Hangul, for example, the key of S writes ㄴ.
+  const letter = (/^[a-z]$/i.test(event.key) ? event.key : (/^Key([A-Z])$/.exec(event.code)?.[1] ?? "")).toLowerCase();
   const label = about.labels[Number(digit) - 1];
   const isPressed = event.target instanceof HTMLElement && event.target.matches("button, input, a");
   if (label) void decide(label);
-  else if (digit === "0" || event.key.toLowerCase() === "s") void decide(null);
-  else if (event.key.toLowerCase() === "u" || event.key === "Backspace") void undo();
-  else if (event.key.toLowerCase() === "n") showNote(true);
+  else if (digit === "0" || letter === "s") void decide(null);
+  else if (letter === "u" || event.key === "Backspace") void undo();
+  else if (letter === "n") showNote(true);
   else if (event.key === " " && !isPressed) void play(); // a button in focus is pressed instead
   else return;
   event.preventDefault();
@@ -489,7 +496,7 @@ async function start() {
     ? words.whichEmotion
     : words.whichLabel;
   at("guess-option").hidden = !about.guesses;
-  at("guess-shown").checked = localStorage.getItem(GUESS_HIDDEN) === null;
+  at("guess-shown").checked = kept(GUESS_HIDDEN) === null;
   at("keys").textContent = words.keys(about.labels.length);
   at("choices").replaceChildren(
     ...about.labels.map((label, i) => {
@@ -519,14 +526,13 @@ at("note-form").addEventListener("submit", (event) => {
   closeNote(true);
 });
 at("guess-shown").addEventListener("change", ({ target }) => {
-  if (target.checked) localStorage.removeItem(GUESS_HIDDEN);
-  else localStorage.setItem(GUESS_HIDDEN, "1");
+  keep(GUESS_HIDDEN, target.checked ? null : "1");
 });
 at("show-results").addEventListener("click", () => void guarded(showResults));
 at("back").addEventListener("click", () => void guarded(ask));
 at("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(TOKEN, at("token").value);
+  useToken(at("token").value);
   void guarded(start);
 });
 at("waveform").addEventListener("pointerdown", (event) => {

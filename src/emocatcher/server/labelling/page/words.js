@@ -70,20 +70,20 @@ const korean = {
   start: "버튼을 누르면 소리가 재생됩니다.",
   space: "스페이스 바",
   whichEmotion: "목소리에 어떤 감정이 담겨 있습니까?",
-  whichLabel: "목소리에 어떤 레이블이 맞습니까?",
+  whichLabel: "이 목소리에 맞는 레이블은 무엇입니까?",
   skip: "건너뛰기",
   undo: "되돌리기",
   note: "메모",
   noteOf: (text) => `메모: ${text}`,
   noteOnClip: "이 클립의 메모",
   keep: "저장",
-  showGuess: "고른 뒤에 모델의 추측 보기",
-  keys: (n) => `키: 1~${n} 고르기, 스페이스 바 다시 재생, 0이나 S 건너뛰기, U나 Backspace 되돌리기, N 메모.`,
+  showGuess: "레이블을 고른 뒤 모델의 추측 보기",
+  keys: (n) => `1~${n}: 고르기, 스페이스 바: 다시 재생, 0 또는 S: 건너뛰기, U 또는 Backspace: 되돌리기, N: 메모.`,
   position: (i, n) => `클립 ${i}/${n}`,
   play: (i, n) => `클립 ${i}/${n} 재생`,
   time: (at, of) => `${number(at, 1)} / ${number(of, 1)}초`,
   lessThanAMinute: "남은 시간 1분 미만",
-  minutesLeft: (n) => `이 속도로 약 ${number(n)}분 남음`,
+  minutesLeft: (n) => `이 속도라면 약 ${number(n)}분 남음`,
   askedAgain: (i) => `클립 ${i}: 다시 묻습니다.`,
   next: (i, n) => `${n}개 중 ${i}번째. `,
   last: "직전: ",
@@ -93,7 +93,7 @@ const korean = {
   noSpeech: "음성을 찾지 못함",
   someDone: (n, of) => `클립 ${of}개 중 ${n}개에 레이블을 달았습니다`,
   allDone: (n) => `클립 ${n}개를 모두 마쳤습니다`,
-  counts: (labelled, skipped, open, out) => `레이블 ${labelled}개, 건너뜀 ${skipped}개, 남음 ${open}개. 저장된 파일: ${out}`,
+  counts: (labelled, skipped, open, out) => `레이블을 단 클립 ${labelled}개, 건너뛴 클립 ${skipped}개, 남은 클립 ${open}개. 저장된 파일: ${out}`,
   back: "레이블 계속 달기",
   again: (n) => `건너뛴 클립 ${n}개 다시 듣기`,
   undoLast: "마지막 레이블 되돌리기",
@@ -103,9 +103,9 @@ const korean = {
   tableRows: "행: 내가 단 레이블. 열: 모델의 추측.",
   same: (same, n, kappa) =>
     `클립 ${n}개 중 ${same}개에서 답이 같습니다. ${
-      kappa === null ? "모든 답이 한 레이블이어서 코헨의 카파는 정의되지 않습니다." : `코헨의 카파: ${kappa} (0은 우연한 일치, 1은 완전한 일치).`
+      kappa === null ? "모든 답이 한 레이블이어서 코헨의 카파는 정의되지 않습니다." : `코헨의 카파: ${kappa} (0은 우연히 일치하는 정도, 1은 완전한 일치).`
     }`,
-  otherLabels: (n) => `${n}개 클립의 레이블은 모델이 모르는 것입니다.`,
+  otherLabels: (n) => `모델이 모르는 레이블을 단 클립: ${n}개.`,
   counted: "추측을 보기 전에 고른 레이블만 셉니다.",
   whatNext: "다음 단계",
   nextText: "레이블이 저장되었습니다. 터미널에서 Ctrl-C를 눌러 서버를 멈춘 뒤, 이 레이블로 모델을 적응시키세요.",
@@ -124,10 +124,30 @@ const korean = {
 const LANGUAGES = { en: english, ko: korean };
 
 /** The texts in the language that was chosen, or else in the first of the browser's that there is. */
-export const words = LANGUAGES[[localStorage.getItem(KEPT) ?? "", ...navigator.languages].map(primary).find((one) => Object.hasOwn(LANGUAGES, one)) ?? "en"];
+export const words = LANGUAGES[[location.hash.slice(1), kept(KEPT) ?? "", ...navigator.languages].map(primary).find((one) => Object.hasOwn(LANGUAGES, one)) ?? "en"];
 
 function primary(tag) {
   return tag.toLowerCase().split("-")[0];
+}
+
+/** What this browser keeps under a name, until its tab is closed or for the next visit; null without storage. */
+export function kept(name, storage = "localStorage") {
+  try {
+    return window[storage].getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+/** Keep a value under a name, or nothing (null); return whether the browser allows it. */
+export function keep(name, value, storage = "localStorage") {
+  try {
+    if (value === null) window[storage].removeItem(name);
+    else window[storage].setItem(name, value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function number(value, digits = 0) {
@@ -157,7 +177,7 @@ export function translate(place) {
     button.lang = other.language;
     button.textContent = other.name;
     button.addEventListener("click", () => {
-      localStorage.setItem(KEPT, other.language);
+      location.hash = keep(KEPT, other.language) ? "" : other.language;
       location.reload(); // nothing is lost: the server has all labels
     });
     place.prepend(button);
