@@ -69,6 +69,14 @@ def test_predictions_are_written_as_a_table_of_audformat(call, tmp_path):
     assert "- sad" in (out / "db.yaml").read_text()
 
 
+@pytest.mark.parametrize(("cell", "code"), [("nan", 0), ("1e999", 2), ("many", 2)])
+def test_a_number_of_a_prediction_is_finite_or_empty(call, tmp_path, cell, code):
+    (tmp_path / "answers.csv").write_text(f"path,emotion,probability,abstain,settled_on\na.wav,sad,0.5,false,{cell}\n")
+    done = call("convert", tmp_path / "answers.csv", "--to", tmp_path / "out", "--as", "audformat")
+    assert done.code == code
+    assert ("row 2: settled_on is" in done.err) == bool(code)
+
+
 def test_windows_of_a_timeline_are_segments(call, tmp_path):
     (tmp_path / "windows.csv").write_text(
         "path,start_s,end_s,time_s,speech,emotion,probability,probability_angry\n"

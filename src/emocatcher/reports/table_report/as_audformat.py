@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -124,9 +125,12 @@ def _number(stored: StoredRows, number: int, cells: Mapping[str, Any], name: str
     if not value:
         return None
     try:
-        return float(value)
+        found = float(value)
     except ValueError:
-        raise stored.fault(number, f"{name} is {value[:40]!r}. Allowed: a number") from None
+        found = math.inf
+    if math.isinf(found):
+        raise stored.fault(number, f"{name} is {value[:40]!r}. Allowed: a number")
+    return None if math.isnan(found) else found  # as pandas writes an empty cell, if it is told to
 
 
 def _relative(rows: Sequence[_Row], table: Path, root: Path | None) -> list[_Row]:
