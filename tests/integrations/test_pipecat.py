@@ -181,6 +181,24 @@ def test_where_recognition_fails_an_error_goes_upstream_and_the_call_goes_on(pla
 
 @pytest.mark.slow
 @needs_pipecat
+def test_any_error_of_recognition_goes_upstream_also_one_that_is_not_of_this_package(
+    played, recognizer, made_voice, monkeypatch
+) -> None:
+    from pipecat.frames.frames import ErrorFrame
+
+    def run(*_: Any, **__: Any) -> None:
+        raise MemoryError("not enough memory")
+
+    monkeypatch.setattr(recognizer, "run", run)
+    sent = audio_frames(made_voice(1.2), 16_000)
+    down, up = played(sent, window_s=1.0)
+    assert down == sent
+    (error,) = [frame for frame in up if isinstance(frame, ErrorFrame)]
+    assert "not enough memory" in error.error
+
+
+@pytest.mark.slow
+@needs_pipecat
 def test_a_frame_without_channels_passes_like_all_others(played, made_voice) -> None:
     from pipecat.frames.frames import ErrorFrame
 

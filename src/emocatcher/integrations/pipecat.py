@@ -135,10 +135,10 @@ class EmotionProcessor(FrameProcessor):  # type: ignore[misc]
             async with aclosing(self._speaker.results()) as results:
                 async for result in results:
                     await self._push(result)
-        except EmoCatcherError as error:
+        except Exception as error:  # also of too little memory, for example: whatever it is, the call goes on
             await self._fail(error)
 
-    async def _fail(self, error: EmoCatcherError) -> None:
+    async def _fail(self, error: Exception) -> None:
         await self.push_error(f"The emotion of this speaker is no longer recognised: {error}", error)
 
     async def _push(self, result: Window | Segment) -> None:
