@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +52,29 @@ def scratch_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("EMOCATCHER_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def page_in_wheel() -> Callable[[Path], dict[str, bytes]]:
+    """The files, by name, that `hatch_build.py` adds to the wheel of a checkout."""
+    specification = importlib.util.spec_from_file_location("hatch_build", Path(__file__).parents[1] / "hatch_build.py")
+    assert specification is not None
+    assert specification.loader is not None
+    hatch_build = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(hatch_build)
+
+    def added(root: Path) -> dict[str, bytes]:
+        hook = hatch_build.PageHook(str(root), {}, None, None, str(root / "dist"), "wheel")
+        build_data: dict[str, Any] = {"force_include": {}}
+        hook.initialize("standard", build_data)
+        with zipfile.ZipFile(root / "wheel.zip", "w") as wheel:
+            for path, place in build_data["force_include"].items():
+                wheel.write(path, place)
+        hook.finalize()
+        with zipfile.ZipFile(root / "wheel.zip") as wheel:
+            return {name: wheel.read(name) for name in wheel.namelist()}
+
+    return added
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import importlib.util
 import tracemalloc
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import starlette.exceptions
 from starlette.testclient import TestClient
@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from emocatcher.server import web_page
 from emocatcher.server.service import Service
 
-ROOT = Path(__file__).parents[2]
+PLACE = "emocatcher/server/page"
 CONTENT = b"wasm" * 1000
 
 
@@ -153,30 +153,79 @@ def test_a_damaged_page_is_ignored_and_a_new_graph_made(
     assert _find_graph(folder, monkeypatch) == b"new graph"
 
 
-def test_the_wheel_contains_the_page_compressed_and_reproducible(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_page_compressed_and_reproducible(
+    tmp_path: Path, page_in_wheel: Callable[[Path], dict[str, bytes]]
+) -> None:
     built = tmp_path / "dist" / "page"
     (built / "model").mkdir(parents=True)
     (built / "index.html").write_text("hello")
     (built / "model" / "waveform.onnx").write_bytes(CONTENT)
-    specification = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
-    assert specification is not None
-    assert specification.loader is not None
-    hatch_build = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(hatch_build)
+    files = page_in_wheel(tmp_path)
+    assert files.keys() == {f"{PLACE}/{name}" for name in ("index.html", "model/waveform.onnx.gz")}
+    assert files[f"{PLACE}/index.html"] == b"hello"
+    assert gzip.decompress(files[f"{PLACE}/model/waveform.onnx.gz"]) == CONTENT
+    assert page_in_wheel(tmp_path) == files
 
-    def included() -> dict[str, bytes]:
-        hook = hatch_build.PageHook(str(tmp_path), {}, None, None, str(tmp_path / "dist"), "wheel")
-        build_data: dict[str, Any] = {"force_include": {}}
-        hook.initialize("standard", build_data)
-        with zipfile.ZipFile(tmp_path / "wheel.zip", "w") as wheel:
-            for path, place in build_data["force_include"].items():
-                wheel.write(path, place)
-        hook.finalize()
-        with zipfile.ZipFile(tmp_path / "wheel.zip") as wheel:
-            return {name: wheel.read(name) for name in wheel.namelist()}
 
-    files = included()
-    assert files.keys() == {f"emocatcher/server/page/{name}" for name in ("index.html", "model/waveform.onnx.gz")}
-    assert files["emocatcher/server/page/index.html"] == b"hello"
-    assert gzip.decompress(files["emocatcher/server/page/model/waveform.onnx.gz"]) == CONTENT
-    assert included() == files
+@pytest.fixture
+def weights() -> bytes:
+    return np.random.default_rng(0).bytes(300_000)
+
+
+@pytest.fixture
+def in_pieces(
+    tmp_path: Path, weights: bytes, page_in_wheel: Callable[[Path], dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """An installed page whose graph has the weights of two included models, one of which it was built with."""
+    shipped, built = tmp_path / "src" / "emocatcher" / "models" / "shipped", tmp_path / "dist" / "page"
+    for name in ("a", "b"):
+        (shipped / name).mkdir(parents=True)
+        (shipped / name / "config.json").write_text(f'{{"sha256": {{"model.safetensors": "{name}"}}}}')
+        (shipped / name / "model.onnx").write_bytes(name.encode() + weights)
+    (built / "model").mkdir(parents=True)
+    (built / "index.html").write_text("hello")
+    (built / web_page.DESCRIPTION).write_text('{"weights_sha256": "b"}')
+    (built / web_page.GRAPH).write_bytes(b"x" * 5000 + weights[:200_001] + b"y" + weights[200_001:] + b"z" * 1500)
+    for name, content in page_in_wheel(tmp_path).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(web_page, "_PACKAGE", tmp_path / "src" / "emocatcher")
+    return tmp_path / PLACE
+
+
+def test_the_wheel_does_not_repeat_an_included_models_weights(in_pieces: Path, tmp_path: Path) -> None:
+    (described,) = in_pieces.glob("model/waveform*")
+    assert described.stat().st_size < 3000
+    assert b"shipped/b/" in gzip.decompress(described.read_bytes())
+    assert web_page.read(in_pieces, web_page.GRAPH) == (tmp_path / "dist" / "page" / web_page.GRAPH).read_bytes()
+
+
+def test_a_file_in_pieces_is_served_whole(in_pieces: Path, tmp_path: Path) -> None:
+    client, address = TestClient(web_page.Page(in_pieces)), f"/{web_page.GRAPH}"
+    answer = client.get(address)
+    assert answer.content == (tmp_path / "dist" / "page" / web_page.GRAPH).read_bytes()
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert (answer.headers["cache-control"], answer.headers["content-length"]) == ("no-cache", str(len(answer.content)))
+    assert "content-encoding" not in answer.headers
+    again = client.get(address, headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.head(address).headers["etag"] == answer.headers["etag"]
+    with pytest.raises(starlette.exceptions.HTTPException, match="405"):
+        client.post(address)
+
+
+def test_pieces_of_another_graph_are_refused(
+    in_pieces: Path, tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "src" / "emocatcher" / "models" / "shipped" / "b" / "model.onnx"
+    source.write_bytes(b"b" + weights[::-1])
+    with pytest.raises(ValueError, match=r"does not fit .*Install emocatcher again"):
+        web_page.read(in_pieces, web_page.GRAPH)
+    (in_pieces / web_page.DESCRIPTION).write_bytes(b'{"name": "a"}')
+    assert _find_graph(in_pieces, monkeypatch) == b"new graph"
+    source.unlink()
+    assert _find_graph(in_pieces, monkeypatch) == b"new graph"
+    (described,) = in_pieces.glob("model/waveform*")
+    described.write_bytes(gzip.compress(b'{"pieces": [[1]]}'))
+    with pytest.raises(ValueError, match=r"is damaged .*Install emocatcher again"):
+        web_page.read(in_pieces, web_page.GRAPH)

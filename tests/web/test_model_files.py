@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,21 +13,29 @@ import emocatcher
 import model_files
 from emocatcher.models import model_folder
 from emocatcher.recognition.parity.answers import python_path
+from emocatcher.server import web_page
 from emocatcher.server.model_description import ModelDescription, describe
 
 pytest.importorskip("onnx", reason="needs the extra 'export'")
 
 
-def test_the_command_writes_a_graph_and_its_description(tmp_path: Path) -> None:
-    assert model_files.main([str(tmp_path)]) == 0
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the default model, in the `dist/page` of a checkout."""
+    folder = tmp_path_factory.mktemp("checkout") / "dist" / "page"
+    assert model_files.main([str(folder)]) == 0
+    return folder
+
+
+def test_the_command_writes_a_graph_and_its_description(page: Path) -> None:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(tmp_path / "model" / "waveform.onnx"))
+    session = onnxruntime.InferenceSession(str(page / "model" / "waveform.onnx"))
     waveform = np.random.default_rng(0).normal(0.0, 0.1, 22_050).astype(np.float32)
     (probabilities,) = session.run(["probabilities"], {"waveform": waveform})
     recognizer = emocatcher.load()
     assert np.allclose(probabilities, python_path(recognizer)(waveform).probabilities, atol=1e-4)
-    written = msgspec.json.decode((tmp_path / "model" / "model.json").read_bytes(), type=ModelDescription)
+    written = msgspec.json.decode((page / "model" / "model.json").read_bytes(), type=ModelDescription)
     assert written.labels == recognizer.config.labels
     assert (written.name, written.sample_rate_hz, written.waveform_onnx) == (
         recognizer.config.name,
@@ -34,6 +43,21 @@ def test_the_command_writes_a_graph_and_its_description(tmp_path: Path) -> None:
         "waveform.onnx",
     )
     assert written.card.startswith("---")
+
+
+def test_a_wheel_has_the_weights_of_the_default_model_once(
+    page: Path, page_in_wheel: Callable[[Path], dict[str, bytes]], tmp_path: Path
+) -> None:
+    (page / "index.html").write_text("hello")
+    checkout = page.parents[1]
+    (checkout / "src").mkdir()
+    (checkout / "src" / "emocatcher").symlink_to(Path(emocatcher.__file__).parent)
+    for name, content in page_in_wheel(checkout).items():
+        assert len(content) < 50_000
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    read = web_page.read(tmp_path / "emocatcher" / "server" / "page", web_page.GRAPH)
+    assert read == (page / "model" / "waveform.onnx").read_bytes()
 
 
 def test_a_missing_model_is_reported_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
