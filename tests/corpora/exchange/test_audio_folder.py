@@ -127,3 +127,15 @@ def test_a_recording_that_two_tables_name_is_refused(tmp_path):
     (tmp_path / "train" / "metadata.csv").write_text("file_name,label\na.wav,sad\n")
     with pytest.raises(CorpusError, match=r"train/a\.wav is also named in .*metadata\.csv, row 2\. Remove one"):
         corpora.load(str(tmp_path))
+
+
+def test_absolute_names_and_detours_are_those_of_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.wav", "b.wav"):
+        put(tmp_path / "test" / "mine" / "clips" / name)
+    rows = f"file_name,label\n{tmp_path}/test/mine/clips/a.wav,sad\ntrain/../clips/b.wav,sad\n"
+    (tmp_path / "test" / "mine" / "train").mkdir()
+    (tmp_path / "test" / "mine" / "metadata.csv").write_text(rows)
+    corpus = corpora.load("test/mine")
+    assert [(one.id, one.split) for one in corpus] == [("clips/a.wav", None), ("clips/b.wav", None)]
+    assert not corpus.notes

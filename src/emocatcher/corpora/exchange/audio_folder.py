@@ -46,9 +46,9 @@ def read(folder: Path, *, to_check: bool = False) -> Corpus:
     if not to_check:
         described.check_recordings(folder, clips)
     _refuse_several_tables(clips)
-    named = {clip.path for clip in clips}
+    named = {os.path.relpath(clip.path, folder) for clip in clips}
     found = folder_search.search(folder)
-    loose = [path for path in found.recordings if Path(path) not in named]
+    loose = [path for path in found.recordings if os.path.relpath(path, folder) not in named]
     notes = folder_search.left_out(loose, "recording is in no table", "recordings are in no table")
     return described.corpus(folder.resolve().name, folder, clips, notes=notes, to_check=to_check)
 
@@ -104,7 +104,7 @@ def _clips(root: Path, table: Path) -> Iterator[Clip]:
         if name is None:
             raise CorpusError(f"{row.place}: {_FILE[0]} is empty. Give the recording's path, from the table's folder")
         path = described.inside(root, name, row.place, table.parent)
-        place = Path(*path.parts[len(root.parts) :])
+        place = Path(os.path.relpath(path, root))  # a name may be absolute, or have .. in it
         split = next(filter(None, map(described.split_of, place.parts[:-1])), None)
         for column in _FILE:
             cells.pop(column, None)
