@@ -4,8 +4,8 @@
 
 N losses each, at random moments, of a cluster of three nodes on this machine: of a worker (SIGKILL), of a node (its Ray
 processes killed; another one joins), and of the command (SIGKILL, then `--resume`). A tiny network on a sixth of the
-clips of the synthetic corpus, two folds. A command that gives up, because a task was lost three times within an epoch, is
-resumed too. All files of a run are compared, without times, as in `kills.py`.
+clips of the synthetic corpus, two folds. A command that gives up, because a task was lost three times within an epoch,
+is resumed too. All files of a run are compared, without times, as in `kills.py`.
 """
 
 from __future__ import annotations
