@@ -269,6 +269,10 @@ def test_a_plot_names_the_speakers_and_those_who_speak_longest_of_many(
     text = plot.draw_channels(parts, "svg").decode()
     assert "several speakers" in text
     assert [name in text for name in (">Bob<", ">Ann<", "of 2 speakers")] == [True, True, False]
+    with monkeypatch.context() as short:
+        short.setattr(plot, "_ROW_S", meeting.samples.size / 16_000 / 1.9)
+        text = plot.draw_channels(parts, "svg").decode()
+        assert [text.count(name) for name in (">Bob<", ">Ann<")] == [2, 2], "a row without its speaker's name"
     monkeypatch.setattr(plot, "_MOST_SPEAKERS", 1)
     text = plot.draw_channels(parts, "svg").decode()
     assert [name in text for name in (">Bob<", ">Ann<", "1 of 2 speakers, who speak longest")] == [False, True, True]

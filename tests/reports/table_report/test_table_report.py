@@ -105,7 +105,9 @@ def test_every_number_is_that_of_the_table(tmp_path, outcomes, kind):
     for group in by_folder.groups:
         here = [one for one in outcomes if f"/{group.name}/" in one.path]
         assert group.n == len(here) == group.n_answered + group.n_abstained + group.n_failed
-        assert group.emotions == Counter(one.emotion for one in here if isinstance(one, Prediction) and not one.abstain)
+        spoke = [one for one in here if isinstance(one, Prediction) and one.emotion]
+        assert group.emotions == Counter(one.emotion for one in spoke if not one.abstain)
+        assert group.guesses == Counter(one.emotion for one in spoke if one.abstain)
     assert sum(map(sum, tally.histogram)) == len(spoken)
     assert [(model.name, model.version, model.n) for model in tally.models] == [("made", "1", len(predictions))]
 
@@ -245,6 +247,7 @@ def test_a_table_without_answers_has_a_page(tmp_path, outcome):
     tally = table_report.count(write(tmp_path / "calls.json", [outcome]))
     page = table_report.write(tally, tmp_path / "calls.html").read_text(encoding="utf-8")
     assert "None: no row has an emotion." in page
+    assert "--time rows" not in page, "with so few rows no other order of them makes a course"
 
 
 def test_the_rest_of_a_long_list_is_counted(tmp_path, monkeypatch):
@@ -350,6 +353,9 @@ def test_a_page_is_not_overwritten_unasked(tmp_path, outcomes):
     [
         ([f"2024-05-31T{n % 24:02}:30" for n in range(240)], "1 hour", "2024-05-31 00:00"),
         ([f"2024-{1 + n % 12:02}-15" for n in range(240)], "1 month", "2024-01"),
+        ([f"2026-{5 + n % 3:02}-{1 + n % 9:02}" for n in range(29)], "1 month", "2026-05"),
+        ([f"2024-{2 + n % 8:02}-15" for n in range(24)], "1 quarter", "2024-02"),
+        ([f"2026-05-{6 + n % 22:02}" for n in range(40)], "1 week", "2026-05-06"),
         ([20240501 + n % 20 for n in range(240)], "1 day", "2024-05-01"),
         ([f"2024-05-31T{n % 24:02}:30+02:00" for n in range(240)], "1 hour", "2024-05-30 22:00"),
         ([n / 1000 for n in range(240)], "0.01", "0"),
@@ -366,3 +372,15 @@ def test_parts_have_round_lengths(values, step, first):
     assert (found.step, found.parts[0].start) == (step, first)
     assert sum(part.n_answered for part in found.parts) == len(values)
     assert len(found.parts) <= 40
+
+
+def test_abstaining_hides_no_group_from_the_page(tmp_path):
+    """Of two groups with the same answers, in one the model also guessed anger thrice, below its threshold."""
+    sure, unsure = {"happy": 0.8, "angry": 0.2}, {"happy": 0.45, "angry": 0.46, "sad": 0.09}
+    some = [predicted(f"{folder}/{n}.wav", sure) for folder in ("calm", "cross") for n in range(4)]
+    some += [predicted(f"cross/{n}.wav", unsure) for n in range(4, 7)]
+    tally = table_report.count(write(tmp_path / "calls.csv", some, ("happy", "angry", "sad")))
+    page = table_report.write(tally, tmp_path / "calls.html").read_text(encoding="utf-8")
+    assert "<td>100% (4)</td><td>(3?)</td>" in page
+    assert "4 of 7" in page
+    assert "where the model abstained by its best guess" in page

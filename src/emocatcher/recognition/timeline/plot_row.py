@@ -54,12 +54,12 @@ def draw(
         panel.set_xlim(*row)
         panel.tick_params(bottom=panel is strip, labelbottom=panel is strip)
     _clock_axis(strip, row, timeline.duration_s, max(1.2 * inches, 2.0))
+    if isinstance(timeline, SpeakerTimeline):
+        name = timeline.part if len(timeline.part) <= _MAX_NAME else timeline.part[: _MAX_NAME - 1] + "…"
+        wave.text(0.0, 1.02, name, transform=wave.transAxes, va="bottom", fontsize=7, fontweight="bold")
+    elif row[0] == 0.0 or timeline.part:
+        wave.set_ylabel(timeline.part or "waveform", color=FAINT, labelpad=24, fontsize=7)
     if row[0] == 0.0:
-        if isinstance(timeline, SpeakerTimeline):
-            name = timeline.part if len(timeline.part) <= _MAX_NAME else timeline.part[: _MAX_NAME - 1] + "…"
-            wave.text(0.0, 1.02, name, transform=wave.transAxes, va="bottom", fontsize=7, fontweight="bold")
-        else:
-            wave.set_ylabel(timeline.part or "waveform", color=FAINT, labelpad=24, fontsize=7)
         shares.set_ylabel("probability", color=FAINT, labelpad=1, fontsize=7)
 
 

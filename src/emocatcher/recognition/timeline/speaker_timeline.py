@@ -13,6 +13,9 @@ from emocatcher.recognition.prediction import Caution
 from emocatcher.recognition.timeline.recording import Timeline
 
 
+_LEAST_S = 0.02  # of an overlap: files of turns round to hundredths, so that neighbours seem to overlap by less
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The result of recognising one turn of a speaker as one utterance, as in a `Prediction`."""
 
@@ -59,11 +62,13 @@ class _Place(Protocol):
 def overlaps(turns: Iterable[_Place]) -> NDArray[np.float64]:
     """Return where two turns or more overlap, shape (n_overlaps, 2), seconds, in order of time.
 
+    What may come from rounded times alone does not count.
+
     Examples:
         >>> from emocatcher.recognition.timeline.segments import Segment
         >>> def turn(start_s, end_s):
         ...     return Segment(start_s=start_s, end_s=end_s, emotion=None, probability=None, abstain=True)
-        >>> overlaps([turn(0.0, 4.0), turn(3.0, 5.0), turn(5.0, 6.0)]).tolist()
+        >>> overlaps([turn(0.0, 4.0), turn(3.0, 5.0), turn(4.999, 6.0)]).tolist()
         [[3.0, 4.0]]
     """
     places = np.array([(turn.start_s, turn.end_s) for turn in turns], np.float64).reshape(-1, 2)
@@ -72,7 +77,8 @@ def overlaps(turns: Iterable[_Place]) -> NDArray[np.float64]:
     ended = np.searchsorted(np.sort(places[:, 1]), times_s, side="right")
     several = np.concatenate([[False], begun - ended >= 2, [False]])  # from each time to the next
     changes = np.flatnonzero(several[1:] != several[:-1])
-    return np.asarray(times_s[changes].reshape(-1, 2))
+    found = np.asarray(times_s[changes].reshape(-1, 2))
+    return found[np.diff(found, axis=1)[:, 0] >= _LEAST_S]
 
 
 def overlaps_s(turns: Sequence[_Place], found: NDArray[np.float64]) -> list[float]:

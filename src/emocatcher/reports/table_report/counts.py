@@ -35,6 +35,7 @@ class Group(msgspec.Struct, frozen=True):
     n_abstained: int
     n_failed: int
     emotions: dict[str, int]  # answered, by label
+    guesses: dict[str, int]  # abstained, by the most probable label; without those that have no speech
 
 
 class Grouping(msgspec.Struct, frozen=True):

@@ -20,6 +20,8 @@ Kind: TypeAlias = Literal["date", "number", "rows"]
 ABSTAINED, FAILED = -1, -2  # in place of an emotion's index
 _MOST_PARTS = 40
 _FEWEST_EACH = 10  # answers in a part, on average: the shares of fewer are mostly chance
+_FEWEST_PARTS = 4  # are allowed anyway: three months, which may begin and end within one, are shown as months
+FEWEST_ANSWERS = 2 * _FEWEST_EACH  # of a course
 _EPOCH = datetime(1970, 1, 1)  # without a zone, as are times that have none
 _ALLOWED = "Allowed: dates and times as 2024-05-31, 2024-05-31 14:30 or 2024-05-31T14:30:00Z, or numbers"
 _DAY_S = 86_400
@@ -29,7 +31,7 @@ _MONDAY_S = 4 * _DAY_S  # after the epoch, which was a Thursday
 class Part(msgspec.Struct, frozen=True):
     """A part of the course."""
 
-    start: str
+    start: str  # of the first one not before the first row, where its place is a calendar's
     n_answered: int
     n_abstained: int
     n_failed: int
@@ -41,6 +43,7 @@ class Course(msgspec.Struct, frozen=True):
 
     by: str  # the column's name; "" for the order of rows
     step: str  # the length of a part, in words
+    part: str  # the same as a word behind "by": "month", "5 minutes"; "" for numbers
     is_utc: bool  # the times had zones
     n_without: int  # rows without a time
     parts: tuple[Part, ...]
@@ -81,11 +84,12 @@ class Times:
         """Return the course, or the reason why there is none, in words."""
         values, outcomes = np.array(self._values), np.array(self._outcomes)
         n_answered = int((outcomes >= 0).sum())
-        if n_answered < 2 * _FEWEST_EACH:
-            return f"fewer than {2 * _FEWEST_EACH} answered rows have a time"
+        if n_answered < FEWEST_ANSWERS:
+            have = "have a time" if self.column else "are in the table"
+            return f"fewer than {FEWEST_ANSWERS} answered rows {have}, and shares of so few are mostly chance"
         if values.min() == values.max():
             return "all rows have the same time"
-        step = self._step(values, min(n_answered // _FEWEST_EACH, _MOST_PARTS))
+        step = self._step(values, min(max(n_answered // _FEWEST_EACH, _FEWEST_PARTS), _MOST_PARTS))
         places = step.place(values)
         first, last = int(places.min()), int(places.max())
         if first == last:
@@ -96,14 +100,15 @@ class Times:
             counts = np.bincount(here[here >= 0], minlength=len(labels)).tolist()
             parts.append(
                 Part(
-                    start=step.name(place),
+                    start=step.first(float(values.min())) if place == first else step.name(place),
                     n_answered=sum(counts),
                     n_abstained=int((here == ABSTAINED).sum()),
                     n_failed=int((here == FAILED).sum()),
                     emotions={label: n for label, n in zip(labels, counts, strict=False) if n},
                 )
             )
-        return Course(kept(self.column), step.words, bool(self.is_utc), self.n_without, tuple(parts))
+        part = "" if self.kind == "number" else step.words.removeprefix("1 ")
+        return Course(kept(self.column), step.words, part, bool(self.is_utc), self.n_without, tuple(parts))
 
     def _step(self, values: NDArray[np.float64], most: int) -> _Step:
         if self.kind == "date":
@@ -175,6 +180,7 @@ class _Step(NamedTuple):
     words: str
     place: Callable[[NDArray[np.float64]], NDArray[np.int64]]  # of values: the number of their part
     name: Callable[[int], str]  # the start of a part
+    first: Callable[[float], str]  # of the first value: the start of its part, or its own day or month
 
 
 def _seconds(named: tuple[str, int]) -> _Step:
@@ -182,24 +188,36 @@ def _seconds(named: tuple[str, int]) -> _Step:
     offset = _MONDAY_S if size % (7 * _DAY_S) == 0 else 0
     form = "%Y-%m-%d" if size >= _DAY_S else "%Y-%m-%d %H:%M" if size >= 60 else "%Y-%m-%d %H:%M:%S"
 
-    def name(place: int) -> str:
-        return (_EPOCH + timedelta(seconds=place * size + offset)).strftime(form)
+    def name_of(second: int) -> str:
+        return (_EPOCH + timedelta(seconds=second)).strftime(form)
 
-    return _Step(words, lambda values: np.floor((values - offset) / size).astype(np.int64), name)
+    def name(place: int) -> str:
+        return name_of(place * size + offset)
+
+    def first(value: float) -> str:
+        unit = _DAY_S if size > _DAY_S else size
+        return name_of(math.floor(value / unit) * unit)
+
+    return _Step(words, lambda values: np.floor((values - offset) / size).astype(np.int64), name, first)
 
 
 def _months(named: tuple[str, int]) -> _Step:
     words, size = named
 
+    def month_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.floor(values).astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) + 1970 * 12
+
     def place(values: NDArray[np.float64]) -> NDArray[np.int64]:
-        months = np.floor(values).astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) + 1970 * 12
-        return np.asarray(months // size, dtype=np.int64)
+        return np.asarray(month_of(values) // size, dtype=np.int64)
 
     def name(place: int) -> str:
-        year, month = divmod(place * size, 12)
+        return name_of(place * size)
+
+    def name_of(n_months: int) -> str:
+        year, month = divmod(n_months, 12)
         return f"{year:04}" if size % 12 == 0 else f"{year:04}-{month + 1:02}"
 
-    return _Step(words, place, name)
+    return _Step(words, place, name, lambda value: name_of(month_of(np.array(value)).item()))
 
 
 def _numbers(size: float, is_rows: bool) -> _Step:
@@ -208,8 +226,11 @@ def _numbers(size: float, is_rows: bool) -> _Step:
     def name(place: int) -> str:
         return f"{place * size + offset:.12g}"
 
+    def place(values: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.floor((values - offset) / size).astype(np.int64)
+
     words = f"{size:,.12g}{(' rows' if size > 1 else ' row') * is_rows}"
-    return _Step(words, lambda values: np.floor((values - offset) / size).astype(np.int64), name)
+    return _Step(words, place, name, lambda value: name(place(np.array(value)).item()))
 
 
 _SECONDS = (

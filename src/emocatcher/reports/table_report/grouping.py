@@ -15,10 +15,11 @@ MOST_GROUPS = 10_000  # by one column; the rows of further ones are counted toge
 class Counted:
     """The rows of one group."""
 
-    __slots__ = ("emotions", "n_abstained", "n_failed")
+    __slots__ = ("emotions", "guesses", "n_abstained", "n_failed")
 
     def __init__(self) -> None:
         self.emotions: Counter[str] = Counter()
+        self.guesses: Counter[str] = Counter()
         self.n_abstained = self.n_failed = 0
 
     def add(self, answer: Answer) -> None:
@@ -27,6 +28,8 @@ class Counted:
             self.n_failed += 1
         elif answer.abstain:
             self.n_abstained += 1
+            if answer.emotion:
+                self.guesses[answer.emotion] += 1
         else:
             self.emotions[answer.emotion] += 1
 
@@ -34,7 +37,9 @@ class Counted:
         """Return the numbers."""
         n_answered = self.emotions.total()
         n = n_answered + self.n_abstained + self.n_failed
-        return Group(name, n, n_answered, self.n_abstained, self.n_failed, dict(self.emotions))
+        return Group(
+            name, n, n_answered, self.n_abstained, self.n_failed, dict(self.emotions), dict(self.guesses)
+        )  # fmt: skip
 
 
 class Groups:

@@ -19,6 +19,7 @@ N_GROUPS = 24  # drawn; a table has more
 _MOST_COLOURS = 12  # emotions that are drawn by themselves
 OTHERS = "other emotions"
 _ROW_HEIGHT, _BAR = 0.21, 0.72  # inches; the bar's part of it
+_THIN, _GAP, _PALE = 0.24, 0.06, 0.5  # beside a bar: a thin one, their distance as parts of a row; its opacity
 _LEGEND_WIDTH = 1.25
 _TICKS = 7
 
@@ -27,9 +28,9 @@ def shares(tally: Tally) -> style.Drawing:
     """Draw each emotion's share of the answers, and its mean probability, at the width of one column."""
     labels = shown(tally)
     names = [style.shorten(label) for label in labels]
-    counts = _merged({label: one.n_answered for label, one in tally.emotions.items()}, labels)
+    counts = merged({label: one.n_answered for label, one in tally.emotions.items()}, labels)
     means = {label: one.mean_probability for label, one in tally.emotions.items() if one.mean_probability is not None}
-    expected = _merged(means, labels)
+    expected = merged(means, labels)
     height = len(labels) * _ROW_HEIGHT + 0.48 + 0.38 + style.FOOTER
     left = style.label_width(names) + 0.08
     figure, axes = style.panels(1, 1, (style.SINGLE, height), left=left, right=0.75, top=0.48, bottom=0.38)
@@ -99,8 +100,8 @@ def course(tally: Tally, found: Course) -> style.Drawing:
     )  # fmt: skip
     upper, lower = axes[:, 0]
     at = np.arange(len(found.parts))
-    counts = np.array([_merged(part.emotions, labels) for part in found.parts])
-    _stack(upper, tally, labels, at, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), across=None)
+    counts = np.array([merged(part.emotions, labels) for part in found.parts])
+    _stack(upper, tally, labels, at, _fractions(counts), across=None)
     upper.set_ylim(0, 1)
     style.percent_axis(upper)
     upper.set_ylabel("share of the answers")
@@ -120,13 +121,13 @@ def course(tally: Tally, found: Course) -> style.Drawing:
     lower.set_xlim(-0.5, len(at) - 0.5)
     zone = ", UTC" if found.is_utc else ""
     lower.set_xlabel(f"{found.by or 'row of the table'}, parts of {found.step}{zone}")
-    style.heading(figure, f"Course over {len(at)} parts of {found.step}")
+    style.heading(figure, f"Course by {found.part}" if found.part else f"Course in parts of {found.step}")
     way = f"the column {found.by}{zone}" if found.by else "the order of rows in the table"
     return style.Drawing(
         name="course",
         title="Course",
         caption=f"By {way}, in parts of {found.step}. Above: shares of the emotions among the answers of each part. "
-        "Below: its rows. Shares of few rows vary by chance.",
+        "Below: its rows; those on which the model abstained are in no share. Shares of few rows vary by chance.",
         alt=f"Stacked bars of the shares of {len(labels)} emotions in {len(at)} parts, from {found.parts[0].start} to "
         f"{found.parts[-1].start}.",
         figure=figure,
@@ -135,6 +136,9 @@ def course(tally: Tally, found: Course) -> style.Drawing:
 
 def groups(tally: Tally, found: Grouping, names: Sequence[str], number: int, which: str = "") -> style.Drawing:
     """Draw the shares of the emotions in each group, one bar below the other, at the width of two columns.
+
+    Abstaining can hide a difference between groups, or make one. So where the model abstained, a thin, pale bar below
+    each one has all rows with speech, by their most probable emotion.
 
     Args:
         tally: the whole table.
@@ -146,20 +150,28 @@ def groups(tally: Tally, found: Grouping, names: Sequence[str], number: int, whi
     labels = shown(tally)
     short = style.shorten_all(list(names), 26)
     rows = [f"{name}" for name in short]
-    inside = max(len(rows) * _ROW_HEIGHT, 0.135 * len(labels))  # as high as the legend
+    has_doubts = any(group.guesses for group in found.groups)
+    row_height = _ROW_HEIGHT * (1 + (_THIN + _GAP) * has_doubts)
+    inside = max(len(rows) * row_height, 0.135 * len(labels))  # as high as the legend
     height = inside + 0.42 + 0.38 + style.FOOTER
     left = style.label_width(rows) + 0.08
     figure, axes = style.panels(
-        1, 1, (style.DOUBLE, height), left=left, right=_LEGEND_WIDTH + 0.55, top=0.42, bottom=0.38
+        1, 1, (style.DOUBLE, height), left=left, right=_LEGEND_WIDTH + 0.75, top=0.42, bottom=0.38
     )
     panel, at = axes[0, 0], np.arange(len(rows))
-    counts = np.array([_merged(group.emotions, labels) for group in found.groups])
-    thickness = min(_BAR, 1.5 * _BAR * _ROW_HEIGHT * len(rows) / inside)
-    _stack(panel, tally, labels, at, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), across=thickness)
+    counts = np.array([merged(group.emotions, labels) for group in found.groups])
+    spoken = counts + np.array([merged(group.guesses, labels) for group in found.groups])
+    thickness = min(_BAR, 1.5 * _BAR * row_height * len(rows) / inside) * (1 - (_THIN + _GAP) * has_doubts)
+    middle = at - (_THIN + _GAP) / 2 * has_doubts
+    _stack(panel, tally, labels, middle, _fractions(counts), across=thickness)
+    if has_doubts:
+        _stack(
+            panel, tally, labels, middle + thickness / 2 + _GAP + _THIN / 2, _fractions(spoken), across=_THIN, pale=True
+        )
     panel.set_yticks(at, rows)
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.set_xlim(0, 1)
-    _across(panel, "share of the answers")
+    _across(panel, "share of the answers" + "; pale: of the rows with speech" * has_doubts)
     transform = panel.get_yaxis_transform()
     looks: dict[str, Any] = {
         "ha": "right",
@@ -168,17 +180,21 @@ def groups(tally: Tally, found: Grouping, names: Sequence[str], number: int, whi
         "color": style.FAINT,
         "transform": transform,
     }
-    for row, group in enumerate(found.groups):
-        panel.text(1.095, row, f"{group.n_answered:,}", **looks)
-    panel.text(1.095, -0.75, "answers", **looks)
+    for row, (group, n) in enumerate(zip(found.groups, spoken.sum(axis=1), strict=True)):
+        panel.text(1.145, row, f"{group.n_answered:,} of {n:,.0f}", **looks)
+    panel.text(1.145, -0.75, "answered", **looks)
     style.heading(figure, f"By {style.shorten(found.by, 40)}")
     return style.Drawing(
         name=f"group-{number}",
         title=f"By {found.by}",
-        caption=f"{which}Shares of the emotions among the answers of each group, and the number of answers.",
+        caption=f"{which}Shares of the emotions among the answers of each group.{_THIN_BARS * has_doubts} "
+        "Right: how many of the rows with speech were answered.",
         alt=f"Stacked bars of the shares of {len(labels)} emotions in {len(rows)} groups.",
         figure=figure,
     )
+
+
+_THIN_BARS = " Thin and pale: among all rows with speech, where the model abstained by its best guess."
 
 
 def shown(tally: Tally) -> list[str]:
@@ -189,12 +205,19 @@ def shown(tally: Tally) -> list[str]:
     return [*(label for label in tally.labels if label in ranked), OTHERS]
 
 
-def _merged(values: Mapping[str, float], labels: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def merged(values: Mapping[str, float], labels: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Return a value for each shown emotion; the last one may stand for all others."""
     found = np.array([values.get(label, 0.0) for label in labels], dtype=np.float64)
     if labels and labels[-1] == OTHERS:
         found[-1] = sum(value for label, value in values.items() if label not in labels[:-1])
     return found
+
+
+def _fractions(
+    counts: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return each row of counts as parts of its sum."""
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
 def _shades(tally: Tally, labels: Sequence[str]) -> list[str]:
@@ -206,12 +229,16 @@ def _stack(
     panel: Axes,
     tally: Tally,
     labels: Sequence[str],
-    at: np.ndarray[tuple[int], np.dtype[np.int64]],
+    at: np.ndarray[tuple[int], np.dtype[np.int64 | np.float64]],
     values: np.ndarray[tuple[int, int], np.dtype[np.float64]],
     *,
     across: float | None,
+    pale: bool = False,
 ) -> None:
-    """Draw stacked bars, with a legend in their order beside them; `across`: from left to right, of this thickness."""
+    """Draw stacked bars, with a legend in their order beside them; pale ones have none.
+
+    `across`: from left to right, of this thickness.
+    """
     before = np.zeros(len(at))
     for label, colour, column in zip(labels, _shades(tally, labels), values.T, strict=True):
         looks: dict[str, Any] = {
@@ -219,16 +246,19 @@ def _stack(
             "edgecolor": style.PAPER,
             "linewidth": 0.4,
             "label": style.shorten(label),
+            "alpha": _PALE if pale else None,
         }
         if across is not None:
             panel.barh(at, column, left=before, height=across, **looks)
         else:
             panel.bar(at, column, bottom=before, width=1.0, **looks)
         before = before + column
+    if pale:
+        return
     # Upright bars begin at the bottom, so their legend does too.
     handles, names = panel.get_legend_handles_labels()
     order = slice(None) if across is not None else slice(None, None, -1)
-    beside = 1.12 if across is not None else 1.01
+    beside = 1.17 if across is not None else 1.01
     panel.legend(
         handles[order], names[order], loc="center left", bbox_to_anchor=(beside, 0.5), borderaxespad=0,
         handlelength=1.0, labelspacing=0.3,

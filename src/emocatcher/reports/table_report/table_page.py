@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
 
@@ -12,7 +13,7 @@ from emocatcher.reports.run_report import figure_files, html, style
 from emocatcher.reports.run_report.tables import NONE, Table
 from emocatcher.reports.table_report import in_words, share_figures
 from emocatcher.reports.table_report.counts import Emotion, Group, Grouping, Guess, Tally
-from emocatcher.reports.table_report.course import Course
+from emocatcher.reports.table_report.course import FEWEST_ANSWERS, Course
 
 N_GROUPS = 40  # rows of a table of groups; the rest is one row
 _N_KINDS, _N_LABELS = 20, 40  # of errors and warnings; of emotions
@@ -64,6 +65,7 @@ def render(tally: Tally) -> str:
         errors=tally.errors[:_N_KINDS],
         n_more_kinds=max(len(tally.errors) - _N_KINDS, 0),
         facts=_facts(tally),
+        other_course_helps=tally.n_answered >= FEWEST_ANSWERS,
     )
 
 
@@ -159,7 +161,8 @@ def _grouping(tally: Tally, found: Grouping, number: int) -> tuple[str, html.Pic
         words = f"The {N_GROUPS} largest of {words}"
         rows.append(_group("all others", _joined(rest), labels))
     table = Table(
-        caption=f"{words}: shares of the answers, with counts.",
+        caption=f"{words}: shares of the answers, with counts. With a question mark: rows on which the model "
+        "abstained, by its best guess; they are in no share.",
         header=(found.by, "rows", "answered", "abstained", "failed", *labels),
         rows=tuple(rows),
         n_summary=int(bool(rest)),
@@ -168,13 +171,14 @@ def _grouping(tally: Tally, found: Grouping, number: int) -> tuple[str, html.Pic
 
 
 def _drawn(tally: Tally, found: Grouping, number: int) -> html.Picture | None:
-    """Return the figure of the groups with the most answers; None if there are no answers."""
-    ranked = sorted(range(len(found.groups)), key=lambda i: -found.groups[i].n_answered)[: share_figures.N_GROUPS]
-    drawn = [found.groups[i] for i in sorted(ranked) if found.groups[i].n_answered]
+    """Return the figure of the groups with the most rows with speech; None if there is no speech."""
+    n_spoken = [group.n_answered + sum(group.guesses.values()) for group in found.groups]
+    ranked = sorted(range(len(found.groups)), key=lambda i: -n_spoken[i])[: share_figures.N_GROUPS]
+    drawn = [found.groups[i] for i in sorted(ranked) if n_spoken[i]]
     if not drawn:
         return None
-    with_answers = sum(bool(group.n_answered) for group in found.groups)
-    words = f"The {len(drawn)} of {with_answers:,} groups with most answers. " if len(drawn) < with_answers else ""
+    with_speech = sum(map(bool, n_spoken))
+    words = f"The {len(drawn)} of {with_speech:,} groups with most speech. " if len(drawn) < with_speech else ""
     some = msgspec.structs.replace(found, groups=tuple(drawn))
     names = [_name(group, found, tally) for group in drawn]
     return _embed(share_figures.groups(tally, some, names, number, words), tally)
@@ -188,21 +192,28 @@ def _name(group: Group, grouping: Grouping, tally: Tally) -> str:
 
 def _group(name: str, group: Group, labels: Sequence[str]) -> tuple[str, ...]:
     counts = (f"{n:,}" for n in (group.n, group.n_answered, group.n_abstained, group.n_failed))
-    return (name, *counts, *_shares(group.emotions, group.n_answered, labels))
+    shares = _shares(group.emotions, group.n_answered, labels)
+    guesses = share_figures.merged(group.guesses, labels)
+    marked = (
+        f"{share.removesuffix(')')}+{n:,.0f}?)" if n and share != NONE else f"({n:,.0f}?)" if n else share
+        for share, n in zip(shares, guesses, strict=True)
+    )
+    return (name, *counts, *marked)
 
 
 def _joined(groups: Sequence[Group]) -> Group:
-    emotions: dict[str, int] = {}
+    emotions, guesses = Counter[str](), Counter[str]()
     for group in groups:
-        for label, n in group.emotions.items():
-            emotions[label] = emotions.get(label, 0) + n
+        emotions.update(group.emotions)
+        guesses.update(group.guesses)
     return Group(
         name="",
         n=sum(group.n for group in groups),
         n_answered=sum(group.n_answered for group in groups),
         n_abstained=sum(group.n_abstained for group in groups),
         n_failed=sum(group.n_failed for group in groups),
-        emotions=emotions,
+        emotions=dict(emotions),
+        guesses=dict(guesses),
     )
 
 
