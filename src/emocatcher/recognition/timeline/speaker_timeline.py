@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from emocatcher.recognition.prediction import Caution
 from emocatcher.recognition.timeline.recording import Timeline
 
-
 _LEAST_S = 0.02  # of an overlap: files of turns round to hundredths, so that neighbours seem to overlap by less
 
 

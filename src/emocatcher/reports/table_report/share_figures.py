@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emocatcher.foundation.labels import colours
 from emocatcher.reports.run_report import style
@@ -213,11 +214,9 @@ def merged(values: Mapping[str, float], labels: Sequence[str]) -> np.ndarray[tup
     return found
 
 
-def _fractions(
-    counts: np.ndarray[tuple[int, int], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _fractions(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return each row of counts as parts of its sum."""
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dtype=np.float64)
 
 
 def _shades(tally: Tally, labels: Sequence[str]) -> list[str]:
@@ -229,8 +228,8 @@ def _stack(
     panel: Axes,
     tally: Tally,
     labels: Sequence[str],
-    at: np.ndarray[tuple[int], np.dtype[np.int64 | np.float64]],
-    values: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    at: NDArray[np.int64] | NDArray[np.floating[Any]],
+    values: NDArray[np.float64],
     *,
     across: float | None,
     pale: bool = False,
