@@ -126,7 +126,7 @@ def footprint(folder: Path) -> list[Row]:
     packages = next((venv / "lib").glob("python*/site-packages"))
     largest = sorted(((disk_mib(path), path.name) for path in packages.iterdir()), reverse=True)[:6]
     note = ", ".join(f"{name} {size:.0f}" for size, name in largest)
-    return [Row("base install, venv without pip and setuptools", disk_mib(venv), "MiB", "≤ 300 MB", note)]
+    return [Row("base install, venv without pip and setuptools", disk_mib(venv), "MiB", "≤ 330 MiB", note)]
 
 
 def disk_mib(path: Path) -> float:
