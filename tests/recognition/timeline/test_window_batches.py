@@ -71,6 +71,16 @@ def test_windows_with_the_same_voiced_span_are_recognised_once():
     assert answers[3] == ()
 
 
+def test_the_same_voiced_span_beside_a_louder_sound_is_another_clip():
+    network = WatchedNetwork()
+    batches = window_batches.WindowBatches(network, 0.0, None)
+    quiet = np.linspace(-90.0, -20.0, 64 * 20, dtype=np.float32).reshape(64, 20)
+    for number, clip in enumerate((quiet, np.maximum(quiet, -80.0), np.maximum(quiet, -80.0), quiet)):
+        batches.add(window_batches.PreparedWindow(number, number + 1.0, number, number + 1.0, clip, 40))
+    answers = [tuple((window.probabilities or {}).values()) for window in batches.take(everything=True)]
+    assert answers[0] == answers[3] != answers[1] == answers[2]
+
+
 def test_windows_come_in_order_whatever_time_the_network_takes():
     network = WatchedNetwork(lambda: time.sleep(0.05 if len(network.n_clips) % 2 else 0.0))
     windows = recognise(network, threads=2).windows

@@ -118,15 +118,18 @@ class WindowBatches:
     def _submit(self) -> None:
         windows, self._waiting, self._n_frames = self._waiting, [], 0
         self._collect()
-        # Neighbours with the same voiced span, as around a word between pauses, have the same clip.
+        # Neighbours with the same voiced span, as around a word between pauses, mostly have the same clip. It differs
+        # if one of them has a louder sound elsewhere, because quiet cells are raised to a level below the loudest.
         places: dict[tuple[int, int], int] = {}
         clips: list[NDArray[np.float32]] = []
         clip_of = []
         for window in windows:
             if window.clip is not None:
-                clip_of.append(places.setdefault((window.first, window.clip.shape[1]), len(clips)))
-                if clip_of[-1] == len(clips):
+                span = window.first, window.clip.shape[1]
+                if span not in places or not np.array_equal(clips[places[span]], window.clip):
+                    places[span] = len(clips)
                     clips.append(window.clip)
+                clip_of.append(places[span])
         # Sorted by length, because the network pads every clip to the longest one in its batch; the longest first,
         # because that leaves the threads the least to wait for at the end.
         order = np.argsort([-clip.shape[1] for clip in clips], kind="stable")
