@@ -38,6 +38,13 @@ def test_a_bad_file_gives_a_row_and_exit_code_1(call, folder, tmp_path):
     assert "1 of 61 recordings failed" in outcome.err
 
 
+@pytest.mark.parametrize("name", ["none", "none/"])
+def test_a_sole_name_under_which_nothing_is_writes_no_table(call, tmp_path, name):
+    outcome = call("predict", f"{tmp_path}/{name}", "--out", tmp_path / "out.csv")
+    assert (outcome.code, "no such file or folder" in outcome.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_resume_reports_failures_of_earlier_runs_and_retries_them_on_request(call, small_run, tmp_path):
     clip = small_run.corpus.utterances[0].path
     later, out = tmp_path / "later.wav", tmp_path / "out.csv"

@@ -99,7 +99,8 @@ def test_an_error_is_one_line(
 
 
 def test_an_error_is_one_line_in_a_subprocess(process: Callable[..., Any], tmp_path: Path) -> None:
-    assert_one_line(process(["predict", "x.wav", "--model", str(tmp_path)]), "not a model folder")
+    (tmp_path / "x.wav").touch()
+    assert_one_line(process(["predict", str(tmp_path / "x.wav"), "--model", str(tmp_path)]), "not a model folder")
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,24 @@ def test_a_list_that_cannot_be_used_is_refused(calls, name, content, problem):
 def test_only_a_list_that_is_named_is_read(calls):
     """A pattern may match notes beside the recordings; each gets a row with the error."""
     assert "calls/deep/notes.txt" in batch.expand(["calls/deep/*"])
-    assert batch.expand(["missing.csv"]) == ["missing.csv"]
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["gone.wav"], "^gone.wav: no such file or folder. Relative names start at the current folder, /"),
+        (["calls/b.wav/x.ogg"], "^calls/b.wav/x.ogg: no such file"),
+        (["gone.wav", "none.wav"], "^gone.wav: no such file or folder, nor is one under any of the other names"),
+        (["calls", "gone/"], "^gone/: no such file or folder"),
+        (["calls", "missing.csv"], "^missing.csv: no such file or folder"),
+    ],
+)
+def test_a_name_under_which_nothing_is_is_refused_unless_it_is_a_recording_among_others(calls, names, problem):
+    with pytest.raises(AudioError, match=problem):
+        batch.expand(names)
+    assert batch.expand(["calls/b.wav", "gone.wav"]) == ["calls/b.wav", "gone.wav"]
+    (calls / "list.csv").write_text("path\ngone.wav\n")
+    assert batch.expand(["list.csv"]) == ["gone.wav"]
 
 
 def test_a_folder_that_cannot_be_opened_keeps_its_place(calls, monkeypatch):

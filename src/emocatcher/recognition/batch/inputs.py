@@ -7,7 +7,7 @@ import glob
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -43,19 +43,22 @@ def expand(
         names: files, also by URI; folders, which are searched recursively for audio; patterns such as `calls/*.ogg` or
             `**/*.wav`; lists of recordings: a table (.csv, .tsv, .jsonl, .parquet) with the column `column`, or text
             (.txt) with one name per line, where relative names start at the list's folder. Any other name is returned
-            as it is, so that it gets a row with the error.
+            as it is, so that it gets a row with the error: one typing error must not cost the other recordings.
         on_note: called with a line for each folder that has hidden files, or files with other suffixes.
         column: of tables: the one with the recordings.
         id_column: of tables: the one with their ids; None for none.
         on_id: called with each recording of a table and its id, or None.
 
     Raises:
-        AudioError: if a folder has no audio files.
+        AudioError: if a folder has no audio files, there is no such folder (a name that ends with a slash) or list, or
+            nothing is there under any of the names.
         UriError: if a folder or a list at a URI cannot be read.
         ManifestError: if a list cannot be read, names no recording, or has segments of recordings.
         SettingError: if a pattern matches nothing.
     """
     found: list[str] = []
+    names = list(names)
+    _check_there(names)
     columns = _Columns(column, id_column, on_id)
     for name in names:
         if uris.is_uri(name) and uris.scheme_of(name) != "file":
@@ -123,6 +126,30 @@ def only_local(names: Iterable[str], what: str) -> list[str]:
     if remote := next(filter(uris.is_uri, found), None):
         raise SettingError(f"{what} needs files on this computer, and {uris.redacted(remote)} is elsewhere. Copy it")
     return found
+
+
+def _check_there(names: Sequence[str]) -> None:
+    """Refuse names under which nothing is, unless they are of single recordings among others that are there."""
+    gone = [name for name in names if _is_gone(name)]
+    stands_for_many = [name for name in gone if name.endswith("/") or Path(name).suffix.lower() in LISTS]
+    if not stands_for_many and (not gone or len(gone) < len(names)):
+        return
+    name = (stands_for_many or gone)[0]
+    others = "" if stands_for_many or len(names) == 1 else ", nor is one under any of the other names"
+    hint = folder_search.other_computer(name) or f" Relative names start at the current folder, {os.getcwd()}"  # noqa: PTH109
+    raise AudioError(name, f"no such file or folder{others}.{hint}")
+
+
+def _is_gone(name: str) -> bool:
+    if (uris.is_uri(name) and uris.scheme_of(name) != "file") or glob.has_magic(name):
+        return False  # what is elsewhere is not asked for, and a pattern has an error of its own
+    try:
+        os.stat(uris.local_path(name) if uris.is_uri(name) else name)  # noqa: PTH116 (a name that is not text stays)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # it is there and cannot be read, or is no name of a file: it gets a row
+        return False
+    return False
 
 
 def _local(name: str) -> Path:
