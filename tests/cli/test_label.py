@@ -16,6 +16,9 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
         (["--out", "my.json"], "does not end in .csv"),
         (["--model", "no-such-folder"], "no-such-folder"),
         (["missing*.wav"], "matches no file"),
+        (["missing.wav"], "missing.wav: no such file or folder"),
+        (["--channels", "each"], "Give mix, left, right, or a number"),
+        (["--channels", "both"], "Channels 'both'"),
     ],
 )
 def test_what_cannot_be_labelled_is_refused(

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+
+from emocatcher.corpora.table import Corpus
 
 Call = Callable[..., Any]
 
@@ -67,6 +71,7 @@ def test_evaluate_agrees_with_the_run(call: Call, trained: Any, model: str) -> N
     assert list(found) == [
         "n_utterances", "n_correct", "accuracy", "unweighted_average_recall", "macro_f1", "recall", "protocol", "fold",
         "speakers_shared", "trained_on", "n_test_trained_on", "speaker_groups", "dimensions",
+        "n_long", "n_silent",
     ]  # fmt: skip
     (fold,) = json.loads((trained.folder / "result.json").read_text())["folds"]
     if model == "best":
@@ -86,6 +91,33 @@ def test_evaluate_scores_all_recordings_of_a_corpus_without_a_protocol(
     assert outcome.code == 0, outcome.err
     assert "all recordings" in outcome.out
     assert "of 60" in outcome.out
+
+
+def test_evaluate_restricts_channel_and_emotions_and_states_that_no_speakers_are_named(
+    call: Call, small_run: Any, voices: Corpus, tmp_path: Path
+) -> None:
+    """The left channel has the clip that its label is of, and the right one has another's."""
+    model, rows = small_run.folder / "fold_0" / "last", ["path,label"]
+    clips = {label: [one for one in voices if one.emotion == label][:3] for label in ("sad", "angry")}
+    for label, other in (("sad", "angry"), ("angry", "sad")):
+        for left, right in zip(clips[label], clips[other], strict=True):
+            sides = [np.resize(soundfile.read(one.path)[0], 3 * 22_050) for one in (left, right)]  # repeated: 3 s
+            soundfile.write(tmp_path / f"{left.id}.wav", np.stack(sides, axis=1), 22_050)
+            rows.append(f"{left.id}.wav,{label}")
+    (tmp_path / "calls.csv").write_text("\n".join(rows))
+
+    def evaluate(*options: str) -> Any:
+        return call("evaluate", model, "--corpus", tmp_path / "calls.csv", "--emotions", "sad,angry", *options)
+
+    left, right = (json.loads(evaluate("--channels", side, "--json").out) for side in ("left", "2"))
+    assert list(left["recall"]) == ["sad", "angry"]
+    assert left["n_correct"] + right["n_correct"] == 6
+    assert left["speakers_shared"] is None
+    printed = evaluate("--channels", "left")
+    assert "speakers shared with training: not known: the table names no speakers" in printed.out
+    assert "answers: sad, angry" in printed.out
+    refused = evaluate("--channels", "each")
+    assert (refused.code, "Give mix, left, right, or a number" in refused.err) == (2, True)
 
 
 def test_evaluate_prints_the_scores_and_warns_of_training_recordings(

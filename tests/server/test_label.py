@@ -31,6 +31,7 @@ class Workers:
     def __init__(self) -> None:
         self.held = False
         self.predicted: list[tasks.Predict] = []
+        self.read: list[tasks.ReadClip] = []
         self._waiting: list[asyncio.Future[bytes]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -48,7 +49,10 @@ class Workers:
                 self._waiting.append(answer)
             else:
                 answer.set_result(json.dumps(GUESS).encode())
-        elif "broken" in task.path:  # type: ignore[union-attr]
+            return answer
+        assert isinstance(task, tasks.ReadClip)
+        self.read.append(task)
+        if "broken" in task.path:
             answer.set_exception(RefusedError("DecodeError", "cannot be decoded"))
         else:
             answer.set_result(b"RIFF")
@@ -101,7 +105,7 @@ def labelling(clips: list[Clip], tmp_path: Path, request: pytest.FixtureRequest)
     labels, model_labels = given.pop("labels", EMOTIONS), given.pop("model_labels", (*EMOTIONS, "calm"))
     out = tmp_path / "my.csv"
     with LabelTable(out, "anna") as table:
-        session = LabelSession(clips, table, labels, "my.csv", model_labels)
+        session = LabelSession(clips, table, labels, "my.csv", model_labels, given.pop("channels", "mix"))
         service = Service(Options(labelling=session, **given), TemporaryFolder())
         workers: Any = Workers()
         service.pool = workers
@@ -315,6 +319,13 @@ def test_the_model_guesses_among_the_listeners_labels_if_it_knows_them_all(
 ) -> None:
     labelling.listen(1)
     assert [task.adjustment.emotions for task in labelling.workers.predicted] == [emotions]
+
+
+@pytest.mark.parametrize("labelling", [{"channels": "left"}], indirect=True)
+def test_only_the_chosen_channel_is_played_and_guessed(labelling: Labelling) -> None:
+    labelling.listen(1)
+    assert [task.channels for task in (*labelling.workers.read, *labelling.workers.predicted)] == ["left", "left"]
+    assert labelling.client.get("/v1/label").json()["channels"] == "left"
 
 
 @pytest.mark.parametrize("labelling", [{"model_labels": ()}], indirect=True)

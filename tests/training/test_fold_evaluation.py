@@ -1,14 +1,17 @@
 """Evaluation of a model folder: its scores equal those of the run, for any batch size."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+import soundfile
 
-from emocatcher.corpora.table import Corpus
+from emocatcher.corpora.table import Corpus, Utterance
 from emocatcher.evaluation import protocols
-from emocatcher.foundation.errors import ModelError, ProtocolError
+from emocatcher.foundation.errors import AudioError, ModelError, ProtocolError, SettingError
 from emocatcher.models.model_folder import ALL_RECORDINGS
 from emocatcher.recognition.recognizer import load
 from emocatcher.training import fold_evaluation
@@ -114,7 +117,7 @@ def test_unknown_training_and_training_on_all_recordings_are_stated(
     found = fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 0)
     assert found.trained_on == phrase
     assert found.n_test_trained_on == (found.n_utterances if shares_all else None)
-    assert found.speakers_shared
+    assert found.speakers_shared is shares_all
     assert len(found.warnings) == 1
 
 
@@ -175,3 +178,88 @@ def test_an_emotion_without_a_recording_has_no_recall(small_run: Any) -> None:
     assert found.recall["happy"] is None
     assert found.recall["sad"] is not None
     assert found.unweighted_average_recall == pytest.approx((found.recall["sad"] + (found.recall["angry"] or 0.0)) / 2)
+
+
+@pytest.fixture(scope="module")
+def calls(small_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Calls of 12 s, one of them a part of a file, each labelled with `predict`'s answer for its left channel."""
+    recognizer, folder = load(small_run.folder / "fold_0" / "last"), tmp_path_factory.mktemp("calls")
+    voices = [soundfile.read(one.path)[0] for one in small_run.corpus.utterances[::7]]
+    rate = soundfile.info(small_run.corpus.utterances[0].path).samplerate
+    calls = []
+    for number in range(4):
+        left, right = (np.concatenate(voices[start : start + 7])[: 12 * rate] for start in (number, number + 20))
+        samples = np.stack([left, right[: len(left)]], axis=1)
+        whole = folder / f"{number}.wav"
+        soundfile.write(whole, samples, rate)
+        emotion = recognizer.predict(whole, channels="left").emotion
+        assert emotion is not None
+        path, start_s = whole, None
+        if number == 3:
+            path, start_s = folder / "part.flac", 5.0
+            soundfile.write(path, np.concatenate([samples[: 5 * rate, ::-1], samples]), rate)
+        calls.append(Utterance(id=str(number), path=path, emotion=emotion, start_s=start_s))
+    return Corpus(name="calls", utterances=tuple(calls), labels=recognizer.config.labels)
+
+
+def test_a_long_recording_gets_the_answer_of_predict_for_the_same_channel(small_run: Any, calls: Corpus) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    found = fold_evaluation.evaluate(recognizer, calls, protocols.whole(calls), 0, channels="left")
+    assert (found.n_correct, found.n_long, found.n_silent) == (4, 4, 0)
+    assert found.warnings == ("4 recordings are longer than 10 s, and judged window by window, as by `predict`",)
+    emotions = tuple(label for label in calls.labels if label != calls.utterances[0].emotion)[:2]
+    labelled = tuple(msgspec.structs.replace(one, emotion=emotions[0]) for one in calls)
+    other = msgspec.structs.replace(calls, utterances=labelled)
+    few = fold_evaluation.evaluate(recognizer, other, protocols.whole(other), 0, channels=2, emotions=emotions)
+    answers = [recognizer.only(emotions).predict(one.path, channels="right").emotion for one in calls.utterances[:3]]
+    assert few.recall.keys() == set(emotions)
+    assert few.n_correct - answers.count(emotions[0]) in (0, 1)  # the part is not predicted here
+
+
+def test_a_long_recording_without_speech_has_no_answer_and_a_short_one_has(small_run: Any, tmp_path: Path) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    for name, duration_s in (("short.wav", 2), ("long.wav", 11)):
+        soundfile.write(tmp_path / name, np.zeros(duration_s * 22_050), 22_050)
+    silent = tuple(
+        Utterance(id=f"{name} {label}", path=tmp_path / name, emotion=label)
+        for name in ("short.wav", "long.wav")
+        for label in recognizer.config.labels
+    )
+    corpus = Corpus(name="silent", utterances=silent, labels=recognizer.config.labels)
+    found = fold_evaluation.evaluate(recognizer, corpus, protocols.whole(corpus), 0)
+    assert (found.n_correct, found.n_utterances, found.n_silent) == (1, 16, 8)
+    assert found.unweighted_average_recall == pytest.approx(1 / 16)  # one answer of the short ones is right by chance
+    assert found.macro_f1 == pytest.approx((2 / 10) / 8)  # that class: two recordings, and eight answers
+    assert "8 recordings have no speech" in found.warnings[1]
+
+
+def test_emotions_restrict_the_answers_and_refuse_other_labels(small_run: Any) -> None:
+    recognizer, corpus = load(small_run.folder / "fold_0" / "last"), small_run.corpus
+    some = tuple(one for one in corpus if one.emotion in {"sad", "angry"})
+    two = msgspec.structs.replace(corpus, utterances=some)
+    found = fold_evaluation.evaluate(recognizer, two, protocols.whole(two), 0, emotions=["anger", "sad"])
+    restricted = recognizer.only(["sad", "angry"])
+    answers = [restricted.predict(one.path) for one in some]
+    with_speech = [(one.emotion, answer.emotion) for one, answer in zip(some, answers, strict=True) if answer.emotion]
+    right = sum(label == answer for label, answer in with_speech)
+    assert right <= found.n_correct <= right + len(some) - len(with_speech)
+    assert list(found.recall) == ["sad", "angry"]
+    with pytest.raises(SettingError, match=r"\d+ recordings are labelled sad.*restricted to happy, angry"):
+        fold_evaluation.evaluate(recognizer, two, protocols.whole(two), 0, emotions=["happy", "angry"])
+
+
+def test_without_speakers_it_is_not_known_whether_they_are_shared(small_run: Any) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    nameless = tuple(msgspec.structs.replace(one, speaker=None) for one in small_run.corpus)
+    corpus = msgspec.structs.replace(small_run.corpus, utterances=nameless, name="elsewhere")
+    found = fold_evaluation.evaluate(recognizer, corpus, small_run.protocol, 0)
+    assert found.speakers_shared is None
+    own = msgspec.structs.replace(corpus, name=small_run.corpus.name)
+    assert fold_evaluation.evaluate(recognizer, own, small_run.protocol, 0).speakers_shared is None
+    assert fold_evaluation.evaluate(recognizer, own, small_run.protocol, 1).speakers_shared  # it has its recordings
+
+
+def test_a_missing_channel_is_refused_with_the_recording(small_run: Any) -> None:
+    recognizer = load(small_run.folder / "fold_0" / "last")
+    with pytest.raises(AudioError, match=r"\.wav.*so there is no channel 2"):
+        fold_evaluation.evaluate(recognizer, small_run.corpus, small_run.protocol, 0, channels="right")

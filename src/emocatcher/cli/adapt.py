@@ -32,6 +32,7 @@ def adapt(
     ],
     to: Annotated[Path, typer.Option(help="The model folder to write.")],
     model: options.Model = None,
+    channels: options.OneChannel = "mix",
     labels: Annotated[
         str,
         typer.Option(
@@ -58,6 +59,7 @@ def adapt(
         options.check_holds_no_model(to)
     if unlabelled and labels:
         raise SettingError("--labels needs labelled recordings. Leave out --labels or --unlabelled")
+    channel = options.one_channel(channels)
     opened = model_folder.read(finding.find_folder(model))
     named = name or to.resolve().name
     model_folder.check_names(named, ())
@@ -65,20 +67,20 @@ def adapt(
         raise SettingError("Give one table or one folder of labelled recordings. Join tables into one")
     with trainings.track_adaptation(track, to, lambda note: typer.echo(f"Note: {one_line(note)}", err=True)) as finish:
         if unlabelled:
-            adapted = _adapt_unlabelled(opened, recordings, to, named)
+            adapted = _adapt_unlabelled(opened, recordings, channel, to, named)
         else:
             wanted = tuple(filter(None, (one.strip() for one in labels.split(","))))
-            adapted = _adapt(opened, recordings[0], to, named, wanted)
+            adapted = _adapt(opened, recordings[0], channel, to, named, wanted)
         finish(adapted.config)
 
 
-def _adapt(opened: Bundle, source: str, to: Path, name: str, labels: tuple[str, ...]) -> Bundle:
+def _adapt(opened: Bundle, source: str, channel: int | None, to: Path, name: str, labels: tuple[str, ...]) -> Bundle:
     from emocatcher.cli import screen
     from emocatcher.cli.loading import load_corpus
     from emocatcher.reports import adaptation as page
     from emocatcher.training.adaptation import adapt as adapt_model
 
-    corpus = load_corpus(source)
+    corpus = load_corpus(source).of_channel(channel)
     notes = screen.console(stderr=True)
     with screen.progress(unit="done") as start:
         adapted = adapt_model(
@@ -109,7 +111,7 @@ def _bars(start: Callable[[str], Callable[[int, int, str], None]]) -> Callable[[
     return show
 
 
-def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str) -> Bundle:
+def _adapt_unlabelled(opened: Bundle, recordings: list[str], channel: int | None, to: Path, name: str) -> Bundle:
     from emocatcher.audio import folder_search
     from emocatcher.cli import screen
     from emocatcher.corpora.table import Corpus, Utterance
@@ -120,7 +122,7 @@ def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str
     from emocatcher.recognition.prediction import Prediction
     from emocatcher.recognition.recognizer import load
     from emocatcher.reports import adaptation as page
-    from emocatcher.training import adaptation
+    from emocatcher.training import adaptation, long_recordings
 
     adaptation.check(opened)  # before minutes of recognition
     names = batch.expand(recordings, on_note=lambda note: typer.echo(f"Note: {one_line(note)}", err=True))
@@ -128,16 +130,20 @@ def _adapt_unlabelled(opened: Bundle, recordings: list[str], to: Path, name: str
     chosen = settling.sample(list(dict.fromkeys(names)))
     with screen.progress(unit="done") as start:
         advance, found = start("speech"), []
-        outcomes = load(opened.path).predict_many(chosen, workers=process_setup.usable_cores())
+        channels = "mix" if channel is None else channel + 1
+        outcomes = load(opened.path).predict_many(chosen, channels=channels, workers=process_setup.usable_cores())
         for number, (one, outcome) in enumerate(zip(chosen, outcomes, strict=True), start=1):
             if isinstance(outcome, Prediction) and outcome.emotion is not None:
-                found.append(Utterance(id=one, path=folder_search.expand_home(one), emotion=""))
+                path = folder_search.expand_home(one)
+                found.append(Utterance(id=one, path=path, emotion="", channel=channel))
             advance(number, len(chosen), "")
         if len(found) < settling.FEWEST:
             raise SettingError(
                 f"{len(found)} of the recordings have speech; to adapt to them, {settling.FEWEST} or more are needed, "
                 "better 50. Add recordings of the same room, microphone or language"
             )
+        if note := long_recordings.note(found, "is adapted to as one utterance"):
+            typer.echo(f"Note: {note}", err=True)
         corpus = Corpus(name=Path(recordings[0]).resolve().stem, utterances=tuple(found), labels=("",))
         adapted = adaptation.adapt_unlabelled(opened, corpus, to, name=name, on_progress=_bars(start))
     (to / page.PAGE).unlink(missing_ok=True)  # of a model that was replaced

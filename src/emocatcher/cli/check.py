@@ -25,11 +25,12 @@ def check(
     from emocatcher.cli import screen
     from emocatcher.cli.loading import load_corpus
     from emocatcher.corpora import check as checking
+    from emocatcher.recognition.timeline import LONG_S
 
     loaded = load_corpus(corpus, to_check=True, with_notes=False)
     with screen.progress(unit="recordings") as start:
         advance = start("decoding")
-        found = checking.check(loaded, on_progress=lambda done, total: advance(done, total, ""))
+        found = checking.check(loaded, on_progress=lambda done, total: advance(done, total, ""), long_s=LONG_S)
     target = screen.console()
     in_part = f" ({found.n_partial} only in part)" if found.n_partial else ""
     target.print(

@@ -67,6 +67,11 @@ def channels(incomplete: str) -> list[str]:
     return _begin(["mix", "each", "left", "right"], incomplete)
 
 
+def one_channel(incomplete: str) -> list[str]:
+    """Return the choices of a single channel that begin like this."""
+    return _begin(["mix", "left", "right"], incomplete)
+
+
 def settings(incomplete: str) -> list[str]:
     """Return the settings of a preset that begin like this, each with its "="."""
     import msgspec

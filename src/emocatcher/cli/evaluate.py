@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from emocatcher.cli import completion, options
+from emocatcher.cli import completion, options, settling_options
 
 EXAMPLES = (
     "emocatcher evaluate models/mine --corpus test.csv",
+    "emocatcher evaluate emocatcher-3 --corpus test.csv --emotions neutral,happy,sad,angry",
     "emocatcher evaluate runs/holdout/fold_0/last --protocol reference-holdout --fold 0 --json",
 )
 
@@ -27,6 +28,9 @@ def evaluate(
     ] = "",
     fold: Annotated[int, typer.Option(min=0, help="The fold, counting from 0.")] = 0,
     corpus: options.CorpusName = "ravdess",
+    channels: options.OneChannel = "mix",
+    settled: settling_options.SettledFile = None,
+    emotions: settling_options.Emotions = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Utterances per batch; does not affect the scores.")] = 64,
     seed: Annotated[
         int | None,
@@ -49,11 +53,15 @@ def evaluate(
     from emocatcher.reports.run_report import dimension_scores, group_scores
     from emocatcher.training import fold_evaluation
 
-    recognizer = load(model)
+    options.one_channel(channels)
+    recognizer = settling_options.adjust(load(model), settled, None)
     loaded = load_corpus(corpus)
     chosen = (recognizer.config.training.seed or 0) if seed is None else seed
     folds = protocols.load(protocol, loaded, chosen) if protocol else protocols.whole(loaded)
-    found = fold_evaluation.evaluate(recognizer, loaded, folds, fold, seed=chosen, batch_size=batch_size)
+    found = fold_evaluation.evaluate(
+        recognizer, loaded, folds, fold, seed=chosen, batch_size=batch_size, channels=channels,
+        emotions=settling_options.names(emotions),
+    )  # fmt: skip
     for warning in found.warnings:
         screen.console(stderr=True).print(f"Note: {warning}", markup=False)
     if as_json:
@@ -61,10 +69,15 @@ def evaluate(
         screen.print_json(fields)
         return
     target = screen.console()
-    shared = "no" if not found.speakers_shared else "unknown" if found.n_test_trained_on is None else "yes"
+    shared = {True: "yes", False: "no", None: "not known"}[found.speakers_shared]
+    if found.speakers_shared is None and found.n_test_trained_on is not None:
+        what = "table" if Path(corpus).is_file() else "corpus"
+        shared += f": the {what} names " + ("not all" if loaded.speakers else "no") + " speakers"
     part = f"{found.protocol}, fold {found.fold}" if protocol else "all recordings"
     target.print(f"{recognizer.config.name} on {loaded.name}, {part}", markup=False)
     target.print(f"trained on: {found.trained_on}", markup=False)
+    if emotions is not None:
+        target.print(f"answers: {', '.join(found.recall)}", markup=False)
     target.print(f"speakers shared with training: {shared}")
     rows = [
         ("correct", f"{found.n_correct} of {found.n_utterances}"),

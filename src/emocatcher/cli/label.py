@@ -14,6 +14,7 @@ EXAMPLES = (
     "emocatcher label folder/ --out my.csv",
     "emocatcher label folder/ --out my.csv --labels satisfied,annoyed,neutral --shuffle 1",
     "emocatcher label people/ --out my.csv --speaker-folders",
+    "emocatcher label calls/ --out my.csv --channels left",
     "emocatcher label clips.csv --out anna.csv --listener anna --no-guess",
 )
 
@@ -49,6 +50,7 @@ def label(
             help="Ask in a random order; by default in the order of the names given, and by path in folders.",
         ),
     ] = None,
+    channels: options.OneChannel = "mix",
     model: options.Model = None,
     no_guess: Annotated[
         bool, typer.Option("--no-guess", help="Do not show the model's guess after each label, nor write it.")
@@ -68,6 +70,7 @@ def label(
     from emocatcher.server.service import Options
     from emocatcher.server.temporary_folder import TemporaryFolder
 
+    options.one_channel(channels)
     chosen = labelling.parse_labels(labels)
     clips = labelling.find_clips(
         recordings,
@@ -79,7 +82,7 @@ def label(
     folder_of_model = server_options.model_folder(model)
     guessed = () if no_guess else _labels_of(folder_of_model)
     with labelling.LabelTable(out, listener) as table:
-        session = labelling.LabelSession(clips, table, chosen, str(out), guessed)
+        session = labelling.LabelSession(clips, table, chosen, str(out), guessed, channels)
         settings = Options(
             model=folder_of_model,
             host=host,
@@ -107,7 +110,8 @@ def label(
     if n_labelled + n_skipped < len(clips):
         typer.echo("Run the same command again to go on")
     elif n_labelled:
-        typer.echo(f"Next: emocatcher adapt {shlex.quote(str(out))} --to models/mine")
+        side = "" if channels == "mix" else f" --channels {channels}"
+        typer.echo(f"Next: emocatcher adapt {shlex.quote(str(out))}{side} --to models/mine")
 
 
 def _labels_of(folder: str | None) -> tuple[str, ...]:

@@ -29,6 +29,14 @@ Channels = Annotated[
         autocompletion=completion.channels,
     ),
 ]
+OneChannel = Annotated[
+    str,
+    typer.Option(
+        metavar="mix|left|right|N",
+        help="Recognise the mix of all channels, or one of them, by its number from 1.",
+        autocompletion=completion.one_channel,
+    ),
+]
 _CORPUS = "A corpus name, NAME=FOLDER, a table of recordings, or a folder; or several with commas."
 CorpusName = Annotated[str, typer.Option(help=_CORPUS, autocompletion=completion.corpora)]
 CorpusArgument = Annotated[str, typer.Argument(help=_CORPUS, autocompletion=completion.corpora)]
@@ -63,6 +71,20 @@ Track = Annotated[
     ),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs; by default the preset's.", show_default=False)]
+
+
+def one_channel(channels: str) -> int | None:
+    """Return the index, from 0, of the channel that `OneChannel` names; None for the mix.
+
+    Raises:
+        SettingError: if it is none of these.
+    """
+    from emocatcher.audio.channels import index_of
+    from emocatcher.foundation.errors import SettingError
+
+    if channels == "each":
+        raise SettingError("--channels each: one label belongs to one voice. Give mix, left, right, or a number from 1")
+    return index_of(channels)
 
 
 def check_holds_no_model(folder: Path) -> None:

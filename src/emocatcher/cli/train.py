@@ -73,10 +73,12 @@ def train(
     settings = load_preset(preset, overrides)
     loaded = load_corpus(corpus)
     folds = {one: protocols.load(protocol, loaded, one) for one in chosen}
-    from emocatcher.training import experiment
+    from emocatcher.training import experiment, long_recordings
     from emocatcher.training.prepared_run import SeedRun
     from emocatcher.training.tracking import trainings
 
+    if note := long_recordings.note(loaded.utterances, "is trained on and tested as one utterance"):
+        typer.echo(f"Note: {note}", err=True)
     folders = {one: out if seeds is None else out / f"seed-{one}" for one in chosen}
     with (
         training_engine.chosen(engine, address, num_cpus, num_gpus) as where,

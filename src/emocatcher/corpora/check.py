@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -31,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True):
     """An anomaly of a corpus, to be considered before using it."""
 
     # undecodable, non-finite, missing, truncated, damaged, unread, duplicate, stereo, channels-cancel, quiet-channel,
-    # full-scale, quiet, short, cut-off or sample-rate
+    # full-scale, quiet, short, long, cut-off or sample-rate
     kind: str
     utterances: tuple[str, ...]  # ids
     text: str  # one sentence: the anomaly and its consequence
@@ -72,7 +73,11 @@ class _Measurement(NamedTuple):
 
 
 def check(
-    corpus: Corpus, *, on_progress: Callable[[int, int], None] | None = None, n_workers: int | None = None
+    corpus: Corpus,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    n_workers: int | None = None,
+    long_s: float = math.inf,
 ) -> CheckReport:
     """Decode every recording of a corpus and report anomalies.
 
@@ -83,6 +88,7 @@ def check(
         corpus: the corpus to check.
         on_progress: called with (utterances done, utterances in total).
         n_workers: number of processes; 1 uses only this process; None uses all cores, or fewer for a small corpus.
+        long_s: a longer utterance is a finding, because it has several sentences.
 
     Returns:
         the report; unusable recordings are findings, not exceptions.
@@ -111,7 +117,7 @@ def check(
         per_emotion={label: sum(u.emotion == label for u in corpus) for label in corpus.labels},
         n_unlabelled=len(corpus.unlabelled),
         per_speaker=dict(sorted(Counter(u.speaker for u in everything if u.speaker is not None).items())),
-        findings=tuple(_find(corpus, measurements)),
+        findings=tuple(_find(corpus, measurements, long_s)),
     )
 
 
@@ -190,7 +196,7 @@ def _measure_one(utterance: Utterance, waveform: audio.Waveform, facts: audio.Fa
     )
 
 
-def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]:
+def _find(corpus: Corpus, measurements: list[_Measurement], long_s: float) -> Iterator[Finding]:
     usable = [m for m in measurements if not m.problem]
 
     def finding(kind: str, found: Iterable[_Measurement], text: str) -> Iterator[Finding]:
@@ -255,6 +261,12 @@ def _find(corpus: Corpus, measurements: list[_Measurement]) -> Iterator[Finding]
     )
     yield from finding(
         "short", (m for m in usable if m.duration_s < _SHORT_S), f"shorter than {_SHORT_S:g} s: about one syllable"
+    )
+    yield from finding(
+        "long",
+        (m for m in usable if m.duration_s > long_s),
+        f"longer than {long_s:g} s: `predict` and `evaluate` judge it window by window, `train` and `adapt` take it "
+        "as one utterance: for these, cut it",
     )
     yield from finding(
         "cut-off", (m for m in usable if m.missing_s > 0.0), "the recording ends before end_s; the rest of it is used"

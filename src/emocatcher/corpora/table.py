@@ -43,6 +43,7 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True):
     corpus: str | None = None  # its name, if several corpora are joined
     listeners: tuple[tuple[str, int], ...] = ()  # (emotion, number of listeners who chose it by voice alone)
     votes: Votes | None = None  # what training takes instead of the label, which is scored; None for the label alone
+    channel: int | None = None  # the one to use alone, from 0; None for the mix of all (see `Corpus.of_channel`)
     dimensions: tuple[tuple[str, float], ...] = ()  # (name, rating), of those that are rated; the corpus has the ranges
 
 
@@ -100,6 +101,14 @@ class Corpus(msgspec.Struct, frozen=True, kw_only=True):
     def speakers(self) -> tuple[str, ...]:
         """The known speakers, sorted; empty if the corpus names none."""
         return tuple(sorted({u.speaker for u in self.utterances if u.speaker is not None}))
+
+    def of_channel(self, channel: int | None) -> Corpus:
+        """Return the corpus of one channel of its recordings, from 0; None for the mix of all."""
+
+        def of(utterances: tuple[Utterance, ...]) -> tuple[Utterance, ...]:
+            return tuple(msgspec.structs.replace(one, channel=channel) for one in utterances)
+
+        return msgspec.structs.replace(self, utterances=of(self.utterances), unlabelled=of(self.unlabelled))
 
     def select(self, ids: Sequence[str]) -> tuple[Utterance, ...]:
         """Return the utterances with these ids, in the order of `ids`.

@@ -29,6 +29,7 @@ class Predict(msgspec.Struct, tag=True):
     name: str  # the client's name for it, which the answer contains
     abstain_below: float | None = None
     adjustment: Adjustment = Adjustment()
+    channels: str = "mix"  # or the one to use alone, as for `Recognizer.predict`
 
 
 class MakeTimeline(msgspec.Struct, tag=True):
@@ -65,6 +66,7 @@ class ReadClip(msgspec.Struct, tag=True):
 
     path: str
     longest_s: float = math.inf  # a longer one is refused
+    channels: str = "mix"  # as for `Predict`
 
 
 class ExportWaveform(msgspec.Struct, tag=True):

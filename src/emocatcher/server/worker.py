@@ -21,6 +21,7 @@ import onnxruntime  # noqa: F401
 import soundfile
 
 from emocatcher import audio
+from emocatcher.audio.channels import index_of
 from emocatcher.audio.decoding import declared_duration_s
 from emocatcher.features import extraction
 from emocatcher.foundation import process_setup
@@ -82,7 +83,11 @@ class Worker:
             case tasks.Predict():
                 process_setup.limit_processor_time(self._limits.predict_s)
                 prediction = self._adjusted(task.adjustment).predict(
-                    task.path, abstain_below=task.abstain_below, longest_s=self._limits.utterance_s, threads=1
+                    task.path,
+                    channels=task.channels,
+                    abstain_below=task.abstain_below,
+                    longest_s=self._limits.utterance_s,
+                    threads=1,
                 )
                 return msgspec.json.encode(msgspec.structs.replace(prediction, path=task.name))
             case tasks.MakeTimeline():
@@ -96,7 +101,7 @@ class Worker:
             case tasks.MeasureClips():
                 return msgspec.json.encode([declared_duration_s(path) for path in task.paths])
             case tasks.ReadClip():
-                return _wav(task.path, task.longest_s)
+                return _wav(task)
             case tasks.ExportWaveform():
                 from emocatcher.models.onnx_graphs import as_onnx
 
@@ -192,10 +197,10 @@ def _exit_with_the_server(spool: str) -> None:
         os._exit(1)
 
 
-def _wav(path: str, longest_s: float) -> bytes:
+def _wav(task: tasks.ReadClip) -> bytes:
     import io
 
-    recording = audio.read(path, longest_s=longest_s)
+    recording = audio.read(task.path, longest_s=task.longest_s, channel=index_of(task.channels))
     target = io.BytesIO()
     soundfile.write(target, recording.waveform, recording.sample_rate, format="WAV", subtype="PCM_16")
     return target.getvalue()

@@ -111,13 +111,16 @@ def load_features(
 
     def load_one(utterance: Utterance) -> tuple[str, NDArray[np.float32] | None]:
         content = _read_bytes(utterance.path)
-        stretch = "" if utterance.start_s is None and utterance.end_s is None else _stretch(utterance)
-        key = hashlib.sha256(content).hexdigest() + stretch
+        key = hashlib.sha256(content).hexdigest() + _part(utterance)
         if key in cache:
             return key, None
         try:
             recording = audio.read(
-                content, settings.front_end.sample_rate, start_s=utterance.start_s, end_s=utterance.end_s
+                content,
+                settings.front_end.sample_rate,
+                start_s=utterance.start_s,
+                end_s=utterance.end_s,
+                channel=utterance.channel,
             )
         except AudioError as error:
             reason = f"{error.reason.rstrip('.')}. `emocatcher check` lists all recordings of a corpus with problems"
@@ -164,8 +167,11 @@ def batches(
     return [order[first:last] for first, last in itertools.pairwise(cuts)]
 
 
-def _stretch(utterance: Utterance) -> str:
-    return f"@{utterance.start_s}-{utterance.end_s}"
+def _part(utterance: Utterance) -> str:
+    """Return what distinguishes a part of a recording, its stretch or channel, from the whole, which is ""."""
+    is_whole = utterance.start_s is None and utterance.end_s is None
+    stretch = "" if is_whole else f"@{utterance.start_s}-{utterance.end_s}"
+    return stretch if utterance.channel is None else f"{stretch}#{utterance.channel}"
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -50,7 +50,9 @@ def draw_channels(utterance: Utterance, settings: Settings, random: np.random.Ge
     if in_room >= chosen.rooms and is_noisy >= chosen.noisy and is_cut >= chosen.cut and sent >= n_sent:
         return None
     try:
-        recording = audio.read(utterance.path, rate, start_s=utterance.start_s, end_s=utterance.end_s)
+        recording = audio.read(
+            utterance.path, rate, start_s=utterance.start_s, end_s=utterance.end_s, channel=utterance.channel
+        )
     except AudioError as error:
         raise type(error)(utterance.path, error.reason) from error
     waveform = recording.waveform

@@ -8,18 +8,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from emocatcher.corpora import cards, joined
+from emocatcher.audio.channels import Channels, index_of
+from emocatcher.corpora import cards, joined, votes
 from emocatcher.corpora.table import Corpus, Utterance, ratings
 from emocatcher.evaluation import protocols
 from emocatcher.evaluation.protocols import Protocol
 from emocatcher.evaluation.scoring import concordance, metrics, speaker_groups
 from emocatcher.evaluation.scoring.run_result import DimensionScore, SpeakerGroup
 from emocatcher.foundation.dimensions import scaled, unscaled
-from emocatcher.foundation.errors import ModelError, ProtocolError
+from emocatcher.foundation.errors import ModelError, ProtocolError, SettingError
 from emocatcher.foundation.labels import spelling
 from emocatcher.models.model_folder import ALL_RECORDINGS, Training
 from emocatcher.recognition.recognizer import Recognizer
-from emocatcher.training.dataset import Part, load_features
+from emocatcher.recognition.timeline import LONG_S
+from emocatcher.training import given_answers
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,16 +35,26 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     recall: dict[str, float | None]  # None: no utterance of the fold has this emotion
     protocol: str
     fold: int
-    speakers_shared: bool  # whether the model was trained on a speaker of this part; also if that is unknown
+    speakers_shared: bool | None  # whether the model was trained on a speaker of this part; None: not known
     trained_on: str  # the known facts about the model's training recordings, in one phrase
     n_test_trained_on: int | None  # recordings of this part that the model was trained on; None: unknown
     speaker_groups: tuple[SpeakerGroup, ...] = ()  # of the test part
     dimensions: tuple[DimensionScore, ...] = ()  # that the model estimates and the corpus has ratings of
+    n_long: int = 0  # recordings of more than 10 s, which were judged window by window, as by `predict`
+    n_silent: int = 0  # of these, those without speech: they have no answer, which counts as wrong
     warnings: tuple[str, ...] = ()
 
 
 def evaluate(
-    recognizer: Recognizer, corpus: Corpus, protocol: Protocol, fold: int, *, seed: int = 0, batch_size: int = 64
+    recognizer: Recognizer,
+    corpus: Corpus,
+    protocol: Protocol,
+    fold: int,
+    *,
+    seed: int = 0,
+    batch_size: int = 64,
+    channels: Channels = "mix",
+    emotions: Sequence[str] | None = None,
 ) -> Evaluation:
     """Score a model on the test part of a fold.
 
@@ -53,35 +65,45 @@ def evaluate(
         fold: the fold's number, from 0.
         seed: the seed of a protocol that is made on the fly.
         batch_size: utterances in a batch; it does not change the scores.
+        channels: as for `Recognizer.predict`.
+        emotions: that the model may answer with, as for `Recognizer.only`; None for all.
 
     Raises:
         ProtocolError: if the protocol has no such fold.
+        SettingError: if `channels` or `emotions` is not allowed, or a recording has an emotion that is not among them.
         ModelError: if an emotion of the corpus is not among the model's labels.
         AudioError: if a recording cannot be decoded.
     """
     if not 0 <= fold < len(protocol.folds):
         raise ProtocolError(f"Protocol '{protocol.name}' has no fold {fold}. Allowed: 0 to {len(protocol.folds) - 1}")
-    labels = recognizer.config.labels
+    corpus = corpus.of_channel(index_of(channels))
     one = protocol.folds[fold]
     utterances = corpus.select(one.test)
-    emotions = in_words_of(recognizer, corpus, [one.emotion(utterance) for utterance in utterances])
-    tested = msgspec.structs.replace(corpus, utterances=utterances)
-    features = load_features(tested, recognizer.config.settings)
-    answers = recognizer.run(features.clips([utterance.id for utterance in utterances]), batch_size)
-    logits = answers.logits
-    true = np.array([labels.index(emotion) for emotion in emotions])
-    classes = [spelling(label, labels) for label in one.between.classes] if one.between else labels
-    scored = np.array([i for i, label in enumerate(labels) if label in classes]) if one.between else None
-    masked = Part(one.test, true, scored=scored).mask(logits)
-    predicted = masked.argmax(axis=1)
+    named = in_words_of(recognizer, corpus, [one.emotion(utterance) for utterance in utterances])
+    if emotions is not None:
+        recognizer = recognizer.only(emotions)
+        _check_among(recognizer.config.labels, named)
+    labels = recognizer.config.labels
+    true = np.array([labels.index(emotion) for emotion in named])
+    between = {spelling(label, labels) for label in one.between.classes} if one.between else set(labels)
+    classes = [label for label in labels if label in between]
+    answers = given_answers.give(recognizer, corpus, utterances, classes, batch_size)
+    predicted = answers.predicted
     scores = metrics.score(true, predicted, labels)
-    threshold = recognizer.config.abstain_below
-    answered = recognizer.probabilities(masked).max(axis=1) >= threshold if threshold else None
+    answered = answers.is_sure if recognizer.config.abstain_below else None
     training = recognizer.config.training
     trained = trained_on(training, corpus, protocol, seed)
     n_trained = None if trained is None else sum(utterance.id in trained for utterance in utterances)
     compared = msgspec.structs.replace(one, train=tuple(trained or ()), valid=())
     warnings = []
+    if answers.n_long:
+        warnings.append(
+            f"{votes.recordings(answers.n_long, 'is', 'are')} longer than {LONG_S:g} s, and judged window by window, "
+            "as by `predict`"
+        )
+    if answers.n_silent:
+        without = votes.recordings(answers.n_silent, "has", "have")
+        warnings.append(f"{without} no speech: there is no answer, as by `predict`, which counts as wrong")
     if n_trained is None:
         warnings.append("it is unknown which recordings of this corpus the model was trained on: perhaps on these")
     elif n_trained:
@@ -94,12 +116,12 @@ def evaluate(
         fold=fold,
         trained_on=_provenance(training, corpus, protocol, fold, None if trained is None else bool(n_trained)),
         n_test_trained_on=n_trained,
-        speakers_shared=trained is None
-        or (bool(trained) and protocols.speakers_shared(compared, corpus))
-        or _knows_people(training, corpus, utterances),
+        speakers_shared=_shares_speakers(training, corpus, compared, n_trained),
         speaker_groups=speaker_groups.score(
-            utterances, true, predicted, len(labels), answered=answered, corpus=corpus.name
+            utterances, true, predicted, len(labels) + bool(answers.n_silent), answered=answered, corpus=corpus.name
         ),
+        n_long=answers.n_long,
+        n_silent=answers.n_silent,
         dimensions=_score_dimensions(recognizer, corpus, utterances, answers.dimensions),
         warnings=tuple(warnings),
     )
@@ -110,6 +132,8 @@ def _score_dimensions(
 ) -> tuple[DimensionScore, ...]:
     """Score the dimensions that both have, in the units of the model."""
     theirs = {one.name: one for one in corpus.dimensions}
+    answered = np.flatnonzero(~np.isnan(estimated).any(axis=1))
+    utterances, estimated = [utterances[i] for i in answered.tolist()], estimated[answered]
     shared = [i for i, one in enumerate(recognizer.config.dimensions) if one.name in theirs]
     ours = [recognizer.config.dimensions[i] for i in shared]
     given = [theirs[one.name] for one in ours]
@@ -133,6 +157,16 @@ def in_words_of(recognizer: Recognizer, corpus: Corpus, emotions: Sequence[str])
             f"Its labels: {', '.join(labels)}. Name a corpus or a model with the same emotions"
         )
     return [spelt[emotion] for emotion in emotions]
+
+
+def _check_among(labels: Sequence[str], emotions: Sequence[str]) -> None:
+    """Refuse recordings that the answers which are left cannot be right on."""
+    if others := sorted(set(emotions).difference(labels)):
+        n = sum(emotion not in labels for emotion in emotions)
+        raise SettingError(
+            f"{votes.recordings(n, 'is', 'are')} labelled {', '.join(others)}, which no answer can be: the emotions "
+            f"are restricted to {', '.join(labels)}. Name these too, or leave the recordings out"
+        )
 
 
 def trained_on(training: Training, corpus: Corpus, protocol: Protocol, seed: int) -> frozenset[str] | None:
@@ -180,6 +214,16 @@ def _shared_corpora(training: Training, corpus: Corpus) -> frozenset[str]:
     if training.corpus == corpus.name:
         return frozenset(utterance.corpus or corpus.name for utterance in corpus)
     return frozenset(joined.names(training.corpus)).intersection(joined.names(corpus.name))
+
+
+def _shares_speakers(training: Training, corpus: Corpus, fold: protocols.Fold, n_trained: int | None) -> bool | None:
+    """Whether the model was trained on a speaker of the test part of a fold, whose training part is the model's."""
+    tested = corpus.select(fold.test)
+    if n_trained or _knows_people(training, corpus, tested):
+        return True
+    if n_trained is None or any(utterance.speaker is None for utterance in tested):
+        return None
+    return bool(fold.train) and protocols.speakers_shared(fold, corpus)
 
 
 def _knows_people(training: Training, corpus: Corpus, tested: Sequence[Utterance]) -> bool:

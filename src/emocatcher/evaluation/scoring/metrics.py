@@ -124,9 +124,7 @@ def macro_f1_score(confusion: npt.ArrayLike) -> float:
         1.0
     """
     counts = _check_confusion(confusion)
-    true_and_predicted = counts.sum(axis=1) + counts.sum(axis=0)
-    occurs = true_and_predicted > 0
-    return float(np.mean(2 * np.diagonal(counts)[occurs] / true_and_predicted[occurs]))
+    return _macro_f1(counts, len(counts))
 
 
 def expected_calibration_error(probabilities: npt.ArrayLike, true: npt.ArrayLike, n_bins: int = 15) -> float:
@@ -247,7 +245,7 @@ def score(true: npt.ArrayLike, predicted: npt.ArrayLike, labels: Sequence[str]) 
 
     Args:
         true: shape (n_utterances,), integer positions in `labels`.
-        predicted: the same for the predicted classes.
+        predicted: the same for the predicted classes; `len(labels)` for no answer, which is wrong for every class.
         labels: names of the classes.
 
     Raises:
@@ -257,16 +255,24 @@ def score(true: npt.ArrayLike, predicted: npt.ArrayLike, labels: Sequence[str]) 
         >>> score([0, 0, 1, 1], [0, 1, 1, 1], ["sad", "calm", "happy"]).recall
         {'sad': 0.5, 'calm': 1.0, 'happy': None}
     """
-    confusion = confusion_matrix(true, predicted, len(labels))
-    recalls = recall_scores(confusion).tolist()
+    _check_classes(true, true, len(labels))
+    n_columns = len(labels) + bool(np.any(np.asarray(predicted) == len(labels)))
+    confusion = confusion_matrix(true, predicted, n_columns)
+    recalls = recall_scores(confusion)[: len(labels)].tolist()
     return Scores(
         n_utterances=int(confusion.sum()),
         n_correct=int(np.trace(confusion)),
         accuracy=accuracy_score(confusion),
         unweighted_average_recall=unweighted_average_recall_score(confusion),
-        macro_f1=macro_f1_score(confusion),
+        macro_f1=_macro_f1(confusion, len(labels)),  # no answer is no class
         recall={label: None if np.isnan(recall) else recall for label, recall in zip(labels, recalls, strict=True)},
     )
+
+
+def _macro_f1(counts: Counts, n_classes: int) -> float:
+    true_and_predicted = (counts.sum(axis=1) + counts.sum(axis=0))[:n_classes]
+    occurs = true_and_predicted > 0
+    return float(np.mean(2 * np.diagonal(counts)[:n_classes][occurs] / true_and_predicted[occurs]))
 
 
 def _accuracies(confusions: npt.NDArray[Any]) -> Rates:  # this and the next two take shape (..., n_classes, n_classes)

@@ -67,7 +67,7 @@ def add(app: FastAPI, service: Service, session: LabelSession) -> None:
     async def sound(number: Number) -> Response:
         """Return a clip as a WAV file, whatever its format is."""
         i = find(number)
-        task = tasks.ReadClip(str(session.clips[i].path), service.limits.utterance_s)
+        task = tasks.ReadClip(str(session.clips[i].path), service.limits.utterance_s, session.channels)
         try:
             content = await service.pool.submit(task, service.limits.predict_s)
         except RefusedError as refused:
@@ -121,7 +121,7 @@ class _Guesses:
         if i in self._made or not self._session.model_labels:
             return
         path = self._session.clips[i].path
-        task = tasks.Predict(str(path), path.name, adjustment=self._adjustment)
+        task = tasks.Predict(str(path), path.name, adjustment=self._adjustment, channels=self._session.channels)
         with contextlib.suppress(RefusedError):  # the queue is full: it is tried again after the label
             self._made[i] = self._service.pool.submit(task, self._service.limits.predict_s)
             self._made[i].add_done_callback(lambda made: self._write(i) if _is_made(made) else None)

@@ -44,6 +44,7 @@ class LabelSession:
         labels: of which the listener chooses one.
         out: the table's name, as the user gave it.
         model_labels: that the model can guess; empty for no guesses.
+        channels: that are played and guessed: "mix" for all together, or one, as for `Recognizer.predict`.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class LabelSession:
         labels: Sequence[str],
         out: str,
         model_labels: Sequence[str] = (),
+        channels: str = "mix",
     ) -> None:
         self.clips, self.labels, self.model_labels = tuple(clips), tuple(labels), tuple(model_labels)
-        self._table, self._out = table, out
+        self.channels, self._table, self._out = channels, table, out
         self._shown: set[int] = set()  # clips whose guess the listener may have seen
         rows = {i: self._row(i) for i in range(len(self.clips))}
         # Notes on clips that are still asked, such as those of whoever recorded them: a decision does not replace them.
@@ -73,6 +75,7 @@ class LabelSession:
             "guesses": bool(self.model_labels),
             "listener": self._table.listener,
             "out": self._out,
+            "channels": self.channels,
         }
 
     def describe_clip(self, i: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from emocatcher.foundation import process_setup
 from emocatcher.foundation.errors import ModelError
 from emocatcher.models import model_folder
 from emocatcher.models.model_folder import Bundle, ModelConfig
-from emocatcher.training import encoding, held_out_decisions
+from emocatcher.training import encoding, held_out_decisions, long_recordings
 from emocatcher.training.adaptation import chosen_recordings, own_answers, steps
 from emocatcher.training.adaptation.linear_layer import Layer
 from emocatcher.training.dataset import load_features, target_shares
@@ -73,6 +73,8 @@ def adapt(
             one = f"All recordings are of the speaker {corpus.speakers[0]}"
             who = one if len(corpus.speakers) == 1 else "Each speaker has recordings of one label alone"
         notes.append(f"{who}, so validation is on other recordings of the same voices: other voices will do worse")
+    if long := long_recordings.note(corpus.utterances, "is adapted to as one utterance"):
+        notes.append(long)
     for note in notes:
         on_note(note)
     n_copies = min(getattr(config.settings.network, "n_copies", 0), max(_MOST_ROWS // len(corpus) - 1, 0))

@@ -27,7 +27,7 @@ from emocatcher.foundation.settings import Settings
 from emocatcher.models.finding import find_folder
 from emocatcher.recognition import parallel
 from emocatcher.recognition.recognizer import Recognizer, load
-from emocatcher.training import fold_evaluation
+from emocatcher.training import fold_evaluation, long_recordings
 from emocatcher.training.stress import conditions
 from emocatcher.training.stress.conditions import CONDITIONS, Recording
 
@@ -200,15 +200,18 @@ def _answers(item: _Item, logits: NDArray[np.float32], tested: Tested) -> NDArra
 
 
 def _warnings(tested: Tested, corpus: Corpus, items: Sequence[_Item]) -> tuple[str, ...]:
+    tested_on = {item.utterance.id: item.utterance for item in items}
+    found = long_recordings.note(list(tested_on.values()), "is recognised as one utterance here")
+    notes = () if found is None else (found,)
     known = [
         fold_evaluation.trained_on(recognizer.config.training, corpus, tested.protocol, tested.seed)
         for recognizer in tested.recognizers.values()
     ]
     if any(ids is None for ids in known):
-        return ("it is unknown which recordings of this corpus the model was trained on: perhaps on these",)
+        return *notes, "it is unknown which recordings of this corpus the model was trained on: perhaps on these"
     by_fold = dict(zip(tested.recognizers, known, strict=True))
     n_trained = sum(item.utterance.id in (by_fold[item.fold] or ()) for item in items)
-    return (f"the model was trained on {n_trained} of these {len(items)} recordings",) if n_trained else ()
+    return (*notes, f"the model was trained on {n_trained} of these {len(items)} recordings") if n_trained else notes
 
 
 def _numbers(protocol: Protocol, known: Sequence[int], fold: int | None) -> list[int]:

@@ -347,7 +347,8 @@ async function showResults() {
     }),
   );
   at("next").hidden = labelled.length === 0;
-  at("command").textContent = `emocatcher adapt ${quoted(about.out)} --to models/mine`;
+  const channels = about.channels === "mix" ? "" : ` --channels ${about.channels}`;
+  at("command").textContent = `emocatcher adapt ${quoted(about.out)}${channels} --to models/mine`;
   at("results-heading").focus();
   at("agreement").hidden = true;
   if (about.guesses) showAgreement(await get("/agreement"));
