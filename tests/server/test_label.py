@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 import json
 import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from starlette.testclient import TestClient
 
 from emocatcher.corpora import manifest
 from emocatcher.foundation import csv_cells
-from emocatcher.server import app, tasks
+from emocatcher.server import app, tasks, worker
 from emocatcher.server.labelling import Clip, LabelSession, LabelTable
 from emocatcher.server.service import Options, Service
 from emocatcher.server.temporary_folder import TemporaryFolder
@@ -365,3 +368,10 @@ def test_the_page_needs_no_other_host_and_no_other_route_is_served(labelling: La
     assert labelling.client.post("/v1/predict").status_code in {404, 405}
     assert "/v1/label" in labelling.client.get("/openapi.json").json()["paths"]
     assert labelling.client.get("/docs").status_code == 200
+
+
+def test_the_sound_of_a_channel_is_that_channel_alone(tmp_path: Path) -> None:
+    sides = np.stack([np.full(800, 0.25), np.tile([0.5, -0.5], 400)], axis=1)
+    soundfile.write(tmp_path / "call.wav", sides, 8_000)
+    sound, _ = soundfile.read(io.BytesIO(worker._wav(tasks.ReadClip(str(tmp_path / "call.wav"), channels="right"))))
+    np.testing.assert_allclose(sound, sides[:, 1], atol=1e-4)

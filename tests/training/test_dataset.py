@@ -352,3 +352,19 @@ def test_targets_are_the_votes_and_all_of_the_label_without_votes(tmp_path):
     merged = dataset.target_shares(given, labels, lambda label: "neutral" if label == "calm" else label)
     assert merged.tolist() == [[0.25, 0.0, 0.75], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     assert dataset.target_shares([made("sad")], labels) is None
+
+
+def test_the_features_of_a_channel_are_those_of_a_recording_of_it_alone(voices, tmp_path):
+    left, right = (soundfile.read(voices.utterances[i].path)[0][:40_000] for i in (0, 70))
+    n = min(len(left), len(right))
+    for name, samples in (("left", left[:n]), ("right", right[:n])):
+        soundfile.write(tmp_path / f"{name}.wav", samples, 22_050)
+    soundfile.write(tmp_path / "call.wav", np.stack([left[:n], right[:n]], axis=1), 22_050)
+    call = Corpus(name="call", utterances=(Utterance(id="a", path=tmp_path / "call.wav", emotion="x"),), labels=("x",))
+    cache = tmp_path / "cache"
+    for channel, name in ((0, "left"), (1, "right")):
+        alone = Utterance(id="a", path=tmp_path / f"{name}.wav", emotion="x")
+        expected = load_features(msgspec.structs.replace(call, utterances=(alone,)), CABG, folder=cache).clip("a")
+        load_features(call, CABG, folder=cache)
+        found = load_features(call.of_channel(channel), CABG, folder=cache).clip("a")
+        np.testing.assert_array_equal(found, expected)

@@ -14,7 +14,7 @@ from emocatcher.evaluation import protocols
 from emocatcher.foundation.errors import AudioError, ModelError, ProtocolError, SettingError
 from emocatcher.models.model_folder import ALL_RECORDINGS
 from emocatcher.recognition.recognizer import load
-from emocatcher.training import fold_evaluation
+from emocatcher.training import fold_evaluation, long_recordings
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -207,6 +207,10 @@ def test_a_long_recording_gets_the_answer_of_predict_for_the_same_channel(small_
     found = fold_evaluation.evaluate(recognizer, calls, protocols.whole(calls), 0, channels="left")
     assert (found.n_correct, found.n_long, found.n_silent) == (4, 4, 0)
     assert found.warnings == ("4 recordings are longer than 10 s, and judged window by window, as by `predict`",)
+    noted = long_recordings.note(calls.utterances, "is adapted to as one utterance")
+    assert noted is not None
+    assert noted.startswith("4 recordings are longer than 10 s, and each is adapted to as one utterance")
+    assert long_recordings.note(small_run.corpus.utterances[:9], "") is None
     emotions = tuple(label for label in calls.labels if label != calls.utterances[0].emotion)[:2]
     labelled = tuple(msgspec.structs.replace(one, emotion=emotions[0]) for one in calls)
     other = msgspec.structs.replace(calls, utterances=labelled)
