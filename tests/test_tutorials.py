@@ -45,10 +45,11 @@ def test_the_archive_of_a_call_centre_becomes_a_report(few_voices: Path, tmp_pat
     assert run("call-centre.md", tmp_path, few_voices) == 7
     rows = (tmp_path / "archive.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + 48
-    assert {row.rsplit(",", 1)[1] for row in rows[1:]} == {"billing", "orders"}
+    months = {f"{queue} 2026-0{month}" for queue in ("billing", "orders") for month in (5, 6, 7)}
+    assert {row.rsplit(",", 1)[1] for row in rows[1:]} == months
     page = (tmp_path / "archive.html").read_text(encoding="utf-8")
-    assert "By queue" in page
-    assert (tmp_path / "call-23.svg").is_file()
+    assert "By queue and month" in page
+    assert (tmp_path / "call-43.svg").is_file()
     channels = {line.split(",")[rows[0].split(",").index("channel")] for line in rows[1:]}
     assert channels == {"1"}, "the agents' channel was recognised too"
 

@@ -42,7 +42,7 @@ def test_it_prints_table_notes_and_tests_and_writes_a_page(
     assert "per seed" in outcome.out
     assert "Do not compare these with each other" in outcome.out
     assert "have the same accuracy" in outcome.out
-    assert outcome.out.count("Not tested: ") == 1
+    assert outcome.out.count("Difference not tested in ") == 1
     assert "2 pairs" in outcome.out
     assert outcome.out.endswith("Comparison: comparison.html\n")
     assert "\x1b" not in outcome.out

@@ -183,6 +183,7 @@ def test_the_page_of_a_server_with_tokens_asks_for_one_before_it_shows_a_model(
         tab.page.click("text=Use it")
         tab.page.wait_for_selector(".token [role=alert]:has-text('did not accept')")
         assert not tab.page.is_visible("#try-heading")
+        assert not tab.page.is_visible(".foot"), "it says that the network is being loaded"
         tab.page.fill("#token", "open-sesame")
         tab.page.click("text=Use it")
         tab.page.wait_for_selector("html[data-network=ready]")
@@ -192,6 +193,7 @@ def test_the_page_of_a_server_with_tokens_asks_for_one_before_it_shows_a_model(
     with serving("--token", "open-sesame") as address:
         tab = open_tab(at=address, offline=False, prepare=enter, opened=True)
         assert tab.page.is_checked("#where-browser")
+        assert tab.page.is_visible(".foot")
         tab.choose(clip)
         tab.wait_for_answer()
         assert "in this browser" in tab.page.inner_text(".answer")

@@ -138,8 +138,10 @@ async function servedModel(server: ServerEngine): Promise<Model> {
         resolve();
       });
       replace(main, h("h1", { class: "only-read" }, strings.name), form);
+      header.promise.hidden = true; // nothing is being loaded yet, and the token is a request
       form.querySelector("input")?.focus();
     });
+    header.promise.hidden = false;
   }
 }
 

@@ -105,4 +105,4 @@ def _print_columns(columns: Sequence[tuple[str, Mapping[str, str]]], corner: str
 
 def _not_tested(unpaired: Sequence[Unpaired]) -> list[str]:
     reasons = Counter(pair.reason for pair in unpaired)
-    return [f"Not tested: {n} pair{'s' if n > 1 else ''}, {reason}" for reason, n in reasons.items()]
+    return [f"Difference not tested in {n} pair{'s' if n > 1 else ''}: {reason}" for reason, n in reasons.items()]

@@ -111,7 +111,9 @@ def label(
         typer.echo("Run the same command again to go on")
     elif n_labelled:
         side = "" if channels == "mix" else f" --channels {channels}"
-        typer.echo(f"Next: emocatcher adapt {shlex.quote(str(out))}{side} --to models/mine")
+        command = f"emocatcher adapt {shlex.quote(str(out))}{side} --to models/mine"
+        several = len({clip.speaker for clip in clips} - {None, ""}) > 1
+        typer.echo(f"Next: {'keep some speakers apart for a test, then: ' * several}{command}")
 
 
 def _labels_of(folder: str | None) -> tuple[str, ...]:

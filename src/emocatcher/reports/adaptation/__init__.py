@@ -84,11 +84,14 @@ def advice(found: Adaptation) -> list[str]:
         said.append("Name the speakers in a column `speaker`: only then is validation on voices that are new.")
     elif found.n_speakers < _FEW_SPEAKERS:
         voices = "one speaker does" if found.n_speakers == 1 else f"{found.n_speakers} speakers do"
-        said.append(f"Record more speakers: {voices} not show how a new voice is recognised.")
+        said.append(f"More speakers: {voices} not show how a new voice is recognised.")
     counts = dict(zip(found.labels, found.n_of_label, strict=True))
     if few := [label for label in found.labels if counts[label] < _FEW_RECORDINGS]:
         listed = ", ".join(f"{label} ({counts[label]})" for label in few)
-        said.append(f"Record more of these, up to {_FEW_RECORDINGS} each: {listed}.")
+        said.append(
+            f"More recordings of labels that had fewer than {_FEW_RECORDINGS}: {listed}. Also those kept for a test, "
+            "once it is done."
+        )
     pairs = [
         (n, found.labels[i], found.labels[j])
         for i, row in enumerate(found.confusion)

@@ -91,7 +91,7 @@ def _mismatch(ours: Run, theirs: Run) -> str:
     if a.labels != b.labels:
         return "different emotions"
     if speakers_shared(ours) != speakers_shared(theirs):
-        return "only one was tested on speakers of the training part, or may have been"
+        return "one was tested on speakers of the training part, or may have been, and the other was not"
     return "" if a.protocol == b.protocol else f"different protocols ({' and '.join(sorted((a.protocol, b.protocol)))})"
 
 

@@ -154,16 +154,17 @@ def _grouping(tally: Tally, found: Grouping, number: int) -> tuple[str, html.Pic
     ranked = sorted(range(len(found.groups)), key=lambda i: -found.groups[i].n)
     shown = [found.groups[i] for i in sorted(ranked[:N_GROUPS])]
     rest = [found.groups[i] for i in ranked[N_GROUPS:]] + ([found.others] if found.others else [])
-    rows = [_group(_name(group, found, tally), group, labels) for group in shown]
+    failed = ["failed"] * bool(tally.n_failed)  # a column of zeros would take the room of an emotion
+    rows = [_group(_name(group, found, tally), group, labels, failed) for group in shown]
     n = len(found.groups)
     words = f"{n:,}{' and more' if found.others else ''} group{'s' if n != 1 else ''} by {found.by}"
     if rest:
         words = f"The {N_GROUPS} largest of {words}"
-        rows.append(_group("all others", _joined(rest), labels))
+        rows.append(_group("all others", _joined(rest), labels, failed))
     table = Table(
         caption=f"{words}: shares of the answers, with counts. With a question mark: rows on which the model "
         "abstained, by its best guess; they are in no share.",
-        header=(found.by, "rows", "answered", "abstained", "failed", *labels),
+        header=(found.by, "rows", "answered", "abstained", *failed, *labels),
         rows=tuple(rows),
         n_summary=int(bool(rest)),
     )
@@ -190,8 +191,8 @@ def _name(group: Group, grouping: Grouping, tally: Tally) -> str:
     return (tally.root or "(no folder)") if grouping.by == "folder" else "(empty)"
 
 
-def _group(name: str, group: Group, labels: Sequence[str]) -> tuple[str, ...]:
-    counts = (f"{n:,}" for n in (group.n, group.n_answered, group.n_abstained, group.n_failed))
+def _group(name: str, group: Group, labels: Sequence[str], failed: Sequence[str]) -> tuple[str, ...]:
+    counts = [f"{n:,}" for n in (group.n, group.n_answered, group.n_abstained, *[group.n_failed] * len(failed))]
     shares = _shares(group.emotions, group.n_answered, labels)
     guesses = share_figures.merged(group.guesses, labels)
     marked = (

@@ -52,7 +52,7 @@ const english = {
   otherLabels: (n) => `${n === 1 ? "1 clip has" : `${n} clips have`} a label that the model does not know.`,
   counted: "Only labels chosen before the guess was shown are counted.",
   whatNext: "Next",
-  nextText: "The labels are saved. Stop the server with Ctrl-C in its terminal, then adapt the model to them:",
+  nextText: "The labels are saved. Stop the server with Ctrl-C in its terminal, keep the rows of some speakers apart for a test, and adapt the model to the others:",
   labels: {},
 };
 
@@ -108,7 +108,7 @@ const korean = {
   otherLabels: (n) => `모델이 모르는 레이블을 단 클립: ${n}개.`,
   counted: "추측을 보기 전에 고른 레이블만 셉니다.",
   whatNext: "다음 단계",
-  nextText: "레이블이 저장되었습니다. 터미널에서 Ctrl-C를 눌러 서버를 멈춘 뒤, 이 레이블로 모델을 적응시키세요.",
+  nextText: "레이블이 저장되었습니다. 터미널에서 Ctrl-C를 눌러 서버를 멈추고, 테스트에 쓸 몇몇 화자의 행을 따로 떼어 둔 뒤, 나머지 레이블로 모델을 적응시키세요.",
   labels: {
     neutral: "중립",
     calm: "평온",
