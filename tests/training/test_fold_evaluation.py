@@ -209,7 +209,7 @@ def test_a_long_recording_gets_the_answer_of_predict_for_the_same_channel(small_
     assert found.warnings == ("4 recordings are longer than 10 s, and judged window by window, as by `predict`",)
     noted = long_recordings.note(calls.utterances, "is adapted to as one utterance")
     assert noted is not None
-    assert noted.startswith("4 recordings are longer than 10 s, and each is adapted to as one utterance")
+    assert noted.startswith("4 recordings are longer than 10 s. Such a recording is adapted to as one utterance")
     assert long_recordings.note(small_run.corpus.utterances[:9], "") is None
     emotions = tuple(label for label in calls.labels if label != calls.utterances[0].emotion)[:2]
     labelled = tuple(msgspec.structs.replace(one, emotion=emotions[0]) for one in calls)

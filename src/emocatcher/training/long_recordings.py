@@ -33,7 +33,7 @@ def note(utterances: Sequence[Utterance], what_happens: str) -> str | None:
 
     Args:
         utterances: that the command uses.
-        what_happens: to them, after "each".
+        what_happens: to it, after "Such a recording".
 
     Examples:
         >>> note([], "is trained on as one utterance")
@@ -41,8 +41,8 @@ def note(utterances: Sequence[Utterance], what_happens: str) -> str | None:
     if not (n := len(find(utterances))):
         return None
     return (
-        f"{votes.recordings(n, 'is', 'are')} longer than {LONG_S:g} s, and each {what_happens}, while `predict` and "
-        "`evaluate` judge them window by window. Cut them into utterances"
+        f"{votes.recordings(n, 'is', 'are')} longer than {LONG_S:g} s. Such a recording {what_happens}, while "
+        "`predict` and `evaluate` judge it window by window: cut it into utterances"
     )
 
 
