@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +40,36 @@ def as_process(arguments: Sequence[str], cwd: Path | None = None) -> Outcome:
     command = [sys.executable, "-m", "emocatcher", *arguments]
     done = subprocess.run(command, capture_output=True, check=False, cwd=cwd, env=environment)
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def group_is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def wait_until_gone(group: int) -> None:
+    end = time.monotonic() + 30
+    while not group_is_gone(group):
+        assert time.monotonic() < end, "workers outlive the process that started them"
+        time.sleep(0.05)
+
+
+def kill_at_lines(command: list[str], written: Path, n_lines: int) -> None:
+    """Run a command until it has written so many lines, kill it, and wait until its workers have noticed."""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as running:
+        end = time.monotonic() + 120
+        while not written.exists() or written.read_bytes().count(b"\n") < n_lines:
+            assert running.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        running.send_signal(signal.SIGKILL)  # only the main process
+        running.wait()
+    wait_until_gone(running.pid)
 
 
 @pytest.fixture

@@ -117,9 +117,10 @@ def test_the_spectrogram_equals_librosas_with_any_settings(
 
 @pytest.mark.slow
 @pytest.mark.corpus
-def test_the_features_equal_the_published_pipelines_on_all_of_ravdess(ravdess_dir):
-    paths = sorted(ravdess_dir.rglob("03-01-*.*"))
-    assert len(paths) == 1440
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.long)])
+def test_the_features_equal_the_published_pipelines_on_ravdess(ravdess_dir, every):
+    paths = sorted(ravdess_dir.rglob("03-01-*.*"))[::every]
+    assert len(paths) == 1440 // every
 
     def compare(path):
         waveform, _ = audio.load(path, RATE)
@@ -137,9 +138,10 @@ def test_the_features_equal_the_published_pipelines_on_all_of_ravdess(ravdess_di
         compared = list(pool.map(compare, paths))
     too_far, sizes, spans_equal, n_frames = zip(*compared, strict=True)
     assert sum(too_far) <= 0.001 * sum(sizes)
-    assert sum(spans_equal) >= 1435
-    assert (min(n_frames), max(n_frames)) == (17, 53)
-    assert np.mean(n_frames) == pytest.approx(29.75, abs=0.01)
+    assert np.mean(spans_equal) > 0.996
+    if every == 1:
+        assert (min(n_frames), max(n_frames)) == (17, 53)
+        assert np.mean(n_frames) == pytest.approx(29.75, abs=0.01)
 
 
 # Properties

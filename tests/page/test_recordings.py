@@ -231,9 +231,9 @@ def test_playback_moves_the_cursor_and_updates_the_current_probabilities(tab: Ta
 
 
 @pytest.mark.corpus
-def test_fifty_clips_of_ravdess_get_pythons_probabilities(tab: Tab, ravdess_dir: Path, recognizer: Recognizer) -> None:
-    clips = sorted(ravdess_dir.rglob("03-01-*.flac"))[::29][:50] or sorted(ravdess_dir.rglob("03-01-*.wav"))[::29][:50]
-    assert len(clips) == 50
+def test_twenty_clips_of_ravdess_get_pythons_probabilities(tab: Tab, ravdess_dir: Path, recognizer: Recognizer) -> None:
+    clips = sorted(ravdess_dir.rglob("03-01-*.flac"))[::73] or sorted(ravdess_dir.rglob("03-01-*.wav"))[::73]
+    assert len(clips) == 20
     worst = 0.0
     for clip in clips:
         tab.choose(clip)

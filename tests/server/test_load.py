@@ -16,7 +16,7 @@ import pytest
 
 from .conftest import BOUNDARY, Server, form, voice
 
-DURATION_S = 20.0
+DURATION_S = 10.0
 _OVERLOAD = 3.0  # times the capacity
 _N_SENDERS = 40
 _QUEUE = 16
@@ -43,7 +43,7 @@ def capacity(server: Server, seconds: float) -> float:
 @pytest.mark.slow
 def test_an_overload_loses_no_request(serve: Callable[..., AbstractContextManager[Server]]) -> None:
     with serve("--workers", 2, limits={"queue": _QUEUE}) as server:
-        rate = _OVERLOAD * capacity(server, 5.0)
+        rate = _OVERLOAD * capacity(server, 3.0)
         body, statuses, lock = form(("a.wav", voice(3.7))), Counter[int](), threading.Lock()
         n_wanted = round(rate * DURATION_S)
         numbers, n_sent = iter(range(n_wanted)), 0

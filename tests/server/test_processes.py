@@ -219,7 +219,7 @@ def test_sigterm_finishes_current_requests_and_stops_all_processes(serve: Serve,
         children, spool = server.children(), server.spool
         stream.send('{"type": "hello", "sample_rate": 48000}')
         stream.recv(20)
-        busy = in_background(lambda: server.post("/v1/timeline?hop_s=1", long_voice))
+        busy = in_background(lambda: server.post("/v1/timeline?hop_s=3", long_voice))
         _find_busy(server)
         server.process.send_signal(signal.SIGTERM)
         answer = busy()

@@ -86,6 +86,7 @@ def test_hums_do_not_match(fingerprints: list[Fingerprint]) -> None:
 
 @pytest.mark.corpus
 @pytest.mark.slow
+@pytest.mark.long  # test_audit.py finds the pair among the same recordings
 def test_only_the_identical_clips_of_ravdess_match(ravdess_dir) -> None:
     utterances = corpora.load(str(ravdess_dir)).utterances
     fingerprints = [fingerprint(audio.load(utterance.path, SAMPLE_RATE)[0]) for utterance in utterances]

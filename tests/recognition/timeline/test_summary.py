@@ -133,7 +133,7 @@ def test_the_memory_for_a_file_does_not_grow_with_its_duration(recognizer, talk,
         return highest
 
     peak(1)
-    assert peak(25) < 1.5 * peak(5)
+    assert peak(12) < 1.5 * peak(3)
 
 
 @pytest.mark.corpus
