@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on the loopback address, one for all tests."""
+"""A Ray cluster of three nodes on the loopback address, one for all tests."""
 
 import os
 import secrets
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-NODES = 2
+NODES = 3
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 
 # Ray reads this once, when a test first imports it. Processes that a test starts can join the cluster by `--address`.
