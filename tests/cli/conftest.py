@@ -65,8 +65,8 @@ def kill_at_lines(command: list[str], written: Path, n_lines: int) -> None:
         end = time.monotonic() + 120
         while not written.exists() or written.read_bytes().count(b"\n") < n_lines:
             assert running.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < end
-            time.sleep(0.005)
+            assert time.monotonic() < end, f"{written} has fewer than {n_lines} lines"
+            time.sleep(0.02)
         running.send_signal(signal.SIGKILL)  # only the main process
         running.wait()
     wait_until_gone(running.pid)

@@ -19,18 +19,8 @@ from .conftest import kill_at_lines, wait_until_gone
 def test_a_killed_and_resumed_run_gives_the_same_weights(
     process: Callable[..., Any], voices_dir: Path, tmp_path: Path, small_network: tuple[str, ...]
 ) -> None:
-    settings = [argument for setting in small_network for argument in ("--set", setting)]
-    arguments = [
-        "train",
-        "--corpus",
-        str(voices_dir),
-        "--protocol",
-        "stratified-2",
-        "--epochs",
-        "30",
-        "--no-audit",
-        *settings,
-    ]
+    settings = ["--no-audit", *(word for setting in small_network for word in ("--set", setting))]
+    arguments = ["train", "--corpus", str(voices_dir), "--protocol", "stratified-2", "--epochs", "30", *settings]
     assert process([*arguments, "--out", str(tmp_path / "unbroken")]).code == 0
     command = [sys.executable, "-m", "emocatcher", *arguments, "--out", str(tmp_path / "broken"), "--resume"]
     for n_epochs in sorted(random.Random(1).sample(range(1, 50), 2)):  # of 60 in both folds
