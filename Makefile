@@ -40,7 +40,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 types: $(INSTALLED)
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -66,12 +66,12 @@ packages: $(INSTALLED) page  ## the wheel and the source archive in dist/package
 clean:
 	rm -rf .venv build dist web/node_modules web/src/generated .pytest_cache .mypy_cache .ruff_cache
 
-# pip byte-compiles on one core, which takes longer than all the rest, so compile on all cores afterwards. Some files are
-# for newer Python versions and do not compile.
+# uv takes a fifth of pip's time, but does not read pip's settings. Modules are compiled when they are first imported: most
+# never are.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[dev]"
-	$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(addprefix --default-index ,$(PIP_INDEX_URL)) $(addprefix --find-links ,$(PIP_FIND_LINKS)) -c constraints.txt -e ".[dev]"
 	touch $@
 
 $(MODULES): web/package.json web/package-lock.json
