@@ -129,6 +129,17 @@ def test_the_page_shows_the_numbers_and_loads_nothing(tmp_path, outcomes):
     assert "default-src 'none'" in page
 
 
+def test_the_page_says_why_the_second_emotion_of_a_long_recording_may_be_more_probable(tmp_path):
+    short = [predicted(f"{n}.wav", {"neutral": 0.6, "happy": 0.3, "angry": 0.1}) for n in range(4)]
+    shares = {"neutral": 0.5, "happy": 0.3, "angry": 0.2}
+    long = short[0].answered({"neutral": 0.3, "happy": 0.6, "angry": 0.1}, 0.5, shares)
+    for some, is_said in ((short, False), ([*short, long], True)):
+        tally = table_report.count(write(tmp_path / f"{is_said}.jsonl", some))
+        page = table_report.write(tally, tmp_path / f"{is_said}.html").read_text(encoding="utf-8")
+        assert ("happy 60.0%" in page) == is_said
+        assert ("the second may be more probable" in page) == is_said
+
+
 def test_texts_of_the_table_are_escaped(tmp_path):
     evil = '<script>alert("1")</script>&\u202e\x1b[31m"'
     labels = (evil, "calm")
