@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import signal
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ pytest_plugins = ("generated_runs", "made_models", "rated_voices", "remote_place
 
 # Before PyTorch is imported: two threads that wait for each other beside a busy core make these tests ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Where the tests run in the background of a shell, Ctrl-C is ignored, also by each program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Modules and tests last until the end, so the garbage collector need not search them again and again.
 gc.disable()

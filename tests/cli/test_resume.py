@@ -39,9 +39,7 @@ def test_ctrl_c_exits_without_a_traceback_or_orphans(
     settings = [argument for setting in small_network for argument in ("--set", setting)]
     arguments = ["train", "--corpus", str(voices_dir), "--protocol", "stratified-2", "--epochs", "5000", *settings]
     command = [sys.executable, "-m", "emocatcher", *arguments, "--out", str(tmp_path / "run")]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_restore_ctrl_c
-    ) as running:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("run/fold_*/resume/*.safetensors")):
             assert time.monotonic() < deadline
@@ -51,8 +49,3 @@ def test_ctrl_c_exits_without_a_traceback_or_orphans(
     assert running.returncode not in (0, 2)
     assert "Traceback" not in err
     wait_until_gone(running.pid)
-
-
-def _restore_ctrl_c() -> None:
-    """Restore the default for SIGINT: it is ignored if the tests themselves run in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import signal
 import tempfile
 from pathlib import Path
 
@@ -20,11 +19,6 @@ os.environ |= {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listen on the loopback address
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-
-
-def restore_ctrl_c() -> None:
-    """Restore the default for SIGINT in a new process: it is ignored if the tests themselves run in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,6 @@ import emocatcher
 from emocatcher.distributed import RecogniseBatch, recognise_batch
 from emocatcher.distributed.one_recording import OneRecording
 
-from .conftest import restore_ctrl_c
-
 MODEL = "cabg"
 
 
@@ -108,9 +106,7 @@ def test_a_program_that_is_interrupted_does_not_wait_for_a_recording_that_hangs(
         f"recognise({{'path': np.array([{str(pipe)!r}])}})\n"
     )
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=restore_ctrl_c
-    ) as program:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
         assert program.stdout.readline() == b"ready\n"
         time.sleep(0.5)
         program.send_signal(signal.SIGINT)

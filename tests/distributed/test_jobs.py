@@ -14,8 +14,6 @@ import pytest
 
 import emocatcher
 
-from .conftest import restore_ctrl_c
-
 MODEL = "cabg"  # small, so that it loads in a moment
 N = 60
 
@@ -93,9 +91,7 @@ def test_a_table_is_whole_after_a_node_the_driver_and_ctrl_c_ended(cluster, mani
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"http://127.0.0.1:{silent.getsockname()[1]}/50.wav"
         write_manifest(manifest, [*recordings[:50], place, *recordings[51:]])
-        with subprocess.Popen(
-            [*words, "--resume"], stderr=subprocess.PIPE, text=True, preexec_fn=restore_ctrl_c
-        ) as driver:
+        with subprocess.Popen([*words, "--resume"], stderr=subprocess.PIPE, text=True) as driver:
             wait_for(lambda: set(out.glob("part-*.parquet")) - before, driver)
             driver.send_signal(signal.SIGINT)
             _, said = driver.communicate(timeout=60)

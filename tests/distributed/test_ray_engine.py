@@ -25,7 +25,6 @@ from emocatcher.training.fold import FoldTask
 
 from ..conftest import InProcess
 from ..models.encoder_folder import write_encoder
-from .conftest import restore_ctrl_c
 
 CPU, GPU = {"CPU": 1, "GPU": 0}, {"CPU": 1, "GPU": 0.5}
 
@@ -189,9 +188,7 @@ def test_ctrl_c_ends_the_tasks_and_says_how_to_resume(voices_dir, tmp_path, smal
     settings = [argument for setting in small_network for argument in ("--set", setting)]
     arguments = ["--corpus", str(voices_dir), "--protocol", "stratified-2", "--epochs", "5000", "--no-audit", *settings]
     command = [sys.executable, "-m", "emocatcher", "train", "--engine", "ray", "--out", "run", *arguments]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=restore_ctrl_c, cwd=tmp_path
-    ) as running:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path) as running:
         end = time.monotonic() + 120
         while not (tmp_path / "run" / "metrics.jsonl").exists():
             assert time.monotonic() < end
